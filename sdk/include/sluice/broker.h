@@ -1,0 +1,405 @@
+/* <sluice/broker.h>: what a frontend may ask of the broker (extension "sluice.broker/1").
+ *
+ * No protocol shows here: requests are arrays of entries in the field's own words, outcomes are
+ * sluice_status. Every call carries a context. Every call ends with exactly one call of `done` on the
+ * loop thread of the caller, perhaps before the call itself returns; `done` gets views that are valid until it
+ * returns. Request structs and what they point at are borrowed until `done` unless said otherwise. When
+ * the context's connection closes, what waits ends with SLUICE_E_CANCELLED. [loop] */
+#ifndef SLUICE_BROKER_H
+#define SLUICE_BROKER_H
+
+#include <sluice/types.h>
+
+#define SLUICE_EXT_BROKER "sluice.broker/1"
+
+/* A topic is named by name or, when the name is empty, by id. */
+struct sluice_topic_ref {
+    struct sluice_text name;
+    struct sluice_uuid id;
+};
+
+/* ---- cluster and topics ---- */
+
+struct sluice_node {
+    uint32_t size;
+    int32_t id;
+    struct sluice_text host; /* as advertised on the listener of the context */
+    int32_t port;
+    int32_t reserved;
+};
+struct sluice_cluster {
+    uint32_t size;
+    uint32_t node_count; /* 1 */
+    struct sluice_text cluster_id; /* 22 characters of URL-safe base64 */
+    int32_t controller_id;
+    int32_t reserved;
+    const struct sluice_node *nodes;
+};
+
+struct sluice_partition_info {
+    int32_t partition;
+    int32_t leader_epoch;
+    int32_t leader_id; /* -1: none */
+    sluice_status status; /* SLUICE_OK, or why the partition cannot serve */
+};
+struct sluice_topic_info {
+    uint32_t size;
+    sluice_status status; /* SLUICE_OK, E_UNKNOWN_TOPIC, E_UNKNOWN_TOPIC_ID, E_INVALID_TOPIC, … */
+    struct sluice_text name;
+    struct sluice_uuid id;
+    bool internal;
+    uint8_t reserved[3];
+    uint32_t partition_count;
+    const struct sluice_partition_info *partitions;
+};
+typedef void sluice_topics_done(void *arg, const struct sluice_topic_info *topics, uint32_t count);
+
+struct sluice_key_value {
+    struct sluice_text key;
+    struct sluice_text value;
+};
+struct sluice_topic_spec {
+    uint32_t size;
+    int32_t partition_count;    /* -1: the broker's default */
+    struct sluice_text name;
+    int32_t replication_factor; /* -1: default; 1 on a single node */
+    uint32_t config_count;
+    const struct sluice_key_value *configs; /* value data NULL: default */
+};
+struct sluice_topic_result {
+    sluice_status status;
+    int32_t partition_count;
+    struct sluice_text name;
+    struct sluice_uuid id;
+    struct sluice_text reason; /* sentence for people, may be empty */
+    int32_t replication_factor;
+    int32_t reserved;
+};
+typedef void sluice_topic_results_done(void *arg, const struct sluice_topic_result *results,
+                                       uint32_t count);
+
+/* ---- configuration ---- */
+
+#define SLUICE_RESOURCE_TOPIC  1
+#define SLUICE_RESOURCE_BROKER 2
+#define SLUICE_CONFIG_SOURCE_TOPIC   1 /* set on the topic */
+#define SLUICE_CONFIG_SOURCE_BROKER  2 /* from the broker's configuration */
+#define SLUICE_CONFIG_SOURCE_DEFAULT 3
+#define SLUICE_CONFIG_TYPE_BOOLEAN 1
+#define SLUICE_CONFIG_TYPE_STRING  2
+#define SLUICE_CONFIG_TYPE_INT     3
+#define SLUICE_CONFIG_TYPE_LONG    4
+#define SLUICE_CONFIG_TYPE_DOUBLE  5
+#define SLUICE_CONFIG_TYPE_LIST    6
+struct sluice_config_entry {
+    struct sluice_text name;
+    struct sluice_text value; /* data NULL: null */
+    struct sluice_text documentation;
+    int32_t source;
+    int32_t type;
+    bool read_only;
+    bool sensitive;
+    uint8_t reserved[6];
+    struct sluice_text synonym; /* the broker's key for the default; may be empty */
+    struct sluice_text synonym_value;
+};
+struct sluice_config_result {
+    sluice_status status;
+    int32_t resource; /* SLUICE_RESOURCE_* */
+    struct sluice_text name;
+    struct sluice_text reason;
+    uint32_t entry_count;
+    uint32_t reserved;
+    const struct sluice_config_entry *entries;
+};
+typedef void sluice_config_done(void *arg, const struct sluice_config_result *result);
+
+/* ---- produce and fetch ---- */
+
+#define SLUICE_PRODUCE_NO_ZSTD (1u << 0) /* the protocol version does not know zstd */
+
+struct sluice_produce_entry {
+    struct sluice_topic_ref topic;
+    int32_t partition;
+    uint32_t reserved;
+    /* One record batch of format 2. When it lies inside the input that the host gave to the running
+     * conn_input call, the host keeps that memory; else it copies. Never borrowed beyond the call. */
+    struct sluice_bytes batch;
+};
+struct sluice_produce {
+    uint32_t size;
+    int16_t acks;       /* 0, 1, -1: all durable before done, as the topic's durability says */
+    uint16_t flags;     /* SLUICE_PRODUCE_* */
+    int32_t timeout_ms;
+    uint32_t entry_count;
+    const struct sluice_produce_entry *entries; /* borrowed for the call only */
+};
+struct sluice_record_error {
+    int32_t index; /* of the record in its batch */
+    int32_t reserved;
+    struct sluice_text reason;
+};
+struct sluice_produce_result {
+    sluice_status status;
+    uint32_t record_error_count;
+    int64_t base_offset;
+    int64_t log_append_time_ms; /* -1: the topic keeps the producer's times */
+    int64_t log_start_offset;
+    struct sluice_text reason;
+    const struct sluice_record_error *record_errors;
+};
+typedef void sluice_produce_done(void *arg, const struct sluice_produce_result *results,
+                                 uint32_t count, int32_t throttle_ms);
+
+#define SLUICE_ISOLATION_UNCOMMITTED 0
+#define SLUICE_ISOLATION_COMMITTED   1
+struct sluice_fetch_entry {
+    struct sluice_topic_ref topic;
+    int32_t partition;
+    int32_t leader_epoch; /* that the client knows; -1: no check */
+    int64_t offset;
+    int32_t bytes_max;    /* soft: the first batch of the answer comes whole */
+    int32_t reserved;
+};
+struct sluice_fetch {
+    uint32_t size;
+    int32_t bytes_max; /* of the whole answer, soft likewise */
+    int32_t bytes_min; /* wait until so much is there … */
+    int32_t wait_ms;   /* … but no longer; an error answers at once */
+    int32_t isolation; /* SLUICE_ISOLATION_* */
+    uint32_t entry_count;
+    const struct sluice_fetch_entry *entries; /* borrowed for the call only */
+};
+struct sluice_aborted {
+    int64_t producer_id;
+    int64_t first_offset;
+};
+struct sluice_fetch_result {
+    sluice_status status;
+    int32_t leader_epoch;
+    int64_t high_watermark;
+    int64_t last_stable_offset;
+    int64_t log_start_offset;
+    struct sluice_bytes records; /* whole batches; the first may begin before the offset asked for */
+    uint64_t records_token;      /* for conn_write: sends `records` without a copy */
+    uint32_t aborted_count;
+    uint32_t reserved;
+    const struct sluice_aborted *aborted;
+};
+typedef void sluice_fetch_done(void *arg, const struct sluice_fetch_result *results, uint32_t count,
+                               int32_t throttle_ms);
+
+#define SLUICE_TIME_LATEST         (-1)
+#define SLUICE_TIME_EARLIEST       (-2)
+#define SLUICE_TIME_MAX_TIMESTAMP  (-3)
+#define SLUICE_TIME_EARLIEST_LOCAL (-4)
+#define SLUICE_TIME_LATEST_TIERED  (-5)
+struct sluice_offset_query {
+    struct sluice_topic_ref topic;
+    int32_t partition;
+    int32_t leader_epoch;
+    int64_t timestamp; /* >= 0: first record at or after; or SLUICE_TIME_* */
+};
+struct sluice_offset_answer {
+    sluice_status status;
+    int32_t leader_epoch;
+    int64_t offset;    /* -1: none */
+    int64_t timestamp; /* -1: none */
+};
+typedef void sluice_offsets_done(void *arg, const struct sluice_offset_answer *answers,
+                                 uint32_t count);
+
+struct sluice_producer_id {
+    sluice_status status;
+    int16_t epoch;
+    int16_t reserved;
+    int64_t id;
+};
+typedef void sluice_producer_id_done(void *arg, const struct sluice_producer_id *producer);
+
+/* ---- consumer groups (classic protocol) ---- */
+
+struct sluice_group_protocol {
+    struct sluice_text name;
+    struct sluice_bytes metadata; /* opaque */
+};
+struct sluice_group_join {
+    uint32_t size;
+    int32_t session_timeout_ms;
+    int32_t rebalance_timeout_ms; /* -1: as the session timeout */
+    uint32_t protocol_count;
+    struct sluice_text group;
+    struct sluice_text member;      /* empty: unknown yet */
+    struct sluice_text instance;    /* data NULL: dynamic member */
+    struct sluice_text protocol_type;
+    const struct sluice_group_protocol *protocols; /* in order of preference */
+    bool require_member_id; /* KIP-394: a new dynamic member is told its id first */
+    bool supports_skip_assignment;
+    uint8_t reserved[6];
+    struct sluice_text reason;
+};
+struct sluice_group_member {
+    struct sluice_text id;
+    struct sluice_text instance; /* data NULL: dynamic */
+    struct sluice_bytes metadata;
+};
+struct sluice_group_joined {
+    sluice_status status;
+    int32_t generation;
+    struct sluice_text protocol_type; /* data NULL: none */
+    struct sluice_text protocol;      /* data NULL: none */
+    struct sluice_text leader;
+    struct sluice_text member;
+    bool skip_assignment;
+    uint8_t reserved[3];
+    uint32_t member_count; /* 0 unless this member leads */
+    const struct sluice_group_member *members;
+};
+typedef void sluice_group_joined_done(void *arg, const struct sluice_group_joined *joined);
+
+struct sluice_group_assignment {
+    struct sluice_text member;
+    struct sluice_bytes assignment;
+};
+struct sluice_group_sync {
+    uint32_t size;
+    int32_t generation;
+    struct sluice_text group;
+    struct sluice_text member;
+    struct sluice_text instance;
+    struct sluice_text protocol_type; /* data NULL: not checked */
+    struct sluice_text protocol;      /* data NULL: not checked */
+    uint32_t assignment_count;
+    uint32_t reserved;
+    const struct sluice_group_assignment *assignments; /* of the leader */
+};
+struct sluice_group_synced {
+    sluice_status status;
+    uint32_t reserved;
+    struct sluice_text protocol_type;
+    struct sluice_text protocol;
+    struct sluice_bytes assignment;
+};
+typedef void sluice_group_synced_done(void *arg, const struct sluice_group_synced *synced);
+
+struct sluice_group_identity {
+    uint32_t size;
+    int32_t generation; /* -1 with an empty member: from outside the group (commit only) */
+    struct sluice_text group;
+    struct sluice_text member;
+    struct sluice_text instance;
+};
+typedef void sluice_status_done(void *arg, sluice_status status);
+
+struct sluice_group_leave_entry {
+    struct sluice_text member;
+    struct sluice_text instance;
+    struct sluice_text reason;
+};
+struct sluice_group_leave {
+    uint32_t size;
+    uint32_t entry_count;
+    struct sluice_text group;
+    const struct sluice_group_leave_entry *entries;
+};
+typedef void sluice_statuses_done(void *arg, sluice_status status, const sluice_status *statuses,
+                                  uint32_t count);
+
+struct sluice_offset_commit_entry {
+    struct sluice_topic_ref topic;
+    int32_t partition;
+    int32_t leader_epoch; /* -1: unknown */
+    int64_t offset;
+    struct sluice_text metadata; /* up to 4096 bytes */
+};
+struct sluice_offset_commit {
+    uint32_t size;
+    uint32_t entry_count;
+    struct sluice_group_identity identity;
+    const struct sluice_offset_commit_entry *entries;
+};
+struct sluice_offset_fetch_entry {
+    struct sluice_topic_ref topic;
+    int32_t partition;
+    int32_t reserved;
+};
+struct sluice_offset_fetch {
+    uint32_t size;
+    uint32_t entry_count; /* with entries NULL: all of the group */
+    struct sluice_text group;
+    const struct sluice_offset_fetch_entry *entries;
+};
+struct sluice_offset_fetched {
+    sluice_status status;
+    int32_t partition;
+    struct sluice_text topic; /* name and id as in the catalog */
+    struct sluice_uuid topic_id;
+    int64_t offset; /* -1: none committed */
+    int32_t leader_epoch;
+    int32_t reserved;
+    struct sluice_text metadata;
+};
+typedef void sluice_offset_fetched_done(void *arg, sluice_status status,
+                                        const struct sluice_offset_fetched *offsets,
+                                        uint32_t count);
+
+/* ---- the node itself ---- */
+
+#define SLUICE_HEALTH_LIVE  1 /* the loops turn */
+#define SLUICE_HEALTH_READY 2 /* recovery is done and storage accepts writes */
+struct sluice_health {
+    uint32_t size;
+    bool ok;
+    uint8_t reserved[3];
+    struct sluice_text text; /* one line a finding: "degraded: shard 1: …" */
+};
+typedef void sluice_health_done(void *arg, const struct sluice_health *health);
+typedef void sluice_text_done(void *arg, sluice_status status, struct sluice_text text);
+
+struct sluice_broker {
+    uint32_t size;
+    uint32_t reserved;
+    void *data;
+#define SLUICE_CALL(name, ...)                                                                     \
+    void (*name)(const struct sluice_broker *broker, const struct sluice_context *context,         \
+                 __VA_ARGS__)
+
+    /* The cluster as seen through the listener of the context. Views live until the next call. [loop] */
+    const struct sluice_cluster *(*cluster)(const struct sluice_broker *broker,
+                                            const struct sluice_context *context);
+    /* Topics by name or id; topics == NULL: all of them. auto_create makes missing ones where the broker's
+     * configuration allows it; the answer then carries E_UNKNOWN_TOPIC for them until they exist. */
+    SLUICE_CALL(topics, const struct sluice_topic_ref *topics, uint32_t count, bool auto_create,
+                sluice_topics_done *done, void *arg);
+    SLUICE_CALL(topics_create, const struct sluice_topic_spec *specs, uint32_t count,
+                bool validate_only, sluice_topic_results_done *done, void *arg);
+    SLUICE_CALL(topics_delete, const struct sluice_topic_ref *topics, uint32_t count,
+                sluice_topic_results_done *done, void *arg);
+    /* All keys with value, source, type, whether the caller asked for some or all. */
+    SLUICE_CALL(configs_describe, int32_t resource, struct sluice_text name,
+                sluice_config_done *done, void *arg);
+    SLUICE_CALL(produce, const struct sluice_produce *request, sluice_produce_done *done, void *arg);
+    SLUICE_CALL(fetch, const struct sluice_fetch *request, sluice_fetch_done *done, void *arg);
+    SLUICE_CALL(offsets, int32_t isolation, const struct sluice_offset_query *queries,
+                uint32_t count, sluice_offsets_done *done, void *arg);
+    /* A producer id with epoch 0 of its own; or, with id >= 0, the next epoch of that one. */
+    SLUICE_CALL(producer_id, int64_t id, int16_t epoch, sluice_producer_id_done *done, void *arg);
+    SLUICE_CALL(group_join, const struct sluice_group_join *request, sluice_group_joined_done *done,
+                void *arg);
+    SLUICE_CALL(group_sync, const struct sluice_group_sync *request, sluice_group_synced_done *done,
+                void *arg);
+    SLUICE_CALL(group_heartbeat, const struct sluice_group_identity *request,
+                sluice_status_done *done, void *arg);
+    SLUICE_CALL(group_leave, const struct sluice_group_leave *request, sluice_statuses_done *done,
+                void *arg);
+    SLUICE_CALL(offset_commit, const struct sluice_offset_commit *request,
+                sluice_statuses_done *done, void *arg);
+    SLUICE_CALL(offset_fetch, const struct sluice_offset_fetch *request,
+                sluice_offset_fetched_done *done, void *arg);
+    /* All metrics in Prometheus text format. */
+    SLUICE_CALL(metrics, sluice_text_done *done, void *arg);
+    SLUICE_CALL(health, int32_t what, sluice_health_done *done, void *arg);
+#undef SLUICE_CALL
+};
+
+#endif

@@ -1,0 +1,11 @@
+/* <sluice/sluice.h>: all of the SDK. A processor needs only this line. */
+#ifndef SLUICE_SLUICE_H
+#define SLUICE_SLUICE_H
+
+#include <sluice/frontend.h>
+#include <sluice/plugin.h>
+#include <sluice/processor.h>
+#include <sluice/status.h>
+#include <sluice/types.h>
+
+#endif
