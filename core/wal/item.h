@@ -1,0 +1,43 @@
+/* item.h: directory items, the vocabulary of what a frame states (docs/formats/wal.md).
+ *
+ * An item is kind u16, version u8, flags u8, payload size u32 (all little-endian), then the payload,
+ * padded to 8 bytes. The write-ahead log carries payloads and bodies without looking into them; the room named
+ * in the table encodes and applies them. Numbers are never reused. A reader that meets an unknown kind
+ * skips it when WAL_ITEM_MAY_SKIP is set and refuses the file otherwise. */
+#ifndef SL_WAL_ITEM_H
+#define SL_WAL_ITEM_H
+
+#include "base/base.h"
+
+#define WAL_ITEM_MAY_SKIP (1u << 0)
+
+/* clang-format off */
+#define WAL_ITEM_TABLE(X)                                                                          \
+    X(BATCH,           1, "a record batch of one partition; has a body")      /* index/  */        \
+    X(TOPIC_CREATE,    2, "a topic with its id, partitions, configs, shards") /* catalog/ */       \
+    X(TOPIC_DELETE,    3, "a topic id that is gone")                          /* catalog/ */       \
+    X(TOPIC_CONFIG,    4, "the configs of a topic, replacing the former")     /* catalog/ */       \
+    X(OFFSET_COMMIT,   5, "a committed offset of a group")                    /* deliver/ */       \
+    X(OFFSET_FORGET,   6, "a group's offsets that are gone")                  /* deliver/ */       \
+    X(STAGE_POSITION,  7, "next offset of a stage task")                      /* stage/  */        \
+    X(PRODUCER_BLOCK,  8, "end of the leased block of producer ids")          /* admit/  */        \
+    X(PRODUCER_STATE,  9, "what is remembered of a producer (checkpoint)")    /* admit/  */        \
+    X(LOG_EXTENT,     10, "offsets of a partition (checkpoint)")              /* index/  */        \
+    X(CLEAN_SHUTDOWN, 11, "nothing was under way")                            /* wal/    */        \
+    X(IDLE,           12, "carries the durable LSN forward")                  /* wal/    */
+/* clang-format on */
+
+enum {
+#define WAL_ITEM_ENUM(name, number, text) WAL_ITEM_##name = number,
+    WAL_ITEM_TABLE(WAL_ITEM_ENUM)
+#undef WAL_ITEM_ENUM
+};
+
+/* Where a body lies. position is of its first byte in the segment's file. */
+struct wal_place {
+    uint64_t segment;  /* sequence number = incarnation of the segment */
+    uint64_t position; /* bytes */
+    uint32_t size;     /* bytes */
+};
+
+#endif
