@@ -1,0 +1,69 @@
+/* broker_config.h: the broker's settings that Kafka clients know by name, and their table.
+ *
+ * One table row per key: name → type, default, place in struct broker_settings, documentation. Only
+ * keys with a truthful value here are listed; nothing is invented for what Sluice does not have.
+ * The table answers DescribeConfigs on the broker resource and gives topics the defaults behind
+ * their broker synonyms. */
+#ifndef SL_CATALOG_BROKER_CONFIG_H
+#define SL_CATALOG_BROKER_CONFIG_H
+
+#include "catalog/config_value.h"
+
+/* In force; filled by the wiring from sluice.yaml over the defaults of broker_settings_init. */
+struct broker_settings {
+    int32_t node_id;
+    int32_t partition_count;     /* of a topic created without a number; num.partitions */
+    int32_t replication_factor;  /* 1 */
+    bool auto_create_topics;     /* true */
+    bool delete_topics;          /* true */
+    int32_t message_bytes_max;   /* 1048588 */
+    int32_t request_bytes_max;   /* 104857600; socket.request.max.bytes */
+    int32_t fetch_bytes_max;     /* 57671680 */
+    int32_t fetch_session_slots; /* 1000 */
+    int64_t idle_connection_ms;  /* 600000; connections.max.idle.ms */
+    int32_t connections_max;     /* 2147483647 */
+    int64_t retention_ms;        /* 604800000; -1: for ever */
+    int64_t retention_bytes;     /* -1: no bound */
+    int64_t timestamp_before_max_ms;
+    int64_t timestamp_after_max_ms; /* 3600000 */
+    bool timestamp_log_append;
+    bool cleanup_compact; /* log.cleanup.policy */
+    bool cleanup_delete;
+    int32_t segment_bytes;             /* 1073741824; a larger batch is refused */
+    int32_t group_session_min_ms;      /* 6000 */
+    int32_t group_session_max_ms;      /* 1800000 */
+    int32_t group_initial_delay_ms;    /* 3000; dev mode: 0 */
+    int32_t group_members_max;         /* group.max.size */
+    int32_t offset_metadata_bytes_max; /* 4096 */
+    int32_t offset_retention_minutes;  /* 10080 */
+    int64_t offset_check_interval_ms;  /* 600000 */
+    int64_t producer_expiration_ms;    /* 86400000; producer.id.expiration.ms */
+    char listeners[256];               /* "PLAINTEXT://127.0.0.1:9092", may be empty */
+    char log_dir[256];
+};
+
+void broker_settings_init(struct broker_settings *settings); /* Kafka's defaults [any] */
+
+/* One key in force. Texts are static or in the caller's buffer. */
+struct broker_config_view {
+    const char *name;
+    const char *documentation;
+    const char *default_value;
+    const char *value;
+    int32_t type; /* SLUICE_CONFIG_TYPE_* */
+    bool is_default;
+};
+#define BROKER_CONFIG_VALUE_BYTES 256u
+uint32_t broker_config_count(void); /* [any] */
+/* Key number `index`; its value is rendered into `buffer`. [any] */
+struct broker_config_view broker_config_at(const struct broker_settings *settings, uint32_t index,
+                                           char buffer[BROKER_CONFIG_VALUE_BYTES]);
+/* False when there is no such key. [any] */
+bool broker_config_find(const struct broker_settings *settings, const char *name,
+                        char buffer[BROKER_CONFIG_VALUE_BYTES],
+                        struct broker_config_view *ret_view);
+/* All keys, for DescribeConfigs. [any] */
+void broker_config_describe(const struct broker_settings *settings,
+                            struct config_entries *ret_entries);
+
+#endif
