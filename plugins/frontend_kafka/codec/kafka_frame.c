@@ -1,0 +1,153 @@
+/* kafka_frame.c: frame prefix and headers; the API table's look-ups. See kafka_frame.h,
+ * kafka_codec.h. */
+#include "kafka_frame.h"
+#include "kafka_messages.h"
+#include "kafka_read.h"
+#include "kafka_write.h"
+
+const struct kafka_api *kafka_api_get(int16_t key)
+{
+    uint32_t low = 0;
+    uint32_t high = kafka_apis_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (kafka_apis[middle].key == key) {
+            return &kafka_apis[middle];
+        }
+        if (kafka_apis[middle].key < key) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return NULL;
+}
+
+int16_t kafka_request_header_version(const struct kafka_api *api, int16_t version)
+{
+    return version >= api->flexible_from ? 2 : 1;
+}
+
+int16_t kafka_response_header_version(const struct kafka_api *api, int16_t version)
+{
+    return version >= api->flexible_from && api->key != KAFKA_API_VERSIONS_KEY ? 1 : 0;
+}
+
+static bool api_has(const struct kafka_api *api, int16_t version)
+{
+    return api && version >= api->version_min && version <= api->version_max;
+}
+
+sluice_status kafka_request_head_decode(const void *frame, size_t size,
+                                        struct kafka_request_head *ret_head)
+{
+    struct kafka_reader reader = kafka_reader(frame, size, NULL);
+    struct kafka_request_head head = {.client_id = kafka_null()};
+    struct kafka_request_header header;
+    sluice_status status;
+
+    head.api_key = kafka_read_int16(&reader);
+    head.version = kafka_read_int16(&reader);
+    head.correlation_id = kafka_read_int32(&reader);
+    if (reader.status != SLUICE_OK) {
+        return reader.status;
+    }
+    head.api = kafka_api_get(head.api_key);
+    head.supported = api_has(head.api, head.version);
+    if (head.supported) {
+        status = kafka_request_header_decode(frame, size,
+                                             kafka_request_header_version(head.api, head.version),
+                                             NULL, &header, &head.body_at);
+        if (status != SLUICE_OK) {
+            return status;
+        }
+        head.client_id = header.client_id;
+    }
+    *ret_head = head;
+    return SLUICE_OK;
+}
+
+sluice_status kafka_response_head_decode(const void *frame, size_t size,
+                                         const struct kafka_api *api, int16_t version,
+                                         int32_t *ret_correlation_id, size_t *ret_body_at)
+{
+    struct kafka_response_header header;
+    size_t body_at;
+    sluice_status status;
+
+    status = kafka_response_header_decode(frame, size, kafka_response_header_version(api, version),
+                                          NULL, &header, &body_at);
+    if (status != SLUICE_OK) {
+        return status;
+    }
+    *ret_correlation_id = header.correlation_id;
+    *ret_body_at = body_at;
+    return SLUICE_OK;
+}
+
+/* Room for the size, to be filled in by frame_end. */
+static sluice_status frame_begin(struct kafka_writer *writer, struct kafka_write_mark *ret_mark)
+{
+    *ret_mark = kafka_write_begin(writer);
+    kafka_write_int32(writer, 0);
+    return kafka_write_end(writer, ret_mark);
+}
+
+/* Fills in the size, or takes the writer back to where the frame began. */
+static sluice_status frame_end(struct kafka_writer *writer, const struct kafka_write_mark *mark,
+                               sluice_status status)
+{
+    size_t size = writer->size - mark->size + writer->spliced_size - mark->spliced_size;
+    uint32_t swapped;
+
+    if (status == SLUICE_OK && size > (size_t)INT32_MAX) {
+        status = SLUICE_E_FRAME_TOO_LARGE;
+    }
+    if (status != SLUICE_OK) {
+        writer->status = status;
+        return kafka_write_end(writer, mark);
+    }
+    swapped = __builtin_bswap32((uint32_t)(size - KAFKA_FRAME_PREFIX_SIZE));
+    memcpy(writer->data + mark->size, &swapped, sizeof swapped);
+    return SLUICE_OK;
+}
+
+sluice_status kafka_response_encode(struct kafka_writer *writer, const struct kafka_api *api,
+                                    int16_t version, int32_t correlation_id, const void *message)
+{
+    const struct kafka_response_header header = {.correlation_id = correlation_id};
+    struct kafka_write_mark mark;
+    sluice_status status;
+
+    status = frame_begin(writer, &mark);
+    if (status != SLUICE_OK) {
+        return status;
+    }
+    status =
+        kafka_response_header_encode(&header, kafka_response_header_version(api, version), writer);
+    if (status == SLUICE_OK) {
+        status = api->response->encode(message, version, writer);
+    }
+    return frame_end(writer, &mark, status);
+}
+
+sluice_status kafka_request_encode(struct kafka_writer *writer, const struct kafka_api *api,
+                                   int16_t version, int32_t correlation_id,
+                                   struct kafka_bytes client_id, const void *message)
+{
+    const struct kafka_request_header header = {api->key, version, correlation_id, client_id};
+    struct kafka_write_mark mark;
+    sluice_status status;
+
+    status = frame_begin(writer, &mark);
+    if (status != SLUICE_OK) {
+        return status;
+    }
+    status =
+        kafka_request_header_encode(&header, kafka_request_header_version(api, version), writer);
+    if (status == SLUICE_OK) {
+        status = api->request->encode(message, version, writer);
+    }
+    return frame_end(writer, &mark, status);
+}
