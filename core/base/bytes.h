@@ -86,6 +86,13 @@ static inline void sl_le64_store(void *at, uint64_t value)
     memcpy(at, &value, sizeof value);
 }
 
+/* Two's complement sum, as Java adds: for fields that a client filled, where overflow is no bug of
+ * ours. */
+static inline int64_t sl_wrapping_add(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 static inline struct sl_bytes sl_bytes_of(const void *data, size_t size)
 {
     return (struct sl_bytes){.data = data, .size = size};

@@ -145,13 +145,13 @@ static inline bool batch_view_has_producer_id(const struct batch_view *view)
 
 static inline int64_t batch_view_last_offset(const struct batch_view *view)
 {
-    return batch_view_base_offset(view) + batch_view_last_offset_delta(view);
+    return sl_wrapping_add(batch_view_base_offset(view), batch_view_last_offset_delta(view));
 }
 
 /* Where the next batch begins: the position a consumer goes on from. */
 static inline int64_t batch_view_next_offset(const struct batch_view *view)
 {
-    return batch_view_last_offset(view) + 1;
+    return sl_wrapping_add(batch_view_last_offset(view), 1);
 }
 
 /* A sequence `delta` records after `sequence`: 2^31 - 1 is followed by 0 (Kafka's

@@ -42,8 +42,15 @@ sl_err codec_by_name(const char *name, int *ret_codec) SL_MUST_CHECK;
 sl_err codec_decompress(struct codec_context *context, int codec, struct sl_bytes input,
                         size_t cap_bytes, struct sl_buffer *out) SL_MUST_CHECK;
 
+/* Room that is enough for every codec's worst case over input_size bytes. */
+static inline size_t codec_compress_room(size_t input_size)
+{
+    return input_size + input_size / 4 + 4096;
+}
+
 /* Appends the compressed stream to out; on failure out has the size that it had.
- * SLUICE_E_LIMIT: beyond out's bound. SLUICE_E_UNSUPPORTED_CODEC. SLUICE_E_NO_MEMORY. */
+ * SLUICE_E_LIMIT: beyond out's bound, which should leave codec_compress_room() bytes.
+ * SLUICE_E_UNSUPPORTED_CODEC. SLUICE_E_NO_MEMORY. */
 sl_err codec_compress(struct codec_context *context, int codec, struct sl_bytes input,
                       struct sl_buffer *out) SL_MUST_CHECK;
 

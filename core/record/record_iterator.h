@@ -63,7 +63,7 @@ bool header_iterator_next(struct header_iterator *iterator, struct header_view *
 static inline int64_t record_offset(const struct batch_view *batch,
                                     const struct record_view *record)
 {
-    return batch_view_base_offset(batch) + record->offset_delta;
+    return sl_wrapping_add(batch_view_base_offset(batch), record->offset_delta);
 }
 
 /* What a consumer sees: with LogAppendTime every record has the batch's max timestamp. */
