@@ -65,7 +65,7 @@ struct sluice_plugin_descriptor {
 /* The one symbol that a module exports. */
 #define SLUICE_PLUGIN_SYMBOL "sluice_plugin"
 #define SLUICE_PLUGIN(...)                                                                         \
-    SLUICE_EXPORT extern const struct sluice_plugin_descriptor sluice_plugin;                      \
+    SLUICE_EXPORT const struct sluice_plugin_descriptor sluice_plugin;                             \
     const struct sluice_plugin_descriptor sluice_plugin = {__VA_ARGS__}
 
 /* ELF note that carries the manifest: owner "Sluice", type 1, descriptor = the JSON text.

@@ -17,7 +17,7 @@
 #ifdef __cplusplus
 #define SLUICE_EXTERN_C extern "C"
 #else
-#define SLUICE_EXTERN_C
+#define SLUICE_EXTERN_C extern
 #endif
 #define SLUICE_EXPORT SLUICE_EXTERN_C __attribute__((visibility("default")))
 

@@ -1,0 +1,10 @@
+# The package version is the ABI's: a plugin that asks for 1.0 builds with every 1.x.
+set(PACKAGE_VERSION 1.0)
+if(PACKAGE_FIND_VERSION_MAJOR STREQUAL "" OR PACKAGE_FIND_VERSION_MAJOR EQUAL 1)
+  if(PACKAGE_FIND_VERSION_MINOR LESS_EQUAL 0)
+    set(PACKAGE_VERSION_COMPATIBLE TRUE)
+  endif()
+  if("${PACKAGE_FIND_VERSION_MINOR}" STREQUAL "0")
+    set(PACKAGE_VERSION_EXACT TRUE)
+  endif()
+endif()
