@@ -135,6 +135,7 @@ end
 
 local function write_schema_struct(out, message, struct)
     local tag = emitter.tag_of(struct)
+    out("static void %s_init_any(void *ret_message)\n{\n    kafka_%s_init(ret_message);\n}\n", struct.name, struct.name)
     out("static const struct kafka_schema_field %s_fields[] = {", struct.name)
     for _, field in ipairs(struct.fields) do
         local count = field.array and ("offsetof(%s, %s_count)"):format(tag, field.name) or "0"
@@ -147,8 +148,8 @@ local function write_schema_struct(out, message, struct)
         out('    {"", KAFKA_FIELD_INT8, false, false, 0, 0, -1, -1, 0, 0, NULL}, /* not counted */')
     end
     out("};")
-    out('static const struct kafka_schema_struct %s_schema = {\n    "%s", sizeof(%s), %s_fields, %d,\n};\n',
-        struct.name, struct.name, tag, struct.name, #struct.fields)
+    out('static const struct kafka_schema_struct %s_schema = {\n    "%s", sizeof(%s), %s_init_any, %s_fields, %d,\n};\n',
+        struct.name, struct.name, tag, struct.name, struct.name, #struct.fields)
 end
 
 local function write_schema(out, files)

@@ -37,6 +37,7 @@ struct kafka_schema_field {
 struct kafka_schema_struct {
     const char *name;
     size_t size;
+    kafka_init_fn *init; /* every field to its default */
     const struct kafka_schema_field *fields;
     uint32_t fields_count;
 };
