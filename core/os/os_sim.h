@@ -1,9 +1,11 @@
 /* os_sim.h: sl_os by seed on one thread, for tests of storage, groups, stages and reload.
  *
- * Time is virtual and moves to the next timer or job when nothing else can run. Jobs of lanes and helpers
- * run at moments drawn from the seed. The disk keeps, per file, what is durable and the sectors (512 B)
- * written since the last sync; a power cut keeps any subset of those, some torn, in any order; renames,
- * creations and removals not made durable by sl_dir_sync may or may not have happened. */
+ * Time is virtual and moves to the next timer or job when nothing else can run. Jobs of lanes and
+ * helpers run at moments drawn from the seed. The disk keeps, per file, what is durable and the
+ * sectors (512 B) written since the last sync; a power cut keeps any subset of those, some torn, in
+ * any order; renames, creations and removals not made durable by sl_dir_sync may or may not have
+ * happened. Making a directory is durable at once. Sockets, descriptors, directory watches and
+ * signals are SLUICE_E_UNSUPPORTED. */
 #ifndef SL_OS_OS_SIM_H
 #define SL_OS_OS_SIM_H
 
@@ -21,14 +23,18 @@ uint8_t *sl_sim_disk_bytes(struct sl_sim_disk *disk, const char *path, size_t *r
 void sl_sim_disk_set_capacity(struct sl_sim_disk *disk, uint64_t bytes);
 
 struct sl_sim_faults {
-    uint64_t power_cut_after; /* write, sync, rename, … operations until E_POWER_CUT for all; 0: never */
-    uint64_t sync_fails_after;/* syncs until one fails with E_IO (and loses what it covered); 0: never */
-    int64_t sync_delay_ns;    /* virtual time a sync takes at least */
-    bool sync_is_a_lie;       /* mutant: sync makes nothing durable */
+    uint64_t
+        power_cut_after; /* write, sync, rename, … operations until E_POWER_CUT for all; 0: never */
+    uint64_t sync_fails_after;  /* syncs until one fails with E_IO (and loses what it covered); 0:
+                                   never */
+    uint64_t write_fails_after; /* writes until one fails with E_IO, half done; 0: never */
+    int64_t sync_delay_ns;      /* virtual time a sync takes */
+    bool sync_is_a_lie;         /* mutant: sync makes nothing durable */
 };
 sl_err sl_os_sim_new(uint64_t seed, struct sl_sim_disk *disk, const struct sl_sim_faults *faults,
                      struct sl_os **ret_os) SL_MUST_CHECK;
-/* Runs one thing that can happen (task, job, timer), by seed; false: nothing is left or the power is off. */
+/* Runs one thing that can happen (task, job, timer), by seed; false: nothing is left or the power
+ * is off. */
 bool sl_os_sim_step(struct sl_os *os);
 bool sl_os_sim_power_is_off(struct sl_os *os);
 /* Drops all that is queued without running it (the machine lost power); then sl_os_free works. */

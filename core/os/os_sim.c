@@ -1,0 +1,349 @@
+/* os_sim.c: the table of the simulated instance, its files and its faults (os_sim.h). */
+#include "os/os_sim.h"
+
+#include "os/os_sim_disk.h"
+#include "os/os_sim_run.h"
+
+#include <string.h>
+
+#define WALL_MS_AT_START 1764000000000 /* a day in November 2025 */
+
+struct sim_file {
+    struct sl_file base;
+    struct sim_inode *inode;
+    uint32_t flags;
+};
+
+static struct sim_file *file_of(struct sl_file *file)
+{
+    return SL_CONTAINER_OF(file, struct sim_file, base);
+}
+
+static void sim_free(struct sl_os *os)
+{
+    struct sim_os *sim = sim_os_of(os);
+    SL_ASSERT(sim->loops == NULL && sim->lanes == NULL && sim->timers == NULL);
+    sl_free(sim);
+}
+
+/* ---- clocks and randomness ---- */
+
+static int64_t sim_mono_ns(struct sl_os *os)
+{
+    return sim_os_of(os)->mono_ns + sim_os_of(os)->job_ns;
+}
+
+static int64_t sim_wall_ms(struct sl_os *os)
+{
+    return WALL_MS_AT_START + sim_mono_ns(os) / 1000000;
+}
+
+static void sim_random(struct sl_os *os, void *ret_bytes, size_t size)
+{
+    uint8_t *bytes = ret_bytes;
+    for (size_t at = 0; at < size;) {
+        uint64_t word = sim_os_random(sim_os_of(os));
+        size_t part = SL_MIN(size - at, sizeof word);
+        memcpy(bytes + at, &word, part);
+        at += part;
+    }
+}
+
+/* ---- faults ---- */
+
+static bool counts_down(uint64_t *left)
+{
+    return *left > 0 && --*left == 0;
+}
+
+/* Called where an operation changes the disk, before it does. */
+static sl_err change_begins(struct sim_os *sim)
+{
+    return sim->power_off ? SLUICE_E_POWER_CUT : SLUICE_OK;
+}
+
+/* Called after; the power cut comes before the caller learns of the end. */
+static sl_err change_ends(struct sim_os *sim, sl_err err)
+{
+    if (counts_down(&sim->faults.power_cut_after)) {
+        sim->power_off = true;
+        return SLUICE_E_POWER_CUT;
+    }
+    return err;
+}
+
+/* ---- files ---- */
+
+static sl_err sim_file_open(struct sl_os *os, const char *path, uint32_t flags,
+                            struct sl_file **ret_file)
+{
+    struct sim_os *sim = sim_os_of(os);
+    sl_err err = change_begins(sim);
+    if (err != SLUICE_OK)
+        return err;
+    struct sim_name *name = sim_names_find(&sim->disk->seen, path);
+    struct sim_inode *inode = name == NULL ? NULL : name->inode;
+    if (name != NULL && (inode == NULL || (flags & SL_FILE_EXCLUSIVE) != 0))
+        return inode == NULL ? SLUICE_E_IO : SLUICE_E_EXISTS;
+    if (name == NULL && (flags & SL_FILE_CREATE) == 0)
+        return SLUICE_E_NOT_FOUND;
+    if (name == NULL) {
+        err = change_ends(sim, sim_disk_create(sim->disk, path, &inode));
+        if (err != SLUICE_OK)
+            return err;
+    }
+    struct sim_file *file = sl_alloc(sizeof *file);
+    if (file == NULL)
+        return SLUICE_E_NO_MEMORY;
+    *file = (struct sim_file){{os}, inode, flags};
+    inode->open_count++;
+    *ret_file = &file->base;
+    return SLUICE_OK;
+}
+
+static void sim_file_close(struct sl_file *base)
+{
+    struct sim_file *file = file_of(base);
+    file->inode->open_count--;
+    if (file->inode->open_count == 0)
+        file->inode->locked = false;
+    sl_free(file);
+}
+
+static sl_err sim_file_pread(struct sl_file *base, void *buffer, size_t size, uint64_t position,
+                             size_t *ret_size)
+{
+    const struct sim_inode *inode = file_of(base)->inode;
+    if (sim_os_of(base->os)->power_off)
+        return SLUICE_E_POWER_CUT;
+    size_t left = position < inode->size ? inode->size - (size_t)position : 0;
+    size_t got = SL_MIN(size, left);
+    if (got > 0)
+        memcpy(buffer, inode->bytes + position, got);
+    *ret_size = got;
+    return SLUICE_OK;
+}
+
+/* A write of several pieces is one operation: a power cut keeps what it likes of all of it. */
+static sl_err sim_file_pwritev(struct sl_file *base, const struct sl_iovec *pieces, size_t count,
+                               uint64_t position)
+{
+    struct sim_os *sim = sim_os_of(base->os);
+    struct sim_file *file = file_of(base);
+    SL_ASSERT((file->flags & SL_FILE_WRITE) != 0);
+    sl_err err = change_begins(sim);
+    if (err == SLUICE_OK && counts_down(&sim->faults.write_fails_after))
+        err = SLUICE_E_IO;
+    for (size_t i = 0; i < count && err == SLUICE_OK; i++) {
+        err = sim_inode_write(sim->disk, file->inode, pieces[i].base, pieces[i].size, position);
+        position += pieces[i].size;
+    }
+    return change_ends(sim, err);
+}
+
+static sl_err sim_file_sync(struct sl_file *base)
+{
+    struct sim_os *sim = sim_os_of(base->os);
+    struct sim_file *file = file_of(base);
+    sl_err err = change_begins(sim);
+    if (err != SLUICE_OK)
+        return err;
+    sim->job_ns += sim->faults.sync_delay_ns;
+    if (counts_down(&sim->faults.power_cut_after)) {
+        sim->power_off = true; /* in the middle of it: any part is durable */
+        return SLUICE_E_POWER_CUT;
+    }
+    if (counts_down(&sim->faults.sync_fails_after)) {
+        sim_inode_sync_failed(file->inode);
+        return SLUICE_E_IO;
+    }
+    if (!sim->faults.sync_is_a_lie)
+        sim_inode_sync(file->inode);
+    return SLUICE_OK;
+}
+
+static sl_err sim_file_truncate(struct sl_file *base, uint64_t size)
+{
+    struct sim_os *sim = sim_os_of(base->os);
+    sl_err err = change_begins(sim);
+    if (err == SLUICE_OK)
+        err = sim_inode_resize(sim->disk, file_of(base)->inode, size);
+    return change_ends(sim, err);
+}
+
+/* Bytes above the size are zero already: filling them is growing. */
+static sl_err sim_file_fill_zero(struct sl_file *base, uint64_t size)
+{
+    if (size <= file_of(base)->inode->size)
+        return SLUICE_OK;
+    return sim_file_truncate(base, size);
+}
+
+static sl_err sim_file_size(struct sl_file *base, uint64_t *ret_size)
+{
+    *ret_size = file_of(base)->inode->size;
+    return SLUICE_OK;
+}
+
+static sl_err sim_file_drop_cache(struct sl_file *base)
+{
+    sim_inode_drop_cache(file_of(base)->inode);
+    return SLUICE_OK;
+}
+
+static sl_err sim_file_lock(struct sl_file *base)
+{
+    struct sim_inode *inode = file_of(base)->inode;
+    if (inode->locked)
+        return SLUICE_E_LOCKED;
+    inode->locked = true;
+    return SLUICE_OK;
+}
+
+/* ---- directories ---- */
+
+static sl_err sim_dir_make(struct sl_os *os, const char *path)
+{
+    struct sim_os *sim = sim_os_of(os);
+    sl_err err = change_begins(sim);
+    char part[SIM_PATH_MAX];
+    size_t size = strlen(path);
+    if (size >= sizeof part)
+        return SLUICE_E_INVALID;
+    for (size_t i = 1; i <= size && err == SLUICE_OK; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (sim_names_find(&sim->disk->seen, part) == NULL)
+            err = sim_disk_directory(sim->disk, part);
+    }
+    return err;
+}
+
+static sl_err sim_dir_list(struct sl_os *os, const char *path, sl_dir_entry_fn *entry, void *arg)
+{
+    struct sim_os *sim = sim_os_of(os);
+    if (sim->power_off)
+        return SLUICE_E_POWER_CUT;
+    if (sim_names_find(&sim->disk->seen, path) == NULL)
+        return SLUICE_E_NOT_FOUND;
+    size_t size = strlen(path);
+    for (uint32_t i = 0; i < sim->disk->seen.count; i++) {
+        const struct sim_name *name = &sim->disk->seen.at[i];
+        if (strncmp(name->path, path, size) == 0 && name->path[size] == '/' &&
+            strchr(name->path + size + 1, '/') == NULL)
+            entry(arg, name->path + size + 1, name->inode == NULL);
+    }
+    return SLUICE_OK;
+}
+
+static sl_err sim_dir_sync(struct sl_os *os, const char *path)
+{
+    struct sim_os *sim = sim_os_of(os);
+    sl_err err = change_begins(sim);
+    if (err != SLUICE_OK)
+        return err;
+    if (counts_down(&sim->faults.power_cut_after)) {
+        sim->power_off = true;
+        return SLUICE_E_POWER_CUT;
+    }
+    if (!sim->faults.sync_is_a_lie)
+        sim_disk_sync_names(sim->disk, path);
+    return SLUICE_OK;
+}
+
+static sl_err sim_path_rename(struct sl_os *os, const char *from, const char *to)
+{
+    struct sim_os *sim = sim_os_of(os);
+    sl_err err = change_begins(sim);
+    if (err == SLUICE_OK)
+        err = sim_disk_rename(sim->disk, from, to);
+    return change_ends(sim, err);
+}
+
+static sl_err sim_path_remove(struct sl_os *os, const char *path)
+{
+    struct sim_os *sim = sim_os_of(os);
+    sl_err err = change_begins(sim);
+    if (err == SLUICE_OK)
+        err = sim_disk_remove(sim->disk, path);
+    return change_ends(sim, err);
+}
+
+static sl_err sim_disk_space(struct sl_os *os, const char *path, uint64_t *ret_total_bytes,
+                             uint64_t *ret_available_bytes)
+{
+    (void)path;
+    const struct sl_sim_disk *disk = sim_os_of(os)->disk;
+    *ret_total_bytes = disk->capacity_bytes;
+    *ret_available_bytes =
+        disk->capacity_bytes > disk->used_bytes ? disk->capacity_bytes - disk->used_bytes : 0;
+    return SLUICE_OK;
+}
+
+/* ---- the instance ---- */
+
+static const struct sl_os_ops sim_ops = {
+    .name = "sim",
+    .os_free = sim_free,
+    .mono_ns = sim_mono_ns,
+    .wall_ms = sim_wall_ms,
+    .random = sim_random,
+    .file_open = sim_file_open,
+    .file_close = sim_file_close,
+    .file_pread = sim_file_pread,
+    .file_pread_cached = sim_file_pread,
+    .file_pwritev = sim_file_pwritev,
+    .file_sync = sim_file_sync,
+    .file_fill_zero = sim_file_fill_zero,
+    .file_truncate = sim_file_truncate,
+    .file_size = sim_file_size,
+    .file_drop_cache = sim_file_drop_cache,
+    .file_lock = sim_file_lock,
+    .dir_make = sim_dir_make,
+    .dir_list = sim_dir_list,
+    .dir_sync = sim_dir_sync,
+    .path_rename = sim_path_rename,
+    .path_remove = sim_path_remove,
+    .disk_space = sim_disk_space,
+    .loop_new = sim_loop_new,
+    .loop_run = sim_loop_run,
+    .loop_start = sim_loop_start,
+    .loop_join = sim_loop_join,
+    .loop_stop = sim_loop_stop,
+    .loop_free = sim_loop_free,
+    .loop_post = sim_loop_post,
+    .loop_now_ns = sim_loop_now_ns,
+    .loop_is_current = sim_loop_is_current,
+    .timer_new = sim_timer_new,
+    .timer_start = sim_timer_start,
+    .timer_stop = sim_timer_stop,
+    .timer_free = sim_timer_free,
+    .lane_new = sim_lane_new,
+    .lane_free = sim_lane_free,
+    .lane_submit = sim_lane_submit,
+    .helpers_submit = sim_helpers_submit,
+};
+
+sl_err sl_os_sim_new(uint64_t seed, struct sl_sim_disk *disk, const struct sl_sim_faults *faults,
+                     struct sl_os **ret_os)
+{
+    struct sim_os *sim = sl_alloc_zero(1, sizeof *sim);
+    if (sim == NULL)
+        return SLUICE_E_NO_MEMORY;
+    sim->base.ops = &sim_ops;
+    sim->disk = disk;
+    sim->random = seed;
+    if (faults != NULL)
+        sim->faults = *faults;
+    for (uint32_t i = 0; i < SIM_HELPERS; i++)
+        sim->helpers[i].jobs = &sim->helper_jobs;
+    *ret_os = &sim->base;
+    return SLUICE_OK;
+}
+
+bool sl_os_sim_power_is_off(struct sl_os *os)
+{
+    return sim_os_of(os)->power_off;
+}
