@@ -1,0 +1,215 @@
+/* config.h: the broker's configuration: one typed, immutable value and where each part of it came
+ * from.
+ *
+ *   defaults < --dev defaults < files, in order < SLUICE_A__B_C < --home, --set     (later wins)
+ *        └── each layer is a tree of nodes, checked against the one option table ──► merge ──►
+ * sl_config
+ *
+ * Files are YAML in a restricted form (no anchors, aliases, tags, merge keys, several documents;
+ * duplicate keys are errors) and therefore JSON too. The types are ours: a value means what its key
+ * says, so that `no`, `1e3` or `0123` never surprise. Nothing here keeps state or logs; errors come
+ * back as sentences in a report. Everything is [any] thread; config_load [blocks]. */
+#ifndef SL_CONTROL_CONFIG_H
+#define SL_CONTROL_CONFIG_H
+
+#include "os/os.h"
+
+#include <stdio.h>
+
+enum { CONFIG_LOG_DEBUG, CONFIG_LOG_INFO, CONFIG_LOG_WARN, CONFIG_LOG_ERROR }; /* = SLUICE_LOG_* */
+enum { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
+enum { CONFIG_ON_UNSET, CONFIG_ON_LOG, CONFIG_ON_PRODUCE }; /* = SLUICE_ON_* */
+
+struct config_list {
+    const char *const *items; /* [borrows, as long as the sl_config] */
+    uint32_t count;
+};
+
+/* Where a value was said. */
+enum config_source {
+    CONFIG_SOURCE_DEFAULT,
+    CONFIG_SOURCE_DEV, /* default of --dev */
+    CONFIG_SOURCE_FILE,
+    CONFIG_SOURCE_ENVIRONMENT,
+    CONFIG_SOURCE_COMMAND_LINE,
+};
+struct config_origin {
+    enum config_source source;
+    const char *name;      /* file, variable or flag; NULL for defaults */
+    uint32_t line, column; /* of a file, from 1 */
+};
+/* "default", "dev", "file.yaml:3:5", "SLUICE_LOG__LEVEL", "--set". Returns ret_text. */
+#define CONFIG_ORIGIN_TEXT_MAX 320
+const char *config_origin_text(const struct config_origin *origin,
+                               char ret_text[CONFIG_ORIGIN_TEXT_MAX]);
+
+/* One entry of plugins.instances. Texts that are not set are empty, numbers 0. */
+struct config_instance {
+    const char *name;
+    const char *module;
+    int32_t on;               /* CONFIG_ON_* */
+    struct config_list input; /* topic names, or patterns with one trailing '*' */
+    const char *output;
+    struct config_list outputs; /* further topics that it may emit to */
+    const char *config_json;    /* its own configuration, a JSON object; "{}" when unset */
+    const char *sha256;         /* pin of a frontend that is not first-party */
+    int64_t memory_bytes;
+    int64_t deadline_ms;
+    int64_t descriptors;
+    struct config_origin origin; /* of the entry as a whole */
+};
+
+struct config_node;
+struct config_arena;
+
+struct sl_config {
+    struct {
+        const char *listen;
+        const char *advertised; /* empty: as listen */
+        int64_t request_bytes_max;
+        int64_t connections_max;
+    } kafka;
+    struct {
+        const char *listen;
+    } http;
+    struct {
+        const char *dir;
+    } data;
+    struct {
+        const char *dir;
+        const char *system_dir;
+        struct config_list enabled;
+        const struct config_instance *instances;
+        uint32_t instance_count;
+    } plugins;
+    struct {
+        int32_t level;  /* CONFIG_LOG_DEBUG … */
+        int32_t format; /* CONFIG_LOG_TEXT, CONFIG_LOG_JSON */
+    } log;
+    struct {
+        int64_t shards;       /* 0: by the number of processors */
+        const char *affinity; /* "auto", "none", or processors: "0,2-3" */
+    } runtime;
+    struct {
+        bool topics_auto_create;
+        int64_t topics_partitions;
+        int64_t frame_bytes_max;
+        int64_t memory_bytes_max;
+        int64_t decompressed_bytes_max;
+    } core;
+    struct {
+        int64_t segment_bytes;
+        int64_t bytes_max;
+        int64_t group_bytes_max;
+        int64_t frame_bytes_max;
+        int64_t age_max_ms;
+    } wal;
+    struct {
+        int64_t initial_rebalance_delay_ms;
+        int64_t session_timeout_min_ms;
+        int64_t session_timeout_max_ms;
+    } groups;
+    struct {
+        int64_t id;
+    } node;
+    struct {
+        const char *socket; /* path */
+    } admin;
+    bool dev;
+    const struct config_origin *origins; /* by index in the option table (config_option.h) */
+    const struct config_node *root;      /* all layers merged (config_tree.h) */
+    const char *executable;              /* as in config_sources; may be NULL */
+    struct config_arena *arena;          /* owns all texts, the tree and this struct */
+};
+struct sl_config *config_free(struct sl_config *config); /* NULL is fine; returns NULL */
+
+/* ---- errors ---- */
+
+#define CONFIG_PROBLEMS_MAX     8
+#define CONFIG_PROBLEM_TEXT_MAX 512
+/* What is wrong, each as one sentence that begins with its place ("sluice.yaml:3:5: …"). */
+struct config_report {
+    uint32_t count; /* found; only the first CONFIG_PROBLEMS_MAX are kept */
+    sl_err first; /* E_CONFIG_SYNTAX, E_CONFIG_UNKNOWN_KEY, E_CONFIG_VALUE, E_NOT_FOUND, E_NO_MEMORY
+                     … */
+    char problems[CONFIG_PROBLEMS_MAX][CONFIG_PROBLEM_TEXT_MAX];
+};
+/* Writes each problem as one line. */
+void config_report_write(const struct config_report *report, FILE *out);
+
+/* ---- loading ---- */
+
+#define CONFIG_FILES_MAX      16
+#define CONFIG_SETTINGS_MAX   64
+#define CONFIG_FILE_BYTES_MAX (256 * 1024)
+
+/* Where to look. All texts borrowed for the call to config_load. */
+struct config_sources {
+    const char *files[CONFIG_FILES_MAX];
+    uint32_t file_count;
+    const char *settings[CONFIG_SETTINGS_MAX]; /* "key=value" of --set */
+    uint32_t setting_count;
+    const char *home; /* NULL: none given */
+    bool dev;
+    const char *const *environment; /* "NAME=value", NULL-terminated; NULL: none */
+    const char *executable; /* absolute path of the program, for plugins.system_dir; or NULL */
+};
+
+/* Reads the arguments of `sluice serve` (after the word serve): --config FILE, --home DIR, --dev,
+ * --set key=value, --help; "--name=value" too. E_INVALID with a sentence in ret_problem. */
+sl_err config_args(int argc, char *const *argv, struct config_sources *sources, bool *ret_help,
+                   char ret_problem[CONFIG_PROBLEM_TEXT_MAX]) SL_MUST_CHECK;
+
+/* Loads, checks, merges. On failure the report says why and *ret_config is untouched. [blocks] */
+sl_err config_load(struct sl_os *os, const struct config_sources *sources,
+                   struct config_report *report, struct sl_config **ret_config) SL_MUST_CHECK;
+/* The same through a reader of files: at most `size` bytes of the file at path into buffer. */
+typedef sl_err config_read_fn(void *arg, const char *path, void *buffer, size_t size,
+                              size_t *ret_size);
+sl_err config_load_through(config_read_fn *read, void *read_arg,
+                           const struct config_sources *sources, struct config_report *report,
+                           struct sl_config **ret_config) SL_MUST_CHECK;
+/* The same from one text instead of files, for tests and the fuzzer; name is shown in errors. */
+sl_err config_load_text(struct sl_bytes text, const char *name,
+                        const struct config_sources *sources, struct config_report *report,
+                        struct sl_config **ret_config) SL_MUST_CHECK;
+
+/* ---- comparing, for a reload ---- */
+
+enum config_outcome {
+    CONFIG_APPLIED,       /* the new value is in force when the caller swaps */
+    CONFIG_NEEDS_RESTART, /* the running value stays */
+};
+struct config_change {
+    char *key;            /* "log.level", "plugins.instances.mask.config" */
+    char *before, *after; /* as text; "" when unset */
+    enum config_outcome outcome;
+};
+struct config_diff {
+    struct config_change *changes;
+    uint32_t count;
+    uint32_t restart_count; /* of changes that need one */
+};
+/* Which keys differ, and what a reload does with each. */
+sl_err config_diff_new(const struct sl_config *before, const struct sl_config *after,
+                       struct config_diff **ret_diff) SL_MUST_CHECK;
+struct config_diff *config_diff_free(struct config_diff *diff);
+/* One line a key: "changed  log.level  info → debug  applied live". */
+void config_diff_write(const struct config_diff *diff, FILE *out);
+
+/* What a running broker shall go on with after the reload: `running` with the live keys of `loaded`
+ * and the instance configurations of instances that both have. Texts are copied. */
+sl_err config_merge_live(const struct sl_config *running, const struct sl_config *loaded,
+                         struct sl_config **ret_config) SL_MUST_CHECK;
+
+/* ---- the table as text ---- */
+
+void config_help_write(FILE *out);      /* keys with defaults and doc, for `serve --help` */
+void config_schema_write(FILE *out);    /* JSON Schema, draft 2020-12 */
+void config_reference_write(FILE *out); /* docs/reference/configuration.md */
+/* The configuration in force: text lines "key = value  # origin", or one JSON object. */
+void config_show_write(const struct sl_config *config, FILE *out);
+struct cJSON;
+struct cJSON *config_show_json(const struct sl_config *config) SL_MUST_CHECK; /* NULL: no memory */
+
+#endif

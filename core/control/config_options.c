@@ -1,0 +1,172 @@
+/* config_options.c: every key of Sluice's configuration, once. */
+#include "control/config_option.h"
+
+#include <string.h>
+
+#define KIB        INT64_C(1024)
+#define MIB        (KIB * 1024)
+#define GIB        (MIB * 1024)
+#define TIB        (GIB * 1024)
+#define SECOND     INT64_C(1000)
+#define MINUTE     (60 * SECOND)
+#define DAY        (24 * 60 * MINUTE)
+#define AT(member) .offset = offsetof(struct sl_config, member)
+#define IN(member) .offset = offsetof(struct config_instance, member)
+
+/* clang-format off */
+const struct config_option config_options[] = {
+    {.key = "kafka.listen", .type = CONFIG_TYPE_ADDRESS, .apply = CONFIG_APPLY_RESTART, AT(kafka.listen),
+     .initial = "127.0.0.1:9092",
+     .doc = "Address and port for Kafka clients; port 0 takes any free one."},
+    {.key = "kafka.advertised", .type = CONFIG_TYPE_ADDRESS, .apply = CONFIG_APPLY_RESTART, AT(kafka.advertised),
+     .initial = "", .may_be_empty = true,
+     .doc = "Address that Kafka clients are told to connect to; empty: that of kafka.listen."},
+    {.key = "kafka.request_bytes_max", .type = CONFIG_TYPE_SIZE, .apply = CONFIG_APPLY_RESTART,
+     AT(kafka.request_bytes_max), .initial = "100 MiB", .min = KIB, .max = GIB,
+     .doc = "A Kafka request larger than this closes its connection."},
+    {.key = "kafka.connections_max", .type = CONFIG_TYPE_INT, .apply = CONFIG_APPLY_RESTART,
+     AT(kafka.connections_max), .initial = "1000", .min = 1, .max = 1000000,
+     .doc = "Connections on the Kafka port; further ones are closed at once."},
+    {.key = "http.listen", .type = CONFIG_TYPE_ADDRESS, .apply = CONFIG_APPLY_RESTART, AT(http.listen),
+     .initial = "127.0.0.1:9292",
+     .doc = "Address and port for /metrics, /livez and /readyz."},
+    {.key = "data.dir", .type = CONFIG_TYPE_PATH, .apply = CONFIG_APPLY_RESTART, AT(data.dir),
+     .initial = "/var/lib/sluice/data", .initial_dev = "var/data",
+     .doc = "Folder of all durable data; one broker at a time can use it."},
+    {.key = "plugins.dir", .type = CONFIG_TYPE_PATH, .apply = CONFIG_APPLY_RESTART, AT(plugins.dir),
+     .initial = "/var/lib/sluice/plugins", .initial_dev = "var/plugins",
+     .doc = "Folder that is watched: a .lua or .so file put there is loaded, changed or unloaded with the file."},
+    {.key = "plugins.system_dir", .type = CONFIG_TYPE_PATH, .apply = CONFIG_APPLY_RESTART, AT(plugins.system_dir),
+     .initial = "", .may_be_empty = true,
+     .doc = "Folder of the plugins that come with Sluice; empty: ../lib/sluice/plugins from the program."},
+    {.key = "plugins.enabled", .type = CONFIG_TYPE_LIST, .apply = CONFIG_APPLY_RESTART, AT(plugins.enabled),
+     .initial = "frontend_kafka,frontend_http", .may_be_empty = true,
+     .doc = "Frontends of plugins.system_dir to load; an empty list starts a broker without any port."},
+    {.key = "plugins.instances", .type = CONFIG_TYPE_INSTANCES, .apply = CONFIG_APPLY_RESTART,
+     .initial = "", .may_be_empty = true,
+     .doc = "Plugin instances by name: what they are attached to, their configuration and limits."},
+    {.key = "log.level", .type = CONFIG_TYPE_ENUM, .apply = CONFIG_APPLY_LIVE, AT(log.level),
+     .initial = "info", .choices = "debug|info|warn|error",
+     .doc = "The least severe level that is logged."},
+    {.key = "log.format", .type = CONFIG_TYPE_ENUM, .apply = CONFIG_APPLY_LIVE, AT(log.format),
+     .initial = "text", .choices = "text|json",
+     .doc = "Log lines as text for people or as one JSON object each."},
+    {.key = "runtime.shards", .type = CONFIG_TYPE_INT, .apply = CONFIG_APPLY_RESTART, AT(runtime.shards),
+     .initial = "0", .min = 0, .max = 64,
+     .doc = "Shards, each with a loop and a write-ahead log; 0 chooses by processors; fixed once the data folder exists."},
+    {.key = "runtime.affinity", .type = CONFIG_TYPE_STRING, .apply = CONFIG_APPLY_RESTART, AT(runtime.affinity),
+     .initial = "auto",
+     .doc = "Pinning of shard threads: auto, none, or a list of processors such as 0,2-3."},
+    {.key = "core.topics.auto_create", .type = CONFIG_TYPE_BOOL, .apply = CONFIG_APPLY_RESTART,
+     AT(core.topics_auto_create), .initial = "false", .initial_dev = "true",
+     .doc = "A topic that a client names for the first time is created."},
+    {.key = "core.topics.partitions", .type = CONFIG_TYPE_INT, .apply = CONFIG_APPLY_RESTART,
+     AT(core.topics_partitions), .initial = "1", .min = 1, .max = 10000,
+     .doc = "Partitions of a topic that is created without saying how many."},
+    {.key = "core.frame_bytes_max", .type = CONFIG_TYPE_SIZE, .apply = CONFIG_APPLY_RESTART,
+     AT(core.frame_bytes_max), .initial = "100 MiB", .min = KIB, .max = GIB,
+     .doc = "Largest request that core buffers for any frontend."},
+    {.key = "core.memory_bytes_max", .type = CONFIG_TYPE_SIZE, .apply = CONFIG_APPLY_RESTART,
+     AT(core.memory_bytes_max), .initial = "256 MiB", .min = MIB, .max = TIB,
+     .doc = "Budget for request buffers; when it is used up, sockets are not read until some is free."},
+    {.key = "core.decompressed_bytes_max", .type = CONFIG_TYPE_SIZE, .apply = CONFIG_APPLY_RESTART,
+     AT(core.decompressed_bytes_max), .initial = "100 MiB", .min = KIB, .max = GIB,
+     .doc = "A record batch that expands beyond this is refused."},
+    {.key = "wal.segment_bytes", .type = CONFIG_TYPE_SIZE, .apply = CONFIG_APPLY_RESTART, AT(wal.segment_bytes),
+     .initial = "64 MiB", .initial_dev = "8 MiB", .min = MIB, .max = GIB,
+     .doc = "Size of one file of the write-ahead log."},
+    {.key = "wal.bytes_max", .type = CONFIG_TYPE_SIZE, .apply = CONFIG_APPLY_RESTART, AT(wal.bytes_max),
+     .initial = "8 GiB", .initial_dev = "1 GiB", .min = 4 * MIB, .max = 64 * TIB,
+     .doc = "Bound of one shard's write-ahead log; produce is refused beyond it."},
+    {.key = "wal.group_bytes_max", .type = CONFIG_TYPE_SIZE, .apply = CONFIG_APPLY_RESTART, AT(wal.group_bytes_max),
+     .initial = "1 MiB", .min = 4 * KIB, .max = 64 * MIB,
+     .doc = "A group commit stops growing at this size."},
+    {.key = "wal.frame_bytes_max", .type = CONFIG_TYPE_SIZE, .apply = CONFIG_APPLY_RESTART, AT(wal.frame_bytes_max),
+     .initial = "16 MiB", .initial_dev = "4 MiB", .min = 64 * KIB, .max = 512 * MIB,
+     .doc = "Largest unit that is written whole, and so the largest record batch; below wal.segment_bytes."},
+    {.key = "wal.age_max", .type = CONFIG_TYPE_DURATION, .apply = CONFIG_APPLY_RESTART, AT(wal.age_max_ms),
+     .initial = "10 min", .min = SECOND, .max = 7 * DAY,
+     .doc = "A segment that is open longer than this is sealed even if it is not full."},
+    {.key = "groups.initial_rebalance_delay", .type = CONFIG_TYPE_DURATION, .apply = CONFIG_APPLY_RESTART,
+     AT(groups.initial_rebalance_delay_ms), .initial = "3 s", .initial_dev = "0 s", .min = 0, .max = 10 * MINUTE,
+     .doc = "How long a new consumer group waits for further members before its first assignment."},
+    {.key = "groups.session_timeout_min", .type = CONFIG_TYPE_DURATION, .apply = CONFIG_APPLY_RESTART,
+     AT(groups.session_timeout_min_ms), .initial = "6 s", .min = 1, .max = DAY,
+     .doc = "Shortest session timeout that a group member may ask for."},
+    {.key = "groups.session_timeout_max", .type = CONFIG_TYPE_DURATION, .apply = CONFIG_APPLY_RESTART,
+     AT(groups.session_timeout_max_ms), .initial = "30 min", .min = 1, .max = DAY,
+     .doc = "Longest session timeout that a group member may ask for."},
+    {.key = "node.id", .type = CONFIG_TYPE_INT, .apply = CONFIG_APPLY_RESTART, AT(node.id),
+     .initial = "1", .min = 0, .max = INT32_MAX,
+     .doc = "Number of this broker as clients see it."},
+    {.key = "admin.socket", .type = CONFIG_TYPE_PATH, .apply = CONFIG_APPLY_RESTART, AT(admin.socket),
+     .initial = "", .may_be_empty = true,
+     .doc = "Unix socket for the command line; empty: sluice.sock beside data.dir."},
+};
+
+const struct config_option config_instance_options[] = {
+    {.key = "module", .type = CONFIG_TYPE_STRING, .apply = CONFIG_APPLY_RESTART, IN(module),
+     .initial = "", .may_be_empty = true,
+     .doc = "File in plugins.dir or plugins.system_dir; empty: the module whose id is the instance's name."},
+    {.key = "on", .type = CONFIG_TYPE_ENUM, .apply = CONFIG_APPLY_RESTART, IN(on),
+     .initial = "", .choices = "|log|produce", .may_be_empty = true,
+     .doc = "log: a stage, after the record is durable; produce: a gate, before it is written."},
+    {.key = "input", .type = CONFIG_TYPE_LIST, .apply = CONFIG_APPLY_RESTART, IN(input),
+     .initial = "", .may_be_empty = true,
+     .doc = "Topic or list of topics to read; a trailing * matches any ending."},
+    {.key = "output", .type = CONFIG_TYPE_STRING, .apply = CONFIG_APPLY_RESTART, IN(output),
+     .initial = "", .may_be_empty = true, .doc = "Topic that results go to."},
+    {.key = "outputs", .type = CONFIG_TYPE_LIST, .apply = CONFIG_APPLY_RESTART, IN(outputs),
+     .initial = "", .may_be_empty = true, .doc = "Further topics that it may emit to."},
+    {.key = "config", .type = CONFIG_TYPE_OBJECT, .apply = CONFIG_APPLY_LIVE, IN(config_json),
+     .initial = "", .may_be_empty = true, .doc = "The plugin's own configuration, given to it as it is."},
+    {.key = "sha256", .type = CONFIG_TYPE_STRING, .apply = CONFIG_APPLY_RESTART, IN(sha256),
+     .initial = "", .may_be_empty = true,
+     .doc = "SHA-256 of the module file: lets a frontend that is not first-party run inside the broker."},
+    {.key = "limits.memory_bytes", .type = CONFIG_TYPE_SIZE, .apply = CONFIG_APPLY_RESTART, IN(memory_bytes),
+     .initial = "0", .min = 0, .max = TIB, .doc = "Memory of its worker; 0: as the manifest says, else 100 MiB."},
+    {.key = "limits.deadline_ms", .type = CONFIG_TYPE_INT, .apply = CONFIG_APPLY_RESTART, IN(deadline_ms),
+     .initial = "0", .min = 0, .max = DAY, .doc = "Milliseconds that one batch may take; 0: as the manifest says."},
+    {.key = "limits.descriptors", .type = CONFIG_TYPE_INT, .apply = CONFIG_APPLY_RESTART, IN(descriptors),
+     .initial = "0", .min = 0, .max = 65536, .doc = "Open files of its worker; 0: as the manifest says, else 50."},
+};
+/* clang-format on */
+
+const uint32_t config_option_count = SL_COUNT_OF(config_options);
+const uint32_t config_instance_option_count = SL_COUNT_OF(config_instance_options);
+
+const struct config_section *config_section_main(void)
+{
+    static const struct config_section section = {config_options, SL_COUNT_OF(config_options)};
+    return &section;
+}
+
+const struct config_section *config_section_instance(void)
+{
+    static const struct config_section section = {config_instance_options,
+                                                  SL_COUNT_OF(config_instance_options)};
+    return &section;
+}
+
+const struct config_option *config_option_find(const struct config_section *section,
+                                               const char *key)
+{
+    for (uint32_t i = 0; i < section->count; i++) {
+        if (strcmp(section->options[i].key, key) == 0) {
+            return &section->options[i];
+        }
+    }
+    return NULL;
+}
+
+bool config_option_is_section(const struct config_section *section, const char *path)
+{
+    size_t size = strlen(path);
+    for (uint32_t i = 0; i < section->count; i++) {
+        if (strncmp(section->options[i].key, path, size) == 0 &&
+            section->options[i].key[size] == '.') {
+            return true;
+        }
+    }
+    return false;
+}
