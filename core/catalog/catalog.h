@@ -93,8 +93,9 @@ sl_err catalog_config_encode(const struct sl_uuid *id, const struct sluice_key_v
                              uint32_t config_count, struct sl_bytes *ret_payload) SL_MUST_CHECK;
 
 /* Applies a TOPIC_* item. A second delete, or a config of a topic that is gone, changes nothing; a
- * repeated identical create neither. E_CORRUPT: the payload cannot be; E_NEWER_FORMAT: version or a
- * key that this release does not know; E_LIMIT; E_NO_MEMORY. On an error nothing changed. */
+ * repeated create of the same id and name neither. E_CORRUPT: the payload cannot be;
+ * E_NEWER_FORMAT: version or a key that this release does not know; E_NO_MEMORY. On an error
+ * nothing changed. The limits hold for new specs, not here: what is durable is kept. */
 sl_err catalog_apply(struct catalog *catalog, uint16_t kind, uint8_t version,
                      struct sl_bytes payload) SL_MUST_CHECK;
 

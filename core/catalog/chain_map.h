@@ -1,8 +1,8 @@
 /* chain_map.h: an intrusive hash map with chains: the links live in the things that are mapped.
  *
- * The owner embeds a chain_link, hashes and compares keys itself, and allocates nothing per
- * element; only the bucket array grows, by doubling. Removal while walking is safe for the element
- * handed out. One thread. */
+ * The owner embeds a chain_link, hashes (base/hash.h) and compares keys itself, and allocates
+ * nothing per element; only the bucket array grows, by doubling. Removal while walking is safe for
+ * the element handed out. One thread. */
 #ifndef SL_CATALOG_CHAIN_MAP_H
 #define SL_CATALOG_CHAIN_MAP_H
 
@@ -30,8 +30,5 @@ struct chain_link *chain_map_get(const struct chain_map *map, uint64_t hash, cha
 void chain_map_remove(struct chain_map *map, struct chain_link *link); /* must be inside */
 void chain_map_each(const struct chain_map *map, void (*visit)(void *arg, struct chain_link *link),
                     void *arg);
-
-/* FNV-1a, 64 bit, finished with a mixer. Stable: stored placements depend on it. [any] */
-uint64_t chain_hash(const void *data, size_t size);
 
 #endif

@@ -46,4 +46,9 @@ struct config_entries {
     char text[CONFIG_ENTRIES_BYTES];
 };
 
+/* The next entry, zeroed; there is room for CONFIG_ENTRIES_MAX (asserted). */
+struct sluice_config_entry *config_entries_add(struct config_entries *entries);
+/* A copy of `text` inside the entries; NULL stays null. Room is asserted. */
+struct sluice_text config_entries_text(struct config_entries *entries, const char *text);
+
 #endif

@@ -1,0 +1,218 @@
+/* broker_config.c: the table of broker keys, and their rendering. */
+#include "catalog/broker_config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* How a key's value is found: a field of struct broker_settings, or the default itself. */
+enum { FIXED, I32, I64, BOOL, TEXT, HOURS, TIME_TYPE, CLEANUP };
+
+struct row {
+    const char *name;
+    int32_t type;
+    int32_t kind;
+    size_t offset;
+    const char *default_value; /* NULL: null */
+    const char *documentation;
+};
+
+#define T(name)     SLUICE_CONFIG_TYPE_##name
+#define FIELD(name) offsetof(struct broker_settings, name)
+
+/* clang-format off */
+static const struct row rows[] = {
+    {"node.id", T(INT), I32, FIELD(node_id), "-1", "The id of this node."},
+    {"broker.id", T(INT), I32, FIELD(node_id), "-1", "The id of this node; the same as node.id."},
+    {"process.roles", T(LIST), FIXED, 0, "broker,controller", "One process is broker and controller."},
+    {"listeners", T(LIST), TEXT, FIELD(listeners), "PLAINTEXT://:9092", "Addresses that clients connect to."},
+    {"log.dir", T(LIST), TEXT, FIELD(log_dir), "/tmp/kafka-logs", "The data directory."},
+    {"log.dirs", T(LIST), TEXT, FIELD(log_dir), NULL, "The data directory; the same as log.dir."},
+    {"broker.rack", T(STRING), FIXED, 0, NULL, "No rack is known."},
+    {"authorizer.class.name", T(STRING), FIXED, 0, "", "Java classes cannot be loaded here."},
+    {"auto.create.topics.enable", T(BOOLEAN), BOOL, FIELD(auto_create_topics), "true",
+     "Topics are created when a client first asks for them."},
+    {"delete.topic.enable", T(BOOLEAN), BOOL, FIELD(delete_topics), "true", "Topics can be deleted."},
+    {"num.partitions", T(INT), I32, FIELD(partition_count), "1", "Partitions of a topic created without a number."},
+    {"default.replication.factor", T(INT), I32, FIELD(replication_factor), "1",
+     "Replicas of a topic created without a number; 1 on a single node."},
+    {"min.insync.replicas", T(INT), FIXED, 0, "1", "Replicas that acknowledge a record; 1 on a single node."},
+    {"unclean.leader.election.enable", T(BOOLEAN), FIXED, 0, "false", "No replica takes over with records missing."},
+    {"compression.type", T(STRING), FIXED, 0, "producer", "Batches are kept as the producer compressed them."},
+    {"message.max.bytes", T(INT), I32, FIELD(message_bytes_max), "1048588", "The largest record batch accepted."},
+    {"socket.request.max.bytes", T(INT), I32, FIELD(request_bytes_max), "104857600", "The largest request accepted."},
+    {"fetch.max.bytes", T(INT), I32, FIELD(fetch_bytes_max), "57671680", "The most a fetch answers with."},
+    {"max.incremental.fetch.session.cache.slots", T(INT), I32, FIELD(fetch_session_slots), "1000",
+     "Fetch sessions kept."},
+    {"connections.max.idle.ms", T(LONG), I64, FIELD(idle_connection_ms), "600000",
+     "A silent connection is closed after this time."},
+    {"max.connections", T(INT), I32, FIELD(connections_max), "2147483647", "Connections at the same time."},
+    {"log.retention.ms", T(LONG), I64, FIELD(retention_ms), NULL, "How long records are kept; -1: for ever."},
+    {"log.retention.hours", T(INT), HOURS, FIELD(retention_ms), "168", "log.retention.ms in hours."},
+    {"log.retention.bytes", T(LONG), I64, FIELD(retention_bytes), "-1", "How much of a partition is kept; -1: all."},
+    {"log.cleanup.policy", T(LIST), CLEANUP, 0, "delete", "What becomes of old records: delete, compact, or both."},
+    {"log.segment.bytes", T(INT), I32, FIELD(segment_bytes), "1073741824", "A batch must fit into a segment."},
+    {"log.message.timestamp.type", T(STRING), TIME_TYPE, 0, "CreateTime",
+     "Whether records carry the producer's time or the broker's."},
+    {"log.message.timestamp.before.max.ms", T(LONG), I64, FIELD(timestamp_before_max_ms), "9223372036854775807",
+     "How far a producer's time may lie behind the broker's."},
+    {"log.message.timestamp.after.max.ms", T(LONG), I64, FIELD(timestamp_after_max_ms), "3600000",
+     "How far a producer's time may lie ahead of the broker's."},
+    {"group.min.session.timeout.ms", T(INT), I32, FIELD(group_session_min_ms), "6000", "The shortest session timeout."},
+    {"group.max.session.timeout.ms", T(INT), I32, FIELD(group_session_max_ms), "1800000", "The longest session timeout."},
+    {"group.initial.rebalance.delay.ms", T(INT), I32, FIELD(group_initial_delay_ms), "3000",
+     "How long a new group waits for more members."},
+    {"group.max.size", T(INT), I32, FIELD(group_members_max), "2147483647", "Members of a group."},
+    {"group.coordinator.rebalance.protocols", T(LIST), FIXED, 0, "classic", "The group protocols spoken here."},
+    {"offset.metadata.max.bytes", T(INT), I32, FIELD(offset_metadata_bytes_max), "4096",
+     "The largest metadata of a committed offset."},
+    {"offsets.retention.minutes", T(INT), I32, FIELD(offset_retention_minutes), "10080",
+     "Offsets of a group without members are forgotten after this time."},
+    {"offsets.retention.check.interval.ms", T(LONG), I64, FIELD(offset_check_interval_ms), "600000",
+     "How often expired offsets are looked for."},
+    {"producer.id.expiration.ms", T(INT), I64, FIELD(producer_expiration_ms), "86400000",
+     "A silent idempotent producer is forgotten after this time."},
+};
+/* clang-format on */
+
+_Static_assert(SL_COUNT_OF(rows) <= CONFIG_ENTRIES_MAX,
+               "the answer to DescribeConfigs is too small");
+
+void broker_settings_init(struct broker_settings *settings)
+{
+    *settings = (struct broker_settings){
+        .node_id = 1,
+        .partition_count = 1,
+        .replication_factor = 1,
+        .auto_create_topics = true,
+        .delete_topics = true,
+        .message_bytes_max = 1048588,
+        .request_bytes_max = 104857600,
+        .fetch_bytes_max = 57671680,
+        .fetch_session_slots = 1000,
+        .idle_connection_ms = 600000,
+        .connections_max = INT32_MAX,
+        .retention_ms = 604800000,
+        .retention_bytes = -1,
+        .timestamp_before_max_ms = INT64_MAX,
+        .timestamp_after_max_ms = 3600000,
+        .cleanup_delete = true,
+        .segment_bytes = 1073741824,
+        .group_session_min_ms = 6000,
+        .group_session_max_ms = 1800000,
+        .group_initial_delay_ms = 3000,
+        .group_members_max = INT32_MAX,
+        .offset_metadata_bytes_max = 4096,
+        .offset_retention_minutes = 10080,
+        .offset_check_interval_ms = 600000,
+        .producer_expiration_ms = 86400000,
+    };
+}
+
+uint32_t broker_config_count(void)
+{
+    return (uint32_t)SL_COUNT_OF(rows);
+}
+
+static const char *cleanup_text(const struct broker_settings *settings)
+{
+    if (settings->cleanup_compact)
+        return settings->cleanup_delete ? "compact,delete" : "compact";
+    return settings->cleanup_delete ? "delete" : "";
+}
+
+static int64_t hours_of(int64_t time_ms)
+{
+    return time_ms < 0 ? -1 : time_ms / 3600000;
+}
+
+static const char *number_render(int64_t number, char buffer[BROKER_CONFIG_VALUE_BYTES])
+{
+    snprintf(buffer, BROKER_CONFIG_VALUE_BYTES, "%lld", (long long)number);
+    return buffer;
+}
+
+static const char *row_render(const struct broker_settings *settings, const struct row *row,
+                              char buffer[BROKER_CONFIG_VALUE_BYTES])
+{
+    const char *field = (const char *)settings + row->offset;
+    switch (row->kind) {
+    case I32:
+        return number_render(*(const int32_t *)(const void *)field, buffer);
+    case I64:
+        return number_render(*(const int64_t *)(const void *)field, buffer);
+    case HOURS:
+        return number_render(hours_of(*(const int64_t *)(const void *)field), buffer);
+    case BOOL:
+        return *(const bool *)field ? "true" : "false";
+    case TEXT:
+        snprintf(buffer, BROKER_CONFIG_VALUE_BYTES, "%s", field);
+        return buffer;
+    case TIME_TYPE:
+        return settings->timestamp_log_append ? "LogAppendTime" : "CreateTime";
+    case CLEANUP:
+        return cleanup_text(settings);
+    default:
+        return row->default_value;
+    }
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* log.retention.ms is null in Kafka until set, its hours hold; here it always shows what is in
+ * force. */
+static bool row_is_default(const struct row *row, const char *value)
+{
+    if (row->kind == I64 && row->default_value == NULL)
+        return same(value, "604800000");
+    return same(value, row->default_value);
+}
+
+struct broker_config_view broker_config_at(const struct broker_settings *settings, uint32_t index,
+                                           char buffer[BROKER_CONFIG_VALUE_BYTES])
+{
+    SL_ASSERT(index < SL_COUNT_OF(rows));
+    const struct row *row = &rows[index];
+    const char *value = row_render(settings, row, buffer);
+    return (struct broker_config_view){
+        .name = row->name,
+        .documentation = row->documentation,
+        .default_value = row->default_value,
+        .value = value,
+        .type = row->type,
+        .is_default = row_is_default(row, value),
+    };
+}
+
+bool broker_config_find(const struct broker_settings *settings, const char *name,
+                        char buffer[BROKER_CONFIG_VALUE_BYTES], struct broker_config_view *ret_view)
+{
+    for (uint32_t i = 0; i < SL_COUNT_OF(rows); i++) {
+        if (strcmp(rows[i].name, name) == 0) {
+            *ret_view = broker_config_at(settings, i, buffer);
+            return true;
+        }
+    }
+    return false;
+}
+
+void broker_config_describe(const struct broker_settings *settings,
+                            struct config_entries *ret_entries)
+{
+    ret_entries->count = 0;
+    ret_entries->text_size = 0;
+    for (uint32_t i = 0; i < SL_COUNT_OF(rows); i++) {
+        char buffer[BROKER_CONFIG_VALUE_BYTES];
+        struct broker_config_view view = broker_config_at(settings, i, buffer);
+        struct sluice_config_entry *entry = config_entries_add(ret_entries);
+        entry->name = sluice_text_of(view.name);
+        entry->value = config_entries_text(ret_entries, view.value);
+        entry->documentation = sluice_text_of(view.documentation);
+        entry->source =
+            view.is_default ? SLUICE_CONFIG_SOURCE_DEFAULT : SLUICE_CONFIG_SOURCE_BROKER;
+        entry->type = view.type;
+        entry->read_only = true;
+    }
+}
