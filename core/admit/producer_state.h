@@ -115,7 +115,8 @@ void producers_wait(struct producers *producers, const struct producer_batch *ba
 bool producers_unwait(struct producers *producers, const struct producer_batch *batch,
                       struct producer_waiter *waiter);
 
-/* A durable batch met at recovery: remembered without check. E_NO_MEMORY. */
+/* A durable batch met at recovery: remembered without check; one that is known already changes
+ * nothing. E_CORRUPT: no producer would have been admitted with it; E_NO_MEMORY. */
 sl_err producers_apply(struct producers *producers, const struct producer_batch *batch,
                        int64_t base_offset, int64_t last_offset, int64_t append_time_ms,
                        int64_t time_ms) SL_MUST_CHECK;

@@ -1,0 +1,441 @@
+/* producer_state.c: producers of a shard: one hash map over all partitions, and two orders of
+ * idleness.
+ *
+ * An entry stands in its shard's list and in its partition's list, both with the one idle longest
+ * first; a batch moves it to the end of both. Batches under way hang on their entry in the order of
+ * admission. */
+#include "admit/producer_state.h"
+
+#include "admit/producer_entry.h"
+#include "base/hash.h"
+
+struct entry_key {
+    const struct producers *owner;
+    int64_t id;
+};
+
+static struct producer_entry *entry_of(const struct chain_link *link)
+{
+    return SL_CONTAINER_OF(link, struct producer_entry, by_id);
+}
+
+static bool entry_matches(const struct chain_link *link, const void *key)
+{
+    const struct entry_key *wanted = key;
+    const struct producer_entry *entry = entry_of(link);
+    return entry->id == wanted->id && entry->owner == wanted->owner;
+}
+
+static uint64_t entry_hash(const struct producers *owner, int64_t id)
+{
+    return sl_hash64_mix((uint64_t)(uintptr_t)owner ^ sl_hash64_mix((uint64_t)id));
+}
+
+struct producer_entry *producer_entry_get(const struct producers *producers, int64_t id)
+{
+    struct entry_key key = {producers, id};
+    struct chain_link *link =
+        chain_map_get(&producers->shard->entries, entry_hash(producers, id), entry_matches, &key);
+    return link == NULL ? NULL : entry_of(link);
+}
+
+/* ---- the two orders ---- */
+
+static void shard_unlink(struct producer_entry *entry)
+{
+    struct producer_shard *shard = entry->owner->shard;
+    *(entry->shard_older != NULL ? &entry->shard_older->shard_newer : &shard->oldest) =
+        entry->shard_newer;
+    *(entry->shard_newer != NULL ? &entry->shard_newer->shard_older : &shard->newest) =
+        entry->shard_older;
+}
+
+static void shard_append(struct producer_entry *entry)
+{
+    struct producer_shard *shard = entry->owner->shard;
+    entry->shard_older = shard->newest;
+    entry->shard_newer = NULL;
+    *(shard->newest != NULL ? &shard->newest->shard_newer : &shard->oldest) = entry;
+    shard->newest = entry;
+}
+
+static void owner_unlink(struct producer_entry *entry)
+{
+    struct producers *owner = entry->owner;
+    *(entry->older != NULL ? &entry->older->newer : &owner->oldest) = entry->newer;
+    *(entry->newer != NULL ? &entry->newer->older : &owner->newest) = entry->older;
+}
+
+static void owner_append(struct producer_entry *entry)
+{
+    struct producers *owner = entry->owner;
+    entry->older = owner->newest;
+    entry->newer = NULL;
+    *(owner->newest != NULL ? &owner->newest->newer : &owner->oldest) = entry;
+    owner->newest = entry;
+}
+
+void producer_entry_touch(struct producer_entry *entry, int64_t now_ms)
+{
+    shard_unlink(entry);
+    shard_append(entry);
+    owner_unlink(entry);
+    owner_append(entry);
+    entry->last_ms = SL_MAX(entry->last_ms, now_ms);
+}
+
+static void entry_remove(struct producer_entry *entry)
+{
+    SL_ASSERT(entry->pending == NULL);
+    shard_unlink(entry);
+    owner_unlink(entry);
+    entry->owner->count--;
+    chain_map_remove(&entry->owner->shard->entries, &entry->by_id);
+    sl_free(entry);
+}
+
+/* Makes room where a bound is reached. E_BUSY: everything that could go has a batch under way. */
+static sl_err room_make(struct producers *producers)
+{
+    struct producer_shard *shard = producers->shard;
+    struct producer_entry *entry = NULL;
+    if (producers->count >= shard->limits.partition_max) {
+        for (entry = producers->oldest; entry != NULL && entry->pending != NULL;)
+            entry = entry->newer;
+    } else if (shard->entries.count >= shard->limits.shard_max) {
+        for (entry = shard->oldest; entry != NULL && entry->pending != NULL;)
+            entry = entry->shard_newer;
+    } else {
+        return SLUICE_OK;
+    }
+    if (entry == NULL)
+        return SLUICE_E_BUSY;
+    entry_remove(entry);
+    shard->evicted++;
+    return SLUICE_OK;
+}
+
+sl_err producer_entry_add(struct producers *producers, int64_t id, int64_t now_ms,
+                          struct producer_entry **ret_entry)
+{
+    sl_err err = room_make(producers);
+    if (err != SLUICE_OK)
+        return err;
+    struct producer_entry *entry = sl_alloc_zero(1, sizeof *entry);
+    if (entry == NULL)
+        return SLUICE_E_NO_MEMORY;
+    entry->owner = producers;
+    entry->id = id;
+    entry->last_ms = now_ms;
+    chain_map_put(&producers->shard->entries, &entry->by_id, entry_hash(producers, id));
+    shard_append(entry);
+    owner_append(entry);
+    producers->count++;
+    *ret_entry = entry;
+    return SLUICE_OK;
+}
+
+/* ---- shard and partition ---- */
+
+struct producer_shard *producer_shard_new(const struct producer_limits *limits)
+{
+    struct producer_shard *shard = sl_alloc_zero(1, sizeof *shard);
+    if (shard == NULL || chain_map_init(&shard->entries) != SLUICE_OK) {
+        sl_free(shard);
+        return NULL;
+    }
+    shard->limits.partition_max = limits->partition_max != 0 ? limits->partition_max : 10000;
+    shard->limits.shard_max = limits->shard_max != 0 ? limits->shard_max : 1000000;
+    shard->limits.expiry_ms = limits->expiry_ms != 0 ? limits->expiry_ms : 86400000;
+    return shard;
+}
+
+struct producer_shard *producer_shard_free(struct producer_shard *shard)
+{
+    if (shard != NULL) {
+        SL_ASSERT(shard->entries.count == 0);
+        chain_map_fini(&shard->entries);
+        sl_free(shard);
+    }
+    return NULL;
+}
+
+uint32_t producer_shard_count(const struct producer_shard *shard)
+{
+    return shard->entries.count;
+}
+
+uint64_t producer_shard_evicted(const struct producer_shard *shard)
+{
+    return shard->evicted;
+}
+
+uint32_t producer_shard_expire(struct producer_shard *shard, int64_t now_ms)
+{
+    uint32_t count = 0;
+    struct producer_entry *entry = shard->oldest;
+    while (entry != NULL && now_ms - entry->last_ms >= shard->limits.expiry_ms) {
+        struct producer_entry *newer = entry->shard_newer;
+        if (entry->pending == NULL) {
+            entry_remove(entry);
+            count++;
+        }
+        entry = newer;
+    }
+    return count;
+}
+
+void producers_init(struct producers *producers, struct producer_shard *shard,
+                    const struct sl_uuid *topic, uint32_t partition)
+{
+    *producers = (struct producers){.shard = shard, .topic = *topic, .partition = partition};
+}
+
+void producers_fini(struct producers *producers)
+{
+    while (producers->oldest != NULL)
+        entry_remove(producers->oldest);
+    SL_ASSERT(producers->count == 0);
+}
+
+/* ---- the rules ---- */
+
+/* a + delta on the circle of 2^31 sequence numbers. */
+static int32_t sequence_add(int32_t sequence, uint32_t delta)
+{
+    return (int32_t)(((uint32_t)sequence + delta) & INT32_MAX);
+}
+
+static int32_t last_sequence_of(const struct producer_batch *batch)
+{
+    return sequence_add(batch->base_sequence, batch->record_count - 1);
+}
+
+static struct producer_admission *newest_pending(const struct producer_entry *entry)
+{
+    struct producer_admission *admission = entry->pending;
+    while (admission != NULL && admission->next != NULL)
+        admission = admission->next;
+    return admission;
+}
+
+static struct producer_admission *pending_match(const struct producer_entry *entry,
+                                                const struct producer_batch *batch)
+{
+    struct producer_admission *admission = entry->pending;
+    while (admission != NULL && (admission->epoch != batch->producer_epoch ||
+                                 admission->first_sequence != batch->base_sequence ||
+                                 admission->last_sequence != last_sequence_of(batch)))
+        admission = admission->next;
+    return admission;
+}
+
+static const struct producer_past *past_match(const struct producer_entry *entry,
+                                              const struct producer_batch *batch)
+{
+    if (entry->epoch != batch->producer_epoch)
+        return NULL;
+    for (uint32_t i = 0; i < entry->past_count; i++) {
+        const struct producer_past *past = &entry->past[i];
+        if (past->first_sequence == batch->base_sequence &&
+            past->last_sequence == last_sequence_of(batch))
+            return past;
+    }
+    return NULL;
+}
+
+static sl_err order_check(const struct producer_entry *entry, const struct producer_batch *batch)
+{
+    const struct producer_admission *pending = newest_pending(entry);
+    int16_t epoch = pending != NULL ? pending->epoch : entry->epoch;
+    if (pending == NULL && entry->past_count == 0)
+        return SLUICE_OK;
+    if (batch->producer_epoch < epoch)
+        return SLUICE_E_INVALID_PRODUCER_EPOCH;
+    if (batch->producer_epoch > epoch)
+        return batch->base_sequence == 0 ? SLUICE_OK : SLUICE_E_OUT_OF_ORDER_SEQUENCE;
+    int32_t last =
+        pending != NULL ? pending->last_sequence : entry->past[entry->past_count - 1].last_sequence;
+    return batch->base_sequence == sequence_add(last, 1) ? SLUICE_OK
+                                                         : SLUICE_E_OUT_OF_ORDER_SEQUENCE;
+}
+
+static bool batch_is_sound(const struct producer_batch *batch)
+{
+    return batch->producer_id >= 0 && batch->producer_epoch >= 0 && batch->base_sequence >= 0 &&
+           batch->record_count >= 1 && batch->record_count <= INT32_MAX;
+}
+
+sl_err producers_check(const struct producers *producers, const struct producer_batch *batch,
+                       struct producer_verdict *ret_verdict)
+{
+    struct producer_verdict verdict = {PRODUCER_NEW, -1, -1};
+    if (!batch_is_sound(batch))
+        return SLUICE_E_INVALID_RECORD;
+    if (batch->transactional)
+        return SLUICE_E_INVALID_TXN_STATE;
+    const struct producer_entry *entry = producer_entry_get(producers, batch->producer_id);
+    const struct producer_past *past = entry == NULL ? NULL : past_match(entry, batch);
+    if (past != NULL) {
+        verdict =
+            (struct producer_verdict){PRODUCER_DUPLICATE, past->base_offset, past->append_time_ms};
+    } else if (entry != NULL && pending_match(entry, batch) != NULL) {
+        verdict.kind = PRODUCER_PENDING;
+    } else if (entry != NULL) {
+        sl_err err = order_check(entry, batch);
+        if (err != SLUICE_OK)
+            return err;
+    }
+    *ret_verdict = verdict;
+    return SLUICE_OK;
+}
+
+/* ---- two phases ---- */
+
+sl_err producers_admit(struct producers *producers, const struct producer_batch *batch,
+                       struct producer_admission *ret_admission, int64_t now_ms)
+{
+    struct producer_entry *entry = producer_entry_get(producers, batch->producer_id);
+    if (entry == NULL) {
+        sl_err err = producer_entry_add(producers, batch->producer_id, now_ms, &entry);
+        if (err != SLUICE_OK)
+            return err;
+    }
+    *ret_admission = (struct producer_admission){
+        .entry = entry,
+        .first_sequence = batch->base_sequence,
+        .last_sequence = last_sequence_of(batch),
+        .epoch = batch->producer_epoch,
+    };
+    struct producer_admission *newest = newest_pending(entry);
+    *(newest != NULL ? &newest->next : &entry->pending) = ret_admission;
+    return SLUICE_OK;
+}
+
+static void pending_unlink(struct producer_admission *admission)
+{
+    struct producer_admission **at = &admission->entry->pending;
+    while (*at != NULL && *at != admission)
+        at = &(*at)->next;
+    SL_ASSERT(*at == admission);
+    *at = admission->next;
+    admission->next = NULL;
+}
+
+static void waiters_answer(struct producer_waiter *waiters, sl_err err, int64_t base_offset,
+                           int64_t append_time_ms)
+{
+    while (waiters != NULL) {
+        struct producer_waiter *waiter = waiters;
+        waiters = waiter->next;
+        waiter->next = NULL;
+        waiter->done(waiter, err, base_offset, append_time_ms);
+    }
+}
+
+void producer_entry_remember(struct producer_entry *entry, int16_t epoch,
+                             const struct producer_past *past)
+{
+    if (entry->past_count == 0 || entry->epoch != epoch) {
+        entry->epoch = epoch;
+        entry->past_count = 0;
+    }
+    if (entry->past_count == PRODUCER_BATCHES_MAX) {
+        memmove(&entry->past[0], &entry->past[1],
+                (PRODUCER_BATCHES_MAX - 1) * sizeof entry->past[0]);
+        entry->past_count--;
+    }
+    entry->past[entry->past_count++] = *past;
+}
+
+void producers_commit(struct producers *producers, struct producer_admission *admission,
+                      int64_t base_offset, int64_t last_offset, int64_t append_time_ms,
+                      int64_t now_ms)
+{
+    struct producer_entry *entry = admission->entry;
+    struct producer_waiter *waiters = admission->waiters;
+    SL_ASSERT(entry->owner == producers && entry->pending == admission);
+    pending_unlink(admission);
+    struct producer_past past = {
+        .first_sequence = admission->first_sequence,
+        .last_sequence = admission->last_sequence,
+        .base_offset = base_offset,
+        .last_offset = last_offset,
+        .append_time_ms = append_time_ms,
+    };
+    producer_entry_remember(entry, admission->epoch, &past);
+    producer_entry_touch(entry, now_ms);
+    admission->entry = NULL;
+    admission->waiters = NULL;
+    waiters_answer(waiters, SLUICE_OK, base_offset, append_time_ms);
+}
+
+void producers_abort(struct producers *producers, struct producer_admission *admission, sl_err err)
+{
+    struct producer_entry *entry = admission->entry;
+    struct producer_waiter *waiters = admission->waiters;
+    SL_ASSERT(entry->owner == producers && err != SLUICE_OK);
+    pending_unlink(admission);
+    if (entry->pending == NULL && entry->past_count == 0)
+        entry_remove(entry);
+    admission->entry = NULL;
+    admission->waiters = NULL;
+    waiters_answer(waiters, err, -1, -1);
+}
+
+void producers_wait(struct producers *producers, const struct producer_batch *batch,
+                    struct producer_waiter *waiter)
+{
+    struct producer_entry *entry = producer_entry_get(producers, batch->producer_id);
+    struct producer_admission *admission = entry == NULL ? NULL : pending_match(entry, batch);
+    SL_ASSERT(admission != NULL);
+    struct producer_waiter **at = &admission->waiters;
+    while (*at != NULL)
+        at = &(*at)->next;
+    waiter->next = NULL;
+    *at = waiter;
+}
+
+bool producers_unwait(struct producers *producers, const struct producer_batch *batch,
+                      struct producer_waiter *waiter)
+{
+    struct producer_entry *entry = producer_entry_get(producers, batch->producer_id);
+    struct producer_admission *admission = entry == NULL ? NULL : pending_match(entry, batch);
+    if (admission == NULL)
+        return false;
+    struct producer_waiter **at = &admission->waiters;
+    while (*at != NULL && *at != waiter)
+        at = &(*at)->next;
+    if (*at == NULL)
+        return false;
+    *at = waiter->next;
+    waiter->next = NULL;
+    return true;
+}
+
+sl_err producers_apply(struct producers *producers, const struct producer_batch *batch,
+                       int64_t base_offset, int64_t last_offset, int64_t append_time_ms,
+                       int64_t time_ms)
+{
+    if (!batch_is_sound(batch))
+        return SLUICE_E_CORRUPT;
+    struct producer_entry *entry = producer_entry_get(producers, batch->producer_id);
+    if (entry == NULL) {
+        sl_err err = producer_entry_add(producers, batch->producer_id, time_ms, &entry);
+        if (err != SLUICE_OK)
+            return err;
+    }
+    /* A checkpoint may hold what the frames behind it tell again. */
+    if (entry->past_count != 0 && entry->past[entry->past_count - 1].base_offset >= base_offset)
+        return SLUICE_OK;
+    struct producer_past past = {
+        .first_sequence = batch->base_sequence,
+        .last_sequence = last_sequence_of(batch),
+        .base_offset = base_offset,
+        .last_offset = last_offset,
+        .append_time_ms = append_time_ms,
+    };
+    producer_entry_remember(entry, batch->producer_epoch, &past);
+    producer_entry_touch(entry, time_ms);
+    return SLUICE_OK;
+}
