@@ -38,16 +38,22 @@ local function read_range(place, text)
     return range
 end
 
--- Every attribute: how many words it takes, and what they mean to the field.
+local function read_number(place, text)
+    return check(place, tonumber(text), "a number is wanted")
+end
+
+-- Every attribute: what it, and the words that it takes, mean to the field.
 local ATTRIBUTES = {
-    since = function(place, field, words) field.min = tonumber(words()) end,
-    ["until"] = function(place, field, words) field.max = tonumber(words()) end,
+    since = function(place, field, words) field.min = read_number(place, words()) end,
+    ["until"] = function(place, field, words) field.max = read_number(place, words()) end,
     versions = function(place, field, words)
         local range = read_range(place, words() or "")
         field.min, field.max = range.min, range.max
     end,
-    tag = function(place, field, words) field.tag = tonumber(words()) end,
-    default = function(place, field, words) field.default = words() end,
+    tag = function(place, field, words) field.tag = read_number(place, words()) end,
+    default = function(place, field, words)
+        field.default = check(place, words(), "default <value>")
+    end,
     ignorable = function(place, field) field.ignorable = true end,
     classic = function(place, field) field.classic = true end,
 }
@@ -77,7 +83,7 @@ local function read_attributes(place, field, text)
 end
 
 local function check_field(place, field, parent)
-    check(place, field.min and field.max and field.min <= field.max, "a field without versions")
+    check(place, field.min <= field.max, "a field without versions")
     check(place, field.min >= parent.min and field.max <= parent.max,
           "versions outside of those of " .. parent.name)
     check(place, not (field.default == "null" and not field.null_from), "default null, not nullable")
@@ -200,7 +206,8 @@ function table_reader.read(path)
             start(snake_case(head.name) .. "_" .. text)
             result.api[text] = message
         elseif word == "struct" then
-            add_shared_struct(check(place, message and place, "outside of a message"), message,
+            check(place, message, "outside of a message")
+            add_shared_struct(place, message,
                               check(place, text:match("^struct%s+([%w_]+)$"), "struct <name>"))
         else
             check(place, message and #indent % 2 == 0, "an indent of two spaces a level is wanted")

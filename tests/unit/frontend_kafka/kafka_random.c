@@ -1,6 +1,7 @@
 /* kafka_random.c: see kafka_random.h. */
 #include "kafka_random.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #define ELEMENTS_MAX 3
 #define BYTES_MAX    200
@@ -18,6 +19,12 @@ uint64_t kafka_random_next(struct kafka_random *random)
 static uint64_t below(struct kafka_random *random, uint64_t limit)
 {
     return kafka_random_next(random) % limit;
+}
+
+/* True once in n times; never when counting. */
+static bool chance(struct kafka_random *random, uint64_t n)
+{
+    return !random->counting && below(random, n) == 0;
 }
 
 static void *take(struct kafka_random *random, size_t count, size_t size)
@@ -44,6 +51,14 @@ static struct kafka_bytes random_bytes(struct kafka_random *random, bool nullabl
     return kafka_bytes(data, size);
 }
 
+static struct kafka_bytes counted_bytes(struct kafka_random *random, char letter)
+{
+    char *text = take(random, 24, 1);
+    int size = snprintf(text, 24, "%c%u", letter, (unsigned)++random->state);
+
+    return kafka_bytes(text, (size_t)size);
+}
+
 static size_t element_size(const struct kafka_schema_field *field)
 {
     static const size_t sizes[] = {
@@ -60,31 +75,64 @@ static size_t element_size(const struct kafka_schema_field *field)
     return field->of ? field->of->size : sizes[field->type];
 }
 
+/* Integers, bool and uuid. */
+static void fill_number(struct kafka_random *random, const struct kafka_schema_field *field,
+                        uint8_t *place)
+{
+    for (size_t i = 0; i < element_size(field); i++) {
+        place[i] = (uint8_t)kafka_random_next(random);
+    }
+    if (field->type == KAFKA_FIELD_BOOL) {
+        place[0] &= 1;
+    }
+}
+
+static void count_number(struct kafka_random *random, const struct kafka_schema_field *field,
+                         uint8_t *place)
+{
+    static const int64_t bases[] = {
+        [KAFKA_FIELD_INT16] = 1000,
+        [KAFKA_FIELD_INT32] = 100000,
+        [KAFKA_FIELD_INT64] = 10000000000,
+        [KAFKA_FIELD_UUID] = 0,
+    };
+    uint64_t n = ++random->state;
+    int64_t value = (int64_t)n + bases[field->type];
+
+    if (field->type == KAFKA_FIELD_UUID) {
+        for (size_t i = 0; i < sizeof(struct kafka_uuid); i++) {
+            place[i] = (uint8_t)(n + i);
+        }
+        return;
+    }
+    if (field->type == KAFKA_FIELD_INT8) {
+        value = (int64_t)(n % 100);
+    } else if (field->type == KAFKA_FIELD_BOOL) {
+        value = (int64_t)(n % 2);
+    }
+    memcpy(place, &value, element_size(field)); /* little-endian, as all our hosts */
+}
+
 static void fill_value(struct kafka_random *random, const struct kafka_schema_field *field,
                        int16_t version, void *place)
 {
+    static const char letters[] = {
+        [KAFKA_FIELD_STRING] = 's', [KAFKA_FIELD_BYTES] = 'b', [KAFKA_FIELD_RECORDS] = 'r'};
     bool nullable = field->null_from >= 0 && version >= field->null_from && !field->array;
     struct kafka_bytes bytes;
 
-    switch (field->type) {
-    case KAFKA_FIELD_STRUCT:
+    if (field->of) {
         kafka_random_fill(random, field->of, version, place);
-        return;
-    case KAFKA_FIELD_BOOL:
-        *(bool *)place = below(random, 2) == 1;
-        return;
-    case KAFKA_FIELD_STRING:
-    case KAFKA_FIELD_BYTES:
-        *(struct kafka_bytes *)place = random_bytes(random, nullable);
-        return;
-    case KAFKA_FIELD_RECORDS:
-        bytes = random_bytes(random, nullable);
-        *(struct kafka_records *)place =
-            (struct kafka_records){.data = bytes.data, .size = bytes.size};
-        return;
-    default:
-        for (size_t i = 0; i < element_size(field); i++) {
-            ((uint8_t *)place)[i] = (uint8_t)kafka_random_next(random);
+    } else if (field->type < KAFKA_FIELD_STRING) {
+        (random->counting ? count_number : fill_number)(random, field, place);
+    } else {
+        bytes = random->counting ? counted_bytes(random, letters[field->type])
+                                 : random_bytes(random, nullable);
+        if (field->type == KAFKA_FIELD_RECORDS) {
+            *(struct kafka_records *)place =
+                (struct kafka_records){.data = bytes.data, .size = bytes.size};
+        } else {
+            *(struct kafka_bytes *)place = bytes;
         }
     }
 }
@@ -93,10 +141,10 @@ static void fill_array(struct kafka_random *random, const struct kafka_schema_fi
                        int16_t version, uint8_t *message)
 {
     bool nullable = field->null_from >= 0 && version >= field->null_from;
-    int32_t count = (int32_t)below(random, ELEMENTS_MAX + 1);
+    int32_t count = random->counting ? 2 : (int32_t)below(random, ELEMENTS_MAX + 1);
     uint8_t *elements;
 
-    if (nullable && below(random, 4) == 0) {
+    if (nullable && chance(random, 4)) {
         count = -1;
     }
     elements = count > 0 ? take(random, (size_t)count, element_size(field)) : NULL;
@@ -110,7 +158,7 @@ static void fill_array(struct kafka_random *random, const struct kafka_schema_fi
 static void fill_pointer(struct kafka_random *random, const struct kafka_schema_field *field,
                          int16_t version, uint8_t *message)
 {
-    void *value = below(random, 4) == 0 ? NULL : take(random, 1, field->of->size);
+    void *value = chance(random, 4) ? NULL : take(random, 1, field->of->size);
 
     if (value) {
         kafka_random_fill(random, field->of, version, value);
@@ -128,7 +176,7 @@ void kafka_random_fill(struct kafka_random *random, const struct kafka_schema_st
             continue;
         }
         /* A tagged field is absent half the time. */
-        if (field->tag >= 0 && below(random, 2) == 0) {
+        if (field->tag >= 0 && chance(random, 2)) {
             continue;
         }
         if (field->array) {

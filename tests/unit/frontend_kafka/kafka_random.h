@@ -6,7 +6,8 @@
 #include "kafka_schema.h"
 
 struct kafka_random {
-    uint64_t state;
+    uint64_t state; /* the seed, or 0 when counting */
+    bool counting;
     struct kafka_arena arena; /* arrays and bytes of what is filled; tests give it room enough */
 };
 

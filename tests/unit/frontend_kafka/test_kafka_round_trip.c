@@ -27,7 +27,7 @@ typedef void round_fn(struct round *round);
 
 static void round_start(struct round *round)
 {
-    struct kafka_random random = {round->seed, kafka_arena(fill_memory, sizeof fill_memory)};
+    struct kafka_random random = {round->seed, false, kafka_arena(fill_memory, sizeof fill_memory)};
 
     cr_assert_leq(round->schema->root->size, sizeof original);
     kafka_random_fill(&random, round->schema->root, round->version, original);
@@ -112,7 +112,7 @@ Test(kafka_round_trip, every_truncation_is_refused)
 /* Bit flips: any outcome but an overread (sanitizers) or an endless loop. */
 static void check_flips(struct round *round)
 {
-    struct kafka_random random = {round->seed, {0}};
+    struct kafka_random random = {round->seed, false, {0}};
     size_t consumed = 0;
 
     for (unsigned i = 0; i < 64 && round->first.size > 0; i++) {
