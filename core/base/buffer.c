@@ -28,10 +28,10 @@ void sl_buffer_reset_above(struct sl_buffer *buffer, size_t keep_bytes_max)
         sl_buffer_fini(buffer);
 }
 
-static sl_err grow(struct sl_buffer *buffer, size_t needed)
+static sl_err grow(struct sl_buffer *buffer, size_t needed, size_t bound)
 {
     size_t doubled = SL_MAX(buffer->capacity, (size_t)CAPACITY_FIRST / 2);
-    doubled = doubled > buffer->size_max / 2 ? buffer->size_max : doubled * 2;
+    doubled = doubled > bound / 2 ? bound : doubled * 2;
     size_t capacity = SL_MAX(needed, doubled);
     uint8_t *data = sl_realloc(buffer->data, capacity);
     if (data == NULL)
@@ -41,14 +41,20 @@ static sl_err grow(struct sl_buffer *buffer, size_t needed)
     return SLUICE_OK;
 }
 
-sl_err sl_buffer_reserve(struct sl_buffer *buffer, size_t extra)
+sl_err sl_buffer_reserve_within(struct sl_buffer *buffer, size_t extra, size_t bound)
 {
     SL_ASSERT(buffer->size <= buffer->capacity && buffer->capacity <= buffer->size_max);
+    bound = SL_MIN(bound, buffer->size_max);
+    if (buffer->size > bound || extra > bound - buffer->size)
+        return SLUICE_E_LIMIT;
     if (extra <= buffer->capacity - buffer->size)
         return SLUICE_OK;
-    if (extra > buffer->size_max - buffer->size)
-        return SLUICE_E_LIMIT;
-    return grow(buffer, buffer->size + extra);
+    return grow(buffer, buffer->size + extra, bound);
+}
+
+sl_err sl_buffer_reserve(struct sl_buffer *buffer, size_t extra)
+{
+    return sl_buffer_reserve_within(buffer, extra, buffer->size_max);
 }
 
 sl_err sl_buffer_append(struct sl_buffer *buffer, const void *data, size_t size)

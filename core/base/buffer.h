@@ -28,6 +28,9 @@ void sl_buffer_reset_above(struct sl_buffer *buffer, size_t keep_bytes_max);
  * SLUICE_E_LIMIT: size + extra is above the bound. SLUICE_E_NO_MEMORY. On failure nothing changed.
  */
 sl_err sl_buffer_reserve(struct sl_buffer *buffer, size_t extra) SL_MUST_CHECK;
+/* The same under a closer bound of the moment, which growth by doubling obeys too: for a caller
+ * with a cap of its own. SLUICE_E_LIMIT: size + extra is above bound or size_max. */
+sl_err sl_buffer_reserve_within(struct sl_buffer *buffer, size_t extra, size_t bound) SL_MUST_CHECK;
 /* Copies at the end; data may be NULL when size is 0. Errors as sl_buffer_reserve. */
 sl_err sl_buffer_append(struct sl_buffer *buffer, const void *data, size_t size) SL_MUST_CHECK;
 

@@ -66,7 +66,8 @@ sl_err codec_out_room(struct codec_out *out, size_t wanted, struct codec_room *r
         *ret_room = (struct codec_room){.at = &out->spill, .size = 1};
         return SLUICE_OK;
     }
-    sl_err err = sl_buffer_reserve(out->buffer, SL_MIN(SL_MAX(wanted, (size_t)1), left));
+    size_t extra = SL_MIN(SL_MAX(wanted, (size_t)1), left);
+    sl_err err = sl_buffer_reserve_within(out->buffer, extra, out->size_end);
     if (err != SLUICE_OK)
         return err;
     *ret_room = (struct codec_room){

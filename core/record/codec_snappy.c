@@ -40,7 +40,11 @@ static sl_err decompress_block(struct sl_bytes block, struct codec_out *out)
         return SLUICE_E_INVALID_RECORD;
     if (size > codec_out_left(out))
         return SLUICE_E_EXPANDS_TOO_FAR;
-    sl_err err = sl_buffer_reserve(out->buffer, SL_MAX(size, (size_t)1));
+    if (size == 0)
+        return snappy_validate_compressed_buffer(data, block.size) == SNAPPY_OK
+                   ? SLUICE_OK
+                   : SLUICE_E_INVALID_RECORD;
+    sl_err err = sl_buffer_reserve_within(out->buffer, size, out->size_end);
     if (err != SLUICE_OK)
         return err;
     char *to = (char *)out->buffer->data + out->buffer->size;
