@@ -1,7 +1,8 @@
 -- c_emitter.lua: turns a struct of a message table into C: type, defaults, reader, writer.
 --
--- Everything is decided per field by two questions: in which versions is it there (relative to those in which
--- its struct is), and how is it written then (compact from the first flexible version on).
+-- Everything is decided per field by two questions: in which versions is it there (relative to
+-- those in which its struct is), and how is it written then (compact from the first flexible
+-- version on).
 local emitter = {}
 
 local PRIMITIVES = {
@@ -17,7 +18,9 @@ local PRIMITIVES = {
 }
 
 local LIMITS = {
-    ["-2147483648"] = "INT32_MIN", ["2147483647"] = "INT32_MAX", ["9223372036854775807"] = "INT64_MAX",
+    ["-2147483648"] = "INT32_MIN",
+    ["2147483647"] = "INT32_MAX",
+    ["9223372036854775807"] = "INT64_MAX",
 }
 
 local function tag_of(struct)
@@ -237,7 +240,8 @@ local function write_field(out, indent, message, struct, field)
     if field.array then
         out("%skafka_write_count(writer, %s_count, %s, %s);", indent, place,
             compact(message, struct, field), from_version(field.null_from, field))
-        out("%sfor (int32_t i = 0; i < %s_count && writer->status == SLUICE_OK; i++) {", indent, place)
+        out("%sfor (int32_t i = 0; i < %s_count && writer->status == SLUICE_OK; i++) {", indent,
+            place)
         write_value(out, indent .. "    ", message, struct, field, place .. "[i]")
         out("%s}", indent)
     elseif is_pointer(field) then
@@ -283,7 +287,8 @@ local function write_tags(out, indent, message, struct)
     for _, field in ipairs(fields) do
         local there = presence(struct, field)
         local condition = differs(field, "message->" .. field.name)
-        out("%sconst bool %s_set = %s(%s);", indent, field.name, there and there .. " && " or "", condition)
+        out("%sconst bool %s_set = %s(%s);", indent, field.name, there and there .. " && " or "",
+            condition)
     end
     local terms = {}
     for _, field in ipairs(fields) do
@@ -360,8 +365,9 @@ function emitter.reader_function(out, message, struct)
         end
     end
     emit_tags(add, message, struct, read_tags)
-    emit_function(out, ("static void %s_read(struct kafka_reader *reader, int16_t version,\n        %s *message)")
-                       :format(struct.name, tag_of(struct)), message, struct, lines)
+    local head = "static void %s_read(struct kafka_reader *reader, int16_t version,\n" ..
+                 "        %s *message)"
+    emit_function(out, head:format(struct.name, tag_of(struct)), message, struct, lines)
 end
 
 function emitter.writer_function(out, message, struct)
@@ -388,8 +394,9 @@ function emitter.writer_function(out, message, struct)
         end
     end
     emit_tags(add, message, struct, write_tags)
-    emit_function(out, ("static void %s_write(struct kafka_writer *writer, int16_t version,\n        const %s *message)")
-                       :format(struct.name, tag_of(struct)), message, struct, lines)
+    local head = "static void %s_write(struct kafka_writer *writer, int16_t version,\n" ..
+                 "        const %s *message)"
+    emit_function(out, head:format(struct.name, tag_of(struct)), message, struct, lines)
 end
 
 emitter.is_pointer = is_pointer

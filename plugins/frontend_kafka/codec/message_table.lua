@@ -1,16 +1,20 @@
--- message_table.lua: reads messages/*.tbl into a tree and checks it. The language is described in README.md.
+-- message_table.lua: reads messages/*.tbl into a tree and checks it. The language: README.md.
 --
 -- Result of read(path): { name=<file stem>, messages={ message… }, api=<api or nil> }
--- message: { name=, min=, max=, flexible=<first flexible version or nil>, structs={ struct… children first },
---            root=struct }
+-- message: { name=, min=, max=, flexible=<first flexible version or nil>,
+--            structs={ struct… children first }, root=struct }
 -- struct:  { name=<C tag less "kafka_">, min=, max=, fields={ field… } }
--- field:   { name=, type=<primitive or "struct">, of=<struct>, array=, min=, max=, null_from=, tag=,
---            default=, ignorable=, classic= }
+-- field:   { name=, type=<primitive or "struct">, of=<struct>, array=, min=, max=,
+--            null_from=, tag=, default=, ignorable=, classic= }
 local table_reader = {}
 
 local PRIMITIVES = {
     int8 = true, int16 = true, int32 = true, int64 = true, bool = true, uuid = true,
     string = true, bytes = true, records = true,
+}
+
+local NEVER_NULL = {
+    int8 = true, int16 = true, int32 = true, int64 = true, bool = true, uuid = true,
 }
 
 local function snake_case(name)
@@ -86,15 +90,16 @@ local function check_field(place, field, parent)
     check(place, field.min <= field.max, "a field without versions")
     check(place, field.min >= parent.min and field.max <= parent.max,
           "versions outside of those of " .. parent.name)
-    check(place, not (field.default == "null" and not field.null_from), "default null, not nullable")
+    check(place, field.default ~= "null" or field.null_from, "default null, not nullable")
     check(place, not (field.tag and field.type == "records"), "records cannot be a tagged field")
-    check(place, not (field.null_from and (field.type:match("^int") or field.type == "bool" or
-                      field.type == "uuid") and not field.array), "this type cannot be null")
-    check(place, not (field.type == "struct" and not field.array and field.null_from and field.tag),
+    check(place, field.array or not (field.null_from and NEVER_NULL[field.type]),
+          "this type cannot be null")
+    check(place, field.array or field.type ~= "struct" or not (field.null_from and field.tag),
           "a nullable struct cannot be a tagged field")
     for _, other in ipairs(parent.fields) do
         check(place, other.name ~= field.name, "a second field " .. field.name)
-        check(place, not field.tag or other.tag ~= field.tag, "a second tag " .. tostring(field.tag))
+        check(place, not field.tag or other.tag ~= field.tag,
+              "a second tag " .. tostring(field.tag))
     end
 end
 
@@ -109,7 +114,8 @@ end
 
 local function struct_new(place, message, short, range)
     check(place, not message.by_name[short], "a second struct " .. short)
-    local struct = { name = message.name .. "_" .. short, min = range.min, max = range.max, fields = {} }
+    local name = message.name .. "_" .. short
+    local struct = { name = name, min = range.min, max = range.max, fields = {} }
     message.by_name[short] = struct
     return struct
 end
@@ -126,7 +132,7 @@ local function add_field(place, message, depth, name, type_text, rest)
         message.stack[i] = nil
     end
     if field.type == "struct" then
-        -- A struct that was named before is shared; a new one is described by the deeper lines that follow.
+        -- A struct named before is shared; a new one is described by the deeper lines below.
         field.of = message.by_name[base]
         if not field.of then
             field.of = struct_new(place, message, base, field)
@@ -202,7 +208,8 @@ function table_reader.read(path)
                 start(snake_case(head.name))
             end
         elseif #indent == 0 then
-            check(place, result.api and (text == "request" or text == "response"), "unknown: " .. text)
+            check(place, result.api and (text == "request" or text == "response"),
+                  "unknown: " .. text)
             start(snake_case(head.name) .. "_" .. text)
             result.api[text] = message
         elseif word == "struct" then
