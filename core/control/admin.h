@@ -1,0 +1,73 @@
+/* admin.h: the admin protocol's server side, without sockets: bytes in, reply lines out.
+ *
+ * One JSON object a line, UTF-8, over a Unix socket that is always there:
+ *   {"id":7,"command":"topic.list","args":{…}}
+ *   {"id":7,"ok":true,"result":{…}}
+ *   {"id":7,"ok":false,"error":{"code":"SLU-1300","status":1300,"message":"…"},"result":{…}?}
+ * 64-bit values are strings. Requests of a session overlap and are answered as they finish; the id
+ * says which is which. The commands are one table (admin_commands); `help` lists it.
+ *
+ * Bounds: a line of ADMIN_LINE_BYTES_MAX, ADMIN_PENDING_MAX requests under way on a session.
+ * Everything runs on the loop of the broker table given. */
+#ifndef SL_CONTROL_ADMIN_H
+#define SL_CONTROL_ADMIN_H
+
+#include "base/base.h"
+#include "control/config.h"
+
+#include <sluice/broker.h>
+
+#define ADMIN_LINE_BYTES_MAX  (16 * 1024 * 1024)
+#define ADMIN_PENDING_MAX     64
+#define ADMIN_RECORDS_MAX     10000 /* of one produce or consume */
+#define ADMIN_FETCH_BYTES_MAX (4 * 1024 * 1024)
+
+struct cJSON;
+
+/* What the wiring knows and the broker table does not say. A slot that is NULL makes its command
+ * answer E_UNSUPPORTED. [loop] */
+struct admin_hooks {
+    void *arg;
+    /* Adds members to the object of `status` ("version", "uptime_ms", "shards", …). */
+    void (*status)(void *arg, struct cJSON *object);
+    /* Adds one object per instance: name, module, version, kind, on, input, output, state, reason.
+     */
+    void (*plugin_list)(void *arg, struct cJSON *array);
+    /* Adds all that is known of one instance. E_NOT_FOUND. */
+    sl_err (*plugin_info)(void *arg, const char *name, struct cJSON *object);
+    const struct sl_config *(*config)(void *arg); /* in force now */
+    int64_t (*wall_ms)(void *arg);                /* required */
+    /* Queues a copy of the bytes on the connection. Required. */
+    void (*write)(void *arg, void *connection, const void *bytes, size_t size);
+};
+
+struct admin_server_config {
+    const struct sluice_broker *broker; /* [borrows, outlives the server] */
+    struct sluice_context context;      /* of all calls; texts borrowed likewise */
+    struct admin_hooks hooks;
+    bool topics_auto_create;
+    size_t decompressed_bytes_max;
+};
+
+struct admin_server;
+struct admin_session;
+
+sl_err admin_server_new(const struct admin_server_config *config,
+                        struct admin_server **ret_server) SL_MUST_CHECK;
+/* All sessions are closed and all broker calls have ended before. NULL is fine. */
+struct admin_server *admin_server_free(struct admin_server *server);
+
+/* `connection` is given back to hooks.write until admin_session_close. */
+sl_err admin_session_open(struct admin_server *server, void *connection,
+                          struct admin_session **ret_session) SL_MUST_CHECK;
+/* Bytes from the peer, any split. E_FRAME_TOO_LARGE, E_NO_MEMORY: close the connection (the reason
+ * has been written). [borrows bytes] */
+sl_err admin_session_input(struct admin_session *session, struct sl_bytes bytes) SL_MUST_CHECK;
+/* The peer is gone; what is under way ends into nothing. [takes session] */
+void admin_session_close(struct admin_session *session);
+
+/* Number, symbol and sentence of a status (core/control/status_text.c). */
+const char *status_symbol(sluice_status status);   /* "E_UNKNOWN_TOPIC" */
+const char *status_sentence(sluice_status status); /* "no such topic or partition" */
+
+#endif

@@ -1,0 +1,99 @@
+/* admin_node.c: status, health, plugin.list, plugin.info, config.show. */
+#include "control/admin_request.h"
+
+static void cluster_add(cJSON *object, const struct sluice_cluster *cluster)
+{
+    if (cluster != NULL) {
+        admin_add_text(object, "cluster_id", cluster->cluster_id);
+        cJSON_AddNumberToObject(object, "node_id", cluster->controller_id);
+    }
+}
+
+static void status_health(void *arg, const struct sluice_health *health)
+{
+    struct admin_request *request = arg;
+    cJSON_AddBoolToObject(request->result, "ready", health->ok);
+    admin_add_text(request->result, "health", health->text);
+    admin_reply(request);
+}
+
+void admin_status(struct admin_request *request)
+{
+    const struct sluice_broker *broker = admin_broker(request);
+    const struct admin_hooks *hooks = &request->server->config.hooks;
+    request->result = cJSON_CreateObject();
+    if (hooks->status != NULL) {
+        hooks->status(hooks->arg, request->result);
+    }
+    cluster_add(request->result, broker->cluster(broker, admin_context(request)));
+    broker->health(broker, admin_context(request), SLUICE_HEALTH_READY, status_health, request);
+}
+
+static void health_ready(void *arg, const struct sluice_health *health)
+{
+    struct admin_request *request = arg;
+    cJSON_AddBoolToObject(request->result, "ready", health->ok);
+    admin_add_text(request->result, "reasons", health->text);
+    admin_reply(request);
+}
+
+static void health_live(void *arg, const struct sluice_health *health)
+{
+    struct admin_request *request = arg;
+    const struct sluice_broker *broker = admin_broker(request);
+    cJSON_AddBoolToObject(request->result, "live", health->ok);
+    broker->health(broker, admin_context(request), SLUICE_HEALTH_READY, health_ready, request);
+}
+
+void admin_health(struct admin_request *request)
+{
+    const struct sluice_broker *broker = admin_broker(request);
+    request->result = cJSON_CreateObject();
+    broker->health(broker, admin_context(request), SLUICE_HEALTH_LIVE, health_live, request);
+}
+
+void admin_plugin_list(struct admin_request *request)
+{
+    const struct admin_hooks *hooks = &request->server->config.hooks;
+    if (hooks->plugin_list == NULL) {
+        admin_fail(request, SLUICE_E_UNSUPPORTED, "no plugin host in this broker");
+        return;
+    }
+    request->result = cJSON_CreateObject();
+    hooks->plugin_list(hooks->arg, cJSON_AddArrayToObject(request->result, "plugins"));
+    admin_reply(request);
+}
+
+void admin_plugin_info(struct admin_request *request)
+{
+    const struct admin_hooks *hooks = &request->server->config.hooks;
+    const char *name = admin_arg_text(request, "name");
+    if (hooks->plugin_info == NULL) {
+        admin_fail(request, SLUICE_E_UNSUPPORTED, "no plugin host in this broker");
+        return;
+    }
+    if (name == NULL) {
+        admin_fail(request, SLUICE_E_INVALID, "\"name\" is missing");
+        return;
+    }
+    cJSON *object = cJSON_CreateObject();
+    sl_err err = hooks->plugin_info(hooks->arg, name, object);
+    if (err != SLUICE_OK) {
+        cJSON_Delete(object);
+        admin_fail(request, err, name);
+        return;
+    }
+    request->result = object;
+    admin_reply(request);
+}
+
+void admin_config_show(struct admin_request *request)
+{
+    const struct admin_hooks *hooks = &request->server->config.hooks;
+    if (hooks->config == NULL) {
+        admin_fail(request, SLUICE_E_UNSUPPORTED, "no configuration in this broker");
+        return;
+    }
+    request->result = config_show_json(hooks->config(hooks->arg));
+    admin_reply(request);
+}

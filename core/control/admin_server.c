@@ -1,0 +1,287 @@
+/* admin_server.c: lines to requests, requests to handlers, results to lines. */
+#include "control/admin_request.h"
+#include "control/nearest.h"
+#include "record/codec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct admin_command admin_commands[] = {
+    {"help", admin_help, "the commands"},
+    {"status", admin_status, "version, uptime, shards, cluster, readiness"},
+    {"health", admin_health, "live and ready, with reasons"},
+    {"topic.list", admin_topic_list, "all topics"},
+    {"topic.create", admin_topic_create, "topic, partitions (-1: default), configs {name: value}"},
+    {"topic.describe", admin_topic_describe, "topic: partitions, offsets, configuration"},
+    {"topic.delete", admin_topic_delete, "topic"},
+    {"produce", admin_produce,
+     "topic, partition?, acks? (-1), records [{key, value, headers [{key, value}], partition?, "
+     "timestamp?}]; "
+     "bytes as key_base64, value_base64"},
+    {"consume", admin_consume,
+     "topic, partition? (0), offset (number, \"beginning\", \"end\"), max? (500), wait_ms? (0)"},
+    {"plugin.list", admin_plugin_list, "all plugin instances"},
+    {"plugin.info", admin_plugin_info, "name: one instance"},
+    {"config.show", admin_config_show, "every key with value and origin"},
+};
+const size_t admin_command_count = SL_COUNT_OF(admin_commands);
+
+sl_err admin_server_new(const struct admin_server_config *config, struct admin_server **ret_server)
+{
+    SL_ASSERT(config->hooks.write != NULL && config->hooks.wall_ms != NULL);
+    struct admin_server *server = sl_alloc_zero(1, sizeof(*server));
+    if (server == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    server->config = *config;
+    server->codecs = codec_context_new();
+    sl_buffer_init(&server->decompressed, config->decompressed_bytes_max);
+    if (server->codecs == NULL) {
+        sl_free(server);
+        return SLUICE_E_NO_MEMORY;
+    }
+    *ret_server = server;
+    return SLUICE_OK;
+}
+
+struct admin_server *admin_server_free(struct admin_server *server)
+{
+    if (server != NULL) {
+        SL_ASSERT(server->session_count == 0);
+        codec_context_free(server->codecs);
+        sl_buffer_fini(&server->decompressed);
+        sl_free(server);
+    }
+    return NULL;
+}
+
+sl_err admin_session_open(struct admin_server *server, void *connection,
+                          struct admin_session **ret_session)
+{
+    struct admin_session *session = sl_alloc_zero(1, sizeof(*session));
+    if (session == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    session->server = server;
+    session->connection = connection;
+    sl_buffer_init(&session->line, ADMIN_LINE_BYTES_MAX);
+    server->session_count++;
+    *ret_session = session;
+    return SLUICE_OK;
+}
+
+static void session_free_if_done(struct admin_session *session)
+{
+    if (session->closed && session->pending == 0) {
+        session->server->session_count--;
+        sl_buffer_fini(&session->line);
+        sl_free(session);
+    }
+}
+
+void admin_session_close(struct admin_session *session)
+{
+    SL_ASSERT(!session->closed);
+    session->closed = true;
+    session->connection = NULL;
+    session_free_if_done(session);
+}
+
+/* ---- replies ---- */
+
+static void line_write(struct admin_session *session, cJSON *reply)
+{
+    char *text = reply == NULL ? NULL : cJSON_PrintUnformatted(reply);
+    if (text != NULL && !session->closed) {
+        const struct admin_hooks *hooks = &session->server->config.hooks;
+        size_t size = strlen(text);
+        text[size] = '\n'; /* in place of the NUL: one write, one line */
+        hooks->write(hooks->arg, session->connection, text, size + 1);
+    }
+    free(text);
+    cJSON_Delete(reply);
+}
+
+static void error_add(cJSON *reply, sl_err err, const char *detail, size_t detail_size)
+{
+    char code[16], message[1024];
+    const char *sentence = status_sentence(err);
+    snprintf(code, sizeof(code), "SLU-%04d", (int)err);
+    snprintf(message, sizeof(message), "%s%s%.*s", sentence, detail_size > 0 ? ": " : "",
+             (int)SL_MIN(detail_size, (size_t)900), detail_size > 0 ? detail : "");
+    cJSON *error = cJSON_AddObjectToObject(reply, "error");
+    cJSON_AddStringToObject(error, "code", code);
+    cJSON_AddNumberToObject(error, "status", err);
+    cJSON_AddStringToObject(error, "message", message);
+}
+
+static cJSON *reply_new(const cJSON *message, bool ok)
+{
+    cJSON *reply = cJSON_CreateObject();
+    const cJSON *id = message == NULL ? NULL : cJSON_GetObjectItemCaseSensitive(message, "id");
+    if (cJSON_IsNumber(id) || cJSON_IsString(id)) {
+        cJSON_AddItemToObject(reply, "id", cJSON_Duplicate(id, false));
+    } else {
+        cJSON_AddNullToObject(reply, "id");
+    }
+    cJSON_AddBoolToObject(reply, "ok", ok);
+    return reply;
+}
+
+/* An error before there is a request. */
+static void session_fail(struct admin_session *session, const cJSON *message, sl_err err,
+                         const char *detail)
+{
+    cJSON *reply = reply_new(message, false);
+    error_add(reply, err, detail, strlen(detail));
+    line_write(session, reply);
+}
+
+static void request_free(struct admin_request *request)
+{
+    struct admin_session *session = request->session;
+    if (request->release != NULL) {
+        request->release(request->state);
+    }
+    cJSON_Delete(request->message);
+    cJSON_Delete(request->result);
+    sl_free(request);
+    SL_ASSERT(session->pending > 0);
+    session->pending--;
+    session_free_if_done(session);
+}
+
+static void request_end(struct admin_request *request, cJSON *reply)
+{
+    if (request->result != NULL) {
+        cJSON_AddItemToObject(reply, "result", request->result);
+        request->result = NULL;
+    }
+    line_write(request->session, reply);
+    request_free(request);
+}
+
+void admin_reply(struct admin_request *request)
+{
+    if (request->result == NULL) {
+        request->result = cJSON_CreateObject();
+    }
+    request_end(request, reply_new(request->message, true));
+}
+
+void admin_fail_text(struct admin_request *request, sl_err err, struct sluice_text detail)
+{
+    cJSON *reply = reply_new(request->message, false);
+    error_add(reply, err, detail.data, detail.size);
+    request_end(request, reply);
+}
+
+void admin_fail(struct admin_request *request, sl_err err, const char *detail)
+{
+    admin_fail_text(request, err, sluice_text_of(detail));
+}
+
+/* ---- requests ---- */
+
+static const struct admin_command *command_find(const char *name)
+{
+    for (size_t i = 0; i < admin_command_count; i++) {
+        if (strcmp(admin_commands[i].name, name) == 0) {
+            return &admin_commands[i];
+        }
+    }
+    return NULL;
+}
+
+static void unknown_command(struct admin_session *session, const cJSON *message, const char *name)
+{
+    char detail[256];
+    struct nearest nearest = {.word = name};
+    for (size_t i = 0; i < admin_command_count; i++) {
+        nearest_offer(&nearest, admin_commands[i].name);
+    }
+    snprintf(detail, sizeof(detail), "unknown command \"%.64s\"; %s%s", name,
+             nearest.best != NULL ? "did you mean " : "\"help\" lists them",
+             nearest.best != NULL ? nearest.best : "");
+    session_fail(session, message, SLUICE_E_UNSUPPORTED, detail);
+}
+
+/* [takes message] */
+static void request_start(struct admin_session *session, cJSON *message)
+{
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(message, "command");
+    const cJSON *args = cJSON_GetObjectItemCaseSensitive(message, "args");
+    const struct admin_command *command =
+        cJSON_IsString(name) ? command_find(name->valuestring) : NULL;
+    struct admin_request *request = NULL;
+    if (!cJSON_IsObject(message) || !cJSON_IsString(name) || (args && !cJSON_IsObject(args))) {
+        session_fail(session, message, SLUICE_E_INVALID_REQUEST,
+                     "expected {\"id\":…,\"command\":\"…\",\"args\":{…}}");
+    } else if (command == NULL) {
+        unknown_command(session, message, name->valuestring);
+    } else if (session->pending >= ADMIN_PENDING_MAX) {
+        session_fail(session, message, SLUICE_E_LIMIT, "64 requests are under way on this session");
+    } else if ((request = sl_alloc_zero(1, sizeof(*request))) == NULL) {
+        session_fail(session, message, SLUICE_E_NO_MEMORY, "");
+    }
+    if (request == NULL) {
+        cJSON_Delete(message);
+        return;
+    }
+    *request = (struct admin_request){
+        .session = session, .server = session->server, .message = message, .args = args};
+    session->pending++;
+    command->handle(request);
+}
+
+static void line_take(struct admin_session *session, const uint8_t *line, size_t size)
+{
+    const char *end = NULL;
+    if (size > 0 && line[size - 1] == '\r') {
+        size--;
+    }
+    if (size == 0) {
+        return;
+    }
+    cJSON *message = cJSON_ParseWithLengthOpts((const char *)line, size, &end, false);
+    if (message == NULL) {
+        session_fail(session, NULL, SLUICE_E_MALFORMED, "the line is not JSON");
+        return;
+    }
+    request_start(session, message);
+}
+
+sl_err admin_session_input(struct admin_session *session, struct sl_bytes bytes)
+{
+    struct admin_session *held = session;
+    held->pending++; /* a handler's write may close the connection */
+    sl_err err = SLUICE_OK;
+    while (bytes.size > 0 && !session->closed && err == SLUICE_OK) {
+        const uint8_t *newline = memchr(bytes.data, '\n', bytes.size);
+        size_t size = newline == NULL ? bytes.size : (size_t)(newline - bytes.data);
+        err = sl_buffer_append(&session->line, bytes.data, size);
+        if (err == SLUICE_OK && newline != NULL) {
+            line_take(session, session->line.data, session->line.size);
+            sl_buffer_reset_above(&session->line, 64 * 1024);
+            size++;
+        }
+        bytes.data += size;
+        bytes.size -= size;
+    }
+    if (err != SLUICE_OK && !session->closed) {
+        err = err == SLUICE_E_LIMIT ? SLUICE_E_FRAME_TOO_LARGE : err;
+        session_fail(session, NULL, err, "a line holds at most 16 MiB");
+    }
+    held->pending--;
+    session_free_if_done(held);
+    return err;
+}
+
+void admin_help(struct admin_request *request)
+{
+    request->result = cJSON_CreateObject();
+    for (size_t i = 0; i < admin_command_count; i++) {
+        cJSON_AddStringToObject(request->result, admin_commands[i].name, admin_commands[i].doc);
+    }
+    admin_reply(request);
+}
