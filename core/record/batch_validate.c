@@ -65,10 +65,12 @@ static sl_err check_codec(const struct batch_view *view, const struct batch_limi
 }
 
 /* No overflow: the distance is taken in the direction in which it is not negative. */
-static bool is_in_range(int64_t timestamp_ms, const struct batch_limits *limits)
+static bool is_in_range(const struct batch_view *view, const struct batch_limits *limits,
+                        int64_t timestamp_ms)
 {
     int64_t now = limits->now_ms;
-    if (limits->append_time || timestamp_ms == BATCH_NO_TIMESTAMP)
+    if (limits->append_time || timestamp_ms == BATCH_NO_TIMESTAMP ||
+        batch_view_has(view, BATCH_LOG_APPEND_TIME))
         return true;
     if (timestamp_ms > now)
         return (uint64_t)timestamp_ms - (uint64_t)now <= (uint64_t)limits->timestamp_after_ms;
@@ -81,7 +83,7 @@ static sl_err check_header_time(const struct batch_view *view, const struct batc
 {
     if (batch_view_has(view, BATCH_LOG_APPEND_TIME) && !limits->allow_holes)
         return SLUICE_E_INVALID_TIMESTAMP; /* the broker's to set, never a producer's */
-    if (!will_walk && !is_in_range(batch_view_max_timestamp(view), limits))
+    if (!will_walk && !is_in_range(view, limits, batch_view_max_timestamp(view)))
         return SLUICE_E_INVALID_TIMESTAMP;
     return SLUICE_OK;
 }
@@ -102,12 +104,12 @@ static bool is_expected_offset(const struct batch_verdict *verdict,
     return delta > previous && delta <= batch_view_last_offset_delta(&verdict->view);
 }
 
-static sl_err check_record(const struct record_view *record, const struct batch_limits *limits,
-                           int64_t timestamp_ms)
+static sl_err check_record(const struct batch_view *view, const struct record_view *record,
+                           const struct batch_limits *limits, int64_t timestamp_ms)
 {
     if (limits->compacted && record->key_is_null)
         return SLUICE_E_INVALID_RECORD;
-    return is_in_range(timestamp_ms, limits) ? SLUICE_OK : SLUICE_E_INVALID_TIMESTAMP;
+    return is_in_range(view, limits, timestamp_ms) ? SLUICE_OK : SLUICE_E_INVALID_TIMESTAMP;
 }
 
 /* Every record. A broken structure or order condemns the batch; a record's content only the record.
@@ -127,7 +129,7 @@ static sl_err walk(struct sl_bytes records, const struct batch_limits *limits,
         previous = record.offset_delta;
         int64_t timestamp_ms = sl_wrapping_add(base, record.timestamp_delta);
         max = SL_MAX(max, timestamp_ms);
-        sl_err err = check_record(&record, limits, timestamp_ms);
+        sl_err err = check_record(&verdict->view, &record, limits, timestamp_ms);
         if (err != SLUICE_OK)
             add_fault(verdict, i, err);
     }
