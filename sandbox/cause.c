@@ -1,0 +1,136 @@
+/* cause.c: why a worker ended, from its exit status, what the host did, and hints that it left. */
+#include "channel_layout.h"
+#include "worker_handle.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+static void say(struct sandbox_worker *worker, uint32_t kind, const char *text)
+{
+    worker->cause.kind = kind;
+    snprintf(worker->cause.text, sizeof(worker->cause.text), "%s", text);
+}
+
+/* A hint of the worker: its allocator refused memory since the running task began. */
+static bool allocation_failed(const struct sandbox_worker *worker)
+{
+    const struct channel_output_head *head = (const void *)worker->output;
+
+    return atomic_load_explicit(&head->alloc_failed, memory_order_relaxed) != 0;
+}
+
+static void say_memory(struct sandbox_worker *worker, const char *how)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text), "used up its memory limit of %llu MiB, then %s",
+             (unsigned long long)(worker->limits.memory_bytes_max >> 20), how);
+    say(worker, SANDBOX_CAUSE_MEMORY, text);
+}
+
+static void classify_signal(struct sandbox_worker *worker, int number)
+{
+    const char *abbreviation = sigabbrev_np(number);
+    char text[128];
+
+    worker->cause.signal = number;
+    if (number == SIGSYS) {
+        say(worker, SANDBOX_CAUSE_DENIED, "made a forbidden system call");
+    } else if (number == SIGXCPU ||
+               (number == SIGKILL && worker->limits.cpu_s_max > 0 && !worker->control_lost)) {
+        snprintf(text, sizeof(text), "used up its limit of %u s of CPU time",
+                 worker->limits.cpu_s_max);
+        say(worker, SANDBOX_CAUSE_CPU, text);
+    } else if (number == SIGKILL && worker->control_lost) {
+        say(worker, SANDBOX_CAUSE_PROTOCOL, "closed its control channel");
+    } else if (number == SIGKILL) {
+        say(worker, SANDBOX_CAUSE_CRASH,
+            "was killed from outside (an operator, or the kernel for want of memory)");
+    } else {
+        snprintf(text, sizeof(text), "crashed with SIG%s",
+                 abbreviation != NULL ? abbreviation : "?");
+        if (allocation_failed(worker)) {
+            say_memory(worker, text);
+        } else {
+            say(worker, SANDBOX_CAUSE_CRASH, text);
+        }
+    }
+}
+
+static void classify_exit(struct sandbox_worker *worker, int code)
+{
+    char text[64];
+
+    worker->cause.exit_code = code;
+    if (worker->failed) {
+        return; /* it said why */
+    }
+    if (worker->drained && code == 0) {
+        say(worker, SANDBOX_CAUSE_STOPPED, "stopped");
+        return;
+    }
+    snprintf(text, sizeof(text), "called exit with status %d", code);
+    if (allocation_failed(worker)) {
+        say_memory(worker, text);
+    } else {
+        say(worker, SANDBOX_CAUSE_EXIT, text);
+    }
+}
+
+static void complete(struct sandbox_worker *worker)
+{
+    static const sluice_status statuses[] = {
+#define STATUS_OF(name, status) status,
+        SANDBOX_CAUSE_TABLE(STATUS_OF)
+#undef STATUS_OF
+    };
+    const struct channel *channel = &worker->channel;
+    struct sandbox_cause *cause = &worker->cause;
+    const size_t used = strlen(cause->text);
+
+    cause->loading = worker->phase != PHASE_READY;
+    cause->task_running = channel_in_flight(channel) > 0;
+    if (cause->task_running) {
+        cause->task_id = channel->slots[channel->taken % channel->geometry.depth].task_id;
+    }
+    if (cause->status == SLUICE_OK) {
+        cause->status = statuses[cause->kind];
+    }
+    if (cause->loading && !worker->failed && cause->kind != SANDBOX_CAUSE_DEADLINE) {
+        snprintf(cause->text + used, sizeof(cause->text) - used, " while it was loaded");
+    }
+}
+
+bool worker_reap(struct sandbox_worker *worker, bool block)
+{
+    siginfo_t info = {0};
+    const idtype_t type = worker->pidfd >= 0 ? (idtype_t)P_PIDFD : P_PID;
+    const id_t id = (id_t)(worker->pidfd >= 0 ? worker->pidfd : worker->pid);
+
+    if (waitid(type, id, &info, WEXITED | (block ? 0 : WNOHANG)) != 0) {
+        /* Somebody else reaped it (SIGCHLD ignored): it is gone, the reason with it. */
+        info.si_pid = worker->pid;
+        info.si_code = CLD_KILLED;
+        info.si_status = SIGKILL;
+    }
+    if (info.si_pid == 0) {
+        return false;
+    }
+    worker->reaped = true;
+    worker->cause.exit_code = -1;
+    if (worker->killed) {
+        worker->cause.signal = SIGKILL;
+    } else if (info.si_code == CLD_EXITED) {
+        classify_exit(worker, info.si_status);
+    } else {
+        classify_signal(worker, info.si_status);
+    }
+    complete(worker);
+    return true;
+}

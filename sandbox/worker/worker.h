@@ -1,0 +1,117 @@
+/* worker.h: the parts of the worker program. One thread, one plugin, one instance of this struct.
+ *
+ * The order of main is the sandbox: descriptors, START, confine (rlimits, ids, capabilities,
+ * no_new_privs), Landlock, stage-1 filter, dlopen and checks, create, init, describe, activate,
+ * Landlock deny-all, stage-2 filter, READY, then batches until DRAIN or death. */
+#ifndef SANDBOX_WORKER_WORKER_H
+#define SANDBOX_WORKER_WORKER_H
+
+#include "../channel_layout.h"
+#include "../control_wire.h"
+
+#include <sluice/processor.h>
+#include <stdarg.h>
+
+/* A JSON text and the strings that were unescaped out of it; views live until config_fini. */
+struct config {
+    struct sluice_text json;
+    char *owned; /* [owned] copy of json, or NULL when it lies in the boot block */
+    struct config_string *strings; /* [owned] */
+};
+
+struct worker {
+    const struct boot_wire *boot; /* mapped read-only, as is all it points at */
+    const uint8_t *input;
+    uint8_t *output;
+    uint32_t taken; /* tasks processed, wraps */
+    uint32_t control_seen;
+    uint32_t rung_turn; /* the host's wait turn for which the eventfd was written */
+    bool draining;
+
+    struct sluice_host host;
+    struct config config;
+    struct sluice_script script;
+    char error[CHANNEL_REASON_SIZE_MAX]; /* set_error of the running call */
+    uint32_t error_size;
+    int64_t log_ms; /* token bucket */
+    int32_t log_tokens;
+    uint32_t log_lost;
+
+    const struct sluice_plugin_descriptor *plugin;
+    const struct sluice_processor *processor;
+    void *self;
+    struct control_hello hello;
+    bool listener; /* the filters may ask a listener */
+
+    struct sluice_record *records; /* [owned] views of the running batch, grown as needed */
+    uint32_t record_capacity;
+    struct sluice_header *headers; /* [owned] */
+    uint32_t header_capacity;
+};
+
+/* ---- confine.c: everything up to the filter ---- */
+/* NULL, or what could not be done (a sentence). */
+const char *confine_process(struct worker *worker);
+const char *confine_files(struct worker *worker); /* Landlock: libraries only */
+void confine_files_all(struct worker *worker);    /* Landlock: nothing */
+/* Installs the filter of a stage; *ret_listener is a descriptor or -1. */
+const char *confine_calls(struct worker *worker, uint32_t stage, int *ret_listener);
+
+/* ---- worker_link.c: the control socket ---- */
+void link_send(uint32_t kind, const void *body, uint32_t size, int descriptor, bool wait);
+void link_note(uint32_t kind, int32_t number, uint32_t note, struct sluice_text text, bool wait);
+/* Sends FAILED and exits. cause: SANDBOX_CAUSE_REFUSED or _SETUP. */
+_Noreturn void link_fail(uint32_t cause, sluice_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Takes a message into `space`; blocks if `wait`. Returns its size, 0: none. Exits when the host is
+ * gone. */
+uint32_t link_receive(uint8_t *space, uint32_t space_size, int descriptors[2], bool wait);
+
+/* ---- worker_host.c: the host table ---- */
+void host_init(struct worker *worker);
+bool host_offers(const struct worker *worker, const char *extension);
+void host_error_clear(struct worker *worker);
+
+/* ---- worker_config.c ---- */
+struct sluice_text config_get(struct config *config, const char *key, struct sluice_text fallback);
+void config_fini(struct config *config);
+
+/* ---- loader.c ---- */
+void loader_load(struct worker *worker); /* dlopen, checks, create, init; fails by link_fail */
+void loader_ready(struct worker *worker, int listener); /* describe -> READY */
+void loader_activate(struct worker *worker);
+
+/* ---- record_decode.c ---- */
+/* Views of records first .. first + limit - 1; E_INVALID_RECORD when the bytes are not as said. */
+sluice_status record_decode(struct worker *worker, const struct channel_task_wire *task,
+                            const uint8_t *records) SANDBOX_MUST_CHECK;
+
+/* ---- verdict_writer.c ---- */
+struct verdict_writer {
+    struct sluice_writer writer;
+    const struct boot_wire *boot;
+    uint8_t *items;
+    uint32_t capacity;
+    uint32_t used;
+    uint32_t first;
+    uint32_t limit;
+    uint32_t last_index; /* relative to first */
+    uint32_t last_kind;
+    bool any;
+    uint8_t *reserved; /* memory of the open reservation, or NULL */
+    uint32_t reserved_size;
+    sluice_status pending; /* a verdict that failed and was not replaced yet … */
+    uint32_t pending_index;
+    sluice_status failed; /* … and never was: the batch fails, else an unmasked record might pass */
+};
+void verdict_writer_init(struct verdict_writer *writer, const struct boot_wire *boot,
+                         uint8_t *items, uint32_t capacity, const struct channel_task_wire *task);
+sluice_status verdict_writer_end(struct verdict_writer *writer);
+
+/* ---- task_loop.c ---- */
+_Noreturn void task_loop_run(struct worker *worker);
+
+/* ---- alloc_note.c ---- */
+void alloc_note_attach(_Atomic uint32_t *counter);
+
+#endif

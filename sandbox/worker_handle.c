@@ -1,0 +1,292 @@
+/* worker_handle.c: what the host tells a worker: tasks, control messages, deadlines, the end. */
+#include "worker_handle.h"
+
+#include "channel_layout.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int sandbox_worker_fd(const struct sandbox_worker *worker)
+{
+    return worker->epoll;
+}
+
+int32_t sandbox_worker_pid(const struct sandbox_worker *worker)
+{
+    return worker->pid;
+}
+
+uint32_t sandbox_worker_in_flight(const struct sandbox_worker *worker)
+{
+    return channel_in_flight(&worker->channel);
+}
+
+void worker_wake(const struct sandbox_worker *worker)
+{
+    /* The doorbell is the first word of the input region. Shared futex: the peer is another
+     * process. */
+    syscall(SYS_futex, worker->input, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+void worker_forget(struct sandbox_worker *worker, int *descriptor)
+{
+    if (*descriptor >= 0) {
+        if (worker->epoll >= 0) {
+            epoll_ctl(worker->epoll, EPOLL_CTL_DEL, *descriptor, NULL);
+        }
+        close(*descriptor);
+        *descriptor = -1;
+    }
+}
+
+static size_t attach_descriptors(struct msghdr *message, void *space, size_t space_size,
+                                 const int descriptors[2])
+{
+    size_t count = 0;
+    struct cmsghdr *part;
+
+    if (descriptors == NULL) {
+        return 0;
+    }
+    message->msg_control = space;
+    message->msg_controllen = space_size;
+    part = CMSG_FIRSTHDR(message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    for (size_t i = 0; i < 2; i++) {
+        if (descriptors[i] >= 0) {
+            memcpy(CMSG_DATA(part) + count * sizeof(int), &descriptors[i], sizeof(int));
+            count++;
+        }
+    }
+    part->cmsg_len = CMSG_LEN(count * sizeof(int));
+    message->msg_controllen = CMSG_SPACE(count * sizeof(int));
+    return count;
+}
+
+sluice_status worker_send(struct sandbox_worker *worker, uint32_t kind, struct sluice_bytes body,
+                          const int descriptors[2])
+{
+    struct control_head head = {CONTROL_VERSION, (uint16_t)kind,
+                                (uint32_t)(sizeof(head) + body.size)};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+    } space;
+    struct iovec parts[2] = {{&head, sizeof(head)}, {(void *)(uintptr_t)body.data, body.size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = body.size > 0 ? 2 : 1};
+    ssize_t sent;
+
+    memset(&space, 0, sizeof(space));
+    attach_descriptors(&message, &space, sizeof(space), descriptors);
+    do {
+        sent = sendmsg(worker->control, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent != (ssize_t)head.size) {
+        return SLUICE_E_IO;
+    }
+    if (channel_ring(&worker->channel)) {
+        worker_wake(worker);
+    }
+    return SLUICE_OK;
+}
+
+sluice_status sandbox_worker_reserve(struct sandbox_worker *worker, uint64_t size,
+                                     uint8_t **ret_memory)
+{
+    return channel_reserve(&worker->channel, size, ret_memory);
+}
+
+static bool usable(const struct sandbox_worker *worker)
+{
+    return worker->phase == PHASE_READY && !worker->killed && !worker->drained;
+}
+
+sluice_status sandbox_worker_submit(struct sandbox_worker *worker, const struct sandbox_task *task,
+                                    int64_t now_ms)
+{
+    const bool idle = channel_in_flight(&worker->channel) == 0;
+    bool wake;
+    sluice_status status;
+
+    if (!usable(worker) || worker->reply_kind == CONTROL_DRAINED) {
+        return SLUICE_E_PLUGIN_CRASHED;
+    }
+    status = channel_submit(&worker->channel, task, &wake);
+    if (status != SLUICE_OK) {
+        return status;
+    }
+    if (idle) {
+        worker->head_ms = now_ms;
+    }
+    if (wake) {
+        worker_wake(worker);
+    }
+    return SLUICE_OK;
+}
+
+static sluice_status request(struct sandbox_worker *worker, uint32_t kind, uint32_t reply_kind,
+                             struct sluice_text body, int64_t now_ms)
+{
+    sluice_status status;
+
+    if (!usable(worker)) {
+        return SLUICE_E_PLUGIN_CRASHED;
+    }
+    if (worker->reply_kind != 0) {
+        return SLUICE_E_BUSY;
+    }
+    status = worker_send(worker, kind, (struct sluice_bytes){(const uint8_t *)body.data, body.size},
+                         NULL);
+    if (status == SLUICE_OK) {
+        worker->reply_kind = reply_kind;
+        worker->reply_ms = now_ms;
+    }
+    return status;
+}
+
+sluice_status sandbox_worker_reconfigure(struct sandbox_worker *worker,
+                                         struct sluice_text config_json, int64_t now_ms)
+{
+    if (config_json.size > SANDBOX_CONFIG_SIZE_MAX) {
+        return SLUICE_E_LIMIT;
+    }
+    return request(worker, CONTROL_RECONFIGURE, CONTROL_RECONFIGURED, config_json, now_ms);
+}
+
+sluice_status sandbox_worker_drain(struct sandbox_worker *worker, int64_t now_ms)
+{
+    return request(worker, CONTROL_DRAIN, CONTROL_DRAINED, (struct sluice_text){NULL, 0}, now_ms);
+}
+
+/* The next deadline and the words for missing it. */
+static int64_t deadline(const struct sandbox_worker *worker, const char **ret_what)
+{
+    const struct channel *channel = &worker->channel;
+    const struct channel_slot *head = &channel->slots[channel->taken % channel->geometry.depth];
+
+    *ret_what = "";
+    if (worker->killed || worker->phase == PHASE_GONE) {
+        return INT64_MAX;
+    }
+    if (worker->phase != PHASE_READY) {
+        *ret_what = "did not get ready within its load timeout";
+        return worker->spawned_ms + worker->limits.load_timeout_ms;
+    }
+    if (channel_in_flight(channel) > 0) {
+        *ret_what = "did not finish a batch within its deadline";
+        return head->timeout_ms == 0 ? INT64_MAX : worker->head_ms + head->timeout_ms;
+    }
+    if (worker->reply_kind != 0) {
+        *ret_what = worker->reply_kind == CONTROL_DRAINED ? "did not drain in time"
+                                                          : "did not answer a reconfigure in time";
+        return worker->reply_ms + worker->limits.reply_timeout_ms;
+    }
+    return INT64_MAX;
+}
+
+int64_t sandbox_worker_deadline(const struct sandbox_worker *worker)
+{
+    const char *what;
+
+    return deadline(worker, &what);
+}
+
+/* Something of the worker lies here unread: the host is late, not the worker. */
+static bool unread(const struct sandbox_worker *worker)
+{
+    const struct channel_output_head *head = (const void *)worker->output;
+    char byte;
+
+    if (atomic_load_explicit(&head->answered, memory_order_relaxed) != worker->channel.taken) {
+        return true;
+    }
+    return recv(worker->control, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+bool sandbox_worker_expire(struct sandbox_worker *worker, int64_t now_ms)
+{
+    const char *what;
+    const int64_t at_ms = deadline(worker, &what);
+    char text[128];
+
+    if (now_ms < at_ms || unread(worker)) {
+        return false;
+    }
+    snprintf(text, sizeof(text), "%s (%lld ms)", what,
+             (long long)(worker->phase != PHASE_READY              ? worker->limits.load_timeout_ms
+                         : channel_in_flight(&worker->channel) > 0 ? at_ms - worker->head_ms
+                                                                   : at_ms - worker->reply_ms));
+    sandbox_worker_kill(worker, SANDBOX_CAUSE_DEADLINE, text);
+    return true;
+}
+
+void sandbox_worker_kill(struct sandbox_worker *worker, uint32_t cause, const char *text)
+{
+    if (worker->killed || worker->reaped) {
+        return;
+    }
+    worker->killed = true;
+    worker->cause.kind = cause;
+    snprintf(worker->cause.text, sizeof(worker->cause.text), "%s", text);
+    syscall(SYS_pidfd_send_signal, worker->pidfd, SIGKILL, NULL, 0);
+}
+
+void worker_violation(struct sandbox_worker *worker, const char *what)
+{
+    worker->mute = true;
+    sandbox_worker_kill(worker, SANDBOX_CAUSE_PROTOCOL, what);
+}
+
+struct sandbox_worker *sandbox_worker_close(struct sandbox_worker *worker)
+{
+    if (worker == NULL) {
+        return NULL;
+    }
+    if (worker->pid > 0 && !worker->reaped) {
+        if (worker->pidfd >= 0) {
+            sandbox_worker_kill(worker, SANDBOX_CAUSE_KILLED, "was closed");
+        } else {
+            kill(worker->pid, SIGKILL);
+        }
+        (void)worker_reap(worker, true);
+    }
+    worker_forget(worker, &worker->listener);
+    worker_forget(worker, &worker->control);
+    worker_forget(worker, &worker->event);
+    worker_forget(worker, &worker->pidfd);
+    worker_forget(worker, &worker->epoll);
+    if (worker->input != NULL) {
+        munmap(worker->input, channel_input_bytes(&worker->channel.geometry));
+    }
+    if (worker->output != NULL) {
+        munmap(worker->output, channel_output_bytes(&worker->channel.geometry));
+    }
+    channel_fini(&worker->channel);
+    free(worker->message);
+    free(worker);
+    return NULL;
+}
+
+uint64_t sandbox_worker_cpu_ns(const struct sandbox_worker *worker)
+{
+    clockid_t clock;
+    struct timespec time;
+
+    if (worker->reaped || clock_getcpuclockid(worker->pid, &clock) != 0 ||
+        clock_gettime(clock, &time) != 0) {
+        return 0;
+    }
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
