@@ -83,6 +83,9 @@ sl_err catalog_reserve(struct catalog *catalog, struct sl_bytes name,
                        uint32_t partition_count) SL_MUST_CHECK;
 void catalog_release(struct catalog *catalog, struct sl_bytes name); /* unknown name: nothing */
 
+/* Where a new topic's partition is placed: (hash(id) + partition) mod shard_count. [any] */
+uint16_t catalog_partition_shard(const struct sl_uuid *id, uint32_t partition,
+                                 uint32_t shard_count);
 /* Payloads, on the heap: the caller frees ret_payload->data. The spec must have passed the check.
  * Partition p goes to shard (hash(id) + p) mod shard_count. E_NO_MEMORY. [any] */
 sl_err catalog_create_encode(const struct sluice_topic_spec *spec, const struct sl_uuid *id,

@@ -54,12 +54,17 @@ static uint8_t *configs_write(uint8_t *at, const struct sluice_key_value *config
     return at;
 }
 
+uint16_t catalog_partition_shard(const struct sl_uuid *id, uint32_t partition, uint32_t shard_count)
+{
+    uint64_t hash = sl_hash64(id->b, sizeof id->b);
+    return (uint16_t)((hash + partition) % shard_count);
+}
+
 static uint16_t shard_of(const struct create_source *source, uint32_t partition)
 {
     if (source->shards != NULL)
         return source->shards[partition];
-    uint64_t hash = sl_hash64(source->id->b, sizeof source->id->b);
-    return (uint16_t)((hash + partition) % source->shard_count);
+    return catalog_partition_shard(source->id, partition, source->shard_count);
 }
 
 static sl_err create_encode(const struct create_source *source, struct sl_bytes *ret_payload)

@@ -95,13 +95,13 @@ static void add_fault(struct batch_verdict *verdict, int32_t index, sl_err err)
     verdict->fault_count++;
 }
 
-/* previous: the offset delta of the record before, -1 for the first. */
-static bool is_in_order(const struct batch_view *view, const struct batch_limits *limits,
-                        int32_t previous, int32_t delta)
+static bool is_expected_offset(const struct batch_verdict *verdict,
+                               const struct batch_limits *limits, int32_t delta, int32_t index,
+                               int32_t previous)
 {
     if (!limits->allow_holes)
-        return delta == previous + 1;
-    return delta > previous && delta <= batch_view_last_offset_delta(view);
+        return delta == index;
+    return delta > previous && delta <= batch_view_last_offset_delta(&verdict->view);
 }
 
 static sl_err check_record(const struct batch_view *view, const struct record_view *record,
@@ -124,7 +124,7 @@ static sl_err walk(struct sl_bytes records, const struct batch_limits *limits,
     int32_t count = batch_view_record_count(&verdict->view);
     record_iterator_init(&iterator, records, count);
     for (int32_t i = 0; record_iterator_next(&iterator, &record); i++) {
-        if (!is_in_order(&verdict->view, limits, previous, record.offset_delta))
+        if (!is_expected_offset(verdict, limits, record.offset_delta, i, previous))
             return SLUICE_E_INVALID_RECORD;
         previous = record.offset_delta;
         int64_t timestamp_ms = sl_wrapping_add(base, record.timestamp_delta);

@@ -1,0 +1,107 @@
+/* chunk.c: see chunk.h. */
+#include "budget/chunk.h"
+
+void chunk_cache_init(struct chunk_cache *cache, struct sl_loop *loop, uint64_t budget_bytes)
+{
+    *cache = (struct chunk_cache){.loop = loop, .budget_bytes = budget_bytes};
+}
+
+void chunk_cache_fini(struct chunk_cache *cache)
+{
+    SL_ASSERT(cache->used_bytes == 0);
+    for (uint32_t i = 0; i < CHUNK_CLASS_COUNT; i++) {
+        while (cache->cached[i] != NULL) {
+            struct chunk *chunk = cache->cached[i];
+            cache->cached[i] = chunk->next;
+            sl_free(chunk);
+        }
+    }
+}
+
+bool chunk_cache_is_over(const struct chunk_cache *cache)
+{
+    return cache->used_bytes > cache->budget_bytes;
+}
+
+static size_t class_size(uint32_t class_index)
+{
+    return (size_t)CHUNK_BYTES_MIN << class_index;
+}
+
+static uint32_t class_of(size_t size)
+{
+    uint32_t class_index = 0;
+    while (class_index < CHUNK_CLASS_COUNT && class_size(class_index) < size) {
+        class_index++;
+    }
+    return class_index;
+}
+
+sl_err chunk_new(struct chunk_cache *cache, size_t size, struct chunk **ret_chunk)
+{
+    uint32_t class_index = class_of(size);
+    if (class_index == CHUNK_CLASS_COUNT) {
+        return SLUICE_E_LIMIT;
+    }
+    struct chunk *chunk = cache->cached[class_index];
+    if (chunk != NULL) {
+        cache->cached[class_index] = chunk->next;
+        cache->cached_bytes -= chunk->size;
+    } else {
+        chunk = sl_alloc(sizeof(*chunk) + class_size(class_index));
+        if (chunk == NULL) {
+            return SLUICE_E_NO_MEMORY;
+        }
+        chunk->cache = cache;
+        chunk->class_index = class_index;
+        chunk->size = class_size(class_index);
+    }
+    chunk->refs = 1;
+    chunk->next = NULL;
+    cache->used_bytes += chunk->size;
+    *ret_chunk = chunk;
+    return SLUICE_OK;
+}
+
+struct chunk *chunk_ref(struct chunk *chunk)
+{
+    SL_ASSERT(chunk->refs > 0);
+    chunk->refs++;
+    return chunk;
+}
+
+static void chunk_release(struct chunk *chunk)
+{
+    struct chunk_cache *cache = chunk->cache;
+    cache->used_bytes -= chunk->size;
+    if (cache->cached_bytes + chunk->size > cache->budget_bytes / 100 * CHUNK_CACHED_PERCENT) {
+        sl_free(chunk);
+        return;
+    }
+    cache->cached_bytes += chunk->size;
+    chunk->next = cache->cached[chunk->class_index];
+    cache->cached[chunk->class_index] = chunk;
+}
+
+static void arrive_home(struct sl_task *task)
+{
+    chunk_release(SL_CONTAINER_OF(task, struct chunk, home));
+}
+
+struct chunk *chunk_unref(struct chunk *chunk)
+{
+    if (chunk == NULL) {
+        return NULL;
+    }
+    SL_ASSERT(chunk->refs > 0);
+    if (--chunk->refs > 0) {
+        return NULL;
+    }
+    if (sl_loop_is_current(chunk->cache->loop)) {
+        chunk_release(chunk);
+        return NULL;
+    }
+    chunk->home = (struct sl_task){.run = arrive_home, .priority = SL_PRIORITY_IO};
+    sl_loop_post(chunk->cache->loop, &chunk->home);
+    return NULL;
+}

@@ -1,0 +1,47 @@
+/* chunk.h: counted memory for what comes from and goes to sockets.
+ *
+ * A chunk is read into by a connection and kept alive by whatever still points into it: a produce
+ * request until its batch is durable, an answer until it is sent. A cache keeps freed chunks by
+ * size class, since fresh pages cost more than the copy they save. All of a cache's chunks belong
+ * to one loop. Its budget counts the bytes of all chunks in use; it never refuses (a request that
+ * has begun must end), it tells: the connections stop reading while `chunk_cache_is_over` holds.
+ *
+ * A chunk is used by one loop at a time. It may be handed to another loop; when its last reference
+ * goes there, it travels home by a task. [loop] */
+#ifndef SL_BUDGET_CHUNK_H
+#define SL_BUDGET_CHUNK_H
+
+#include "os/os.h"
+
+#define CHUNK_BYTES_MIN      4096u
+#define CHUNK_CLASS_COUNT    16u /* 4 KiB, 8 KiB, … 128 MiB */
+#define CHUNK_CACHED_PERCENT 25u /* of the budget may lie cached */
+
+struct chunk {
+    struct chunk_cache *cache;
+    struct chunk *next; /* cached */
+    uint32_t refs;
+    uint32_t class_index;
+    size_t size;
+    struct sl_task home; /* carries it back to the cache's loop */
+    uint8_t data[];
+};
+
+struct chunk_cache {
+    struct sl_loop *loop;
+    struct chunk *cached[CHUNK_CLASS_COUNT];
+    uint64_t cached_bytes;
+    uint64_t used_bytes;
+    uint64_t budget_bytes;
+};
+
+void chunk_cache_init(struct chunk_cache *cache, struct sl_loop *loop, uint64_t budget_bytes);
+void chunk_cache_fini(struct chunk_cache *cache); /* all chunks are given back before */
+bool chunk_cache_is_over(const struct chunk_cache *cache);
+
+/* At least `size` bytes, one reference. E_NO_MEMORY, E_LIMIT above the largest class. */
+sl_err chunk_new(struct chunk_cache *cache, size_t size, struct chunk **ret_chunk) SL_MUST_CHECK;
+struct chunk *chunk_ref(struct chunk *chunk);
+struct chunk *chunk_unref(struct chunk *chunk); /* NULL is fine; returns NULL */
+
+#endif

@@ -1,0 +1,52 @@
+/* batch_item.h: payloads of the items that an index is rebuilt from (docs/formats/wal.md).
+ *
+ * BATCH, version 1, 72 bytes, little-endian: topic id 16, base offset i64, last offset i64, max
+ * timestamp i64, producer id i64, partition u32, record count u32, base sequence i32, last sequence
+ * i32, leader epoch i32, producer epoch i16, attributes u16 (of the batch). Recovery applies it
+ * without reading the body. LOG_EXTENT, version 1, 40 bytes: topic id 16, log start offset i64, log
+ * end offset i64, partition u32, zero u32: so that offsets never go back when nothing of a
+ * partition is left. */
+#ifndef SL_INDEX_BATCH_ITEM_H
+#define SL_INDEX_BATCH_ITEM_H
+
+#include "wal/item.h"
+
+#define BATCH_ITEM_VERSION   1u
+#define BATCH_ITEM_SIZE      72u
+#define EXTENT_ITEM_VERSION  1u
+#define EXTENT_ITEM_SIZE_MAX 40u
+
+struct batch_item {
+    struct sl_uuid topic;
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t max_timestamp;
+    int64_t producer_id; /* -1: none */
+    uint32_t partition;
+    uint32_t record_count;
+    int32_t base_sequence;
+    int32_t last_sequence;
+    int32_t leader_epoch;
+    int16_t producer_epoch;
+    uint16_t attributes;
+};
+
+struct extent_item {
+    struct sl_uuid topic;
+    int64_t start_offset;
+    int64_t end_offset;
+    uint32_t partition;
+};
+
+void batch_item_encode(const struct batch_item *item,
+                       uint8_t ret_payload[BATCH_ITEM_SIZE]); /* [any] */
+/* E_NEWER_FORMAT, E_CORRUPT (size, offsets that cannot be). [any] */
+sl_err batch_item_decode(uint8_t version, struct sl_bytes payload,
+                         struct batch_item *ret_item) SL_MUST_CHECK;
+/* Returns the bytes written. [any] */
+size_t extent_item_encode(const struct extent_item *item,
+                          uint8_t ret_payload[EXTENT_ITEM_SIZE_MAX]);
+sl_err extent_item_decode(uint8_t version, struct sl_bytes payload,
+                          struct extent_item *ret_item) SL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,73 @@
+/* stream_index.h: where the records of one partition lie: by offset, by time.
+ *
+ * An array of runs in rising order of offsets. A run is bytes that lie together in one segment:
+ * batches of one frame are merged, so that the index grows with frames, not with batches. Only
+ * durable batches are in it: its end is the high watermark. An idle stream owns no memory beyond
+ * the struct. Extents will be runs whose place is a file of their own; callers see no difference.
+ * One thread. */
+#ifndef SL_INDEX_STREAM_INDEX_H
+#define SL_INDEX_STREAM_INDEX_H
+
+#include "index/batch_item.h"
+
+#define STREAM_RUN_BYTES_MAX (1u << 20) /* merged runs do not grow beyond */
+
+struct stream_run {
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t max_timestamp;
+    int64_t time_so_far; /* highest timestamp of this run and those before it */
+    struct wal_place place;
+    int32_t leader_epoch;
+};
+
+struct stream_batch {
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t max_timestamp;
+    struct wal_place place;
+    int32_t leader_epoch;
+};
+
+struct stream_index {
+    struct stream_run *runs; /* owned */
+    uint32_t first;          /* dropped ones before it */
+    uint32_t count;          /* end of the used part of runs */
+    uint32_t capacity;
+    int64_t start_offset; /* log start */
+    int64_t end_offset;   /* next after the last */
+};
+
+void stream_index_init(struct stream_index *index);
+void stream_index_fini(struct stream_index *index);
+
+/* The next durable batch. E_NO_MEMORY; E_CORRUPT: its offsets lie before the end of what is there.
+ */
+sl_err stream_index_append(struct stream_index *index,
+                           const struct stream_batch *batch) SL_MUST_CHECK;
+int64_t stream_index_start(const struct stream_index *index);
+int64_t stream_index_end(const struct stream_index *index);
+/* The run that holds `offset`, or the next after it. False: there is none. */
+bool stream_index_find(const struct stream_index *index, int64_t offset,
+                       struct stream_run *ret_run);
+/* The first run with a timestamp at or after `timestamp`. */
+bool stream_index_find_time(const struct stream_index *index, int64_t timestamp,
+                            struct stream_run *ret_run);
+/* The first run that holds the highest timestamp. */
+bool stream_index_find_max_time(const struct stream_index *index, struct stream_run *ret_run);
+/* The end offset of a leader epoch (KIP-320): where the next higher epoch begins, or the end;
+ * *ret_epoch is the highest known epoch <= epoch, -1 when there is none. */
+int64_t stream_index_epoch_end(const struct stream_index *index, int32_t epoch, int32_t *ret_epoch);
+/* Runs wholly below the offset go; the log start becomes the offset. */
+void stream_index_drop_below(struct stream_index *index, int64_t offset);
+/* The oldest segment that holds a run; UINT64_MAX: none does. */
+uint64_t stream_index_oldest_segment(const struct stream_index *index);
+uint64_t stream_index_bytes(const struct stream_index *index);
+
+/* For a checkpoint: sets offsets; topic and partition are the caller's. */
+void stream_index_describe(const struct stream_index *index, struct extent_item *ret_item);
+/* From a checkpoint, before batches are appended again: the end is at least what it was. */
+sl_err stream_index_restore(struct stream_index *index,
+                            const struct extent_item *item) SL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,500 @@
+/* conn.c: see conn.h. */
+#include "intake/conn.h"
+
+#include <string.h>
+
+static const char *const stall_names[CONN_STALL_COUNT] = {"none", "frontend", "output", "memory"};
+
+const char *conn_stall_name(enum conn_stall stall)
+{
+    return stall_names[stall];
+}
+
+/* ---- life ---- */
+
+static void conn_free(struct sl_task *task)
+{
+    struct conn *conn = SL_CONTAINER_OF(task, struct conn, close_task);
+    struct frontend *frontend = conn->frontend;
+    sl_free(conn->pieces);
+    sl_free(conn);
+    frontend_connection_gone(frontend);
+}
+
+static void unlist_stalled(struct conn *conn)
+{
+    struct conn **at = &conn->intake->stalled;
+    while (conn->stalled_listed && *at != NULL) {
+        if (*at == conn) {
+            *at = conn->next_stalled;
+            conn->stalled_listed = false;
+            return;
+        }
+        at = &(*at)->next_stalled;
+    }
+}
+
+static void set_stall(struct conn *conn, enum conn_stall stall)
+{
+    if (conn->stall == stall) {
+        return;
+    }
+    conn->intake->stalled_now[conn->stall]--;
+    conn->intake->stalled_now[stall]++;
+    conn->intake->stalls_total[stall]++;
+    conn->stall = stall;
+}
+
+static void drop_output(struct conn *conn)
+{
+    while (conn->piece_count > 0) {
+        chunk_unref(conn->pieces[conn->piece_head].chunk);
+        conn->piece_head = (conn->piece_head + 1) & (conn->piece_capacity - 1);
+        conn->piece_count--;
+    }
+    conn->output_bytes = 0;
+    conn->tail_open = false;
+}
+
+/* Tells everybody, gives back what it holds; the memory goes at the end of the turn. */
+static void conn_die(struct conn *conn)
+{
+    if (conn->dead) {
+        return;
+    }
+    conn->dead = true;
+    set_stall(conn, CONN_STALL_NONE);
+    unlist_stalled(conn);
+    conn->stream = sl_stream_free(conn->stream);
+    drop_output(conn);
+    struct intake *intake = conn->intake;
+    intake_slot_give(intake, conn->token);
+    if (conn->state != NULL) {
+        conn->frontend->ops->conn_closed(conn->frontend->self, conn->state);
+        conn->state = NULL;
+    }
+    intake->cancel(intake->cancel_arg, conn->token);
+    if (!conn->feeding) {
+        conn->input = chunk_unref(conn->input);
+    }
+    intake_memory_freed(intake);
+    conn->close_task = (struct sl_task){.run = conn_free, .priority = SL_PRIORITY_CONTROL};
+    sl_loop_post(intake->loop, &conn->close_task);
+}
+
+static void conn_readable(void *arg);
+static void conn_writable(void *arg);
+
+static void conn_failed(void *arg, sl_err err)
+{
+    (void)err;
+    conn_die(arg);
+}
+
+static const struct sl_stream_events conn_events = {conn_readable, conn_writable, conn_failed};
+
+static struct sluice_context conn_context(const struct conn *conn)
+{
+    return (struct sluice_context){
+        .size = sizeof(struct sluice_context),
+        .principal = sluice_text_of("User:ANONYMOUS"),
+        .listener = sluice_text_of(conn->frontend->name),
+        .client_host = sluice_text_of(conn->peer),
+        .connection = conn->token,
+    };
+}
+
+static sl_err conn_new(struct intake *intake, struct frontend *frontend, const char *peer,
+                       struct conn **ret_conn)
+{
+    struct conn *conn = sl_alloc_zero(1, sizeof(*conn));
+    if (conn == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    conn->intake = intake;
+    conn->frontend = frontend;
+    strncpy(conn->peer, peer, sizeof(conn->peer) - 1);
+    sl_err err = intake_slot_take(intake, conn, &conn->token);
+    if (err != SLUICE_OK) {
+        sl_free(conn);
+        return err;
+    }
+    frontend->connection_count++;
+    *ret_conn = conn;
+    return SLUICE_OK;
+}
+
+void conn_start(struct intake *intake, struct frontend *frontend, int descriptor, const char *peer)
+{
+    struct conn *conn = NULL;
+    sl_err err = frontend->draining ? SLUICE_E_STOPPING : conn_new(intake, frontend, peer, &conn);
+    if (err != SLUICE_OK) {
+        intake->refused_total++;
+        sl_descriptor_close(descriptor);
+        return;
+    }
+    intake->accepted_total++;
+    intake->stalled_now[CONN_STALL_NONE]++;
+    if (sl_stream_new(intake->loop, descriptor, &conn_events, conn, &conn->stream) != SLUICE_OK) {
+        conn_die(conn);
+        return;
+    }
+    struct sluice_connection about = {sizeof(about), 0, conn->token, conn_context(conn)};
+    if (frontend->ops->conn_open(frontend->self, &about, &conn->state) != SLUICE_OK) {
+        conn->state = NULL;
+        conn_die(conn);
+        return;
+    }
+    sl_stream_read_start(conn->stream);
+}
+
+/* ---- input ---- */
+
+static enum conn_stall find_stall(const struct conn *conn)
+{
+    if (conn->pauses > 0) {
+        return CONN_STALL_FRONTEND;
+    }
+    if (conn->output_bytes > CONN_OUTPUT_HIGH) {
+        return CONN_STALL_OUTPUT;
+    }
+    return chunk_cache_is_over(conn->intake->cache) ? CONN_STALL_MEMORY : CONN_STALL_NONE;
+}
+
+static void list_stalled(struct conn *conn)
+{
+    if (!conn->stalled_listed) {
+        conn->stalled_listed = true;
+        conn->next_stalled = conn->intake->stalled;
+        conn->intake->stalled = conn;
+    }
+}
+
+static bool may_read(struct conn *conn)
+{
+    enum conn_stall stall = find_stall(conn);
+    /* A memory stall lets a connection in that holds nothing: one request in flight always passes,
+     * so that full budgets drain. */
+    if (stall == CONN_STALL_MEMORY &&
+        conn->intake->cache->used_bytes < conn->intake->cache->budget_bytes * 2 &&
+        conn->input != NULL && conn->wanted > 0) {
+        stall = CONN_STALL_NONE;
+    }
+    set_stall(conn, stall);
+    if (stall == CONN_STALL_MEMORY) {
+        list_stalled(conn);
+    }
+    return stall == CONN_STALL_NONE;
+}
+
+/* Calls the frontend while it takes something; leaves input_start at the first byte it did not
+ * take. */
+static void conn_feed(struct conn *conn)
+{
+    if (conn->feeding) {
+        return;
+    }
+    conn->feeding = true;
+    while (!conn->dead && !conn->closing && conn->pauses == 0) {
+        size_t have = conn->input_end - conn->input_start;
+        if (have == 0 || have < conn->wanted) {
+            break;
+        }
+        uint64_t consumed = 0;
+        uint64_t wanted = 0;
+        struct sluice_bytes input = {conn->input->data + conn->input_start, have};
+        sluice_status status = conn->frontend->ops->conn_input(conn->frontend->self, conn->state,
+                                                               input, &consumed, &wanted);
+        if (conn->dead) {
+            break;
+        }
+        if (status != SLUICE_OK || consumed > have || wanted > conn->frontend->request_bytes_max) {
+            conn_close(conn);
+            break;
+        }
+        conn->input_start += (size_t)consumed;
+        conn->wanted = (size_t)wanted;
+        if (consumed == 0 && wanted <= have) {
+            break; /* it waits for something else than input */
+        }
+    }
+    conn->feeding = false;
+    if (conn->dead || conn->input_start == conn->input_end) {
+        conn->input = chunk_unref(conn->input);
+        conn->input_start = conn->input_end = 0;
+    }
+}
+
+/* Makes room behind input_end for at least one byte; moves the unconsumed rest to a chunk of the
+ * size that is wanted when this one is too small or still held by a request. */
+static sl_err make_room(struct conn *conn)
+{
+    size_t have = conn->input_end - conn->input_start;
+    size_t needed = SL_MAX(conn->wanted, have + 1);
+    if (conn->input != NULL && conn->input_start + needed <= conn->input->size) {
+        return SLUICE_OK;
+    }
+    struct chunk *chunk = NULL;
+    sl_err err = chunk_new(conn->intake->cache, SL_MAX(needed, (size_t)CONN_INPUT_BYTES), &chunk);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    if (have > 0) {
+        memcpy(chunk->data, conn->input->data + conn->input_start, have);
+    }
+    chunk_unref(conn->input);
+    conn->input = chunk;
+    conn->input_start = 0;
+    conn->input_end = have;
+    return SLUICE_OK;
+}
+
+/* A large request is read to its end and not beyond, so that the next one starts in a chunk of its
+ * own. */
+static size_t room_to_read(const struct conn *conn)
+{
+    size_t room = conn->input->size - conn->input_end;
+    size_t have = conn->input_end - conn->input_start;
+    if (conn->wanted > CONN_INPUT_BYTES && conn->wanted > have) {
+        return SL_MIN(room, conn->wanted - have);
+    }
+    return room;
+}
+
+static void conn_readable(void *arg)
+{
+    struct conn *conn = arg;
+    size_t taken = 0;
+    while (!conn->dead && !conn->closing && taken < CONN_TURN_BYTES) {
+        if (!may_read(conn)) {
+            sl_stream_read_stop(conn->stream);
+            return;
+        }
+        if (make_room(conn) != SLUICE_OK) {
+            conn_die(conn);
+            return;
+        }
+        size_t size = 0;
+        size_t room = room_to_read(conn);
+        sl_err err = sl_stream_read(conn->stream, conn->input->data + conn->input_end, room, &size);
+        if (err == SLUICE_E_WOULD_BLOCK) {
+            break;
+        }
+        if (err != SLUICE_OK || size == 0) {
+            conn_die(conn);
+            return;
+        }
+        conn->input_end += size;
+        taken += size;
+        conn->intake->bytes_in_total += size;
+        conn_feed(conn);
+        if (size < room) {
+            break;
+        }
+    }
+    if (!conn->dead && conn->input != NULL && conn->input_start == conn->input_end) {
+        conn->input = chunk_unref(conn->input);
+        conn->input_start = conn->input_end = 0;
+    }
+}
+
+void conn_wake(struct conn *conn)
+{
+    if (conn->dead || conn->closing || conn->feeding) {
+        return;
+    }
+    if (conn->input_end > conn->input_start && conn->pauses == 0) {
+        conn_feed(conn);
+    }
+    if (!conn->dead && !conn->closing && may_read(conn)) {
+        sl_stream_read_start(conn->stream);
+    }
+}
+
+void conn_pause(struct conn *conn)
+{
+    conn->pauses++;
+}
+
+void conn_resume(struct conn *conn)
+{
+    SL_ASSERT(conn->pauses > 0);
+    if (--conn->pauses == 0) {
+        conn_wake(conn);
+    }
+}
+
+/* ---- output ---- */
+
+static sl_err grow_pieces(struct conn *conn)
+{
+    if (conn->piece_count < conn->piece_capacity) {
+        return SLUICE_OK;
+    }
+    uint32_t capacity = conn->piece_capacity == 0 ? 8 : conn->piece_capacity * 2;
+    struct conn_piece *pieces = sl_alloc_zero(capacity, sizeof(*pieces));
+    if (pieces == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < conn->piece_count; i++) {
+        pieces[i] = conn->pieces[(conn->piece_head + i) & (conn->piece_capacity - 1)];
+    }
+    sl_free(conn->pieces);
+    conn->pieces = pieces;
+    conn->piece_capacity = capacity;
+    conn->piece_head = 0;
+    return SLUICE_OK;
+}
+
+static struct conn_piece *piece_at(struct conn *conn, uint32_t index)
+{
+    return &conn->pieces[(conn->piece_head + index) & (conn->piece_capacity - 1)];
+}
+
+/* [takes chunk] */
+static sl_err push_piece(struct conn *conn, struct chunk *chunk, const uint8_t *data, size_t size)
+{
+    sl_err err = grow_pieces(conn);
+    if (err != SLUICE_OK) {
+        chunk_unref(chunk);
+        return err;
+    }
+    *piece_at(conn, conn->piece_count++) = (struct conn_piece){chunk, data, size};
+    conn->output_bytes += size;
+    return SLUICE_OK;
+}
+
+static sl_err push_copy(struct conn *conn, struct sluice_bytes bytes)
+{
+    if (conn->tail_open && conn->piece_count > 0) {
+        struct conn_piece *tail = piece_at(conn, conn->piece_count - 1);
+        if (conn->tail_used + bytes.size <= tail->chunk->size) {
+            memcpy(tail->chunk->data + conn->tail_used, bytes.data, bytes.size);
+            conn->tail_used += bytes.size;
+            tail->size += bytes.size;
+            conn->output_bytes += bytes.size;
+            return SLUICE_OK;
+        }
+    }
+    struct chunk *chunk = NULL;
+    sl_err err = chunk_new(conn->intake->cache, bytes.size, &chunk);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    memcpy(chunk->data, bytes.data, bytes.size);
+    err = push_piece(conn, chunk, chunk->data, bytes.size);
+    conn->tail_open = err == SLUICE_OK;
+    conn->tail_used = bytes.size;
+    return err;
+}
+
+static sl_err push(struct conn *conn, const struct sluice_piece *piece)
+{
+    if (piece->bytes.size == 0) {
+        return SLUICE_OK;
+    }
+    if (piece->token == 0) {
+        return push_copy(conn, piece->bytes);
+    }
+    struct intake *intake = conn->intake;
+    if (piece->token > intake->token_count) {
+        return SLUICE_E_INVALID;
+    }
+    struct chunk *chunk = intake->tokens[piece->token - 1];
+    if (chunk == NULL || piece->bytes.data < chunk->data ||
+        piece->bytes.data + piece->bytes.size > chunk->data + chunk->size) {
+        return SLUICE_E_INVALID;
+    }
+    conn->tail_open = false;
+    return push_piece(conn, chunk_ref(chunk), piece->bytes.data, piece->bytes.size);
+}
+
+static void advance_output(struct conn *conn, size_t size)
+{
+    conn->output_bytes -= size;
+    conn->intake->bytes_out_total += size;
+    while (size > 0) {
+        struct conn_piece *piece = piece_at(conn, 0);
+        if (size < piece->size) {
+            piece->data += size;
+            piece->size -= size;
+            return;
+        }
+        size -= piece->size;
+        chunk_unref(piece->chunk);
+        conn->piece_head = (conn->piece_head + 1) & (conn->piece_capacity - 1);
+        conn->piece_count--;
+    }
+    if (conn->piece_count == 0) {
+        conn->tail_open = false;
+    }
+}
+
+/* Sends until the socket is full or nothing is left. */
+static void conn_flush(struct conn *conn)
+{
+    while (conn->piece_count > 0) {
+        struct sl_iovec pieces[CONN_PIECES_MAX];
+        uint32_t count = SL_MIN(conn->piece_count, CONN_PIECES_MAX);
+        size_t total = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            struct conn_piece *piece = piece_at(conn, i);
+            pieces[i] = (struct sl_iovec){(void *)(uintptr_t)piece->data, piece->size};
+            total += piece->size;
+        }
+        size_t written = 0;
+        if (sl_stream_writev(conn->stream, pieces, count, &written) != SLUICE_OK) {
+            conn_die(conn);
+            return;
+        }
+        advance_output(conn, written);
+        if (written < total) {
+            conn->writing = true;
+            return;
+        }
+    }
+    if (conn->closing) {
+        conn_die(conn);
+    }
+}
+
+static void conn_writable(void *arg)
+{
+    struct conn *conn = arg;
+    conn->writing = false;
+    conn_flush(conn);
+    if (!conn->dead) {
+        intake_memory_freed(conn->intake);
+        conn_wake(conn);
+    }
+}
+
+sluice_status conn_write(struct conn *conn, const struct sluice_piece *pieces, uint32_t count)
+{
+    if (conn->dead || conn->closing) {
+        return SLUICE_E_CANCELLED;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sl_err err = push(conn, &pieces[i]);
+        if (err != SLUICE_OK) {
+            conn_die(conn);
+            return err;
+        }
+    }
+    if (!conn->writing) {
+        conn_flush(conn);
+    }
+    return SLUICE_OK;
+}
+
+void conn_close(struct conn *conn)
+{
+    if (conn->dead || conn->closing) {
+        return;
+    }
+    conn->closing = true;
+    sl_stream_read_stop(conn->stream);
+    if (conn->piece_count == 0) {
+        conn_die(conn);
+    }
+}

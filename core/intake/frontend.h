@@ -1,0 +1,94 @@
+/* frontend.h: protocol plugins in this process, and the loop-side home of their connections.
+ *
+ * `struct intake` is what one loop has: its connections by token, its frontends, its memory. A
+ * frontend is one instance of a module on one loop; the listener is opened once, by the loop of
+ * shard 0, and accepted connections go to the loop with the fewest. */
+#ifndef SL_INTAKE_FRONTEND_H
+#define SL_INTAKE_FRONTEND_H
+
+#include "budget/chunk.h"
+#include <sluice/frontend.h>
+
+struct conn;
+struct intake;
+struct sl_logger;
+
+#define FRONTEND_NAME_BYTES 64u
+
+struct frontend_config {
+    const char *name;         /* of the instance and its listener: "kafka" */
+    const char *config_json;  /* object given to the plugin */
+    size_t request_bytes_max; /* largest input that a frontend may want at once */
+};
+
+struct frontend {
+    struct intake *intake;
+    const struct sluice_plugin_descriptor *descriptor;
+    const struct sluice_frontend *ops;
+    void *self;
+    struct sluice_host host;
+    struct sluice_frontend_host frontend_host;
+    struct sl_timer *tick;
+    char name[FRONTEND_NAME_BYTES];
+    char *config_json;
+    char config_scratch[256]; /* the last value given by get_config */
+    char error[256];          /* set_error of the call that runs */
+    size_t request_bytes_max;
+    uint32_t connection_count;
+    bool draining; /* takes no new connections; destroyed with the last one */
+};
+
+struct intake_slot {
+    struct conn *conn;
+    uint32_t generation;
+    uint32_t next_free;
+};
+
+struct intake {
+    struct sl_os *os;
+    struct sl_loop *loop;
+    struct sl_logger *logger;
+    struct chunk_cache *cache;          /* [borrowed] the loop's */
+    const struct sluice_broker *broker; /* [borrowed] the loop's broker table */
+    struct intake_slot *slots;
+    uint32_t slot_count; /* connections at most */
+    uint32_t first_free;
+    uint32_t connection_count;
+    struct conn *stalled;        /* waiting for memory */
+    struct chunk *const *tokens; /* chunks of the answer whose done is running */
+    uint32_t token_count;
+    uint64_t accepted_total, refused_total, bytes_in_total, bytes_out_total;
+    uint64_t stalls_total[8]; /* by enum conn_stall */
+    uint32_t stalled_now[8];
+    void (*cancel)(void *arg, uint64_t connection); /* ends what waits for a closed connection */
+    void *cancel_arg;
+};
+
+sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop,
+                   struct sl_logger *logger, struct chunk_cache *cache,
+                   const struct sluice_broker *broker, uint32_t connections_max) SL_MUST_CHECK;
+void intake_fini(struct intake *intake); /* all connections are closed before */
+/* Connections stalled for memory look again whether there is some. */
+void intake_memory_freed(struct intake *intake);
+/* The chunks that sluice_piece.token 1..count name while a fetch's done runs; NULL, 0 afterwards.
+ */
+void intake_set_tokens(struct intake *intake, struct chunk *const *chunks, uint32_t count);
+
+sl_err intake_slot_take(struct intake *intake, struct conn *conn,
+                        uint64_t *ret_token) SL_MUST_CHECK;
+void intake_slot_give(struct intake *intake, uint64_t token);
+struct conn *intake_find(struct intake *intake, uint64_t token); /* NULL: gone */
+
+/* Makes the instance of a checked descriptor on this loop. On failure `reason` says why. */
+sl_err frontend_new(struct intake *intake, const struct sluice_plugin_descriptor *descriptor,
+                    const struct frontend_config *config, struct frontend **ret_frontend,
+                    char *reason, size_t reason_size) SL_MUST_CHECK;
+/* No new connections; closes those that are there, and frees the instance with the last of them. */
+void frontend_drain(struct frontend *frontend);
+void frontend_connection_gone(struct frontend *frontend);
+/* Checks size, magic, ABI version, kind, required extensions; reason gets one sentence.
+ * E_PLUGIN_ABI. */
+sl_err frontend_check(const struct sluice_plugin_descriptor *descriptor, char *reason,
+                      size_t reason_size) SL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,148 @@
+/* commit.c: see commit.h. */
+#include "shard/commit.h"
+
+static void stamp(struct commit *commit, struct commit_batch *batch, int64_t now_ms)
+{
+    struct partition *partition = batch->partition;
+    struct batch_view view = {batch->data, batch->size};
+    batch->base_offset = partition->next_offset;
+    batch->last_offset = partition->next_offset + batch_view_last_offset_delta(&view);
+    batch->append_time_ms = -1;
+    batch_patch_base_offset(batch->data, batch->base_offset);
+    batch_patch_leader_epoch(batch->data, shard_epoch(commit->shard));
+    if (partition->topic->settings.timestamp_log_append) {
+        batch->append_time_ms = now_ms;
+        batch_patch_append_time(batch->data, batch->size, now_ms);
+    }
+}
+
+static void describe(struct commit_batch *batch, struct wal_item *item)
+{
+    struct batch_view view = {batch->data, batch->size};
+    struct batch_item about = {
+        .topic = batch->partition->id,
+        .partition = batch->partition->number,
+        .base_offset = batch->base_offset,
+        .last_offset = batch->last_offset,
+        .record_count = (uint32_t)batch_view_record_count(&view),
+        .max_timestamp = batch_view_max_timestamp(&view),
+        .producer_id = batch_view_producer_id(&view),
+        .producer_epoch = batch_view_producer_epoch(&view),
+        .base_sequence = batch_view_base_sequence(&view),
+        .last_sequence = batch_view_last_sequence(&view),
+        .leader_epoch = batch_view_leader_epoch(&view),
+        .attributes = batch_view_attributes(&view),
+    };
+    batch_item_encode(&about, batch->payload);
+    batch->body = (struct sl_iovec){batch->data, batch->size};
+    *item = (struct wal_item){
+        .kind = WAL_ITEM_BATCH,
+        .version = BATCH_ITEM_VERSION,
+        .payload = {batch->payload, BATCH_ITEM_SIZE},
+        .body = &batch->body,
+        .body_count = 1,
+        .body_size = batch->size,
+    };
+}
+
+static sl_err index_batch(struct commit_batch *batch, const struct wal_place *place)
+{
+    struct batch_view view = {batch->data, batch->size};
+    struct stream_batch entry = {
+        .base_offset = batch->base_offset,
+        .last_offset = batch->last_offset,
+        .max_timestamp = batch_view_max_timestamp(&view),
+        .leader_epoch = batch_view_leader_epoch(&view),
+        .place = *place,
+    };
+    return stream_index_append(&batch->partition->index, &entry);
+}
+
+static void batch_durable(struct commit *commit, struct commit_batch *batch,
+                          const struct wal_place *place)
+{
+    struct shard *shard = commit->shard;
+    struct partition *partition = batch->partition;
+    struct batch_view view = {batch->data, batch->size};
+    if (batch->admitted) {
+        producers_commit(&partition->producers, &batch->admission, batch->base_offset,
+                         batch->last_offset, batch->append_time_ms, commit->unit.time_ms);
+    }
+    shard->batches_in++;
+    shard->bytes_in += batch->size;
+    shard->records_in += (uint64_t)batch_view_record_count(&view);
+    if (partition->topic == NULL) {
+        return; /* deleted meanwhile */
+    }
+    /* The record is on the disk and acknowledged; an index that cannot grow would make it
+     * unreadable until the restart rebuilds it. That is a broker without memory: it stops here, and
+     * loses nothing. */
+    SL_ASSERT(index_batch(batch, place) == SLUICE_OK);
+    partition_notify(partition);
+}
+
+static void batch_failed(struct commit_batch *batch, sl_err err)
+{
+    if (batch->admitted) {
+        producers_abort(&batch->partition->producers, &batch->admission, err);
+    }
+}
+
+static void unit_durable(struct wal_unit *unit, sl_err err)
+{
+    struct commit *commit = SL_CONTAINER_OF(unit, struct commit, unit);
+    for (uint32_t i = 0; i < commit->batch_count; i++) {
+        if (err == SLUICE_OK) {
+            batch_durable(commit, &commit->batches[i], &commit->items[i].place);
+        } else {
+            batch_failed(&commit->batches[i], err);
+        }
+    }
+    /* Before done, which may free the commit with its batches. */
+    for (uint32_t i = 0; i < commit->batch_count; i++) {
+        partition_unref(commit->batches[i].partition);
+    }
+    commit->done(commit, err);
+}
+
+static sl_err check(const struct commit *commit)
+{
+    if (commit->shard->status != SLUICE_OK) {
+        return commit->shard->status;
+    }
+    for (uint32_t i = 0; i < commit->batch_count; i++) {
+        if (commit->batches[i].partition->topic == NULL) {
+            return SLUICE_E_UNKNOWN_TOPIC;
+        }
+    }
+    return SLUICE_OK;
+}
+
+sl_err commit_submit(struct commit *commit)
+{
+    sl_err err = check(commit);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    int64_t now_ms = shard_wall_ms(commit->shard);
+    for (uint32_t i = 0; i < commit->batch_count; i++) {
+        struct commit_batch *batch = &commit->batches[i];
+        stamp(commit, batch, now_ms);
+        describe(batch, &commit->items[i]);
+        batch->partition->next_offset = batch->last_offset + 1;
+    }
+    commit->unit.items = commit->items;
+    commit->unit.item_count = commit->batch_count + commit->extra_count;
+    commit->unit.reserve = commit->reserve;
+    commit->unit.durable = unit_durable;
+    err = wal_submit(commit->shard->wal, &commit->unit);
+    for (uint32_t i = commit->batch_count; i > 0; i--) {
+        struct commit_batch *batch = &commit->batches[i - 1];
+        if (err == SLUICE_OK) {
+            partition_ref(batch->partition);
+        } else {
+            batch->partition->next_offset = batch->base_offset;
+        }
+    }
+    return err;
+}

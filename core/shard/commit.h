@@ -1,0 +1,44 @@
+/* commit.h: what becomes durable together on one shard: batches with their offsets, and items.
+ *
+ * Produce makes a commit of one batch, a gate of one or several, a stage of outputs and its
+ * position. At submit each batch gets the next offsets of its partition, the leader epoch and,
+ * where the topic asks, the append time, written in place; when the frame is durable the index,
+ * producers and readers learn of it, in the order of the log; then done runs. All memory is the
+ * caller's and stays until done. [loop] */
+#ifndef SL_SHARD_COMMIT_H
+#define SL_SHARD_COMMIT_H
+
+#include "index/batch_item.h"
+#include "shard/partition.h"
+
+struct commit_batch {
+    struct partition *partition; /* a reference is taken at submit and given back after done */
+    uint8_t *data;               /* one whole, valid batch; written to */
+    uint32_t size;
+    bool admitted; /* admission is under way: committed or aborted with the unit */
+    struct producer_admission admission;
+    /* Set at submit: */
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t append_time_ms; /* -1: the producer's times hold */
+    struct sl_iovec body;
+    uint8_t payload[BATCH_ITEM_SIZE];
+};
+
+struct commit {
+    struct wal_unit unit;
+    struct shard *shard;
+    struct commit_batch *batches;
+    uint32_t batch_count;
+    struct wal_item
+        *items; /* room for batch_count + extra_count; the caller fills the extra ones, behind */
+    uint32_t extra_count;
+    bool reserve; /* may draw on the log's reserve: stage results, dead letters */
+    void (*done)(struct commit *commit, sl_err err);
+};
+
+/* Errors as wal_submit, E_FENCED, E_UNKNOWN_TOPIC (a partition was deleted): nothing changed and
+ * done does not run; admissions are the caller's to abort. */
+sl_err commit_submit(struct commit *commit) SL_MUST_CHECK;
+
+#endif

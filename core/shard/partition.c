@@ -1,0 +1,180 @@
+/* partition.c: see partition.h. */
+#include "shard/partition.h"
+
+#include "shard/fetch.h"
+
+/* topic->user of a shard's catalog: its open partitions by number. */
+static struct partition **slots(const struct topic *topic)
+{
+    return topic->user;
+}
+
+struct partition *partition_find(const struct topic *topic, uint32_t number)
+{
+    SL_ASSERT(number < topic->partition_count);
+    return topic->user == NULL ? NULL : slots(topic)[number];
+}
+
+static sl_err make_slots(struct topic *topic)
+{
+    if (topic->user == NULL) {
+        topic->user = sl_alloc_zero(topic->partition_count, sizeof(struct partition *));
+    }
+    return topic->user == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+}
+
+sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
+                      struct partition **ret_partition)
+{
+    struct partition *partition = partition_find(topic, number);
+    if (partition != NULL) {
+        *ret_partition = partition;
+        return SLUICE_OK;
+    }
+    sl_err err = make_slots(topic);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    partition = sl_alloc_zero(1, sizeof(*partition));
+    if (partition == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    partition->shard = shard;
+    partition->topic = topic;
+    partition->id = topic->id;
+    partition->number = number;
+    partition->refs = 1;
+    stream_index_init(&partition->index);
+    producers_init(&partition->producers, shard->producers, &topic->id, number);
+    partition->next = shard->partitions;
+    partition->previous_next = &shard->partitions;
+    if (partition->next != NULL) {
+        partition->next->previous_next = &partition->next;
+    }
+    shard->partitions = partition;
+    slots(topic)[number] = partition;
+    if (shard->config.hooks != NULL && shard->config.hooks->partition_opened != NULL) {
+        shard->config.hooks->partition_opened(shard->config.hooks_arg, shard, partition);
+    }
+    *ret_partition = partition;
+    return SLUICE_OK;
+}
+
+void partition_ref(struct partition *partition)
+{
+    SL_ASSERT(partition->refs > 0);
+    partition->refs++;
+}
+
+void partition_unref(struct partition *partition)
+{
+    SL_ASSERT(partition->refs > 0);
+    if (--partition->refs == 0) {
+        producers_fini(&partition->producers);
+        stream_index_fini(&partition->index);
+        sl_free(partition);
+    }
+}
+
+void partition_delete(struct partition *partition)
+{
+    struct topic *topic = partition->topic;
+    slots(topic)[partition->number] = NULL;
+    partition->topic = NULL;
+    *partition->previous_next = partition->next;
+    if (partition->next != NULL) {
+        partition->next->previous_next = partition->previous_next;
+    }
+    partition_notify(partition);
+    partition->observers = NULL;
+    partition->gate = NULL;
+    partition_unref(partition);
+}
+
+void partition_free_all(struct shard *shard)
+{
+    while (shard->partitions != NULL) {
+        partition_delete(shard->partitions);
+    }
+}
+
+void partition_notify(struct partition *partition)
+{
+    for (struct fetch_waiter *waiter = partition->waiters; waiter != NULL; waiter = waiter->next) {
+        fetch_wake(waiter);
+    }
+    struct partition_observer *observer = partition->observers;
+    while (observer != NULL) {
+        struct partition_observer *next = observer->next;
+        observer->notify(observer);
+        observer = next;
+    }
+}
+
+void partition_observe(struct partition *partition, struct partition_observer *observer)
+{
+    observer->next = partition->observers;
+    partition->observers = observer;
+}
+
+void partition_unobserve(struct partition *partition, struct partition_observer *observer)
+{
+    struct partition_observer **at = &partition->observers;
+    while (*at != NULL && *at != observer) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) {
+        *at = observer->next;
+    }
+}
+
+int64_t partition_start(const struct partition *partition)
+{
+    return stream_index_start(&partition->index);
+}
+
+int64_t partition_end(const struct partition *partition)
+{
+    return stream_index_end(&partition->index);
+}
+
+bool partition_plan(const struct partition *partition, int64_t offset, uint32_t bytes_max,
+                    struct read_plan *ret_plan)
+{
+    struct stream_run run;
+    ret_plan->place_count = 0;
+    ret_plan->bytes = 0;
+    while (ret_plan->place_count < PARTITION_PLACES_MAX &&
+           (ret_plan->place_count == 0 || ret_plan->bytes < bytes_max) &&
+           stream_index_find(&partition->index, offset, &run)) {
+        ret_plan->places[ret_plan->place_count++] = run.place;
+        ret_plan->bytes += run.place.size;
+        offset = run.last_offset + 1;
+    }
+    return ret_plan->place_count > 0;
+}
+
+sl_err partition_cut(struct sl_bytes bytes, int64_t offset, uint32_t bytes_max,
+                     struct sl_bytes *ret_batches)
+{
+    size_t start = 0;
+    size_t at = 0;
+    bool found = false;
+    while (at < bytes.size) {
+        struct batch_view view;
+        struct sl_bytes rest = {bytes.data + at, bytes.size - at};
+        if (batch_view_init(&view, rest) != SLUICE_OK) {
+            return SLUICE_E_CORRUPT;
+        }
+        if (!found && batch_view_last_offset(&view) >= offset) {
+            found = true;
+            start = at;
+        }
+        if (found && at > start && at + view.size - start > bytes_max) {
+            break;
+        }
+        at += view.size;
+    }
+    *ret_batches = (struct sl_bytes){bytes.data + start, found ? at - start : 0};
+    return SLUICE_OK;
+}

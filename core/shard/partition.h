@@ -1,0 +1,76 @@
+/* partition.h: one partition on its shard: offsets, index, producers, and who waits for it.
+ *
+ * Opened when first written, read or recovered; an idle partition that nobody touched has no
+ * object. */
+#ifndef SL_SHARD_PARTITION_H
+#define SL_SHARD_PARTITION_H
+
+#include "index/stream_index.h"
+#include "shard/shard.h"
+
+struct fetch_waiter;
+struct produce_entry;
+struct partition_gate;
+
+/* Hears of new durable records. [loop] */
+struct partition_observer {
+    struct partition_observer *next;
+    void (*notify)(struct partition_observer *observer);
+};
+
+struct partition {
+    struct shard *shard;
+    struct partition *next; /* in shard->partitions */
+    struct partition **previous_next;
+    struct topic *topic; /* NULL: deleted; freed with the last ref */
+    struct sl_uuid id;   /* of the topic */
+    uint32_t number;
+    uint32_t refs;             /* entries and readers that still point here */
+    struct stream_index index; /* what is durable */
+    struct producers producers;
+    int64_t next_offset;                           /* to be given out; >= the index's end */
+    struct produce_entry *queue_head, *queue_tail; /* behind an open, a gate */
+    bool pumping;
+    struct partition_gate *gate; /* NULL: none attached */
+    struct partition_observer *observers;
+    struct fetch_waiter *waiters;
+};
+
+/* The object, opened if need be. E_NO_MEMORY. partition < partition_count. */
+sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
+                      struct partition **ret_partition) SL_MUST_CHECK;
+struct partition *partition_find(const struct topic *topic, uint32_t number); /* NULL: not open */
+void partition_ref(struct partition *partition);
+void partition_unref(struct partition *partition);
+/* The topic is gone: who waits is answered, space is released. */
+void partition_delete(struct partition *partition);
+void partition_free_all(struct shard *shard);
+
+/* New durable records: wakes fetches and observers. */
+void partition_notify(struct partition *partition);
+void partition_observe(struct partition *partition, struct partition_observer *observer);
+void partition_unobserve(struct partition *partition, struct partition_observer *observer);
+
+int64_t partition_start(const struct partition *partition); /* log start offset */
+int64_t partition_end(const struct partition *partition); /* high watermark = last stable offset */
+
+/* ---- reading ---- */
+
+#define PARTITION_PLACES_MAX 128u
+
+/* Which bytes hold the records from `offset` on: whole runs; the first may begin before it. */
+struct read_plan {
+    struct wal_place places[PARTITION_PLACES_MAX];
+    uint32_t place_count;
+    uint32_t bytes; /* sum of the sizes */
+};
+/* Fills the plan until it has bytes_max bytes or more. False: nothing at or after the offset. */
+bool partition_plan(const struct partition *partition, int64_t offset, uint32_t bytes_max,
+                    struct read_plan *ret_plan);
+/* Cuts the bytes that a plan gave to whole batches: from the one that contains `offset` or is the
+ * next after it, up to bytes_max, but one batch at least. E_CORRUPT when they do not hold batches.
+ * [any] */
+sl_err partition_cut(struct sl_bytes bytes, int64_t offset, uint32_t bytes_max,
+                     struct sl_bytes *ret_batches) SL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,95 @@
+/* produce.h: a produce request, from the frontend's call to its answer.
+ *
+ *   origin loop   copy or keep the bytes; resolve topics; validate (walk, CRC) ─► one call per
+ * shard owner shard   per entry: (open, off the loop) ─► admit ─► (gates) ─► commit ─► durable ─►
+ * result origin loop   all entries have results ─► done
+ *
+ * Entries of one partition pass in order: one that must be opened or gated makes the later ones
+ * wait. A retry of a remembered batch is answered before any gate sees it. */
+#ifndef SL_SHARD_PRODUCE_H
+#define SL_SHARD_PRODUCE_H
+
+#include "shard/commit.h"
+
+#define PRODUCE_ENTRIES_MAX 10000u
+#define PRODUCE_FAULTS_MAX  16u /* record errors answered for one entry */
+
+struct produce_entry {
+    struct produce_part *part;
+    struct produce_entry *next; /* in the partition's queue */
+    struct sluice_produce_result result;
+    struct sl_uuid topic;
+    uint32_t partition_number;
+    uint8_t *data;
+    uint32_t size;
+    bool no_zstd;
+    bool must_open; /* validation wants decompressed records: off the loop */
+    bool opening;   /* a job has it */
+    bool gating;    /* the gate has it */
+    struct partition *partition;
+    struct producer_batch producer;
+    struct producer_waiter waiter;
+    struct commit commit;
+    struct commit_batch batch;
+    struct wal_item item;
+    struct sl_job job;
+    sl_err job_err;
+    struct batch_verdict *verdict; /* while opening */
+    uint32_t fault_count;
+    struct sluice_record_error faults[PRODUCE_FAULTS_MAX];
+    char reason[160];
+};
+
+/* The entries of a request that one shard owns. */
+struct produce_part {
+    struct shard_call call;
+    struct produce_request *request;
+    uint32_t *entries; /* indices into the request's */
+    uint32_t entry_count;
+    uint32_t pending_count;
+};
+
+/* What a gate does to a batch; implemented by the plugin room, hung on partitions. [loop] */
+struct gate_outcome {
+    sl_err err; /* not OK: the batch is refused with reason and faults */
+    uint8_t *
+        data; /* the batch to commit instead, or NULL: as it was; owned by the gate until release */
+    uint32_t size;
+    struct commit_batch *extra; /* further batches, of other partitions of this shard */
+    uint32_t extra_count;
+    const struct sluice_record_error *faults;
+    uint32_t fault_count;
+    struct sluice_text reason;
+    void (*release)(void *arg); /* after the commit ended; may be NULL */
+    void *release_arg;
+};
+typedef void gate_done_fn(void *arg, const struct gate_outcome *outcome);
+struct partition_gate {
+    /* The batch at data stays as it is until done was called, exactly once. */
+    void (*submit)(struct partition_gate *gate, struct partition *partition, struct sl_bytes batch,
+                   const struct sluice_context *context, gate_done_fn *done, void *arg);
+};
+
+struct produce_request {
+    struct shard *home;  /* a shard of the origin loop */
+    struct chunk *chunk; /* holds the batches; NULL: they are in `copy` */
+    struct chunk *copy;
+    struct sluice_context context; /* texts in `texts` */
+    char texts[512];
+    int16_t acks;
+    uint32_t pending_parts;
+    uint32_t entry_count;
+    uint32_t part_count;
+    struct produce_part *parts;
+    struct produce_entry *entries;
+    struct sluice_produce_result *results;
+    sluice_produce_done *done;
+    void *arg;
+};
+
+/* chunk: holds the input that the batches lie in, or NULL when that is not known to be kept: then
+ * they are copied. */
+void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_context *context,
+                   const struct sluice_produce *request, sluice_produce_done *done, void *arg);
+
+#endif

@@ -1,0 +1,490 @@
+/* shard.c: the life of a shard: recovery, timers, end (shard.h). */
+#include "shard/shard.h"
+
+#include "base/hash.h"
+#include "index/batch_item.h"
+#include "shard/fetch.h"
+#include "shard/groups.h"
+#include "shard/partition.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HOUSEKEEPING_MS   60000
+#define SCRATCH_BYTES_MAX (64u << 20)
+#define DIRECTORY_BYTES   4096u
+#define TIMER_NEVER       INT64_MAX
+
+int64_t shard_now_ms(const struct shard *shard)
+{
+    return sl_loop_now_ns(shard->loop) / 1000000;
+}
+
+int64_t shard_wall_ms(const struct shard *shard)
+{
+    return sl_os_wall_ms(shard->config.os);
+}
+
+int32_t shard_epoch(const struct shard *shard)
+{
+    return (int32_t)shard->recovery.epoch;
+}
+
+/* ---- who owns what ---- */
+
+struct shard *shard_of_group(const struct shard_set *set, struct sluice_text group)
+{
+    uint64_t hash = sl_hash64(group.data, (size_t)group.size);
+    return set->shards[hash % set->count];
+}
+
+struct shard *shard_of_partition(const struct shard_set *set, const struct topic *topic,
+                                 uint32_t partition)
+{
+    SL_ASSERT(partition < topic->partition_count);
+    uint32_t index = topic->shards[partition];
+    SL_ASSERT(index < set->count);
+    return set->shards[index];
+}
+
+struct topic *shard_find_topic(const struct shard *shard, const struct sluice_topic_ref *ref,
+                               sluice_status *ret_status)
+{
+    struct sl_uuid id;
+    memcpy(id.b, ref->id.bytes, sizeof(id.b));
+    struct topic *topic = ref->name.size > 0
+                              ? catalog_by_name(shard->catalog, sl_of_text(ref->name))
+                              : catalog_by_id(shard->catalog, &id);
+    if (topic == NULL) {
+        *ret_status = ref->name.size > 0 || sl_uuid_is_zero(&id) ? SLUICE_E_UNKNOWN_TOPIC
+                                                                 : SLUICE_E_UNKNOWN_TOPIC_ID;
+    }
+    return topic;
+}
+
+/* ---- calls between loops ---- */
+
+static void call_run(struct sl_task *task)
+{
+    struct shard_call *call = SL_CONTAINER_OF(task, struct shard_call, task);
+    call->run(call);
+}
+
+static void call_replied(struct sl_task *task)
+{
+    struct shard_call *call = SL_CONTAINER_OF(task, struct shard_call, task);
+    call->reply(call);
+}
+
+void shard_call_start(struct shard_call *call, struct shard *target, struct sl_loop *origin,
+                      uint32_t priority)
+{
+    call->target = target;
+    call->origin = origin;
+    call->task = (struct sl_task){.run = call_run, .priority = priority};
+    if (sl_loop_is_current(target->loop)) {
+        call->run(call);
+    } else {
+        sl_loop_post(target->loop, &call->task);
+    }
+}
+
+void shard_call_reply(struct shard_call *call)
+{
+    if (sl_loop_is_current(call->origin)) {
+        call->reply(call);
+        return;
+    }
+    uint32_t priority = call->task.priority;
+    call->task = (struct sl_task){.run = call_replied, .priority = priority};
+    sl_loop_post(call->origin, &call->task);
+}
+
+/* ---- the catalog's events ---- */
+
+static void topic_created(void *arg, struct topic *topic)
+{
+    struct shard *shard = arg;
+    if (shard->config.hooks != NULL && shard->config.hooks->topic_created != NULL) {
+        shard->config.hooks->topic_created(shard->config.hooks_arg, shard, topic);
+    }
+}
+
+static void release_space(struct shard *shard);
+
+static void topic_deleted(void *arg, struct topic *topic)
+{
+    struct shard *shard = arg;
+    if (shard->config.hooks != NULL && shard->config.hooks->topic_deleted != NULL) {
+        shard->config.hooks->topic_deleted(shard->config.hooks_arg, shard, topic);
+    }
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        struct partition *partition = partition_find(topic, i);
+        if (partition != NULL) {
+            partition_delete(partition);
+        }
+    }
+    sl_free(topic->user);
+    topic->user = NULL;
+    uint8_t payload[64];
+    struct offset_forget forget = {.what = OFFSET_FORGET_TOPIC, .topic = topic->id};
+    SL_ASSERT(offset_forget_item_size(&forget) <= sizeof(payload));
+    offset_forget_item_encode(&forget, payload);
+    struct sl_bytes item = {payload, offset_forget_item_size(&forget)};
+    /* Forgetting needs no memory; the topic's deletion is what is logged. */
+    sl_err err =
+        offset_store_apply(shard->offsets, WAL_ITEM_OFFSET_FORGET, OFFSET_STORE_ITEM_VERSION, item);
+    SL_ASSERT(err == SLUICE_OK);
+    release_space(shard);
+}
+
+static const struct catalog_events catalog_hooks = {.created = topic_created,
+                                                    .deleted = topic_deleted};
+
+/* The oldest segment that still holds something live; what is below may be recycled. */
+static void release_space(struct shard *shard)
+{
+    if (shard->wal == NULL) {
+        return;
+    }
+    uint64_t oldest = UINT64_MAX;
+    for (const struct partition *p = shard->partitions; p != NULL; p = p->next) {
+        oldest = SL_MIN(oldest, stream_index_oldest_segment(&p->index));
+    }
+    wal_release(shard->wal, oldest);
+}
+
+/* ---- recovery ---- */
+
+static sl_err recover_batch(struct shard *shard, uint64_t lsn, uint8_t version,
+                            struct sl_bytes payload, const struct wal_place *place)
+{
+    (void)lsn;
+    struct batch_item item;
+    sl_err err = batch_item_decode(version, payload, &item);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    struct topic *topic = catalog_by_id(shard->catalog, &item.topic);
+    if (topic == NULL || item.partition >= topic->partition_count) {
+        return SLUICE_OK; /* of a topic that was deleted later */
+    }
+    struct partition *partition = NULL;
+    err = partition_open(shard, topic, item.partition, &partition);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    struct stream_batch entry = {.base_offset = item.base_offset,
+                                 .last_offset = item.last_offset,
+                                 .max_timestamp = item.max_timestamp,
+                                 .leader_epoch = item.leader_epoch,
+                                 .place = *place};
+    err = stream_index_append(&partition->index, &entry);
+    if (err != SLUICE_OK || item.producer_id < 0) {
+        return err;
+    }
+    struct producer_batch producer = {.producer_id = item.producer_id,
+                                      .producer_epoch = item.producer_epoch,
+                                      .transactional = (item.attributes & BATCH_TRANSACTIONAL) != 0,
+                                      .base_sequence = item.base_sequence,
+                                      .record_count =
+                                          (uint32_t)(item.last_offset - item.base_offset + 1)};
+    bool append_time = (item.attributes & BATCH_LOG_APPEND_TIME) != 0;
+    return producers_apply(&partition->producers, &producer, item.base_offset, item.last_offset,
+                           append_time ? item.max_timestamp : -1, shard_wall_ms(shard));
+}
+
+static sl_err recover_producer(struct shard *shard, uint8_t version, struct sl_bytes payload)
+{
+    struct sl_uuid id;
+    uint32_t number = 0;
+    sl_err err = producer_state_item_target(version, payload, &id, &number);
+    struct topic *topic = err == SLUICE_OK ? catalog_by_id(shard->catalog, &id) : NULL;
+    if (topic == NULL || number >= topic->partition_count) {
+        return err;
+    }
+    struct partition *partition = NULL;
+    err = partition_open(shard, topic, number, &partition);
+    return err != SLUICE_OK ? err : producers_restore(&partition->producers, version, payload);
+}
+
+static sl_err recover_extent(struct shard *shard, uint8_t version, struct sl_bytes payload)
+{
+    struct extent_item item;
+    sl_err err = extent_item_decode(version, payload, &item);
+    struct topic *topic = err == SLUICE_OK ? catalog_by_id(shard->catalog, &item.topic) : NULL;
+    if (topic == NULL || item.partition >= topic->partition_count) {
+        return err;
+    }
+    struct partition *partition = NULL;
+    err = partition_open(shard, topic, item.partition, &partition);
+    return err != SLUICE_OK ? err : stream_index_restore(&partition->index, &item);
+}
+
+static sl_err recover_item(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
+                           struct sl_bytes payload, const struct wal_place *place)
+{
+    struct shard *shard = arg;
+    switch (kind) {
+    case WAL_ITEM_BATCH:
+        return recover_batch(shard, lsn, version, payload, place);
+    case WAL_ITEM_TOPIC_CREATE:
+    case WAL_ITEM_TOPIC_DELETE:
+    case WAL_ITEM_TOPIC_CONFIG:
+        return catalog_apply(shard->catalog, kind, version, payload);
+    case WAL_ITEM_OFFSET_COMMIT:
+    case WAL_ITEM_OFFSET_FORGET:
+        return offset_store_apply(shard->offsets, kind, version, payload);
+    case WAL_ITEM_STAGE_POSITION:
+        return position_store_apply(shard->positions, version, payload);
+    case WAL_ITEM_PRODUCER_BLOCK:
+        return producer_ids_apply(&shard->producer_ids, version, payload);
+    case WAL_ITEM_PRODUCER_STATE:
+        return recover_producer(shard, version, payload);
+    case WAL_ITEM_LOG_EXTENT:
+        return recover_extent(shard, version, payload);
+    default:
+        return SLUICE_E_NEWER_FORMAT;
+    }
+}
+
+/* ---- checkpoint ---- */
+
+typedef sl_err add_fn(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload);
+
+static sl_err snapshot_extents(struct shard *shard, add_fn *add, void *add_arg)
+{
+    sl_err err = SLUICE_OK;
+    for (const struct partition *p = shard->partitions; p != NULL && err == SLUICE_OK;
+         p = p->next) {
+        struct extent_item item = {.topic = p->id, .partition = p->number};
+        uint8_t payload[EXTENT_ITEM_SIZE_MAX];
+        stream_index_describe(&p->index, &item);
+        size_t size = extent_item_encode(&item, payload);
+        err = add(add_arg, WAL_ITEM_LOG_EXTENT, EXTENT_ITEM_VERSION,
+                  (struct sl_bytes){payload, size});
+    }
+    return err;
+}
+
+static sl_err snapshot_ids(struct shard *shard, add_fn *add, void *add_arg)
+{
+    uint8_t payload[PRODUCER_BLOCK_ITEM_SIZE];
+    producer_ids_snapshot(&shard->producer_ids, payload);
+    return add(add_arg, WAL_ITEM_PRODUCER_BLOCK, PRODUCER_BLOCK_ITEM_VERSION,
+               (struct sl_bytes){payload, sizeof(payload)});
+}
+
+static sl_err take_snapshot(void *arg, add_fn *add, void *add_arg)
+{
+    struct shard *shard = arg;
+    sl_err err = SLUICE_OK;
+    if (shard->index == 0) {
+        err = catalog_snapshot(shard->catalog, add, add_arg);
+        err = err != SLUICE_OK ? err : snapshot_ids(shard, add, add_arg);
+    }
+    err = err != SLUICE_OK ? err : snapshot_extents(shard, add, add_arg);
+    err = err != SLUICE_OK ? err : producer_shard_snapshot(shard->producers, add, add_arg);
+    err = err != SLUICE_OK ? err : offset_store_snapshot(shard->offsets, add, add_arg);
+    return err != SLUICE_OK ? err : position_store_snapshot(shard->positions, add, add_arg);
+}
+
+static void storage_fenced(void *arg, sl_err cause)
+{
+    struct shard *shard = arg;
+    shard->status = SLUICE_E_FENCED;
+    sl_log(shard->logger, SL_LOG_ERROR, "wal",
+           "storage failed: nothing more is acknowledged; restart to recover",
+           sl_log_u64("shard", shard->index), sl_log_err(cause));
+}
+
+static const struct wal_events wal_hooks = {
+    .apply = recover_item, .fenced = storage_fenced, .snapshot = take_snapshot};
+
+/* ---- opening ---- */
+
+static sl_err copy_topic(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    struct shard *shard = arg;
+    return catalog_apply(shard->catalog, kind, version, payload);
+}
+
+static struct group_coordinator *make_groups(const struct shard_config *config)
+{
+    const struct broker_settings *settings = config->settings;
+    struct group_config groups = {
+        .members_max = (uint32_t)SL_MIN(settings->group_members_max, 10000),
+        .metadata_bytes_max = (uint32_t)settings->offset_metadata_bytes_max,
+        .session_min_ms = settings->group_session_min_ms,
+        .session_max_ms = settings->group_session_max_ms,
+        .initial_delay_ms = settings->group_initial_delay_ms,
+    };
+    sl_os_random(config->os, groups.seed, sizeof(groups.seed));
+    return group_coordinator_new(&groups, sl_os_mono_ns(config->os) / 1000000);
+}
+
+static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
+{
+    struct producer_limits producers = {.expiry_ms = config->settings->producer_expiration_ms};
+    shard->catalog = catalog_new(NULL, config->settings, &catalog_hooks, shard);
+    shard->producers = producer_shard_new(&producers);
+    shard->offsets = offset_store_new(0);
+    shard->positions = position_store_new();
+    shard->groups = make_groups(config);
+    shard->codecs = codec_context_new();
+    sl_buffer_init(&shard->scratch, SCRATCH_BYTES_MAX);
+    producer_ids_init(&shard->producer_ids);
+    bool made = shard->catalog != NULL && shard->producers != NULL && shard->offsets != NULL &&
+                shard->positions != NULL && shard->groups != NULL && shard->codecs != NULL;
+    return made ? SLUICE_OK : SLUICE_E_NO_MEMORY;
+}
+
+static sl_err open_log(struct shard *shard, const struct shard_config *config)
+{
+    char directory[DIRECTORY_BYTES];
+    snprintf(directory, sizeof(directory), "%s/shard-%u", config->data_directory, config->index);
+    sl_err err = sl_dir_make(config->os, directory);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    struct wal_config log = {.os = config->os,
+                             .loop = config->loop,
+                             .directory = directory,
+                             .cluster = config->cluster,
+                             .shard = config->index,
+                             .limits = config->wal,
+                             .events = &wal_hooks,
+                             .events_arg = shard};
+    return wal_open(&log, &shard->recovery, &shard->wal);
+}
+
+/* Positions in the log end where the recovered batches end. */
+static void take_ends(struct shard *shard)
+{
+    for (struct partition *p = shard->partitions; p != NULL; p = p->next) {
+        p->next_offset = stream_index_end(&p->index);
+    }
+}
+
+sl_err shard_open(const struct shard_config *config, const struct shard *catalog_source,
+                  struct shard **ret_shard, char ret_problem[SHARD_PROBLEM_BYTES])
+{
+    struct shard *shard = sl_alloc_zero(1, sizeof(*shard));
+    if (shard == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    shard->config = *config;
+    shard->loop = config->loop;
+    shard->cache = config->cache;
+    shard->logger = config->logger;
+    shard->set = config->set;
+    shard->index = config->index;
+    sl_err err = make_rooms(shard, config);
+    if (err == SLUICE_OK && catalog_source != NULL) {
+        err = catalog_snapshot(catalog_source->catalog, copy_topic, shard);
+    }
+    if (err == SLUICE_OK) {
+        err = open_log(shard, config);
+    }
+    bool refuses = err == SLUICE_E_CORRUPT || err == SLUICE_E_FOREIGN;
+    if (err != SLUICE_OK && !refuses) {
+        snprintf(ret_problem, SHARD_PROBLEM_BYTES, "%s", shard->recovery.problem);
+        shard_free(shard);
+        return err;
+    }
+    shard->status = err;
+    take_ends(shard);
+    *ret_shard = shard;
+    return SLUICE_OK;
+}
+
+/* ---- time ---- */
+
+static int64_t next_due(struct shard *shard, int64_t now_ms)
+{
+    int64_t due_ms = fetch_tick(shard, now_ms);
+    group_coordinator_tick(shard->groups, now_ms);
+    if (now_ms >= shard->housekeeping_ms) {
+        shard->housekeeping_ms = now_ms + HOUSEKEEPING_MS;
+        producer_shard_expire(shard->producers, shard_wall_ms(shard));
+        if (shard->status == SLUICE_OK) {
+            groups_expire(shard);
+        }
+    }
+    due_ms = SL_MIN(due_ms, group_coordinator_next_deadline_ms(shard->groups));
+    return SL_MIN(due_ms, shard->housekeeping_ms);
+}
+
+static void arm(struct shard *shard, int64_t at_ms)
+{
+    if (at_ms < shard->timer_at_ms && shard->timer != NULL && !shard->stopping) {
+        shard->timer_at_ms = at_ms;
+        int64_t delay_ms = SL_MAX(at_ms - shard_now_ms(shard), (int64_t)0);
+        sl_timer_start(shard->timer, delay_ms * 1000000);
+    }
+}
+
+static void timer_fired(void *arg)
+{
+    struct shard *shard = arg;
+    shard->timer_at_ms = TIMER_NEVER;
+    arm(shard, next_due(shard, shard_now_ms(shard)));
+}
+
+void shard_schedule(struct shard *shard)
+{
+    if (shard->groups == NULL) {
+        return; /* stopping */
+    }
+    int64_t due_ms = group_coordinator_next_deadline_ms(shard->groups);
+    if (shard->waiting != NULL) {
+        due_ms = SL_MIN(due_ms,
+                        shard->waiting->deadline_ms); /* the newest; older ones armed it before */
+    }
+    arm(shard, due_ms);
+}
+
+sl_err shard_start(struct shard *shard)
+{
+    shard->timer_at_ms = TIMER_NEVER;
+    shard->housekeeping_ms = shard_now_ms(shard) + HOUSEKEEPING_MS;
+    sl_err err = sl_timer_new(shard->loop, timer_fired, shard, &shard->timer);
+    if (err == SLUICE_OK) {
+        arm(shard, shard->housekeeping_ms);
+    }
+    return err;
+}
+
+/* ---- end ---- */
+
+void shard_stop(struct shard *shard, void (*closed)(void *arg), void *arg)
+{
+    shard->stopping = true;
+    shard->status = shard->status != SLUICE_OK ? shard->status : SLUICE_E_STOPPING;
+    shard->timer = sl_timer_free(shard->timer);
+    fetch_finish_all(shard);
+    shard->groups = group_coordinator_free(shard->groups);
+    if (shard->wal == NULL) {
+        closed(arg);
+        return;
+    }
+    wal_close(shard->wal, closed, arg);
+}
+
+struct shard *shard_free(struct shard *shard)
+{
+    if (shard == NULL) {
+        return NULL;
+    }
+    shard->wal = wal_free(shard->wal);
+    partition_free_all(shard);
+    group_coordinator_free(shard->groups);
+    catalog_free(shard->catalog);
+    producer_shard_free(shard->producers);
+    offset_store_free(shard->offsets);
+    position_store_free(shard->positions);
+    codec_context_free(shard->codecs);
+    sl_buffer_fini(&shard->scratch);
+    sl_free(shard);
+    return NULL;
+}

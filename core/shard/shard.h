@@ -1,0 +1,142 @@
+/* shard.h: one owner of partitions: its log, index, producers, groups, and its copy of the catalog.
+ *
+ * Everything of a shard runs on its loop; state has exactly one writer. Others reach it through a
+ * shard_call: an intrusive object that travels to the shard's loop, and back to the loop it came
+ * from. On the same loop both ways are plain calls, so that one thread pays nothing.
+ *
+ *   broker call ─► shard_call_start ─► run (shard's loop) ─► … durable … ─► shard_call_reply ─►
+ * done
+ *
+ * Shard 0 owns the catalog and the producer ids: its log holds the TOPIC_* items; the other shards
+ * get each change by a call and apply it to their copy before the change is answered. */
+#ifndef SL_SHARD_SHARD_H
+#define SL_SHARD_SHARD_H
+
+#include "admit/producer_ids.h"
+#include "admit/producer_state.h"
+#include "base/log.h"
+#include "budget/chunk.h"
+#include "catalog/catalog.h"
+#include "deliver/group_coordinator.h"
+#include "deliver/offset_store.h"
+#include "deliver/position_store.h"
+#include "record/batch_validate.h"
+#include "wal/wal.h"
+
+#define SHARD_COUNT_MAX     64u
+#define SHARD_PROBLEM_BYTES 256u
+
+struct fetch_part;
+struct partition;
+struct shard;
+
+/* All shards of the broker, in order; immutable once started. */
+struct shard_set {
+    struct shard *shards[SHARD_COUNT_MAX];
+    uint32_t count;
+};
+
+/* What the owner of plugins hears of a shard; each may be NULL. [shard's loop] */
+struct shard_hooks {
+    void (*topic_created)(void *arg, struct shard *shard, struct topic *topic);
+    void (*topic_deleted)(void *arg, struct shard *shard, struct topic *topic);
+    /* A partition object came to be: attach gates and stages. */
+    void (*partition_opened)(void *arg, struct shard *shard, struct partition *partition);
+};
+
+struct shard_config {
+    struct sl_os *os;
+    struct sl_loop *loop;
+    struct chunk_cache *cache; /* of the loop */
+    struct sl_logger *logger;
+    const char *data_directory;
+    struct sl_uuid cluster;
+    uint32_t index;
+    struct shard_set *set;
+    struct wal_limits wal;
+    const struct broker_settings *settings;
+    size_t expanded_bytes_max; /* cap for decompression */
+    const struct shard_hooks *hooks;
+    void *hooks_arg;
+};
+
+struct shard {
+    struct shard_config config;
+    struct sl_loop *loop;
+    struct chunk_cache *cache;
+    struct sl_logger *logger;
+    struct shard_set *set;
+    uint32_t index;
+    struct wal *wal;
+    struct wal_recovery recovery;
+    sl_err status; /* SLUICE_OK, or why it does not serve: E_CORRUPT after a refused recovery,
+                      E_FENCED */
+    struct catalog *catalog;
+    struct producer_shard *producers;
+    struct producer_ids producer_ids;    /* shard 0 */
+    struct producer_id_call *id_waiters; /* shard 0: for the lease under way */
+    struct producer_id_lease *id_lease;
+    struct group_coordinator *groups;
+    struct offset_store *offsets;
+    struct position_store *positions; /* of stage tasks */
+    struct codec_context *codecs;
+    struct sl_buffer scratch;     /* of the loop: never across a callback */
+    struct partition *partitions; /* all that are open */
+    struct fetch_part *waiting;   /* fetches that wait for data or time */
+    struct sl_timer *timer;       /* fetch deadlines, group deadlines */
+    int64_t timer_at_ms;
+    int64_t housekeeping_ms; /* next expiry of producers and offsets */
+    uint64_t records_in, bytes_in, batches_in, bytes_out, fetches, duplicates;
+    bool stopping;
+};
+
+/* Recovers the shard's log and state. On E_CORRUPT and the like the shard exists and refuses
+ * (status); on other failures ret_problem says why. catalog_source: shard 0 for the others, else
+ * NULL. [blocks, before the loop runs] */
+sl_err shard_open(const struct shard_config *config, const struct shard *catalog_source,
+                  struct shard **ret_shard, char ret_problem[SHARD_PROBLEM_BYTES]) SL_MUST_CHECK;
+/* Timers and background work; once the loop runs. [loop] */
+sl_err shard_start(struct shard *shard) SL_MUST_CHECK;
+/* Ends waiting fetches and joins, closes the log; `closed` runs on the loop. [loop] */
+void shard_stop(struct shard *shard, void (*closed)(void *arg), void *arg);
+struct shard *shard_free(struct shard *shard); /* after closed; NULL is fine */
+
+int64_t shard_now_ms(const struct shard *shard);  /* monotonic [loop] */
+int64_t shard_wall_ms(const struct shard *shard); /* [any] */
+int32_t shard_epoch(const struct shard *shard);   /* stamped as partition leader epoch */
+/* Looks again at what is due first, after anything that may have changed it. */
+void shard_schedule(struct shard *shard);
+
+/* Which shard owns a group. [any] */
+struct shard *shard_of_group(const struct shard_set *set, struct sluice_text group);
+struct shard *shard_of_partition(const struct shard_set *set, const struct topic *topic,
+                                 uint32_t partition); /* partition < partition_count */
+/* By name, else by id; NULL: unknown, and *ret_status says E_UNKNOWN_TOPIC or E_UNKNOWN_TOPIC_ID.
+ */
+struct topic *shard_find_topic(const struct shard *shard, const struct sluice_topic_ref *ref,
+                               sluice_status *ret_status);
+
+/* ---- calls between loops ---- */
+
+struct shard_call {
+    struct sl_task task;
+    struct shard *target;
+    struct sl_loop *origin;
+    void (*run)(struct shard_call *call);   /* on target's loop */
+    void (*reply)(struct shard_call *call); /* on origin */
+};
+/* run and reply are set; runs at once when target's loop is the current one. */
+void shard_call_start(struct shard_call *call, struct shard *target, struct sl_loop *origin,
+                      uint32_t priority);
+void shard_call_reply(struct shard_call *call); /* [target's loop] */
+
+static inline struct sl_bytes sl_of_text(struct sluice_text text)
+{
+    return (struct sl_bytes){(const uint8_t *)text.data, (size_t)text.size};
+}
+static inline struct sluice_text text_of_sl(struct sl_bytes bytes)
+{
+    return (struct sluice_text){(const char *)bytes.data, bytes.size};
+}
+
+#endif
