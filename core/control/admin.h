@@ -66,8 +66,4 @@ sl_err admin_session_input(struct admin_session *session, struct sl_bytes bytes)
 /* The peer is gone; what is under way ends into nothing. [takes session] */
 void admin_session_close(struct admin_session *session);
 
-/* Number, symbol and sentence of a status (core/control/status_text.c). */
-const char *status_symbol(sluice_status status);   /* "E_UNKNOWN_TOPIC" */
-const char *status_sentence(sluice_status status); /* "no such topic or partition" */
-
 #endif

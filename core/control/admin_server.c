@@ -1,6 +1,7 @@
 /* admin_server.c: lines to requests, requests to handlers, results to lines. */
+#include "base/status.h"
+#include "base/text.h"
 #include "control/admin_request.h"
-#include "control/nearest.h"
 #include "record/codec.h"
 
 #include <stdlib.h>
@@ -105,8 +106,8 @@ static void line_write(struct admin_session *session, cJSON *reply)
 static void error_add(cJSON *reply, sl_err err, const char *detail, size_t detail_size)
 {
     char code[16], message[1024];
-    const char *sentence = status_sentence(err);
-    snprintf(code, sizeof(code), "SLU-%04d", (int)err);
+    const char *sentence = sl_status_text(err);
+    sl_status_name(err, code);
     snprintf(message, sizeof(message), "%s%s%.*s", sentence, detail_size > 0 ? ": " : "",
              (int)SL_MIN(detail_size, (size_t)900), detail_size > 0 ? detail : "");
     cJSON *error = cJSON_AddObjectToObject(reply, "error");
@@ -195,14 +196,15 @@ static const struct admin_command *command_find(const char *name)
 
 static void unknown_command(struct admin_session *session, const cJSON *message, const char *name)
 {
+    const char *known[SL_COUNT_OF(admin_commands)];
     char detail[256];
-    struct nearest nearest = {.word = name};
     for (size_t i = 0; i < admin_command_count; i++) {
-        nearest_offer(&nearest, admin_commands[i].name);
+        known[i] = admin_commands[i].name;
     }
+    struct sl_bytes word = {(const uint8_t *)name, strlen(name)};
+    const char *best = sl_text_nearest(word, known, admin_command_count);
     snprintf(detail, sizeof(detail), "unknown command \"%.64s\"; %s%s", name,
-             nearest.best != NULL ? "did you mean " : "\"help\" lists them",
-             nearest.best != NULL ? nearest.best : "");
+             best != NULL ? "did you mean " : "\"help\" lists them", best != NULL ? best : "");
     session_fail(session, message, SLUICE_E_UNSUPPORTED, detail);
 }
 

@@ -1,4 +1,5 @@
 /* admin_topic.c: topic.list, topic.create, topic.describe, topic.delete. */
+#include "base/status.h"
 #include "control/admin_request.h"
 
 #include <string.h>
@@ -184,7 +185,7 @@ static void partitions_add(cJSON *array, const struct sluice_topic_info *topic)
         cJSON_AddNumberToObject(object, "partition", info->partition);
         cJSON_AddNumberToObject(object, "leader_epoch", info->leader_epoch);
         cJSON_AddStringToObject(object, "state",
-                                info->status == SLUICE_OK ? "ok" : status_sentence(info->status));
+                                info->status == SLUICE_OK ? "ok" : sl_status_text(info->status));
         cJSON_AddItemToArray(array, object);
     }
 }

@@ -1,8 +1,10 @@
 /* config_check.c: one layer against the option table: unknown keys and values that cannot be. */
+#include "base/text.h"
 #include "control/config_option.h"
-#include "control/nearest.h"
 
 #include <string.h>
+
+#define KEYS_MAX 64 /* rows of a table */
 
 struct checker {
     struct config_arena *arena;
@@ -15,17 +17,19 @@ static void section_check(struct checker *checker, const struct config_section *
 static void unknown_key(struct checker *checker, const struct config_section *section,
                         const struct config_node *node, const char *shown, const char *key)
 {
-    struct nearest nearest = {.word = key};
+    const char *known[KEYS_MAX];
+    SL_ASSERT(section->count <= KEYS_MAX);
     for (uint32_t i = 0; i < section->count; i++) {
-        nearest_offer(&nearest, section->options[i].key);
+        known[i] = section->options[i].key;
     }
-    if (nearest.best != NULL && nearest.best_distance == 0) {
+    struct sl_bytes word = {(const uint8_t *)key, strlen(key)};
+    const char *best = sl_text_nearest(word, known, section->count);
+    if (config_option_find(section, key) != NULL) {
         config_problem(checker->report, SLUICE_E_CONFIG_UNKNOWN_KEY, &node->origin,
                        "\"%.200s\" must be nested: write the last word below its section", key);
-    } else if (nearest.best != NULL) {
+    } else if (best != NULL) {
         config_problem(checker->report, SLUICE_E_CONFIG_UNKNOWN_KEY, &node->origin,
-                       "unknown key \"%s%.200s\"; did you mean \"%s%s\"?", shown, key, shown,
-                       nearest.best);
+                       "unknown key \"%s%.200s\"; did you mean \"%s%s\"?", shown, key, shown, best);
     } else {
         config_problem(checker->report, SLUICE_E_CONFIG_UNKNOWN_KEY, &node->origin,
                        "unknown key \"%s%.200s\"; \"sluice serve --help\" lists all keys", shown,

@@ -173,5 +173,7 @@ sl_err sl_connect(struct sl_os *os, const char *address, int *ret_descriptor) SL
 sl_err sl_descriptor_read(int descriptor, void *buffer, size_t size, size_t *ret_size) SL_MUST_CHECK;
 sl_err sl_descriptor_write(int descriptor, const void *buffer, size_t size) SL_MUST_CHECK;
 void sl_descriptor_close(int descriptor);
+/* Whether people look at it: colours, progress. [any] */
+bool sl_descriptor_is_terminal(int descriptor);
 
 #endif
