@@ -1,0 +1,129 @@
+/* cli_command.h: what the commands share: options, output, the link to the broker. Internal. */
+#ifndef SL_CLI_CLI_COMMAND_H
+#define SL_CLI_CLI_COMMAND_H
+
+#include "cli/cli.h"
+#include "control/config.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+#define CLI_WORDS_MAX      256
+#define CLI_REPEATS_MAX    64
+#define CLI_LINE_BYTES_MAX (256u * 1024 * 1024) /* of a reply */
+
+/* Values of an option that may be given several times. */
+struct cli_values {
+    const char *items[CLI_REPEATS_MAX];
+    uint32_t count;
+};
+
+struct cli_options {
+    bool json, help, follow, running, is_key_null;
+    struct cli_values socket, home, config, set, key, header, partition, partitions, offset, count,
+        format, acks, topic_config;
+    bool dev;
+    const char *words[CLI_WORDS_MAX]; /* what is no option */
+    uint32_t word_count;
+};
+
+struct cli {
+    struct sl_os *os;
+    const char *executable;
+    bool colour; /* stdout is a terminal */
+    struct cli_options options;
+    const struct cli_command *command;
+};
+
+typedef int cli_command_fn(struct cli *cli);
+
+#define CLI_OPTION(name) (UINT32_C(1) << CLI_OPT_##name)
+enum {
+    CLI_OPT_JSON,
+    CLI_OPT_HELP,
+    CLI_OPT_SOCKET,
+    CLI_OPT_HOME,
+    CLI_OPT_CONFIG,
+    CLI_OPT_SET,
+    CLI_OPT_DEV,
+    CLI_OPT_KEY,
+    CLI_OPT_HEADER,
+    CLI_OPT_PARTITION,
+    CLI_OPT_PARTITIONS,
+    CLI_OPT_OFFSET,
+    CLI_OPT_COUNT,
+    CLI_OPT_FORMAT,
+    CLI_OPT_FOLLOW,
+    CLI_OPT_ACKS,
+    CLI_OPT_TOPIC_CONFIG,
+    CLI_OPT_RUNNING,
+};
+/* Those of every command that talks to a broker. */
+#define CLI_BROKER_OPTIONS                                                         \
+    (CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(SOCKET) | CLI_OPTION(HOME) | \
+     CLI_OPTION(DEV) | CLI_OPTION(CONFIG))
+
+struct cli_command {
+    const char *name; /* "topic list" */
+    cli_command_fn *run;
+    const char *arguments; /* "TOPIC" */
+    uint32_t word_min, word_max;
+    uint32_t options; /* CLI_OPTION(…) */
+    const char *doc;
+};
+extern const struct cli_command cli_commands[];
+extern const size_t cli_command_count;
+
+/* ---- options (cli_options.c) ---- */
+
+/* Reads the arguments behind the command's name. False: a sentence was written to stderr. */
+bool cli_options_parse(struct cli *cli, int argc, char **argv);
+void cli_options_help(uint32_t options, FILE *out);
+static inline const char *cli_value(const struct cli_values *values, const char *fallback)
+{
+    return values->count == 0 ? fallback : values->items[values->count - 1];
+}
+/* A whole number of an option; `fallback` when it was not given. False: a sentence was written. */
+bool cli_number(const struct cli_values *values, const char *name, int64_t min, int64_t max,
+                int64_t fallback, int64_t *ret_value);
+
+/* ---- the link (cli_link.c) ---- */
+
+struct cli_link {
+    struct cli *cli;
+    int descriptor;
+    char *buffer; /* bytes behind the last line */
+    size_t size, capacity;
+};
+/* CLI_OK, CLI_UNREACHABLE, CLI_CONFIG; the reason was written to stderr. */
+int cli_link_open(struct cli_link *link, struct cli *cli);
+void cli_link_close(struct cli_link *link);
+/* Sends one request and waits for its reply. [takes args, which may be NULL] *ret_reply is the
+ * whole reply, to be deleted by the caller, also when CLI_FAILED: then the error was written. */
+int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply);
+/* Opens, calls, closes. *ret_reply only with CLI_OK. */
+int cli_call_once(struct cli *cli, const char *command, cJSON *args, cJSON **ret_reply);
+/* The "result" of a reply. */
+const cJSON *cli_result(const cJSON *reply);
+
+/* ---- output (cli_output.c) ---- */
+
+void cli_json_write(const cJSON *object);
+/* Rows of objects as an aligned table: `columns` are member names; "NAME" in bold on a terminal. */
+void cli_table_write(const struct cli *cli, const cJSON *rows, const char *const *columns,
+                     size_t column_count);
+/* The member as text into ret_text (numbers, booleans, arrays joined by commas). */
+const char *cli_member_text(const cJSON *object, const char *name, char ret_text[1024]);
+/* All members of an object, one a line. */
+void cli_object_write(const cJSON *object);
+/* "sluice: …\n" on stderr. */
+void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
+
+/* ---- the commands ---- */
+
+cli_command_fn cli_topic_list, cli_topic_create, cli_topic_describe, cli_topic_delete;
+cli_command_fn cli_produce, cli_consume;
+cli_command_fn cli_plugin_list, cli_plugin_info, cli_status;
+cli_command_fn cli_config_check, cli_config_show, cli_config_schema, cli_config_reference;
+
+#endif

@@ -1,0 +1,108 @@
+/* cli_config.c: config check, show, schema, reference; all but `show --running` work without a
+ * broker. */
+#include "cli/cli_command.h"
+
+#include <string.h>
+
+extern char **environ;
+
+static int report_fail(const struct cli *cli, const struct config_report *report)
+{
+    if (cli->options.json) {
+        cJSON *object = cJSON_CreateObject();
+        cJSON *array = cJSON_AddArrayToObject(object, "problems");
+        for (uint32_t i = 0; i < report->count && i < CONFIG_PROBLEMS_MAX; i++) {
+            cJSON_AddItemToArray(array, cJSON_CreateString(report->problems[i]));
+        }
+        cJSON_AddBoolToObject(object, "ok", false);
+        cli_json_write(object);
+        cJSON_Delete(object);
+    } else {
+        config_report_write(report, stderr);
+    }
+    return CLI_CONFIG;
+}
+
+/* Files are the words of `check`; environment and home do not matter there. */
+int cli_config_check(struct cli *cli)
+{
+    struct config_sources sources = {.dev = cli->options.dev, .executable = cli->executable};
+    struct config_report report = {.count = 0};
+    struct sl_config *config = NULL;
+    for (uint32_t i = 0; i < cli->options.word_count; i++) {
+        sources.files[sources.file_count++] = cli->options.words[i];
+    }
+    if (config_load(cli->os, &sources, &report, &config) != SLUICE_OK) {
+        return report_fail(cli, &report);
+    }
+    config_free(config);
+    puts(cli->options.json ? "{\"ok\":true}" : "valid");
+    return CLI_OK;
+}
+
+static int running_show(struct cli *cli)
+{
+    cJSON *reply = NULL;
+    const cJSON *key;
+    char value[1024], origin[1024];
+    int code = cli_call_once(cli, "config.show", NULL, &reply);
+    if (code != CLI_OK) {
+        return code;
+    }
+    if (cli->options.json) {
+        cli_json_write(cli_result(reply));
+        cJSON_Delete(reply);
+        return CLI_OK;
+    }
+    cJSON_ArrayForEach(key, cli_result(reply))
+    {
+        printf("%s = %s  # %s\n", key->string, cli_member_text(key, "value", value),
+               cli_member_text(key, "origin", origin));
+    }
+    cJSON_Delete(reply);
+    return CLI_OK;
+}
+
+int cli_config_show(struct cli *cli)
+{
+    const struct cli_options *options = &cli->options;
+    struct config_sources sources = {.dev = options->dev,
+                                     .home = cli_value(&options->home, NULL),
+                                     .environment = (const char *const *)environ,
+                                     .executable = cli->executable};
+    struct config_report report = {.count = 0};
+    struct sl_config *config = NULL;
+    if (options->running) {
+        return running_show(cli);
+    }
+    for (uint32_t i = 0; i < options->config.count && i < CONFIG_FILES_MAX; i++) {
+        sources.files[sources.file_count++] = options->config.items[i];
+    }
+    for (uint32_t i = 0; i < options->set.count; i++) {
+        sources.settings[sources.setting_count++] = options->set.items[i];
+    }
+    if (config_load(cli->os, &sources, &report, &config) != SLUICE_OK) {
+        return report_fail(cli, &report);
+    }
+    if (options->json) {
+        cJSON *object = config_show_json(config);
+        cli_json_write(object);
+        cJSON_Delete(object);
+    } else {
+        config_show_write(config, stdout);
+    }
+    config_free(config);
+    return CLI_OK;
+}
+
+int cli_config_schema(struct cli *cli SL_UNUSED)
+{
+    config_schema_write(stdout);
+    return CLI_OK;
+}
+
+int cli_config_reference(struct cli *cli SL_UNUSED)
+{
+    config_reference_write(stdout);
+    return CLI_OK;
+}

@@ -1,0 +1,191 @@
+/* cli_link.c: finds the broker's admin socket, sends a line, reads a line. */
+#include "cli/cli_command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_BYTES 65536
+
+extern char **environ;
+
+/* Where the broker may listen, in the order in which they are tried. */
+struct places {
+    char paths[3][512];
+    uint32_t count;
+};
+
+static void place_add(struct places *places, const char *path)
+{
+    snprintf(places->paths[places->count++], sizeof(places->paths[0]), "%s", path);
+}
+
+/* With --config or --home the socket is where `serve` with the same flags would put it. */
+static int places_from_config(struct cli *cli, struct places *places)
+{
+    struct config_sources sources = {.home = cli_value(&cli->options.home, NULL),
+                                     .dev = cli->options.dev,
+                                     .environment = (const char *const *)environ};
+    struct config_report report = {.count = 0};
+    struct sl_config *config = NULL;
+    for (uint32_t i = 0; i < cli->options.config.count && i < CONFIG_FILES_MAX; i++) {
+        sources.files[sources.file_count++] = cli->options.config.items[i];
+    }
+    if (config_load(cli->os, &sources, &report, &config) != SLUICE_OK) {
+        config_report_write(&report, stderr);
+        return CLI_CONFIG;
+    }
+    place_add(places, config->admin.socket);
+    config_free(config);
+    return CLI_OK;
+}
+
+static int places_find(struct cli *cli, struct places *places)
+{
+    const struct cli_options *options = &cli->options;
+    const char *socket = cli_value(&options->socket, getenv("SLUICE_ADMIN__SOCKET"));
+    if (socket != NULL) {
+        place_add(places, socket);
+        return CLI_OK;
+    }
+    if (options->home.count > 0 || options->config.count > 0 || options->dev) {
+        return places_from_config(cli, places);
+    }
+    place_add(places, "var/sluice.sock");
+    place_add(places, "/var/lib/sluice/sluice.sock");
+    return CLI_OK;
+}
+
+int cli_link_open(struct cli_link *link, struct cli *cli)
+{
+    struct places places = {.count = 0};
+    char address[600];
+    int code = places_find(cli, &places);
+    if (code != CLI_OK) {
+        return code;
+    }
+    *link = (struct cli_link){.cli = cli, .descriptor = -1};
+    for (uint32_t i = 0; i < places.count; i++) {
+        snprintf(address, sizeof(address), "unix:%s", places.paths[i]);
+        if (sl_connect(cli->os, address, &link->descriptor) == SLUICE_OK) {
+            return CLI_OK;
+        }
+    }
+    cli_complain("no broker answers on %s%s%s; start one with \"sluice serve --dev\", or name its "
+                 "socket with --socket PATH or --home DIR",
+                 places.paths[0], places.count > 1 ? " or " : "",
+                 places.count > 1 ? places.paths[1] : "");
+    return CLI_UNREACHABLE;
+}
+
+void cli_link_close(struct cli_link *link)
+{
+    sl_descriptor_close(link->descriptor);
+    free(link->buffer);
+}
+
+static bool buffer_grow(struct cli_link *link)
+{
+    size_t capacity = link->capacity == 0 ? 2 * READ_BYTES : 2 * link->capacity;
+    char *buffer = capacity > CLI_LINE_BYTES_MAX ? NULL : realloc(link->buffer, capacity);
+    if (buffer == NULL) {
+        return false;
+    }
+    link->buffer = buffer;
+    link->capacity = capacity;
+    return true;
+}
+
+/* Reads until a newline; parses the line. NULL: the connection ended, or no JSON. */
+static cJSON *line_read(struct cli_link *link)
+{
+    size_t searched = 0;
+    for (;;) {
+        char *newline = searched == link->size
+                            ? NULL
+                            : memchr(link->buffer + searched, '\n', link->size - searched);
+        if (newline != NULL) {
+            size_t size = (size_t)(newline - link->buffer);
+            cJSON *line = cJSON_ParseWithLength(link->buffer, size);
+            link->size -= size + 1;
+            memmove(link->buffer, newline + 1, link->size);
+            return line;
+        }
+        searched = link->size;
+        size_t got = 0;
+        if (link->capacity - link->size < READ_BYTES && !buffer_grow(link)) {
+            return NULL;
+        }
+        if (sl_descriptor_read(link->descriptor, link->buffer + link->size, READ_BYTES, &got) !=
+                SLUICE_OK ||
+            got == 0) {
+            return NULL;
+        }
+        link->size += got;
+    }
+}
+
+static bool request_send(struct cli_link *link, const char *command, cJSON *args)
+{
+    cJSON *request = cJSON_CreateObject();
+    cJSON_AddNumberToObject(request, "id", 1);
+    cJSON_AddStringToObject(request, "command", command);
+    if (args != NULL) {
+        cJSON_AddItemToObject(request, "args", args);
+    }
+    char *text = cJSON_PrintUnformatted(request);
+    cJSON_Delete(request);
+    if (text == NULL) {
+        return false;
+    }
+    size_t size = strlen(text);
+    text[size] = '\n'; /* in place of the NUL */
+    bool sent = sl_descriptor_write(link->descriptor, text, size + 1) == SLUICE_OK;
+    free(text);
+    return sent;
+}
+
+int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply)
+{
+    cJSON *reply = request_send(link, command, args) ? line_read(link) : NULL;
+    *ret_reply = reply;
+    if (reply == NULL) {
+        cli_complain("the broker closed the connection without an answer; its log says why");
+        return CLI_UNREACHABLE;
+    }
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "ok"))) {
+        return CLI_OK;
+    }
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
+    const char *message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "message"));
+    const char *code = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "code"));
+    if (link->cli->options.json) {
+        cli_json_write(reply);
+    }
+    cli_complain("%s failed: %s (%s)", command, message != NULL ? message : "no reason given",
+                 code != NULL ? code : "SLU-1000");
+    return CLI_FAILED;
+}
+
+int cli_call_once(struct cli *cli, const char *command, cJSON *args, cJSON **ret_reply)
+{
+    struct cli_link link;
+    int code = cli_link_open(&link, cli);
+    if (code != CLI_OK) {
+        cJSON_Delete(args);
+        return code;
+    }
+    cJSON *reply = NULL;
+    code = cli_call(&link, command, args, &reply);
+    cli_link_close(&link);
+    if (code == CLI_OK) {
+        *ret_reply = reply;
+    } else {
+        cJSON_Delete(reply);
+    }
+    return code;
+}
+
+const cJSON *cli_result(const cJSON *reply)
+{
+    return cJSON_GetObjectItemCaseSensitive(reply, "result");
+}

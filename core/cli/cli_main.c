@@ -1,0 +1,172 @@
+/* cli_main.c: the table of commands; it dispatches, and it is the help. */
+#include "base/text.h"
+#include "cli/cli_command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef SLUICE_VERSION
+#define SLUICE_VERSION "unknown"
+#endif
+
+/* clang-format off */
+const struct cli_command cli_commands[] = {
+    {"topic list", cli_topic_list, "", 0, 0, CLI_BROKER_OPTIONS, "all topics"},
+    {"topic create", cli_topic_create, "TOPIC...", 1, CLI_WORDS_MAX,
+     CLI_BROKER_OPTIONS | CLI_OPTION(PARTITIONS) | CLI_OPTION(TOPIC_CONFIG), "make topics"},
+    {"topic describe", cli_topic_describe, "TOPIC", 1, 1, CLI_BROKER_OPTIONS,
+     "partitions, offsets and configuration of a topic"},
+    {"topic delete", cli_topic_delete, "TOPIC...", 1, CLI_WORDS_MAX, CLI_BROKER_OPTIONS,
+     "delete topics with their records"},
+    {"produce", cli_produce, "TOPIC [VALUE...]", 1, CLI_WORDS_MAX,
+     CLI_BROKER_OPTIONS | CLI_OPTION(KEY) | CLI_OPTION(HEADER) | CLI_OPTION(PARTITION) | CLI_OPTION(ACKS),
+     "write records: each VALUE, or each line of standard input"},
+    {"consume", cli_consume, "TOPIC", 1, 1,
+     CLI_BROKER_OPTIONS | CLI_OPTION(OFFSET) | CLI_OPTION(COUNT) | CLI_OPTION(FORMAT) | CLI_OPTION(FOLLOW) |
+         CLI_OPTION(PARTITION), "read records of one partition or all of them"},
+    {"plugin list", cli_plugin_list, "", 0, 0, CLI_BROKER_OPTIONS, "all plugin instances and their state"},
+    {"plugin info", cli_plugin_info, "NAME", 1, 1, CLI_BROKER_OPTIONS, "one plugin instance"},
+    {"status", cli_status, "", 0, 0, CLI_BROKER_OPTIONS, "the broker's state"},
+    {"config check", cli_config_check, "FILE...", 1, CONFIG_FILES_MAX,
+     CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(DEV), "check configuration files"},
+    {"config show", cli_config_show, "", 0, 0,
+     CLI_BROKER_OPTIONS | CLI_OPTION(SET) | CLI_OPTION(RUNNING),
+     "every key with its value and where it was set"},
+    {"config schema", cli_config_schema, "", 0, 0, CLI_OPTION(JSON) | CLI_OPTION(HELP),
+     "JSON Schema of the configuration"},
+    {"config reference", cli_config_reference, "", 0, 0, CLI_OPTION(HELP),
+     "reference page of the configuration"},
+};
+/* clang-format on */
+const size_t cli_command_count = SL_COUNT_OF(cli_commands);
+
+static void help_write(FILE *out)
+{
+    fputs("Usage: sluice COMMAND [arguments]\n\n"
+          "  serve             run the broker; \"sluice serve --help\" lists all settings\n",
+          out);
+    for (size_t i = 0; i < cli_command_count; i++) {
+        fprintf(out, "  %-17s %s\n", cli_commands[i].name, cli_commands[i].doc);
+    }
+    fputs("\n\"sluice COMMAND --help\" shows arguments and options; --version the version.\n"
+          "Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 69 no broker, 78 configuration.\n",
+          out);
+}
+
+static void command_help_write(const struct cli_command *command)
+{
+    printf("Usage: sluice %s %s%s[options]\n\n%s\n\nOptions\n", command->name, command->arguments,
+           command->arguments[0] == '\0' ? "" : " ", command->doc);
+    cli_options_help(command->options, stdout);
+}
+
+/* The command that the first one or two words name; *ret_used words. */
+static const struct cli_command *command_find(int argc, char **argv, int *ret_used)
+{
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const char *name = cli_commands[i].name;
+        size_t size = strcspn(name, " ");
+        bool two = name[size] == ' ';
+        if (strlen(argv[0]) != size || memcmp(argv[0], name, size) != 0 ||
+            (two && (argc < 2 || strcmp(argv[1], name + size + 1) != 0))) {
+            continue;
+        }
+        *ret_used = two ? 2 : 1;
+        return &cli_commands[i];
+    }
+    return NULL;
+}
+
+static void group_help(const char *word)
+{
+    size_t size = strlen(word);
+    for (size_t i = 0; i < cli_command_count; i++) {
+        if (strncmp(cli_commands[i].name, word, size) == 0 && cli_commands[i].name[size] == ' ') {
+            fprintf(stderr, "  %-17s %s\n", cli_commands[i].name, cli_commands[i].doc);
+        }
+    }
+}
+
+static bool is_group(const char *word)
+{
+    size_t size = strlen(word);
+    for (size_t i = 0; i < cli_command_count; i++) {
+        if (strncmp(cli_commands[i].name, word, size) == 0 && cli_commands[i].name[size] == ' ') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int unknown(int argc, char **argv)
+{
+    char word[128];
+    const char *known[SL_COUNT_OF(cli_commands) + 1];
+    bool two = argc > 1 && argv[1][0] != '-';
+    snprintf(word, sizeof(word), "%.60s%s%.60s", argv[0], two ? " " : "", two ? argv[1] : "");
+    if (is_group(argv[0]) && !two) {
+        cli_complain("\"%s\" needs a second word:", argv[0]);
+        group_help(argv[0]);
+        return CLI_USAGE;
+    }
+    for (size_t i = 0; i < cli_command_count; i++) {
+        known[i] = cli_commands[i].name;
+    }
+    known[cli_command_count] = "serve";
+    struct sl_bytes typed = {(const uint8_t *)word, strlen(word)};
+    const char *best = sl_text_nearest(typed, known, cli_command_count + 1);
+    if (best == NULL) {
+        typed.size = strlen(argv[0]);
+        best = sl_text_nearest(typed, known, cli_command_count + 1);
+    }
+    cli_complain("unknown command \"%s\"; %s%s%s", word,
+                 best != NULL ? "did you mean \"sluice " : "\"sluice --help\" lists all",
+                 best != NULL ? best : "", best != NULL ? "\"?" : "");
+    return CLI_USAGE;
+}
+
+static int command_run(struct cli *cli, int argc, char **argv)
+{
+    const struct cli_command *command = cli->command;
+    if (!cli_options_parse(cli, argc, argv)) {
+        return CLI_USAGE;
+    }
+    if (cli->options.help) {
+        command_help_write(command);
+        return CLI_OK;
+    }
+    if (cli->options.word_count < command->word_min ||
+        cli->options.word_count > command->word_max) {
+        cli_complain("sluice %s takes %s; see \"sluice %s --help\"", command->name,
+                     command->arguments[0] == '\0' ? "no arguments" : command->arguments,
+                     command->name);
+        return CLI_USAGE;
+    }
+    return command->run(cli);
+}
+
+int cli_main(int argc, char **argv, struct sl_os *os)
+{
+    int used = 0;
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        help_write(argc < 2 ? stderr : stdout);
+        return argc < 2 ? CLI_USAGE : CLI_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
+        printf("sluice " SLUICE_VERSION "\n");
+        return CLI_OK;
+    }
+    char *executable = realpath("/proc/self/exe", NULL);
+    struct cli cli = {.os = os, .executable = executable, .colour = sl_descriptor_is_terminal(1)};
+    cli.colour = cli.colour && getenv("NO_COLOR") == NULL;
+    cli.command = command_find(argc - 1, argv + 1, &used);
+    int code = cli.command == NULL ? unknown(argc - 1, argv + 1)
+                                   : command_run(&cli, argc - 1 - used, argv + 1 + used);
+    free(executable);
+    if (fflush(stdout) != 0 && code == CLI_OK) {
+        cli_complain("standard output cannot be written");
+        code = CLI_FAILED;
+    }
+    return code;
+}

@@ -1,0 +1,166 @@
+/* cli_options.c: one table of options for all commands; each command says which it takes. */
+#include "base/text.h"
+#include "cli/cli_command.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define FLAG(member)   .flag = offsetof(struct cli_options, member), .is_flag = true
+#define VALUES(member) .values = offsetof(struct cli_options, member)
+
+struct option {
+    uint32_t bit;
+    char letter; /* 0: none */
+    bool is_flag;
+    const char *name, *argument, *doc;
+    size_t flag, values;
+};
+
+/* clang-format off */
+static const struct option options[] = {
+    {CLI_OPTION(KEY), 'k', .name = "--key", .argument = "KEY", VALUES(key), .doc = "key of every record"},
+    {CLI_OPTION(HEADER), 'H', .name = "--header", .argument = "NAME=VALUE", VALUES(header), .doc = "header of every record; may be repeated"},
+    {CLI_OPTION(PARTITION), 'p', .name = "--partition", .argument = "N", VALUES(partition), .doc = "this partition only"},
+    {CLI_OPTION(PARTITIONS), 'p', .name = "--partitions", .argument = "N", VALUES(partitions), .doc = "number of partitions"},
+    {CLI_OPTION(TOPIC_CONFIG), 'c', .name = "--topic-config", .argument = "NAME=VALUE", VALUES(topic_config), .doc = "topic setting such as retention.ms=60000; may be repeated"},
+    {CLI_OPTION(ACKS), 0, .name = "--acks", .argument = "0|1|-1", VALUES(acks), .doc = "wait for nothing, or (default) until durable"},
+    {CLI_OPTION(OFFSET), 'o', .name = "--offset", .argument = "beginning|end|N", VALUES(offset), .doc = "where to begin; default beginning"},
+    {CLI_OPTION(COUNT), 'n', .name = "--count", .argument = "N", VALUES(count), .doc = "stop after N records"},
+    {CLI_OPTION(FORMAT), 'f', .name = "--format", .argument = "TEXT", VALUES(format), .doc = "%t topic %p partition %o offset %T time in ms %k key %v value %h headers %% \\n \\t; default %v\\n"},
+    {CLI_OPTION(FOLLOW), 'F', .name = "--follow", FLAG(follow), .doc = "wait for further records"},
+    {CLI_OPTION(RUNNING), 0, .name = "--running", FLAG(running), .doc = "ask the running broker instead of reading files"},
+    {CLI_OPTION(JSON), 0, .name = "--json", FLAG(json), .doc = "JSON output"},
+    {CLI_OPTION(SOCKET), 0, .name = "--socket", .argument = "PATH", VALUES(socket), .doc = "admin socket of the broker"},
+    {CLI_OPTION(HOME), 0, .name = "--home", .argument = "DIR", VALUES(home), .doc = "as given to sluice serve"},
+    {CLI_OPTION(CONFIG), 0, .name = "--config", .argument = "FILE", VALUES(config), .doc = "as given to sluice serve"},
+    {CLI_OPTION(SET), 0, .name = "--set", .argument = "KEY=VALUE", VALUES(set), .doc = "as given to sluice serve"},
+    {CLI_OPTION(DEV), 0, .name = "--dev", FLAG(dev), .doc = "as given to sluice serve"},
+    {CLI_OPTION(HELP), 'h', .name = "--help", FLAG(help), .doc = "this text"},
+};
+/* clang-format on */
+
+void cli_options_help(uint32_t mask, FILE *out)
+{
+    char left[64];
+    for (size_t i = 0; i < SL_COUNT_OF(options); i++) {
+        const struct option *option = &options[i];
+        if ((option->bit & mask) == 0) {
+            continue;
+        }
+        char letter[8] = "    ";
+        if (option->letter != 0) {
+            snprintf(letter, sizeof(letter), "-%c, ", option->letter);
+        }
+        snprintf(left, sizeof(left), "%s%s %s", letter, option->name,
+                 option->argument == NULL ? "" : option->argument);
+        fprintf(out, "  %-30s %s\n", left, option->doc);
+    }
+}
+
+/* Of the command's options, by "--name", "--name=value" or "-x". */
+static const struct option *option_find(const struct cli_command *command, const char *word)
+{
+    size_t size = strcspn(word, "=");
+    for (size_t i = 0; i < SL_COUNT_OF(options); i++) {
+        const struct option *option = &options[i];
+        bool by_letter = word[1] != '-' && word[1] == option->letter && option->letter != 0;
+        bool by_name = strlen(option->name) == size && memcmp(option->name, word, size) == 0;
+        if ((option->bit & command->options) != 0 && (by_letter || by_name)) {
+            return option;
+        }
+    }
+    return NULL;
+}
+
+static bool unknown_option(const struct cli *cli, const char *word)
+{
+    const char *known[SL_COUNT_OF(options)];
+    size_t count = 0;
+    for (size_t i = 0; i < SL_COUNT_OF(options); i++) {
+        if ((options[i].bit & cli->command->options) != 0) {
+            known[count++] = options[i].name;
+        }
+    }
+    struct sl_bytes typed = {(const uint8_t *)word, strcspn(word, "=")};
+    const char *best = sl_text_nearest(typed, known, count);
+    cli_complain("sluice %s does not know \"%.100s\"; %s%s%s", cli->command->name, word,
+                 best != NULL ? "did you mean " : "see --help", best != NULL ? best : "",
+                 best != NULL ? "?" : "");
+    return false;
+}
+
+/* Takes argv[*at] and, where it wants one, its value. */
+static bool option_take(struct cli *cli, const struct option *option, int argc, char **argv,
+                        int *at)
+{
+    const char *word = argv[*at];
+    bool by_letter = word[1] != '-';
+    const char *value = NULL;
+    if (option->is_flag) {
+        if (by_letter ? word[2] != '\0' : strchr(word, '=') != NULL) {
+            cli_complain("%s takes no value", option->name);
+            return false;
+        }
+        *(bool *)((char *)&cli->options + option->flag) = true;
+        return true;
+    }
+    if (by_letter && word[2] != '\0') {
+        value = word + 2;
+    } else if (!by_letter && strchr(word, '=') != NULL) {
+        value = strchr(word, '=') + 1;
+    } else if (*at + 1 < argc) {
+        value = argv[++*at];
+    }
+    struct cli_values *values = (void *)((char *)&cli->options + option->values);
+    if (value == NULL || values->count == CLI_REPEATS_MAX) {
+        cli_complain("%s %s", option->name,
+                     value == NULL ? "needs a value" : "is given more than 64 times");
+        return false;
+    }
+    values->items[values->count++] = value;
+    return true;
+}
+
+bool cli_options_parse(struct cli *cli, int argc, char **argv)
+{
+    bool only_words = false;
+    for (int i = 0; i < argc; i++) {
+        bool is_option = !only_words && argv[i][0] == '-' && argv[i][1] != '\0';
+        if (is_option && strcmp(argv[i], "--") == 0) {
+            only_words = true;
+            continue;
+        }
+        if (!is_option) {
+            if (cli->options.word_count == CLI_WORDS_MAX) {
+                cli_complain("more than %d arguments", CLI_WORDS_MAX);
+                return false;
+            }
+            cli->options.words[cli->options.word_count++] = argv[i];
+            continue;
+        }
+        const struct option *option = option_find(cli->command, argv[i]);
+        if (option == NULL) {
+            return unknown_option(cli, argv[i]);
+        }
+        if (!option_take(cli, option, argc, argv, &i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool cli_number(const struct cli_values *values, const char *name, int64_t min, int64_t max,
+                int64_t fallback, int64_t *ret_value)
+{
+    const char *text = cli_value(values, NULL);
+    int64_t value = fallback;
+    if (text != NULL && (sl_text_parse_i64((struct sl_bytes){(const uint8_t *)text, strlen(text)},
+                                           &value) != SLUICE_OK ||
+                         value < min || value > max)) {
+        cli_complain("%s is \"%.40s\" but must be a whole number from %lld to %lld", name, text,
+                     (long long)min, (long long)max);
+        return false;
+    }
+    *ret_value = value;
+    return true;
+}

@@ -1,0 +1,115 @@
+/* cli_output.c: JSON, tables and complaints. */
+#include "cli/cli_command.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COLUMNS_MAX 12
+
+void cli_complain(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("sluice: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+void cli_json_write(const cJSON *object)
+{
+    char *text = cJSON_PrintUnformatted(object);
+    if (text != NULL) {
+        puts(text);
+    }
+    free(text);
+}
+
+static size_t value_text(const cJSON *item, char *out, size_t room)
+{
+    int size = 0;
+    if (cJSON_IsString(item)) {
+        size = snprintf(out, room, "%s", item->valuestring);
+    } else if (cJSON_IsNumber(item)) {
+        size = snprintf(out, room, "%.15g", item->valuedouble);
+    } else if (cJSON_IsBool(item)) {
+        size = snprintf(out, room, "%s", cJSON_IsTrue(item) ? "yes" : "no");
+    } else if (item != NULL && !cJSON_IsNull(item)) {
+        char *text = cJSON_PrintUnformatted(item);
+        size = snprintf(out, room, "%s", text != NULL ? text : "");
+        free(text);
+    } else {
+        out[0] = '\0';
+    }
+    return SL_MIN((size_t)size, room - 1);
+}
+
+const char *cli_member_text(const cJSON *object, const char *name, char ret_text[1024])
+{
+    const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, name);
+    const cJSON *item;
+    size_t at = 0;
+    if (!cJSON_IsArray(member)) {
+        value_text(member, ret_text, 1024);
+        return ret_text;
+    }
+    ret_text[0] = '\0';
+    cJSON_ArrayForEach(item, member)
+    {
+        if (at > 0 && at < 1022) {
+            ret_text[at++] = ',';
+        }
+        at += value_text(item, ret_text + at, 1024 - at);
+    }
+    return ret_text;
+}
+
+static void row_write(const size_t *widths, const char *const *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool last = i + 1 == count;
+        printf("%-*s%s", last ? 0 : (int)widths[i], cells[i], last ? "\n" : "  ");
+    }
+}
+
+void cli_table_write(const struct cli *cli, const cJSON *rows, const char *const *columns,
+                     size_t column_count)
+{
+    size_t widths[COLUMNS_MAX] = {0};
+    char texts[COLUMNS_MAX][1024];
+    const char *cells[COLUMNS_MAX];
+    const cJSON *row;
+    SL_ASSERT(column_count <= COLUMNS_MAX);
+    for (size_t i = 0; i < column_count; i++) {
+        widths[i] = strlen(columns[i]);
+        cells[i] = columns[i];
+    }
+    cJSON_ArrayForEach(row, rows)
+    {
+        for (size_t i = 0; i < column_count; i++) {
+            size_t size = strlen(cli_member_text(row, columns[i], texts[i]));
+            widths[i] = SL_MAX(widths[i], size);
+        }
+    }
+    fputs(cli->colour ? "\x1b[1m" : "", stdout);
+    row_write(widths, cells, column_count);
+    fputs(cli->colour ? "\x1b[0m" : "", stdout);
+    cJSON_ArrayForEach(row, rows)
+    {
+        for (size_t i = 0; i < column_count; i++) {
+            cells[i] = cli_member_text(row, columns[i], texts[i]);
+        }
+        row_write(widths, cells, column_count);
+    }
+}
+
+void cli_object_write(const cJSON *object)
+{
+    const cJSON *item;
+    char text[1024];
+    cJSON_ArrayForEach(item, object)
+    {
+        printf("%-18s %s\n", item->string, cli_member_text(object, item->string, text));
+    }
+}

@@ -1,0 +1,172 @@
+/* cli_topic.c: topic list, create, describe, delete; plugin list, info; status. */
+#include "cli/cli_command.h"
+
+#include <string.h>
+
+static const char *const topic_columns[] = {"name", "partitions", "internal", "id"};
+static const char *const partition_columns[] = {"partition", "log_start_offset", "end_offset",
+                                                "leader_epoch", "state"};
+static const char *const plugin_columns[] = {"name",   "kind",  "on",    "input",
+                                             "output", "state", "module"};
+
+/* Calls, then writes the array `member` of the result as a table, or all of it as JSON. */
+static int list_write(struct cli *cli, const char *command, const char *member,
+                      const char *const *columns, size_t column_count)
+{
+    cJSON *reply = NULL;
+    int code = cli_call_once(cli, command, NULL, &reply);
+    if (code != CLI_OK) {
+        return code;
+    }
+    if (cli->options.json) {
+        cli_json_write(cli_result(reply));
+    } else {
+        cli_table_write(cli, cJSON_GetObjectItemCaseSensitive(cli_result(reply), member), columns,
+                        column_count);
+    }
+    cJSON_Delete(reply);
+    return CLI_OK;
+}
+
+int cli_topic_list(struct cli *cli)
+{
+    return list_write(cli, "topic.list", "topics", topic_columns, SL_COUNT_OF(topic_columns));
+}
+
+int cli_plugin_list(struct cli *cli)
+{
+    return list_write(cli, "plugin.list", "plugins", plugin_columns, SL_COUNT_OF(plugin_columns));
+}
+
+/* One call a topic over one link; partly done when some failed. */
+static int topics_each(struct cli *cli, const char *command, const char *done,
+                       cJSON *(*args_make)(struct cli *cli, const char *topic))
+{
+    struct cli_link link;
+    uint32_t failed = 0;
+    int code = cli_link_open(&link, cli);
+    if (code != CLI_OK) {
+        return code;
+    }
+    for (uint32_t i = 0; i < cli->options.word_count; i++) {
+        cJSON *reply = NULL;
+        code = cli_call(&link, command, args_make(cli, cli->options.words[i]), &reply);
+        if (code == CLI_OK && cli->options.json) {
+            cli_json_write(cli_result(reply));
+        } else if (code == CLI_OK) {
+            printf("%s %s\n", done, cli->options.words[i]);
+        }
+        cJSON_Delete(reply);
+        failed += code != CLI_OK;
+        if (code == CLI_UNREACHABLE) {
+            break;
+        }
+    }
+    cli_link_close(&link);
+    if (failed == 0 || failed == cli->options.word_count || code == CLI_UNREACHABLE) {
+        return failed == 0 ? CLI_OK : code == CLI_UNREACHABLE ? code : CLI_FAILED;
+    }
+    return CLI_PARTLY;
+}
+
+static cJSON *topic_args(struct cli *cli SL_UNUSED, const char *topic)
+{
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "topic", topic);
+    return args;
+}
+
+static cJSON *create_args(struct cli *cli, const char *topic)
+{
+    char name[256];
+    cJSON *args = topic_args(cli, topic);
+    int64_t partitions = -1;
+    if (cli_number(&cli->options.partitions, "--partitions", 1, INT32_MAX, -1, &partitions)) {
+        cJSON_AddNumberToObject(args, "partitions", (double)partitions);
+    }
+    cJSON *configs = cJSON_AddObjectToObject(args, "configs");
+    for (uint32_t i = 0; i < cli->options.topic_config.count; i++) {
+        const char *text = cli->options.topic_config.items[i];
+        size_t size = strcspn(text, "=");
+        snprintf(name, sizeof(name), "%.*s", (int)size, text);
+        cJSON_AddStringToObject(configs, name, text[size] == '=' ? text + size + 1 : "");
+    }
+    return args;
+}
+
+int cli_topic_create(struct cli *cli)
+{
+    int64_t partitions = 0;
+    if (!cli_number(&cli->options.partitions, "--partitions", 1, INT32_MAX, -1, &partitions)) {
+        return CLI_USAGE;
+    }
+    return topics_each(cli, "topic.create", "created", create_args);
+}
+
+int cli_topic_delete(struct cli *cli)
+{
+    return topics_each(cli, "topic.delete", "deleted", topic_args);
+}
+
+static void describe_write(const struct cli *cli, const cJSON *topic)
+{
+    char text[1024];
+    const cJSON *config;
+    for (size_t i = 0; i < SL_COUNT_OF(topic_columns); i++) {
+        printf("%-12s %s\n", topic_columns[i], cli_member_text(topic, topic_columns[i], text));
+    }
+    printf("\n");
+    cli_table_write(cli, cJSON_GetObjectItemCaseSensitive(topic, "partition_list"),
+                    partition_columns, SL_COUNT_OF(partition_columns));
+    printf("\n");
+    cJSON_ArrayForEach(config, cJSON_GetObjectItemCaseSensitive(topic, "configs"))
+    {
+        const cJSON *source = cJSON_GetObjectItemCaseSensitive(config, "source");
+        printf("%s = %s  # %s\n", config->string, cli_member_text(config, "value", text),
+               cJSON_IsString(source) ? source->valuestring : "");
+    }
+}
+
+int cli_topic_describe(struct cli *cli)
+{
+    cJSON *reply = NULL;
+    int code = cli_call_once(cli, "topic.describe", topic_args(cli, cli->options.words[0]), &reply);
+    if (code != CLI_OK) {
+        return code;
+    }
+    if (cli->options.json) {
+        cli_json_write(cli_result(reply));
+    } else {
+        describe_write(cli, cli_result(reply));
+    }
+    cJSON_Delete(reply);
+    return CLI_OK;
+}
+
+static int object_show(struct cli *cli, const char *command, cJSON *args)
+{
+    cJSON *reply = NULL;
+    int code = cli_call_once(cli, command, args, &reply);
+    if (code != CLI_OK) {
+        return code;
+    }
+    if (cli->options.json) {
+        cli_json_write(cli_result(reply));
+    } else {
+        cli_object_write(cli_result(reply));
+    }
+    cJSON_Delete(reply);
+    return CLI_OK;
+}
+
+int cli_plugin_info(struct cli *cli)
+{
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "name", cli->options.words[0]);
+    return object_show(cli, "plugin.info", args);
+}
+
+int cli_status(struct cli *cli)
+{
+    return object_show(cli, "status", NULL);
+}
