@@ -1,0 +1,186 @@
+/* os_uv.c: the instance of sl_os over libuv and Linux: table, clocks, randomness, errors. */
+#include "os/os_uv.h"
+#include "os/os_uv_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define HELPERS_MAX 64u
+
+static const struct {
+    int number;
+    sl_err err;
+} errors[] = {
+    {ENOENT, SLUICE_E_NOT_FOUND},
+    {ENOTDIR, SLUICE_E_NOT_FOUND},
+    {EEXIST, SLUICE_E_EXISTS},
+    {EINVAL, SLUICE_E_INVALID},
+    {ENAMETOOLONG, SLUICE_E_INVALID},
+    {EISDIR, SLUICE_E_INVALID},
+    {EBADF, SLUICE_E_INVALID},
+    {ENOTSOCK, SLUICE_E_INVALID},
+    {ENOSPC, SLUICE_E_DISK_FULL},
+    {EDQUOT, SLUICE_E_DISK_FULL},
+    {EMFILE, SLUICE_E_LIMIT},
+    {ENFILE, SLUICE_E_LIMIT},
+    {ENOMEM, SLUICE_E_NO_MEMORY},
+    {ENOBUFS, SLUICE_E_NO_MEMORY},
+    {EACCES, SLUICE_E_PERMISSION},
+    {EPERM, SLUICE_E_PERMISSION},
+    {EROFS, SLUICE_E_PERMISSION},
+    {EAGAIN, SLUICE_E_WOULD_BLOCK},
+    {EADDRINUSE, SLUICE_E_ADDRESS_IN_USE},
+    {EADDRNOTAVAIL, SLUICE_E_INVALID},
+    {ECONNREFUSED, SLUICE_E_NETWORK},
+    {ECONNRESET, SLUICE_E_NETWORK},
+    {ECONNABORTED, SLUICE_E_NETWORK},
+    {EPIPE, SLUICE_E_NETWORK},
+    {ENOTCONN, SLUICE_E_NETWORK},
+    {ETIMEDOUT, SLUICE_E_NETWORK},
+    {EHOSTUNREACH, SLUICE_E_NETWORK},
+    {ENETUNREACH, SLUICE_E_NETWORK},
+};
+
+sl_err osuv_err(int error_number)
+{
+    for (size_t i = 0; i < SL_COUNT_OF(errors); i++) {
+        if (errors[i].number == error_number)
+            return errors[i].err;
+    }
+    return SLUICE_E_IO;
+}
+
+int64_t osuv_mono_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t mono_ns(struct sl_os *os)
+{
+    (void)os;
+    return osuv_mono_ns();
+}
+
+static int64_t wall_ms(struct sl_os *os)
+{
+    struct timespec now;
+    (void)os;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void random_bytes(struct sl_os *os, void *ret_bytes, size_t size)
+{
+    uint8_t *bytes = ret_bytes;
+    (void)os;
+    while (size > 0) {
+        ssize_t got = getrandom(bytes, size, 0);
+        /* The kernel's generator has no other failure; weaker bytes instead are not an answer. */
+        SL_ASSERT(got > 0 || (got < 0 && errno == EINTR));
+        if (got > 0) {
+            bytes += got;
+            size -= (size_t)got;
+        }
+    }
+}
+
+void osuv_free_on_close(uv_handle_t *handle)
+{
+    sl_free(handle->data);
+}
+
+void osuv_thread_settle(const struct osuv *os, const char *name)
+{
+    /* A thread inherits the mask of the one that made it, which may be a pinned loop. Where the
+     * mask cannot be set the thread still works, only slower. */
+    (void)pthread_setaffinity_np(pthread_self(), sizeof os->cpus, &os->cpus);
+    (void)pthread_setname_np(pthread_self(), name);
+}
+
+static void os_free(struct sl_os *os)
+{
+    struct osuv *uv = osuv_os_of(os);
+    osuv_workers_fini(&uv->helpers);
+    sl_free(uv);
+}
+
+sl_err sl_os_uv_new(uint32_t helper_count, struct sl_os **ret_os)
+{
+    if (helper_count < 1 || helper_count > HELPERS_MAX)
+        return SLUICE_E_INVALID;
+    struct osuv *os = sl_alloc_zero(1, sizeof *os);
+    if (!os)
+        return SLUICE_E_NO_MEMORY;
+    os->base.ops = &osuv_ops;
+    if (pthread_getaffinity_np(pthread_self(), sizeof os->cpus, &os->cpus) != 0)
+        memset(&os->cpus, 0xff, sizeof os->cpus); /* more CPUs than a cpu_set_t: any of them */
+    sl_err err = osuv_workers_init(&os->helpers, os, "helper", helper_count);
+    if (err) {
+        sl_free(os);
+        return err;
+    }
+    *ret_os = &os->base;
+    return SLUICE_OK;
+}
+
+const struct sl_os_ops osuv_ops = {
+    .name = "uv",
+    .os_free = os_free,
+    .mono_ns = mono_ns,
+    .wall_ms = wall_ms,
+    .random = random_bytes,
+    .file_open = osuv_file_open,
+    .file_close = osuv_file_close,
+    .file_pread = osuv_file_pread,
+    .file_pread_cached = osuv_file_pread_cached,
+    .file_pwritev = osuv_file_pwritev,
+    .file_sync = osuv_file_sync,
+    .file_fill_zero = osuv_file_fill_zero,
+    .file_truncate = osuv_file_truncate,
+    .file_size = osuv_file_size,
+    .file_drop_cache = osuv_file_drop_cache,
+    .file_lock = osuv_file_lock,
+    .dir_make = osuv_dir_make,
+    .dir_list = osuv_dir_list,
+    .dir_sync = osuv_dir_sync,
+    .path_rename = osuv_path_rename,
+    .path_remove = osuv_path_remove,
+    .disk_space = osuv_disk_space,
+    .loop_new = osuv_loop_make,
+    .loop_run = osuv_loop_run_here,
+    .loop_start = osuv_loop_start_thread,
+    .loop_join = osuv_loop_join_thread,
+    .loop_stop = osuv_loop_end,
+    .loop_free = osuv_loop_destroy,
+    .loop_post = osuv_loop_post,
+    .loop_now_ns = osuv_loop_now_ns,
+    .loop_is_current = osuv_loop_is_current,
+    .timer_new = osuv_timer_make,
+    .timer_start = osuv_timer_arm,
+    .timer_stop = osuv_timer_disarm,
+    .timer_free = osuv_timer_destroy,
+    .lane_new = osuv_lane_make,
+    .lane_free = osuv_lane_destroy,
+    .lane_submit = osuv_lane_submit,
+    .helpers_submit = osuv_helpers_submit,
+    .poll_new = osuv_poll_make,
+    .poll_free = osuv_poll_destroy,
+    .watch_new = osuv_watch_make,
+    .watch_free = osuv_watch_destroy,
+    .signals_watch = osuv_signals_watch,
+    .listener_new = osuv_listener_make,
+    .listener_port = osuv_listener_port,
+    .listener_free = osuv_listener_destroy,
+    .stream_new = osuv_stream_make,
+    .stream_read_start = osuv_stream_read_begin,
+    .stream_read_stop = osuv_stream_read_end,
+    .stream_read = osuv_stream_read,
+    .stream_writev = osuv_stream_writev,
+    .stream_sendfile = osuv_stream_sendfile,
+    .stream_free = osuv_stream_destroy,
+    .connect = osuv_connect,
+};

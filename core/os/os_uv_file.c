@@ -1,0 +1,305 @@
+/* os_uv_file.c: files and directories by plain system calls, on the thread that asks.
+ *
+ * Reads and writes go on after a short count or a signal. fdatasync's errors are reported as they
+ * come and the call is not repeated: Linux marks the pages clean after a failed writeback, so that
+ * a second call would lie (see Rebello et al., "Can Applications Recover from fsync Failures?"). */
+#include "os/os_uv_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define PIECES_PER_CALL 64u
+#define ZERO_BYTES      (256u * 1024u)
+#define FILE_MODE       0640
+#define DIR_MODE        0750
+
+_Static_assert(sizeof(struct sl_iovec) == sizeof(struct iovec), "passed on as it is");
+_Static_assert(offsetof(struct sl_iovec, base) == offsetof(struct iovec, iov_base), "same layout");
+_Static_assert(offsetof(struct sl_iovec, size) == offsetof(struct iovec, iov_len), "same layout");
+
+static int descriptor_of(struct sl_file *file)
+{
+    return SL_CONTAINER_OF(file, struct osuv_file, base)->descriptor;
+}
+
+static int open_flags(uint32_t flags)
+{
+    bool reads = flags & SL_FILE_READ, writes = flags & SL_FILE_WRITE;
+    int result = O_CLOEXEC | (reads && writes ? O_RDWR : writes ? O_WRONLY : O_RDONLY);
+    if (flags & SL_FILE_CREATE)
+        result |= O_CREAT;
+    if (flags & SL_FILE_EXCLUSIVE)
+        result |= O_EXCL;
+    return result;
+}
+
+static int open_retrying(const char *path, int flags)
+{
+    int descriptor;
+    do
+        descriptor = open(path, flags, FILE_MODE);
+    while (descriptor < 0 && errno == EINTR);
+    return descriptor;
+}
+
+sl_err osuv_file_open(struct sl_os *os, const char *path, uint32_t flags, struct sl_file **ret_file)
+{
+    struct osuv_file *file = sl_alloc_zero(1, sizeof *file);
+    if (!file)
+        return SLUICE_E_NO_MEMORY;
+    file->base.os = os;
+    file->descriptor = open_retrying(path, open_flags(flags));
+    if (file->descriptor < 0) {
+        sl_err err = osuv_err(errno);
+        sl_free(file);
+        return err;
+    }
+    *ret_file = &file->base;
+    return SLUICE_OK;
+}
+
+void osuv_file_close(struct sl_file *file)
+{
+    close(descriptor_of(file));
+    sl_free(SL_CONTAINER_OF(file, struct osuv_file, base));
+}
+
+static sl_err read_all(struct sl_file *file, void *buffer, size_t size, uint64_t position,
+                       int flags, size_t *ret_size)
+{
+    size_t done = 0;
+    while (done < size) {
+        struct iovec piece = {(char *)buffer + done, size - done};
+        ssize_t got = preadv2(descriptor_of(file), &piece, 1, (off_t)(position + done), flags);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && flags && errno == EOPNOTSUPP)
+            return SLUICE_E_WOULD_BLOCK; /* this file system cannot tell */
+        if (got < 0)
+            return osuv_err(errno);
+        if (got == 0)
+            break;
+        done += (size_t)got;
+    }
+    *ret_size = done;
+    return SLUICE_OK;
+}
+
+sl_err osuv_file_pread(struct sl_file *file, void *buffer, size_t size, uint64_t position,
+                       size_t *ret_size)
+{
+    return read_all(file, buffer, size, position, 0, ret_size);
+}
+
+sl_err osuv_file_pread_cached(struct sl_file *file, void *buffer, size_t size, uint64_t position,
+                              size_t *ret_size)
+{
+    return read_all(file, buffer, size, position, RWF_NOWAIT, ret_size);
+}
+
+/* Up to PIECES_PER_CALL pieces behind the first `skip` bytes of all. Returns how many. */
+static size_t pieces_after(const struct sl_iovec *pieces, size_t count, size_t skip,
+                           struct iovec ret_pieces[PIECES_PER_CALL])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count && n < PIECES_PER_CALL; i++) {
+        if (skip >= pieces[i].size) {
+            skip -= pieces[i].size;
+            continue;
+        }
+        ret_pieces[n++] = (struct iovec){(char *)pieces[i].base + skip, pieces[i].size - skip};
+        skip = 0;
+    }
+    return n;
+}
+
+sl_err osuv_file_pwritev(struct sl_file *file, const struct sl_iovec *pieces, size_t count,
+                         uint64_t position)
+{
+    struct iovec left[PIECES_PER_CALL];
+    size_t done = 0, n;
+    while ((n = pieces_after(pieces, count, done, left)) > 0) {
+        ssize_t put = pwritev(descriptor_of(file), left, (int)n, (off_t)(position + done));
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return osuv_err(errno);
+        if (put == 0)
+            return SLUICE_E_IO;
+        done += (size_t)put;
+    }
+    return SLUICE_OK;
+}
+
+sl_err osuv_file_sync(struct sl_file *file)
+{
+    int result;
+    do
+        result = fdatasync(descriptor_of(file));
+    while (result != 0 && errno == EINTR); /* interrupted before it reported anything */
+    return result == 0 ? SLUICE_OK : osuv_err(errno);
+}
+
+static sl_err write_zeros(struct sl_file *file, uint64_t size, const void *zeros)
+{
+    for (uint64_t at = 0; at < size;) {
+        struct sl_iovec piece = {(void *)(uintptr_t)zeros, (size_t)SL_MIN(size - at, ZERO_BYTES)};
+        sl_err err = osuv_file_pwritev(file, &piece, 1, at);
+        if (err)
+            return err;
+        at += piece.size;
+    }
+    return SLUICE_OK;
+}
+
+sl_err osuv_file_fill_zero(struct sl_file *file, uint64_t size)
+{
+    /* One extent where the file system can; the writing below is what makes later syncs cheap. */
+    if (size > 0 && fallocate(descriptor_of(file), 0, 0, (off_t)size) != 0 && errno == ENOSPC)
+        return SLUICE_E_DISK_FULL;
+    void *zeros = sl_alloc_zero(1, ZERO_BYTES);
+    if (!zeros)
+        return SLUICE_E_NO_MEMORY;
+    sl_err err = write_zeros(file, size, zeros);
+    sl_free(zeros);
+    return err;
+}
+
+sl_err osuv_file_truncate(struct sl_file *file, uint64_t size)
+{
+    int result;
+    do
+        result = ftruncate(descriptor_of(file), (off_t)size);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? SLUICE_OK : osuv_err(errno);
+}
+
+sl_err osuv_file_size(struct sl_file *file, uint64_t *ret_size)
+{
+    struct stat info;
+    if (fstat(descriptor_of(file), &info) != 0)
+        return osuv_err(errno);
+    *ret_size = (uint64_t)info.st_size;
+    return SLUICE_OK;
+}
+
+sl_err osuv_file_drop_cache(struct sl_file *file)
+{
+    int error = posix_fadvise(descriptor_of(file), 0, 0, POSIX_FADV_DONTNEED);
+    return error == 0 ? SLUICE_OK : osuv_err(error);
+}
+
+sl_err osuv_file_lock(struct sl_file *file)
+{
+    while (flock(descriptor_of(file), LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK)
+            return SLUICE_E_LOCKED;
+        if (errno != EINTR)
+            return osuv_err(errno);
+    }
+    return SLUICE_OK;
+}
+
+/* ---- directories and paths ---- */
+
+static sl_err make_one(const char *path)
+{
+    struct stat info;
+    if (mkdir(path, DIR_MODE) == 0)
+        return SLUICE_OK;
+    int error = errno;
+    if (stat(path, &info) == 0)
+        return S_ISDIR(info.st_mode) ? SLUICE_OK : SLUICE_E_EXISTS;
+    return osuv_err(error);
+}
+
+sl_err osuv_dir_make(struct sl_os *os, const char *path)
+{
+    char part[PATH_MAX];
+    size_t size = strlen(path);
+    (void)os;
+    if (size == 0 || size >= sizeof part)
+        return SLUICE_E_INVALID;
+    for (size_t i = 1; i <= size; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        sl_err err = make_one(part);
+        if (err)
+            return err;
+    }
+    return SLUICE_OK;
+}
+
+static bool is_directory(DIR *dir, const struct dirent *entry)
+{
+    struct stat info;
+    if (entry->d_type != DT_UNKNOWN && entry->d_type != DT_LNK)
+        return entry->d_type == DT_DIR;
+    return fstatat(dirfd(dir), entry->d_name, &info, 0) == 0 && S_ISDIR(info.st_mode);
+}
+
+sl_err osuv_dir_list(struct sl_os *os, const char *path, sl_dir_entry_fn *entry, void *arg)
+{
+    (void)os;
+    DIR *dir = opendir(path);
+    if (!dir)
+        return osuv_err(errno);
+    struct dirent *found;
+    while (errno = 0, (found = readdir(dir)) != NULL) {
+        if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0)
+            entry(arg, found->d_name, is_directory(dir, found));
+    }
+    sl_err err = errno ? osuv_err(errno) : SLUICE_OK;
+    closedir(dir);
+    return err;
+}
+
+sl_err osuv_dir_sync(struct sl_os *os, const char *path)
+{
+    (void)os;
+    int descriptor = open_retrying(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0)
+        return osuv_err(errno);
+    sl_err err = fsync(descriptor) == 0 ? SLUICE_OK : osuv_err(errno);
+    close(descriptor);
+    return err;
+}
+
+sl_err osuv_path_rename(struct sl_os *os, const char *from, const char *to)
+{
+    (void)os;
+    return rename(from, to) == 0 ? SLUICE_OK : osuv_err(errno);
+}
+
+sl_err osuv_path_remove(struct sl_os *os, const char *path)
+{
+    (void)os;
+    return unlink(path) == 0 ? SLUICE_OK : osuv_err(errno);
+}
+
+sl_err osuv_disk_space(struct sl_os *os, const char *path, uint64_t *ret_total_bytes,
+                       uint64_t *ret_available_bytes)
+{
+    struct statvfs info;
+    int result;
+    (void)os;
+    do
+        result = statvfs(path, &info);
+    while (result != 0 && errno == EINTR);
+    if (result != 0)
+        return osuv_err(errno);
+    *ret_total_bytes = (uint64_t)info.f_blocks * info.f_frsize;
+    *ret_available_bytes = (uint64_t)info.f_bavail * info.f_frsize;
+    return SLUICE_OK;
+}

@@ -1,0 +1,186 @@
+/* os_uv_internal.h: the objects of sl_os over libuv and Linux, shared by os_uv*.c only.
+ *
+ *   os_uv.c           the instance, its table, clocks, errors
+ *   os_uv_file.c      files and directories
+ *   os_uv_loop.c      loop, queues of tasks, timers
+ *   os_uv_lane.c      lanes and helpers
+ *   os_uv_event.c     descriptors of others, directory watch, signals
+ *   os_uv_address.c   addresses, connect
+ *   os_uv_listener.c  listening sockets
+ *   os_uv_stream.c    connected sockets */
+#ifndef SL_OS_OS_UV_INTERNAL_H
+#define SL_OS_OS_UV_INTERNAL_H
+
+#include "os/os_ops.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+#define UV_SIGNAL_COUNT 3u
+
+/* Threads that run jobs in the order of submission; a lane has one, the helpers several. */
+struct osuv_workers {
+    struct osuv *os;
+    pthread_mutex_t mutex; /* all below */
+    pthread_cond_t wake;
+    struct sl_job *first; /* queue */
+    struct sl_job *last;
+    uint32_t queued_count;
+    pthread_t *threads; /* owned array of thread_max */
+    uint32_t thread_max;
+    uint32_t thread_count; /* started so far; the rest start when all are busy */
+    uint32_t idle_count;   /* waiting for a job */
+    bool closing;
+    char name[16];
+};
+
+struct osuv {
+    struct sl_os base;
+    cpu_set_t cpus; /* of the process at the start; threads that are not pinned run on these */
+    struct osuv_workers helpers;
+};
+
+struct osuv_file {
+    struct sl_file base;
+    int descriptor;
+};
+
+struct task_list {
+    struct sl_task *first;
+    struct sl_task *last;
+};
+
+struct osuv_loop {
+    struct sl_loop base;
+    uv_loop_t uv;
+    uv_prepare_t turn;                    /* runs tasks before each wait */
+    uv_idle_t busy;                       /* active: do not wait, tasks are left */
+    uv_async_t wake;                      /* ends a wait from another thread */
+    uv_signal_t signals[UV_SIGNAL_COUNT]; /* in use when signal_fn is set */
+    sl_signal_fn *signal_fn;              /* NULL: no signals are watched */
+    void *signal_arg;
+    _Atomic(struct sl_task *) posted[SL_PRIORITY_COUNT]; /* stacks that any thread pushes to */
+    struct task_list ready[SL_PRIORITY_COUNT];           /* the loop's own, in order */
+    atomic_uint sleeping;                                /* 1: a poster must send wake */
+    atomic_uint stopping;
+    _Atomic uintptr_t owner; /* thread that runs the loop; 0: none */
+    int64_t now_ns;          /* see now_is_known */
+    bool now_is_known;       /* now_ns was read in this turn */
+    pthread_t thread;        /* of loop_start */
+    int32_t cpu;             /* -1: not pinned */
+    char name[16];
+};
+
+extern const struct sl_os_ops osuv_ops; /* os_uv.c; constant */
+
+/* errno as an error; what has no row is E_IO. */
+sl_err osuv_err(int error_number);
+int64_t osuv_mono_ns(void);
+
+static inline struct osuv *osuv_os_of(struct sl_os *os)
+{
+    return SL_CONTAINER_OF(os, struct osuv, base);
+}
+
+static inline struct osuv_loop *osuv_loop_of(struct sl_loop *loop)
+{
+    return SL_CONTAINER_OF(loop, struct osuv_loop, base);
+}
+
+/* Frees a handle's object once libuv lets go of it: handle->data is the object. */
+void osuv_free_on_close(uv_handle_t *handle);
+/* Undoes pinning for the calling thread and names it. */
+void osuv_thread_settle(const struct osuv *os, const char *name);
+
+sl_err osuv_workers_init(struct osuv_workers *workers, struct osuv *os, const char *name,
+                         uint32_t thread_max) SL_MUST_CHECK;
+void osuv_workers_fini(struct osuv_workers *workers); /* finishes what is queued */
+void osuv_workers_submit(struct osuv_workers *workers, struct sl_job *job);
+
+/* A resolved address. */
+struct osuv_address {
+    struct sockaddr_storage storage;
+    socklen_t size;
+    int family; /* AF_INET, AF_INET6, AF_UNIX */
+};
+/* Resolves "host:port", "[v6]:port", "unix:/path" to at most count_max addresses, those of IPv4
+ * first. E_INVALID: not of these forms; E_NOT_FOUND: no such host. [blocks for names] */
+sl_err osuv_address_resolve(const char *text, struct osuv_address *ret_addresses, size_t count_max,
+                            size_t *ret_count) SL_MUST_CHECK;
+/* "127.0.0.1:5000", "[::1]:5000", "unix". */
+void osuv_address_text(const struct osuv_address *address, char *ret_text, size_t size);
+void osuv_socket_no_delay(int descriptor, int family);
+
+/* The slots of the table, by file. */
+sl_err osuv_file_open(struct sl_os *os, const char *path, uint32_t flags,
+                      struct sl_file **ret_file);
+void osuv_file_close(struct sl_file *file);
+sl_err osuv_file_pread(struct sl_file *file, void *buffer, size_t size, uint64_t position,
+                       size_t *ret_size);
+sl_err osuv_file_pread_cached(struct sl_file *file, void *buffer, size_t size, uint64_t position,
+                              size_t *ret_size);
+sl_err osuv_file_pwritev(struct sl_file *file, const struct sl_iovec *pieces, size_t count,
+                         uint64_t position);
+sl_err osuv_file_sync(struct sl_file *file);
+sl_err osuv_file_fill_zero(struct sl_file *file, uint64_t size);
+sl_err osuv_file_truncate(struct sl_file *file, uint64_t size);
+sl_err osuv_file_size(struct sl_file *file, uint64_t *ret_size);
+sl_err osuv_file_drop_cache(struct sl_file *file);
+sl_err osuv_file_lock(struct sl_file *file);
+sl_err osuv_dir_make(struct sl_os *os, const char *path);
+sl_err osuv_dir_list(struct sl_os *os, const char *path, sl_dir_entry_fn *entry, void *arg);
+sl_err osuv_dir_sync(struct sl_os *os, const char *path);
+sl_err osuv_path_rename(struct sl_os *os, const char *from, const char *to);
+sl_err osuv_path_remove(struct sl_os *os, const char *path);
+sl_err osuv_disk_space(struct sl_os *os, const char *path, uint64_t *ret_total_bytes,
+                       uint64_t *ret_available_bytes);
+
+sl_err osuv_loop_make(struct sl_os *os, const char *name, int32_t cpu, struct sl_loop **ret_loop);
+void osuv_loop_run_here(struct sl_loop *loop);
+sl_err osuv_loop_start_thread(struct sl_loop *loop);
+void osuv_loop_join_thread(struct sl_loop *loop);
+void osuv_loop_end(struct sl_loop *loop);
+void osuv_loop_destroy(struct sl_loop *loop);
+void osuv_loop_post(struct sl_loop *loop, struct sl_task *task);
+int64_t osuv_loop_now_ns(struct sl_loop *loop);
+bool osuv_loop_is_current(struct sl_loop *loop);
+sl_err osuv_timer_make(struct sl_loop *loop, sl_timer_fn *fire, void *arg,
+                       struct sl_timer **ret_timer);
+void osuv_timer_arm(struct sl_timer *timer, int64_t delay_ns);
+void osuv_timer_disarm(struct sl_timer *timer);
+void osuv_timer_destroy(struct sl_timer *timer);
+
+sl_err osuv_lane_make(struct sl_os *os, const char *name, struct sl_lane **ret_lane);
+void osuv_lane_destroy(struct sl_lane *lane);
+void osuv_lane_submit(struct sl_lane *lane, struct sl_job *job);
+void osuv_helpers_submit(struct sl_os *os, struct sl_job *job);
+
+sl_err osuv_poll_make(struct sl_loop *loop, int descriptor, sl_poll_fn *readable, void *arg,
+                      struct sl_poll **ret_poll);
+void osuv_poll_destroy(struct sl_poll *poll);
+sl_err osuv_watch_make(struct sl_loop *loop, const char *path, sl_watch_fn *changed, void *arg,
+                       struct sl_watch **ret_watch);
+void osuv_watch_destroy(struct sl_watch *watch);
+sl_err osuv_signals_watch(struct sl_loop *loop, sl_signal_fn *raised, void *arg);
+
+sl_err osuv_listener_make(struct sl_loop *loop, const char *address, sl_accept_fn *accepted,
+                          void *arg, struct sl_listener **ret_listener);
+uint16_t osuv_listener_port(const struct sl_listener *listener);
+void osuv_listener_destroy(struct sl_listener *listener);
+
+sl_err osuv_stream_make(struct sl_loop *loop, int descriptor, const struct sl_stream_events *events,
+                        void *arg, struct sl_stream **ret_stream);
+void osuv_stream_read_begin(struct sl_stream *stream);
+void osuv_stream_read_end(struct sl_stream *stream);
+sl_err osuv_stream_read(struct sl_stream *stream, void *buffer, size_t size, size_t *ret_size);
+sl_err osuv_stream_writev(struct sl_stream *stream, const struct sl_iovec *pieces, size_t count,
+                          size_t *ret_size);
+sl_err osuv_stream_sendfile(struct sl_stream *stream, struct sl_file *file, uint64_t position,
+                            size_t size, size_t *ret_size);
+void osuv_stream_destroy(struct sl_stream *stream);
+sl_err osuv_connect(struct sl_os *os, const char *address, int *ret_descriptor);
+
+#endif

@@ -1,0 +1,147 @@
+/* os_uv_lane.c: threads that run blocking jobs: lanes (one thread) and helpers (several, one
+ * queue).
+ *
+ * A job's work runs here; then its task is posted to its loop, where done runs. Helper threads
+ * start when a job comes and all others are busy, so that an idle broker has none. */
+#include "os/os_uv_internal.h"
+
+#include <stdio.h>
+
+struct osuv_lane {
+    struct sl_lane base;
+    struct osuv_workers workers;
+};
+
+static void job_done(struct sl_task *task)
+{
+    struct sl_job *job = SL_CONTAINER_OF(task, struct sl_job, task);
+    job->done(job);
+}
+
+/* The next job, waiting for it; NULL when closing and nothing is left. [mutex held] */
+static struct sl_job *take(struct osuv_workers *workers)
+{
+    while (!workers->first && !workers->closing) {
+        workers->idle_count++;
+        pthread_cond_wait(&workers->wake, &workers->mutex);
+        workers->idle_count--;
+    }
+    struct sl_job *job = workers->first;
+    if (job) {
+        workers->queued_count--;
+        workers->first = job->next;
+        if (!workers->first)
+            workers->last = NULL;
+    }
+    return job;
+}
+
+static void *worker_thread(void *arg)
+{
+    struct osuv_workers *workers = arg;
+    osuv_thread_settle(workers->os, workers->name);
+    pthread_mutex_lock(&workers->mutex);
+    for (struct sl_job *job; (job = take(workers)) != NULL;) {
+        pthread_mutex_unlock(&workers->mutex);
+        struct sl_loop *loop = job->loop;
+        job->work(job);
+        sl_loop_post(loop, &job->task);
+        pthread_mutex_lock(&workers->mutex);
+    }
+    pthread_mutex_unlock(&workers->mutex);
+    return NULL;
+}
+
+/* [mutex held, or before the first submit] */
+static sl_err start_thread(struct osuv_workers *workers)
+{
+    if (pthread_create(&workers->threads[workers->thread_count], NULL, worker_thread, workers) != 0)
+        return SLUICE_E_LIMIT;
+    workers->thread_count++;
+    return SLUICE_OK;
+}
+
+sl_err osuv_workers_init(struct osuv_workers *workers, struct osuv *os, const char *name,
+                         uint32_t thread_max)
+{
+    *workers = (struct osuv_workers){.os = os, .thread_max = thread_max};
+    snprintf(workers->name, sizeof workers->name, "%s", name);
+    workers->threads = sl_alloc_zero(thread_max, sizeof *workers->threads);
+    if (!workers->threads)
+        return SLUICE_E_NO_MEMORY;
+    pthread_mutex_init(&workers->mutex, NULL);
+    pthread_cond_init(&workers->wake, NULL);
+    return SLUICE_OK;
+}
+
+void osuv_workers_fini(struct osuv_workers *workers)
+{
+    pthread_mutex_lock(&workers->mutex);
+    workers->closing = true;
+    pthread_cond_broadcast(&workers->wake);
+    pthread_mutex_unlock(&workers->mutex);
+    for (uint32_t i = 0; i < workers->thread_count; i++)
+        pthread_join(workers->threads[i], NULL);
+    SL_ASSERT(workers->first == NULL);
+    pthread_cond_destroy(&workers->wake);
+    pthread_mutex_destroy(&workers->mutex);
+    sl_free(workers->threads);
+}
+
+void osuv_workers_submit(struct osuv_workers *workers, struct sl_job *job)
+{
+    job->task.run = job_done;
+    pthread_mutex_lock(&workers->mutex);
+    SL_ASSERT(!workers->closing);
+    if (workers->last)
+        workers->last->next = job;
+    else
+        workers->first = job;
+    workers->last = job;
+    if (workers->idle_count > workers->queued_count++)
+        pthread_cond_signal(&workers->wake); /* one who waits is not meant for another job yet */
+    else if (workers->thread_count < workers->thread_max) {
+        sl_err err = start_thread(workers);
+        /* With none at all the job would never run; one fewer is only slower. */
+        SL_ASSERT(!err || workers->thread_count > 0);
+    }
+    pthread_mutex_unlock(&workers->mutex);
+}
+
+sl_err osuv_lane_make(struct sl_os *os, const char *name, struct sl_lane **ret_lane)
+{
+    struct osuv_lane *lane = sl_alloc_zero(1, sizeof *lane);
+    if (!lane)
+        return SLUICE_E_NO_MEMORY;
+    lane->base.os = os;
+    sl_err err = osuv_workers_init(&lane->workers, osuv_os_of(os), name, 1);
+    if (err) {
+        sl_free(lane);
+        return err;
+    }
+    err = start_thread(&lane->workers); /* now, so that a submit cannot fail */
+    if (err) {
+        osuv_workers_fini(&lane->workers);
+        sl_free(lane);
+        return err;
+    }
+    *ret_lane = &lane->base;
+    return SLUICE_OK;
+}
+
+void osuv_lane_destroy(struct sl_lane *base)
+{
+    struct osuv_lane *lane = SL_CONTAINER_OF(base, struct osuv_lane, base);
+    osuv_workers_fini(&lane->workers);
+    sl_free(lane);
+}
+
+void osuv_lane_submit(struct sl_lane *base, struct sl_job *job)
+{
+    osuv_workers_submit(&SL_CONTAINER_OF(base, struct osuv_lane, base)->workers, job);
+}
+
+void osuv_helpers_submit(struct sl_os *os, struct sl_job *job)
+{
+    osuv_workers_submit(&osuv_os_of(os)->helpers, job);
+}

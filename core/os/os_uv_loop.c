@@ -1,0 +1,334 @@
+/* os_uv_loop.c: a libuv loop with queues of tasks by priority, and timers.
+ *
+ * Posting pushes on a lock-free stack per priority (a compare-and-swap; any thread); the loop takes
+ * a whole stack by one exchange and turns it round, which restores the order. A poster wakes the
+ * loop only when it sleeps: loop:    sleeping = 1; look at the stacks again; wait          poster:
+ * push; if sleeping was 1, wake Both sides are sequentially consistent, so that one of them sees
+ * the other (Dekker).
+ *
+ * A turn, in libuv's prepare phase before each wait: control tasks, then each lower priority for up
+ * to SLICE_NS or TASKS_PER_TURN, at least one task each, control going first again after every
+ * task. What is left makes the wait a mere look (the idle handle), so that sockets and timers get
+ * their turn too. */
+#include "os/os_uv_internal.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SLICE_NS        1000000
+#define TASKS_PER_TURN  256u
+#define CLOSE_TURNS_MAX 16
+
+struct osuv_timer {
+    struct sl_timer base;
+    uv_timer_t uv;
+    struct osuv_loop *loop;
+    sl_timer_fn *fire;
+    void *arg;
+};
+
+/* ---- queues ---- */
+
+static void list_add(struct task_list *list, struct sl_task *task)
+{
+    task->next = NULL;
+    if (list->last)
+        list->last->next = task;
+    else
+        list->first = task;
+    list->last = task;
+}
+
+static struct sl_task *list_take(struct task_list *list)
+{
+    struct sl_task *task = list->first;
+    if (task) {
+        list->first = task->next;
+        if (!list->first)
+            list->last = NULL;
+    }
+    return task;
+}
+
+/* What others posted, oldest first, to the end of the loop's own list. */
+static void collect(struct osuv_loop *loop, uint32_t priority)
+{
+    if (!atomic_load_explicit(&loop->posted[priority], memory_order_relaxed))
+        return;
+    struct sl_task *newest =
+        atomic_exchange_explicit(&loop->posted[priority], NULL, memory_order_acquire);
+    struct sl_task *oldest = NULL;
+    while (newest) {
+        struct sl_task *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest) {
+        struct sl_task *next = oldest->next;
+        list_add(&loop->ready[priority], oldest);
+        oldest = next;
+    }
+}
+
+static bool has_tasks(struct osuv_loop *loop)
+{
+    for (uint32_t p = 0; p < SL_PRIORITY_COUNT; p++) {
+        if (loop->ready[p].first || atomic_load(&loop->posted[p]))
+            return true;
+    }
+    return false;
+}
+
+static void wake_sleeper(struct osuv_loop *loop)
+{
+    if (atomic_load(&loop->sleeping) && atomic_exchange(&loop->sleeping, 0))
+        uv_async_send(&loop->wake);
+}
+
+void osuv_loop_post(struct sl_loop *base, struct sl_task *task)
+{
+    struct osuv_loop *loop = osuv_loop_of(base);
+    if (osuv_loop_is_current(base)) {
+        collect(loop, task->priority); /* what came before stays before */
+        list_add(&loop->ready[task->priority], task);
+        return;
+    }
+    struct sl_task *head =
+        atomic_load_explicit(&loop->posted[task->priority], memory_order_relaxed);
+    do
+        task->next = head;
+    while (!atomic_compare_exchange_weak(&loop->posted[task->priority], &head, task));
+    /* From here on the task may have run and be gone. */
+    wake_sleeper(loop);
+}
+
+/* ---- a turn ---- */
+
+static bool run_one(struct osuv_loop *loop, uint32_t priority)
+{
+    collect(loop, priority);
+    struct sl_task *task = list_take(&loop->ready[priority]);
+    if (!task)
+        return false;
+    task->queued = 0;
+    task->run(task);
+    return true;
+}
+
+static void run_control(struct osuv_loop *loop)
+{
+    for (uint32_t n = 0; n < TASKS_PER_TURN && run_one(loop, SL_PRIORITY_CONTROL); n++)
+        ;
+}
+
+static void run_turn(struct osuv_loop *loop)
+{
+    run_control(loop);
+    for (uint32_t priority = SL_PRIORITY_CONTROL + 1; priority < SL_PRIORITY_COUNT; priority++) {
+        if (!loop->ready[priority].first &&
+            !atomic_load_explicit(&loop->posted[priority], memory_order_relaxed))
+            continue;
+        int64_t end_ns = osuv_mono_ns() + SLICE_NS;
+        for (uint32_t n = 0; n < TASKS_PER_TURN && run_one(loop, priority); n++) {
+            run_control(loop);
+            if (osuv_mono_ns() >= end_ns)
+                break;
+        }
+    }
+}
+
+static void on_idle(uv_idle_t *handle)
+{
+    (void)handle; /* its being active is what counts */
+}
+
+static void on_turn(uv_prepare_t *handle)
+{
+    struct osuv_loop *loop = handle->data;
+    loop->now_is_known = false;
+    run_turn(loop);
+    loop->now_is_known = false; /* callbacks after the wait see a new time */
+    atomic_store(&loop->sleeping, 1);
+    if (atomic_load(&loop->stopping)) {
+        atomic_store(&loop->sleeping, 0);
+        uv_stop(&loop->uv);
+    } else if (has_tasks(loop)) {
+        atomic_store(&loop->sleeping, 0);
+        uv_idle_start(&loop->busy, on_idle);
+    } else {
+        uv_idle_stop(&loop->busy);
+    }
+}
+
+int64_t osuv_loop_now_ns(struct sl_loop *base)
+{
+    struct osuv_loop *loop = osuv_loop_of(base);
+    if (!loop->now_is_known) {
+        loop->now_ns = osuv_mono_ns();
+        loop->now_is_known = true;
+    }
+    return loop->now_ns;
+}
+
+bool osuv_loop_is_current(struct sl_loop *base)
+{
+    struct osuv_loop *loop = osuv_loop_of(base);
+    return atomic_load_explicit(&loop->owner, memory_order_relaxed) == (uintptr_t)pthread_self();
+}
+
+/* ---- life of a loop ---- */
+
+static void on_wake(uv_async_t *handle)
+{
+    (void)handle; /* the turn before the next wait finds the tasks */
+}
+
+sl_err osuv_loop_make(struct sl_os *os, const char *name, int32_t cpu, struct sl_loop **ret_loop)
+{
+    if (cpu >= CPU_SETSIZE)
+        return SLUICE_E_INVALID;
+    struct osuv_loop *loop = sl_alloc_zero(1, sizeof *loop);
+    if (!loop)
+        return SLUICE_E_NO_MEMORY;
+    loop->base.os = os;
+    loop->cpu = cpu;
+    snprintf(loop->name, sizeof loop->name, "%s", name);
+    if (uv_loop_init(&loop->uv) != 0) {
+        sl_free(loop);
+        return SLUICE_E_LIMIT;
+    }
+    if (uv_async_init(&loop->uv, &loop->wake, on_wake) != 0) {
+        uv_loop_close(&loop->uv);
+        sl_free(loop);
+        return SLUICE_E_LIMIT;
+    }
+    uv_prepare_init(&loop->uv, &loop->turn);
+    uv_idle_init(&loop->uv, &loop->busy);
+    loop->turn.data = loop;
+    uv_prepare_start(&loop->turn, on_turn);
+    *ret_loop = &loop->base;
+    return SLUICE_OK;
+}
+
+static void pin(const struct osuv_loop *loop)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)loop->cpu, &one);
+    /* A CPU that we may not use leaves the thread where it is: slower, not wrong. */
+    (void)pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+}
+
+void osuv_loop_run_here(struct sl_loop *base)
+{
+    struct osuv_loop *loop = osuv_loop_of(base);
+    sigset_t pipe_signal, before;
+    SL_ASSERT(atomic_load(&loop->owner) == 0);
+    atomic_store(&loop->owner, (uintptr_t)pthread_self());
+    /* sendfile has no flag against it; the error EPIPE says the same. */
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    if (loop->cpu >= 0)
+        pin(loop);
+    while (!atomic_load(&loop->stopping))
+        uv_run(&loop->uv, UV_RUN_DEFAULT);
+    atomic_store(&loop->stopping, 0);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    atomic_store(&loop->owner, 0);
+}
+
+static void *loop_thread(void *arg)
+{
+    struct osuv_loop *loop = arg;
+    osuv_thread_settle(osuv_os_of(loop->base.os), loop->name);
+    osuv_loop_run_here(&loop->base);
+    return NULL;
+}
+
+sl_err osuv_loop_start_thread(struct sl_loop *base)
+{
+    struct osuv_loop *loop = osuv_loop_of(base);
+    return pthread_create(&loop->thread, NULL, loop_thread, loop) == 0 ? SLUICE_OK : SLUICE_E_LIMIT;
+}
+
+void osuv_loop_join_thread(struct sl_loop *base)
+{
+    int error = pthread_join(osuv_loop_of(base)->thread, NULL);
+    SL_ASSERT(error == 0);
+}
+
+void osuv_loop_end(struct sl_loop *base)
+{
+    struct osuv_loop *loop = osuv_loop_of(base);
+    atomic_store(&loop->stopping, 1);
+    wake_sleeper(loop);
+}
+
+void osuv_loop_destroy(struct sl_loop *base)
+{
+    struct osuv_loop *loop = osuv_loop_of(base);
+    SL_ASSERT(atomic_load(&loop->owner) == 0);
+    uv_close((uv_handle_t *)&loop->turn, NULL);
+    uv_close((uv_handle_t *)&loop->busy, NULL);
+    uv_close((uv_handle_t *)&loop->wake, NULL);
+    for (size_t i = 0; loop->signal_fn && i < UV_SIGNAL_COUNT; i++)
+        uv_close((uv_handle_t *)&loop->signals[i], NULL);
+    int busy = UV_EBUSY;
+    for (int i = 0; i < CLOSE_TURNS_MAX && busy; i++) {
+        uv_run(&loop->uv, UV_RUN_NOWAIT); /* the close callbacks, also of what was freed before */
+        busy = uv_loop_close(&loop->uv);
+    }
+    SL_ASSERT(busy == 0); /* a timer, poll, watch, listener or stream was not freed */
+    sl_free(loop);
+}
+
+/* ---- timers: milliseconds, rounded up, never early ---- */
+
+static void on_timer(uv_timer_t *handle)
+{
+    struct osuv_timer *timer = handle->data;
+    timer->fire(timer->arg);
+}
+
+sl_err osuv_timer_make(struct sl_loop *loop, sl_timer_fn *fire, void *arg,
+                       struct sl_timer **ret_timer)
+{
+    struct osuv_timer *timer = sl_alloc_zero(1, sizeof *timer);
+    if (!timer)
+        return SLUICE_E_NO_MEMORY;
+    timer->base.os = loop->os;
+    timer->loop = osuv_loop_of(loop);
+    timer->fire = fire;
+    timer->arg = arg;
+    uv_timer_init(&timer->loop->uv, &timer->uv);
+    timer->uv.data = timer;
+    *ret_timer = &timer->base;
+    return SLUICE_OK;
+}
+
+void osuv_timer_arm(struct sl_timer *base, int64_t delay_ns)
+{
+    struct osuv_timer *timer = SL_CONTAINER_OF(base, struct osuv_timer, base);
+    /* libuv adds to its own notion of now, which may be a turn old; both count from the same zero.
+     */
+    uint64_t now_ms = uv_now(&timer->loop->uv);
+    uint64_t deadline_ms = (uint64_t)(osuv_mono_ns() / 1000 + delay_ns / 1000 + 999 + 1) / 1000;
+    uint64_t delay_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+    if (delay_ns == 0)
+        delay_ms = 0;
+    uv_timer_start(&timer->uv, on_timer, delay_ms, 0);
+}
+
+void osuv_timer_disarm(struct sl_timer *base)
+{
+    uv_timer_stop(&SL_CONTAINER_OF(base, struct osuv_timer, base)->uv);
+}
+
+void osuv_timer_destroy(struct sl_timer *base)
+{
+    struct osuv_timer *timer = SL_CONTAINER_OF(base, struct osuv_timer, base);
+    uv_close((uv_handle_t *)&timer->uv, osuv_free_on_close);
+}

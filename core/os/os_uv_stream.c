@@ -1,0 +1,188 @@
+/* os_uv_stream.c: nonblocking connected sockets: try first, wait for readiness only after a short
+ * count.
+ *
+ * libuv serves readiness alone (uv_poll); reads and writes are system calls of ours, so that
+ * buffers stay the caller's. What epoll is asked for: readable while reading is on, writable
+ * between a short write and events.writable. */
+#include "os/os_uv_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/sendfile.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define PIECES_PER_CALL 256u
+
+struct osuv_stream {
+    struct sl_stream base;
+    uv_poll_t uv;
+    int descriptor; /* owned */
+    int interest;   /* UV_READABLE, UV_WRITABLE: what is asked for now */
+    bool closing;
+    const struct sl_stream_events *events; /* borrowed */
+    void *arg;
+};
+
+static struct osuv_stream *stream_of(struct sl_stream *stream)
+{
+    return SL_CONTAINER_OF(stream, struct osuv_stream, base);
+}
+
+static void on_event(uv_poll_t *handle, int status, int events);
+
+static void set_interest(struct osuv_stream *stream, int interest)
+{
+    if (stream->interest == interest)
+        return;
+    stream->interest = interest;
+    if (interest)
+        uv_poll_start(&stream->uv, interest, on_event);
+    else
+        uv_poll_stop(&stream->uv);
+}
+
+static void on_event(uv_poll_t *handle, int status, int events)
+{
+    struct osuv_stream *stream = handle->data;
+    if (status != 0) {
+        stream->interest = 0; /* libuv stopped looking */
+        stream->events->failed(stream->arg, SLUICE_E_NETWORK);
+        return;
+    }
+    if (events & UV_READABLE)
+        stream->events->readable(stream->arg);
+    /* The callee may have freed the stream; its memory stays until the close callback. */
+    if (stream->closing || !(events & UV_WRITABLE) || !(stream->interest & UV_WRITABLE))
+        return;
+    set_interest(stream, stream->interest & ~UV_WRITABLE);
+    stream->events->writable(stream->arg);
+}
+
+sl_err osuv_stream_make(struct sl_loop *loop, int descriptor, const struct sl_stream_events *events,
+                        void *arg, struct sl_stream **ret_stream)
+{
+    struct osuv_stream *stream = sl_alloc_zero(1, sizeof *stream);
+    if (!stream) {
+        sl_descriptor_close(descriptor);
+        return SLUICE_E_NO_MEMORY;
+    }
+    *stream = (struct osuv_stream){
+        .base.os = loop->os, .descriptor = descriptor, .events = events, .arg = arg};
+    /* Makes it nonblocking, too. */
+    int error = uv_poll_init(&osuv_loop_of(loop)->uv, &stream->uv, descriptor);
+    if (error) {
+        sl_descriptor_close(descriptor);
+        sl_free(stream);
+        return osuv_err(-error);
+    }
+    osuv_socket_no_delay(descriptor, AF_UNSPEC);
+    stream->uv.data = stream;
+    *ret_stream = &stream->base;
+    return SLUICE_OK;
+}
+
+void osuv_stream_read_begin(struct sl_stream *base)
+{
+    struct osuv_stream *stream = stream_of(base);
+    set_interest(stream, stream->interest | UV_READABLE);
+}
+
+void osuv_stream_read_end(struct sl_stream *base)
+{
+    struct osuv_stream *stream = stream_of(base);
+    set_interest(stream, stream->interest & ~UV_READABLE);
+}
+
+/* Every failure of a connected socket is the connection's end. */
+static sl_err socket_err(void)
+{
+    return errno == EAGAIN ? SLUICE_E_WOULD_BLOCK : SLUICE_E_NETWORK;
+}
+
+sl_err osuv_stream_read(struct sl_stream *base, void *buffer, size_t size, size_t *ret_size)
+{
+    ssize_t got;
+    do
+        got = recv(stream_of(base)->descriptor, buffer, size, 0);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return socket_err();
+    *ret_size = (size_t)got;
+    return SLUICE_OK;
+}
+
+/* Up to PIECES_PER_CALL pieces behind the first `skip` bytes; returns how many, *ret_size their
+ * bytes. */
+static size_t pieces_after(const struct sl_iovec *pieces, size_t count, size_t skip,
+                           struct iovec ret_pieces[PIECES_PER_CALL], size_t *ret_size)
+{
+    size_t n = 0, size = 0;
+    for (size_t i = 0; i < count && n < PIECES_PER_CALL; i++) {
+        if (skip >= pieces[i].size) {
+            skip -= pieces[i].size;
+            continue;
+        }
+        ret_pieces[n] = (struct iovec){(char *)pieces[i].base + skip, pieces[i].size - skip};
+        size += ret_pieces[n++].iov_len;
+        skip = 0;
+    }
+    *ret_size = size;
+    return n;
+}
+
+sl_err osuv_stream_writev(struct sl_stream *base, const struct sl_iovec *pieces, size_t count,
+                          size_t *ret_size)
+{
+    struct osuv_stream *stream = stream_of(base);
+    struct iovec left[PIECES_PER_CALL];
+    size_t done = 0, n, size;
+    while ((n = pieces_after(pieces, count, done, left, &size)) > 0) {
+        struct msghdr message = {.msg_iov = left, .msg_iovlen = n};
+        ssize_t put = sendmsg(stream->descriptor, &message, MSG_NOSIGNAL);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0 && errno != EAGAIN)
+            return socket_err();
+        done += put > 0 ? (size_t)put : 0;
+        if (put < (ssize_t)size) {
+            set_interest(stream, stream->interest | UV_WRITABLE);
+            break;
+        }
+    }
+    *ret_size = done;
+    return SLUICE_OK;
+}
+
+sl_err osuv_stream_sendfile(struct sl_stream *base, struct sl_file *file, uint64_t position,
+                            size_t size, size_t *ret_size)
+{
+    struct osuv_stream *stream = stream_of(base);
+    int source = SL_CONTAINER_OF(file, struct osuv_file, base)->descriptor;
+    off_t at = (off_t)position;
+    size_t done = 0;
+    while (done < size) {
+        ssize_t put = sendfile(stream->descriptor, source, &at, size - done);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0 && errno != EAGAIN)
+            return errno == EIO ? SLUICE_E_IO : socket_err();
+        if (put == 0)
+            return SLUICE_E_TRUNCATED; /* the file ends before what was promised */
+        if (put < 0) {
+            set_interest(stream, stream->interest | UV_WRITABLE);
+            break;
+        }
+        done += (size_t)put;
+    }
+    *ret_size = done;
+    return SLUICE_OK;
+}
+
+void osuv_stream_destroy(struct sl_stream *base)
+{
+    struct osuv_stream *stream = stream_of(base);
+    stream->closing = true;
+    uv_close((uv_handle_t *)&stream->uv, osuv_free_on_close);
+    sl_descriptor_close(stream->descriptor);
+}
