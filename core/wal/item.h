@@ -1,9 +1,10 @@
 /* item.h: directory items, the vocabulary of what a frame states (docs/formats/wal.md).
  *
- * An item is kind u16, version u8, flags u8, payload size u32 (all little-endian), then the payload,
- * padded to 8 bytes. The write-ahead log carries payloads and bodies without looking into them; the room named
- * in the table encodes and applies them. Numbers are never reused. A reader that meets an unknown kind
- * skips it when WAL_ITEM_MAY_SKIP is set and refuses the file otherwise. */
+ * An item is kind u16, version u8, flags u8, payload size u32, body size u32, zero u32 (all
+ * little-endian), then the payload, padded to 8 bytes. Bodies follow the directory, in the order of
+ * their items. The write-ahead log carries payloads and bodies without looking into them; the room
+ * named in the table encodes and applies them. Numbers are never reused. A reader that meets an
+ * unknown kind skips it when WAL_ITEM_MAY_SKIP is set and refuses the file otherwise. */
 #ifndef SL_WAL_ITEM_H
 #define SL_WAL_ITEM_H
 

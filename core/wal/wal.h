@@ -1,17 +1,18 @@
 /* wal.h: the write-ahead log of one shard (DESIGN 4, docs/formats/wal.md).
  *
- * Commit units go in on the shard's loop, in order; those that arrive while the committer's last sync runs
- * travel together in the next frame (group commit); when the frame is durable their callbacks run on
- * the loop, in order. A unit is never split over frames. The log knows nothing of what an item means.
+ * Commit units go in on the shard's loop, in order; those that arrive while the committer's last
+ * sync runs travel together in the next frame (group commit); when the frame is durable their
+ * callbacks run on the loop, in order. A unit is never split over frames. The log knows nothing of
+ * what an item means.
  *
- *   wal_submit ─► pending units ─► frame (envelope, entry: directory, bodies) ─► lane: pwritev, fdatasync
- *        ▲                                                                            │
- *   loop │◄──────────────── unit->durable(unit, err) in LSN order ◄───────────────────┘
+ *   wal_submit ─► pending units ─► frame (envelope, entry: directory, bodies) ─► lane: pwritev,
+ * fdatasync ▲                                                                            │ loop
+ * │◄──────────────── unit->durable(unit, err) in LSN order ◄───────────────────┘
  *
- * A write or sync error is never retried: everything pending fails with SLUICE_E_FENCED, and so does all
- * that comes later; `fenced` is called once. Recovery runs before the loop starts, reads headers and
- * directories, hands every item of every intact frame to `apply` in order, and never resumes a tail: new frames
- * go to a new segment. */
+ * A write or sync error is never retried: everything pending fails with SLUICE_E_FENCED, and so
+ * does all that comes later; `fenced` is called once. Recovery runs before the loop starts, reads
+ * headers and directories, hands every item of every intact frame to `apply` in order, and never
+ * resumes a tail: new frames go to a new segment. */
 #ifndef SL_WAL_WAL_H
 #define SL_WAL_WAL_H
 
@@ -21,33 +22,44 @@
 struct wal;
 
 struct wal_limits {
-    uint64_t segment_bytes;   /* size of a segment file, 1 MiB to 1 GiB; 64 MiB, 8 MiB in dev */
-    uint64_t bytes_max;       /* of all segments; produce is refused beyond it */
+    uint64_t
+        segment_bytes;  /* size of a segment file, 12 KiB (tests) to 1 GiB; 64 MiB, 8 MiB in dev */
+    uint64_t bytes_max; /* of all segments, at least 2 of them; produce is refused beyond it */
     uint32_t group_bytes_max; /* a group stops growing here; 1 MiB */
-    uint32_t frame_bytes_max; /* of one unit; 16 MiB; at most segment_bytes less its header */
-    uint32_t spare_segments;  /* zero-filled ahead in the background; 2 */
-    uint32_t idle_mark_ms;    /* an idle frame after this silence carries the durable LSN; 50; 0: never */
+    uint32_t
+        frame_bytes_max; /* of a frame with one unit; 16 MiB; at most segment_bytes less 4 KiB */
+    uint32_t spare_segments; /* zero-filled ahead in the background; 2; at most 16 */
+    uint32_t
+        idle_mark_ms; /* an idle frame after this silence carries the durable LSN; 50; 0: never */
 };
 
 /* Mutants of the format, for the tests that show why each field is there. All false in a broker. */
 struct wal_mutants {
     bool no_chain;
-    bool no_incarnation;
+    bool no_incarnation; /* nor the chain, which would notice every stale frame as well */
     bool no_durable_lsn;
     bool no_sync;
 };
 
 struct wal_events {
-    /* One item of an intact frame, in order, at recovery. payload is borrowed. place->size 0: no body.
-     * Another result than SLUICE_OK ends recovery with it. [blocks] */
-    sl_err (*apply)(void *arg, uint64_t lsn, uint16_t kind, uint8_t version, struct sl_bytes payload,
-                    const struct wal_place *place);
+    /* One item, in order, at recovery: first those of the checkpoint (with its LSN), then those of
+     * the frames. BATCH items come for every segment that is live, also with lsn <= the
+     * checkpoint's (ret_recovery->checkpoint_lsn is set before the first call): they say where data
+     * lies, and only the index may look at them. All other kinds come once: in the checkpoint or
+     * after it. IDLE and CLEAN_SHUTDOWN are the log's own and do not come. payload is borrowed.
+     * place->size 0: no body. Another result than SLUICE_OK ends recovery with it. [blocks] */
+    sl_err (*apply)(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
+                    struct sl_bytes payload, const struct wal_place *place);
     /* Storage failed: nothing is acknowledged any more. Once. [loop] */
     void (*fenced)(void *arg, sl_err cause);
-    /* State items for a checkpoint at the current LSN: emit them in order through `add`. Called at each seal
-     * [loop]; the result becomes the start of the next recovery. */
-    sl_err (*snapshot)(void *arg, sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
-                                                struct sl_bytes payload), void *add_arg);
+    /* State items for a checkpoint: emit through `add`, in the order of recovery, what holds after
+     * all units that were called durable, and nothing of those still under way. Called after each
+     * seal, at close, and when released segments are needed [loop]. NULL: no checkpoints are made.
+     */
+    sl_err (*snapshot)(void *arg,
+                       sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
+                                     struct sl_bytes payload),
+                       void *add_arg);
 };
 
 struct wal_config {
@@ -58,7 +70,7 @@ struct wal_config {
     uint32_t shard;
     struct wal_limits limits;
     struct wal_mutants mutants;
-    const struct wal_events *events; /* [borrows, must outlive the log] */
+    const struct wal_events *events; /* [borrows, must outlive the log]; NULL: none */
     void *events_arg;
 };
 
@@ -70,23 +82,27 @@ struct wal_recovery {
     uint64_t frame_count;
     uint64_t item_count;
     uint64_t bytes_scanned;
-    uint64_t bytes_cut;   /* of a torn tail */
+    uint64_t bytes_cut; /* of a torn tail */
     uint64_t bodies_verified;
     int64_t elapsed_ns;
-    uint32_t epoch;       /* of this run: rises at every unclean start */
-    bool clean;           /* the last run ended in order */
-    char problem[256];    /* with SLUICE_E_CORRUPT and the like: file, position, LSN, what to do */
+    uint32_t epoch;    /* of this run: rises at every unclean start */
+    bool clean;        /* the last run ended in order */
+    char problem[256]; /* with SLUICE_E_CORRUPT and the like: file, position, LSN, what to do */
 };
 
-/* Recovers and opens for writing. On E_CORRUPT, E_NEWER_FORMAT, E_FOREIGN nothing was changed on disk and
- * ret_recovery->problem says what, where and what to do. [blocks, before the loop runs] */
+/* Recovers and opens for writing; *ret_recovery is set in any case. On E_CORRUPT, E_NEWER_FORMAT,
+ * E_FOREIGN nothing was changed on disk and ret_recovery->problem says what, where and what to do.
+ * E_INVALID: limits that contradict each other. The caller holds the lock of the directory. Every
+ * run begins a segment of its own with an IDLE frame. [blocks, before the loop runs] */
 sl_err wal_open(const struct wal_config *config, struct wal_recovery *ret_recovery,
                 struct wal **ret_wal) SL_MUST_CHECK;
-/* Writes what is pending, marks a clean shutdown, takes a checkpoint; `closed` runs on the loop. */
+/* Writes what is pending, marks a clean shutdown, takes a checkpoint; `closed` runs in
+ * a task of the loop and may free the log. From now on wal_submit is E_STOPPING. */
 void wal_close(struct wal *wal, void (*closed)(void *arg), void *arg); /* [loop] */
 struct wal *wal_free(struct wal *wal); /* after closed, or after a simulated power cut */
 
-/* One statement inside a unit. The payload and the body are borrowed until the unit is durable or failed. */
+/* One statement inside a unit. The payload and the body are borrowed until the unit is durable or
+ * failed. */
 struct wal_item {
     uint16_t kind; /* WAL_ITEM_* */
     uint8_t version;
@@ -94,50 +110,57 @@ struct wal_item {
     struct sl_bytes payload;
     const struct sl_iovec *body; /* pieces that are concatenated; NULL: no body */
     uint32_t body_count;
-    uint32_t body_size;          /* sum of the pieces */
-    struct wal_place place;      /* set before durable runs */
+    uint32_t body_size;     /* sum of the pieces */
+    struct wal_place place; /* set before durable runs */
 };
 
-/* What becomes durable together. Owned by the caller, must stay until durable() was called, exactly once. */
+/* What becomes durable together. Owned by the caller, must stay until durable() was called, exactly
+ * once. */
 struct wal_unit {
     struct wal_unit *next; /* wal's */
     struct wal_item *items;
     uint32_t item_count;
-    bool reserve;        /* may use the reserve: offset commits, stage results, dead letters, deletes */
-    uint64_t lsn;        /* set before durable runs */
-    int64_t time_ms;     /* frame time, never goes back; set before durable runs */
+    bool reserve;    /* may use the reserve: offset commits, stage results, dead letters, deletes */
+    uint64_t lsn;    /* of its frame; set before durable runs */
+    int64_t time_ms; /* frame time, never goes back; set before durable runs */
     void (*durable)(struct wal_unit *unit, sl_err err); /* [loop] */
 };
 
 /* Bytes that a unit will take in a frame (directory and bodies). */
 uint64_t wal_unit_size(const struct wal_unit *unit);
-/* E_LOG_FULL (bound reached), E_DISK_FULL (95 %), E_BATCH_TOO_LARGE (over frame_bytes_max), E_FENCED: then durable is not called
- * and the caller keeps the unit. [loop] */
+/* E_LOG_FULL (bound reached), E_DISK_FULL (95 %), E_BATCH_TOO_LARGE (over frame_bytes_max),
+ * E_FENCED: then durable is not called and the caller keeps the unit. E_STOPPING: after wal_close.
+ * [loop] */
 sl_err wal_submit(struct wal *wal, struct wal_unit *unit) SL_MUST_CHECK;
 
-/* Reads body bytes [place->position, + size). E_WOULD_BLOCK from _cached: use the other on a helper. The
- * segment must be live (not recycled): the index knows. */
-sl_err wal_read_cached(struct wal *wal, const struct wal_place *place, void *ret_bytes) SL_MUST_CHECK; /* [loop] */
-sl_err wal_read(struct wal *wal, const struct wal_place *place, void *ret_bytes) SL_MUST_CHECK; /* [blocks] */
-/* The open file of a segment for sendfile, or NULL. Kept open until wal_unpin. [loop] */
+/* Reads body bytes [place->position, + size) on the loop. E_WOULD_BLOCK: not in memory; pin the
+ * segment and use wal_read on a helper. E_NOT_FOUND: the segment is not live (any more). E_CORRUPT:
+ * the file is too short. [loop] */
+sl_err wal_read_cached(struct wal *wal, const struct wal_place *place,
+                       void *ret_bytes) SL_MUST_CHECK;
+/* The open file of a segment, for wal_read on a helper and for sendfile; NULL when it is not live.
+ * It stays open and is not recycled until as many wal_unpin. [loop] */
 struct sl_file *wal_pin(struct wal *wal, uint64_t segment);
 void wal_unpin(struct wal *wal, uint64_t segment);
+/* As wal_read_cached, from the pinned file, waiting for the disk. [blocks] */
+sl_err wal_read(struct sl_file *pinned, const struct wal_place *place,
+                void *ret_bytes) SL_MUST_CHECK;
 
-/* Segments wholly below `segment` hold nothing live any more (as the index says): once a checkpoint covers
- * them they are recycled. [loop] */
+/* Segments below `segment` hold nothing live any more (as the index says): once a checkpoint
+ * contains them they are recycled. The segment written to is never. [loop] */
 void wal_release(struct wal *wal, uint64_t segment);
 
 struct wal_status {
-    uint64_t last_lsn;    /* given out */
+    uint64_t last_lsn; /* given out */
     uint64_t durable_lsn;
-    uint64_t bytes_used;  /* of segments with data */
+    uint64_t bytes_used; /* of segments with data */
     uint64_t pending_bytes;
     uint32_t pending_units;
     uint32_t epoch;
     uint32_t segment_count;
-    bool disk_full;       /* above 95 %, until below 92 % */
+    bool disk_full; /* above 95 %, until below 92 % */
     bool fenced;
-    uint64_t frames, syncs, sync_ns_total; /* since open */
+    uint64_t frames, syncs, sync_ns_total; /* since open; write and sync together */
 };
 void wal_status_get(const struct wal *wal, struct wal_status *ret_status); /* [loop] */
 

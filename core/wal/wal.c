@@ -1,0 +1,428 @@
+/* wal.c: opening, submitting, reading, closing; the parts are wal_commit.c, wal_checkpoint.c,
+ * wal_upkeep.c, and recovery reads through wal_scan.c. */
+#include "wal/wal_state.h"
+
+#include "base/bytes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SEGMENT_BYTES_MIN 12288u
+#define SEGMENT_BYTES_MAX (1ull << 30)
+
+/* ---- open ---- */
+
+static bool limits_agree(const struct wal_limits *limits)
+{
+    return limits->segment_bytes >= SEGMENT_BYTES_MIN &&
+           limits->segment_bytes <= SEGMENT_BYTES_MAX && limits->segment_bytes % WAL_BLOCK == 0 &&
+           limits->bytes_max >= 2 * limits->segment_bytes && limits->frame_bytes_max >= WAL_BLOCK &&
+           limits->frame_bytes_max <= limits->segment_bytes - WAL_SEGMENT_HEADER &&
+           limits->group_bytes_max > 0 &&
+           limits->group_bytes_max <= limits->segment_bytes - WAL_SEGMENT_HEADER &&
+           limits->spare_segments <= WAL_SPARES_MAX;
+}
+
+static void idle_fire(void *arg)
+{
+    struct wal *wal = arg;
+    if (wal->pending_units > 0 || wal->fenced || wal->closing || wal->mark_busy)
+        return;
+    wal->mark_item = (struct wal_item){.kind = WAL_ITEM_IDLE, .version = 1};
+    wal->mark_busy = true;
+    wal_commit_append(wal, &wal->mark);
+    wal_commit_kick(wal);
+}
+
+static void disk_fire(void *arg)
+{
+    struct wal *wal = arg;
+    wal->disk_timer_runs = false;
+    if (!wal->closing)
+        wal_upkeep_request(wal);
+}
+
+static sl_err parts_make(struct wal *wal)
+{
+    wal_commit_init(wal);
+    wal_checkpoint_init(wal);
+    wal_upkeep_init(wal);
+    sl_err err = sl_lane_new(wal->os, "committer", &wal->lane);
+    if (err == SLUICE_OK)
+        err = sl_timer_new(wal->loop, idle_fire, wal, &wal->idle_timer);
+    if (err == SLUICE_OK)
+        err = sl_timer_new(wal->loop, disk_fire, wal, &wal->disk_timer);
+    return err;
+}
+
+static sl_err apply_item(void *arg, uint64_t lsn, const struct wal_item_view *item,
+                         const struct wal_place *place)
+{
+    struct wal *wal = arg;
+    bool ours = item->kind == WAL_ITEM_IDLE || item->kind == WAL_ITEM_CLEAN_SHUTDOWN;
+    if (ours || !wal_item_kind_known(item->kind) || wal->events == NULL ||
+        wal->events->apply == NULL)
+        return SLUICE_OK;
+    return wal->events->apply(wal->events_arg, lsn, item->kind, item->version, item->payload,
+                              place);
+}
+
+/* What recovery read becomes the table of live segments. */
+static sl_err segments_adopt(struct wal *wal, struct wal_scan *scan)
+{
+    for (size_t i = 0; i < scan->segment_count; i++) {
+        struct wal_scan_segment *from = &scan->segments[i];
+        struct wal_segment *segment;
+        sl_err err = wal_segment_add(wal, from->header.seq, &segment);
+        if (err != SLUICE_OK)
+            return err;
+        segment->file = from->file;
+        from->file = NULL;
+        segment->size = from->file_size;
+        segment->end = from->end_position;
+        segment->last_lsn = from->last_lsn;
+        if (i + 1 < scan->segment_count)
+            wal->sealed_bytes += segment->size;
+    }
+    return SLUICE_OK;
+}
+
+static sl_err file_size_at(struct wal *wal, const char *path, uint64_t *ret_size)
+{
+    struct sl_file *file;
+    sl_err err = sl_file_open(wal->os, path, SL_FILE_READ, &file);
+    if (err != SLUICE_OK)
+        return err;
+    err = sl_file_size(file, ret_size);
+    sl_file_close(file);
+    return err;
+}
+
+/* Whole spares are kept, up to the number wanted; others go. */
+static sl_err spares_adopt(struct wal *wal, const struct wal_scan *scan)
+{
+    char path[WAL_PATH_MAX];
+    wal->next_spare_number = 1;
+    for (size_t i = 0; i < scan->spare_count; i++) {
+        uint64_t size = 0;
+        wal_path_spare(path, wal->directory, scan->spares[i]);
+        sl_err err = file_size_at(wal, path, &size);
+        if (err != SLUICE_OK)
+            return err;
+        wal->next_spare_number = SL_MAX(wal->next_spare_number, scan->spares[i] + 1);
+        if (size == wal->limits.segment_bytes && wal->spare_count < wal->limits.spare_segments)
+            wal->spares[wal->spare_count++] = scan->spares[i];
+        else
+            err = sl_path_remove(wal->os, path);
+        if (err != SLUICE_OK)
+            return err;
+    }
+    return SLUICE_OK;
+}
+
+/* Files that nothing refers to: segments made free whose renaming was lost, half a checkpoint. */
+static sl_err leftovers_remove(struct wal *wal, const struct wal_scan *scan)
+{
+    char path[WAL_PATH_MAX];
+    sl_err err = SLUICE_OK;
+    for (size_t i = 0; i < scan->stale_count && err == SLUICE_OK; i++) {
+        wal_path_segment(path, wal->directory, scan->stale[i]);
+        err = sl_path_remove(wal->os, path);
+    }
+    if (scan->leftovers && err == SLUICE_OK) {
+        wal_path_checkpoint_tmp(path, wal->directory);
+        err = sl_path_remove(wal->os, path);
+    }
+    return err;
+}
+
+/* Gives back what the run before left unused of its last segment. It may be lost in a crash; nobody
+ * minds. */
+static sl_err tail_truncate(struct wal_segment *segment)
+{
+    if (segment->size <= segment->end)
+        return SLUICE_OK;
+    segment->size = segment->end;
+    return sl_file_truncate(segment->file, segment->end);
+}
+
+/* After recovery always a new segment, whose header says where the one before ends. */
+static sl_err run_begin(struct wal *wal, struct wal_scan *scan)
+{
+    sl_err err = segments_adopt(wal, scan);
+    if (err == SLUICE_OK)
+        err = spares_adopt(wal, scan);
+    if (err == SLUICE_OK)
+        err = leftovers_remove(wal, scan);
+    if (err != SLUICE_OK)
+        return err;
+    struct wal_segment *last =
+        wal->segment_count > 0 ? wal->segments[wal->segment_count - 1] : NULL;
+    if (last != NULL && !wal->mutants.no_sync)
+        err = sl_file_sync(last->file); /* a killed process leaves frames that are only written */
+    if (err == SLUICE_OK)
+        err = wal_commit_first(wal, scan->last_lsn, scan->chain);
+    if (err == SLUICE_OK && last != NULL) {
+        wal->sealed_bytes -= last->size;
+        err = tail_truncate(last);
+        wal->sealed_bytes += last->size;
+    }
+    wal->checkpoint.header.generation = scan->checkpoint.generation;
+    wal->checkpoint.durable_lsn = scan->checkpoint.lsn;
+    wal->checkpoint.durable_first_segment = scan->checkpoint.first_segment;
+    return err;
+}
+
+static sl_err recover(struct wal *wal, struct wal_recovery *recovery)
+{
+    static const struct wal_scan_events events = {.item = apply_item};
+    const struct wal_scan_config config = {
+        .os = wal->os,
+        .directory = wal->directory,
+        .identity = &wal->identity,
+        .mutants = wal->mutants,
+        .writable = true,
+        .events = &events,
+        .events_arg = wal,
+    };
+    struct wal_scan scan;
+    int64_t begin_ns = sl_os_mono_ns(wal->os);
+    sl_err err = wal_scan_run(&config, recovery, &scan);
+    if (err != SLUICE_OK)
+        return err;
+    bool is_first = scan.segment_count == 0;
+    wal->time_ms = scan.time_ms;
+    wal->epoch = is_first ? 1 : scan.epoch + !scan.clean;
+    recovery->epoch = wal->epoch;
+    err = run_begin(wal, &scan);
+    if (err != SLUICE_OK)
+        snprintf(recovery->problem, sizeof recovery->problem, "a new segment cannot be made in %.180s",
+                 wal->directory);
+    wal_scan_fini(&scan);
+    recovery->elapsed_ns = sl_os_mono_ns(wal->os) - begin_ns;
+    return err;
+}
+
+sl_err wal_open(const struct wal_config *config, struct wal_recovery *ret_recovery,
+                struct wal **ret_wal)
+{
+    memset(ret_recovery, 0, sizeof *ret_recovery);
+    if (!limits_agree(&config->limits) || strlen(config->directory) + 64 > WAL_PATH_MAX) {
+        snprintf(ret_recovery->problem, sizeof ret_recovery->problem,
+                 "the limits of the write-ahead log contradict each other");
+        return SLUICE_E_INVALID;
+    }
+    struct wal *wal = sl_alloc_zero(1, sizeof *wal);
+    if (wal == NULL)
+        return SLUICE_E_NO_MEMORY;
+    wal->os = config->os;
+    wal->loop = config->loop;
+    wal->limits = config->limits;
+    wal->mutants = config->mutants;
+    wal->events = config->events;
+    wal->events_arg = config->events_arg;
+    wal->identity.cluster = config->cluster;
+    wal->identity.shard = config->shard;
+    snprintf(wal->directory, sizeof wal->directory, "%s/wal", config->directory);
+    sl_err err = parts_make(wal);
+    if (err == SLUICE_OK)
+        err = sl_dir_make(wal->os, wal->directory);
+    if (err == SLUICE_OK)
+        err = sl_dir_sync(wal->os, config->directory);
+    if (err == SLUICE_OK)
+        err = recover(wal, ret_recovery);
+    if (err != SLUICE_OK) {
+        wal_free(wal);
+        return err;
+    }
+    wal_checkpoint_request(wal); /* so that restarts do not pile up segments to read */
+    wal_upkeep_request(wal);
+    *ret_wal = wal;
+    return SLUICE_OK;
+}
+
+struct wal *wal_free(struct wal *wal)
+{
+    if (wal == NULL)
+        return NULL;
+    if (wal->lane != NULL)
+        sl_lane_free(wal->lane);
+    wal->idle_timer = sl_timer_free(wal->idle_timer);
+    wal->disk_timer = sl_timer_free(wal->disk_timer);
+    wal_upkeep_fini(wal);
+    for (size_t i = 0; i < wal->segment_count; i++)
+        wal_segment_forget(wal->segments[i]);
+    sl_free(wal->segments);
+    sl_file_close(wal->commit.file);
+    sl_buffer_fini(&wal->commit.heads);
+    sl_free(wal->commit.pieces);
+    sl_buffer_fini(&wal->checkpoint.bytes);
+    sl_free(wal);
+    return NULL;
+}
+
+/* ---- submit ---- */
+
+static uint64_t bytes_used(const struct wal *wal)
+{
+    return wal->sealed_bytes + wal->segments[wal->segment_count - 1]->end;
+}
+
+static sl_err submit_check(const struct wal *wal, const struct wal_unit *unit, uint64_t size)
+{
+    if (wal->fenced)
+        return SLUICE_E_FENCED;
+    if (wal->closing)
+        return SLUICE_E_STOPPING;
+    uint64_t frame_size = wal_frame_size(size, 0);
+    if (frame_size > wal->limits.frame_bytes_max)
+        return SLUICE_E_BATCH_TOO_LARGE;
+    if (wal->disk_full && !unit->reserve)
+        return SLUICE_E_DISK_FULL;
+    uint64_t reserve = unit->reserve ? 0 : wal->limits.bytes_max / WAL_RESERVE_DIVISOR;
+    if (bytes_used(wal) + wal->pending_bytes + frame_size > wal->limits.bytes_max - reserve)
+        return SLUICE_E_LOG_FULL;
+    return SLUICE_OK;
+}
+
+sl_err wal_submit(struct wal *wal, struct wal_unit *unit)
+{
+    SL_ASSERT(sl_loop_is_current(wal->loop));
+    SL_ASSERT(unit->item_count > 0);
+    sl_err err = submit_check(wal, unit, wal_unit_size(unit));
+    if (err != SLUICE_OK)
+        return err;
+    wal_commit_append(wal, unit);
+    if (!wal->commit.busy && !wal->kick.queued)
+        sl_loop_post(wal->loop, &wal->kick); /* what else is submitted in this turn travels along */
+    if (!wal->disk_timer_runs) {
+        wal->disk_timer_runs = true;
+        sl_timer_start(wal->disk_timer, WAL_DISK_CHECK_NS);
+    }
+    return SLUICE_OK;
+}
+
+/* ---- reading and releasing ---- */
+
+static struct wal_segment *segment_find(const struct wal *wal, uint64_t seq)
+{
+    if (wal->segment_count == 0 || seq < wal->segments[0]->seq)
+        return NULL;
+    uint64_t index = seq - wal->segments[0]->seq;
+    return index < wal->segment_count ? wal->segments[index] : NULL;
+}
+
+sl_err wal_read_cached(struct wal *wal, const struct wal_place *place, void *ret_bytes)
+{
+    const struct wal_segment *segment = segment_find(wal, place->segment);
+    if (segment == NULL || segment->file == NULL)
+        return SLUICE_E_NOT_FOUND;
+    size_t got = 0;
+    sl_err err = sl_file_pread_cached(segment->file, ret_bytes, place->size, place->position, &got);
+    if (err == SLUICE_OK && got != place->size)
+        err = SLUICE_E_CORRUPT;
+    return err;
+}
+
+sl_err wal_read(struct sl_file *pinned, const struct wal_place *place, void *ret_bytes)
+{
+    size_t got = 0;
+    sl_err err = sl_file_pread(pinned, ret_bytes, place->size, place->position, &got);
+    if (err == SLUICE_OK && got != place->size)
+        err = SLUICE_E_CORRUPT;
+    return err;
+}
+
+struct sl_file *wal_pin(struct wal *wal, uint64_t seq)
+{
+    struct wal_segment *segment = segment_find(wal, seq);
+    if (segment == NULL || segment->file == NULL)
+        return NULL;
+    segment->pins++;
+    return segment->file;
+}
+
+void wal_unpin(struct wal *wal, uint64_t seq)
+{
+    struct wal_segment *segment = segment_find(wal, seq);
+    SL_ASSERT(segment != NULL && segment->pins > 0);
+    segment->pins--;
+    if (segment->pins == 0 && seq < wal->checkpoint.durable_first_segment)
+        wal_upkeep_request(wal);
+}
+
+void wal_release(struct wal *wal, uint64_t segment)
+{
+    if (segment <= wal->released_below)
+        return;
+    wal->released_below = segment;
+    bool is_urgent = bytes_used(wal) > wal->limits.bytes_max / 2;
+    if (is_urgent && segment > wal->checkpoint.durable_first_segment && !wal->closing)
+        wal_checkpoint_request(wal);
+}
+
+void wal_status_get(const struct wal *wal, struct wal_status *ret_status)
+{
+    *ret_status = (struct wal_status){
+        .last_lsn = wal->last_lsn,
+        .durable_lsn = wal->durable_lsn,
+        .bytes_used = bytes_used(wal),
+        .pending_bytes = wal->pending_bytes,
+        .pending_units = wal->pending_units,
+        .epoch = wal->epoch,
+        .segment_count = (uint32_t)wal->segment_count,
+        .disk_full = wal->disk_full,
+        .fenced = wal->fenced,
+        .frames = wal->frames,
+        .syncs = wal->syncs,
+        .sync_ns_total = wal->sync_ns_total,
+    };
+}
+
+/* ---- close ---- */
+
+/* Called whenever something ended: what is pending, the mark, the last checkpoint, then `closed`.
+ */
+void wal_close_step(struct wal *wal)
+{
+    if (!wal->closing || wal->is_closed || wal->commit.busy || wal->checkpoint.busy ||
+        wal->upkeep.busy || wal->kick.queued)
+        return;
+    if (!wal->fenced && wal->pending_head != NULL)
+        return; /* a kick is on its way */
+    if (!wal->fenced && !wal->marked_clean) {
+        wal->mark_item = (struct wal_item){.kind = WAL_ITEM_CLEAN_SHUTDOWN, .version = 1};
+        wal->mark_busy = true;
+        wal_commit_append(wal, &wal->mark);
+        wal_commit_kick(wal);
+        return;
+    }
+    if (!wal->fenced && !wal->closed_checkpoint) {
+        wal->closed_checkpoint = true;
+        wal_checkpoint_request(wal);
+        if (wal->checkpoint.busy)
+            return;
+    }
+    wal->is_closed = true;
+    sl_timer_stop(wal->idle_timer);
+    sl_timer_stop(wal->disk_timer);
+    sl_loop_post(wal->loop, &wal->closed_task);
+}
+
+/* A task of its own, so that the owner may free the log in it. */
+static void closed_run(struct sl_task *task)
+{
+    struct wal *wal = SL_CONTAINER_OF(task, struct wal, closed_task);
+    wal->closed(wal->closed_arg);
+}
+
+void wal_close(struct wal *wal, void (*closed)(void *arg), void *arg)
+{
+    SL_ASSERT(!wal->closing);
+    wal->closing = true;
+    wal->closed_task.run = closed_run;
+    wal->closed_task.priority = SL_PRIORITY_IO;
+    wal->closed = closed;
+    wal->closed_arg = arg;
+    wal_close_step(wal);
+}

@@ -1,0 +1,537 @@
+/* wal_commit.c: group commit: pending units become frames, the lane writes and syncs them.
+ *
+ * On the loop: form groups (a group stops at group_bytes_max; a larger unit travels alone), give
+ * out LSN, time and places, choose the segment. On the lane: encode headers and directories,
+ * compute CRCs, chain the frames, pwritev from the callers' memory, fdatasync. Back on the loop:
+ * units' callbacks in order.
+ *
+ * A new segment appears whole: its header and first frames are written into a spare file and
+ * synced, then it gets its name and the directory is synced, and only then is anything
+ * acknowledged. */
+#include "wal/wal_state.h"
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+
+#include <string.h>
+
+#define NS_PER_MS 1000000
+
+static const uint8_t zero_block[WAL_BLOCK]; /* padding */
+
+/* ---- segments ---- */
+
+void wal_segment_forget(struct wal_segment *segment)
+{
+    segment->file = sl_file_close(segment->file);
+    sl_free(segment);
+}
+
+sl_err wal_segment_add(struct wal *wal, uint64_t seq, struct wal_segment **ret_segment)
+{
+    if (wal->segment_count == wal->segment_capacity) {
+        size_t capacity = wal->segment_capacity == 0 ? 8 : wal->segment_capacity * 2;
+        void *grown = sl_realloc(wal->segments, capacity * sizeof(struct wal_segment *));
+        if (grown == NULL)
+            return SLUICE_E_NO_MEMORY;
+        wal->segments = grown;
+        wal->segment_capacity = capacity;
+    }
+    struct wal_segment *segment = sl_alloc_zero(1, sizeof *segment);
+    if (segment == NULL)
+        return SLUICE_E_NO_MEMORY;
+    segment->seq = seq;
+    SL_ASSERT(wal->segment_count == 0 || wal->segments[wal->segment_count - 1]->seq + 1 == seq);
+    wal->segments[wal->segment_count++] = segment;
+    *ret_segment = segment;
+    return SLUICE_OK;
+}
+
+static struct wal_segment *segment_current(const struct wal *wal)
+{
+    return wal->segment_count == 0 ? NULL : wal->segments[wal->segment_count - 1];
+}
+
+/* Seals the current segment and makes the next; its file comes with the commit under way. */
+static sl_err segment_switch(struct wal *wal)
+{
+    struct wal_commit *commit = &wal->commit;
+    struct wal_segment *sealed = segment_current(wal);
+    struct wal_segment *segment;
+    sl_err err = wal_segment_add(wal, sealed == NULL ? 1 : sealed->seq + 1, &segment);
+    if (err != SLUICE_OK)
+        return err;
+    if (sealed != NULL)
+        wal->sealed_bytes += sealed->size;
+    segment->size = wal->limits.segment_bytes;
+    segment->end = WAL_SEGMENT_HEADER;
+    segment->last_lsn = wal->last_lsn;
+    commit->opens = true;
+    commit->previous_lsn = wal->last_lsn;
+    if (wal->spare_count > 0) {
+        commit->spare_number = wal->spares[0];
+        wal->spare_count--;
+        memmove(wal->spares, wal->spares + 1, wal->spare_count * sizeof wal->spares[0]);
+    } else {
+        commit->spare_number = wal->next_spare_number++;
+    }
+    return SLUICE_OK;
+}
+
+/* ---- forming (loop) ---- */
+
+static uint64_t unit_directory_size(const struct wal_unit *unit)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < unit->item_count; i++)
+        size += wal_item_size(unit->items[i].payload.size);
+    return size;
+}
+
+static uint64_t unit_body_size(const struct wal_unit *unit)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < unit->item_count; i++)
+        size += unit->items[i].body_size;
+    return size;
+}
+
+uint64_t wal_unit_size(const struct wal_unit *unit)
+{
+    return unit_directory_size(unit) + unit_body_size(unit);
+}
+
+/* Takes units from the head of the queue into one group, at least one; the queue is not changed
+ * yet. */
+static struct wal_unit *group_measure(const struct wal *wal, struct wal_frame *frame)
+{
+    struct wal_unit *unit = wal->pending_head;
+    uint64_t size = 0;
+    memset(frame, 0, sizeof *frame);
+    frame->first = unit;
+    while (unit != NULL) {
+        uint64_t directory_size = unit_directory_size(unit);
+        uint64_t body_size = unit_body_size(unit);
+        size += directory_size + body_size;
+        if (frame->unit_count > 0 && size > wal->limits.group_bytes_max)
+            break;
+        frame->unit_count++;
+        frame->item_count += unit->item_count;
+        frame->directory_size += directory_size;
+        frame->body_size += body_size;
+        unit = unit->next;
+    }
+    frame->frame_size = wal_frame_size(frame->directory_size, frame->body_size);
+    return unit;
+}
+
+static void unit_place(struct wal_unit *unit, const struct wal_segment *segment,
+                       const struct wal_frame *frame, uint64_t *position)
+{
+    unit->lsn = frame->lsn;
+    unit->time_ms = frame->time_ms;
+    for (uint32_t i = 0; i < unit->item_count; i++) {
+        struct wal_item *item = &unit->items[i];
+        item->place = (struct wal_place){segment->seq, *position, item->body_size};
+        *position += item->body_size;
+    }
+}
+
+/* Takes the measured group off the queue and gives it its place in segment, log and time. */
+static void group_take(struct wal *wal, struct wal_frame *frame, struct wal_unit *rest)
+{
+    struct wal_segment *segment = segment_current(wal);
+    wal->time_ms = SL_MAX(wal->time_ms, sl_os_wall_ms(wal->os));
+    frame->lsn = ++wal->last_lsn;
+    frame->time_ms = wal->time_ms;
+    frame->position = segment->end;
+    segment->end += frame->frame_size;
+    segment->last_lsn = frame->lsn;
+    uint64_t position = frame->position + WAL_FRAME_HEADER + frame->directory_size;
+    struct wal_unit *unit = frame->first;
+    for (uint32_t i = 0; i < frame->unit_count; i++, unit = unit->next)
+        unit_place(unit, segment, frame, &position);
+    wal->pending_head = rest;
+    if (rest == NULL)
+        wal->pending_tail = NULL;
+    wal->commit.unit_bytes += frame->directory_size + frame->body_size;
+}
+
+static size_t frame_pieces(const struct wal_frame *frame)
+{
+    size_t count = 2; /* head, padding */
+    const struct wal_unit *unit = frame->first;
+    for (uint32_t i = 0; i < frame->unit_count; i++, unit = unit->next) {
+        for (uint32_t k = 0; k < unit->item_count; k++)
+            count += unit->items[k].body_count;
+    }
+    return count;
+}
+
+/* Memory that the lane will need for this frame beside what the commit has. */
+static sl_err commit_reserve(struct wal_commit *commit, size_t head_size, size_t piece_count)
+{
+    sl_err err = sl_buffer_reserve(&commit->heads, head_size);
+    if (err != SLUICE_OK)
+        return err;
+    if (piece_count > commit->piece_capacity) {
+        size_t capacity = SL_MAX(piece_count, commit->piece_capacity * 2);
+        void *grown = sl_realloc(commit->pieces, capacity * sizeof *commit->pieces);
+        if (grown == NULL)
+            return SLUICE_E_NO_MEMORY;
+        commit->pieces = grown;
+        commit->piece_capacity = capacity;
+    }
+    return SLUICE_OK;
+}
+
+/* Forms frames for one segment from the queue. */
+static sl_err commit_form(struct wal *wal)
+{
+    struct wal_commit *commit = &wal->commit;
+    size_t head_size = WAL_SEGMENT_HEADER;
+    size_t piece_count = 1;
+    sl_err err = SLUICE_OK;
+    while (wal->pending_head != NULL && commit->frame_count < WAL_COMMIT_FRAMES) {
+        struct wal_frame *frame = &commit->frames[commit->frame_count];
+        struct wal_unit *rest = group_measure(wal, frame);
+        struct wal_segment *segment = segment_current(wal);
+        bool fits =
+            segment != NULL && segment->end + frame->frame_size <= wal->limits.segment_bytes;
+        if (!fits && commit->frame_count > 0)
+            break;
+        head_size += WAL_FRAME_HEADER + (size_t)frame->directory_size;
+        piece_count += frame_pieces(frame);
+        err = commit_reserve(commit, head_size, piece_count);
+        if (err == SLUICE_OK && !fits)
+            err = segment_switch(wal);
+        if (err != SLUICE_OK)
+            break;
+        group_take(wal, frame, rest);
+        commit->frame_count++;
+    }
+    commit->segment = segment_current(wal);
+    commit->durable_lsn = wal->mutants.no_durable_lsn ? 0 : wal->durable_lsn;
+    return err;
+}
+
+/* ---- writing (lane) ---- */
+
+static void piece_add(struct wal_commit *commit, void *base, size_t size)
+{
+    if (size == 0)
+        return;
+    SL_ASSERT(commit->piece_count < commit->piece_capacity);
+    commit->pieces[commit->piece_count++] = (struct sl_iovec){base, size};
+}
+
+static uint8_t *head_take(struct wal_commit *commit, size_t size)
+{
+    uint8_t *at = commit->heads.data + commit->heads.size;
+    SL_ASSERT(commit->heads.size + size <= commit->heads.capacity);
+    commit->heads.size += size;
+    return at;
+}
+
+static void segment_header_write(struct wal_commit *commit)
+{
+    const struct wal *wal = commit->wal;
+    uint8_t *head = head_take(commit, WAL_SEGMENT_HEADER);
+    struct wal_segment_header header = {
+        .identity = wal->identity,
+        .seq = commit->segment->seq,
+        .first_lsn = commit->previous_lsn + 1,
+        .previous_lsn = commit->previous_lsn,
+        .chain = commit->chain,
+        .epoch = wal->epoch,
+        .created_ms = commit->frames[0].time_ms,
+    };
+    memset(head, 0, WAL_SEGMENT_HEADER);
+    wal_segment_header_encode(&header, head);
+    piece_add(commit, head, WAL_SEGMENT_HEADER);
+}
+
+static void body_write(struct wal_commit *commit, const struct wal_item *item, uint32_t *crc)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < item->body_count; i++) {
+        *crc = sl_crc32c_extend(*crc, item->body[i].base, item->body[i].size);
+        size += item->body[i].size;
+        piece_add(commit, item->body[i].base, item->body[i].size);
+    }
+    SL_ASSERT(size == item->body_size);
+}
+
+static void frame_write(struct wal_commit *commit, const struct wal_frame *frame)
+{
+    uint8_t *head = head_take(commit, WAL_FRAME_HEADER + (size_t)frame->directory_size);
+    uint8_t *to = head + WAL_FRAME_HEADER;
+    uint32_t body_crc = 0;
+    piece_add(commit, head, WAL_FRAME_HEADER + (size_t)frame->directory_size);
+    const struct wal_unit *unit = frame->first;
+    for (uint32_t i = 0; i < frame->unit_count; i++, unit = unit->next) {
+        for (uint32_t k = 0; k < unit->item_count; k++) {
+            const struct wal_item *item = &unit->items[k];
+            to = wal_item_encode(to, item->kind, item->version, item->flags, item->payload,
+                                 item->body_size);
+            body_write(commit, item, &body_crc);
+        }
+    }
+    struct wal_frame_header header = {
+        .frame_size = frame->frame_size,
+        .incarnation = commit->segment->seq,
+        .durable_lsn = commit->durable_lsn,
+        .chain = commit->chain,
+        .lsn = frame->lsn,
+        .body_size = frame->body_size,
+        .time_ms = frame->time_ms,
+        .epoch = commit->wal->epoch,
+        .item_count = frame->item_count,
+        .directory_size = (uint32_t)frame->directory_size,
+        .directory_crc = sl_crc32c(head + WAL_FRAME_HEADER, (size_t)frame->directory_size),
+        .body_crc = body_crc,
+    };
+    wal_frame_header_encode(&header, head);
+    commit->chain = header.crc;
+    uint64_t used = WAL_FRAME_HEADER + frame->directory_size + frame->body_size;
+    piece_add(commit, (void *)(uintptr_t)zero_block, (size_t)(frame->frame_size - used));
+}
+
+static sl_err commit_sync(const struct wal_commit *commit, struct sl_file *file)
+{
+    return commit->wal->mutants.no_sync ? SLUICE_OK : sl_file_sync(file);
+}
+
+/* Into a spare, which becomes the segment once it is whole. */
+static sl_err commit_write_opening(struct wal_commit *commit)
+{
+    struct wal *wal = commit->wal;
+    char spare[WAL_PATH_MAX];
+    char path[WAL_PATH_MAX];
+    wal_path_spare(spare, wal->directory, commit->spare_number);
+    wal_path_segment(path, wal->directory, commit->segment->seq);
+    sl_err err =
+        sl_file_open(wal->os, spare, SL_FILE_READ | SL_FILE_WRITE | SL_FILE_CREATE, &commit->file);
+    if (err == SLUICE_OK)
+        err = sl_file_pwritev(commit->file, commit->pieces, commit->piece_count, 0);
+    if (err == SLUICE_OK)
+        err = commit_sync(commit, commit->file);
+    if (err == SLUICE_OK)
+        err = sl_path_rename(wal->os, spare, path);
+    if (err == SLUICE_OK)
+        err = sl_dir_sync(wal->os, wal->directory);
+    return err;
+}
+
+static void commit_work(struct sl_job *job)
+{
+    struct wal_commit *commit = SL_CONTAINER_OF(job, struct wal_commit, job);
+    int64_t begin_ns = sl_os_mono_ns(commit->wal->os);
+    commit->piece_count = 0;
+    sl_buffer_reset(&commit->heads);
+    if (commit->opens)
+        segment_header_write(commit);
+    for (uint32_t i = 0; i < commit->frame_count; i++)
+        frame_write(commit, &commit->frames[i]);
+    if (commit->opens) {
+        commit->err = commit_write_opening(commit);
+    } else {
+        struct sl_file *file = commit->segment->file;
+        commit->err =
+            sl_file_pwritev(file, commit->pieces, commit->piece_count, commit->frames[0].position);
+        if (commit->err == SLUICE_OK)
+            commit->err = commit_sync(commit, file);
+    }
+    commit->sync_ns = sl_os_mono_ns(commit->wal->os) - begin_ns;
+}
+
+/* ---- ends (loop) ---- */
+
+static void unit_end(struct wal *wal, struct wal_unit *unit, sl_err err)
+{
+    wal->pending_units--;
+    unit->next = NULL;
+    unit->durable(unit, err);
+}
+
+static void frame_end(struct wal *wal, const struct wal_frame *frame, sl_err err)
+{
+    struct wal_unit *unit = frame->first;
+    for (uint32_t i = 0; i < frame->unit_count; i++) {
+        struct wal_unit *next = unit->next;
+        unit_end(wal, unit, err);
+        unit = next;
+    }
+}
+
+static void pending_fail(struct wal *wal, sl_err err)
+{
+    while (wal->pending_head != NULL) {
+        struct wal_unit *unit = wal->pending_head;
+        wal->pending_head = unit->next;
+        if (wal->pending_head == NULL)
+            wal->pending_tail = NULL;
+        wal->pending_bytes -= wal_unit_size(unit);
+        unit_end(wal, unit, err);
+    }
+}
+
+/* Units under way are failed when their job comes back, so that callbacks keep their order. */
+void wal_commit_fence(struct wal *wal, sl_err cause)
+{
+    if (!wal->fenced) {
+        wal->fenced = true;
+        wal->fence_cause = cause;
+    }
+    if (wal->commit.busy)
+        return;
+    pending_fail(wal, SLUICE_E_FENCED);
+    if (!wal->fence_told) {
+        wal->fence_told = true;
+        if (wal->events != NULL && wal->events->fenced != NULL)
+            wal->events->fenced(wal->events_arg, wal->fence_cause);
+    }
+    wal_close_step(wal);
+}
+
+static void mark_durable(struct wal_unit *unit, sl_err err)
+{
+    struct wal *wal = SL_CONTAINER_OF(unit, struct wal, mark);
+    wal->mark_busy = false;
+    if (err == SLUICE_OK && wal->mark_item.kind == WAL_ITEM_CLEAN_SHUTDOWN)
+        wal->marked_clean = true;
+}
+
+static void commit_account(struct wal *wal)
+{
+    struct wal_commit *commit = &wal->commit;
+    wal->durable_lsn = commit->frames[commit->frame_count - 1].lsn;
+    wal->frames += commit->frame_count;
+    wal->syncs++;
+    wal->sync_ns_total += (uint64_t)commit->sync_ns;
+    bool only_mark = commit->frame_count == 1 && commit->frames[0].first == &wal->mark &&
+                     commit->frames[0].unit_count == 1;
+    if (only_mark)
+        wal->marked_lsn = wal->durable_lsn;
+    if (commit->opens) {
+        commit->segment->file = commit->file;
+        commit->file = NULL;
+        wal_checkpoint_request(wal);
+        wal_upkeep_request(wal);
+    }
+}
+
+static void commit_done(struct sl_job *job)
+{
+    struct wal_commit *commit = SL_CONTAINER_OF(job, struct wal_commit, job);
+    struct wal *wal = commit->wal;
+    sl_err err = commit->err;
+    if (err != SLUICE_OK && !wal->fenced) {
+        wal->fenced = true;
+        wal->fence_cause = err;
+    }
+    if (!wal->fenced)
+        commit_account(wal);
+    wal->pending_bytes -= commit->unit_bytes;
+    for (uint32_t i = 0; i < commit->frame_count; i++)
+        frame_end(wal, &commit->frames[i], wal->fenced ? SLUICE_E_FENCED : SLUICE_OK);
+    commit->busy = false;
+    if (wal->fenced) {
+        commit->file = sl_file_close(commit->file);
+        wal_commit_fence(wal, err);
+        return;
+    }
+    bool quiet = wal->pending_head == NULL && wal->marked_lsn != wal->durable_lsn;
+    if (quiet && wal->limits.idle_mark_ms > 0 && !wal->closing)
+        sl_timer_start(wal->idle_timer, (int64_t)wal->limits.idle_mark_ms * NS_PER_MS);
+    wal_commit_kick(wal);
+    wal_close_step(wal);
+}
+
+static void commit_prepare(struct wal_commit *commit)
+{
+    commit->frame_count = 0;
+    commit->unit_bytes = 0;
+    commit->opens = false;
+    sl_buffer_reset(&commit->heads);
+}
+
+void wal_commit_kick(struct wal *wal)
+{
+    struct wal_commit *commit = &wal->commit;
+    if (commit->busy || wal->fenced || wal->pending_head == NULL)
+        return;
+    commit_prepare(commit);
+    sl_err err = commit_form(wal);
+    if (commit->frame_count == 0) { /* no memory for a single frame */
+        wal_commit_fence(wal, err);
+        return;
+    }
+    commit->busy = true;
+    sl_lane_submit(wal->lane, wal->loop, &commit->job);
+}
+
+void wal_commit_append(struct wal *wal, struct wal_unit *unit)
+{
+    unit->next = NULL;
+    if (wal->pending_tail != NULL)
+        wal->pending_tail->next = unit;
+    else
+        wal->pending_head = unit;
+    wal->pending_tail = unit;
+    wal->pending_units++;
+    wal->pending_bytes += wal_unit_size(unit);
+}
+
+static void kick_run(struct sl_task *task)
+{
+    struct wal *wal = SL_CONTAINER_OF(task, struct wal, kick);
+    wal_commit_kick(wal);
+    wal_close_step(wal);
+}
+
+void wal_commit_init(struct wal *wal)
+{
+    struct wal_commit *commit = &wal->commit;
+    commit->wal = wal;
+    commit->job.work = commit_work;
+    commit->job.done = commit_done;
+    commit->job.task.priority = SL_PRIORITY_IO;
+    sl_buffer_init(&commit->heads, SIZE_MAX / 2);
+    wal->kick.run = kick_run;
+    wal->kick.priority = SL_PRIORITY_IO;
+    wal->mark.items = &wal->mark_item;
+    wal->mark.item_count = 1;
+    wal->mark.reserve = true;
+    wal->mark.durable = mark_durable;
+}
+
+sl_err wal_commit_first(struct wal *wal, uint64_t previous_lsn, uint32_t chain)
+{
+    struct wal_commit *commit = &wal->commit;
+    wal->last_lsn = previous_lsn;
+    wal->durable_lsn = previous_lsn;
+    commit->chain = chain;
+    wal->mark_item = (struct wal_item){.kind = WAL_ITEM_IDLE, .version = 1};
+    wal_commit_append(wal, &wal->mark);
+    commit_prepare(commit);
+    struct wal_segment *before = segment_current(wal);
+    uint64_t end = before == NULL ? 0 : before->end;
+    if (before != NULL)
+        before->end = wal->limits.segment_bytes; /* whatever room it has is given up */
+    sl_err err = commit_form(wal);
+    if (before != NULL)
+        before->end = end;
+    if (err != SLUICE_OK)
+        return err;
+    commit_work(&commit->job);
+    if (commit->err != SLUICE_OK)
+        return commit->err;
+    commit->segment->file = commit->file;
+    commit->file = NULL;
+    wal->durable_lsn = wal->last_lsn;
+    wal->marked_lsn = wal->last_lsn;
+    wal->pending_units = 0;
+    wal->pending_bytes = 0;
+    return SLUICE_OK;
+}

@@ -1,0 +1,532 @@
+/* wal_scan.c: reads a log directory in the order of its segments and says where it ends.
+ *
+ *   names ─► newest valid checkpoint ─► segments it names and those after, none missing
+ *         ─► frames: CRCs, incarnation, LSN, chain ─► items, in order
+ *
+ * A segment ends where the header of the next one says (that header was made durable after the
+ * frames it counts), the last segment where its frames stop being intact. There the rest is
+ * searched for a frame of this incarnation that was written knowing the missing LSN durable: then
+ * what is missing was acknowledged, and this is corruption; else a torn tail. Bodies are verified
+ * where no later header claims them durable. */
+#include "wal/wal_scan.h"
+
+#include "base/bytes.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REPAIR_HINT "stop, copy the directory, then restore it from a backup or a replica"
+
+struct names {
+    uint64_t *segments;
+    size_t segment_count;
+    uint64_t *spares;
+    size_t spare_count;
+    bool leftovers;
+    sl_err err;
+};
+
+struct scan_run {
+    const struct wal_scan_config *config;
+    struct wal_recovery *recovery;
+    struct wal_scan *scan;
+    struct names names;
+    struct wal_reader reader;
+    struct wal_file_identity identity;
+    bool has_identity;
+    struct sl_bytes checkpoint_items;
+    uint64_t claimed; /* every LSN up to it is known to have been durable */
+};
+
+static sl_err SL_PRINTF(3, 4) refuse(struct scan_run *run, sl_err err, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(run->recovery->problem, sizeof run->recovery->problem, format, arguments);
+    va_end(arguments);
+    return err;
+}
+
+/* ---- names ---- */
+
+static sl_err numbers_add(uint64_t **numbers, size_t *count, uint64_t number)
+{
+    if ((*count & (*count + 1)) == 0) { /* 0, 1, 3, 7 …: full */
+        uint64_t *grown = sl_realloc(*numbers, (*count * 2 + 1) * sizeof *grown);
+        if (grown == NULL)
+            return SLUICE_E_NO_MEMORY;
+        *numbers = grown;
+    }
+    (*numbers)[(*count)++] = number;
+    return SLUICE_OK;
+}
+
+static void name_seen(void *arg, const char *name, bool is_directory)
+{
+    struct names *names = arg;
+    char *end = NULL;
+    if (strcmp(name, "checkpoint.tmp") == 0)
+        names->leftovers = true;
+    if (is_directory || name[0] < '0' || name[0] > '9' || names->err != SLUICE_OK)
+        return;
+    uint64_t number = strtoull(name, &end, 10);
+    if (strcmp(end, ".seg") == 0 && number > 0 && strlen(name) == 24)
+        names->err = numbers_add(&names->segments, &names->segment_count, number);
+    else if (strcmp(end, ".spare") == 0)
+        names->err = numbers_add(&names->spares, &names->spare_count, number);
+}
+
+static int number_compare(const void *a, const void *b)
+{
+    const uint64_t *left = a;
+    const uint64_t *right = b;
+    return *left < *right ? -1 : *left > *right;
+}
+
+static sl_err names_read(struct scan_run *run)
+{
+    struct names *names = &run->names;
+    sl_err err = sl_dir_list(run->config->os, run->config->directory, name_seen, names);
+    if (err == SLUICE_OK)
+        err = names->err;
+    if (err != SLUICE_OK)
+        return refuse(run, err, "%s cannot be listed", run->config->directory);
+    if (names->segment_count > 1)
+        qsort(names->segments, names->segment_count, sizeof *names->segments, number_compare);
+    if (names->spare_count > 1)
+        qsort(names->spares, names->spare_count, sizeof *names->spares, number_compare);
+    return SLUICE_OK;
+}
+
+static sl_err identity_check(struct scan_run *run, const char *path,
+                             const struct wal_file_identity *identity)
+{
+    if (!run->has_identity) {
+        run->identity = *identity;
+        run->has_identity = true;
+    }
+    if (!sl_uuid_equal(&run->identity.cluster, &identity->cluster))
+        return refuse(run, SLUICE_E_FOREIGN,
+                      "%s belongs to another cluster; put back its own files", path);
+    if (run->identity.shard != identity->shard)
+        return refuse(run, SLUICE_E_FOREIGN, "%s belongs to shard %u, not %u; put it back there",
+                      path, identity->shard, run->identity.shard);
+    return SLUICE_OK;
+}
+
+/* ---- checkpoint ---- */
+
+static sl_err checkpoint_consider(struct scan_run *run, uint64_t slot, bool *ret_damaged)
+{
+    char path[WAL_PATH_MAX];
+    struct wal_checkpoint_header header;
+    struct sl_bytes items = {NULL, 0};
+    wal_path_checkpoint(path, run->config->directory, slot);
+    sl_err err = wal_checkpoint_read(run->config->os, path, &header, &items);
+    if (err == SLUICE_E_NOT_FOUND)
+        return SLUICE_OK;
+    if (err == SLUICE_E_CORRUPT) { /* the other one may do; the gap check tells when it does not */
+        *ret_damaged = true;
+        return SLUICE_OK;
+    }
+    if (err == SLUICE_E_NEWER_FORMAT)
+        return refuse(run, err, "%s was written by a newer version of Sluice; start that one",
+                      path);
+    if (err != SLUICE_OK)
+        return refuse(run, err, "%s cannot be read", path);
+    err = identity_check(run, path, &header.identity);
+    struct wal_scan *scan = run->scan;
+    if (err != SLUICE_OK ||
+        (scan->has_checkpoint && scan->checkpoint.generation >= header.generation)) {
+        sl_free((void *)(uintptr_t)items.data);
+        return err;
+    }
+    sl_free((void *)(uintptr_t)run->checkpoint_items.data);
+    run->checkpoint_items = items;
+    scan->checkpoint = header;
+    scan->has_checkpoint = true;
+    return SLUICE_OK;
+}
+
+static sl_err item_hand_on(struct scan_run *run, uint64_t lsn, const struct wal_item_view *item,
+                           const struct wal_place *place)
+{
+    run->recovery->item_count++;
+    if (!wal_item_kind_known(item->kind) && (item->flags & WAL_ITEM_MAY_SKIP) == 0)
+        return refuse(run, SLUICE_E_NEWER_FORMAT,
+                      "LSN %" PRIu64 " holds an item of kind %u that this version does not know; "
+                      "start the newer version of Sluice that wrote it",
+                      lsn, item->kind);
+    const struct wal_scan_events *events = run->config->events;
+    return events->item == NULL ? SLUICE_OK
+                                : events->item(run->config->events_arg, lsn, item, place);
+}
+
+static sl_err checkpoint_apply(struct scan_run *run)
+{
+    struct wal_item_walk walk;
+    struct wal_item_view item;
+    const struct wal_place nowhere = {0, 0, 0};
+    wal_item_walk_init(&walk, run->checkpoint_items);
+    while (wal_item_walk_next(&walk, &item)) {
+        sl_err err = item_hand_on(run, run->scan->checkpoint.lsn, &item, &nowhere);
+        if (err != SLUICE_OK)
+            return err;
+    }
+    return walk.err;
+}
+
+static sl_err checkpoint_read(struct scan_run *run)
+{
+    bool damaged = false;
+    sl_err err = checkpoint_consider(run, 0, &damaged);
+    if (err == SLUICE_OK)
+        err = checkpoint_consider(run, 1, &damaged);
+    if (err != SLUICE_OK || !run->scan->has_checkpoint)
+        return err;
+    run->recovery->checkpoint_lsn = run->scan->checkpoint.lsn;
+    run->claimed = run->scan->checkpoint.lsn;
+    run->scan->epoch = run->scan->checkpoint.epoch;
+    return SLUICE_OK;
+}
+
+/* ---- segments ---- */
+
+/* Sorts out what the checkpoint made free, and refuses where a segment is missing. */
+static sl_err segments_choose(struct scan_run *run, size_t *ret_first)
+{
+    const struct wal_scan *scan = run->scan;
+    const struct names *names = &run->names;
+    uint64_t wanted = scan->has_checkpoint ? scan->checkpoint.first_segment : 1;
+    uint64_t last = scan->has_checkpoint ? scan->checkpoint.last_segment : 0;
+    size_t first = 0;
+    while (first < names->segment_count && names->segments[first] < wanted)
+        first++;
+    for (size_t i = first; i < names->segment_count; i++, wanted++) {
+        if (names->segments[i] != wanted)
+            break;
+    }
+    bool more = wanted - 1 < last;
+    if (names->segment_count > first && names->segments[names->segment_count - 1] != wanted - 1)
+        more = true;
+    *ret_first = first;
+    if (!more)
+        return SLUICE_OK;
+    return refuse(run, SLUICE_E_CORRUPT,
+                  "%s: segment %020" PRIu64
+                  ".seg is missing (or the checkpoint that made it free); "
+                  "put it back, or " REPAIR_HINT "; nothing was changed",
+                  run->config->directory, wanted);
+}
+
+static sl_err segment_header_read(struct scan_run *run, const char *path,
+                                  struct wal_scan_segment *segment, uint64_t seq)
+{
+    const uint8_t *bytes = NULL;
+    sl_err err = sl_file_drop_cache(segment->file);
+    if (err == SLUICE_OK)
+        err = wal_reader_open(&run->reader, segment->file);
+    if (err == SLUICE_OK)
+        err = wal_reader_get(&run->reader, 0, WAL_HEADER_USED, &bytes);
+    if (err == SLUICE_OK)
+        err = wal_segment_header_decode(bytes, &segment->header);
+    if (err == SLUICE_E_NEWER_FORMAT)
+        return refuse(run, err, "%s was written by a newer version of Sluice; start that one",
+                      path);
+    if (err == SLUICE_E_CORRUPT || err == SLUICE_E_TRUNCATED)
+        return refuse(
+            run, SLUICE_E_CORRUPT,
+            "%s: the header at position 0 is damaged; " REPAIR_HINT "; nothing was changed", path);
+    if (err != SLUICE_OK)
+        return refuse(run, err, "%s cannot be read", path);
+    segment->file_size = run->reader.file_size;
+    err = identity_check(run, path, &segment->header.identity);
+    if (err == SLUICE_OK && segment->header.seq != seq && !run->config->mutants.no_incarnation)
+        err = refuse(run, SLUICE_E_CORRUPT,
+                     "%s holds segment %" PRIu64 "; it was renamed or overwritten; " REPAIR_HINT
+                     "; nothing was changed",
+                     path, segment->header.seq);
+    return err;
+}
+
+static sl_err segment_open(struct scan_run *run, uint64_t seq)
+{
+    char path[WAL_PATH_MAX];
+    struct wal_scan_segment *segment = &run->scan->segments[run->scan->segment_count];
+    wal_path_segment(path, run->config->directory, seq);
+    uint32_t flags = SL_FILE_READ | (run->config->writable ? SL_FILE_WRITE : 0);
+    sl_err err = sl_file_open(run->config->os, path, flags, &segment->file);
+    if (err != SLUICE_OK)
+        return refuse(run, err, "%s cannot be opened", path);
+    run->scan->segment_count++;
+    return segment_header_read(run, path, segment, seq);
+}
+
+static sl_err segments_open(struct scan_run *run)
+{
+    size_t first = 0;
+    sl_err err = segments_choose(run, &first);
+    size_t count = run->names.segment_count - first;
+    if (err == SLUICE_OK && count > 0) {
+        run->scan->segments = sl_alloc_zero(count, sizeof *run->scan->segments);
+        if (run->scan->segments == NULL)
+            err = SLUICE_E_NO_MEMORY;
+    }
+    for (size_t i = first; i < run->names.segment_count && err == SLUICE_OK; i++)
+        err = segment_open(run, run->names.segments[i]);
+    if (err != SLUICE_OK)
+        return err;
+    run->scan->stale = run->names.segments;
+    run->scan->stale_count = first;
+    run->names.segments = NULL;
+    return SLUICE_OK;
+}
+
+/* ---- frames ---- */
+
+/* Whether the frame follows what was read so far, in this segment. */
+static bool frame_follows(const struct scan_run *run, const struct wal_scan_segment *segment,
+                          const struct wal_frame_header *frame)
+{
+    const struct wal_mutants *mutants = &run->config->mutants;
+    if (frame->lsn != run->scan->last_lsn + 1)
+        return false;
+    if (!mutants->no_incarnation && frame->incarnation != segment->header.seq)
+        return false;
+    return mutants->no_chain || mutants->no_incarnation || frame->chain == run->scan->chain;
+}
+
+/* The frame after this one, if it is there, may have been written knowing this one durable. */
+static void claim_look_ahead(struct scan_run *run, const struct wal_scan_segment *segment,
+                             uint64_t position, const struct wal_frame_header *frame)
+{
+    struct wal_frame_header next;
+    uint64_t next_position = position + frame->frame_size;
+    if (wal_reader_header(&run->reader, next_position, &next) != SLUICE_OK)
+        return;
+    if (next.incarnation == segment->header.seq && next.lsn == frame->lsn + 1 &&
+        next.chain == frame->crc)
+        run->claimed = SL_MAX(run->claimed, next.durable_lsn);
+}
+
+static sl_err frame_items(struct scan_run *run, const struct wal_scan_segment *segment,
+                          uint64_t position, const struct wal_frame_header *frame,
+                          struct sl_bytes directory)
+{
+    struct wal_item_walk walk;
+    struct wal_item_view item;
+    uint64_t at = position + WAL_FRAME_HEADER + frame->directory_size;
+    bool contained = frame->lsn <= run->recovery->checkpoint_lsn && !run->config->all_items;
+    wal_item_walk_init(&walk, directory);
+    while (wal_item_walk_next(&walk, &item)) {
+        struct wal_place place = {segment->header.seq, at, item.body_size};
+        at += item.body_size;
+        run->scan->clean = item.kind == WAL_ITEM_CLEAN_SHUTDOWN;
+        if (contained && item.kind != WAL_ITEM_BATCH)
+            continue;
+        sl_err err = item_hand_on(run, frame->lsn, &item, &place);
+        if (err != SLUICE_OK)
+            return err;
+    }
+    return walk.err;
+}
+
+/* Sums before anything is applied: a frame is taken whole or not at all. */
+static bool items_agree(const struct wal_frame_header *frame, struct sl_bytes directory)
+{
+    struct wal_item_walk walk;
+    struct wal_item_view item;
+    uint64_t body_size = 0;
+    uint64_t count = 0;
+    wal_item_walk_init(&walk, directory);
+    while (wal_item_walk_next(&walk, &item)) {
+        body_size += item.body_size;
+        count++;
+    }
+    return walk.err == SLUICE_OK && body_size == frame->body_size && count == frame->item_count;
+}
+
+static sl_err frame_take(struct scan_run *run, struct wal_scan_segment *segment,
+                         const struct wal_frame_header *frame, struct sl_bytes directory)
+{
+    const struct wal_scan_events *events = run->config->events;
+    uint64_t position = segment->end_position;
+    sl_err err = SLUICE_OK;
+    if (events->frame != NULL)
+        err = events->frame(run->config->events_arg, &segment->header, position, frame);
+    if (err == SLUICE_OK)
+        err = frame_items(run, segment, position, frame, directory);
+    if (err != SLUICE_OK)
+        return err;
+    struct wal_scan *scan = run->scan;
+    segment->end_position += frame->frame_size;
+    segment->last_lsn = frame->lsn;
+    scan->last_lsn = frame->lsn;
+    scan->chain = frame->crc;
+    scan->epoch = SL_MAX(scan->epoch, frame->epoch);
+    scan->time_ms = SL_MAX(scan->time_ms, frame->time_ms);
+    run->claimed = SL_MAX(run->claimed, frame->durable_lsn);
+    run->recovery->frame_count++;
+    return SLUICE_OK;
+}
+
+/* Reads and judges the frame at the segment's end; *ret_intact false: it does not continue the log.
+ */
+static sl_err frame_next(struct scan_run *run, struct wal_scan_segment *segment, bool *ret_intact)
+{
+    struct wal_frame_header frame;
+    struct sl_bytes directory;
+    uint64_t position = segment->end_position;
+    *ret_intact = false;
+    sl_err err = wal_reader_header(&run->reader, position, &frame);
+    if (err == SLUICE_OK && !frame_follows(run, segment, &frame))
+        err = SLUICE_E_CORRUPT;
+    if (err == SLUICE_OK && frame.lsn > run->claimed)
+        claim_look_ahead(run, segment, position, &frame);
+    if (err == SLUICE_OK && (frame.lsn > run->claimed || run->config->every_body)) {
+        run->recovery->bodies_verified++;
+        err = wal_reader_body(&run->reader, position, &frame);
+    }
+    if (err == SLUICE_OK)
+        err = wal_reader_frame(&run->reader, position, &frame, &directory);
+    if (err == SLUICE_E_CORRUPT || err == SLUICE_E_TRUNCATED)
+        return SLUICE_OK;
+    if (err != SLUICE_OK || !items_agree(&frame, directory))
+        return err;
+    *ret_intact = true;
+    return frame_take(run, segment, &frame, directory);
+}
+
+static sl_err refuse_corrupt(struct scan_run *run, const struct wal_scan_segment *segment,
+                             uint64_t lsn)
+{
+    return refuse(run, SLUICE_E_CORRUPT,
+                  "%s/%020" PRIu64 ".seg: damage at position %" PRIu64 ": LSN %" PRIu64
+                  " was durable and cannot be read; " REPAIR_HINT "; nothing was changed",
+                  run->config->directory, segment->header.seq, segment->end_position, lsn);
+}
+
+/* Searches behind the last intact frame for one that knew the LSN after it durable. */
+static sl_err tail_judge(struct scan_run *run, struct wal_scan_segment *segment)
+{
+    uint64_t missing = run->scan->last_lsn + 1;
+    uint64_t cut_end = segment->end_position;
+    struct wal_frame_header frame;
+    bool claimed = run->claimed >= missing;
+    for (uint64_t at = segment->end_position; !claimed; at += WAL_BLOCK) {
+        sl_err err = wal_reader_header(&run->reader, at, &frame);
+        if (err == SLUICE_E_TRUNCATED)
+            break;
+        if (err != SLUICE_OK && err != SLUICE_E_CORRUPT)
+            return err;
+        if (err == SLUICE_E_CORRUPT ||
+            (frame.incarnation != segment->header.seq && !run->config->mutants.no_incarnation))
+            continue;
+        if (frame.lsn < missing)
+            continue;
+        claimed = frame.durable_lsn >= missing;
+        cut_end = SL_MAX(cut_end, at + SL_MIN(frame.frame_size, segment->file_size - at));
+    }
+    if (claimed)
+        return refuse_corrupt(run, segment, missing);
+    run->recovery->bytes_cut = cut_end - segment->end_position;
+    return SLUICE_OK;
+}
+
+/* The header of a segment must go on where the one before ends. */
+static bool header_follows(const struct scan_run *run, const struct wal_segment_header *header)
+{
+    const struct wal_mutants *mutants = &run->config->mutants;
+    if (header->previous_lsn != run->scan->last_lsn)
+        return false;
+    return mutants->no_chain || mutants->no_incarnation || header->chain == run->scan->chain;
+}
+
+static sl_err segment_scan(struct scan_run *run, size_t index)
+{
+    struct wal_scan_segment *segment = &run->scan->segments[index];
+    bool is_last = index + 1 == run->scan->segment_count;
+    uint64_t declared = is_last ? UINT64_MAX : segment[1].header.previous_lsn;
+    if (index == 0) {
+        run->scan->last_lsn = segment->header.previous_lsn;
+        run->scan->chain = segment->header.chain;
+    } else if (!header_follows(run, &segment->header)) {
+        return refuse_corrupt(run, segment, segment->header.first_lsn);
+    }
+    if (!is_last)
+        run->claimed = SL_MAX(run->claimed, declared);
+    run->scan->epoch = SL_MAX(run->scan->epoch, segment->header.epoch);
+    segment->end_position = WAL_SEGMENT_HEADER;
+    segment->last_lsn = segment->header.previous_lsn;
+    sl_err err = wal_reader_open(&run->reader, segment->file);
+    bool intact = true;
+    while (err == SLUICE_OK && intact && run->scan->last_lsn < declared)
+        err = frame_next(run, segment, &intact);
+    if (err == SLUICE_OK && !is_last && run->scan->last_lsn != declared)
+        err = refuse_corrupt(run, segment, run->scan->last_lsn + 1);
+    if (err == SLUICE_OK && is_last)
+        err = tail_judge(run, segment);
+    if (err == SLUICE_OK && run->config->events->segment != NULL)
+        err = run->config->events->segment(run->config->events_arg, segment);
+    return err;
+}
+
+static sl_err scan_all(struct scan_run *run)
+{
+    sl_err err = names_read(run);
+    if (err == SLUICE_OK)
+        err = checkpoint_read(run);
+    if (err == SLUICE_OK)
+        err = segments_open(run);
+    if (err == SLUICE_OK && run->scan->has_checkpoint)
+        err = checkpoint_apply(run);
+    if (run->config->mutants.no_durable_lsn)
+        run->claimed = 0;
+    for (size_t i = 0; i < run->scan->segment_count && err == SLUICE_OK; i++)
+        err = segment_scan(run, i);
+    return err;
+}
+
+sl_err wal_scan_run(const struct wal_scan_config *config, struct wal_recovery *ret_recovery,
+                    struct wal_scan *ret_scan)
+{
+    struct wal_scan scan = {.epoch = 0};
+    struct scan_run run = {.config = config, .recovery = ret_recovery, .scan = &scan};
+    wal_reader_init(&run.reader);
+    if (config->identity != NULL) {
+        run.identity = *config->identity;
+        run.has_identity = true;
+    }
+    sl_err err = scan_all(&run);
+    scan.spares = run.names.spares;
+    scan.spare_count = run.names.spare_count;
+    scan.leftovers = run.names.leftovers;
+    ret_recovery->last_lsn = scan.last_lsn;
+    ret_recovery->segment_count = scan.segment_count;
+    ret_recovery->bytes_scanned = run.reader.bytes_read;
+    ret_recovery->clean = scan.clean;
+    sl_free(run.names.segments);
+    sl_free((void *)(uintptr_t)run.checkpoint_items.data);
+    wal_reader_fini(&run.reader);
+    if (err != SLUICE_OK) {
+        wal_scan_fini(&scan);
+        if (ret_recovery->problem[0] == '\0')
+            refuse(&run, err, "%s cannot be read", config->directory);
+        return err;
+    }
+    *ret_scan = scan;
+    return SLUICE_OK;
+}
+
+void wal_scan_fini(struct wal_scan *scan)
+{
+    for (size_t i = 0; i < scan->segment_count; i++)
+        scan->segments[i].file = sl_file_close(scan->segments[i].file);
+    sl_free(scan->segments);
+    sl_free(scan->stale);
+    sl_free(scan->spares);
+    memset(scan, 0, sizeof *scan);
+}

@@ -1,0 +1,116 @@
+/* wal_scan.h: reading segments, checkpoints and a whole log directory, changing nothing.
+ *
+ * Recovery (wal_open) and inspection (`sluice wal dump|verify`) read through the same code; it
+ * decides what is intact, what is a torn tail and what is corruption (docs/formats/wal.md,
+ * "Recovery"). Everything here [blocks]. */
+#ifndef SL_WAL_WAL_SCAN_H
+#define SL_WAL_WAL_SCAN_H
+
+#include "wal/wal_format.h"
+
+#define WAL_PATH_MAX 1024u
+
+/* ---- one segment file ---- */
+
+struct wal_reader {
+    struct sl_file *file; /* borrowed */
+    uint64_t file_size;
+    uint8_t *window; /* owned */
+    size_t window_capacity;
+    uint64_t window_position;
+    size_t window_size;
+    uint64_t bytes_read;
+};
+
+void wal_reader_init(struct wal_reader *reader);
+void wal_reader_fini(struct wal_reader *reader);
+/* Reads from `file` from now on; the window's memory is kept. */
+sl_err wal_reader_open(struct wal_reader *reader, struct sl_file *file) SL_MUST_CHECK;
+/* Bytes [position, + size), borrowed until the next call. E_TRUNCATED: the file ends before. */
+sl_err wal_reader_get(struct wal_reader *reader, uint64_t position, size_t size,
+                      const uint8_t **ret_bytes) SL_MUST_CHECK;
+/* The frame at `position`: header and directory, whose CRCs hold. E_CORRUPT, E_TRUNCATED, or the
+ * error of the read. The directory is borrowed until the next call. */
+sl_err wal_reader_frame(struct wal_reader *reader, uint64_t position,
+                        struct wal_frame_header *ret_header,
+                        struct sl_bytes *ret_directory) SL_MUST_CHECK;
+sl_err wal_reader_header(struct wal_reader *reader, uint64_t position,
+                         struct wal_frame_header *ret_header) SL_MUST_CHECK;
+/* E_CORRUPT when the body of the frame at `position` fails its CRC. */
+sl_err wal_reader_body(struct wal_reader *reader, uint64_t position,
+                       const struct wal_frame_header *header) SL_MUST_CHECK;
+
+/* ---- a log directory ---- */
+
+/* A segment that was read; ended: where its intact frames end. */
+struct wal_scan_segment {
+    struct wal_segment_header header;
+    struct sl_file *file; /* the caller closes it */
+    uint64_t file_size;
+    uint64_t end_position;
+    uint64_t last_lsn;
+};
+
+struct wal_scan_events {
+    /* Each may be NULL. Another result than SLUICE_OK ends the scan with it. */
+    sl_err (*segment)(void *arg, const struct wal_scan_segment *segment);
+    sl_err (*frame)(void *arg, const struct wal_segment_header *segment, uint64_t position,
+                    const struct wal_frame_header *frame);
+    /* lsn of checkpoint items: the checkpoint's; their place is all zero. */
+    sl_err (*item)(void *arg, uint64_t lsn, const struct wal_item_view *item,
+                   const struct wal_place *place);
+};
+
+struct wal_scan_config {
+    struct sl_os *os;
+    const char *directory;                    /* the one that holds the .seg files */
+    const struct wal_file_identity *identity; /* NULL: whatever the first file says */
+    struct wal_mutants mutants;
+    bool writable;   /* opens segments for writing too */
+    bool every_body; /* verifies all bodies, not only the unclaimed */
+    bool all_items;  /* also those of frames that the checkpoint contains */
+    const struct wal_scan_events *events;
+    void *events_arg;
+};
+
+/* What the directory holds. */
+struct wal_scan {
+    bool has_checkpoint;
+    struct wal_checkpoint_header checkpoint;
+    struct wal_scan_segment *segments; /* in order; owned, and their files */
+    size_t segment_count;
+    uint64_t *stale; /* numbers of segments that the checkpoint made free; owned */
+    size_t stale_count;
+    uint64_t *spares; /* numbers of spare files; owned */
+    size_t spare_count;
+    bool leftovers; /* a checkpoint.tmp exists */
+    uint64_t last_lsn;
+    uint32_t chain; /* of frame last_lsn */
+    uint32_t epoch; /* the highest seen */
+    int64_t time_ms;
+    bool clean; /* the last frame marks a clean shutdown */
+};
+
+/* Scans. On failure ret_recovery->problem has a sentence; nothing to free. */
+sl_err wal_scan_run(const struct wal_scan_config *config, struct wal_recovery *ret_recovery,
+                    struct wal_scan *ret_scan) SL_MUST_CHECK;
+void wal_scan_fini(struct wal_scan *scan); /* closes the files that are still in it */
+
+/* Paths inside the log's directory. */
+void wal_path_segment(char ret_path[WAL_PATH_MAX], const char *directory, uint64_t seq);
+void wal_path_spare(char ret_path[WAL_PATH_MAX], const char *directory, uint64_t number);
+void wal_path_checkpoint(char ret_path[WAL_PATH_MAX], const char *directory, uint64_t generation);
+void wal_path_checkpoint_tmp(char ret_path[WAL_PATH_MAX], const char *directory);
+
+/* ---- checkpoint files ---- */
+
+/* Reads and verifies one; items are the caller's to free. E_NOT_FOUND, E_CORRUPT, E_NEWER_FORMAT, …
+ */
+sl_err wal_checkpoint_read(struct sl_os *os, const char *path,
+                           struct wal_checkpoint_header *ret_header,
+                           struct sl_bytes *ret_items) SL_MUST_CHECK;
+/* Makes `bytes` (header and items) durable under its name: temporary file, sync, rename, sync. */
+sl_err wal_checkpoint_write(struct sl_os *os, const char *directory, uint64_t generation,
+                            struct sl_bytes bytes) SL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,175 @@
+/* wal_state.h: the inside of struct wal, shared by wal*.c of this room only.
+ *
+ * Everything here belongs to the loop, except what a job holds while it runs: struct wal_commit on
+ * the lane, struct wal_checkpoint and struct wal_upkeep on a helper. A job's `busy` says whose turn
+ * it is. */
+#ifndef SL_WAL_WAL_STATE_H
+#define SL_WAL_WAL_STATE_H
+
+#include "base/buffer.h"
+#include "wal/wal_scan.h"
+
+#define WAL_COMMIT_FRAMES      4u /* one sync covers at most so many frames */
+#define WAL_SPARES_MAX         16u
+#define WAL_RESERVE_DIVISOR    16u /* of bytes_max is kept for units with `reserve` */
+#define WAL_DISK_FULL_PERCENT  95u
+#define WAL_DISK_AGAIN_PERCENT 92u
+#define WAL_DISK_CHECK_NS      1000000000 /* while there is traffic, or the disk is full */
+#define WAL_RETIRE_MAX         16u        /* segments recycled by one upkeep job */
+
+struct wal_segment {
+    uint64_t seq;
+    struct sl_file *file; /* NULL until its first frame is durable */
+    uint64_t size;        /* of the file */
+    uint64_t end;         /* position behind the last frame given out */
+    uint64_t last_lsn;
+    uint32_t pins;
+};
+
+struct wal_frame {
+    struct wal_unit *first; /* units of the frame, linked, count of them */
+    uint32_t unit_count;
+    uint32_t item_count;
+    uint64_t position;
+    uint64_t frame_size;
+    uint64_t directory_size;
+    uint64_t body_size;
+    uint64_t lsn;
+    int64_t time_ms;
+};
+
+/* Writes frames and makes them durable. One at a time. */
+struct wal_commit {
+    struct sl_job job;
+    struct wal *wal;
+    bool busy;
+    struct wal_frame frames[WAL_COMMIT_FRAMES];
+    uint32_t frame_count;
+    uint64_t unit_bytes;  /* of all frames, counted in wal->pending_bytes */
+    uint64_t durable_lsn; /* when the frames were formed */
+    struct wal_segment *segment;
+    /* Only where the frames open a segment: */
+    bool opens;
+    uint64_t spare_number;
+    uint64_t previous_lsn;
+    /* The lane's: */
+    uint32_t chain;         /* of the frame written last; kept from job to job */
+    struct sl_buffer heads; /* segment header, frame headers and directories */
+    struct sl_iovec *pieces;
+    size_t piece_count;
+    size_t piece_capacity;
+    struct sl_file *file; /* out, where it opens a segment */
+    int64_t sync_ns;      /* out */
+    sl_err err;           /* out */
+};
+
+struct wal_checkpoint {
+    struct sl_job job;
+    struct sl_task begin;
+    struct wal *wal;
+    bool busy;   /* begin is posted or the job runs */
+    bool wanted; /* another one after it */
+    struct wal_checkpoint_header header;
+    uint64_t durable_first_segment; /* of the last one on disk */
+    uint64_t durable_lsn;           /* likewise */
+    struct sl_buffer bytes;
+    sl_err err;
+};
+
+/* Recycles segments, prepares spares, looks at the disk. */
+struct wal_upkeep {
+    struct sl_job job;
+    struct wal *wal;
+    bool busy;
+    bool wanted;
+    struct wal_segment *retired[WAL_RETIRE_MAX]; /* their files are closed by the job */
+    uint64_t retired_as[WAL_RETIRE_MAX];         /* spare number; 0: removed */
+    uint32_t retired_count;
+    uint64_t made[WAL_SPARES_MAX]; /* numbers of spares to make */
+    uint32_t made_count;
+    uint64_t disk_total;
+    uint64_t disk_available;
+    sl_err err;
+};
+
+struct wal {
+    struct sl_os *os;
+    struct sl_loop *loop;
+    struct sl_lane *lane;
+    struct wal_limits limits;
+    struct wal_mutants mutants;
+    struct wal_file_identity identity;
+    const struct wal_events *events;
+    void *events_arg;
+    char directory[WAL_PATH_MAX];
+
+    struct wal_segment **segments; /* live, ascending without a gap; the last is written to */
+    size_t segment_count;
+    size_t segment_capacity;
+    uint64_t sealed_bytes;   /* sizes of all but the last */
+    uint64_t released_below; /* by wal_release */
+    uint64_t spares[WAL_SPARES_MAX];
+    uint32_t spare_count;
+    uint64_t next_spare_number;
+
+    struct wal_unit *pending_head;
+    struct wal_unit *pending_tail;
+    uint32_t pending_units; /* including those under way */
+    uint64_t pending_bytes;
+    uint64_t last_lsn;
+    uint64_t durable_lsn;
+    uint64_t marked_lsn; /* nothing but a mark came after it */
+    int64_t time_ms;
+    uint32_t epoch;
+    bool fenced;
+    bool fence_told;
+    sl_err fence_cause;
+    bool disk_full;
+    bool disk_timer_runs;
+
+    struct sl_task kick; /* forms the next commit */
+    struct sl_task closed_task;
+    struct wal_commit commit;
+    struct wal_checkpoint checkpoint;
+    struct wal_upkeep upkeep;
+    struct sl_timer *idle_timer;
+    struct sl_timer *disk_timer;
+    struct wal_unit mark; /* IDLE or CLEAN_SHUTDOWN */
+    struct wal_item mark_item;
+    bool mark_busy;
+
+    bool closing;
+    bool marked_clean;
+    bool closed_checkpoint;
+    bool is_closed;
+    void (*closed)(void *arg);
+    void *closed_arg;
+
+    uint64_t frames;
+    uint64_t syncs;
+    uint64_t sync_ns_total;
+};
+
+/* wal_commit.c */
+void wal_commit_init(struct wal *wal);
+void wal_commit_kick(struct wal *wal); /* forms and submits the next commit, if it may */
+void wal_commit_append(struct wal *wal, struct wal_unit *unit); /* no bounds are checked */
+void wal_commit_fence(struct wal *wal, sl_err cause);
+/* The first frame of the log of this run, at open. [blocks] */
+sl_err wal_commit_first(struct wal *wal, uint64_t previous_lsn, uint32_t chain);
+sl_err wal_segment_add(struct wal *wal, uint64_t seq, struct wal_segment **ret_segment);
+void wal_segment_forget(struct wal_segment *segment); /* closes and frees */
+
+/* wal_checkpoint.c */
+void wal_checkpoint_init(struct wal *wal);
+void wal_checkpoint_request(struct wal *wal);
+
+/* wal_upkeep.c */
+void wal_upkeep_init(struct wal *wal);
+void wal_upkeep_request(struct wal *wal);
+void wal_upkeep_fini(struct wal *wal);
+
+/* wal.c */
+void wal_close_step(struct wal *wal);
+
+#endif

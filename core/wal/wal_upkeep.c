@@ -1,0 +1,179 @@
+/* wal_upkeep.c: segments out of use become spares, spares are made ahead, the disk's fullness is
+ * watched.
+ *
+ * One helper job does all three, one at a time: rename what a durable checkpoint made free (or
+ * remove it when there are spares enough), sync the directory, write zeros into new spares
+ * (overwriting zero-filled blocks syncs twice as fast as extending a file), ask for the free space.
+ */
+#include "wal/wal_state.h"
+
+#include <string.h>
+
+/* ---- helper ---- */
+
+static sl_err segment_retire(struct wal *wal, struct wal_segment *segment, uint64_t spare_number)
+{
+    char from[WAL_PATH_MAX];
+    char to[WAL_PATH_MAX];
+    wal_path_segment(from, wal->directory, segment->seq);
+    segment->file = sl_file_close(segment->file);
+    if (spare_number == 0)
+        return sl_path_remove(wal->os, from);
+    wal_path_spare(to, wal->directory, spare_number);
+    return sl_path_rename(wal->os, from, to);
+}
+
+static sl_err spare_make(struct wal *wal, uint64_t number)
+{
+    char path[WAL_PATH_MAX];
+    struct sl_file *file;
+    wal_path_spare(path, wal->directory, number);
+    sl_err err = sl_file_open(wal->os, path, SL_FILE_READ | SL_FILE_WRITE | SL_FILE_CREATE, &file);
+    if (err != SLUICE_OK)
+        return err;
+    err = sl_file_fill_zero(file, wal->limits.segment_bytes);
+    if (err == SLUICE_OK)
+        err = sl_file_sync(file);
+    sl_file_close(file);
+    if (err == SLUICE_E_DISK_FULL) { /* half a spare is none */
+        sl_err removed = sl_path_remove(wal->os, path);
+        return removed != SLUICE_OK ? removed : err;
+    }
+    return err;
+}
+
+static void upkeep_work(struct sl_job *job)
+{
+    struct wal_upkeep *upkeep = SL_CONTAINER_OF(job, struct wal_upkeep, job);
+    struct wal *wal = upkeep->wal;
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; i < upkeep->retired_count && err == SLUICE_OK; i++)
+        err = segment_retire(wal, upkeep->retired[i], upkeep->retired_as[i]);
+    if (err == SLUICE_OK && upkeep->retired_count > 0)
+        err = sl_dir_sync(wal->os, wal->directory);
+    uint32_t made = 0;
+    while (made < upkeep->made_count && err == SLUICE_OK) {
+        err = spare_make(wal, upkeep->made[made]);
+        made += err == SLUICE_OK;
+    }
+    if (err == SLUICE_OK || err == SLUICE_E_DISK_FULL) {
+        upkeep->made_count = made;
+        err = sl_disk_space(wal->os, wal->directory, &upkeep->disk_total, &upkeep->disk_available);
+    }
+    upkeep->err = err;
+}
+
+/* ---- loop ---- */
+
+/* Moves what may go from the table of segments into the job. */
+static void retired_choose(struct wal *wal)
+{
+    struct wal_upkeep *upkeep = &wal->upkeep;
+    uint32_t count = 0;
+    while (count + 1 < wal->segment_count && count < WAL_RETIRE_MAX) {
+        struct wal_segment *segment = wal->segments[count];
+        if (segment->seq >= wal->checkpoint.durable_first_segment || segment->pins > 0)
+            break;
+        bool reusable = segment->size == wal->limits.segment_bytes &&
+                        wal->spare_count + count < wal->limits.spare_segments;
+        upkeep->retired[count] = segment;
+        upkeep->retired_as[count] = reusable ? wal->next_spare_number++ : 0;
+        wal->sealed_bytes -= segment->size;
+        count++;
+    }
+    upkeep->retired_count = count;
+    wal->segment_count -= count;
+    memmove(wal->segments, wal->segments + count, wal->segment_count * sizeof wal->segments[0]);
+}
+
+static void made_choose(struct wal *wal)
+{
+    struct wal_upkeep *upkeep = &wal->upkeep;
+    uint32_t have = wal->spare_count;
+    for (uint32_t i = 0; i < upkeep->retired_count; i++)
+        have += upkeep->retired_as[i] != 0;
+    upkeep->made_count = 0;
+    while (have + upkeep->made_count < wal->limits.spare_segments && !wal->closing &&
+           !wal->disk_full)
+        upkeep->made[upkeep->made_count++] = wal->next_spare_number++;
+}
+
+static void spare_add(struct wal *wal, uint64_t number)
+{
+    SL_ASSERT(wal->spare_count < WAL_SPARES_MAX);
+    wal->spares[wal->spare_count++] = number;
+}
+
+static void disk_judge(struct wal *wal)
+{
+    const struct wal_upkeep *upkeep = &wal->upkeep;
+    uint64_t percent = wal->disk_full ? WAL_DISK_AGAIN_PERCENT : WAL_DISK_FULL_PERCENT;
+    uint64_t used = upkeep->disk_total - SL_MIN(upkeep->disk_available, upkeep->disk_total);
+    wal->disk_full = upkeep->disk_total > 0 && used >= upkeep->disk_total / 100 * percent;
+}
+
+static void upkeep_end(struct wal *wal)
+{
+    struct wal_upkeep *upkeep = &wal->upkeep;
+    for (uint32_t i = 0; i < upkeep->retired_count; i++) {
+        if (upkeep->retired_as[i] != 0 && upkeep->err == SLUICE_OK)
+            spare_add(wal, upkeep->retired_as[i]);
+        wal_segment_forget(upkeep->retired[i]);
+    }
+    for (uint32_t i = 0; i < upkeep->made_count && upkeep->err == SLUICE_OK; i++)
+        spare_add(wal, upkeep->made[i]);
+    upkeep->retired_count = 0;
+    upkeep->busy = false;
+}
+
+static void upkeep_done(struct sl_job *job)
+{
+    struct wal_upkeep *upkeep = SL_CONTAINER_OF(job, struct wal_upkeep, job);
+    struct wal *wal = upkeep->wal;
+    bool more = upkeep->wanted || upkeep->retired_count == WAL_RETIRE_MAX;
+    upkeep_end(wal);
+    if (upkeep->err != SLUICE_OK)
+        wal_commit_fence(wal, upkeep->err);
+    else
+        disk_judge(wal);
+    if (wal->disk_full && !wal->disk_timer_runs && !wal->closing) {
+        wal->disk_timer_runs = true;
+        sl_timer_start(wal->disk_timer, WAL_DISK_CHECK_NS);
+    }
+    upkeep->wanted = false;
+    if (more)
+        wal_upkeep_request(wal);
+    wal_close_step(wal);
+}
+
+void wal_upkeep_request(struct wal *wal)
+{
+    struct wal_upkeep *upkeep = &wal->upkeep;
+    if (wal->fenced || wal->is_closed)
+        return;
+    if (upkeep->busy) {
+        upkeep->wanted = true;
+        return;
+    }
+    upkeep->busy = true;
+    retired_choose(wal);
+    made_choose(wal);
+    sl_helpers_submit(wal->os, wal->loop, &upkeep->job);
+}
+
+void wal_upkeep_init(struct wal *wal)
+{
+    struct wal_upkeep *upkeep = &wal->upkeep;
+    upkeep->wal = wal;
+    upkeep->job.work = upkeep_work;
+    upkeep->job.done = upkeep_done;
+    upkeep->job.task.priority = SL_PRIORITY_BACKGROUND;
+}
+
+/* After a simulated power cut a job may have been dropped with segments in hand. */
+void wal_upkeep_fini(struct wal *wal)
+{
+    for (uint32_t i = 0; i < wal->upkeep.retired_count; i++)
+        wal_segment_forget(wal->upkeep.retired[i]);
+    wal->upkeep.retired_count = 0;
+}
