@@ -9,6 +9,7 @@
 
 #define SEGMENT_BYTES_MIN 12288u
 #define SEGMENT_BYTES_MAX (1ull << 30)
+#define SEGMENTS_SLACK    8u
 
 /* ---- open ---- */
 
@@ -67,9 +68,24 @@ static sl_err apply_item(void *arg, uint64_t lsn, const struct wal_item_view *it
                               place);
 }
 
+/* Every segment that can become live in this run has room: full ones are bounded by bytes_max. */
+static sl_err table_make(struct wal *wal, size_t found)
+{
+    uint64_t wanted = found + wal->limits.bytes_max / wal->limits.segment_bytes + SEGMENTS_SLACK;
+    uint64_t capacity = 16;
+    while (capacity < wanted)
+        capacity *= 2;
+    wal->segments = sl_alloc_zero((size_t)capacity, sizeof(struct wal_segment *));
+    wal->segment_mask = capacity - 1;
+    return wal->segments == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+}
+
 /* What recovery read becomes the table of live segments. */
 static sl_err segments_adopt(struct wal *wal, struct wal_scan *scan)
 {
+    sl_err made = table_make(wal, scan->segment_count);
+    if (made != SLUICE_OK)
+        return made;
     for (size_t i = 0; i < scan->segment_count; i++) {
         struct wal_scan_segment *from = &scan->segments[i];
         struct wal_segment *segment;
@@ -156,8 +172,7 @@ static sl_err run_begin(struct wal *wal, struct wal_scan *scan)
         err = leftovers_remove(wal, scan);
     if (err != SLUICE_OK)
         return err;
-    struct wal_segment *last =
-        wal->segment_count > 0 ? wal->segments[wal->segment_count - 1] : NULL;
+    struct wal_segment *last = wal_segment_last(wal);
     if (last != NULL && !wal->mutants.no_sync)
         err = sl_file_sync(last->file); /* a killed process leaves frames that are only written */
     if (err == SLUICE_OK)
@@ -196,8 +211,8 @@ static sl_err recover(struct wal *wal, struct wal_recovery *recovery)
     recovery->epoch = wal->epoch;
     err = run_begin(wal, &scan);
     if (err != SLUICE_OK)
-        snprintf(recovery->problem, sizeof recovery->problem, "a new segment cannot be made in %.180s",
-                 wal->directory);
+        snprintf(recovery->problem, sizeof recovery->problem,
+                 "a new segment cannot be made in %.180s", wal->directory);
     wal_scan_fini(&scan);
     recovery->elapsed_ns = sl_os_mono_ns(wal->os) - begin_ns;
     return err;
@@ -251,7 +266,7 @@ struct wal *wal_free(struct wal *wal)
     wal->disk_timer = sl_timer_free(wal->disk_timer);
     wal_upkeep_fini(wal);
     for (size_t i = 0; i < wal->segment_count; i++)
-        wal_segment_forget(wal->segments[i]);
+        wal_segment_forget(wal_segment_at(wal, i));
     sl_free(wal->segments);
     sl_file_close(wal->commit.file);
     sl_buffer_fini(&wal->commit.heads);
@@ -265,7 +280,7 @@ struct wal *wal_free(struct wal *wal)
 
 static uint64_t bytes_used(const struct wal *wal)
 {
-    return wal->sealed_bytes + wal->segments[wal->segment_count - 1]->end;
+    return wal->sealed_bytes + wal_segment_last(wal)->end;
 }
 
 static sl_err submit_check(const struct wal *wal, const struct wal_unit *unit, uint64_t size)
@@ -306,10 +321,9 @@ sl_err wal_submit(struct wal *wal, struct wal_unit *unit)
 
 static struct wal_segment *segment_find(const struct wal *wal, uint64_t seq)
 {
-    if (wal->segment_count == 0 || seq < wal->segments[0]->seq)
+    if (seq < wal->first_segment || seq - wal->first_segment >= wal->segment_count)
         return NULL;
-    uint64_t index = seq - wal->segments[0]->seq;
-    return index < wal->segment_count ? wal->segments[index] : NULL;
+    return wal->segments[seq & wal->segment_mask];
 }
 
 sl_err wal_read_cached(struct wal *wal, const struct wal_place *place, void *ret_bytes)
@@ -324,10 +338,14 @@ sl_err wal_read_cached(struct wal *wal, const struct wal_place *place, void *ret
     return err;
 }
 
-sl_err wal_read(struct sl_file *pinned, const struct wal_place *place, void *ret_bytes)
+/* The first and count of the table may be changing meanwhile; the entry of a pinned segment is not.
+ */
+sl_err wal_read(struct wal *wal, const struct wal_place *place, void *ret_bytes)
 {
+    const struct wal_segment *segment = wal->segments[place->segment & wal->segment_mask];
+    SL_ASSERT(segment != NULL && segment->seq == place->segment && segment->file != NULL);
     size_t got = 0;
-    sl_err err = sl_file_pread(pinned, ret_bytes, place->size, place->position, &got);
+    sl_err err = sl_file_pread(segment->file, ret_bytes, place->size, place->position, &got);
     if (err == SLUICE_OK && got != place->size)
         err = SLUICE_E_CORRUPT;
     return err;

@@ -138,13 +138,13 @@ sl_err wal_submit(struct wal *wal, struct wal_unit *unit) SL_MUST_CHECK;
  * the file is too short. [loop] */
 sl_err wal_read_cached(struct wal *wal, const struct wal_place *place,
                        void *ret_bytes) SL_MUST_CHECK;
-/* The open file of a segment, for wal_read on a helper and for sendfile; NULL when it is not live.
- * It stays open and is not recycled until as many wal_unpin. [loop] */
+/* The same, waiting for the disk; from a thread other than the loop's only while the caller holds a
+ * pin. [blocks] */
+sl_err wal_read(struct wal *wal, const struct wal_place *place, void *ret_bytes) SL_MUST_CHECK;
+/* The open file of a segment, also for sendfile; NULL when it is not live. It stays open and is not
+ * recycled until as many wal_unpin. [loop] */
 struct sl_file *wal_pin(struct wal *wal, uint64_t segment);
 void wal_unpin(struct wal *wal, uint64_t segment);
-/* As wal_read_cached, from the pinned file, waiting for the disk. [blocks] */
-sl_err wal_read(struct sl_file *pinned, const struct wal_place *place,
-                void *ret_bytes) SL_MUST_CHECK;
 
 /* Segments below `segment` hold nothing live any more (as the index says): once a checkpoint
  * contains them they are recycled. The segment written to is never. [loop] */

@@ -32,17 +32,17 @@ static sl_err item_add(void *arg, uint16_t kind, uint8_t version, struct sl_byte
 static uint64_t first_segment(const struct wal *wal)
 {
     for (size_t i = 0; i + 1 < wal->segment_count; i++) {
-        const struct wal_segment *segment = wal->segments[i];
+        const struct wal_segment *segment = wal_segment_at(wal, i);
         if (segment->seq >= wal->released_below || segment->last_lsn > wal->durable_lsn)
             return segment->seq;
     }
-    return wal->segments[wal->segment_count - 1]->seq;
+    return wal_segment_last(wal)->seq;
 }
 
 /* The last segment that exists on disk: the newest one may still be under way. */
 static uint64_t last_segment(const struct wal *wal)
 {
-    const struct wal_segment *last = wal->segments[wal->segment_count - 1];
+    const struct wal_segment *last = wal_segment_last(wal);
     return last->file != NULL ? last->seq : last->seq - 1;
 }
 

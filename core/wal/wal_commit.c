@@ -27,36 +27,38 @@ void wal_segment_forget(struct wal_segment *segment)
     sl_free(segment);
 }
 
+struct wal_segment *wal_segment_at(const struct wal *wal, size_t index)
+{
+    return wal->segments[(wal->first_segment + index) & wal->segment_mask];
+}
+
+struct wal_segment *wal_segment_last(const struct wal *wal)
+{
+    return wal->segment_count == 0 ? NULL : wal_segment_at(wal, wal->segment_count - 1);
+}
+
 sl_err wal_segment_add(struct wal *wal, uint64_t seq, struct wal_segment **ret_segment)
 {
-    if (wal->segment_count == wal->segment_capacity) {
-        size_t capacity = wal->segment_capacity == 0 ? 8 : wal->segment_capacity * 2;
-        void *grown = sl_realloc(wal->segments, capacity * sizeof(struct wal_segment *));
-        if (grown == NULL)
-            return SLUICE_E_NO_MEMORY;
-        wal->segments = grown;
-        wal->segment_capacity = capacity;
-    }
+    if (wal->segment_count > wal->segment_mask)
+        return SLUICE_E_LIMIT;
     struct wal_segment *segment = sl_alloc_zero(1, sizeof *segment);
     if (segment == NULL)
         return SLUICE_E_NO_MEMORY;
     segment->seq = seq;
-    SL_ASSERT(wal->segment_count == 0 || wal->segments[wal->segment_count - 1]->seq + 1 == seq);
-    wal->segments[wal->segment_count++] = segment;
+    if (wal->segment_count == 0)
+        wal->first_segment = seq;
+    SL_ASSERT(wal->first_segment + wal->segment_count == seq);
+    wal->segments[seq & wal->segment_mask] = segment;
+    wal->segment_count++;
     *ret_segment = segment;
     return SLUICE_OK;
-}
-
-static struct wal_segment *segment_current(const struct wal *wal)
-{
-    return wal->segment_count == 0 ? NULL : wal->segments[wal->segment_count - 1];
 }
 
 /* Seals the current segment and makes the next; its file comes with the commit under way. */
 static sl_err segment_switch(struct wal *wal)
 {
     struct wal_commit *commit = &wal->commit;
-    struct wal_segment *sealed = segment_current(wal);
+    struct wal_segment *sealed = wal_segment_last(wal);
     struct wal_segment *segment;
     sl_err err = wal_segment_add(wal, sealed == NULL ? 1 : sealed->seq + 1, &segment);
     if (err != SLUICE_OK)
@@ -140,7 +142,7 @@ static void unit_place(struct wal_unit *unit, const struct wal_segment *segment,
 /* Takes the measured group off the queue and gives it its place in segment, log and time. */
 static void group_take(struct wal *wal, struct wal_frame *frame, struct wal_unit *rest)
 {
-    struct wal_segment *segment = segment_current(wal);
+    struct wal_segment *segment = wal_segment_last(wal);
     wal->time_ms = SL_MAX(wal->time_ms, sl_os_wall_ms(wal->os));
     frame->lsn = ++wal->last_lsn;
     frame->time_ms = wal->time_ms;
@@ -195,7 +197,7 @@ static sl_err commit_form(struct wal *wal)
     while (wal->pending_head != NULL && commit->frame_count < WAL_COMMIT_FRAMES) {
         struct wal_frame *frame = &commit->frames[commit->frame_count];
         struct wal_unit *rest = group_measure(wal, frame);
-        struct wal_segment *segment = segment_current(wal);
+        struct wal_segment *segment = wal_segment_last(wal);
         bool fits =
             segment != NULL && segment->end + frame->frame_size <= wal->limits.segment_bytes;
         if (!fits && commit->frame_count > 0)
@@ -210,7 +212,7 @@ static sl_err commit_form(struct wal *wal)
         group_take(wal, frame, rest);
         commit->frame_count++;
     }
-    commit->segment = segment_current(wal);
+    commit->segment = wal_segment_last(wal);
     commit->durable_lsn = wal->mutants.no_durable_lsn ? 0 : wal->durable_lsn;
     return err;
 }
@@ -515,7 +517,7 @@ sl_err wal_commit_first(struct wal *wal, uint64_t previous_lsn, uint32_t chain)
     wal->mark_item = (struct wal_item){.kind = WAL_ITEM_IDLE, .version = 1};
     wal_commit_append(wal, &wal->mark);
     commit_prepare(commit);
-    struct wal_segment *before = segment_current(wal);
+    struct wal_segment *before = wal_segment_last(wal);
     uint64_t end = before == NULL ? 0 : before->end;
     if (before != NULL)
         before->end = wal->limits.segment_bytes; /* whatever room it has is given up */

@@ -103,9 +103,12 @@ struct wal {
     void *events_arg;
     char directory[WAL_PATH_MAX];
 
-    struct wal_segment **segments; /* live, ascending without a gap; the last is written to */
+    /* Live segments without a gap, the last is written to: number n is in segments[n &
+     * segment_mask]. The table never moves, so that a helper finds a pinned one in it. */
+    struct wal_segment **segments;
+    uint64_t segment_mask;
+    uint64_t first_segment;
     size_t segment_count;
-    size_t segment_capacity;
     uint64_t sealed_bytes;   /* sizes of all but the last */
     uint64_t released_below; /* by wal_release */
     uint64_t spares[WAL_SPARES_MAX];
@@ -157,6 +160,8 @@ void wal_commit_append(struct wal *wal, struct wal_unit *unit); /* no bounds are
 void wal_commit_fence(struct wal *wal, sl_err cause);
 /* The first frame of the log of this run, at open. [blocks] */
 sl_err wal_commit_first(struct wal *wal, uint64_t previous_lsn, uint32_t chain);
+struct wal_segment *wal_segment_at(const struct wal *wal, size_t index); /* index 0: the oldest */
+struct wal_segment *wal_segment_last(const struct wal *wal);             /* NULL: none */
 sl_err wal_segment_add(struct wal *wal, uint64_t seq, struct wal_segment **ret_segment);
 void wal_segment_forget(struct wal_segment *segment); /* closes and frees */
 

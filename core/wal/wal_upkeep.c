@@ -71,7 +71,7 @@ static void retired_choose(struct wal *wal)
     struct wal_upkeep *upkeep = &wal->upkeep;
     uint32_t count = 0;
     while (count + 1 < wal->segment_count && count < WAL_RETIRE_MAX) {
-        struct wal_segment *segment = wal->segments[count];
+        struct wal_segment *segment = wal_segment_at(wal, count);
         if (segment->seq >= wal->checkpoint.durable_first_segment || segment->pins > 0)
             break;
         bool reusable = segment->size == wal->limits.segment_bytes &&
@@ -83,7 +83,7 @@ static void retired_choose(struct wal *wal)
     }
     upkeep->retired_count = count;
     wal->segment_count -= count;
-    memmove(wal->segments, wal->segments + count, wal->segment_count * sizeof wal->segments[0]);
+    wal->first_segment += count;
 }
 
 static void made_choose(struct wal *wal)
