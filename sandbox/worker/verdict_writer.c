@@ -29,12 +29,15 @@ static bool in_order(const struct verdict_writer *writer, uint32_t index, uint32
     if (!writer->any) {
         return true;
     }
-    if (writer->last_kind == SANDBOX_VERDICT_RETRY) {
-        return false;
-    }
     return index > writer->last_index ||
            (index == writer->last_index && kind == SANDBOX_VERDICT_EMIT &&
             writer->last_kind == SANDBOX_VERDICT_EMIT);
+}
+
+static bool comes_again(const struct verdict_writer *writer, uint32_t index)
+{
+    return writer->any && writer->last_kind == SANDBOX_VERDICT_RETRY &&
+           index > writer->last_index && index < writer->limit;
 }
 
 static void settle(struct verdict_writer *writer, uint32_t index, uint32_t kind)
@@ -49,7 +52,6 @@ static void settle(struct verdict_writer *writer, uint32_t index, uint32_t kind)
     writer->any = true;
     writer->last_index = index;
     writer->last_kind = kind;
-    writer->reserved = NULL;
 }
 
 static sluice_status write_simple(const struct sluice_writer *table, uint32_t index, uint32_t kind,
@@ -62,6 +64,9 @@ static sluice_status write_simple(const struct sluice_writer *table, uint32_t in
                                       channel_pad8((uint32_t)sizeof(item) + reason_size),
                                       reason_size};
 
+    if (comes_again(writer, index)) {
+        return SLUICE_OK;
+    }
     if (!in_order(writer, index, kind)) {
         return refuse(writer, index, SLUICE_E_INVALID);
     }
@@ -81,6 +86,9 @@ static sluice_status pass(const struct sluice_writer *table, uint32_t index)
 {
     struct verdict_writer *writer = of(table);
 
+    if (comes_again(writer, index)) {
+        return SLUICE_OK;
+    }
     if (!in_order(writer, index, SANDBOX_VERDICT_PASS)) {
         return refuse(writer, index, SLUICE_E_INVALID);
     }
@@ -195,8 +203,12 @@ static sluice_status emit(const struct sluice_writer *table, uint32_t index,
     uint8_t *value_at = start + CHANNEL_EMIT_VALUE_AT;
     uint64_t headers_size;
     uint8_t *at;
-    const sluice_status status = emit_check(writer, index, record, &headers_size);
+    sluice_status status;
 
+    if (comes_again(writer, index)) {
+        return SLUICE_OK;
+    }
+    status = emit_check(writer, index, record, &headers_size);
     if (status != SLUICE_OK) {
         return refuse(writer, index, status);
     }
@@ -229,11 +241,10 @@ static sluice_status reserve(const struct sluice_writer *table, uint64_t size, u
     struct verdict_writer *writer = of(table);
 
     if (size > writer->capacity || CHANNEL_EMIT_VALUE_AT + size > writer->capacity - writer->used) {
+        writer->failed = SLUICE_E_LIMIT;
         return SLUICE_E_LIMIT;
     }
-    writer->reserved = writer->items + writer->used + CHANNEL_EMIT_VALUE_AT;
-    writer->reserved_size = (uint32_t)size;
-    *ret_memory = writer->reserved;
+    *ret_memory = writer->items + writer->used + CHANNEL_EMIT_VALUE_AT;
     return SLUICE_OK;
 }
 

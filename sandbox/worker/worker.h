@@ -98,8 +98,6 @@ struct verdict_writer {
     uint32_t last_index; /* relative to first */
     uint32_t last_kind;
     bool any;
-    uint8_t *reserved; /* memory of the open reservation, or NULL */
-    uint32_t reserved_size;
     sluice_status pending; /* a verdict that failed and was not replaced yet … */
     uint32_t pending_index;
     sluice_status failed; /* … and never was: the batch fails, else an unmasked record might pass */
