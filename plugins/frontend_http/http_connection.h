@@ -1,0 +1,47 @@
+/* http_connection.h: one client: requests are answered one after the other, in order.
+ *
+ * While an answer is being made, input is paused; a connection that closes meanwhile lives on until
+ * its call to the broker has ended. */
+#ifndef FRONTEND_HTTP_HTTP_CONNECTION_H
+#define FRONTEND_HTTP_HTTP_CONNECTION_H
+
+#include "http_request.h"
+#include "http_response.h"
+
+/* One instance of the frontend. */
+struct http_frontend {
+    const struct sluice_host *host;
+    const struct sluice_frontend_host *net;
+    const struct sluice_broker *broker;
+};
+
+struct http_connection {
+    struct http_frontend *frontend;
+    uint64_t token;
+    struct sluice_context context; /* its texts point into `texts` */
+    char texts[3][128];            /* principal, listener, client host */
+    struct http_request request;
+    bool busy;    /* a call to the broker is under way */
+    bool paused;  /* and input waits for it */
+    bool closing; /* the last answer was given */
+    bool gone;    /* the peer is; free at the end of the call */
+};
+
+/* NULL: no memory. */
+struct http_connection *http_connection_new(struct http_frontend *frontend,
+                                            const struct sluice_connection *connection);
+/* Takes input; returns the bytes done with. */
+uint64_t http_connection_input(struct http_connection *connection, struct sluice_bytes input);
+void http_connection_closed(struct http_connection *connection); /* [takes connection] */
+
+/* Gives the answer to the running request. `body` is copied. */
+void http_connection_answer(struct http_connection *connection, int32_t status, const char *type,
+                            struct sluice_text body);
+/* The same as a JSON error. */
+void http_connection_error(struct http_connection *connection, int32_t http_status,
+                           sluice_status status, const char *message);
+
+/* Starts the answer to the request that is complete (http_routes.c). */
+void http_route(struct http_connection *connection);
+
+#endif

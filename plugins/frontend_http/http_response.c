@@ -1,0 +1,88 @@
+/* http_response.c: status lines, heads and error bodies. */
+#include "http_response.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static const struct {
+    int32_t status;
+    const char *reason;
+} reasons[] = {
+    {200, "OK"},
+    {400, "Bad Request"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {503, "Service Unavailable"},
+    {505, "HTTP Version Not Supported"},
+};
+
+static const struct {
+    sluice_status status;
+    int32_t http;
+    const char *sentence;
+} rows[] = {
+#define ROW(suffix, number, kafka, http, grpc, retry, text) {number, http, text},
+    SLUICE_STATUS_TABLE(ROW)
+#undef ROW
+};
+
+const char *http_reason(int32_t status)
+{
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (reasons[i].status == status) {
+            return reasons[i].reason;
+        }
+    }
+    return "Error";
+}
+
+int32_t http_status_of(sluice_status status)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (rows[i].status == status) {
+            return rows[i].http;
+        }
+    }
+    return 500;
+}
+
+const char *http_status_sentence(sluice_status status)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (rows[i].status == status) {
+            return rows[i].sentence;
+        }
+    }
+    return "internal error";
+}
+
+size_t http_response_head(const struct http_response *response, char ret_head[HTTP_HEAD_MAX])
+{
+    char date[64] = "";
+    struct tm parts;
+    time_t seconds = (time_t)(response->wall_ms / 1000);
+    if (gmtime_r(&seconds, &parts) != NULL) {
+        strftime(date, sizeof(date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
+    }
+    int size = snprintf(ret_head, HTTP_HEAD_MAX,
+                        "HTTP/1.1 %d %s\r\n%sContent-Type: %s\r\nContent-Length: %llu\r\n"
+                        "Cache-Control: no-store\r\n%sConnection: %s\r\n\r\n",
+                        response->status, http_reason(response->status), date, response->type,
+                        (unsigned long long)response->body_size,
+                        response->allow_get ? "Allow: GET, HEAD\r\n" : "",
+                        response->close ? "close" : "keep-alive");
+    return size < HTTP_HEAD_MAX ? (size_t)size : HTTP_HEAD_MAX - 1;
+}
+
+size_t http_error_body(int32_t http_status, sluice_status status, const char *message,
+                       char ret_body[HTTP_ERROR_MAX])
+{
+    int size = snprintf(ret_body, HTTP_ERROR_MAX,
+                        "{\"error\":{\"code\":\"SLU-%04d\",\"status\":%d,\"message\":\"%s\"}}\n",
+                        status, http_status, message);
+    return size < HTTP_ERROR_MAX ? (size_t)size : HTTP_ERROR_MAX - 1;
+}
