@@ -38,3 +38,8 @@ void sl_descriptor_close(int descriptor)
     if (descriptor >= 0)
         close(descriptor);
 }
+
+bool sl_descriptor_is_terminal(int descriptor)
+{
+    return isatty(descriptor) == 1;
+}

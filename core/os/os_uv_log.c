@@ -24,5 +24,5 @@ int64_t sl_os_log_clock(void *arg)
 
 bool sl_os_log_is_terminal(void)
 {
-    return isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL;
+    return sl_descriptor_is_terminal(STDERR_FILENO) && getenv("NO_COLOR") == NULL;
 }

@@ -1,0 +1,163 @@
+/* test_os_file.c: files and directories over the system. */
+#include "os_fixture.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct os_fixture *f;
+
+static void open_fixture(void)
+{
+    f = os_fixture_open();
+}
+
+static void close_fixture(void)
+{
+    os_fixture_close(f);
+}
+
+TestSuite(file, .init = open_fixture, .fini = close_fixture);
+
+#define READ_WRITE (SL_FILE_READ | SL_FILE_WRITE)
+
+static struct sl_file *open_new(const char *name)
+{
+    struct sl_file *file = NULL;
+    cr_assert_eq(sl_file_open(f->os, os_fixture_path(f, name), READ_WRITE | SL_FILE_CREATE, &file),
+                 SLUICE_OK);
+    return file;
+}
+
+Test(file, reads_back_what_many_pieces_wrote_at_a_position)
+{
+    enum { PIECES = 3000 }; /* more than one call takes */
+    struct sl_file *file = open_new("pieces");
+    static char bytes[PIECES * 2];
+    struct sl_iovec pieces[PIECES + 1];
+    for (int i = 0; i < PIECES; i++) {
+        bytes[2 * i] = (char)i;
+        bytes[2 * i + 1] = (char)(i >> 8);
+        pieces[i] = (struct sl_iovec){bytes + 2 * i, 2};
+    }
+    pieces[PIECES] = (struct sl_iovec){NULL, 0};
+    cr_assert_eq(sl_file_pwritev(file, pieces, PIECES + 1, 100), SLUICE_OK);
+
+    static char back[sizeof bytes + 50];
+    size_t got = 0;
+    cr_assert_eq(sl_file_pread(file, back, sizeof back, 100, &got), SLUICE_OK);
+    cr_expect_eq(got, sizeof bytes, "short only at the end of the file");
+    cr_expect_eq(memcmp(back, bytes, sizeof bytes), 0);
+    cr_assert_eq(sl_file_pread(file, back, 1, 100 + sizeof bytes, &got), SLUICE_OK);
+    cr_expect_eq(got, 0);
+    sl_file_close(file);
+}
+
+Test(file, opens_only_what_its_flags_allow)
+{
+    struct sl_file *file = NULL;
+    const char *path = os_fixture_path(f, "flags");
+    cr_expect_eq(sl_file_open(f->os, path, READ_WRITE, &file), SLUICE_E_NOT_FOUND);
+    cr_assert_eq(sl_file_open(f->os, path, READ_WRITE | SL_FILE_CREATE | SL_FILE_EXCLUSIVE, &file),
+                 SLUICE_OK);
+    struct sl_file *kept = file;
+    cr_expect_eq(sl_file_open(f->os, path, READ_WRITE | SL_FILE_CREATE | SL_FILE_EXCLUSIVE, &file),
+                 SLUICE_E_EXISTS);
+    cr_expect_eq(file, kept, "an output is not touched on failure");
+    sl_file_close(file);
+}
+
+Test(file, serves_cached_bytes_without_waiting_or_says_it_would_block)
+{
+    struct sl_file *file = open_new("cached");
+    struct sl_iovec piece = {(void *)"cached", 6};
+    cr_assert_eq(sl_file_pwritev(file, &piece, 1, 0), SLUICE_OK);
+    char back[6];
+    size_t got = 0;
+    sl_err err = sl_file_pread_cached(file, back, sizeof back, 0, &got);
+    /* Some file systems cannot tell; then the answer must be that it would block. */
+    cr_expect(err == SLUICE_E_WOULD_BLOCK || (err == SLUICE_OK && got == 6));
+    sl_file_close(file);
+}
+
+Test(file, fills_with_zeros_and_keeps_the_size_asked_for)
+{
+    struct sl_file *file = open_new("zeros");
+    uint64_t size = 0;
+    cr_assert_eq(sl_file_fill_zero(file, 700001), SLUICE_OK);
+    cr_assert_eq(sl_file_size(file, &size), SLUICE_OK);
+    cr_expect_eq(size, 700001);
+    static uint8_t back[700001];
+    size_t got = 0;
+    cr_assert_eq(sl_file_pread(file, back, sizeof back, 0, &got), SLUICE_OK);
+    cr_assert_eq(got, sizeof back);
+    for (size_t i = 0; i < sizeof back; i++)
+        cr_assert_eq(back[i], 0);
+    cr_assert_eq(sl_file_truncate(file, 5), SLUICE_OK);
+    cr_assert_eq(sl_file_size(file, &size), SLUICE_OK);
+    cr_expect_eq(size, 5);
+    cr_expect_eq(sl_file_sync(file), SLUICE_OK);
+    cr_expect_eq(sl_file_drop_cache(file), SLUICE_OK);
+    sl_file_close(file);
+}
+
+Test(file, is_locked_by_one_opener_until_it_closes)
+{
+    struct sl_file *first = open_new("lock"), *second = open_new("lock");
+    cr_assert_eq(sl_file_lock(first), SLUICE_OK);
+    cr_expect_eq(sl_file_lock(second), SLUICE_E_LOCKED);
+    sl_file_close(first);
+    cr_expect_eq(sl_file_lock(second), SLUICE_OK);
+    sl_file_close(second);
+}
+
+Test(file, reports_a_full_disk)
+{
+    struct sl_file *file = NULL;
+    /* The kernel's own full disk. */
+    cr_assert_eq(sl_file_open(f->os, "/dev/full", SL_FILE_WRITE, &file), SLUICE_OK);
+    struct sl_iovec piece = {(void *)"x", 1};
+    cr_expect_eq(sl_file_pwritev(file, &piece, 1, 0), SLUICE_E_DISK_FULL);
+    sl_file_close(file);
+}
+
+struct seen {
+    int files, directories;
+};
+
+static void count_entry(void *arg, const char *name, bool is_directory)
+{
+    struct seen *seen = arg;
+    cr_expect(name[0] != '.');
+    *(is_directory ? &seen->directories : &seen->files) += 1;
+}
+
+Test(directory, is_made_with_parents_listed_and_emptied, .init = open_fixture,
+     .fini = close_fixture)
+{
+    char deep[256];
+    struct seen seen = {0};
+    snprintf(deep, sizeof deep, "%s/a", f->directory);
+    cr_expect_eq(sl_dir_make(f->os, deep), SLUICE_OK);
+    cr_expect_eq(sl_dir_make(f->os, deep), SLUICE_OK, "it exists: fine");
+    sl_file_close(open_new("one"));
+    cr_expect_eq(sl_path_rename(f->os, os_fixture_path(f, "one"), os_fixture_path(f, "two")),
+                 SLUICE_OK);
+    cr_assert_eq(sl_dir_list(f->os, f->directory, count_entry, &seen), SLUICE_OK);
+    cr_expect_eq(seen.files, 1);
+    cr_expect_eq(seen.directories, 1);
+    cr_expect_eq(sl_dir_sync(f->os, f->directory), SLUICE_OK);
+    cr_expect_eq(sl_path_remove(f->os, os_fixture_path(f, "two")), SLUICE_OK);
+    cr_expect_eq(sl_path_remove(f->os, os_fixture_path(f, "two")), SLUICE_E_NOT_FOUND);
+    cr_expect_eq(sl_dir_make(f->os, "/dev/null/x"), SLUICE_E_EXISTS, "a file is in the way");
+    snprintf(deep, sizeof deep, "%s/b/", f->directory);
+    cr_expect_eq(sl_dir_make(f->os, deep), SLUICE_OK, "a slash at the end is fine");
+}
+
+Test(directory, tells_the_space_of_its_disk, .init = open_fixture, .fini = close_fixture)
+{
+    uint64_t total = 0, available = 0;
+    cr_assert_eq(sl_disk_space(f->os, f->directory, &total, &available), SLUICE_OK);
+    cr_expect_gt(total, 0);
+    cr_expect_leq(available, total);
+}
