@@ -1,0 +1,160 @@
+/* plugin_manager.h: everything about plugins that the wiring sees: scan, load, attach, reload,
+ * list.
+ *
+ *   plugins.dir ─► scan (helper) ─► version (staged copy, manifest) ─► worker beside the old ─►
+ * READY ─► attach: stage tasks on the shards of the input's partitions, or gates ─► old one drains
+ *
+ * The manager's own state lives on the loop of shard 0; each shard has a part on its own loop,
+ * reached by shard_call. Any failure before the switch leaves what runs as it is and is one line in
+ * the log.
+ *
+ * Order in the wiring:
+ *   plugin_manager_new                     before shards are opened
+ *   shard_config.hooks = plugin_manager_hooks, hooks_arg = the manager; shard_open …
+ *   plugin_manager_start                   once the loops run; `started` after the first scan has
+ *                                          loaded or refused everything: open listeners after it,
+ * so that no record passes a gate that was not there yet plugin_manager_stop, then shard_stop;
+ * plugin_manager_free after the loops ended */
+#ifndef SL_PLUGIN_PLUGIN_MANAGER_H
+#define SL_PLUGIN_PLUGIN_MANAGER_H
+
+#include "shard/shard.h"
+
+#define PLUGIN_INSTANCES_MAX 256u
+#define PLUGIN_TEXT_BYTES    512u
+
+struct plugin_manager;
+
+#define PLUGIN_ON_UNSET   0
+#define PLUGIN_ON_LOG     1 /* a stage: after commit */
+#define PLUGIN_ON_PRODUCE 2 /* a gate: before the log */
+
+/* plugins.instances.<name>; what is NULL, 0 or empty is as the module says. */
+struct plugin_instance_config {
+    const char *name;
+    const char
+        *module; /* file name in plugins.dir, "mask.lua"; NULL: the one whose id is the name */
+    int32_t on;  /* PLUGIN_ON_* */
+    const char *const *inputs; /* topic names, or patterns with one trailing '*' */
+    uint32_t input_count;
+    const char *output;         /* "%s" stands for the input topic */
+    const char *const *outputs; /* further topics that it may emit to */
+    uint32_t output_count;
+    bool from_beginning;     /* a new position starts at the log's start, not at its end */
+    const char *config_json; /* a JSON object; NULL: {} */
+    const char *sha256;      /* 64 hex digits: pins a frontend that is not first-party; or NULL */
+    int64_t memory_bytes;
+    int64_t deadline_ms;
+    int64_t descriptors;
+};
+
+/* Borrowed for the call that takes it; copied. */
+struct plugin_settings {
+    const char *plugins_dir;
+    const char *system_dir;  /* of first-party modules */
+    const char *worker_path; /* absolute path of sluice-worker */
+    bool dev; /* a dropped file gets all but internal topics; else only what an instance grants */
+    const struct plugin_instance_config *instances;
+    uint32_t instance_count;
+};
+
+/* [shard 0's loop] */
+struct plugin_frontend_events {
+    void *arg;
+    /* A frontend module that may be loaded in-process lies in plugins.dir: it equals the file of
+     * that name in system_dir (then path is that one), or it is pinned. name: "frontend_kafka". */
+    void (*appeared)(void *arg, const char *name, const char *path);
+    void (*vanished)(void *arg, const char *name);
+};
+
+struct plugin_manager_config {
+    struct sl_os *os;
+    struct shard_set *set; /* filled before plugin_manager_start */
+    struct sl_logger *logger;
+    const struct plugin_settings *settings;
+    struct plugin_frontend_events frontends; /* slots may be NULL */
+};
+
+sl_err plugin_manager_new(const struct plugin_manager_config *config,
+                          struct plugin_manager **ret_manager) SL_MUST_CHECK;
+/* For shard_config.hooks; hooks_arg is the manager. */
+extern const struct shard_hooks plugin_manager_hooks;
+/* [shard 0's loop] E_UNSUPPORTED: no sandbox on this kernel (no plugin will run; the sentence is
+ * logged); the broker may go on without. `started` runs once on the loop, perhaps before the
+ * return. */
+sl_err plugin_manager_start(struct plugin_manager *manager, void (*started)(void *arg),
+                            void *arg) SL_MUST_CHECK;
+/* Ends all workers and tasks; what was in flight is not committed. [shard 0's loop] */
+void plugin_manager_stop(struct plugin_manager *manager, void (*stopped)(void *arg), void *arg);
+/* After stopped. NULL is fine; returns NULL. */
+struct plugin_manager *plugin_manager_free(struct plugin_manager *manager);
+
+/* New plugins.instances: instances whose config alone differs are reconfigured (a plugin may
+ * refuse); one refusal changes nothing anywhere. done: SLUICE_OK, or E_PLUGIN_CONFIG with a
+ * sentence that names the instance. Changes beyond config of a running instance are E_CONFIG_VALUE
+ * (restart). [shard 0's loop] */
+typedef void plugin_reload_done(void *arg, sl_err err, const char *text);
+void plugin_manager_reload(struct plugin_manager *manager, const struct plugin_settings *settings,
+                           plugin_reload_done *done, void *arg);
+
+/* ---- what runs, for `plugin list`, `plugin info` and /metrics; views live for the call ---- */
+
+/* Events since the broker's start, beside the records: */
+#define PLUGIN_COUNT_TABLE(X)                                                              \
+    X(RECORDS_IN, "records_in", "records given to the plugin whose results are committed") \
+    X(RECORDS_OUT, "records_out", "records written to output topics")                      \
+    X(DROPPED, "records_dropped", "records that the plugin dropped")                       \
+    X(REJECTED, "records_rejected",                                                        \
+      "records refused: dead-lettered by a stage, or answered by a gate")                  \
+    X(POISONED, "records_poisoned",                                                        \
+      "records dead-lettered because the plugin died or failed on them")                   \
+    X(RETRIES, "retries", "batches that came again")                                       \
+    X(TIMEOUTS, "timeouts", "gate calls past their deadline")                              \
+    X(STARTS, "worker_starts", "worker processes started")                                 \
+    X(DEATHS, "worker_deaths", "worker processes that ended unasked")
+enum {
+#define PLUGIN_COUNT_ENUM(name, key, doc) PLUGIN_COUNT_##name,
+    PLUGIN_COUNT_TABLE(PLUGIN_COUNT_ENUM)
+#undef PLUGIN_COUNT_ENUM
+        PLUGIN_COUNT_COUNT
+};
+
+struct plugin_lag {
+    const char *topic;
+    uint32_t partition;
+    int64_t next_offset; /* position */
+    int64_t end_offset;
+    const char *stall; /* what it waits for: "worker", "log full", …; "" when it does not */
+};
+
+#define PLUGIN_CAUSES_MAX 16u
+struct plugin_info {
+    const char *name;
+    const char *path;    /* of the file */
+    const char *module;  /* what runs it: "processor_lua 1.0.0", or the file's own id and version */
+    const char *version; /* of the plugin, "" when it says none */
+    const char *hash;    /* first 8 hex digits of the file's SHA-256 */
+    const char *kind;    /* "processor" */
+    const char *on;      /* "log", "produce" */
+    const char *input;   /* names, parted by commas */
+    const char *output;
+    const char *state;  /* "starting", "running", "waiting", "refused", "draining" */
+    const char *reason; /* why it is not running, or what was last refused; may be empty */
+    uint64_t counts[PLUGIN_COUNT_COUNT];
+    /* Deaths of workers by cause ("crash", "deadline", …; sandbox_cause_name). */
+    const char *cause_names[PLUGIN_CAUSES_MAX];
+    uint64_t cause_counts[PLUGIN_CAUSES_MAX];
+    uint32_t cause_count;
+    int32_t pid; /* of the worker on shard 0; 0: none */
+    uint64_t cpu_ns;
+    uint64_t rss_bytes; /* as of the last look, some seconds old */
+    const struct plugin_lag *lags;
+    uint32_t lag_count;
+};
+const char *plugin_count_key(uint32_t count); /* "records_in" */
+const char *plugin_count_doc(uint32_t count);
+typedef void plugin_info_fn(void *arg, const struct plugin_info *info);
+/* Every instance, refused files too, in the order of names. [shard 0's loop] */
+void plugin_manager_each(struct plugin_manager *manager, plugin_info_fn *visit, void *arg);
+
+#endif
