@@ -1,0 +1,305 @@
+/* test_producer_state.c: idempotence, one rule a test, and the two phases. */
+#include "admit/producer_state.h"
+
+#include <criterion/criterion.h>
+
+static struct producer_shard *shard;
+static struct producers producers;
+static int64_t next_offset;
+
+static void setup(void)
+{
+    struct producer_limits limits = {.partition_max = 3, .shard_max = 4, .expiry_ms = 1000};
+    struct sl_uuid topic = {{1}};
+    shard = producer_shard_new(&limits);
+    producers_init(&producers, shard, &topic, 0);
+    next_offset = 0;
+}
+
+static void teardown(void)
+{
+    producers_fini(&producers);
+    shard = producer_shard_free(shard);
+}
+
+TestSuite(producer_state, .init = setup, .fini = teardown);
+
+static struct producer_batch batch_of(int64_t id, int16_t epoch, int32_t sequence, uint32_t count)
+{
+    return (struct producer_batch){.producer_id = id,
+                                   .producer_epoch = epoch,
+                                   .base_sequence = sequence,
+                                   .record_count = count};
+}
+
+static sl_err check(struct producer_batch batch, struct producer_verdict *ret_verdict)
+{
+    *ret_verdict = (struct producer_verdict){-1, -1, -1};
+    return producers_check(&producers, &batch, ret_verdict);
+}
+
+static sl_err error_of(struct producer_batch batch)
+{
+    struct producer_verdict verdict;
+    return check(batch, &verdict);
+}
+
+static int32_t kind_of(struct producer_batch batch)
+{
+    struct producer_verdict verdict;
+    cr_assert_eq(check(batch, &verdict), SLUICE_OK);
+    return verdict.kind;
+}
+
+static void admit(struct producer_batch batch, struct producer_admission *admission)
+{
+    cr_assert_eq(kind_of(batch), PRODUCER_NEW);
+    cr_assert_eq(producers_admit(&producers, &batch, admission, 0), SLUICE_OK);
+}
+
+static void commit(struct producer_admission *admission, uint32_t count, int64_t now_ms)
+{
+    producers_commit(&producers, admission, next_offset, next_offset + count - 1, -1, now_ms);
+    next_offset += count;
+}
+
+static void append(struct producer_batch batch)
+{
+    struct producer_admission admission;
+    admit(batch, &admission);
+    commit(&admission, batch.record_count, 0);
+}
+
+Test(producer_state, an_unknown_producer_may_begin_anywhere)
+{
+    append(batch_of(7, 3, 100, 5));
+    cr_assert_eq(kind_of(batch_of(7, 3, 105, 1)), PRODUCER_NEW);
+}
+
+Test(producer_state, any_of_the_last_five_batches_is_a_duplicate_with_its_offset)
+{
+    struct producer_verdict verdict;
+    for (int32_t i = 0; i < 6; i++)
+        append(batch_of(7, 0, i * 10, 10));
+    for (int32_t i = 1; i < 6; i++) {
+        cr_assert_eq(check(batch_of(7, 0, i * 10, 10), &verdict), SLUICE_OK);
+        cr_assert_eq(verdict.kind, PRODUCER_DUPLICATE);
+        cr_assert_eq(verdict.base_offset, i * 10);
+    }
+    cr_assert_eq(error_of(batch_of(7, 0, 0, 10)), SLUICE_E_OUT_OF_ORDER_SEQUENCE, "the sixth");
+    cr_assert_eq(error_of(batch_of(7, 0, 50, 9)), SLUICE_E_OUT_OF_ORDER_SEQUENCE, "not the same");
+}
+
+Test(producer_state, a_lower_epoch_is_refused)
+{
+    append(batch_of(7, 3, 0, 1));
+    cr_assert_eq(error_of(batch_of(7, 2, 1, 1)), SLUICE_E_INVALID_PRODUCER_EPOCH);
+}
+
+Test(producer_state, a_higher_epoch_begins_with_sequence_zero)
+{
+    append(batch_of(7, 3, 0, 5));
+    cr_assert_eq(error_of(batch_of(7, 4, 5, 1)), SLUICE_E_OUT_OF_ORDER_SEQUENCE);
+    append(batch_of(7, 4, 0, 1));
+    cr_assert_eq(error_of(batch_of(7, 3, 5, 1)), SLUICE_E_INVALID_PRODUCER_EPOCH);
+}
+
+Test(producer_state, a_gap_or_a_step_back_is_out_of_order)
+{
+    append(batch_of(7, 0, 0, 5));
+    cr_assert_eq(error_of(batch_of(7, 0, 6, 1)), SLUICE_E_OUT_OF_ORDER_SEQUENCE);
+    cr_assert_eq(error_of(batch_of(7, 0, 4, 1)), SLUICE_E_OUT_OF_ORDER_SEQUENCE);
+}
+
+Test(producer_state, sequences_wrap_behind_2147483647)
+{
+    append(batch_of(7, 0, INT32_MAX - 1, 4));
+    cr_assert_eq(error_of(batch_of(7, 0, 0, 1)), SLUICE_E_OUT_OF_ORDER_SEQUENCE);
+    append(batch_of(7, 0, 2, 1));
+    append(batch_of(8, 0, INT32_MAX, 1));
+    append(batch_of(8, 0, 0, 1));
+}
+
+Test(producer_state, transactions_cannot_have_begun)
+{
+    struct producer_batch batch = batch_of(7, 0, 0, 1);
+    batch.transactional = true;
+    cr_assert_eq(error_of(batch), SLUICE_E_INVALID_TXN_STATE);
+}
+
+Test(producer_state, senseless_headers_are_refused)
+{
+    cr_assert_eq(error_of(batch_of(7, 0, -1, 1)), SLUICE_E_INVALID_RECORD);
+    cr_assert_eq(error_of(batch_of(7, -1, 0, 1)), SLUICE_E_INVALID_RECORD);
+    cr_assert_eq(error_of(batch_of(7, 0, 0, 0)), SLUICE_E_INVALID_RECORD);
+    cr_assert_eq(error_of(batch_of(-1, 0, 0, 1)), SLUICE_E_INVALID_RECORD);
+}
+
+struct waiting {
+    struct producer_waiter waiter;
+    int answers;
+    sl_err err;
+    int64_t base_offset;
+};
+
+static void waiting_done(struct producer_waiter *waiter, sl_err err, int64_t base_offset,
+                         int64_t append_time_ms)
+{
+    struct waiting *waiting = SL_CONTAINER_OF(waiter, struct waiting, waiter);
+    (void)append_time_ms;
+    waiting->answers++;
+    waiting->err = err;
+    waiting->base_offset = base_offset;
+}
+
+Test(producer_state, the_next_batch_need_not_wait_for_the_disk)
+{
+    struct producer_admission first, second;
+    admit(batch_of(7, 0, 0, 5), &first);
+    cr_assert_eq(error_of(batch_of(7, 0, 6, 1)), SLUICE_E_OUT_OF_ORDER_SEQUENCE);
+    admit(batch_of(7, 0, 5, 5), &second);
+    commit(&first, 5, 0);
+    commit(&second, 5, 0);
+    cr_assert_eq(kind_of(batch_of(7, 0, 5, 5)), PRODUCER_DUPLICATE);
+}
+
+Test(producer_state, a_duplicate_of_a_batch_under_way_waits_for_it)
+{
+    struct producer_batch batch = batch_of(7, 0, 0, 5);
+    struct producer_admission admission;
+    struct waiting waiting = {.waiter.done = waiting_done};
+    struct waiting gone = {.waiter.done = waiting_done};
+    admit(batch, &admission);
+    cr_assert_eq(kind_of(batch), PRODUCER_PENDING);
+    producers_wait(&producers, &batch, &waiting.waiter);
+    producers_wait(&producers, &batch, &gone.waiter);
+    cr_assert(producers_unwait(&producers, &batch, &gone.waiter));
+    cr_assert_eq(waiting.answers, 0);
+    next_offset = 42;
+    commit(&admission, 5, 0);
+    cr_assert_eq(waiting.answers, 1);
+    cr_assert_eq(waiting.err, SLUICE_OK);
+    cr_assert_eq(waiting.base_offset, 42);
+    cr_assert_eq(gone.answers, 0);
+    cr_assert_not(producers_unwait(&producers, &batch, &waiting.waiter));
+}
+
+Test(producer_state, an_aborted_batch_is_new_again)
+{
+    struct producer_batch batch = batch_of(7, 0, 5, 5);
+    struct producer_admission admission;
+    struct waiting waiting = {.waiter.done = waiting_done};
+    append(batch_of(7, 0, 0, 5));
+    admit(batch, &admission);
+    producers_wait(&producers, &batch, &waiting.waiter);
+    producers_abort(&producers, &admission, SLUICE_E_DISK_FULL);
+    cr_assert_eq(waiting.err, SLUICE_E_DISK_FULL);
+    cr_assert_eq(kind_of(batch), PRODUCER_NEW);
+    cr_assert_eq(kind_of(batch_of(7, 0, 0, 5)), PRODUCER_DUPLICATE);
+}
+
+Test(producer_state, a_producer_whose_only_batch_was_aborted_leaves_nothing)
+{
+    struct producer_admission admission;
+    admit(batch_of(7, 0, 5, 5), &admission);
+    producers_abort(&producers, &admission, SLUICE_E_FENCED);
+    cr_assert_eq(producer_shard_count(shard), 0);
+    cr_assert_eq(kind_of(batch_of(7, 0, 99, 1)), PRODUCER_NEW);
+}
+
+Test(producer_state, silent_producers_expire)
+{
+    struct producer_admission admission;
+    struct producer_admission open;
+    admit(batch_of(1, 0, 0, 1), &admission);
+    commit(&admission, 1, 500);
+    admit(batch_of(2, 0, 0, 1), &admission);
+    commit(&admission, 1, 900);
+    admit(batch_of(3, 0, 0, 1), &open);
+    cr_assert_eq(producer_shard_expire(shard, 1499), 0);
+    cr_assert_eq(producer_shard_expire(shard, 1500), 1);
+    cr_assert_eq(kind_of(batch_of(1, 0, 77, 1)), PRODUCER_NEW);
+    cr_assert_eq(kind_of(batch_of(2, 0, 0, 1)), PRODUCER_DUPLICATE);
+    cr_assert_eq(producer_shard_expire(shard, 99999), 1, "one has a batch under way");
+    commit(&open, 1, 99999);
+}
+
+Test(producer_state, at_a_bound_the_one_idle_longest_is_forgotten)
+{
+    struct producers other;
+    struct sl_uuid topic = {{2}};
+    for (int64_t id = 1; id <= 3; id++)
+        append(batch_of(id, 0, 0, 1));
+    append(batch_of(1, 0, 1, 1));
+    append(batch_of(4, 0, 0, 1));
+    cr_assert_eq(producers.count, 3);
+    cr_assert_eq(producer_shard_evicted(shard), 1);
+    cr_assert_eq(kind_of(batch_of(2, 0, 50, 1)), PRODUCER_NEW, "2 was silent longest");
+    cr_assert_eq(kind_of(batch_of(1, 0, 1, 1)), PRODUCER_DUPLICATE);
+    producers_init(&other, shard, &topic, 5);
+    for (int64_t id = 1; id <= 2; id++) {
+        struct producer_batch batch = batch_of(id, 0, 0, 1);
+        cr_assert_eq(producers_apply(&other, &batch, 0, 0, -1, 0), SLUICE_OK);
+    }
+    cr_assert_eq(producer_shard_count(shard), 4, "the bound of the shard holds over partitions");
+    producers_fini(&other);
+}
+
+Test(producer_state, a_producer_with_a_batch_under_way_is_not_forgotten)
+{
+    struct producer_admission open[3];
+    struct producer_admission more;
+    for (int64_t id = 0; id < 3; id++)
+        admit(batch_of(id, 0, 0, 1), &open[id]);
+    struct producer_batch batch = batch_of(9, 0, 0, 1);
+    cr_assert_eq(producers_admit(&producers, &batch, &more, 0), SLUICE_E_BUSY);
+    for (int i = 0; i < 3; i++)
+        producers_abort(&producers, &open[i], SLUICE_E_FENCED);
+}
+
+static sl_err restore(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    struct sl_uuid topic;
+    uint32_t partition;
+    cr_assert_eq(kind, WAL_ITEM_PRODUCER_STATE);
+    cr_assert_eq(producer_state_item_target(version, payload, &topic, &partition), SLUICE_OK);
+    cr_assert_eq(topic.b[0], 1);
+    cr_assert_eq(partition, 0);
+    return producers_restore(arg, version, payload);
+}
+
+Test(producer_state, a_snapshot_and_the_frames_behind_it_restore_the_state)
+{
+    struct producer_limits limits = {0};
+    struct producer_shard *restored = producer_shard_new(&limits);
+    struct producers copy;
+    struct producer_verdict verdict;
+    struct producer_batch last = batch_of(7, 2, 60, 10);
+    producers_init(&copy, restored, &producers.topic, 0);
+    for (int32_t i = 0; i < 7; i++)
+        append(batch_of(7, 2, i * 10, 10));
+    cr_assert_eq(producer_shard_snapshot(shard, restore, &copy), SLUICE_OK);
+    cr_assert_eq(producers_apply(&copy, &last, 60, 69, -1, 5), SLUICE_OK, "told twice");
+    struct producer_batch batch = batch_of(7, 2, 20, 10);
+    cr_assert_eq(producers_check(&copy, &batch, &verdict), SLUICE_OK);
+    cr_assert_eq(verdict.kind, PRODUCER_DUPLICATE);
+    cr_assert_eq(verdict.base_offset, 20);
+    batch = batch_of(7, 2, 70, 1);
+    cr_assert_eq(producers_check(&copy, &batch, &verdict), SLUICE_OK);
+    cr_assert_eq(verdict.kind, PRODUCER_NEW);
+    producers_fini(&copy);
+    producer_shard_free(restored);
+}
+
+Test(producer_state, refuses_damaged_and_newer_items)
+{
+    uint8_t payload[PRODUCER_STATE_ITEM_SIZE + 1] = {0};
+    struct sl_bytes whole = {payload, PRODUCER_STATE_ITEM_SIZE};
+    struct sl_bytes longer = {payload, PRODUCER_STATE_ITEM_SIZE + 1};
+    cr_assert_eq(producers_restore(&producers, 1, whole), SLUICE_E_CORRUPT, "no batch in it");
+    cr_assert_eq(producers_restore(&producers, 1, longer), SLUICE_E_CORRUPT);
+    cr_assert_eq(producers_restore(&producers, 2, whole), SLUICE_E_NEWER_FORMAT);
+    payload[22] = 6;
+    cr_assert_eq(producers_restore(&producers, 1, whole), SLUICE_E_CORRUPT, "six batches");
+    cr_assert_eq(producer_shard_count(shard), 0);
+}
