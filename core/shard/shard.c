@@ -326,7 +326,8 @@ static struct group_coordinator *make_groups(const struct shard_config *config)
 static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
 {
     struct producer_limits producers = {.expiry_ms = config->settings->producer_expiration_ms};
-    shard->catalog = catalog_new(NULL, config->settings, &catalog_hooks, shard);
+    struct catalog_limits topics = {0}; /* the defaults */
+    shard->catalog = catalog_new(&topics, config->settings, &catalog_hooks, shard);
     shard->producers = producer_shard_new(&producers);
     shard->offsets = offset_store_new(0);
     shard->positions = position_store_new();

@@ -22,10 +22,7 @@ struct lua_record *lua_record_at(lua_State *L, int index)
 struct lua_record *lua_record_check(lua_State *L, int index)
 {
     struct lua_record *record = lua_record_at(L, index);
-    if (record == NULL) {
-        luaL_typeerror(L, index, "record");
-        __builtin_unreachable(); /* it raises */
-    }
+    luaL_argexpected(L, record != NULL, index, "record");
     if (!record->is_live) {
         luaL_error(L, "the record is gone: keep record:copy() instead");
     }

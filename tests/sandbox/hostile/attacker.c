@@ -40,10 +40,8 @@ static void lie(uint8_t *output, struct channel_descriptor descriptor,
 
 static void segfault(uint8_t *output)
 {
-    volatile uintptr_t nowhere = 16;
-
     (void)output;
-    *(volatile int *)nowhere = 1;
+    *(volatile int *)16 = 1;
 }
 
 static void forever(uint8_t *output)

@@ -1,0 +1,240 @@
+/* admin_socket.c: see admin_socket.h. */
+#include "broker/admin_socket.h"
+
+#include "base/status.h"
+#include "broker/sluice_state.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+#define READ_BYTES 65536u
+
+struct admin_connection {
+    struct admin_socket *admin;
+    struct admin_connection *next;
+    struct admin_session *session;
+    struct sl_stream *stream;
+    struct sl_buffer output;
+    size_t sent;
+    bool waiting; /* for events.writable */
+    bool dead;
+    struct sl_task free_task;
+};
+
+static void connection_free(struct sl_task *task)
+{
+    struct admin_connection *connection = SL_CONTAINER_OF(task, struct admin_connection, free_task);
+    sl_buffer_fini(&connection->output);
+    sl_free(connection);
+}
+
+static void connection_close(struct admin_connection *connection)
+{
+    if (connection->dead) {
+        return;
+    }
+    connection->dead = true;
+    struct admin_socket *admin = connection->admin;
+    struct admin_connection **at = &admin->connections;
+    while (*at != connection) {
+        at = &(*at)->next;
+    }
+    *at = connection->next;
+    admin->connection_count--;
+    connection->stream = sl_stream_free(connection->stream);
+    if (connection->session != NULL) {
+        admin_session_close(connection->session);
+    }
+    connection->free_task =
+        (struct sl_task){.run = connection_free, .priority = SL_PRIORITY_CONTROL};
+    sl_loop_post(admin->sluice->rooms[0].loop, &connection->free_task);
+}
+
+static void flush(struct admin_connection *connection)
+{
+    while (connection->sent < connection->output.size) {
+        struct sl_iovec piece = {connection->output.data + connection->sent,
+                                 connection->output.size - connection->sent};
+        size_t written = 0;
+        if (sl_stream_writev(connection->stream, &piece, 1, &written) != SLUICE_OK) {
+            connection_close(connection);
+            return;
+        }
+        connection->sent += written;
+        if (written < piece.size) {
+            connection->waiting = true;
+            return;
+        }
+    }
+    connection->sent = 0;
+    sl_buffer_reset_above(&connection->output, READ_BYTES);
+}
+
+static void on_write(void *arg, void *opaque, const void *bytes, size_t size)
+{
+    (void)arg;
+    struct admin_connection *connection = opaque;
+    if (connection->dead) {
+        return;
+    }
+    if (sl_buffer_append(&connection->output, bytes, size) != SLUICE_OK) {
+        connection_close(connection);
+    } else if (!connection->waiting) {
+        flush(connection);
+    }
+}
+
+static void on_readable(void *arg)
+{
+    struct admin_connection *connection = arg;
+    uint8_t bytes[READ_BYTES];
+    size_t size = 0;
+    sl_err err = sl_stream_read(connection->stream, bytes, sizeof(bytes), &size);
+    if (err == SLUICE_E_WOULD_BLOCK) {
+        return;
+    }
+    if (err != SLUICE_OK || size == 0 ||
+        admin_session_input(connection->session, (struct sl_bytes){bytes, size}) != SLUICE_OK) {
+        connection_close(connection);
+    }
+}
+
+static void on_writable(void *arg)
+{
+    struct admin_connection *connection = arg;
+    connection->waiting = false;
+    flush(connection);
+}
+
+static void on_failed(void *arg, sl_err err)
+{
+    (void)err;
+    connection_close(arg);
+}
+
+static const struct sl_stream_events stream_events = {on_readable, on_writable, on_failed};
+
+static void on_accept(void *arg, int descriptor, const char *peer)
+{
+    (void)peer;
+    struct admin_socket *admin = arg;
+    struct admin_connection *connection = admin->connection_count < ADMIN_CONNECTIONS_MAX
+                                              ? sl_alloc_zero(1, sizeof(*connection))
+                                              : NULL;
+    if (connection == NULL) {
+        sl_descriptor_close(descriptor);
+        return;
+    }
+    connection->admin = admin;
+    sl_buffer_init(&connection->output, ADMIN_OUTPUT_BYTES_MAX);
+    connection->next = admin->connections;
+    admin->connections = connection;
+    admin->connection_count++;
+    sl_err err = sl_stream_new(admin->sluice->rooms[0].loop, descriptor, &stream_events, connection,
+                               &connection->stream);
+    err = err != SLUICE_OK ? err
+                           : admin_session_open(admin->server, connection, &connection->session);
+    if (err != SLUICE_OK) {
+        connection_close(connection);
+        return;
+    }
+    sl_stream_read_start(connection->stream);
+}
+
+/* ---- what the wiring knows ---- */
+
+static void add_shards(const struct sluice *sluice, cJSON *object)
+{
+    cJSON *shards = cJSON_AddArrayToObject(object, "shards");
+    for (uint32_t i = 0; i < sluice->shards.count; i++) {
+        const struct shard *shard = sluice->shards.shards[i];
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddNumberToObject(entry, "shard", i);
+        cJSON_AddStringToObject(entry, "status", sl_status_text(shard->status));
+        cJSON_AddNumberToObject(entry, "epoch", shard->recovery.epoch);
+        cJSON_AddNumberToObject(entry, "recovered_frames", (double)shard->recovery.frame_count);
+        cJSON_AddNumberToObject(entry, "recovery_ms", (double)shard->recovery.elapsed_ns / 1e6);
+        cJSON_AddBoolToObject(entry, "clean_start", shard->recovery.clean);
+        cJSON_AddItemToArray(shards, entry);
+    }
+}
+
+static void add_frontends(const struct sluice *sluice, cJSON *object)
+{
+    cJSON *frontends = cJSON_AddArrayToObject(object, "frontends");
+    for (uint32_t i = 0; i < FRONTEND_SET_MAX; i++) {
+        const struct frontend_slot *slot = &sluice->frontends.slots[i];
+        if (slot->state == FRONTEND_LISTENING) {
+            cJSON *entry = cJSON_CreateObject();
+            cJSON_AddStringToObject(entry, "name", slot->name);
+            cJSON_AddStringToObject(entry, "address", slot->address);
+            cJSON_AddNumberToObject(entry, "port", sl_listener_port(slot->listener));
+            cJSON_AddItemToArray(frontends, entry);
+        }
+    }
+}
+
+static void on_status(void *arg, cJSON *object)
+{
+    const struct admin_socket *admin = arg;
+    const struct sluice *sluice = admin->sluice;
+    cJSON_AddStringToObject(object, "version", SLUICE_VERSION);
+    cJSON_AddNumberToObject(object, "uptime_ms",
+                            (double)((sl_os_mono_ns(sluice->os) - sluice->started_ns) / 1000000));
+    cJSON_AddStringToObject(object, "cluster_id", sluice->facts.cluster_id);
+    cJSON_AddStringToObject(object, "data_dir", sluice->config->data.dir);
+    cJSON_AddNumberToObject(object, "loops", sluice->room_count);
+    add_shards(sluice, object);
+    add_frontends(sluice, object);
+}
+
+static const struct sl_config *on_config(void *arg)
+{
+    return ((struct admin_socket *)arg)->sluice->config;
+}
+
+static int64_t on_wall_ms(void *arg)
+{
+    return sl_os_wall_ms(((struct admin_socket *)arg)->sluice->os);
+}
+
+sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
+{
+    admin->sluice = sluice;
+    broker_link_init(&admin->link, sluice->rooms[0].shards[0], NULL, &sluice->facts);
+    struct admin_server_config config = {
+        .broker = &admin->link.table,
+        .context = {.size = sizeof(struct sluice_context),
+                    .principal = sluice_text_of("User:admin"),
+                    .listener = sluice_text_of("admin"),
+                    .client_id = sluice_text_of("sluice-cli"),
+                    .client_host = sluice_text_of("local")},
+        .hooks = {.arg = admin,
+                  .status = on_status,
+                  .config = on_config,
+                  .wall_ms = on_wall_ms,
+                  .write = on_write},
+        .topics_auto_create = sluice->config->core.topics_auto_create,
+        .decompressed_bytes_max = (size_t)sluice->config->core.decompressed_bytes_max,
+    };
+    sl_err err = admin_server_new(&config, &admin->server);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    char address[FRONTEND_PATH_BYTES];
+    snprintf(address, sizeof(address), "unix:%s", sluice->config->admin.socket);
+    err = sl_listener_new(sluice->rooms[0].loop, address, on_accept, admin, &admin->listener);
+    if (err != SLUICE_OK) {
+        sl_log(sluice->logger, SL_LOG_ERROR, "admin", "cannot open the admin socket",
+               sl_log_text("path", sluice->config->admin.socket), sl_log_err(err));
+    }
+    return err;
+}
+
+void admin_socket_close(struct admin_socket *admin)
+{
+    admin->listener = sl_listener_free(admin->listener);
+    while (admin->connections != NULL) {
+        connection_close(admin->connections);
+    }
+}

@@ -1,0 +1,127 @@
+/* broker_metrics.c: see broker_metrics.h. */
+#include "broker/broker_metrics.h"
+
+#include "broker/loop_room.h"
+#include "intake/conn.h"
+
+static const struct sl_metric_row rows[BROKER_METRIC_COUNT] = {
+#define BROKER_METRIC_ROW(id, text, type, per, sentence) \
+    [BROKER_METRIC_##                                    \
+        id] = {.name = text, .kind = SL_METRIC_##type, .help = sentence, .divisor = per},
+    BROKER_METRIC_TABLE(BROKER_METRIC_ROW)
+#undef BROKER_METRIC_ROW
+        [BROKER_METRIC_STALLED] = {.name = "sluice_connections_stalled",
+                                   .kind = SL_METRIC_GAUGE,
+                                   .help = "connections that are not being read now, by cause",
+                                   .labels = {"cause"},
+                                   .series_max = 8},
+    [BROKER_METRIC_STALLS] = {.name = "sluice_connection_stalls_total",
+                              .kind = SL_METRIC_COUNTER,
+                              .help = "times that reading from a connection stopped, by cause",
+                              .labels = {"cause"},
+                              .series_max = 8},
+};
+
+sl_err broker_metrics_new(struct sl_metrics **ret_metrics)
+{
+    return sl_metrics_new(rows, BROKER_METRIC_COUNT, ret_metrics);
+}
+
+static struct sl_metric_cell *by_cause(struct sl_metric_writer *writer, size_t index, int cause)
+{
+    struct sluice_text name = sluice_text_of(conn_stall_name((enum conn_stall)cause));
+    struct sl_bytes values[] = {{(const uint8_t *)name.data, name.size}};
+    return sl_metric_series(writer, index, values);
+}
+
+sl_err broker_counters_init(struct broker_counters *counters, struct sl_metrics *metrics)
+{
+    sl_err err = sl_metric_writer_new(metrics, &counters->writer);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    for (size_t i = 0; i < BROKER_METRIC_STALLED; i++) {
+        counters->cells[i] = sl_metric_cell(counters->writer, i);
+    }
+    for (int cause = 1; cause < CONN_STALL_COUNT; cause++) {
+        counters->stalled[cause] = by_cause(counters->writer, BROKER_METRIC_STALLED, cause);
+        counters->stalls[cause] = by_cause(counters->writer, BROKER_METRIC_STALLS, cause);
+    }
+    return SLUICE_OK;
+}
+
+/* Sums over the shards of the room. */
+static void add_shard(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])
+{
+    sums[BROKER_METRIC_RECORDS_IN] += shard->records_in;
+    sums[BROKER_METRIC_BATCHES_IN] += shard->batches_in;
+    sums[BROKER_METRIC_BYTES_IN] += shard->bytes_in;
+    sums[BROKER_METRIC_BYTES_OUT] += shard->bytes_out;
+    sums[BROKER_METRIC_FETCHES] += shard->fetches;
+    sums[BROKER_METRIC_DUPLICATES] += shard->duplicates;
+    sums[BROKER_METRIC_PRODUCERS] += producer_shard_count(shard->producers);
+    sums[BROKER_METRIC_PRODUCERS_EVICTED] += producer_shard_evicted(shard->producers);
+    sums[BROKER_METRIC_OFFSETS] += offset_store_count(shard->offsets);
+    if (shard->index == 0) {
+        sums[BROKER_METRIC_TOPICS] = catalog_topic_count(shard->catalog);
+        sums[BROKER_METRIC_PARTITIONS] = catalog_partition_count(shard->catalog);
+    }
+}
+
+static void add_groups(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])
+{
+    struct group_coordinator_status status;
+    if (shard->groups == NULL) {
+        return;
+    }
+    group_coordinator_status_get(shard->groups, &status);
+    sums[BROKER_METRIC_GROUPS] += status.group_count;
+    sums[BROKER_METRIC_GROUP_MEMBERS] += status.member_count;
+    sums[BROKER_METRIC_REBALANCES] += status.rebalance_count;
+}
+
+static void add_log(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])
+{
+    struct wal_status status;
+    if (shard->wal == NULL) {
+        return;
+    }
+    wal_status_get(shard->wal, &status);
+    sums[BROKER_METRIC_WAL_BYTES] += status.bytes_used;
+    sums[BROKER_METRIC_WAL_PENDING] += status.pending_bytes;
+    sums[BROKER_METRIC_WAL_FRAMES] += status.frames;
+    sums[BROKER_METRIC_WAL_SYNCS] += status.syncs;
+    sums[BROKER_METRIC_WAL_SYNC_NS] += status.sync_ns_total;
+    sums[BROKER_METRIC_WAL_DISK_FULL] += status.disk_full;
+    sums[BROKER_METRIC_WAL_FENCED] += status.fenced;
+}
+
+static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC_COUNT])
+{
+    const struct intake *intake = &room->intake;
+    sums[BROKER_METRIC_CONNECTIONS] = intake->connection_count;
+    sums[BROKER_METRIC_ACCEPTED] = intake->accepted_total;
+    sums[BROKER_METRIC_REFUSED] = intake->refused_total;
+    sums[BROKER_METRIC_SOCKET_IN] = intake->bytes_in_total;
+    sums[BROKER_METRIC_SOCKET_OUT] = intake->bytes_out_total;
+    sums[BROKER_METRIC_MEMORY_USED] = room->cache.used_bytes;
+    sums[BROKER_METRIC_MEMORY_BUDGET] = room->cache.budget_bytes;
+}
+
+void broker_counters_publish(struct loop_room *room)
+{
+    uint64_t sums[BROKER_METRIC_COUNT] = {0};
+    for (uint32_t i = 0; i < room->shard_count; i++) {
+        add_shard(room->shards[i], sums);
+        add_groups(room->shards[i], sums);
+        add_log(room->shards[i], sums);
+    }
+    add_intake(room, sums);
+    for (size_t i = 0; i < BROKER_METRIC_STALLED; i++) {
+        sl_metric_set(room->counters.cells[i], (int64_t)sums[i]);
+    }
+    for (int cause = 1; cause < CONN_STALL_COUNT; cause++) {
+        sl_metric_set(room->counters.stalled[cause], room->intake.stalled_now[cause]);
+        sl_metric_set(room->counters.stalls[cause], (int64_t)room->intake.stalls_total[cause]);
+    }
+}

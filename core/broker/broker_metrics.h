@@ -1,0 +1,67 @@
+/* broker_metrics.h: the broker's metrics, one table, and their publication from a loop's plain
+ * counters.
+ *
+ * Rooms count in plain members of their structs, on their loop; each beat of a loop (and each
+ * scrape, for its own loop) stores them into the loop's cells, which any loop may read. */
+#ifndef SL_BROKER_BROKER_METRICS_H
+#define SL_BROKER_BROKER_METRICS_H
+
+#include "base/metric.h"
+
+struct loop_room;
+
+/* clang-format off */
+#define BROKER_METRIC_TABLE(X)                                                                                        \
+    X(RECORDS_IN,      "sluice_records_in_total",        COUNTER, 0, "records made durable")                          \
+    X(BATCHES_IN,      "sluice_batches_in_total",        COUNTER, 0, "record batches made durable")                   \
+    X(BYTES_IN,        "sluice_bytes_in_total",          COUNTER, 0, "bytes of record batches made durable")          \
+    X(BYTES_OUT,       "sluice_bytes_out_total",         COUNTER, 0, "bytes of record batches given to fetches")      \
+    X(FETCHES,         "sluice_fetches_total",           COUNTER, 0, "fetch requests answered, by shard")             \
+    X(DUPLICATES,      "sluice_duplicate_batches_total", COUNTER, 0, "batches answered from the producer's memory")   \
+    X(TOPICS,          "sluice_topics",                  GAUGE,   0, "topics in the catalog")                         \
+    X(PARTITIONS,      "sluice_partitions",              GAUGE,   0, "partitions in the catalog")                     \
+    X(WAL_BYTES,       "sluice_wal_used_bytes",          GAUGE,   0, "bytes of segments that hold data")              \
+    X(WAL_PENDING,     "sluice_wal_pending_bytes",       GAUGE,   0, "bytes that wait for the committer")             \
+    X(WAL_FRAMES,      "sluice_wal_frames_total",        COUNTER, 0, "frames written")                                \
+    X(WAL_SYNCS,       "sluice_wal_syncs_total",         COUNTER, 0, "times the disk was asked to make data durable") \
+    X(WAL_SYNC_NS,     "sluice_wal_sync_seconds_total",  COUNTER, 1000000000, "time spent in those")                  \
+    X(WAL_DISK_FULL,   "sluice_wal_disk_full",           GAUGE,   0, "shards that refuse produce as the disk is full")\
+    X(WAL_FENCED,      "sluice_wal_fenced",              GAUGE,   0, "shards whose storage failed")                   \
+    X(PRODUCERS,       "sluice_producers",               GAUGE,   0, "idempotent producers remembered")               \
+    X(PRODUCERS_EVICTED,"sluice_producers_evicted_total",COUNTER, 0, "producers forgotten because of the bound")      \
+    X(GROUPS,          "sluice_groups",                  GAUGE,   0, "consumer groups with members or state")         \
+    X(GROUP_MEMBERS,   "sluice_group_members",           GAUGE,   0, "members of consumer groups")                    \
+    X(REBALANCES,      "sluice_group_rebalances_total",  COUNTER, 0, "group generations begun")                       \
+    X(OFFSETS,         "sluice_committed_offsets",       GAUGE,   0, "offsets committed by groups")                   \
+    X(CONNECTIONS,     "sluice_connections",             GAUGE,   0, "open connections")                              \
+    X(ACCEPTED,        "sluice_connections_accepted_total", COUNTER, 0, "connections accepted")                       \
+    X(REFUSED,         "sluice_connections_refused_total",  COUNTER, 0, "connections refused at the bound")           \
+    X(SOCKET_IN,       "sluice_socket_in_bytes_total",   COUNTER, 0, "bytes read from connections")                   \
+    X(SOCKET_OUT,      "sluice_socket_out_bytes_total",  COUNTER, 0, "bytes written to connections")                  \
+    X(MEMORY_USED,     "sluice_buffer_used_bytes",       GAUGE,   0, "request and answer buffers in use")             \
+    X(MEMORY_BUDGET,   "sluice_buffer_budget_bytes",     GAUGE,   0, "their budget: above it sockets are not read")
+/* clang-format on */
+
+enum {
+#define BROKER_METRIC_ENUM(name, text, kind, divisor, help) BROKER_METRIC_##name,
+    BROKER_METRIC_TABLE(BROKER_METRIC_ENUM)
+#undef BROKER_METRIC_ENUM
+        BROKER_METRIC_STALLED, /* by cause */
+    BROKER_METRIC_STALLS,
+    BROKER_METRIC_COUNT
+};
+
+struct broker_counters {
+    struct sl_metric_writer *writer;
+    struct sl_metric_cell *cells[BROKER_METRIC_COUNT];
+    struct sl_metric_cell *stalled[8]; /* by enum conn_stall */
+    struct sl_metric_cell *stalls[8];
+};
+
+sl_err broker_metrics_new(struct sl_metrics **ret_metrics) SL_MUST_CHECK;
+sl_err broker_counters_init(struct broker_counters *counters,
+                            struct sl_metrics *metrics) SL_MUST_CHECK;
+/* Stores what the room's shards and connections have counted. [the room's loop] */
+void broker_counters_publish(struct loop_room *room);
+
+#endif

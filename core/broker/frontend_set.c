@@ -1,0 +1,382 @@
+/* frontend_set.c: see frontend_set.h.
+ *
+ *   loop 0: open ─► helper: dlopen, check ─► each room: frontend_new ─► loop 0: listener
+ */
+#include "broker/frontend_set.h"
+
+#include "broker/sluice_state.h"
+#include "intake/conn.h"
+#include "os/os_library.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One frontend's opening or closing on one room, there and back. */
+struct room_call {
+    struct sl_task task;
+    struct frontend_slot *slot;
+    struct loop_room *room;
+    sl_err err;
+    char reason[512];
+};
+
+struct accepted {
+    struct sl_task task;
+    struct loop_room *room;
+    uint32_t slot_index;
+    int descriptor;
+    char peer[64];
+};
+
+void frontend_set_init(struct frontend_set *set, struct sluice *sluice)
+{
+    memset(set, 0, sizeof(*set));
+    set->sluice = sluice;
+    for (uint32_t i = 0; i < FRONTEND_SET_MAX; i++) {
+        set->slots[i].set = set;
+        set->slots[i].index = i;
+    }
+}
+
+bool frontend_name_of(const char *path, char ret_name[FRONTEND_NAME_BYTES])
+{
+    static const char prefix[] = "frontend_";
+    const char *slash = strrchr(path, '/');
+    const char *base = slash != NULL ? slash + 1 : path;
+    const char *dot = strstr(base, ".so");
+    if (strncmp(base, prefix, sizeof(prefix) - 1) != 0 || dot == NULL || dot[3] != '\0') {
+        return false;
+    }
+    base += sizeof(prefix) - 1;
+    size_t size = (size_t)(dot - base);
+    if (size == 0 || size >= FRONTEND_NAME_BYTES) {
+        return false;
+    }
+    memcpy(ret_name, base, size);
+    ret_name[size] = '\0';
+    return true;
+}
+
+static void settle(struct frontend_set *set)
+{
+    SL_ASSERT(set->opening_count > 0);
+    if (--set->opening_count == 0 && set->settled != NULL) {
+        void (*settled)(void *arg) = set->settled;
+        set->settled = NULL;
+        settled(set->settled_arg);
+    }
+}
+
+/* ---- accepting ---- */
+
+static struct loop_room *least_loaded(struct sluice *sluice)
+{
+    struct loop_room *best = &sluice->rooms[0];
+    for (uint32_t i = 1; i < sluice->room_count; i++) {
+        if (sluice->rooms[i].expected_connections < best->expected_connections) {
+            best = &sluice->rooms[i];
+        }
+    }
+    return best;
+}
+
+static void arrive(struct sl_task *task)
+{
+    struct accepted *accepted = SL_CONTAINER_OF(task, struct accepted, task);
+    struct room_frontend *slot = &accepted->room->frontends[accepted->slot_index];
+    if (slot->frontend == NULL) {
+        sl_descriptor_close(accepted->descriptor);
+    } else {
+        conn_start(&accepted->room->intake, slot->frontend, accepted->descriptor, accepted->peer);
+    }
+    sl_free(accepted);
+}
+
+static void on_accept(void *arg, int descriptor, const char *peer)
+{
+    struct frontend_slot *slot = arg;
+    struct sluice *sluice = slot->set->sluice;
+    struct accepted *accepted = sl_alloc_zero(1, sizeof(*accepted));
+    if (accepted == NULL) {
+        sl_descriptor_close(descriptor);
+        return;
+    }
+    accepted->room = least_loaded(sluice);
+    accepted->room->expected_connections++;
+    accepted->slot_index = slot->index;
+    accepted->descriptor = descriptor;
+    snprintf(accepted->peer, sizeof(accepted->peer), "%s", peer);
+    accepted->task = (struct sl_task){.run = arrive, .priority = SL_PRIORITY_CONTROL};
+    if (accepted->room == &sluice->rooms[0]) {
+        arrive(&accepted->task);
+    } else {
+        sl_loop_post(accepted->room->loop, &accepted->task);
+    }
+}
+
+/* ---- opening ---- */
+
+static void log_failure(const struct frontend_slot *slot)
+{
+    sl_log(slot->set->sluice->logger, SL_LOG_ERROR, slot->name, "frontend not opened",
+           sl_log_text("module", slot->path), sl_log_text("reason", slot->reason),
+           sl_log_err(slot->err));
+}
+
+static void close_slot(struct frontend_slot *slot);
+
+static void note_address(struct frontend_slot *slot)
+{
+    struct sluice *sluice = slot->set->sluice;
+    struct broker_facts *facts = &sluice->facts;
+    const char *shown = slot->address;
+    if (strcmp(slot->name, "kafka") == 0 && sluice->config->kafka.advertised[0] != '\0') {
+        shown = sluice->config->kafka.advertised;
+    }
+    struct broker_address address = {.port = sl_listener_port(slot->listener)};
+    const char *colon = strrchr(shown, ':');
+    size_t size = colon != NULL ? (size_t)(colon - shown) : 0;
+    snprintf(address.listener, sizeof(address.listener), "%s", slot->name);
+    snprintf(address.host, sizeof(address.host), "%.*s", (int)size, shown);
+    if (shown != slot->address && colon != NULL) {
+        unsigned port = 0;
+        address.port = sscanf(colon + 1, "%u", &port) == 1 ? (uint16_t)port : address.port;
+    }
+    uint32_t at = 0;
+    while (at < facts->address_count && strcmp(facts->addresses[at].listener, slot->name) != 0) {
+        at++;
+    }
+    if (at < BROKER_ADDRESSES_MAX) {
+        facts->addresses[at] = address;
+        facts->address_count = SL_MAX(facts->address_count, at + 1);
+    }
+}
+
+static void listen_now(struct frontend_slot *slot)
+{
+    struct sluice *sluice = slot->set->sluice;
+    slot->err =
+        sl_listener_new(sluice->rooms[0].loop, slot->address, on_accept, slot, &slot->listener);
+    if (slot->err != SLUICE_OK) {
+        snprintf(slot->reason, sizeof(slot->reason),
+                 "cannot listen on %s; choose another %s.listen, or stop what uses the address",
+                 slot->address, slot->name);
+        log_failure(slot);
+        close_slot(slot);
+        return;
+    }
+    slot->state = FRONTEND_LISTENING;
+    note_address(slot);
+    sl_log(sluice->logger, SL_LOG_INFO, slot->name, "frontend listening",
+           sl_log_text("address", slot->address),
+           sl_log_u64("port", sl_listener_port(slot->listener)), sl_log_text("module", slot->path),
+           sl_log_text("version", slot->descriptor->version));
+    if (slot->close_wanted) {
+        close_slot(slot);
+    }
+}
+
+static void opened_in_room(struct sl_task *task)
+{
+    struct room_call *call = SL_CONTAINER_OF(task, struct room_call, task);
+    struct frontend_slot *slot = call->slot;
+    if (call->err != SLUICE_OK) {
+        slot->err = call->err;
+        snprintf(slot->reason, sizeof(slot->reason), "%s", call->reason);
+    }
+    sl_free(call);
+    if (--slot->pending_rooms > 0) {
+        return;
+    }
+    if (slot->err != SLUICE_OK) {
+        log_failure(slot);
+        close_slot(slot);
+    } else {
+        listen_now(slot);
+    }
+    settle(slot->set);
+}
+
+static void open_in_room(struct sl_task *task)
+{
+    struct room_call *call = SL_CONTAINER_OF(task, struct room_call, task);
+    struct frontend_slot *slot = call->slot;
+    struct room_frontend *place = &call->room->frontends[slot->index];
+    struct frontend_config config = {
+        .name = slot->name,
+        .config_json = slot->config_json,
+        .request_bytes_max = (size_t)call->room->sluice->config->kafka.request_bytes_max + 4,
+    };
+    call->err = frontend_new(&call->room->intake, slot->descriptor, &config, &place->frontend,
+                             call->reason, sizeof(call->reason));
+    place->descriptor = call->err == SLUICE_OK ? slot->descriptor : NULL;
+    call->task = (struct sl_task){.run = opened_in_room, .priority = SL_PRIORITY_CONTROL};
+    sl_loop_post(call->room->sluice->rooms[0].loop, &call->task);
+}
+
+/* Runs `run` in every room; each posts its end back to loop 0. */
+static void in_every_room(struct frontend_slot *slot, void (*run)(struct sl_task *task))
+{
+    struct sluice *sluice = slot->set->sluice;
+    slot->pending_rooms = sluice->room_count;
+    for (uint32_t i = 0; i < sluice->room_count; i++) {
+        struct room_call *call = sl_alloc_zero(1, sizeof(*call));
+        SL_ASSERT(call != NULL);
+        call->slot = slot;
+        call->room = &sluice->rooms[i];
+        call->task = (struct sl_task){.run = run, .priority = SL_PRIORITY_CONTROL};
+        sl_loop_post(call->room->loop, &call->task);
+    }
+}
+
+static void load_work(struct sl_job *job)
+{
+    struct frontend_slot *slot = SL_CONTAINER_OF(job, struct frontend_slot, job);
+    const void *symbol = NULL;
+    slot->err = sl_library_load(slot->path, SLUICE_PLUGIN_SYMBOL, &symbol, slot->reason,
+                                sizeof(slot->reason));
+    if (slot->err == SLUICE_OK) {
+        slot->err = frontend_check(symbol, slot->reason, sizeof(slot->reason));
+    }
+    slot->descriptor = slot->err == SLUICE_OK ? symbol : NULL;
+}
+
+static void load_done(struct sl_job *job)
+{
+    struct frontend_slot *slot = SL_CONTAINER_OF(job, struct frontend_slot, job);
+    if (slot->err != SLUICE_OK) {
+        log_failure(slot);
+        slot->state = FRONTEND_FREE;
+        settle(slot->set);
+        return;
+    }
+    slot->state = FRONTEND_OPENING;
+    in_every_room(slot, open_in_room);
+}
+
+static bool take_config(struct frontend_slot *slot)
+{
+    const struct sl_config *config = slot->set->sluice->config;
+    const char *address = strcmp(slot->name, "kafka") == 0  ? config->kafka.listen
+                          : strcmp(slot->name, "http") == 0 ? config->http.listen
+                                                            : NULL;
+    if (address == NULL) {
+        snprintf(slot->reason, sizeof(slot->reason), "there is no configuration section '%s'",
+                 slot->name);
+        return false;
+    }
+    snprintf(slot->address, sizeof(slot->address), "%s", address);
+    snprintf(slot->config_json, sizeof(slot->config_json),
+             "{\"listen\":\"%s\",\"request_bytes_max\":%lld}", address,
+             (long long)config->kafka.request_bytes_max);
+    return true;
+}
+
+static struct frontend_slot *find(struct frontend_set *set, const char *name)
+{
+    for (uint32_t i = 0; i < FRONTEND_SET_MAX; i++) {
+        struct frontend_slot *slot = &set->slots[i];
+        if (slot->state != FRONTEND_FREE && strcmp(slot->name, name) == 0) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+static struct frontend_slot *find_free(struct frontend_set *set)
+{
+    for (uint32_t i = 0; i < FRONTEND_SET_MAX; i++) {
+        if (set->slots[i].state == FRONTEND_FREE) {
+            return &set->slots[i];
+        }
+    }
+    return NULL;
+}
+
+void frontend_set_open(struct frontend_set *set, const char *name, const char *path)
+{
+    struct frontend_slot *slot = find(set, name);
+    if (slot != NULL) {
+        slot->close_wanted = false;
+        return;
+    }
+    slot = find_free(set);
+    if (slot == NULL) {
+        sl_log(set->sluice->logger, SL_LOG_ERROR, name, "frontend not opened: too many are",
+               sl_log_u64("at_most", FRONTEND_SET_MAX));
+        return;
+    }
+    snprintf(slot->name, sizeof(slot->name), "%s", name);
+    snprintf(slot->path, sizeof(slot->path), "%s", path);
+    slot->err = SLUICE_E_PLUGIN_CONFIG;
+    slot->close_wanted = false;
+    slot->descriptor = NULL;
+    if (!take_config(slot)) {
+        log_failure(slot);
+        return;
+    }
+    slot->err = SLUICE_OK;
+    slot->state = FRONTEND_LOADING;
+    set->opening_count++;
+    slot->job = (struct sl_job){.work = load_work, .done = load_done};
+    slot->job.task.priority = SL_PRIORITY_CONTROL;
+    sl_helpers_submit(set->sluice->os, set->sluice->rooms[0].loop, &slot->job);
+}
+
+/* ---- closing ---- */
+
+static void closed_in_room(struct sl_task *task)
+{
+    struct room_call *call = SL_CONTAINER_OF(task, struct room_call, task);
+    struct frontend_slot *slot = call->slot;
+    sl_free(call);
+    if (--slot->pending_rooms == 0) {
+        slot->state = FRONTEND_FREE;
+    }
+}
+
+static void close_in_room(struct sl_task *task)
+{
+    struct room_call *call = SL_CONTAINER_OF(task, struct room_call, task);
+    struct room_frontend *place = &call->room->frontends[call->slot->index];
+    if (place->frontend != NULL) {
+        frontend_drain(place->frontend);
+        place->frontend = NULL;
+        place->descriptor = NULL;
+    }
+    call->task = (struct sl_task){.run = closed_in_room, .priority = SL_PRIORITY_CONTROL};
+    sl_loop_post(call->room->sluice->rooms[0].loop, &call->task);
+}
+
+static void close_slot(struct frontend_slot *slot)
+{
+    slot->listener = sl_listener_free(slot->listener);
+    slot->state = FRONTEND_CLOSING;
+    in_every_room(slot, close_in_room);
+}
+
+void frontend_set_close(struct frontend_set *set, const char *name)
+{
+    struct frontend_slot *slot = find(set, name);
+    if (slot == NULL || slot->state == FRONTEND_CLOSING) {
+        return;
+    }
+    if (slot->state != FRONTEND_LISTENING) {
+        slot->close_wanted = true;
+        return;
+    }
+    sl_log(set->sluice->logger, SL_LOG_INFO, slot->name, "frontend closed",
+           sl_log_text("address", slot->address));
+    close_slot(slot);
+}
+
+void frontend_set_close_all(struct frontend_set *set)
+{
+    for (uint32_t i = 0; i < FRONTEND_SET_MAX; i++) {
+        if (set->slots[i].state == FRONTEND_LISTENING) {
+            close_slot(&set->slots[i]);
+        } else if (set->slots[i].state != FRONTEND_FREE) {
+            set->slots[i].close_wanted = true;
+        }
+    }
+}

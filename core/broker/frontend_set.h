@@ -1,0 +1,55 @@
+/* frontend_set.h: the protocol frontends of the broker: load, open on every loop, listen; and back.
+ *
+ * A frontend's listener is its own: opening one opens its port, closing it closes only that. Kept
+ * on loop 0. */
+#ifndef SL_BROKER_FRONTEND_SET_H
+#define SL_BROKER_FRONTEND_SET_H
+
+#include "intake/frontend.h"
+
+#define FRONTEND_SET_MAX    16u
+#define FRONTEND_PATH_BYTES 4096u
+
+enum frontend_state {
+    FRONTEND_FREE,
+    FRONTEND_LOADING,
+    FRONTEND_OPENING,
+    FRONTEND_LISTENING,
+    FRONTEND_CLOSING
+};
+
+struct frontend_slot {
+    struct frontend_set *set;
+    uint32_t index;
+    enum frontend_state state;
+    bool close_wanted; /* once it is open */
+    char name[FRONTEND_NAME_BYTES];
+    char path[FRONTEND_PATH_BYTES];
+    char address[300];
+    char config_json[1024];
+    const struct sluice_plugin_descriptor *descriptor;
+    struct sl_listener *listener;
+    struct sl_job job;
+    sl_err err;
+    char reason[512];
+    uint32_t pending_rooms;
+};
+
+struct frontend_set {
+    struct sluice *sluice;
+    struct frontend_slot slots[FRONTEND_SET_MAX];
+    uint32_t opening_count;
+    void (*settled)(void *arg); /* all that was asked for is open or failed; once */
+    void *settled_arg;
+};
+
+void frontend_set_init(struct frontend_set *set, struct sluice *sluice);
+/* Loads the module at path and listens as the configuration of `name` says; the outcome is logged.
+ * [loop 0] */
+void frontend_set_open(struct frontend_set *set, const char *name, const char *path);
+void frontend_set_close(struct frontend_set *set, const char *name);
+void frontend_set_close_all(struct frontend_set *set);
+/* "frontend_kafka.so" → "kafka"; false: not a frontend's file name. [any] */
+bool frontend_name_of(const char *path, char ret_name[FRONTEND_NAME_BYTES]);
+
+#endif

@@ -1,0 +1,35 @@
+/* sluice_state.h: struct sluice, for the files of this room alone. */
+#ifndef SL_BROKER_SLUICE_STATE_H
+#define SL_BROKER_SLUICE_STATE_H
+
+#include "broker/admin_socket.h"
+#include "broker/frontend_set.h"
+#include "broker/loop_room.h"
+#include "broker/sluice.h"
+#include "broker/superblock.h"
+
+#define SLUICE_ROOMS_MAX 64u
+
+struct sluice {
+    struct sl_os *os;
+    struct sl_logger *logger;
+    struct sl_config *config;
+    struct sluice_events events;
+    struct broker_settings settings;
+    struct superblock superblock;
+    struct sl_file *lock;
+    struct sl_metrics *metrics;
+    struct broker_facts facts;
+    struct shard_set shards;
+    struct loop_room rooms[SLUICE_ROOMS_MAX];
+    uint32_t room_count;
+    uint32_t rooms_pending; /* not yet started, or not yet stopped */
+    uint32_t shards_pending;
+    struct frontend_set frontends;
+    struct admin_socket admin;
+    int64_t started_ns;
+    bool stopping;
+    bool started;
+};
+
+#endif

@@ -1,0 +1,297 @@
+/* broker_link.c: see broker_link.h. */
+#include "intake/broker_link.h"
+
+#include "intake/conn.h"
+#include "intake/topic_listing.h"
+#include "shard/fetch.h"
+#include "shard/groups.h"
+#include "shard/offsets.h"
+#include "shard/produce.h"
+#include "shard/producer_id_call.h"
+#include "shard/topics.h"
+
+#include <string.h>
+
+#define TEXT_BYTES_MAX (16u << 20)
+
+static struct broker_link *of(const struct sluice_broker *broker)
+{
+    return broker->data;
+}
+
+/* ---- cluster ---- */
+
+static const struct broker_address *address_of(const struct broker_facts *facts,
+                                               struct sluice_text listener)
+{
+    for (uint32_t i = 0; i < facts->address_count; i++) {
+        struct sluice_text name = sluice_text_of(facts->addresses[i].listener);
+        if (sl_bytes_equal(sl_of_text(name), sl_of_text(listener))) {
+            return &facts->addresses[i];
+        }
+    }
+    return facts->address_count > 0 ? &facts->addresses[0] : NULL;
+}
+
+static const struct sluice_cluster *on_cluster(const struct sluice_broker *broker,
+                                               const struct sluice_context *context)
+{
+    struct broker_link *link = of(broker);
+    const struct broker_address *address = address_of(link->facts, context->listener);
+    link->node =
+        (struct sluice_node){.size = sizeof(link->node), .id = link->facts->settings->node_id};
+    if (address != NULL) {
+        link->node.host = sluice_text_of(address->host);
+        link->node.port = address->port;
+    }
+    link->cluster = (struct sluice_cluster){.size = sizeof(link->cluster),
+                                            .node_count = 1,
+                                            .cluster_id = sluice_text_of(link->facts->cluster_id),
+                                            .controller_id = link->node.id,
+                                            .nodes = &link->node};
+    return &link->cluster;
+}
+
+/* ---- topics and configs ---- */
+
+static void on_topics(const struct sluice_broker *broker, const struct sluice_context *context,
+                      const struct sluice_topic_ref *topics, uint32_t count, bool auto_create,
+                      sluice_topics_done *done, void *arg)
+{
+    (void)context;
+    struct broker_link *link = of(broker);
+    bool create = auto_create && link->facts->settings->auto_create_topics;
+    topic_listing_start(link->home, link->facts->settings->node_id, topics, count, create, done,
+                        arg);
+}
+
+static void on_topics_create(const struct sluice_broker *broker,
+                             const struct sluice_context *context,
+                             const struct sluice_topic_spec *specs, uint32_t count,
+                             bool validate_only, sluice_topic_results_done *done, void *arg)
+{
+    (void)context;
+    topics_create_start(of(broker)->home, specs, count, validate_only, false, NULL, done, arg);
+}
+
+static void on_topics_delete(const struct sluice_broker *broker,
+                             const struct sluice_context *context,
+                             const struct sluice_topic_ref *topics, uint32_t count,
+                             sluice_topic_results_done *done, void *arg)
+{
+    (void)context;
+    topics_delete_start(of(broker)->home, topics, count, done, arg);
+}
+
+static void on_configs_describe(const struct sluice_broker *broker,
+                                const struct sluice_context *context, int32_t resource,
+                                struct sluice_text name, sluice_config_done *done, void *arg)
+{
+    (void)context;
+    struct broker_link *link = of(broker);
+    config_listing(link->home, link->facts->settings, resource, name, done, arg);
+}
+
+/* ---- records ---- */
+
+/* The input chunk that holds all batches of the request, when it comes out of conn_input. */
+static struct chunk *holder(struct broker_link *link, const struct sluice_context *context,
+                            const struct sluice_produce *request)
+{
+    struct conn *conn =
+        link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
+    if (conn == NULL || !conn->feeding || conn->input == NULL) {
+        return NULL;
+    }
+    const uint8_t *start = conn->input->data;
+    const uint8_t *end = start + conn->input->size;
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        struct sluice_bytes batch = request->entries[i].batch;
+        if (batch.size > 0 &&
+            (batch.data < start || batch.data > end || batch.size > (uint64_t)(end - batch.data))) {
+            return NULL;
+        }
+    }
+    return conn->input;
+}
+
+static void on_produce(const struct sluice_broker *broker, const struct sluice_context *context,
+                       const struct sluice_produce *request, sluice_produce_done *done, void *arg)
+{
+    struct broker_link *link = of(broker);
+    produce_start(link->home, holder(link, context, request), context, request, done, arg);
+}
+
+static void set_tokens(void *arg, struct chunk *const *chunks, uint32_t count)
+{
+    struct broker_link *link = arg;
+    intake_set_tokens(link->intake, chunks, count);
+}
+
+static void on_fetch(const struct sluice_broker *broker, const struct sluice_context *context,
+                     const struct sluice_fetch *request, sluice_fetch_done *done, void *arg)
+{
+    struct broker_link *link = of(broker);
+    fetch_start(link->home, context, request, link->intake != NULL ? set_tokens : NULL, link, done,
+                arg);
+}
+
+static void on_offsets(const struct sluice_broker *broker, const struct sluice_context *context,
+                       int32_t isolation, const struct sluice_offset_query *queries, uint32_t count,
+                       sluice_offsets_done *done, void *arg)
+{
+    (void)context;
+    (void)isolation; /* without transactions the last stable offset is the high watermark */
+    offsets_start(of(broker)->home, queries, count, done, arg);
+}
+
+static void on_producer_id(const struct sluice_broker *broker, const struct sluice_context *context,
+                           int64_t id, int16_t epoch, sluice_producer_id_done *done, void *arg)
+{
+    (void)context;
+    producer_id_start(of(broker)->home, id, epoch, done, arg);
+}
+
+/* ---- groups ---- */
+
+static void on_group_join(const struct sluice_broker *broker, const struct sluice_context *context,
+                          const struct sluice_group_join *request, sluice_group_joined_done *done,
+                          void *arg)
+{
+    groups_join(of(broker)->home, context, request, done, arg);
+}
+
+static void on_group_sync(const struct sluice_broker *broker, const struct sluice_context *context,
+                          const struct sluice_group_sync *request, sluice_group_synced_done *done,
+                          void *arg)
+{
+    groups_sync(of(broker)->home, context, request, done, arg);
+}
+
+static void on_group_heartbeat(const struct sluice_broker *broker,
+                               const struct sluice_context *context,
+                               const struct sluice_group_identity *request,
+                               sluice_status_done *done, void *arg)
+{
+    (void)context;
+    groups_heartbeat(of(broker)->home, request, done, arg);
+}
+
+static void on_group_leave(const struct sluice_broker *broker, const struct sluice_context *context,
+                           const struct sluice_group_leave *request, sluice_statuses_done *done,
+                           void *arg)
+{
+    (void)context;
+    groups_leave(of(broker)->home, request, done, arg);
+}
+
+static void on_offset_commit(const struct sluice_broker *broker,
+                             const struct sluice_context *context,
+                             const struct sluice_offset_commit *request, sluice_statuses_done *done,
+                             void *arg)
+{
+    (void)context;
+    groups_commit(of(broker)->home, request, done, arg);
+}
+
+static void on_offset_fetch(const struct sluice_broker *broker,
+                            const struct sluice_context *context,
+                            const struct sluice_offset_fetch *request,
+                            sluice_offset_fetched_done *done, void *arg)
+{
+    (void)context;
+    groups_offsets(of(broker)->home, request, done, arg);
+}
+
+/* ---- the node ---- */
+
+static void on_metrics(const struct sluice_broker *broker, const struct sluice_context *context,
+                       sluice_text_done *done, void *arg)
+{
+    (void)context;
+    struct broker_link *link = of(broker);
+    sl_buffer_reset(&link->text);
+    sl_err err = link->facts->render_metrics(link->facts->arg, &link->text);
+    done(arg, err, text_of_sl(sl_buffer_bytes(&link->text)));
+}
+
+static void on_health(const struct sluice_broker *broker, const struct sluice_context *context,
+                      int32_t what, sluice_health_done *done, void *arg)
+{
+    (void)context;
+    struct broker_link *link = of(broker);
+    sl_buffer_reset(&link->text);
+    struct sluice_health health = {.size = sizeof(health)};
+    health.ok = link->facts->health(link->facts->arg, what, &link->text);
+    health.text = text_of_sl(sl_buffer_bytes(&link->text));
+    done(arg, &health);
+}
+
+void broker_link_init(struct broker_link *link, struct shard *home, struct intake *intake,
+                      const struct broker_facts *facts)
+{
+    *link = (struct broker_link){.home = home, .intake = intake, .facts = facts};
+    sl_buffer_init(&link->text, TEXT_BYTES_MAX);
+    link->table = (struct sluice_broker){
+        .size = sizeof(struct sluice_broker),
+        .data = link,
+        .cluster = on_cluster,
+        .topics = on_topics,
+        .topics_create = on_topics_create,
+        .topics_delete = on_topics_delete,
+        .configs_describe = on_configs_describe,
+        .produce = on_produce,
+        .fetch = on_fetch,
+        .offsets = on_offsets,
+        .producer_id = on_producer_id,
+        .group_join = on_group_join,
+        .group_sync = on_group_sync,
+        .group_heartbeat = on_group_heartbeat,
+        .group_leave = on_group_leave,
+        .offset_commit = on_offset_commit,
+        .offset_fetch = on_offset_fetch,
+        .metrics = on_metrics,
+        .health = on_health,
+    };
+}
+
+void broker_link_fini(struct broker_link *link)
+{
+    sl_buffer_fini(&link->text);
+}
+
+/* ---- cancelling ---- */
+
+struct cancel_call {
+    struct shard_call call;
+    uint64_t connection;
+};
+
+static void cancel_run(struct shard_call *call)
+{
+    uint64_t connection = SL_CONTAINER_OF(call, struct cancel_call, call)->connection;
+    fetch_cancel(call->target, connection);
+    groups_cancel(call->target, connection);
+    shard_call_reply(call);
+}
+
+static void cancel_replied(struct shard_call *call)
+{
+    sl_free(SL_CONTAINER_OF(call, struct cancel_call, call));
+}
+
+void broker_link_cancel(void *arg, uint64_t connection)
+{
+    struct broker_link *link = arg;
+    struct shard_set *set = link->home->set;
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct cancel_call *cancel = sl_alloc_zero(1, sizeof(*cancel));
+        if (cancel == NULL) {
+            return; /* what waits ends by its own time */
+        }
+        cancel->connection = connection;
+        cancel->call.run = cancel_run;
+        cancel->call.reply = cancel_replied;
+        shard_call_start(&cancel->call, set->shards[i], link->home->loop, SL_PRIORITY_CONTROL);
+    }
+}

@@ -1,0 +1,50 @@
+/* broker_link.h: the broker as the frontends of one loop see it: the table of <sluice/broker.h>,
+ * filled.
+ *
+ * Each call goes to the shards through core/shard; nothing of a protocol is here, and nothing is
+ * kept beyond what a call needs. One per loop; a second one serves the admin socket. */
+#ifndef SL_INTAKE_BROKER_LINK_H
+#define SL_INTAKE_BROKER_LINK_H
+
+#include "base/buffer.h"
+#include "intake/frontend.h"
+#include "shard/shard.h"
+
+/* A listener's address as clients shall use it. */
+struct broker_address {
+    char listener[FRONTEND_NAME_BYTES];
+    char host[256];
+    uint16_t port;
+};
+#define BROKER_ADDRESSES_MAX 16u
+
+/* What the wiring knows; shared by the links of all loops. */
+struct broker_facts {
+    const struct broker_settings *settings;
+    char cluster_id[23];
+    struct broker_address addresses[BROKER_ADDRESSES_MAX];
+    uint32_t address_count;
+    /* Prometheus text of the whole instance. [any loop] */
+    sl_err (*render_metrics)(void *arg, struct sl_buffer *buffer);
+    /* False, with lines of text, when not well. what: SLUICE_HEALTH_*. [any loop] */
+    bool (*health)(void *arg, int32_t what, struct sl_buffer *text);
+    void *arg;
+};
+
+struct broker_link {
+    struct sluice_broker table;
+    struct shard *home;    /* a shard of this loop */
+    struct intake *intake; /* NULL for the admin socket */
+    const struct broker_facts *facts;
+    struct sluice_node node;
+    struct sluice_cluster cluster;
+    struct sl_buffer text; /* of the answer that is being given */
+};
+
+void broker_link_init(struct broker_link *link, struct shard *home, struct intake *intake,
+                      const struct broker_facts *facts);
+void broker_link_fini(struct broker_link *link);
+/* Ends what waits for a closed connection, on all shards. For intake.cancel. */
+void broker_link_cancel(void *arg, uint64_t connection);
+
+#endif

@@ -1,0 +1,198 @@
+/* topic_listing.c: see topic_listing.h. */
+#include "intake/topic_listing.h"
+
+#include "shard/topics.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct listing {
+    struct shard *home;
+    int32_t node_id;
+    const struct sluice_topic_ref *topics;
+    uint32_t count;
+    uint32_t capacity;
+    struct sluice_topic_info *infos;
+    struct sluice_topic_spec *specs; /* to be created */
+    sluice_topics_done *done;
+    void *arg;
+};
+
+static void listing_free(struct listing *listing)
+{
+    for (uint32_t i = 0; listing->infos != NULL && i < listing->count; i++) {
+        sl_free((void *)(uintptr_t)listing->infos[i].partitions);
+    }
+    sl_free(listing->infos);
+    sl_free(listing->specs);
+    sl_free(listing);
+}
+
+static void fill_partitions(const struct listing *listing, const struct topic *topic,
+                            struct sluice_topic_info *info)
+{
+    struct sluice_partition_info *partitions =
+        sl_alloc_zero(topic->partition_count, sizeof(*partitions));
+    if (partitions == NULL) {
+        info->status = SLUICE_E_NO_MEMORY;
+        return;
+    }
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        const struct shard *owner = shard_of_partition(listing->home->set, topic, i);
+        bool refuses = owner->status == SLUICE_E_CORRUPT || owner->status == SLUICE_E_FOREIGN;
+        partitions[i] =
+            (struct sluice_partition_info){.partition = (int32_t)i,
+                                           .leader_epoch = shard_epoch(owner),
+                                           .leader_id = listing->node_id,
+                                           .status = refuses ? owner->status : SLUICE_OK};
+    }
+    info->partitions = partitions;
+    info->partition_count = topic->partition_count;
+}
+
+static void fill_topic(const struct listing *listing, const struct topic *topic,
+                       struct sluice_topic_info *info)
+{
+    *info = (struct sluice_topic_info){
+        .size = sizeof(*info), .name = text_of_sl(topic->name), .internal = topic->internal};
+    memcpy(info->id.bytes, topic->id.b, sizeof(info->id.bytes));
+    fill_partitions(listing, topic, info);
+}
+
+static void fill_ref(const struct listing *listing, const struct sluice_topic_ref *ref,
+                     struct sluice_topic_info *info)
+{
+    *info = (struct sluice_topic_info){.size = sizeof(*info), .name = ref->name, .id = ref->id};
+    const char *reason = NULL;
+    struct topic *topic = shard_find_topic(listing->home, ref, &info->status);
+    if (topic != NULL) {
+        fill_topic(listing, topic, info);
+    } else if (ref->name.size > 0 &&
+               topic_name_check(sl_of_text(ref->name), true, &reason) != SLUICE_OK) {
+        info->status = SLUICE_E_INVALID_TOPIC;
+    }
+}
+
+static void visit_topic(void *arg, struct topic *topic)
+{
+    struct listing *listing = arg;
+    if (listing->count < listing->capacity) {
+        fill_topic(listing, topic, &listing->infos[listing->count++]);
+    }
+}
+
+static void answer(struct listing *listing)
+{
+    for (uint32_t i = 0; listing->topics != NULL && i < listing->capacity; i++) {
+        fill_ref(listing, &listing->topics[i], &listing->infos[i]);
+        listing->count = i + 1;
+    }
+    if (listing->topics == NULL) {
+        catalog_each(listing->home->catalog, visit_topic, listing);
+    }
+    listing->done(listing->arg, listing->infos, listing->count);
+    listing_free(listing);
+}
+
+static void created(void *arg, const struct sluice_topic_result *results, uint32_t count)
+{
+    (void)results; /* what could not be created is answered as unknown, or as an invalid name */
+    (void)count;
+    answer(arg);
+}
+
+/* The names that are not there and may be. */
+static uint32_t missing(struct listing *listing)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < listing->capacity; i++) {
+        sluice_status status = SLUICE_OK;
+        const struct sluice_topic_ref *ref = &listing->topics[i];
+        if (ref->name.size > 0 && shard_find_topic(listing->home, ref, &status) == NULL) {
+            listing->specs[count++] =
+                (struct sluice_topic_spec){.size = sizeof(struct sluice_topic_spec),
+                                           .partition_count = -1,
+                                           .name = ref->name,
+                                           .replication_factor = -1};
+        }
+    }
+    return count;
+}
+
+void topic_listing_start(struct shard *home, int32_t node_id, const struct sluice_topic_ref *topics,
+                         uint32_t count, bool create, sluice_topics_done *done, void *arg)
+{
+    struct listing *listing = sl_alloc_zero(1, sizeof(*listing));
+    if (listing == NULL) {
+        done(arg, NULL, 0);
+        return;
+    }
+    *listing = (struct listing){
+        .home = home, .node_id = node_id, .topics = topics, .done = done, .arg = arg};
+    listing->capacity = topics != NULL ? count : catalog_topic_count(home->catalog);
+    listing->infos = sl_alloc_zero(listing->capacity + 1u, sizeof(*listing->infos));
+    listing->specs =
+        create && topics != NULL ? sl_alloc_zero(count + 1u, sizeof(*listing->specs)) : NULL;
+    if (listing->infos == NULL) {
+        listing_free(listing);
+        done(arg, NULL, 0);
+        return;
+    }
+    uint32_t absent = listing->specs != NULL ? missing(listing) : 0;
+    if (absent == 0) {
+        answer(listing);
+        return;
+    }
+    topics_create_start(home, listing->specs, absent, false, false, NULL, created, listing);
+}
+
+/* ---- configs ---- */
+
+static void refuse_config(int32_t resource, struct sluice_text name, sl_err err, const char *reason,
+                          sluice_config_done *done, void *arg)
+{
+    struct sluice_config_result result = {
+        .status = err, .resource = resource, .name = name, .reason = sluice_text_of(reason)};
+    done(arg, &result);
+}
+
+static void give_entries(int32_t resource, struct sluice_text name,
+                         const struct config_entries *entries, sluice_config_done *done, void *arg)
+{
+    struct sluice_config_result result = {.status = SLUICE_OK,
+                                          .resource = resource,
+                                          .name = name,
+                                          .entry_count = entries->count,
+                                          .entries = entries->entries};
+    done(arg, &result);
+}
+
+static bool names_this_node(const struct broker_settings *settings, struct sluice_text name)
+{
+    char id[16];
+    snprintf(id, sizeof(id), "%d", settings->node_id);
+    return name.size == 0 || sl_bytes_equal(sl_of_text(name), sl_of_text(sluice_text_of(id)));
+}
+
+void config_listing(struct shard *home, const struct broker_settings *settings, int32_t resource,
+                    struct sluice_text name, sluice_config_done *done, void *arg)
+{
+    struct config_entries *entries = sl_alloc_zero(1, sizeof(*entries));
+    if (entries == NULL) {
+        refuse_config(resource, name, SLUICE_E_NO_MEMORY, "", done, arg);
+        return;
+    }
+    struct topic *topic = catalog_by_name(home->catalog, sl_of_text(name));
+    if (resource == SLUICE_RESOURCE_BROKER && names_this_node(settings, name)) {
+        broker_config_describe(settings, entries);
+        give_entries(resource, name, entries, done, arg);
+    } else if (resource == SLUICE_RESOURCE_TOPIC && topic != NULL) {
+        topic_config_describe(topic->overrides, topic->override_count, settings, entries);
+        give_entries(resource, name, entries, done, arg);
+    } else {
+        bool known = resource == SLUICE_RESOURCE_TOPIC;
+        refuse_config(resource, name, known ? SLUICE_E_UNKNOWN_TOPIC : SLUICE_E_INVALID_REQUEST,
+                      known ? "" : "only topics and this node have a configuration", done, arg);
+    }
+    sl_free(entries);
+}
