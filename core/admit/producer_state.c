@@ -248,8 +248,7 @@ static sl_err order_check(const struct producer_entry *entry, const struct produ
 {
     const struct producer_admission *pending = newest_pending(entry);
     int16_t epoch = pending != NULL ? pending->epoch : entry->epoch;
-    if (pending == NULL && entry->past_count == 0)
-        return SLUICE_OK;
+    SL_ASSERT(pending != NULL || entry->past_count != 0); /* else it would have been removed */
     if (batch->producer_epoch < epoch)
         return SLUICE_E_INVALID_PRODUCER_EPOCH;
     if (batch->producer_epoch > epoch)

@@ -58,6 +58,8 @@ static sl_err assignment_set(struct group_coordinator *coordinator, struct group
 static sl_err assignments_take(struct group_coordinator *coordinator, const struct group *group,
                                const struct sluice_group_sync *request)
 {
+    for (struct group_member *m = group->first; m != NULL; m = m->next)
+        group_member_assignment_clear(m); /* of the generation before */
     for (uint32_t i = 0; i < request->assignment_count; i++) {
         const struct sluice_group_assignment *given = &request->assignments[i];
         struct group_member *member = group_member_get(coordinator, group, bytes_of(given->member));

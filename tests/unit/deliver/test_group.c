@@ -167,6 +167,21 @@ Test(group, a_member_the_leader_left_out_gets_an_empty_assignment)
     cr_assert_str_eq(a.call.assignment, "");
 }
 
+Test(group, a_member_that_is_left_out_later_loses_its_former_assignment)
+{
+    struct group_client a = group_client_make(NULL);
+    struct group_client b = group_client_make(NULL);
+    group_fixture_stable(&f, &a, &b);
+    group_client_join(&f, &a);
+    group_client_join(&f, &b);
+    a.generation = b.generation = b.call.generation;
+    group_client_sync(&f, &b, NULL);
+    group_client_sync(&f, &a, NULL);
+    cr_assert_eq(b.call.status, SLUICE_OK);
+    cr_assert_str_eq(b.call.assignment, "");
+    cr_assert_str_eq(a.call.assignment, "");
+}
+
 Test(group, a_sync_of_another_generation_or_protocol_is_refused)
 {
     struct group_client a = group_client_make(NULL);
@@ -284,6 +299,20 @@ Test(group, who_does_not_sync_within_the_rebalance_timeout_is_removed)
     group_client_join(&f, &b);
     cr_assert_eq(b.call.status, SLUICE_OK);
     cr_assert_str_eq(b.call.leader, b.id);
+}
+
+Test(group, a_sync_that_was_owed_is_forgiven_when_a_rebalance_begins)
+{
+    struct group_client a = group_client_make(NULL);
+    struct group_client b = group_client_make(NULL);
+    a.session_ms = b.session_ms = 300000;
+    group_client_enter(&f, &a);
+    group_fixture_pass(&f, 50000);
+    group_client_join(&f, &b);
+    group_fixture_pass(&f, 10000);
+    cr_assert_eq(group_client_beat(&f, &a), SLUICE_E_REBALANCE_IN_PROGRESS);
+    group_client_join(&f, &a);
+    cr_assert_eq(a.call.member_count, 2);
 }
 
 Test(group, the_last_one_to_leave_empties_the_group)
@@ -571,6 +600,44 @@ Test(group_bounds, at_the_bound_of_groups_the_one_empty_longest_makes_room)
     f.group = "b";
     cr_assert_eq(group_fixture_state(&f), GROUP_DEAD);
     group_fixture_fini(&f);
+}
+
+struct reentrant {
+    struct group_client *client;
+    int depth;
+    int depth_max;
+};
+
+static void sync_at_once(void *arg, const struct sluice_group_joined *joined)
+{
+    struct reentrant *reentrant = arg;
+    reentrant->depth++;
+    reentrant->depth_max =
+        reentrant->depth > reentrant->depth_max ? reentrant->depth : reentrant->depth_max;
+    group_text_copy(reentrant->client->id, sizeof reentrant->client->id, joined->member);
+    reentrant->client->generation = joined->generation;
+    group_client_sync(&f, reentrant->client, NULL);
+    cr_assert_eq(joined->generation, 1, "the answer is still whole");
+    reentrant->depth--;
+}
+
+Test(group, an_answer_may_lead_to_the_next_call_at_once)
+{
+    struct group_client a = group_client_make(NULL);
+    struct reentrant reentrant = {.client = &a};
+    struct sluice_group_protocol protocol = {.name = sluice_text_of("range")};
+    struct sluice_group_join request = {.size = sizeof request,
+                                        .session_timeout_ms = 10000,
+                                        .rebalance_timeout_ms = -1,
+                                        .protocol_count = 1,
+                                        .group = sluice_text_of("g"),
+                                        .protocol_type = sluice_text_of("consumer"),
+                                        .protocols = &protocol};
+    group_join(f.coordinator, &request, sluice_text_of("c"), f.now_ms, sync_at_once, &reentrant);
+    cr_assert_eq(reentrant.depth_max, 1);
+    cr_assert_eq(a.call.answers, 1);
+    cr_assert_eq(a.call.status, SLUICE_OK);
+    cr_assert_eq(group_fixture_state(&f), GROUP_STABLE);
 }
 
 Test(group_end, whoever_waits_when_the_coordinator_goes_is_answered)
