@@ -66,6 +66,9 @@ sl_err stream_index_append(struct stream_index *index, const struct stream_batch
         (last != NULL && batch->base_offset <= last->last_offset)) {
         return SLUICE_E_CORRUPT;
     }
+    if (batch->last_offset < index->start_offset) {
+        return SLUICE_OK; /* at recovery: its segment is still there, the records are not */
+    }
     if (extends(last, batch)) {
         extend(last, batch);
     } else {

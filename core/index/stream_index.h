@@ -41,8 +41,8 @@ struct stream_index {
 void stream_index_init(struct stream_index *index);
 void stream_index_fini(struct stream_index *index);
 
-/* The next durable batch. E_NO_MEMORY; E_CORRUPT: its offsets lie before the end of what is there.
- */
+/* The next durable batch. One that lies wholly below the log start is not remembered. E_NO_MEMORY;
+ * E_CORRUPT: its offsets lie before the end of what is there. */
 sl_err stream_index_append(struct stream_index *index,
                            const struct stream_batch *batch) SL_MUST_CHECK;
 int64_t stream_index_start(const struct stream_index *index);

@@ -170,6 +170,12 @@ static sl_err checkpoint_apply(struct scan_run *run)
     struct wal_item_walk walk;
     struct wal_item_view item;
     const struct wal_place nowhere = {0, 0, 0};
+    if (run->config->events->checkpoint != NULL) {
+        sl_err err =
+            run->config->events->checkpoint(run->config->events_arg, &run->scan->checkpoint);
+        if (err != SLUICE_OK)
+            return err;
+    }
     wal_item_walk_init(&walk, run->checkpoint_items);
     while (wal_item_walk_next(&walk, &item)) {
         sl_err err = item_hand_on(run, run->scan->checkpoint.lsn, &item, &nowhere);

@@ -53,7 +53,8 @@ struct wal_scan_segment {
 
 struct wal_scan_events {
     /* Each may be NULL. Another result than SLUICE_OK ends the scan with it. */
-    sl_err (*segment)(void *arg, const struct wal_scan_segment *segment);
+    sl_err (*checkpoint)(void *arg, const struct wal_checkpoint_header *checkpoint);
+    sl_err (*segment)(void *arg, const struct wal_scan_segment *segment); /* after its frames */
     sl_err (*frame)(void *arg, const struct wal_segment_header *segment, uint64_t position,
                     const struct wal_frame_header *frame);
     /* lsn of checkpoint items: the checkpoint's; their place is all zero. */

@@ -615,7 +615,10 @@ static const struct number *check_number(lua_State *L, int index)
 static int number_tostring(lua_State *L)
 {
     const struct number *number = check_number(L, 1);
-    luaL_argexpected(L, number != NULL, 1, "json.number");
+    if (number == NULL) {
+        luaL_typeerror(L, 1, "json.number");
+        __builtin_unreachable(); /* it raises */
+    }
     lua_pushlstring(L, number->text, number->size);
     return 1;
 }

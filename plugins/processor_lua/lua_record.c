@@ -22,7 +22,10 @@ struct lua_record *lua_record_at(lua_State *L, int index)
 struct lua_record *lua_record_check(lua_State *L, int index)
 {
     struct lua_record *record = lua_record_at(L, index);
-    luaL_argexpected(L, record != NULL, index, "record");
+    if (record == NULL) {
+        luaL_typeerror(L, index, "record");
+        __builtin_unreachable(); /* it raises */
+    }
     if (!record->is_live) {
         luaL_error(L, "the record is gone: keep record:copy() instead");
     }

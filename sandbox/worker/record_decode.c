@@ -154,7 +154,7 @@ sluice_status record_decode(struct worker *worker, const struct channel_task_wir
     worker->records = memory;
     for (uint32_t i = 0; i < task->first + task->limit; i++) {
         const struct sluice_bytes body = take_bytes(&all, false);
-        struct decoder one = {body.data, body.data + body.size, false};
+        struct decoder one;
         sluice_status status;
 
         if (all.bad) {
@@ -163,6 +163,7 @@ sluice_status record_decode(struct worker *worker, const struct channel_task_wir
         if (i < task->first) {
             continue;
         }
+        one = (struct decoder){body.data, body.data + body.size, false};
         status = take_record(worker, task, &one, &worker->records[i - task->first], &header_count);
         if (status != SLUICE_OK) {
             return status;

@@ -40,8 +40,10 @@ static void lie(uint8_t *output, struct channel_descriptor descriptor,
 
 static void segfault(uint8_t *output)
 {
+    volatile uintptr_t nowhere = 16;
+
     (void)output;
-    *(volatile int *)16 = 1;
+    *(volatile int *)nowhere = 1;
 }
 
 static void forever(uint8_t *output)

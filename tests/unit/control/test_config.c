@@ -279,20 +279,67 @@ Test(config, every_default_is_valid_and_written_as_it_is_read)
     config_free(config);
 }
 
-Test(config, the_committed_reference_page_is_what_the_table_says)
+/* The committed file is what the writer says today. */
+static void committed_is_current(const char *path, void (*write)(FILE *out), const char *command)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    config_reference_write(out);
+    write(out);
     fclose(out);
-    FILE *file = fopen(SLUICE_SOURCE_DIR "/docs/reference/configuration.md", "r");
+    FILE *file = fopen(path, "r");
     cr_assert_not_null(file);
     char *page = calloc(1, size + 2);
     size_t page_size = fread(page, 1, size + 1, file);
     fclose(file);
-    cr_expect(page_size == size && memcmp(page, text, size) == 0,
-              "run: sluice config reference > docs/reference/configuration.md");
+    cr_expect(page_size == size && memcmp(page, text, size) == 0, "run: %s", command);
     free(page);
     free(text);
+}
+
+Test(config, the_committed_reference_and_schema_are_what_the_table_says)
+{
+    committed_is_current(SLUICE_SOURCE_DIR "/docs/reference/configuration.md",
+                         config_reference_write,
+                         "sluice config reference > docs/reference/configuration.md");
+    committed_is_current(SLUICE_SOURCE_DIR "/conf/sluice.schema.json", config_schema_write,
+                         "sluice config schema > conf/sluice.schema.json");
+}
+
+static sl_err stdio_read(void *arg, const char *path, void *buffer, size_t size, size_t *ret_size)
+{
+    (void)arg;
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        return SLUICE_E_NOT_FOUND;
+    }
+    *ret_size = fread(buffer, 1, size, file);
+    fclose(file);
+    return SLUICE_OK;
+}
+
+Test(config, the_shipped_file_says_the_defaults)
+{
+    struct config_sources sources = {.files = {SLUICE_SOURCE_DIR "/conf/sluice.yaml"},
+                                     .file_count = 1};
+    struct sl_config *shipped = NULL;
+    sl_err err = config_load_through(stdio_read, NULL, &sources, &report, &shipped);
+    cr_assert_eq(err, SLUICE_OK, "%s", report.problems[0]);
+    struct sl_config *defaults = load("", NULL);
+    struct config_diff *diff = NULL;
+    cr_assert_eq(config_diff_new(defaults, shipped, &diff), SLUICE_OK);
+    cr_expect_eq(diff->count, 0);
+    config_diff_free(diff);
+    config_free(shipped);
+    config_free(defaults);
+}
+
+Test(config, names_a_file_that_is_not_there)
+{
+    struct config_sources sources = {.files = {"/nowhere/a.yaml"}, .file_count = 1};
+    struct sl_config *config = NULL;
+    cr_expect_eq(config_load_through(stdio_read, NULL, &sources, &report, &config),
+                 SLUICE_E_NOT_FOUND);
+    cr_expect_not_null(
+        strstr(report.problems[0], "/nowhere/a.yaml: the configuration file cannot"));
 }

@@ -1,0 +1,169 @@
+#!/usr/bin/python3
+"""Runs every test that ctest knows and every whole-broker test, and adds up their numbers.
+
+A Criterion binary is asked for TAP, so that its single tests count; any other ctest entry counts as
+one. tests/broker/test_*.py are unittest modules that get SLUICE_BUILD_DIR. A test that a sanitizer
+complains about fails even if the test framework did not notice (a LeakSanitizer report leaves a
+Criterion test green): reports go to files, and a file is a failure.
+
+The last line is "N passed, N failed" and, when there are any, ", N skipped"."""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+LIMIT_S = 600  # of one suite
+
+
+class Totals:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.notes = []
+
+    def add(self, name, passed, failed, skipped, seconds, output):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+        word = "FAIL" if failed else "ok  "
+        extra = f", {skipped} skipped" if skipped else ""
+        print(f"{word}  {name:<28} {passed} passed, {failed} failed{extra}  {seconds:.1f} s", flush=True)
+        if failed:
+            sys.stdout.write(output[-8000:] + ("" if output.endswith("\n") else "\n"))
+            sys.stdout.flush()
+
+
+def run(command, environment, cwd=None):
+    """Exit code and output; a suite that hangs is killed and fails."""
+    try:
+        done = subprocess.run(command, env=environment, cwd=cwd, timeout=LIMIT_S, text=True,
+                              errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.returncode, done.stdout
+    except subprocess.TimeoutExpired as expired:
+        output = expired.stdout or b""
+        if isinstance(output, bytes):
+            output = output.decode(errors="replace")
+        return 124, output + f"\nkilled after {LIMIT_S} s\n"
+
+
+def reports_of(folder):
+    """Sanitizer reports, read and removed."""
+    text = ""
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        with open(path, errors="replace") as file:
+            text += f"--- {name}\n" + file.read()
+        os.remove(path)
+    return text
+
+
+def is_criterion(path):
+    try:
+        with open(path, "rb") as file:
+            return b"criterion" in file.read()
+    except OSError:
+        return False
+
+
+def ctest_entries(build):
+    text = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+    for test in json.loads(text)["tests"]:
+        if test.get("command"):
+            properties = {p["name"]: p["value"] for p in test.get("properties", [])}
+            yield test["name"], test["command"], properties
+
+
+def run_criterion(name, command, environment, reports, totals):
+    with tempfile.NamedTemporaryFile(suffix=".tap") as tap:
+        start = time.monotonic()
+        code, output = run(command + [f"--tap={tap.name}"], environment)
+        lines = tap.read().decode(errors="replace").splitlines()
+    skipped = sum(1 for line in lines if re.match(r"ok\b.*# SKIP", line))
+    passed = sum(1 for line in lines if re.match(r"ok\b", line)) - skipped
+    failed = sum(1 for line in lines if line.startswith("not ok"))
+    found = reports_of(reports)
+    if found:
+        output += found
+        failed += 1
+    if (code != 0 and failed == 0) or passed + failed + skipped == 0:
+        failed += 1
+        output += f"\nexit code {code}\n"
+    totals.add(name, passed, failed, skipped, time.monotonic() - start, output)
+
+
+def run_plain(name, command, properties, environment, reports, totals):
+    start = time.monotonic()
+    code, output = run(command, environment, properties.get("WORKING_DIRECTORY"))
+    found = reports_of(reports)
+    skip = code == properties.get("SKIP_RETURN_CODE", 77) and not found
+    failed = int((code != 0 or bool(found)) and not skip)
+    totals.add(name, int(not failed and not skip), failed, int(skip), time.monotonic() - start,
+               output + found)
+    if skip:
+        totals.notes.append(f"{name}: {output.strip().splitlines()[-1] if output.strip() else 'skipped'}")
+
+
+def run_broker_tests(source, build, wanted, environment, reports, totals):
+    folder = os.path.join(source, "tests", "broker")
+    names = sorted(n for n in os.listdir(folder) if re.match(r"test_.*\.py$", n)) if os.path.isdir(folder) else []
+    for file in names:
+        name = f"broker/{file[5:-3]}"
+        if wanted and not any(word in name for word in wanted):
+            continue
+        start = time.monotonic()
+        code, output = run([sys.executable, "-m", "unittest", "-v", file[:-3]], environment, folder)
+        ran = re.search(r"^Ran (\d+) test", output, re.M)
+        count = {key: int(value) for key, value in
+                 re.findall(r"(failures|errors|skipped)=(\d+)", output.splitlines()[-1] if output else "")}
+        failed = count.get("failures", 0) + count.get("errors", 0)
+        found = reports_of(reports)
+        if found or (code != 0 and failed == 0):
+            failed += 1
+        skipped = count.get("skipped", 0)
+        total = int(ran.group(1)) if ran else 0
+        totals.add(name, max(0, total - failed - skipped), failed, skipped, time.monotonic() - start,
+                   output + found)
+        for reason in re.findall(r"\.\.\. skipped ['\"](.*)['\"]", output):
+            totals.notes.append(f"{name}: {reason}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default="build/test")
+    parser.add_argument("--sanitized", action="store_true", help="unit suites of a sanitizer build; no sandbox, no broker")
+    parser.add_argument("wanted", nargs="*")
+    args = parser.parse_args()
+    source = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    build = os.path.abspath(args.build)
+    totals = Totals()
+    with tempfile.TemporaryDirectory(prefix="sluice-test-") as scratch:
+        reports = os.path.join(scratch, "reports")
+        os.mkdir(reports)
+        environment = dict(os.environ, SLUICE_BUILD_DIR=build, SLUICE_SOURCE_DIR=source,
+                           ASAN_OPTIONS=f"log_path={reports}/asan:detect_leaks=1",
+                           UBSAN_OPTIONS=f"log_path={reports}/ubsan:print_stacktrace=1")
+        for name, command, properties in ctest_entries(build):
+            if args.wanted and not any(word in name for word in args.wanted):
+                continue
+            if args.sanitized and ("sandbox" in name or "sluice-worker" in " ".join(command)):
+                totals.notes.append(f"{name}: a sanitizer cannot run under the sandbox's limits")
+                continue
+            if is_criterion(command[0]):
+                run_criterion(name, command, environment, reports, totals)
+            elif not args.sanitized:
+                run_plain(name, command, properties, environment, reports, totals)
+        if not args.sanitized:
+            run_broker_tests(source, build, args.wanted, environment, reports, totals)
+    for note in totals.notes:
+        print(f"skipped  {note}")
+    tail = f", {totals.skipped} skipped" if totals.skipped else ""
+    print(f"{totals.passed} passed, {totals.failed} failed{tail}")
+    return 0 if totals.failed == 0 and totals.passed > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

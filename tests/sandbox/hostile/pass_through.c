@@ -1,0 +1,46 @@
+/* pass_through.c: the least a processor can do, for the benchmark of the hop. With "copy": true it
+ * emits every record again. */
+#include <sluice/sluice.h>
+
+static bool copy;
+
+static sluice_status create(const struct sluice_host *host, void **ret_self)
+{
+    copy = host->get_config(host, "copy", sluice_text_of("")).size == 4;
+    *ret_self = NULL;
+    return SLUICE_OK;
+}
+
+static sluice_status process_batch(void *self, const struct sluice_batch *batch,
+                                   const struct sluice_writer *writer)
+{
+    (void)self;
+    for (uint32_t i = 0; copy && i < batch->record_count; i++) {
+        const struct sluice_record *record = &batch->records[i];
+        const struct sluice_emit out = {.size = sizeof(out),
+                                        .partition = SLUICE_PARTITION_AUTO,
+                                        .timestamp = -1,
+                                        .key = record->key,
+                                        .value = record->value};
+        const sluice_status status = writer->emit(writer, i, &out);
+
+        if (status != SLUICE_OK) {
+            return status;
+        }
+    }
+    return SLUICE_OK;
+}
+
+static void destroy(void *self)
+{
+    (void)self;
+}
+
+static const struct sluice_processor processor = {.size = sizeof(processor),
+                                                  .create = create,
+                                                  .process_batch = process_batch,
+                                                  .destroy = destroy};
+SLUICE_PLUGIN(.size = sizeof(struct sluice_plugin_descriptor), .magic = SLUICE_PLUGIN_MAGIC,
+              .abi_major = SLUICE_ABI_MAJOR, .abi_minor = SLUICE_ABI_MINOR,
+              .kind = SLUICE_KIND_PROCESSOR, .id = "pass_through", .version = "1.0.0",
+              .entry = &processor);
