@@ -124,6 +124,7 @@ void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
 cli_command_fn cli_topic_list, cli_topic_create, cli_topic_describe, cli_topic_delete;
 cli_command_fn cli_produce, cli_consume;
 cli_command_fn cli_plugin_list, cli_plugin_info, cli_status;
+cli_command_fn cli_wal_dump, cli_wal_verify;
 cli_command_fn cli_config_check, cli_config_show, cli_config_schema, cli_config_reference;
 
 #endif
