@@ -1,0 +1,96 @@
+/* fuzz_state_item.c: payloads of catalog, producer and offset items, as a damaged file could hold
+ * them.
+ *
+ * The first byte is the kind, the second the version, the rest the payload. What is accepted must
+ * survive a snapshot: the copy made of it accepts every item. */
+#include "admit/producer_ids.h"
+#include "admit/producer_state.h"
+#include "catalog/catalog.h"
+#include "deliver/offset_store.h"
+
+static struct catalog_limits catalog_limits;
+static struct producer_limits producer_limits;
+
+static sl_err catalog_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    SL_ASSERT(catalog_apply(arg, kind, version, payload) == SLUICE_OK);
+    return SLUICE_OK;
+}
+
+static void catalog_try(uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    struct broker_settings broker;
+    broker_settings_init(&broker);
+    struct catalog *catalog = catalog_new(&catalog_limits, &broker, NULL, NULL);
+    struct catalog *copy = catalog_new(&catalog_limits, &broker, NULL, NULL);
+    if (catalog_apply(catalog, kind, version, payload) == SLUICE_OK) {
+        SL_ASSERT(catalog_snapshot(catalog, catalog_add, copy) == SLUICE_OK);
+        SL_ASSERT(catalog_partition_count(copy) == catalog_partition_count(catalog));
+    }
+    catalog_free(catalog);
+    catalog_free(copy);
+}
+
+static sl_err offset_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    SL_ASSERT(offset_store_apply(arg, kind, version, payload) == SLUICE_OK);
+    return SLUICE_OK;
+}
+
+static void offset_try(uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    struct offset_store *store = offset_store_new(0);
+    struct offset_store *copy = offset_store_new(0);
+    if (offset_store_apply(store, kind, version, payload) == SLUICE_OK) {
+        SL_ASSERT(offset_store_snapshot(store, offset_add, copy) == SLUICE_OK);
+        SL_ASSERT(offset_store_count(copy) == offset_store_count(store));
+    }
+    offset_store_free(store);
+    offset_store_free(copy);
+}
+
+static sl_err producer_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    (void)kind;
+    SL_ASSERT(producers_restore(arg, version, payload) == SLUICE_OK);
+    return SLUICE_OK;
+}
+
+static void producer_try(uint8_t version, struct sl_bytes payload)
+{
+    struct sl_uuid topic = {{1}};
+    struct producers producers, copy;
+    struct producer_shard *shard = producer_shard_new(&producer_limits);
+    struct producer_shard *other = producer_shard_new(&producer_limits);
+    producers_init(&producers, shard, &topic, 0);
+    producers_init(&copy, other, &topic, 0);
+    if (producers_restore(&producers, version, payload) == SLUICE_OK) {
+        SL_ASSERT(producer_shard_snapshot(shard, producer_add, &copy) == SLUICE_OK);
+        SL_ASSERT(copy.count == 1);
+    }
+    producers_fini(&producers);
+    producers_fini(&copy);
+    producer_shard_free(shard);
+    producer_shard_free(other);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 2)
+        return 0;
+    struct sl_bytes payload = {data + 2, size - 2};
+    struct producer_ids ids;
+    producer_ids_init(&ids);
+    uint16_t kind = data[0];
+    if (kind >= WAL_ITEM_TOPIC_CREATE && kind <= WAL_ITEM_TOPIC_CONFIG)
+        catalog_try(kind, data[1], payload);
+    else if (kind == WAL_ITEM_OFFSET_COMMIT || kind == WAL_ITEM_OFFSET_FORGET)
+        offset_try(kind, data[1], payload);
+    else if (kind == WAL_ITEM_PRODUCER_STATE)
+        producer_try(data[1], payload);
+    else if (kind == WAL_ITEM_PRODUCER_BLOCK && producer_ids_apply(&ids, data[1], payload) == 0)
+        SL_ASSERT(ids.next == ids.end);
+    return 0;
+}
