@@ -79,6 +79,34 @@ static bool same_decimal(const char *a, const char *b)
            memcmp(left.digits, right.digits, left.count) == 0;
 }
 
+static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+
+/* Plain decimals of at most 15 digits: both parts are exact doubles, so one division rounds
+ * correctly (Clinger 1990), and a decimal of so many digits is what its double prints as. */
+static bool parse_short(const struct json_token *token, double *ret)
+{
+    bool negative = token->data[0] == '-';
+    uint64_t mantissa = 0;
+    size_t point = token->size - 1;
+    if (token->size > DIGITS_SAFE) {
+        return false;
+    }
+    for (size_t i = negative; i < token->size; i++) {
+        uint8_t c = token->data[i];
+        if (c == '.') {
+            point = i;
+        } else if (c >= '0' && c <= '9') {
+            mantissa = mantissa * 10 + (uint64_t)(c - '0');
+        } else {
+            return false;
+        }
+    }
+    double value = (double)mantissa / powers[token->size - 1 - point];
+    *ret = negative ? -value : value;
+    return true;
+}
+
 int json_number_parse(const struct json_token *token, int64_t *ret_integer, double *ret_real)
 {
     char text[TEXT_BYTES_MAX];
@@ -86,6 +114,9 @@ int json_number_parse(const struct json_token *token, int64_t *ret_integer, doub
     bool minus_zero = token->size == 2 && token->data[0] == '-' && token->data[1] == '0';
     if (token->integer && !minus_zero) {
         return parse_integer(token, ret_integer) ? JSON_NUMBER_INTEGER : JSON_NUMBER_TEXT;
+    }
+    if (parse_short(token, ret_real)) {
+        return JSON_NUMBER_REAL;
     }
     if (token->size >= sizeof(text)) {
         return JSON_NUMBER_TEXT;
@@ -121,10 +152,42 @@ size_t json_integer_print(int64_t value, char *to)
     return size;
 }
 
+/* Numbers that are a whole number of millionths or coarser, without printf. Decimals of at most 15
+ * digits are apart as doubles, so one that reads back is the one and shortest. 0: not such a
+ * number. */
+static size_t print_short(double value, char *to)
+{
+    double size = fabs(value);
+    if (size >= 1e9 || size < 1e-4) {
+        return 0;
+    }
+    for (uint32_t places = 1; places <= 6; places++) {
+        double scaled = rint(size * powers[places]);
+        if (scaled / powers[places] == size) {
+            uint64_t whole = (uint64_t)scaled;
+            uint64_t unit = (uint64_t)powers[places];
+            size_t at = 0;
+            to[at] = '-';
+            at += value < 0;
+            at += json_integer_print((int64_t)(whole / unit), to + at);
+            to[at++] = '.';
+            for (uint64_t rest = whole % unit, digit = unit / 10; digit > 0; digit /= 10) {
+                to[at++] = (char)('0' + rest / digit % 10);
+            }
+            return at;
+        }
+    }
+    return 0;
+}
+
 size_t json_real_print(double value, char *to)
 {
     if (!isfinite(value)) {
         return 0;
+    }
+    size_t short_size = print_short(value, to);
+    if (short_size > 0) {
+        return short_size;
     }
     int size = 0;
     for (unsigned digits = DIGITS_SAFE; digits <= DIGITS_MAX; digits++) {

@@ -55,7 +55,7 @@ static uint64_t is_special(uint64_t word)
     return (found | word) & HIGH_BITS;
 }
 
-static const uint8_t *skip_plain(const uint8_t *at, const uint8_t *end)
+const uint8_t *json_skip_plain(const uint8_t *at, const uint8_t *end)
 {
     while (end - at >= 8) {
         uint64_t word;
@@ -97,6 +97,10 @@ size_t json_utf8_check(const uint8_t *text, size_t size)
     const uint8_t *at = text;
     const uint8_t *end = text + size;
     while (at < end) {
+        at = json_skip_plain(at, end);
+        if (at == end) {
+            break;
+        }
         size_t step = *at < 0x80 ? 1 : utf8_sequence(at, end);
         if (step == 0) {
             break;
@@ -142,7 +146,7 @@ bool json_take_string(struct json_cursor *cursor, struct json_token *ret)
     ret->escaped = false;
     ret->integer = false;
     for (;;) {
-        at = skip_plain(at, cursor->end);
+        at = json_skip_plain(at, cursor->end);
         if (at >= cursor->end) {
             return json_fail(cursor, cursor->at, "a string that does not end");
         }

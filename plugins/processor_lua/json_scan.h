@@ -61,6 +61,10 @@ bool json_take_end(struct json_cursor *cursor);
  * bytes. False: a surrogate without its partner, at *ret_at within the token. */
 bool json_unescape(const struct json_token *token, uint8_t *to, size_t *ret_size, size_t *ret_at);
 
+/* The first byte from `at` on that a JSON string cannot hold as it is, or that is not ASCII; else
+ * end. */
+const uint8_t *json_skip_plain(const uint8_t *at, const uint8_t *end);
+
 /* The first byte that is not UTF-8, or size. */
 size_t json_utf8_check(const uint8_t *text, size_t size);
 

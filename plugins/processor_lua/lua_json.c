@@ -268,18 +268,21 @@ void lua_json_encode_string(lua_State *L, const char *text, size_t size, struct 
     if (good != size) {
         luaL_error(L, "json: a string is not UTF-8 at its byte %I", (LUAI_UACINT)good);
     }
+    const uint8_t *at = (const uint8_t *)text;
+    const uint8_t *end = at + size;
+    const uint8_t *from = at;
     put(L, out, "\"", 1);
-    size_t from = 0;
-    for (size_t i = 0; i < size; i++) {
+    while ((at = json_skip_plain(at, end)) < end) {
         char escape[6];
-        size_t escape_size = escape_of((uint8_t)text[i], escape);
+        size_t escape_size = escape_of(*at, escape);
         if (escape_size > 0) {
-            put(L, out, text + from, i - from);
+            put(L, out, from, (size_t)(at - from));
             put(L, out, escape, escape_size);
-            from = i + 1;
+            from = at + 1;
         }
+        at++;
     }
-    put(L, out, text + from, size - from);
+    put(L, out, from, (size_t)(end - from));
     put(L, out, "\"", 1);
 }
 

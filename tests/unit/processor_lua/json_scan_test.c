@@ -104,3 +104,29 @@ Test(json_scan, integers_end_exactly_at_64_bits)
                      cases[i].text);
     }
 }
+
+/* The short ways agree with strtod and printf wherever they are taken. */
+Test(json_scan, short_numbers_are_exact)
+{
+    uint64_t random = 20261121;
+    for (int i = 0; i < 200000; i++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        char text[40];
+        char shortest[40];
+        char printed[JSON_NUMBER_BYTES_MAX + 1];
+        snprintf(text, sizeof(text), "%s%llu.%0*llu", (random & 1) != 0 ? "-" : "",
+                 (unsigned long long)(random >> 40) % 1000000, (int)(random % 7 + 1),
+                 (unsigned long long)(random >> 13) % 10);
+        struct json_token token = {(const uint8_t *)text, strlen(text), false, false};
+        int64_t integer;
+        double real = 0;
+        cr_assert_eq(json_number_parse(&token, &integer, &real), JSON_NUMBER_REAL, "%s", text);
+        double wanted = strtod(text, NULL);
+        cr_assert(memcmp(&wanted, &real, sizeof(real)) == 0, "%s", text);
+        snprintf(shortest, sizeof(shortest), "%.15g", wanted);
+        printed[json_real_print(wanted, printed)] = '\0';
+        bool whole = strpbrk(shortest, ".e") == NULL;
+        cr_assert(whole || strcmp(printed, shortest) == 0, "%s: %s %s", text, printed, shortest);
+        cr_assert_eq(strtod(printed, NULL), wanted);
+    }
+}
