@@ -9,10 +9,11 @@
 #include <sys/time.h>
 #include <time.h>
 
-#define TICK_US    5000
-#define NS_PER_MS  1000000
-#define NS_PER_S   1000000000
-#define HOOK_EVERY 1 /* instructions: the next one */
+#define TICK_US          5000
+#define NS_PER_MS        1000000
+#define NS_PER_S         1000000000
+#define LEVELS_LOOKED_AT 8
+#define HOOK_EVERY       1 /* instructions: the next one */
 
 /* The process has one timer and one table of deadlines, because a signal handler gets no argument.
  * Slots are written on control threads and read by the handler, one pointer at a time. */
@@ -29,11 +30,16 @@ static int64_t now_ns(void)
     return (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec;
 }
 
+/* The innermost line of Lua that runs. */
 static void note_place(lua_State *L, struct lua_deadline *deadline)
 {
     lua_Debug at;
-    if (lua_getstack(L, 0, &at) != 0 && lua_getinfo(L, "Sl", &at) != 0) {
-        snprintf(deadline->where, sizeof(deadline->where), "%s:%d", at.short_src, at.currentline);
+    for (int level = 0; level < LEVELS_LOOKED_AT && lua_getstack(L, level, &at) != 0; level++) {
+        if (lua_getinfo(L, "Sl", &at) != 0 && at.currentline > 0) {
+            snprintf(deadline->where, sizeof(deadline->where), "%s:%d", at.short_src,
+                     at.currentline);
+            return;
+        }
     }
 }
 
@@ -46,9 +52,6 @@ static void on_hook(lua_State *L, lua_Debug *at)
     if (!deadline->dead) {
         lua_sethook(L, NULL, 0, 0);
         return;
-    }
-    if (deadline->where[0] == '\0') {
-        note_place(L, deadline);
     }
     lua_deadline_check(deadline, L);
 }
@@ -143,9 +146,12 @@ bool lua_deadline_blames_record(const struct lua_deadline *deadline)
     return now_ns() - deadline->seen_ns >= deadline->allowed_ns / 2;
 }
 
-void lua_deadline_check(const struct lua_deadline *deadline, lua_State *L)
+void lua_deadline_check(struct lua_deadline *deadline, lua_State *L)
 {
     if (deadline->dead) {
+        if (deadline->where[0] == '\0') {
+            note_place(L, deadline);
+        }
         lua_pushlightuserdata(L, (void *)&kill_token);
         lua_error(L);
     }

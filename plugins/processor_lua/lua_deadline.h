@@ -29,7 +29,7 @@ struct lua_deadline {
     volatile int64_t seen_ns;       /* and since when it has been so */
     int64_t allowed_ns;
     pthread_t thread; /* that runs the script */
-    char where[96];   /* "mask.lua:12", where the hook struck */
+    char where[96];   /* "mask.lua:12", where it struck */
 };
 
 /* Starts the timer and makes a place for one more deadline. False: the system refuses; then only
@@ -47,6 +47,6 @@ bool lua_deadline_blames_record(const struct lua_deadline *deadline);
 
 /* Throws the token when the deadline struck. To be called wherever an error could have been caught.
  */
-void lua_deadline_check(const struct lua_deadline *deadline, lua_State *L);
+void lua_deadline_check(struct lua_deadline *deadline, lua_State *L);
 
 #endif

@@ -54,6 +54,18 @@ static void settle(struct verdict_writer *writer, uint32_t index, uint32_t kind)
     writer->last_kind = kind;
 }
 
+/* Takes back what was emitted for a record whose verdict becomes another one. */
+static void discard_emits(struct verdict_writer *writer, uint32_t index, uint32_t kind)
+{
+    if (writer->any && writer->last_index == index && writer->last_kind == SANDBOX_VERDICT_EMIT &&
+        (kind == SANDBOX_VERDICT_REJECT || kind == SANDBOX_VERDICT_RETRY)) {
+        writer->used = writer->emits_at;
+        writer->last_kind = kind;
+        writer->any = index > 0;
+        writer->last_index = index > 0 ? index - 1 : 0;
+    }
+}
+
 static sluice_status write_simple(const struct sluice_writer *table, uint32_t index, uint32_t kind,
                                   struct sluice_text reason)
 {
@@ -67,6 +79,7 @@ static sluice_status write_simple(const struct sluice_writer *table, uint32_t in
     if (comes_again(writer, index)) {
         return SLUICE_OK;
     }
+    discard_emits(writer, index, kind);
     if (!in_order(writer, index, kind)) {
         return refuse(writer, index, SLUICE_E_INVALID);
     }
@@ -211,6 +224,9 @@ static sluice_status emit(const struct sluice_writer *table, uint32_t index,
     status = emit_check(writer, index, record, &headers_size);
     if (status != SLUICE_OK) {
         return refuse(writer, index, status);
+    }
+    if (!writer->any || writer->last_index != index) {
+        writer->emits_at = writer->used;
     }
     if (record->value.data != value_at && present_size(record->value) > 0) {
         memmove(value_at, record->value.data, record->value.size);

@@ -97,6 +97,7 @@ struct verdict_writer {
     uint32_t limit;
     uint32_t last_index; /* relative to first */
     uint32_t last_kind;
+    uint32_t emits_at; /* in items: where the emits of last_index begin */
     bool any;
     sluice_status pending; /* a verdict that failed and was not replaced yet … */
     uint32_t pending_index;

@@ -63,7 +63,8 @@ struct sluice_writer {
      * SLUICE_E_LIMIT: the output budget of the batch is used up. SLUICE_E_PERMISSION: topic not granted. */
     sluice_status (*emit)(const struct sluice_writer *writer, uint32_t index,
                           const struct sluice_emit *record);
-    /* The record is refused: a gate's producer gets the reason, a stage's record is dead-lettered. */
+    /* The record is refused: a gate's producer gets the reason, a stage's record is dead-lettered.
+     * Like retry it takes back what was emitted for the record before. */
     sluice_status (*reject)(const struct sluice_writer *writer, uint32_t index,
                             struct sluice_text reason);
     /* The record, and all after it, come again later. */
