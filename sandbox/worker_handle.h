@@ -15,8 +15,9 @@
 #define PHASE_READY    4u
 #define PHASE_GONE     5u /* EXIT was delivered */
 
-#define LOG_BURST 400 /* lines; more at once is a flood, which a sane worker's own limit prevents \
-                       */
+#define LOG_BURST                                                                   \
+    400 /* lines; more at once is a flood, which a sane worker's own limit prevents \
+         */
 #define LOG_PER_S     100
 #define CONTINUES_MAX 64u /* of signals to itself that the host lets pass */
 

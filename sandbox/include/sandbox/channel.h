@@ -39,7 +39,9 @@ struct channel_geometry {
 struct sandbox_task {
     uint64_t id; /* the caller's; comes back with the result */
     int32_t partition;
-    uint32_t timeout_ms; /* wall time from the moment the worker can start it; 0: no deadline */
+    /* The deadline that the plugin is told (context.deadline_ms), from the moment the worker can
+     * start the task; at twice of it the worker is killed. 0: none. */
+    uint32_t timeout_ms;
     struct sluice_text topic;
     /* Of the context that the plugin sees; each at most CHANNEL_TASK_TEXT_SIZE_MAX. */
     struct sluice_text principal;
