@@ -68,6 +68,10 @@ void worker_forget(struct sandbox_worker *worker, int *descriptor);
 void worker_wake(const struct sandbox_worker *worker);
 void worker_violation(struct sandbox_worker *worker, const char *what);
 
+/* Takes one message; true: it made an event (worker_message.c). */
+bool worker_take_message(struct sandbox_worker *worker, int64_t now_ms,
+                         struct sandbox_event *event);
+
 #define WATCH_PID      1u
 #define WATCH_CONTROL  2u
 #define WATCH_EVENT    4u

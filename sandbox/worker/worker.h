@@ -82,7 +82,7 @@ void loader_ready(struct worker *worker, int listener); /* describe -> READY */
 void loader_activate(struct worker *worker);
 
 /* ---- record_decode.c ---- */
-/* Views of records first .. first + limit - 1; E_INVALID_RECORD when the bytes are not as said. */
+/* Views of records first .. first + limit - 1; E_INVALID_RECORD: the bytes are not as said. */
 sluice_status record_decode(struct worker *worker, const struct channel_task_wire *task,
                             const uint8_t *records) SANDBOX_MUST_CHECK;
 

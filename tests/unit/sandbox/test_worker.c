@@ -3,8 +3,11 @@
 #include "toy_host.h"
 
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static bool text_is(struct sluice_text text, const char *wanted)
 {
@@ -309,4 +312,47 @@ Test(worker, leaves_no_process_when_closed_early)
     file = fopen(path, "r");
     cr_assert_null(file);
     toy_host_fini(&host);
+}
+
+/* Gone, or a zombie that the init of a container does not reap. */
+static bool is_dead(int32_t pid)
+{
+    char path[64];
+    char state = 'Z';
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    file = fopen(path, "r");
+    if (file != NULL) {
+        (void)!fscanf(file, "%*d (%*[^)]) %c", &state);
+        fclose(file);
+    }
+    return state == 'Z' || state == 'X';
+}
+
+/* The parent of the worker is a child of the test, killed as kill -9 would kill the broker. */
+Test(worker, dies_with_its_host)
+{
+    struct toy_host host;
+    int32_t worker = 0;
+    int link[2];
+    pid_t child;
+
+    cr_assert_eq(pipe(link), 0);
+    child = fork();
+    if (child == 0) {
+        toy_host_start(&host, "attacker", "{\"attack\":\"forever\"}");
+        worker = sandbox_worker_pid(host.worker);
+        (void)!write(link[1], &worker, sizeof(worker));
+        pause();
+        _exit(0);
+    }
+    cr_assert_eq(read(link[0], &worker, sizeof(worker)), sizeof(worker));
+    cr_assert_not(is_dead(worker));
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    for (int i = 0; i < 3000 && !is_dead(worker); i++) {
+        usleep(10000);
+    }
+    cr_assert(is_dead(worker));
 }
