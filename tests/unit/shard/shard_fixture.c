@@ -1,0 +1,304 @@
+/* shard_fixture.c: see shard_fixture.h. */
+#include "shard_fixture.h"
+
+#include "record/batch_builder.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct wal_limits limits = {.segment_bytes = 256u << 10,
+                                         .bytes_max = 16u << 20,
+                                         .group_bytes_max = 64u << 10,
+                                         .frame_bytes_max = 128u << 10,
+                                         .spare_segments = 1};
+
+static void start(struct fixture *fixture, uint32_t shards)
+{
+    cr_assert_eq(sl_os_sim_new(fixture->seed, fixture->disk, &fixture->faults, &fixture->os),
+                 SLUICE_OK);
+    cr_assert_eq(sl_loop_new(fixture->os, "loop", -1, &fixture->loop), SLUICE_OK);
+    chunk_cache_init(&fixture->cache, fixture->loop, 64u << 20);
+    fixture->set.count = 0;
+    for (uint32_t i = 0; i < shards; i++) {
+        struct shard_config config = {.os = fixture->os,
+                                      .loop = fixture->loop,
+                                      .cache = &fixture->cache,
+                                      .data_directory = "data",
+                                      .cluster = {{1}},
+                                      .index = i,
+                                      .set = &fixture->set,
+                                      .wal = limits,
+                                      .settings = &fixture->settings,
+                                      .expanded_bytes_max = 1u << 20};
+        char problem[SHARD_PROBLEM_BYTES] = "";
+        struct shard *shard = NULL;
+        sl_err err = shard_open(&config, i > 0 ? fixture->set.shards[0] : NULL, &shard, problem);
+        if (err != SLUICE_OK && sl_os_sim_power_is_off(fixture->os)) {
+            return; /* the power went during recovery; the caller restarts */
+        }
+        cr_assert_eq(err, SLUICE_OK, "shard %u: %d %s", i, err, problem);
+        cr_assert_eq(shard->status, SLUICE_OK, "%s", shard->recovery.problem);
+        fixture->set.shards[i] = shard;
+        fixture->set.count = i + 1;
+    }
+    for (uint32_t i = 0; i < shards; i++) {
+        cr_assert_eq(shard_start(fixture->set.shards[i]), SLUICE_OK);
+    }
+}
+
+void fixture_open(struct fixture *fixture, uint64_t seed, uint32_t shards)
+{
+    memset(fixture, 0, sizeof(*fixture));
+    fixture->seed = seed;
+    fixture->disk = sl_sim_disk_new(seed);
+    broker_settings_init(&fixture->settings);
+    fixture->settings.group_initial_delay_ms = 0;
+    fixture->context =
+        (struct sluice_context){.size = sizeof(struct sluice_context), .connection = 7};
+    start(fixture, shards);
+}
+
+struct shard *fixture_home(struct fixture *fixture)
+{
+    return fixture->set.shards[0];
+}
+
+void fixture_run_until(struct fixture *fixture, const bool *flag)
+{
+    for (int steps = 0; steps < 1000000 && !*flag; steps++) {
+        if (!sl_os_sim_step(fixture->os)) {
+            return;
+        }
+    }
+}
+
+static void closed(void *arg)
+{
+    ++*(uint32_t *)arg;
+}
+
+static void stop(struct fixture *fixture, bool power_cut)
+{
+    uint32_t closed_count = 0;
+    for (uint32_t i = 0; i < fixture->set.count && !power_cut; i++) {
+        shard_stop(fixture->set.shards[i], closed, &closed_count);
+    }
+    while (!power_cut && closed_count < fixture->set.count) {
+        cr_assert(sl_os_sim_step(fixture->os), "nothing left, yet %u of %u closed", closed_count,
+                  fixture->set.count);
+    }
+    if (power_cut) {
+        sl_os_sim_abandon(fixture->os);
+    }
+    for (uint32_t i = 0; i < fixture->set.count; i++) {
+        struct shard *shard = fixture->set.shards[i];
+        shard->timer = sl_timer_free(shard->timer);
+        shard_free(shard);
+    }
+    if (!power_cut) {
+        chunk_cache_fini(&fixture->cache);
+        sl_loop_free(fixture->loop);
+        sl_os_free(fixture->os);
+    }
+}
+
+void fixture_restart(struct fixture *fixture, bool power_cut)
+{
+    uint32_t shards = fixture->set.count;
+    stop(fixture, power_cut);
+    if (power_cut) {
+        sl_sim_disk_power_cut(fixture->disk);
+    }
+    fixture->seed++;
+    start(fixture, shards);
+    if (fixture->set.count < shards) {
+        stop(fixture, true);
+        sl_sim_disk_power_cut(fixture->disk);
+        fixture->seed++;
+        fixture->faults.power_cut_after = 0;
+        start(fixture, shards);
+    }
+}
+
+void fixture_close(struct fixture *fixture)
+{
+    stop(fixture, false);
+    sl_sim_disk_free(fixture->disk);
+}
+
+/* ---- calls ---- */
+
+struct created {
+    bool done;
+    sluice_status status;
+};
+
+static void on_created(void *arg, const struct sluice_topic_result *results, uint32_t count)
+{
+    struct created *created = arg;
+    cr_assert_eq(count, 1);
+    created->status = results[0].status;
+    created->done = true;
+}
+
+void fixture_create_topic(struct fixture *fixture, const char *name, int32_t partitions,
+                          const char *config_key, const char *config_value)
+{
+    struct sluice_key_value config = {sluice_text_of(config_key), sluice_text_of(config_value)};
+    struct sluice_topic_spec spec = {.size = sizeof(spec),
+                                     .partition_count = partitions,
+                                     .name = sluice_text_of(name),
+                                     .replication_factor = 1,
+                                     .config_count = config_key != NULL,
+                                     .configs = &config};
+    struct created created = {0};
+    topics_create_start(fixture_home(fixture), &spec, 1, false, false, NULL, on_created, &created);
+    fixture_run_until(fixture, &created.done);
+    cr_assert(created.done);
+    cr_assert_eq(created.status, SLUICE_OK, "status %d", created.status);
+}
+
+size_t fixture_batch(uint8_t *into, size_t room, int count, int64_t timestamp, int64_t producer,
+                     int16_t epoch, int32_t sequence)
+{
+    struct sl_buffer buffer;
+    struct batch_builder builder;
+    struct batch_header header;
+    sl_buffer_init(&buffer, room);
+    batch_header_init(&header);
+    header.producer_id = producer;
+    header.producer_epoch = epoch;
+    header.base_sequence = sequence;
+    cr_assert_eq(batch_builder_start(&builder, &buffer, &header), SLUICE_OK);
+    for (int i = 0; i < count; i++) {
+        char value[16];
+        int size = snprintf(value, sizeof(value), "v%d", i);
+        struct record_fields record = {.key_is_null = true,
+                                       .value = {(uint8_t *)value, (size_t)size},
+                                       .timestamp_ms = timestamp + i};
+        cr_assert_eq(batch_builder_append(&builder, &record), SLUICE_OK);
+    }
+    struct batch_view view;
+    cr_assert_eq(batch_builder_finish(&builder, BATCH_CODEC_NONE, NULL, NULL, &view), SLUICE_OK);
+    memcpy(into, view.data, view.size);
+    size_t size = view.size;
+    sl_buffer_fini(&buffer);
+    return size;
+}
+
+static void on_produced(void *arg, const struct sluice_produce_result *results, uint32_t count,
+                        int32_t throttle_ms)
+{
+    struct produced *produced = arg;
+    cr_assert_eq(count, 1);
+    cr_assert_eq(throttle_ms, 0);
+    produced->result = results[0];
+    produced->done = true;
+}
+
+void fixture_produce_start(struct fixture *fixture, const char *topic, int32_t partition,
+                           struct sluice_bytes batch, struct produced *ret_produced)
+{
+    struct sluice_produce_entry entry = {
+        .topic = {.name = sluice_text_of(topic)}, .partition = partition, .batch = batch};
+    struct sluice_produce request = {
+        .size = sizeof(request), .acks = -1, .entry_count = 1, .entries = &entry};
+    *ret_produced = (struct produced){0};
+    produce_start(fixture_home(fixture), NULL, &fixture->context, &request, on_produced,
+                  ret_produced);
+}
+
+struct sluice_produce_result fixture_produce(struct fixture *fixture, const char *topic,
+                                             int32_t partition, int count, int64_t timestamp)
+{
+    uint8_t bytes[32768];
+    size_t size = fixture_batch(bytes, sizeof(bytes), count, timestamp, -1, -1, -1);
+    struct produced produced;
+    fixture_produce_start(fixture, topic, partition, (struct sluice_bytes){bytes, size}, &produced);
+    fixture_run_until(fixture, &produced.done);
+    cr_assert(produced.done);
+    return produced.result;
+}
+
+static void on_fetched(void *arg, const struct sluice_fetch_result *results, uint32_t count,
+                       int32_t throttle_ms)
+{
+    struct fetched *fetched = arg;
+    (void)throttle_ms;
+    fetched->count = count;
+    fetched->result = results[0];
+    fetched->first_offset = fetched->next_offset = -1;
+    cr_assert_leq(results[0].records.size, sizeof(fetched->bytes));
+    if (results[0].records.size > 0) {
+        memcpy(fetched->bytes, results[0].records.data, results[0].records.size);
+    }
+    struct sl_bytes rest = {fetched->bytes, results[0].records.size};
+    while (rest.size > 0) {
+        struct batch_view view;
+        cr_assert_eq(batch_view_init(&view, rest), SLUICE_OK);
+        cr_assert_eq(batch_view_check_crc(&view), SLUICE_OK);
+        if (fetched->first_offset < 0) {
+            fetched->first_offset = batch_view_base_offset(&view);
+        }
+        fetched->next_offset = batch_view_next_offset(&view);
+        fetched->records += batch_view_record_count(&view);
+        rest = (struct sl_bytes){rest.data + view.size, rest.size - view.size};
+    }
+    fetched->done = true;
+}
+
+void fixture_fetch_start(struct fixture *fixture, const char *topic, int32_t partition,
+                         int64_t offset, int32_t bytes_min, int32_t wait_ms,
+                         struct fetched *ret_fetched)
+{
+    struct sluice_fetch_entry entry = {.topic = {.name = sluice_text_of(topic)},
+                                       .partition = partition,
+                                       .leader_epoch = -1,
+                                       .offset = offset,
+                                       .bytes_max = 32768};
+    struct sluice_fetch request = {.size = sizeof(request),
+                                   .bytes_max = 32768,
+                                   .bytes_min = bytes_min,
+                                   .wait_ms = wait_ms,
+                                   .entry_count = 1,
+                                   .entries = &entry};
+    memset(ret_fetched, 0, sizeof(*ret_fetched));
+    fetch_start(fixture_home(fixture), &fixture->context, &request, NULL, NULL, on_fetched,
+                ret_fetched);
+}
+
+void fixture_fetch(struct fixture *fixture, const char *topic, int32_t partition, int64_t offset,
+                   struct fetched *ret_fetched)
+{
+    fixture_fetch_start(fixture, topic, partition, offset, 0, 0, ret_fetched);
+    fixture_run_until(fixture, &ret_fetched->done);
+    cr_assert(ret_fetched->done);
+}
+
+struct answered {
+    bool done;
+    struct sluice_offset_answer answer;
+};
+
+static void on_offset(void *arg, const struct sluice_offset_answer *answers, uint32_t count)
+{
+    struct answered *answered = arg;
+    cr_assert_eq(count, 1);
+    answered->answer = answers[0];
+    answered->done = true;
+}
+
+struct sluice_offset_answer fixture_offset(struct fixture *fixture, const char *topic,
+                                           int32_t partition, int64_t timestamp)
+{
+    struct sluice_offset_query query = {.topic = {.name = sluice_text_of(topic)},
+                                        .partition = partition,
+                                        .leader_epoch = -1,
+                                        .timestamp = timestamp};
+    struct answered answered = {0};
+    offsets_start(fixture_home(fixture), &query, 1, on_offset, &answered);
+    fixture_run_until(fixture, &answered.done);
+    cr_assert(answered.done);
+    return answered.answer;
+}

@@ -1,0 +1,68 @@
+/* shard_fixture.h: shards over the simulator: one thread, virtual time, a disk that loses power on
+ * demand. */
+#ifndef TESTS_SHARD_FIXTURE_H
+#define TESTS_SHARD_FIXTURE_H
+
+#include "os/os_sim.h"
+#include "shard/fetch.h"
+#include "shard/groups.h"
+#include "shard/offsets.h"
+#include "shard/partition.h"
+#include "shard/produce.h"
+#include "shard/producer_id_call.h"
+#include "shard/topics.h"
+
+struct fixture {
+    struct sl_sim_disk *disk;
+    struct sl_sim_faults faults;
+    uint64_t seed;
+    struct sl_os *os;
+    struct sl_loop *loop;
+    struct chunk_cache cache;
+    struct broker_settings settings;
+    struct shard_set set;
+    struct sluice_context context;
+};
+
+/* A fresh disk; `shards` shards on one loop, started. */
+void fixture_open(struct fixture *fixture, uint64_t seed, uint32_t shards);
+/* Ends in order (or by a power cut) and starts again on the same disk. */
+void fixture_restart(struct fixture *fixture, bool power_cut);
+void fixture_close(struct fixture *fixture);
+/* Runs what can happen until *flag, or nothing is left. */
+void fixture_run_until(struct fixture *fixture, const bool *flag);
+struct shard *fixture_home(struct fixture *fixture);
+
+void fixture_create_topic(struct fixture *fixture, const char *name, int32_t partitions,
+                          const char *config_key, const char *config_value);
+
+struct produced {
+    bool done;
+    struct sluice_produce_result result;
+};
+/* A batch of `count` records with values "v0".. at `timestamp`; producer -1: not idempotent. */
+size_t fixture_batch(uint8_t *into, size_t room, int count, int64_t timestamp, int64_t producer,
+                     int16_t epoch, int32_t sequence);
+void fixture_produce_start(struct fixture *fixture, const char *topic, int32_t partition,
+                           struct sluice_bytes batch, struct produced *ret_produced);
+struct sluice_produce_result fixture_produce(struct fixture *fixture, const char *topic,
+                                             int32_t partition, int count, int64_t timestamp);
+
+struct fetched {
+    bool done;
+    uint32_t count;
+    struct sluice_fetch_result result; /* of the first entry; records copied to bytes */
+    uint8_t bytes[65536];
+    int64_t first_offset; /* of the batches answered, -1: none */
+    int64_t next_offset;
+    int records;
+};
+void fixture_fetch_start(struct fixture *fixture, const char *topic, int32_t partition,
+                         int64_t offset, int32_t bytes_min, int32_t wait_ms,
+                         struct fetched *ret_fetched);
+void fixture_fetch(struct fixture *fixture, const char *topic, int32_t partition, int64_t offset,
+                   struct fetched *ret_fetched);
+struct sluice_offset_answer fixture_offset(struct fixture *fixture, const char *topic,
+                                           int32_t partition, int64_t timestamp);
+
+#endif
