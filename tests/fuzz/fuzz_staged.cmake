@@ -1,0 +1,1 @@
+sl_fuzzer(fuzz_staged SOURCES fuzz_staged.c DEPS sluice_sandbox)
