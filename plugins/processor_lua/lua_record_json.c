@@ -1,8 +1,8 @@
 /* record:json_get(path) and record:json_set(path, value): one field of a JSON value, without
- * decoding the rest. The value is scanned once to its end (json_scan.h) and the new text spliced
+ * decoding the rest. The value is scanned once to its end (json_find.h) and the new text spliced
  * in: all other bytes stay as they were. The result lies in one of two buffers of the instance, in
  * turn, because the other may be what was scanned. */
-#include "json_scan.h"
+#include "json_find.h"
 #include "lua_instance.h"
 #include "lua_json.h"
 #include "lua_record.h"

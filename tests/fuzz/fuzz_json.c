@@ -5,7 +5,7 @@
  * that decodes and encodes to the same bytes; where a path leads, the value there is JSON by
  * itself, and putting another value in its place leaves JSON in which the path leads to that value.
  */
-#include "json_scan.h"
+#include "json_find.h"
 #include "lua_instance.h"
 #include "lua_json.h"
 

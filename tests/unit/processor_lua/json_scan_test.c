@@ -1,6 +1,6 @@
 /* The scanner and the numbers, without Lua. */
+#include "json_find.h"
 #include "json_number.h"
-#include "json_scan.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
