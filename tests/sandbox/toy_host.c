@@ -71,10 +71,13 @@ void toy_host_fini(struct toy_host *host)
 
 struct sandbox_spawn toy_host_spawn_defaults(const struct toy_host *host, const char *config)
 {
+    struct sandbox_limits limits = SANDBOX_LIMITS_DEFAULT;
+
+    limits.load_timeout_ms = limits.reply_timeout_ms = 25000; /* a busy machine decides no test */
     return (struct sandbox_spawn){.instance = sluice_text_of("toy"),
                                   .module = &host->module,
                                   .config_json = sluice_text_of(config),
-                                  .limits = SANDBOX_LIMITS_DEFAULT,
+                                  .limits = limits,
                                   .geometry = SANDBOX_GEOMETRY_DEFAULT,
                                   .cpu = -1,
                                   .outputs_any = true};
