@@ -1,0 +1,130 @@
+/* frontend_kafka.c: the module: descriptor, manifest, life of an instance.
+ *
+ * Kafka's wire protocol at the version ranges of Kafka 4.3, on listeners that the host opens. One
+ * instance a loop thread. What happens to a request: kafka_frontend.h. */
+#include "kafka_frontend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+SLUICE_MANIFEST("{\"id\":\"frontend_kafka\",\"version\":\"0.1.0\",\"kind\":\"frontend\","
+                "\"config\":{\"type\":\"object\",\"properties\":{"
+                "\"listen\":{\"type\":\"string\"},"
+                "\"advertised\":{\"type\":\"string\"},"
+                "\"request_bytes_max\":{\"type\":\"integer\",\"minimum\":1024},"
+                "\"fetch_session_slots\":{\"type\":\"integer\",\"minimum\":0}}}}");
+
+/* A number of the configuration; false: it is there and is not one within the bounds. */
+static bool config_number(const struct sluice_host *host, const char *key, uint32_t min,
+                          uint32_t max, uint32_t *number)
+{
+    struct sluice_text text = host->get_config(host, key, (struct sluice_text){NULL, 0});
+    uint64_t value = 0;
+    char reason[128];
+
+    if (text.data == NULL) {
+        return true;
+    }
+    for (uint64_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || value > max) {
+            value = UINT64_MAX;
+            break;
+        }
+        value = value * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    if (text.size == 0 || value < min || value > max) {
+        snprintf(reason, sizeof(reason), "%s must be a number from %u to %u", key, min, max);
+        host->set_error(host, sluice_text_of(reason));
+        return false;
+    }
+    *number = (uint32_t)value;
+    return true;
+}
+
+/* Reads the configuration; nothing changes when it is not valid. */
+static sluice_status configure(struct kafka_frontend *frontend)
+{
+    uint32_t request_bytes_max = KAFKA_REQUEST_BYTES_MAX;
+    uint32_t slots_max = FETCH_SESSION_SLOTS_MAX;
+
+    if (!config_number(frontend->host, "request_bytes_max", 1024, 1u << 30, &request_bytes_max) ||
+        !config_number(frontend->host, "fetch_session_slots", 0, 1000000, &slots_max)) {
+        return SLUICE_E_PLUGIN_CONFIG;
+    }
+    frontend->request_bytes_max = request_bytes_max;
+    frontend->sessions.slots_max = slots_max;
+    return SLUICE_OK;
+}
+
+/* Session ids should not be guessed by other clients. */
+static uint64_t random_seed(const struct kafka_frontend *frontend)
+{
+    uint64_t seed;
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed)) {
+        seed = (uint64_t)(uintptr_t)frontend ^
+               ((uint64_t)frontend->io->now_ms(frontend->io) << 32) ^
+               (uint64_t)frontend->io->wall_ms(frontend->io);
+    }
+    return seed;
+}
+
+static void destroy(void *self)
+{
+    struct kafka_frontend *frontend = self;
+
+    fetch_sessions_fini(&frontend->sessions);
+    kafka_writer_fini(&frontend->writer);
+    kafka_frontend_free_calls(frontend);
+    free(frontend);
+}
+
+static sluice_status create(const struct sluice_host *host, void **ret_self)
+{
+    struct kafka_frontend *frontend = calloc(1, sizeof(*frontend));
+    sluice_status status;
+
+    if (frontend == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    frontend->host = host;
+    frontend->io = host->get_extension(host, SLUICE_EXT_FRONTEND);
+    frontend->broker = host->get_extension(host, SLUICE_EXT_BROKER);
+    if (frontend->io == NULL || frontend->broker == NULL) {
+        host->set_error(host, sluice_text_of("this host offers no broker to a frontend"));
+        free(frontend);
+        return SLUICE_E_UNSUPPORTED;
+    }
+    fetch_sessions_init(&frontend->sessions, FETCH_SESSION_SLOTS_MAX, random_seed(frontend));
+    kafka_writer_init(&frontend->writer, KAFKA_RESPONSE_BYTES_MAX);
+    status = configure(frontend);
+    if (status != SLUICE_OK) {
+        destroy(frontend);
+        return status;
+    }
+    *ret_self = frontend;
+    return SLUICE_OK;
+}
+
+static sluice_status reconfigure(void *self)
+{
+    return configure(self);
+}
+
+static const struct sluice_frontend frontend_ops = {
+    .size = sizeof(frontend_ops),
+    .create = create,
+    .destroy = destroy,
+    .conn_open = kafka_conn_open,
+    .conn_input = kafka_conn_input,
+    .conn_closed = kafka_conn_closed,
+    .tick = kafka_conn_tick,
+    .reconfigure = reconfigure,
+};
+
+static const char *const required_extensions[] = {SLUICE_EXT_BROKER, SLUICE_EXT_FRONTEND, NULL};
+
+SLUICE_PLUGIN(.size = sizeof(struct sluice_plugin_descriptor), .magic = SLUICE_PLUGIN_MAGIC,
+              .abi_major = SLUICE_ABI_MAJOR, .abi_minor = SLUICE_ABI_MINOR,
+              .kind = SLUICE_KIND_FRONTEND, .id = "frontend_kafka", .version = "0.1.0",
+              .required_extensions = required_extensions, .entry = &frontend_ops);

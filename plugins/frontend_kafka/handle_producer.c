@@ -1,0 +1,116 @@
+/* handle_producer.c: InitProducerId (KIP-98, KIP-360) and FindCoordinator (KIP-699).
+ *
+ * An idempotent producer gets a fresh id each time it asks, whatever id it had. Transactions do not
+ * exist in this version: FindCoordinator for a transactional id and InitProducerId with one answer
+ * TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which clients report at once as fatal; retriable errors
+ * would leave a transactional producer waiting for ever without a word. */
+#include "kafka_api.h"
+#include "kafka_messages.h"
+#include "kafka_status.h"
+
+#define KEY_TYPE_GROUP       0
+#define KEY_TYPE_TRANSACTION 1
+#define KEYS_SINCE           4 /* version of FindCoordinator with a list of keys */
+
+static const char no_transactions[] =
+    "transactions are not supported by this version of the broker";
+
+static void got_producer_id(void *arg, const struct sluice_producer_id *producer)
+{
+    struct kafka_call *call = arg;
+    struct kafka_init_producer_id_response response;
+
+    kafka_init_producer_id_response_init(&response);
+    response.error_code = kafka_status_code(producer->status);
+    response.producer_epoch = -1;
+    if (producer->status == SLUICE_OK) {
+        response.producer_id = producer->id;
+        response.producer_epoch = producer->epoch;
+    }
+    kafka_call_answer(call, &response);
+}
+
+void kafka_handle_init_producer_id(struct kafka_call *call)
+{
+    const struct kafka_init_producer_id_request *request = call->request;
+    const struct sluice_broker *broker = kafka_call_broker(call);
+    struct kafka_init_producer_id_response response;
+
+    if (kafka_is_null(request->transactional_id)) {
+        broker->producer_id(broker, kafka_call_context(call), -1, -1, got_producer_id, call);
+        return;
+    }
+    kafka_init_producer_id_response_init(&response);
+    response.producer_epoch = -1;
+    response.error_code = request->transactional_id.size == 0
+                              ? kafka_status_code(SLUICE_E_INVALID_REQUEST)
+                              : KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    kafka_call_answer(call, &response);
+}
+
+/* ---- FindCoordinator ---- */
+
+static struct kafka_find_coordinator_response_coordinator
+find(const struct kafka_call *call, const struct sluice_cluster *cluster, struct kafka_bytes key)
+{
+    const struct kafka_find_coordinator_request *request = call->request;
+    struct kafka_find_coordinator_response_coordinator found;
+
+    kafka_find_coordinator_response_coordinator_init(&found);
+    found.key = key;
+    found.node_id = found.port = -1;
+    found.error_message = kafka_null();
+    if (request->key_type == KEY_TYPE_TRANSACTION) {
+        found.error_code = KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        found.error_message = kafka_string(no_transactions);
+    } else if (request->key_type != KEY_TYPE_GROUP) {
+        found.error_code = kafka_status_code(SLUICE_E_INVALID_REQUEST);
+        found.error_message = kafka_string("this kind of coordinator does not exist here");
+    } else if (cluster->node_count == 0) {
+        found.error_code = kafka_status_code(SLUICE_E_COORDINATOR_NOT_AVAILABLE);
+    } else {
+        found.node_id = cluster->nodes[0].id;
+        found.host = kafka_of_text_or_empty(cluster->nodes[0].host);
+        found.port = cluster->nodes[0].port;
+    }
+    return found;
+}
+
+static void find_one(const struct kafka_call *call, const struct sluice_cluster *cluster,
+                     struct kafka_find_coordinator_response *response)
+{
+    const struct kafka_find_coordinator_request *request = call->request;
+    struct kafka_find_coordinator_response_coordinator found = find(call, cluster, request->key);
+
+    response->error_code = found.error_code;
+    response->error_message = found.error_message;
+    response->node_id = found.node_id;
+    response->host = found.host;
+    response->port = found.port;
+}
+
+void kafka_handle_find_coordinator(struct kafka_call *call)
+{
+    const struct kafka_find_coordinator_request *request = call->request;
+    const struct sluice_broker *broker = kafka_call_broker(call);
+    const struct sluice_cluster *cluster = broker->cluster(broker, kafka_call_context(call));
+    struct kafka_find_coordinator_response response;
+
+    kafka_find_coordinator_response_init(&response);
+    response.error_message = kafka_null();
+    if (call->version < KEYS_SINCE) {
+        find_one(call, cluster, &response);
+        kafka_call_answer(call, &response);
+        return;
+    }
+    response.coordinators =
+        kafka_call_take(call, request->coordinator_keys_count, sizeof(*response.coordinators));
+    if (response.coordinators == NULL) {
+        return;
+    }
+    response.coordinators_count = request->coordinator_keys_count;
+    for (int32_t i = 0; i < request->coordinator_keys_count; i++) {
+        response.coordinators[i] = find(call, cluster, request->coordinator_keys[i]);
+    }
+    kafka_call_answer(call, &response);
+}

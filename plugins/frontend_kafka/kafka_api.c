@@ -1,0 +1,88 @@
+/* kafka_api.c: the table of served APIs, and ApiVersions (KIP-35, KIP-511), which answers from it.
+ *
+ * An ApiVersions request that is too new is answered in version 0 with error 35 and only its own
+ * range, because the client cannot read anything else yet; the client then asks again. */
+#include "kafka_api.h"
+
+#include "kafka_messages.h"
+#include "kafka_status.h"
+
+/* By rising key. */
+const struct kafka_api_row kafka_api_rows[] = {
+    {0, kafka_handle_produce},           {1, kafka_handle_fetch},
+    {2, kafka_handle_list_offsets},      {3, kafka_handle_metadata},
+    {8, kafka_handle_offset_commit},     {9, kafka_handle_offset_fetch},
+    {10, kafka_handle_find_coordinator}, {11, kafka_handle_join_group},
+    {12, kafka_handle_heartbeat},        {13, kafka_handle_leave_group},
+    {14, kafka_handle_sync_group},       {18, kafka_handle_api_versions},
+    {19, kafka_handle_create_topics},    {20, kafka_handle_delete_topics},
+    {22, kafka_handle_init_producer_id}, {32, kafka_handle_describe_configs},
+};
+const uint32_t kafka_api_row_count = sizeof(kafka_api_rows) / sizeof(kafka_api_rows[0]);
+
+kafka_handler_fn *kafka_api_handler(int16_t key)
+{
+    for (uint32_t i = 0; i < kafka_api_row_count; i++) {
+        if (kafka_api_rows[i].key == key) {
+            return kafka_api_rows[i].handler;
+        }
+    }
+    return NULL;
+}
+
+static struct kafka_api_versions_response_api_key range_of(int16_t key)
+{
+    const struct kafka_api *api = kafka_api_get(key);
+    return (struct kafka_api_versions_response_api_key){key, api->advertised_min, api->version_max};
+}
+
+/* [a-zA-Z0-9]([a-zA-Z0-9-.]*[a-zA-Z0-9])? as KIP-511 wants names and versions. */
+static bool is_software_name(struct kafka_bytes text)
+{
+    for (int32_t i = 0; i < text.size; i++) {
+        uint8_t c = text.data[i];
+        bool alphanumeric =
+            (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool inner = i > 0 && i + 1 < text.size && (c == '-' || c == '.');
+        if (!alphanumeric && !inner) {
+            return false;
+        }
+    }
+    return text.size > 0;
+}
+
+void kafka_handle_api_versions(struct kafka_call *call)
+{
+    const struct kafka_api_versions_request *request = call->request;
+    struct kafka_api_versions_response response;
+
+    kafka_api_versions_response_init(&response);
+    if (call->version >= 3 && (!is_software_name(request->client_software_name) ||
+                               !is_software_name(request->client_software_version))) {
+        response.error_code = kafka_status_code(SLUICE_E_INVALID_REQUEST);
+        kafka_call_answer(call, &response);
+        return;
+    }
+    response.api_keys = kafka_call_take(call, kafka_api_row_count, sizeof(*response.api_keys));
+    if (response.api_keys == NULL) {
+        return;
+    }
+    response.api_keys_count = (int32_t)kafka_api_row_count;
+    for (uint32_t i = 0; i < kafka_api_row_count; i++) {
+        response.api_keys[i] = range_of(kafka_api_rows[i].key);
+    }
+    kafka_call_answer(call, &response);
+}
+
+void kafka_answer_api_versions_too_new(struct kafka_call *call)
+{
+    struct kafka_api_versions_response_api_key own = range_of(KAFKA_API_VERSIONS_KEY);
+    struct kafka_api_versions_response response;
+
+    kafka_api_versions_response_init(&response);
+    response.error_code = kafka_status_code(SLUICE_E_UNSUPPORTED_VERSION);
+    response.api_keys = &own;
+    response.api_keys_count = 1;
+    call->version = 0;
+    kafka_call_answer(call, &response);
+}

@@ -1,0 +1,37 @@
+/* kafka_api.h: what this frontend serves: one row an API, from which ApiVersions answers.
+ *
+ * A handler gets a decoded request (call->request) and ends the call with exactly one of
+ * kafka_call_answer, _answer_spliced, _fail, now or in a done of the broker. Views in the request
+ * live as long as the call, in Produce only during the handler. [loop] */
+#ifndef KAFKA_API_H
+#define KAFKA_API_H
+
+#include "kafka_call.h"
+
+typedef void kafka_handler_fn(struct kafka_call *call);
+
+struct kafka_api_row {
+    int16_t key; /* version range: the codec's */
+    kafka_handler_fn *handler;
+};
+
+extern const struct kafka_api_row kafka_api_rows[];
+extern const uint32_t kafka_api_row_count;
+
+/* NULL: not served. */
+kafka_handler_fn *kafka_api_handler(int16_t key);
+
+#define KAFKA_PRODUCE_KEY 0
+
+kafka_handler_fn kafka_handle_api_versions, kafka_handle_metadata, kafka_handle_produce,
+    kafka_handle_fetch, kafka_handle_list_offsets, kafka_handle_init_producer_id,
+    kafka_handle_find_coordinator, kafka_handle_join_group, kafka_handle_sync_group,
+    kafka_handle_heartbeat, kafka_handle_leave_group, kafka_handle_offset_commit,
+    kafka_handle_offset_fetch, kafka_handle_create_topics, kafka_handle_delete_topics,
+    kafka_handle_describe_configs;
+
+/* An ApiVersions request of a version that is not known: answered in version 0 (its body is not
+ * looked at). */
+void kafka_answer_api_versions_too_new(struct kafka_call *call);
+
+#endif

@@ -1,0 +1,346 @@
+/* kafka_conn.c: a connection: frames from bytes, and which request may start when.
+ *
+ *   frame: size int32 (of what follows) | header | body
+ *
+ * Answers leave in request order. Consecutive Produce requests overlap, at most KAFKA_PIPELINE_MAX
+ * of them; any other request starts when those before it are answered, and holds back those after
+ * it. While nothing may start, input is paused, so that it is not offered again in vain. A frame
+ * beyond request_bytes_max, a header that cannot be read, and an API or version that is not served
+ * close the connection, as Kafka does (KAFKA SocketServer): only ApiVersions has an answer for it.
+ */
+#include "kafka_api.h"
+#include "kafka_status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- life ---- */
+
+static struct sluice_text keep_text(char room[KAFKA_CONTEXT_TEXT_BYTES], struct sluice_text text)
+{
+    uint64_t size = text.size < KAFKA_CONTEXT_TEXT_BYTES ? text.size : KAFKA_CONTEXT_TEXT_BYTES - 1;
+    if (size > 0) {
+        memcpy(room, text.data, (size_t)size);
+    }
+    return (struct sluice_text){room, size};
+}
+
+sluice_status kafka_conn_open(void *self, const struct sluice_connection *connection,
+                              void **ret_conn)
+{
+    struct kafka_conn *conn = calloc(1, sizeof(*conn));
+    if (conn == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    conn->frontend = self;
+    conn->refs = 1;
+    conn->context = (struct sluice_context){
+        .size = sizeof(conn->context),
+        .principal = keep_text(conn->principal, connection->context.principal),
+        .listener = keep_text(conn->listener, connection->context.listener),
+        .client_id = {conn->client_id, 0},
+        .client_host = keep_text(conn->client_host, connection->context.client_host),
+        .connection = connection->token,
+    };
+    *ret_conn = conn;
+    return SLUICE_OK;
+}
+
+void kafka_conn_ref(struct kafka_conn *conn)
+{
+    conn->refs++;
+}
+
+void kafka_conn_unref(struct kafka_conn *conn)
+{
+    if (--conn->refs == 0) {
+        free(conn);
+    }
+}
+
+static void unmute(struct kafka_conn *conn)
+{
+    struct kafka_conn **at = &conn->frontend->muted;
+    while (conn->muted) {
+        if (*at == conn) {
+            *at = conn->next_muted;
+            conn->muted = false;
+            return;
+        }
+        at = &(*at)->next_muted;
+    }
+}
+
+/* Calls that wait for their turn end here; those in the broker end with their done. */
+void kafka_conn_closed(void *self, void *data)
+{
+    struct kafka_conn *conn = data;
+    (void)self;
+
+    conn->closed = true;
+    unmute(conn);
+    while (conn->first != NULL) {
+        struct kafka_call *call = conn->first;
+        kafka_conn_pop(conn);
+        if (call->answered) {
+            kafka_call_release(call);
+        }
+    }
+    kafka_conn_unref(conn);
+}
+
+void kafka_conn_fail(struct kafka_conn *conn, const char *why, sluice_status status)
+{
+    const struct sluice_frontend_host *io = conn->frontend->io;
+    const struct sluice_host *host = conn->frontend->host;
+    char line[512];
+    int size;
+
+    if (!kafka_conn_is_open(conn)) {
+        return;
+    }
+    conn->closing = true;
+    size = snprintf(line, sizeof(line), "closed the connection of %s (client id '%s'): %s: %s",
+                    conn->client_host, conn->client_id, why, kafka_status_text(status));
+    host->log(
+        host, SLUICE_LOG_WARN,
+        (struct sluice_text){line, size < (int)sizeof(line) ? (uint64_t)size : sizeof(line) - 1});
+    io->conn_close(io, conn->context.connection);
+}
+
+/* ---- order ---- */
+
+void kafka_conn_pop(struct kafka_conn *conn)
+{
+    struct kafka_call *call = conn->first;
+    conn->first = call->next;
+    if (conn->first == NULL) {
+        conn->last = NULL;
+    }
+    call->next = NULL;
+    conn->call_count--;
+    conn->exclusive = false; /* an exclusive call is alone in the queue */
+}
+
+static void block(struct kafka_conn *conn, enum kafka_block why)
+{
+    const struct sluice_frontend_host *io = conn->frontend->io;
+    conn->block = why;
+    io->conn_pause(io, conn->context.connection);
+}
+
+void kafka_conn_settle(struct kafka_conn *conn)
+{
+    const struct sluice_frontend_host *io = conn->frontend->io;
+    bool free_again = conn->call_count == 0 || (conn->block == KAFKA_BLOCK_FULL &&
+                                                conn->call_count <= KAFKA_PIPELINE_RESUME);
+
+    if (conn->block != KAFKA_BLOCK_NONE && free_again && kafka_conn_is_open(conn)) {
+        conn->block = KAFKA_BLOCK_NONE;
+        io->conn_resume(io, conn->context.connection);
+    }
+}
+
+/* Whether a request with this key may start now; blocks the connection if not. */
+static bool may_start(struct kafka_conn *conn, int16_t key)
+{
+    if (conn->call_count == 0) {
+        return true;
+    }
+    if (key != KAFKA_PRODUCE_KEY || conn->exclusive) {
+        block(conn, KAFKA_BLOCK_DRAIN);
+        return false;
+    }
+    if (conn->call_count >= KAFKA_PIPELINE_MAX) {
+        block(conn, KAFKA_BLOCK_FULL);
+        return false;
+    }
+    return true;
+}
+
+/* ---- throttling ---- */
+
+/* The tick comes when the first of the muted is due. */
+static void set_tick(struct kafka_frontend *frontend)
+{
+    int64_t now_ms = frontend->io->now_ms(frontend->io);
+    int64_t first_ms = INT64_MAX;
+
+    for (struct kafka_conn *conn = frontend->muted; conn != NULL; conn = conn->next_muted) {
+        first_ms = conn->muted_until_ms < first_ms ? conn->muted_until_ms : first_ms;
+    }
+    if (first_ms != INT64_MAX) {
+        frontend->io->set_tick(frontend->io, first_ms > now_ms ? (uint32_t)(first_ms - now_ms) : 1);
+    }
+}
+
+void kafka_conn_mute(struct kafka_conn *conn, int32_t throttle_ms)
+{
+    struct kafka_frontend *frontend = conn->frontend;
+    int64_t until_ms = frontend->io->now_ms(frontend->io) + throttle_ms;
+
+    if (conn->muted) {
+        conn->muted_until_ms = until_ms > conn->muted_until_ms ? until_ms : conn->muted_until_ms;
+    } else {
+        conn->muted = true;
+        conn->muted_until_ms = until_ms;
+        conn->next_muted = frontend->muted;
+        frontend->muted = conn;
+        frontend->io->conn_pause(frontend->io, conn->context.connection);
+    }
+    set_tick(frontend);
+}
+
+static struct kafka_conn *find_due(struct kafka_frontend *frontend, int64_t now_ms)
+{
+    struct kafka_conn *conn = frontend->muted;
+    while (conn != NULL && conn->muted_until_ms > now_ms) {
+        conn = conn->next_muted;
+    }
+    return conn;
+}
+
+void kafka_conn_tick(void *self)
+{
+    struct kafka_frontend *frontend = self;
+    int64_t now_ms = frontend->io->now_ms(frontend->io);
+    struct kafka_conn *conn;
+
+    /* Resuming may feed input and change the list: begin anew each time. */
+    while ((conn = find_due(frontend, now_ms)) != NULL) {
+        unmute(conn);
+        frontend->io->conn_resume(frontend->io, conn->context.connection);
+    }
+    set_tick(frontend);
+}
+
+/* ---- input ---- */
+
+static int32_t read_size(const uint8_t *at)
+{
+    uint32_t raw;
+    memcpy(&raw, at, sizeof(raw));
+    return (int32_t)__builtin_bswap32(raw);
+}
+
+static void keep_client_id(struct kafka_conn *conn, struct kafka_bytes client_id)
+{
+    struct sluice_text text = kafka_to_text_or_empty(client_id);
+    conn->context.client_id = keep_text(conn->client_id, text);
+    conn->client_id[conn->context.client_id.size] = '\0';
+}
+
+/* Produce reads its batches where the host has them (it keeps that memory when told of a view into
+ * it); any other request gets a copy of its body, which lives until the answer. */
+static void start(struct kafka_conn *conn, const struct kafka_request_head *head,
+                  const uint8_t *body, size_t size)
+{
+    struct kafka_call *call;
+    sluice_status status;
+
+    keep_client_id(conn, head->client_id);
+    call = kafka_call_new(conn, head);
+    if (call == NULL) {
+        kafka_conn_fail(conn, "no memory for a request", SLUICE_E_NO_MEMORY);
+        return;
+    }
+    if (!head->supported) {
+        kafka_answer_api_versions_too_new(call);
+        return;
+    }
+    if (head->api_key != KAFKA_PRODUCE_KEY) {
+        uint8_t *copy = kafka_call_take(call, (int64_t)size, 1);
+        if (copy == NULL) {
+            return;
+        }
+        memcpy(copy, body, size);
+        body = copy;
+        conn->exclusive = true;
+    }
+    status = kafka_call_decode(call, body, size);
+    if (status != SLUICE_OK) {
+        kafka_call_fail(call, "a request cannot be read", status);
+        return;
+    }
+    kafka_api_handler(head->api_key)(call);
+}
+
+/* false: the frame waits. */
+static bool take_frame(struct kafka_conn *conn, const uint8_t *frame, size_t size)
+{
+    struct kafka_request_head head;
+    sluice_status status = kafka_request_head_decode(frame, size, &head);
+    char why[96];
+
+    if (status != SLUICE_OK) {
+        kafka_conn_fail(conn, "the header of a request cannot be read", status);
+        return false;
+    }
+    if (kafka_api_handler(head.api_key) == NULL ||
+        (!head.supported && head.api_key != KAFKA_API_VERSIONS_KEY)) {
+        snprintf(why, sizeof(why), "version %d of API key %d is not served", head.version,
+                 head.api_key);
+        kafka_conn_fail(conn, why, SLUICE_E_UNSUPPORTED_VERSION);
+        return false;
+    }
+    if (!may_start(conn, head.api_key)) {
+        return false;
+    }
+    start(conn, &head, frame + head.body_at, size - head.body_at);
+    return true;
+}
+
+/* Whether the frame's size is one that can be. */
+static bool check_size(struct kafka_conn *conn, int32_t size)
+{
+    char why[96];
+    if (size >= 0 && (uint32_t)size <= conn->frontend->request_bytes_max) {
+        return true;
+    }
+    snprintf(why, sizeof(why), "a request of %d bytes, at most %u are allowed", size,
+             conn->frontend->request_bytes_max);
+    kafka_conn_fail(conn, why, SLUICE_E_FRAME_TOO_LARGE);
+    return false;
+}
+
+static bool may_take(const struct kafka_conn *conn)
+{
+    return kafka_conn_is_open(conn) && conn->block == KAFKA_BLOCK_NONE && !conn->muted;
+}
+
+sluice_status kafka_conn_input(void *self, void *data, struct sluice_bytes input,
+                               uint64_t *ret_consumed, uint64_t *ret_wanted)
+{
+    struct kafka_conn *conn = data;
+    uint64_t at = 0;
+    uint64_t wanted = 0;
+    (void)self;
+
+    kafka_conn_ref(conn);
+    while (may_take(conn)) {
+        int32_t size;
+        if (input.size - at < KAFKA_FRAME_PREFIX_SIZE) {
+            wanted = KAFKA_FRAME_PREFIX_SIZE;
+            break;
+        }
+        size = read_size(input.data + at);
+        if (!check_size(conn, size)) {
+            break;
+        }
+        if (input.size - at - KAFKA_FRAME_PREFIX_SIZE < (uint64_t)size) {
+            wanted = (uint64_t)size + KAFKA_FRAME_PREFIX_SIZE;
+            break;
+        }
+        if (!take_frame(conn, input.data + at + KAFKA_FRAME_PREFIX_SIZE, (size_t)size)) {
+            break;
+        }
+        at += KAFKA_FRAME_PREFIX_SIZE + (uint64_t)size;
+        if (conn->exclusive && conn->call_count > 0 && kafka_conn_is_open(conn)) {
+            block(conn, KAFKA_BLOCK_DRAIN);
+        }
+    }
+    *ret_consumed = at;
+    *ret_wanted = wanted;
+    kafka_conn_unref(conn);
+    return SLUICE_OK;
+}

@@ -1,0 +1,94 @@
+/* kafka_frontend.h: one instance of the Kafka frontend and its connections.
+ *
+ *   bytes ─► kafka_conn (frames, order) ─► kafka_call (one request under way, its memory)
+ *         ─► handler (kafka_api.h) ─► broker ─► done ─► kafka_call_answer ─► bytes, in request
+ * order
+ *
+ * An instance belongs to one loop thread; everything here runs on it. [loop] */
+#ifndef KAFKA_FRONTEND_H
+#define KAFKA_FRONTEND_H
+
+#include "fetch_session.h"
+#include "kafka_codec.h"
+
+#include <sluice/frontend.h>
+
+#define KAFKA_REQUEST_BYTES_MAX  (100u << 20) /* default of request_bytes_max */
+#define KAFKA_CALL_BYTES_MAX     (32u << 20)  /* memory of one request beside its record batches */
+#define KAFKA_INSTANCE_BYTES_MAX (256u << 20) /* … of all requests of an instance */
+#define KAFKA_RESPONSE_BYTES_MAX (64u << 20)  /* of one response beside its records */
+#define KAFKA_CALLS_KEPT         64u          /* idle call objects of an instance */
+#define KAFKA_PIPELINE_MAX       32u /* Produce requests of a connection under way at once */
+#define KAFKA_PIPELINE_RESUME    16u /* … and how few there must be to read on */
+#define KAFKA_CONTEXT_TEXT_BYTES 256u
+
+struct kafka_call;
+
+struct kafka_frontend {
+    const struct sluice_host *host;
+    const struct sluice_frontend_host *io;
+    const struct sluice_broker *broker;
+    uint32_t request_bytes_max;
+    struct fetch_sessions sessions;
+    struct kafka_writer writer;    /* of the response that is being sent */
+    struct kafka_call *idle_calls; /* list by next */
+    uint32_t idle_call_count;
+    size_t call_bytes;        /* blocks of all calls */
+    struct kafka_conn *muted; /* list by next_muted: throttled connections */
+};
+
+/* Why nothing more is taken from a connection. */
+enum kafka_block {
+    KAFKA_BLOCK_NONE,
+    KAFKA_BLOCK_DRAIN, /* the next request starts when those before it are answered */
+    KAFKA_BLOCK_FULL,  /* KAFKA_PIPELINE_MAX Produce requests are under way */
+};
+
+struct kafka_conn {
+    struct kafka_frontend *frontend;
+    struct sluice_context context; /* texts point into the arrays below */
+    uint32_t refs;                 /* one of the host, one a call, one while input is taken */
+    uint32_t call_count;           /* calls in the queue */
+    struct kafka_call *first;      /* queue of calls in request order */
+    struct kafka_call *last;
+    enum kafka_block block;
+    bool exclusive; /* the call in the queue overlaps with nothing */
+    bool muted;
+    bool closing; /* we asked for it */
+    bool closed;  /* the host said so */
+    int64_t muted_until_ms;
+    struct kafka_conn *next_muted;
+    char principal[KAFKA_CONTEXT_TEXT_BYTES];
+    char listener[KAFKA_CONTEXT_TEXT_BYTES];
+    char client_host[KAFKA_CONTEXT_TEXT_BYTES];
+    char client_id[KAFKA_CONTEXT_TEXT_BYTES];
+};
+
+/* The calls of struct sluice_frontend on connections. */
+sluice_status kafka_conn_open(void *self, const struct sluice_connection *connection,
+                              void **ret_conn);
+sluice_status kafka_conn_input(void *self, void *data, struct sluice_bytes input,
+                               uint64_t *ret_consumed, uint64_t *ret_wanted);
+void kafka_conn_closed(void *self, void *data);
+void kafka_conn_tick(void *self);
+
+/* Frees the calls that are kept for reuse. */
+void kafka_frontend_free_calls(struct kafka_frontend *frontend);
+
+/* Whether answers still have somewhere to go. */
+static inline bool kafka_conn_is_open(const struct kafka_conn *conn)
+{
+    return !conn->closed && !conn->closing;
+}
+/* Closes the connection and logs why, once. */
+void kafka_conn_fail(struct kafka_conn *conn, const char *why, sluice_status status);
+/* Takes the first call off the queue. */
+void kafka_conn_pop(struct kafka_conn *conn);
+/* Reads on when what was waited for has happened. */
+void kafka_conn_settle(struct kafka_conn *conn);
+/* Takes no request for so long (KIP-219: the answer has gone out with the time). */
+void kafka_conn_mute(struct kafka_conn *conn, int32_t throttle_ms);
+void kafka_conn_ref(struct kafka_conn *conn);
+void kafka_conn_unref(struct kafka_conn *conn);
+
+#endif
