@@ -306,7 +306,9 @@ void frontend_set_open(struct frontend_set *set, const char *name, const char *p
                sl_log_u64("at_most", FRONTEND_SET_MAX));
         return;
     }
-    snprintf(slot->name, sizeof(slot->name), "%s", name);
+    size_t size = SL_MIN(strlen(name), sizeof(slot->name) - 1);
+    memmove(slot->name, name, size);
+    slot->name[size] = '\0';
     snprintf(slot->path, sizeof(slot->path), "%s", path);
     slot->err = SLUICE_E_PLUGIN_CONFIG;
     slot->close_wanted = false;
