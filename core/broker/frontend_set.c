@@ -293,6 +293,14 @@ static struct frontend_slot *find_free(struct frontend_set *set)
     return NULL;
 }
 
+/* Cut to fit; `from` may lie in the set itself. */
+static void copy_text(char *into, size_t room, const char *from)
+{
+    size_t size = SL_MIN(strlen(from), room - 1);
+    memmove(into, from, size);
+    into[size] = '\0';
+}
+
 void frontend_set_open(struct frontend_set *set, const char *name, const char *path)
 {
     struct frontend_slot *slot = find(set, name);
@@ -306,10 +314,8 @@ void frontend_set_open(struct frontend_set *set, const char *name, const char *p
                sl_log_u64("at_most", FRONTEND_SET_MAX));
         return;
     }
-    size_t size = SL_MIN(strlen(name), sizeof(slot->name) - 1);
-    memmove(slot->name, name, size);
-    slot->name[size] = '\0';
-    snprintf(slot->path, sizeof(slot->path), "%s", path);
+    copy_text(slot->name, sizeof(slot->name), name);
+    copy_text(slot->path, sizeof(slot->path), path);
     slot->err = SLUICE_E_PLUGIN_CONFIG;
     slot->close_wanted = false;
     slot->descriptor = NULL;
