@@ -143,6 +143,33 @@ static void entry_take(void *arg, const char *name, bool is_directory)
     }
 }
 
+/* A broker that runs would change what is read. A copy has no lock, or a free one. */
+static bool is_in_use(struct cli *cli, const char *directory, struct sl_file **ret_lock)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof(path), "%.4000s/lock", directory);
+    if (sl_file_open(cli->os, path, SL_FILE_WRITE, ret_lock) != SLUICE_OK) {
+        return false;
+    }
+    return sl_file_lock(*ret_lock) == SLUICE_E_LOCKED;
+}
+
+static int shards_inspect(struct inspection *inspection, const char *directory);
+
+/* Holds the lock while it reads. */
+static int directory_inspect(struct inspection *inspection, const char *directory)
+{
+    struct sl_file *lock = NULL;
+    int code = CLI_FAILED;
+    if (is_in_use(inspection->cli, directory, &lock)) {
+        cli_complain("%.200s: a broker runs on it; stop it first, or inspect a copy", directory);
+    } else {
+        code = shards_inspect(inspection, directory);
+    }
+    sl_file_close(lock);
+    return code;
+}
+
 static int shards_inspect(struct inspection *inspection, const char *directory)
 {
     char path[PATH_BYTES];
@@ -177,7 +204,7 @@ static int run(struct cli *cli, bool dump)
     struct config_report report = {.count = 0};
     struct sl_config *config = NULL;
     if (cli->options.word_count == 1) {
-        return shards_inspect(&inspection, cli->options.words[0]);
+        return directory_inspect(&inspection, cli->options.words[0]);
     }
     for (uint32_t i = 0; i < cli->options.config.count && i < CONFIG_FILES_MAX; i++) {
         sources.files[sources.file_count++] = cli->options.config.items[i];
@@ -186,7 +213,7 @@ static int run(struct cli *cli, bool dump)
         config_report_write(&report, stderr);
         return CLI_CONFIG;
     }
-    int code = shards_inspect(&inspection, config->data.dir);
+    int code = directory_inspect(&inspection, config->data.dir);
     config_free(config);
     return code;
 }

@@ -3,8 +3,10 @@
 
 static void cluster_add(cJSON *object, const struct sluice_cluster *cluster)
 {
-    if (cluster != NULL) {
+    if (cluster != NULL && !cJSON_HasObjectItem(object, "cluster_id")) {
         admin_add_text(object, "cluster_id", cluster->cluster_id);
+    }
+    if (cluster != NULL) {
         cJSON_AddNumberToObject(object, "node_id", cluster->controller_id);
     }
 }

@@ -47,7 +47,9 @@ static void changed(void *arg, const struct sluice_topic_result *results, uint32
     struct admin_request *request = arg;
     SL_ASSERT(count == 1);
     if (results->status != SLUICE_OK) {
-        admin_fail_text(request, results->status, results->reason);
+        struct sluice_text topic = sluice_text_of(admin_arg_text(request, "topic"));
+        admin_fail_text(request, results->status,
+                        results->reason.size > 0 ? results->reason : topic);
         return;
     }
     request->result = cJSON_CreateObject();
