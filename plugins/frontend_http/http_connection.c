@@ -30,16 +30,35 @@ struct http_connection *http_connection_new(struct http_frontend *frontend,
     self->context.client_host = text_keep(connection->context.client_host, self->texts[2]);
     self->context.client_id = (struct sluice_text){NULL, 0};
     self->context.trace_id = (struct sluice_bytes){NULL, 0};
+    self->holds = 1; /* until it is closed */
     http_request_init(&self->request);
     return self;
+}
+
+/* The host may close the connection inside any call to it; memory goes with the last hold. */
+static void hold(struct http_connection *connection)
+{
+    connection->holds++;
+}
+
+static void release(struct http_connection *connection)
+{
+    if (--connection->holds == 0) {
+        free(connection);
+    }
 }
 
 void http_connection_closed(struct http_connection *connection)
 {
     connection->gone = true;
-    if (!connection->busy) {
-        free(connection);
-    }
+    release(connection);
+}
+
+/* A request is being answered: http_connection_answer ends it. */
+static void busy_begin(struct http_connection *connection)
+{
+    connection->busy = true;
+    hold(connection);
 }
 
 static void refusal_answer(struct http_connection *connection)
@@ -67,7 +86,7 @@ static void refusal_answer(struct http_connection *connection)
 /* Starts the answer; input waits when it is not there at once. */
 static void request_answer(struct http_connection *connection)
 {
-    connection->busy = true;
+    busy_begin(connection);
     http_route(connection);
     if (connection->busy) {
         connection->paused = true;
@@ -78,31 +97,29 @@ static void request_answer(struct http_connection *connection)
 uint64_t http_connection_input(struct http_connection *connection, struct sluice_bytes input)
 {
     uint64_t done = 0;
-    while (done < input.size && !connection->busy && !connection->closing) {
+    hold(connection);
+    while (done < input.size && !connection->busy && !connection->closing && !connection->gone) {
         struct sluice_bytes rest = {input.data + done, input.size - done};
         done += http_request_feed(&connection->request, rest);
         if (connection->request.refused != 0) {
             connection->request.keep_alive = false;
             connection->request.method = HTTP_GET;
-            connection->busy = true;
+            busy_begin(connection);
             refusal_answer(connection);
         } else if (connection->request.complete) {
             request_answer(connection);
         }
     }
-    return connection->closing ? input.size : done;
+    done = connection->closing ? input.size : done;
+    release(connection);
+    return done;
 }
 
-void http_connection_answer(struct http_connection *connection, int32_t status, const char *type,
-                            struct sluice_text body)
+static void answer_write(struct http_connection *connection, int32_t status, const char *type,
+                         struct sluice_text body)
 {
     const struct sluice_frontend_host *net = connection->frontend->net;
     char head[HTTP_HEAD_MAX];
-    connection->busy = false;
-    if (connection->gone) {
-        free(connection);
-        return;
-    }
     struct http_response response = {.status = status,
                                      .type = type,
                                      .body_size = body.size,
@@ -114,18 +131,29 @@ void http_connection_answer(struct http_connection *connection, int32_t status, 
         {.bytes = {(const uint8_t *)head, http_response_head(&response, head)}},
         {.bytes = {(const uint8_t *)body.data, body.size}},
     };
+    connection->closing = response.close;
     /* A peer that is gone will be closed by the host. */
     (void)net->conn_write(net, connection->token, pieces, with_body ? 2 : 1);
-    connection->closing = response.close;
-    if (connection->closing) { /* a refused parser is not used again */
+}
+
+void http_connection_answer(struct http_connection *connection, int32_t status, const char *type,
+                            struct sluice_text body)
+{
+    const struct sluice_frontend_host *net = connection->frontend->net;
+    connection->busy = false;
+    if (!connection->gone) {
+        answer_write(connection, status, type, body);
+    }
+    if (!connection->gone && connection->closing) { /* a refused parser is not used again */
         net->conn_close(net, connection->token);
-    } else {
+    } else if (!connection->gone) {
         http_request_next(&connection->request);
     }
-    if (connection->paused) {
+    if (!connection->gone && connection->paused) {
         connection->paused = false;
         net->conn_resume(net, connection->token);
     }
+    release(connection);
 }
 
 void http_connection_error(struct http_connection *connection, int32_t http_status,

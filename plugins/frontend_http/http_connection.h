@@ -21,10 +21,11 @@ struct http_connection {
     struct sluice_context context; /* its texts point into `texts` */
     char texts[3][128];            /* principal, listener, client host */
     struct http_request request;
-    bool busy;    /* a call to the broker is under way */
-    bool paused;  /* and input waits for it */
-    bool closing; /* the last answer was given */
-    bool gone;    /* the peer is; free at the end of the call */
+    uint32_t holds; /* freed with the last one */
+    bool busy;      /* a call to the broker is under way */
+    bool paused;    /* and input waits for it */
+    bool closing;   /* the last answer was given */
+    bool gone;      /* the host closed it: no call to the host any more */
 };
 
 /* NULL: no memory. */

@@ -7,12 +7,14 @@
 
 extern const struct sluice_plugin_descriptor sluice_plugin;
 
+static void *self, *conn;
+
 /* The host's side: output gathered, answers of the broker at once or later. */
 static struct {
     char output[65536];
     size_t size;
     int closed, pauses;
-    bool later, healthy;
+    bool later, healthy, close_at_once;
     sluice_status metrics_status;
     void *arg; /* of the metrics call that waits */
     sluice_text_done *done;
@@ -35,6 +37,9 @@ static void fake_close(const struct sluice_frontend_host *host, uint64_t connect
     (void)host;
     (void)connection;
     fake.closed++;
+    if (fake.close_at_once) {
+        ((const struct sluice_frontend *)sluice_plugin.entry)->conn_closed(self, conn);
+    }
 }
 static void fake_pause(const struct sluice_frontend_host *host, uint64_t connection)
 {
@@ -92,7 +97,6 @@ static const void *fake_extension(const struct sluice_host *host, const char *id
 static const struct sluice_host host = {.size = sizeof(host), .get_extension = fake_extension};
 
 static const struct sluice_frontend *entry;
-static void *self, *conn;
 
 static void open_connection(void)
 {
@@ -231,6 +235,21 @@ Test(frontend_http, outlives_a_connection_that_closes_while_it_waits)
     entry->conn_closed(self, conn);
     fake.done(fake.arg, SLUICE_E_CANCELLED, sluice_text_of(""));
     cr_expect_eq(fake.size, 0);
+    entry->destroy(self);
+}
+
+Test(frontend_http, bears_a_host_that_closes_inside_the_call)
+{
+    open_connection();
+    fake.close_at_once = true;
+    give("GET /livez HTTP/1.0\r\n\r\nmore", 27);
+    cr_expect_eq(fake.closed, 1);
+    entry->destroy(self);
+    open_connection();
+    fake.later = true;
+    give("GET /metrics HTTP/1.0\r\n\r\n", 25);
+    fake.done(fake.arg, SLUICE_OK, sluice_text_of("m\n"));
+    cr_expect_eq(fake.closed, 1);
     entry->destroy(self);
 }
 
