@@ -254,6 +254,14 @@ static void load_done(struct sl_job *job)
     in_every_room(slot, open_in_room);
 }
 
+/* Cut to fit; `from` may lie in the set itself. */
+static void copy_text(char *into, size_t room, const char *from)
+{
+    size_t size = SL_MIN(strlen(from), room - 1);
+    memmove(into, from, size);
+    into[size] = '\0';
+}
+
 static bool take_config(struct frontend_slot *slot)
 {
     const struct sl_config *config = slot->set->sluice->config;
@@ -261,8 +269,8 @@ static bool take_config(struct frontend_slot *slot)
                           : strcmp(slot->name, "http") == 0 ? config->http.listen
                                                             : NULL;
     if (address == NULL) {
-        snprintf(slot->reason, sizeof(slot->reason), "there is no configuration section '%s'",
-                 slot->name);
+        copy_text(slot->reason, sizeof(slot->reason),
+                  "there is no configuration section of its name");
         return false;
     }
     snprintf(slot->address, sizeof(slot->address), "%s", address);
@@ -291,14 +299,6 @@ static struct frontend_slot *find_free(struct frontend_set *set)
         }
     }
     return NULL;
-}
-
-/* Cut to fit; `from` may lie in the set itself. */
-static void copy_text(char *into, size_t room, const char *from)
-{
-    size_t size = SL_MIN(strlen(from), room - 1);
-    memmove(into, from, size);
-    into[size] = '\0';
 }
 
 void frontend_set_open(struct frontend_set *set, const char *name, const char *path)
