@@ -2,6 +2,7 @@
  * forms). */
 #include "json_scan.h"
 
+#include <endian.h>
 #include <string.h>
 
 void json_cursor_init(struct json_cursor *cursor, const uint8_t *text, size_t size)
@@ -21,18 +22,6 @@ bool json_fail(struct json_cursor *cursor, const uint8_t *at, const char *what)
     return false;
 }
 
-uint8_t json_peek(struct json_cursor *cursor)
-{
-    while (cursor->at < cursor->end) {
-        uint8_t c = *cursor->at;
-        if (c > ' ' || (c != ' ' && c != '\n' && c != '\t' && c != '\r')) {
-            return c;
-        }
-        cursor->at++;
-    }
-    return 0;
-}
-
 static bool fail_missing(struct json_cursor *cursor, const char *what)
 {
     return json_fail(cursor, cursor->at,
@@ -49,8 +38,9 @@ static bool fail_unexpected(struct json_cursor *cursor)
 #define ONES      0x0101010101010101u
 #define HIGH_BITS 0x8080808080808080u
 
-/* Nonzero when one of eight bytes is a quote, a backslash, a control character or not ASCII. */
-static uint64_t is_special(uint64_t word)
+/* Marks bytes that are a quote, a backslash, a control character or not ASCII. The lowest mark is
+ * exact; above it a borrow may leave false ones. */
+static uint64_t special_bytes(uint64_t word)
 {
     uint64_t quote = word ^ (ONES * '"');
     uint64_t slash = word ^ (ONES * '\\');
@@ -64,8 +54,9 @@ const uint8_t *json_skip_plain(const uint8_t *at, const uint8_t *end)
     while (end - at >= 8) {
         uint64_t word;
         memcpy(&word, at, 8);
-        if (is_special(word) != 0) {
-            break;
+        uint64_t marks = special_bytes(le64toh(word));
+        if (marks != 0) {
+            return at + __builtin_ctzll(marks) / 8;
         }
         at += 8;
     }

@@ -40,7 +40,17 @@ void json_cursor_init(struct json_cursor *cursor, const uint8_t *text, size_t si
 /* States a fault at `at`; always false. */
 bool json_fail(struct json_cursor *cursor, const uint8_t *at, const char *what);
 /* Skips white space and gives the next byte, 0 at the end (a zero byte is no JSON anyway). */
-uint8_t json_peek(struct json_cursor *cursor);
+static inline uint8_t json_peek(struct json_cursor *cursor)
+{
+    while (cursor->at < cursor->end) {
+        uint8_t c = *cursor->at;
+        if (c > ' ' || (c != ' ' && c != '\n' && c != '\t' && c != '\r')) {
+            return c;
+        }
+        cursor->at++;
+    }
+    return 0;
+}
 /* At an opening quote. Checks escapes and UTF-8. */
 bool json_take_string(struct json_cursor *cursor, struct json_token *ret);
 /* At a digit or a minus sign. */
