@@ -196,11 +196,14 @@ static void run_kind(size_t kind, size_t value_size, bool json)
 int main(int argc, char **argv)
 {
     bool json = bench_wants_json(argc, argv);
+    const char *wanted = argc > 1 && argv[argc - 1][0] != '-' ? argv[argc - 1] : "";
     bench_print_head(json);
     static const size_t sizes[] = {100, 1024};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         for (size_t kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++) {
-            run_kind(kind, sizes[i], json);
+            if (strstr(kinds[kind].name, wanted) != NULL) {
+                run_kind(kind, sizes[i], json);
+            }
         }
     }
     return 0;
