@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define TICK_US          5000
+#define NS_PER_US        1000
 #define NS_PER_MS        1000000
 #define NS_PER_S         1000000000
 #define LEVELS_LOOKED_AT 8
@@ -63,10 +64,8 @@ static void strike(struct lua_deadline *deadline, int64_t now, int signal)
         return;
     }
     uint32_t index = deadline->record_index;
-    if (index != deadline->seen_index) {
-        deadline->seen_index = index;
-        deadline->seen_ns = now;
-    }
+    deadline->seen_ticks = index == deadline->seen_index ? deadline->seen_ticks + 1 : 0;
+    deadline->seen_index = index;
     if (now >= deadline->expires_ns) {
         deadline->dead = 1;
         lua_sethook(deadline->running, on_hook, LUA_MASKCOUNT, HOOK_EVERY);
@@ -127,7 +126,7 @@ void lua_deadline_begin(struct lua_deadline *deadline, lua_State *L, int64_t all
     deadline->where[0] = '\0';
     deadline->record_index = 0;
     deadline->seen_index = 0;
-    deadline->seen_ns = now;
+    deadline->seen_ticks = 0;
     deadline->allowed_ns = allowed_ms * NS_PER_MS;
     deadline->expires_ns = now + deadline->allowed_ns;
 }
@@ -143,7 +142,7 @@ void lua_deadline_end(struct lua_deadline *deadline, lua_State *L)
 
 bool lua_deadline_blames_record(const struct lua_deadline *deadline)
 {
-    return now_ns() - deadline->seen_ns >= deadline->allowed_ns / 2;
+    return (int64_t)deadline->seen_ticks * TICK_US * NS_PER_US >= deadline->allowed_ns / 4;
 }
 
 void lua_deadline_check(struct lua_deadline *deadline, lua_State *L)

@@ -26,7 +26,7 @@ struct lua_deadline {
     volatile sig_atomic_t dead;     /* the deadline struck */
     volatile uint32_t record_index; /* of the batch, set by whoever runs it */
     volatile uint32_t seen_index;   /* as the last tick saw it, */
-    volatile int64_t seen_ns;       /* and since when it has been so */
+    volatile uint32_t seen_ticks;   /* and for how many ticks it has been so */
     int64_t allowed_ns;
     pthread_t thread; /* that runs the script */
     char where[96];   /* "mask.lua:12", where it struck */
@@ -42,7 +42,9 @@ void lua_deadline_remove(struct lua_deadline *deadline);
 void lua_deadline_begin(struct lua_deadline *deadline, lua_State *L, int64_t allowed_ms);
 void lua_deadline_end(struct lua_deadline *deadline, lua_State *L);
 
-/* After it struck: whether the record that ran used at least half of the time alone. */
+/* After it struck: whether the record that ran computed for a quarter of the time or more. Counted
+ * in ticks of computing, not by the clock, so that a process that was kept waiting blames nobody.
+ */
 bool lua_deadline_blames_record(const struct lua_deadline *deadline);
 
 /* Throws the token when the deadline struck. To be called wherever an error could have been caught.

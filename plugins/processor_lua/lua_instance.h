@@ -42,6 +42,7 @@ struct lua_instance {
     struct lua_buffer scratch;   /* encoder, unescaping */
     uint32_t pending_count;
     uint32_t result_count; /* records among what process returned */
+    uint32_t spared_count; /* first records in a row that the deadline did not blame */
     uint32_t close_depth;  /* of coroutine.close calls */
 
     char file[128];                    /* of the script, for messages */

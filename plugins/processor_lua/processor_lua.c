@@ -6,8 +6,9 @@
  * error or reject(reason) costs that record alone and names file and line. Each record is one
  * protected call on a reused userdata.
  *
- * When the deadline of a batch strikes, what is done stays done, the record that used it up is
- * rejected, and the rest comes again (retry): every call makes progress.
+ * When the deadline of a batch strikes, what is done stays done, a record that used it up by
+ * computing is rejected, and the rest comes again (retry). A first record that was merely
+ * interrupted comes again too, a few times: so every few calls make progress.
  *
  * Thread: any, one at a time. C memory is owned by struct lua_instance alone (see lua_instance.h).
  */
@@ -22,6 +23,7 @@
 
 #define MEMORY_BYTES_DEFAULT (64u << 20)
 #define MEMORY_BYTES_MIN     (1u << 20)
+#define SPARED_MAX           3u
 #define RUN_STACK_SLOTS      64
 
 SLUICE_MANIFEST("{\"id\":\"processor_lua\",\"version\":\"1.0.0\",\"kind\":\"processor\"}");
@@ -294,9 +296,11 @@ static sluice_status fail_record(struct run *run)
     if (!self->deadline.dead) {
         return reject(run, self->reason);
     }
-    if (run->index > 0 && !lua_deadline_blames_record(&self->deadline)) {
+    if (!lua_deadline_blames_record(&self->deadline) && self->spared_count < SPARED_MAX) {
+        self->spared_count = run->index > 0 ? 0 : self->spared_count + 1;
         return retry_from(run, run->index, self->reason);
     }
+    self->spared_count = 0;
     sluice_status status = reject(run, self->reason);
     return status == SLUICE_OK ? retry_from(run, run->index + 1, self->reason) : status;
 }
@@ -351,6 +355,7 @@ static sluice_status process_batch(void *data, const struct sluice_batch *batch,
         at += batch->record_stride;
         run.index++;
     }
+    self->spared_count = run.stopped ? self->spared_count : 0;
     lua_deadline_end(&self->deadline, L);
     lua_record_clear(self->record);
     lua_settop(L, 0);
