@@ -70,10 +70,35 @@ struct chunk *chunk_ref(struct chunk *chunk)
     return chunk;
 }
 
+static void relief_run(struct sl_task *task)
+{
+    struct chunk_cache *cache = SL_CONTAINER_OF(task, struct chunk_cache, relief);
+    cache->relieved(cache->relieved_arg);
+}
+
+void chunk_cache_on_relief(struct chunk_cache *cache, void (*relieved)(void *arg), void *arg)
+{
+    cache->relieved = relieved;
+    cache->relieved_arg = arg;
+}
+
+void chunk_cache_relieve(struct chunk_cache *cache)
+{
+    if (cache->relieved != NULL && !cache->relief.queued) {
+        cache->relief.run = relief_run;
+        cache->relief.priority = SL_PRIORITY_IO;
+        sl_loop_post(cache->loop, &cache->relief);
+    }
+}
+
 static void chunk_release(struct chunk *chunk)
 {
     struct chunk_cache *cache = chunk->cache;
+    bool was_over = chunk_cache_is_over(cache);
     cache->used_bytes -= chunk->size;
+    if (was_over && !chunk_cache_is_over(cache)) {
+        chunk_cache_relieve(cache);
+    }
     if (cache->cached_bytes + chunk->size > cache->budget_bytes / 100 * CHUNK_CACHED_PERCENT) {
         sl_free(chunk);
         return;

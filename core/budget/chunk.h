@@ -33,10 +33,17 @@ struct chunk_cache {
     uint64_t cached_bytes;
     uint64_t used_bytes;
     uint64_t budget_bytes;
+    struct sl_task relief; /* posted when the use falls below the budget again */
+    void (*relieved)(void *arg);
+    void *relieved_arg;
 };
 
 void chunk_cache_init(struct chunk_cache *cache, struct sl_loop *loop, uint64_t budget_bytes);
 void chunk_cache_fini(struct chunk_cache *cache); /* all chunks are given back before */
+/* Calls `relieved` by a task, each time the use falls from above the budget to within it. */
+void chunk_cache_on_relief(struct chunk_cache *cache, void (*relieved)(void *arg), void *arg);
+/* Has `relieved` called by a task now. */
+void chunk_cache_relieve(struct chunk_cache *cache);
 bool chunk_cache_is_over(const struct chunk_cache *cache);
 
 /* At least `size` bytes, one reference. E_NO_MEMORY, E_LIMIT above the largest class. */

@@ -77,6 +77,9 @@ static void conn_die(struct conn *conn)
     if (!conn->feeding) {
         conn->input = chunk_unref(conn->input);
     }
+    if (intake->exempt == conn) {
+        intake->exempt = NULL;
+    }
     intake_memory_freed(intake);
     conn->close_task = (struct sl_task){.run = conn_free, .priority = SL_PRIORITY_CONTROL};
     sl_loop_post(intake->loop, &conn->close_task);
@@ -170,14 +173,25 @@ static void list_stalled(struct conn *conn)
     }
 }
 
+/* Over the budget, a request that has its memory may arrive whole, and one connection of the loop
+ * may take what its request needs: so full budgets always drain, and are exceeded by one request at
+ * most. */
+static bool may_exceed(struct conn *conn)
+{
+    if (conn->input != NULL && conn->wanted > 0 &&
+        conn->input_start + conn->wanted <= conn->input->size) {
+        return true;
+    }
+    if (conn->intake->exempt == NULL) {
+        conn->intake->exempt = conn;
+    }
+    return conn->intake->exempt == conn;
+}
+
 static bool may_read(struct conn *conn)
 {
     enum conn_stall stall = find_stall(conn);
-    /* A memory stall lets a connection in that holds nothing: one request in flight always passes,
-     * so that full budgets drain. */
-    if (stall == CONN_STALL_MEMORY &&
-        conn->intake->cache->used_bytes < conn->intake->cache->budget_bytes * 2 &&
-        conn->input != NULL && conn->wanted > 0) {
+    if (stall == CONN_STALL_MEMORY && may_exceed(conn)) {
         stall = CONN_STALL_NONE;
     }
     set_stall(conn, stall);
@@ -185,6 +199,17 @@ static bool may_read(struct conn *conn)
         list_stalled(conn);
     }
     return stall == CONN_STALL_NONE;
+}
+
+/* All input is consumed: the next stalled connection may be the one that exceeds. */
+static void give_input_back(struct conn *conn)
+{
+    conn->input = chunk_unref(conn->input);
+    conn->input_start = conn->input_end = 0;
+    if (conn->intake->exempt == conn) {
+        conn->intake->exempt = NULL;
+        chunk_cache_relieve(conn->intake->cache);
+    }
 }
 
 /* Calls the frontend while it takes something; leaves input_start at the first byte it did not
@@ -220,8 +245,7 @@ static void conn_feed(struct conn *conn)
     }
     conn->feeding = false;
     if (conn->dead || conn->input_start == conn->input_end) {
-        conn->input = chunk_unref(conn->input);
-        conn->input_start = conn->input_end = 0;
+        give_input_back(conn);
     }
 }
 
@@ -292,9 +316,8 @@ static void conn_readable(void *arg)
             break;
         }
     }
-    if (!conn->dead && conn->input != NULL && conn->input_start == conn->input_end) {
-        conn->input = chunk_unref(conn->input);
-        conn->input_start = conn->input_end = 0;
+    if (!conn->dead && conn->input_start == conn->input_end) {
+        give_input_back(conn);
     }
 }
 

@@ -55,6 +55,7 @@ struct intake {
     uint32_t first_free;
     uint32_t connection_count;
     struct conn *stalled;        /* waiting for memory */
+    struct conn *exempt;         /* the one that may exceed the budget for its request */
     struct chunk *const *tokens; /* chunks of the answer whose done is running */
     uint32_t token_count;
     uint64_t accepted_total, refused_total, bytes_in_total, bytes_out_total;

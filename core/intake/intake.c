@@ -23,6 +23,7 @@ sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop
                               .broker = broker,
                               .slots = slots,
                               .slot_count = connections_max};
+    chunk_cache_on_relief(cache, relieved, intake);
     return SLUICE_OK;
 }
 
@@ -68,14 +69,27 @@ struct conn *intake_find(struct intake *intake, uint64_t token)
     return intake->slots[index].conn;
 }
 
+static void wake_one(struct intake *intake)
+{
+    struct conn *conn = intake->stalled;
+    intake->stalled = conn->next_stalled;
+    conn->stalled_listed = false;
+    conn_wake(conn);
+}
+
 void intake_memory_freed(struct intake *intake)
 {
     while (intake->stalled != NULL && !chunk_cache_is_over(intake->cache)) {
-        struct conn *conn = intake->stalled;
-        intake->stalled = conn->next_stalled;
-        conn->stalled_listed = false;
-        conn_wake(conn);
+        wake_one(intake);
     }
+    if (intake->stalled != NULL && intake->exempt == NULL) {
+        wake_one(intake); /* it becomes the one that may exceed */
+    }
+}
+
+static void relieved(void *arg)
+{
+    intake_memory_freed(arg);
 }
 
 void intake_set_tokens(struct intake *intake, struct chunk *const *chunks, uint32_t count)
