@@ -1,0 +1,58 @@
+/* manifest.h: the JSON in a module's ELF note, read without running code
+ * (sdk/include/sluice/plugin.h).
+ *
+ *   {"id":"mask","version":"1.0.0","kind":"processor","on":"log","input":"orders" | ["a","b*"],
+ *    "output":"%s.masked","outputs":["audit"],"config":{schema},"defaults":{…},
+ *    "limits":{"memory_bytes":…,"deadline_ms":…,"descriptors":…},"permissions":[…],"state_version":1}
+ *
+ * Hostile input: everything is checked and copied into bounded memory; a fault is one sentence.
+ * Unknown keys are refused, so that a misspelt limit is not a limit that does not hold. [any] */
+#ifndef SL_PLUGIN_MANIFEST_H
+#define SL_PLUGIN_MANIFEST_H
+
+#include "base/base.h"
+
+#define MANIFEST_BYTES_MAX      (64u << 10)
+#define MANIFEST_ID_BYTES       65u /* with NUL */
+#define MANIFEST_VERSION_BYTES  65u
+#define MANIFEST_TOPIC_BYTES    252u
+#define MANIFEST_TOPICS_MAX     16u
+#define MANIFEST_DEFAULTS_BYTES (16u << 10)
+#define MANIFEST_REASON_BYTES   256u
+
+#define MANIFEST_PROCESSOR 1
+#define MANIFEST_FRONTEND  2
+
+struct manifest {
+    char id[MANIFEST_ID_BYTES];
+    char version[MANIFEST_VERSION_BYTES];
+    int32_t kind; /* MANIFEST_* */
+    int32_t on;   /* SLUICE_ON_*; 0: not said */
+    char inputs[MANIFEST_TOPICS_MAX][MANIFEST_TOPIC_BYTES];
+    uint32_t input_count;
+    char output[MANIFEST_TOPIC_BYTES]; /* empty: not said */
+    char outputs[MANIFEST_TOPICS_MAX][MANIFEST_TOPIC_BYTES];
+    uint32_t output_count;
+    char *defaults;       /* owned: JSON object as text; NULL: none */
+    int64_t memory_bytes; /* 0: not said, as the two below */
+    int64_t deadline_ms;
+    int64_t descriptors;
+    int64_t state_version;
+    uint32_t permissions; /* MANIFEST_MAY_* */
+};
+#define MANIFEST_MAY_READ_CONFIG   (1u << 0)
+#define MANIFEST_MAY_WRITE_METRICS (1u << 1)
+
+/* E_PLUGIN_MANIFEST with a sentence, E_UNSUPPORTED (a permission that this version cannot give),
+ * E_NO_MEMORY. */
+sl_err manifest_parse(struct sl_bytes text, struct manifest *ret_manifest,
+                      char ret_reason[MANIFEST_REASON_BYTES]) SL_MUST_CHECK;
+void manifest_fini(struct manifest *manifest);
+/* The rules of the parts, for what a module says of itself in other ways (a Lua script). */
+bool manifest_id_is_valid(struct sl_bytes id);
+/* A topic name, with one '*' at the end where pattern, with one "%s" where output. Internal topics
+ * are refused. */
+sl_err manifest_topic_check(struct sl_bytes text, bool pattern, bool output,
+                            char ret_reason[MANIFEST_REASON_BYTES]) SL_MUST_CHECK;
+
+#endif

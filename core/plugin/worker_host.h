@@ -1,0 +1,72 @@
+/* worker_host.h: the worker processes of one instance on one shard: the port of its stages and
+ * gates.
+ *
+ *   calls ─► queue ─► current worker (depth calls in flight) ─► outcomes
+ *                     next worker: loads beside it, is offered to the owner, switches in when
+ * nothing is in flight; the old one drains
+ *
+ * A worker that dies is started again with backoff; calls that it had not begun come again by
+ * themselves, the one it died of ends with the cause. Plugin log lines go to the logger under the
+ * instance's name, at most LINES_PER_SECOND. On one loop; processes are spawned by helpers, whose
+ * threads live as long as the process (sandbox.h). */
+#ifndef SL_PLUGIN_WORKER_HOST_H
+#define SL_PLUGIN_WORKER_HOST_H
+
+#include "base/log.h"
+#include "os/os.h"
+#include "plugin/plugin_version.h"
+#include "stage/stage_count.h"
+#include "stage/worker_port.h"
+
+#include <sandbox/supervisor.h>
+
+struct worker_host;
+
+/* [loop] */
+struct worker_host_events {
+    void *arg;
+    /* The version loaded and waits: worker_host_accept or worker_host_refuse must follow, perhaps
+     * inside. Views live for the call. */
+    void (*ready)(void *arg, struct plugin_version *version, const struct sandbox_event *ready);
+    /* The version did not load; what ran before goes on. */
+    void (*refused)(void *arg, struct plugin_version *version, const char *text);
+    /* The current worker died, or runs again; text: why, or "". */
+    void (*changed)(void *arg, bool running, const char *text);
+    /* Answer to worker_host_reconfigure. */
+    void (*reconfigured)(void *arg, sl_err err, const char *text);
+};
+
+struct worker_host_config {
+    struct sl_os *os;
+    struct sl_loop *loop;
+    struct sl_logger *logger;
+    const struct sandbox *sandbox; /* shared */
+    const char *name;              /* of the instance; copied */
+    struct stage_counts *counts;   /* outlives the host */
+    _Atomic uint64_t *causes;      /* SANDBOX_CAUSE_COUNT counters; outlives the host */
+    struct worker_host_events events;
+};
+
+sl_err worker_host_new(const struct worker_host_config *config,
+                       struct worker_host **ret_host) SL_MUST_CHECK;
+struct worker_port *worker_host_port(struct worker_host *host);
+/* Loads a version beside what runs. An earlier one that still loads is given up silently. */
+void worker_host_load(struct worker_host *host, struct plugin_version *version);
+void worker_host_accept(struct worker_host *host); /* the one that is ready becomes current */
+void worker_host_refuse(struct worker_host *host); /* it goes; `refused` does not follow */
+/* Runs this version without asking: it was accepted on another shard. Starts at the first call. */
+void worker_host_adopt(struct worker_host *host, struct plugin_version *version);
+/* E_BUSY: one is under way; E_NOT_FOUND: no worker runs (the configuration counts from its start).
+ * The new version replaces the one that restarts use once the plugin took it. */
+sl_err worker_host_reconfigure(struct worker_host *host,
+                               struct plugin_version *version) SL_MUST_CHECK;
+bool worker_host_is_running(const struct worker_host *host);
+/* Forgets backoff: a person acted. */
+void worker_host_retry(struct worker_host *host);
+int32_t worker_host_pid(const struct worker_host *host); /* 0: none */
+uint64_t worker_host_cpu_ns(const struct worker_host *host);
+/* Ends all workers; pending calls end with E_STOPPING; closed follows on the loop (not inside),
+ * then the host is gone. No other event follows. */
+void worker_host_close(struct worker_host *host, void (*closed)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,37 @@
+/* stage_count.h: what stages, gates and workers count, per instance and shard. Written by one loop,
+ * read by any: relaxed atomics, plain instructions. */
+#ifndef SL_STAGE_STAGE_COUNT_H
+#define SL_STAGE_STAGE_COUNT_H
+
+#include "base/base.h"
+
+#include <stdatomic.h>
+
+#define STAGE_COUNT_TABLE(X)                                                                 \
+    X(RECORDS_IN, "records_in", "records whose results are committed")                       \
+    X(RECORDS_OUT, "records_out", "records written to output topics")                        \
+    X(DROPPED, "records_dropped", "records that the plugin dropped")                         \
+    X(REJECTED, "records_rejected", "records dead-lettered by a stage or refused by a gate") \
+    X(POISONED, "records_poisoned", "records dead-lettered because the plugin died on them") \
+    X(RETRIES, "retries", "batches that came again")                                         \
+    X(TIMEOUTS, "timeouts", "gate calls past their deadline")                                \
+    X(STARTS, "worker_starts", "worker processes started")                                   \
+    X(DEATHS, "worker_deaths", "worker processes that ended unasked")
+enum {
+#define STAGE_COUNT_ENUM(name, key, doc) STAGE_COUNT_##name,
+    STAGE_COUNT_TABLE(STAGE_COUNT_ENUM)
+#undef STAGE_COUNT_ENUM
+        STAGE_COUNT_COUNT
+};
+
+struct stage_counts {
+    _Atomic uint64_t values[STAGE_COUNT_COUNT];
+};
+
+static inline void stage_count_add(struct stage_counts *counts, uint32_t which, uint64_t n)
+{
+    uint64_t value = atomic_load_explicit(&counts->values[which], memory_order_relaxed);
+    atomic_store_explicit(&counts->values[which], value + n, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,584 @@
+/* stage_output.c: see stage_output.h. */
+#include "stage/stage_output.h"
+
+#include "route/partitioner.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TARGET_BYTES_MAX  (40u << 20)
+#define TARGET_BYTES_KEEP (256u << 10)
+#define TARGETS_KEEP      8u
+#define DEAD_HEADERS      6u
+
+void stage_output_init(struct stage_output *output)
+{
+    *output = (struct stage_output){0};
+}
+
+static void target_fini(struct output_target *target)
+{
+    if (target->partition != NULL) {
+        partition_unref(target->partition);
+    }
+    sl_buffer_fini(&target->bytes);
+}
+
+void stage_output_fini(struct stage_output *output)
+{
+    for (uint32_t i = 0; i < output->target_count; i++) {
+        target_fini(&output->targets[i]);
+    }
+    sl_free(output->targets);
+    sl_free(output->batches);
+    header_room_fini(&output->headers);
+    stage_output_init(output);
+}
+
+void stage_output_reset(struct stage_output *output)
+{
+    if (output->target_count > TARGETS_KEEP) {
+        stage_output_fini(output);
+        return;
+    }
+    for (uint32_t i = 0; i < output->target_count; i++) {
+        struct output_target *target = &output->targets[i];
+        sl_buffer_reset_above(&target->bytes, TARGET_BYTES_KEEP);
+        target->open = false;
+        if (target->partition->topic == NULL) { /* deleted: forget all targets */
+            stage_output_fini(output);
+            return;
+        }
+    }
+    output->batch_count = 0;
+    output->written = output->dropped = output->rejected = output->passed = 0;
+    output->retry = false;
+    output->reason[0] = output->missing[0] = '\0';
+}
+
+/* ---- targets ---- */
+
+static sl_err grow(void **memory, uint32_t *capacity, uint32_t needed, size_t size)
+{
+    if (needed <= *capacity) {
+        return SLUICE_OK;
+    }
+    uint32_t wanted = SL_MAX(needed, *capacity * 2);
+    void *grown = sl_realloc(*memory, wanted * size);
+    if (grown == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    *memory = grown;
+    *capacity = wanted;
+    return SLUICE_OK;
+}
+
+static sl_err target_of(struct stage_output *output, struct partition *partition,
+                        uint32_t *ret_index)
+{
+    uint32_t last = output->last_target;
+    if (last < output->target_count && output->targets[last].partition == partition) {
+        *ret_index = last;
+        return SLUICE_OK;
+    }
+    for (uint32_t i = 0; i < output->target_count; i++) {
+        if (output->targets[i].partition == partition) {
+            *ret_index = output->last_target = i;
+            return SLUICE_OK;
+        }
+    }
+    if (output->target_count == STAGE_OUTPUT_TARGETS_MAX) {
+        return SLUICE_E_LIMIT;
+    }
+    void *memory = output->targets;
+    sl_err err =
+        grow(&memory, &output->target_capacity, output->target_count + 1, sizeof(*output->targets));
+    output->targets = memory;
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    struct output_target *target = &output->targets[output->target_count];
+    *target = (struct output_target){.partition = partition};
+    sl_buffer_init(&target->bytes, TARGET_BYTES_MAX);
+    partition_ref(partition);
+    *ret_index = output->last_target = output->target_count++;
+    return SLUICE_OK;
+}
+
+static sl_err finish_batch(struct stage_output *output, uint32_t index)
+{
+    struct output_target *target = &output->targets[index];
+    void *memory = output->batches;
+    sl_err err =
+        grow(&memory, &output->batch_capacity, output->batch_count + 1, sizeof(*output->batches));
+    output->batches = memory;
+    struct batch_view view;
+    if (err == SLUICE_OK) {
+        err = batch_builder_finish(&target->builder, BATCH_CODEC_NONE, NULL, NULL, &view);
+    }
+    if (err == SLUICE_OK) {
+        size_t start = target->builder.start;
+        output->batches[output->batch_count++] =
+            (struct output_batch){.target = index, .start = start, .size = view.size};
+        target->open = false;
+    }
+    return err;
+}
+
+/* What a record costs at most in a batch, its own header list counted. */
+static size_t size_bound(const struct record_fields *fields)
+{
+    size_t size = fields->key.size + fields->value.size + 40;
+    for (size_t i = 0; i < fields->header_count; i++) {
+        size += fields->headers[i].key.size + fields->headers[i].value.size + 10;
+    }
+    return size;
+}
+
+static size_t batch_bound(const struct partition *partition)
+{
+    size_t allowed = (size_t)partition->topic->settings.message_bytes_max;
+    return SL_MIN(allowed, (size_t)STAGE_OUTPUT_BATCH_BYTES);
+}
+
+sl_err stage_output_append(struct stage_output *output, struct partition *partition,
+                           const struct record_fields *fields)
+{
+    uint32_t index = 0;
+    sl_err err = target_of(output, partition, &index);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    struct output_target *target = &output->targets[index];
+    if (target->open &&
+        batch_builder_size(&target->builder) + size_bound(fields) > batch_bound(partition)) {
+        err = finish_batch(output, index);
+    }
+    if (err == SLUICE_OK && !target->open) {
+        err = batch_builder_start(&target->builder, &target->bytes, NULL);
+        target->open = err == SLUICE_OK;
+    }
+    err = err != SLUICE_OK ? err : batch_builder_append(&target->builder, fields);
+    output->written += err == SLUICE_OK;
+    return err;
+}
+
+sl_err stage_output_finish(struct stage_output *output)
+{
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; i < output->target_count && err == SLUICE_OK; i++) {
+        if (output->targets[i].open) {
+            err = finish_batch(output, i);
+        }
+    }
+    return err;
+}
+
+void stage_output_batches(struct stage_output *output, struct commit_batch *ret_batches)
+{
+    for (uint32_t i = 0; i < output->batch_count; i++) {
+        const struct output_batch *batch = &output->batches[i];
+        struct output_target *target = &output->targets[batch->target];
+        ret_batches[i] = (struct commit_batch){
+            .partition = target->partition,
+            .data = target->bytes.data + batch->start,
+            .size = (uint32_t)batch->size,
+        };
+    }
+}
+
+/* ---- where a record may go ---- */
+
+static bool is_granted(const struct output_rules *rules, const struct output_source *source,
+                       struct sl_bytes name)
+{
+    if (sl_bytes_equal(name, source->default_topic)) {
+        return true;
+    }
+    if (topic_name_is_reserved(name)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < rules->grant_count; i++) {
+        if (sl_bytes_equal(name, sl_bytes_of_text(rules->grants[i]))) {
+            return true;
+        }
+    }
+    return rules->any;
+}
+
+static void say(struct stage_output *output, struct sl_bytes topic, const char *text)
+{
+    snprintf(output->reason, sizeof(output->reason), "topic %.*s %s", (int)topic.size,
+             (const char *)topic.data, text);
+}
+
+static sl_err check_topic(struct stage_output *output, const struct output_rules *rules,
+                          const struct output_source *source, struct sl_bytes name,
+                          struct topic **ret_topic)
+{
+    const char *why = "";
+    if (topic_name_check(name, false, &why) != SLUICE_OK) {
+        say(output, name, "cannot be emitted to: internal, or not a valid name");
+        return SLUICE_E_PERMISSION;
+    }
+    if (!is_granted(rules, source, name)) {
+        say(output, name, "is not granted to the plugin");
+        return SLUICE_E_PERMISSION;
+    }
+    if (sl_bytes_equal(name, source->topic->name)) {
+        say(output, name, "is the input: the records would go round for ever");
+        return SLUICE_E_PERMISSION;
+    }
+    *ret_topic = catalog_by_name(rules->shard->catalog, name);
+    if (*ret_topic == NULL) {
+        snprintf(output->missing, sizeof(output->missing), "%.*s", (int)name.size,
+                 (const char *)name.data);
+        return SLUICE_E_NOT_FOUND;
+    }
+    return SLUICE_OK;
+}
+
+static uint32_t choose(const struct topic *topic, const struct output_source *source,
+                       int32_t partition, const struct record_fields *fields)
+{
+    if (partition >= 0) {
+        return (uint32_t)partition;
+    }
+    if (topic->partition_count == source->topic->partition_count) {
+        return source->partition;
+    }
+    if (!fields->key_is_null) {
+        return (uint32_t)partition_by_key(fields->key, (int32_t)topic->partition_count);
+    }
+    return source->partition % topic->partition_count;
+}
+
+sl_err stage_output_route(struct stage_output *output, const struct output_rules *rules,
+                          const struct output_source *source, struct sl_bytes name,
+                          int32_t partition, const struct record_fields *fields,
+                          struct partition **ret_target)
+{
+    struct topic *topic = NULL;
+    sl_err err = check_topic(output, rules, source, name, &topic);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    uint32_t number = choose(topic, source, partition, fields);
+    if (number >= topic->partition_count) {
+        say(output, name, "has no such partition");
+        return SLUICE_E_UNKNOWN_TOPIC;
+    }
+    if (shard_of_partition(rules->shard->set, topic, number) != rules->shard) {
+        say(output, name, "has that partition on another shard than the input's");
+        return SLUICE_E_UNSUPPORTED;
+    }
+    if (topic->settings.compact && fields->key_is_null) {
+        say(output, name, "is compacted: a record needs a key");
+        return SLUICE_E_INVALID_RECORD;
+    }
+    if (size_bound(fields) + BATCH_HEADER_SIZE > (size_t)topic->settings.message_bytes_max) {
+        say(output, name, "takes no record of this size (max.message.bytes)");
+        return SLUICE_E_BATCH_TOO_LARGE;
+    }
+    return partition_open(rules->shard, topic, number, ret_target);
+}
+
+/* ---- dead letters ---- */
+
+void stage_dead_letter_name(const char *instance, char ret_name[TOPIC_NAME_BYTES_MAX + 1u])
+{
+    snprintf(ret_name, TOPIC_NAME_BYTES_MAX + 1u, "%s%s", TOPIC_NAME_DEAD_LETTER, instance);
+}
+
+/* The same number where it lies here, else the first that does. */
+static bool choose_dead_letter(const struct shard *shard, const struct topic *topic,
+                               uint32_t wanted, uint32_t *ret_number)
+{
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        uint32_t number = (wanted + i) % topic->partition_count;
+        if (shard_of_partition(shard->set, topic, number) == shard) {
+            *ret_number = number;
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct header_view header_of(const char *key, const char *value)
+{
+    return (struct header_view){.key = sl_bytes_of_text(key), .value = sl_bytes_of_text(value)};
+}
+
+sl_err stage_output_reject(struct stage_output *output, const struct output_rules *rules,
+                           const struct output_source *source, const struct record_view *record,
+                           struct sl_bytes reason)
+{
+    char name[TOPIC_NAME_BYTES_MAX + 1u];
+    stage_dead_letter_name(rules->instance, name);
+    struct topic *topic = catalog_by_name(rules->shard->catalog, sl_bytes_of_text(name));
+    uint32_t number = 0;
+    if (topic == NULL) {
+        snprintf(output->missing, sizeof(output->missing), "%s", name);
+        return SLUICE_E_NOT_FOUND;
+    }
+    if (!choose_dead_letter(rules->shard, topic, source->partition, &number)) {
+        say(output, sl_bytes_of_text(name), "has no partition on this shard");
+        return SLUICE_E_NO_MEMORY; /* of room: the whole batch waits, no record is lost */
+    }
+    struct partition *target = NULL;
+    struct record_fields fields;
+    sl_err err = partition_open(rules->shard, topic, number, &target);
+    err = err != SLUICE_OK
+              ? err
+              : header_room_fields(&output->headers, source->view, record, DEAD_HEADERS, &fields);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    char partition_text[16];
+    char offset_text[24];
+    snprintf(partition_text, sizeof(partition_text), "%" PRIu32, source->partition);
+    snprintf(offset_text, sizeof(offset_text), "%" PRId64, record_offset(source->view, record));
+    struct header_view *extra = output->headers.items + fields.header_count;
+    extra[0] = header_of("sluice.reason", "");
+    extra[0].value = reason;
+    extra[1] = header_of("sluice.instance", rules->instance);
+    extra[2] = header_of("sluice.version", rules->version);
+    extra[3] = header_of("sluice.topic", "");
+    extra[3].value = source->topic->name;
+    extra[4] = header_of("sluice.partition", partition_text);
+    extra[5] = header_of("sluice.offset", offset_text);
+    fields.headers = output->headers.items;
+    fields.header_count += DEAD_HEADERS;
+    err = stage_output_append(output, target, &fields);
+    if (err == SLUICE_OK) {
+        output->written--; /* counted apart */
+        output->rejected++;
+    }
+    return err;
+}
+
+/* ---- verdicts ---- */
+
+/* One pass over a result. */
+struct taking {
+    struct stage_output *output;
+    const struct output_rules *rules;
+    const struct output_source *source;
+    struct record_iterator records;
+    struct record_view record; /* number `index` */
+    int64_t index;
+};
+
+static sl_err seek(struct taking *taking, uint32_t index)
+{
+    while (taking->index < (int64_t)index) {
+        if (!record_iterator_next(&taking->records, &taking->record)) {
+            return SLUICE_E_INVALID_RECORD;
+        }
+        taking->index++;
+    }
+    return SLUICE_OK;
+}
+
+static bool is_record_fault(sl_err err)
+{
+    return err == SLUICE_E_PERMISSION || err == SLUICE_E_UNKNOWN_TOPIC ||
+           err == SLUICE_E_UNSUPPORTED || err == SLUICE_E_BATCH_TOO_LARGE ||
+           err == SLUICE_E_INVALID_RECORD;
+}
+
+static sl_err reject(struct taking *taking, struct sl_bytes reason)
+{
+    return stage_output_reject(taking->output, taking->rules, taking->source, &taking->record,
+                               reason);
+}
+
+/* output->reason says why. The text is copied: the reason of a dead letter points into the record.
+ */
+static sl_err reject_said(struct taking *taking)
+{
+    char reason[STAGE_REASON_BYTES];
+    memcpy(reason, taking->output->reason, sizeof(reason));
+    return reject(taking, sl_bytes_of_text(reason));
+}
+
+static sl_err pass(struct taking *taking, const struct sandbox_verdict *verdict)
+{
+    struct stage_output *output = taking->output;
+    const struct output_source *source = taking->source;
+    for (uint32_t i = 0; i < verdict->count; i++) {
+        struct record_fields fields;
+        struct partition *target = NULL;
+        sl_err err = seek(taking, verdict->index + i);
+        if (err == SLUICE_OK && source->default_topic.size == 0) {
+            output->passed++;
+            continue;
+        }
+        err = err != SLUICE_OK
+                  ? err
+                  : header_room_fields(&output->headers, source->view, &taking->record, 0, &fields);
+        if (err != SLUICE_OK) {
+            return err;
+        }
+        err = stage_output_route(output, taking->rules, source, source->default_topic,
+                                 SLUICE_PARTITION_AUTO, &fields, &target);
+        if (is_record_fault(err)) {
+            err = reject_said(taking);
+        } else if (err == SLUICE_OK) {
+            err = stage_output_append(output, target, &fields);
+        }
+        if (err != SLUICE_OK) {
+            return err;
+        }
+    }
+    return SLUICE_OK;
+}
+
+static struct sl_bytes of_sdk(struct sluice_bytes bytes)
+{
+    return (struct sl_bytes){bytes.data, (size_t)bytes.size};
+}
+
+sl_err stage_output_emit_fields(struct stage_output *output, const struct sandbox_verdict *verdict,
+                                int64_t input_timestamp, struct record_fields *ret_fields)
+{
+    sl_err err = header_room_reserve(&output->headers, verdict->header_count);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    const uint8_t *cursor = verdict->headers;
+    for (uint32_t i = 0; i < verdict->header_count; i++) {
+        struct sluice_header header;
+        sandbox_header_next(&cursor, &header);
+        output->headers.items[i] = (struct header_view){
+            .key = sl_of_text(header.key),
+            .value = of_sdk(header.value),
+            .value_is_null = header.value.data == NULL,
+        };
+    }
+    *ret_fields = (struct record_fields){
+        .key = of_sdk(verdict->key),
+        .value = of_sdk(verdict->value),
+        .key_is_null = verdict->key.data == NULL,
+        .value_is_null = verdict->value.data == NULL,
+        .headers = output->headers.items,
+        .header_count = verdict->header_count,
+        .timestamp_ms = verdict->timestamp == -1 ? input_timestamp : verdict->timestamp,
+    };
+    return SLUICE_OK;
+}
+
+static sl_err route_emit(struct taking *taking, const struct sandbox_verdict *verdict,
+                         struct record_fields *ret_fields, struct partition **ret_target)
+{
+    int64_t timestamp = record_timestamp(taking->source->view, &taking->record);
+    sl_err err = stage_output_emit_fields(taking->output, verdict, timestamp, ret_fields);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    struct sl_bytes topic =
+        verdict->topic.size > 0 ? sl_of_text(verdict->topic) : taking->source->default_topic;
+    if (topic.size == 0) {
+        snprintf(taking->output->reason, sizeof(taking->output->reason),
+                 "the plugin emits, but has no output topic");
+        return SLUICE_E_PERMISSION;
+    }
+    return stage_output_route(taking->output, taking->rules, taking->source, topic,
+                              verdict->partition, ret_fields, ret_target);
+}
+
+/* Whether all that one record emits may go out: it goes whole or not at all. */
+static sl_err check_emits(struct taking *taking, struct sandbox_result_reader reader,
+                          const struct sandbox_verdict *first)
+{
+    struct sandbox_verdict verdict = *first;
+    sl_err err = SLUICE_OK;
+    bool more = true;
+    while (err == SLUICE_OK && more && verdict.index == first->index &&
+           verdict.kind == SANDBOX_VERDICT_EMIT) {
+        struct record_fields fields;
+        struct partition *target = NULL;
+        err = route_emit(taking, &verdict, &fields, &target);
+        more = sandbox_result_next(&reader, &verdict);
+    }
+    return err;
+}
+
+static sl_err emit(struct taking *taking, const struct sandbox_verdict *verdict)
+{
+    struct record_fields fields;
+    struct partition *target = NULL;
+    sl_err err = route_emit(taking, verdict, &fields, &target);
+    return err != SLUICE_OK ? err : stage_output_append(taking->output, target, &fields);
+}
+
+static sl_err retry(struct taking *taking, const struct sandbox_verdict *verdict)
+{
+    struct stage_output *output = taking->output;
+    output->retry = true;
+    output->retry_index = verdict->index;
+    output->retry_offset = record_offset(taking->source->view, &taking->record);
+    snprintf(output->reason, sizeof(output->reason), "%.*s",
+             (int)SL_MIN(verdict->reason.size, sizeof(output->reason) - 1),
+             verdict->reason.data != NULL ? verdict->reason.data : "");
+    return SLUICE_OK;
+}
+
+/* *faulty: the record of the last emit was rejected; its further emits are passed over. */
+static sl_err take_one(struct taking *taking, const struct sandbox_result_reader *reader,
+                       const struct sandbox_verdict *verdict, int64_t *faulty)
+{
+    if (verdict->kind == SANDBOX_VERDICT_PASS) {
+        return pass(taking, verdict);
+    }
+    bool first = taking->index < (int64_t)verdict->index;
+    sl_err err = seek(taking, verdict->index);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    switch (verdict->kind) {
+    case SANDBOX_VERDICT_DROP:
+        taking->output->dropped++;
+        return SLUICE_OK;
+    case SANDBOX_VERDICT_REJECT:
+        return reject(taking, sl_of_text(verdict->reason));
+    case SANDBOX_VERDICT_RETRY:
+        return retry(taking, verdict);
+    default:
+        break;
+    }
+    if (*faulty == (int64_t)verdict->index) {
+        return SLUICE_OK;
+    }
+    err = first ? check_emits(taking, *reader, verdict) : SLUICE_OK;
+    if (is_record_fault(err)) {
+        *faulty = verdict->index;
+        return reject_said(taking);
+    }
+    return err != SLUICE_OK ? err : emit(taking, verdict);
+}
+
+sl_err stage_output_take(struct stage_output *output, const struct output_rules *rules,
+                         const struct output_source *source, const struct sandbox_result *result)
+{
+    struct taking taking = {.output = output, .rules = rules, .source = source, .index = -1};
+    record_iterator_init(&taking.records, batch_view_records(source->view),
+                         batch_view_record_count(source->view));
+    struct sandbox_result_reader reader;
+    struct sandbox_verdict verdict;
+    int64_t faulty = -1;
+    sl_err err = SLUICE_OK;
+    sandbox_result_reader_init(&reader, result);
+    while (err == SLUICE_OK && sandbox_result_next(&reader, &verdict)) {
+        err = take_one(&taking, &reader, &verdict, &faulty);
+    }
+    err = err != SLUICE_OK ? err : stage_output_finish(output);
+    if (err != SLUICE_OK) {
+        char missing[sizeof(output->missing)];
+        memcpy(missing, output->missing, sizeof(missing));
+        stage_output_reset(output);
+        memcpy(output->missing, missing, sizeof(missing));
+    }
+    return err;
+}

@@ -1,0 +1,103 @@
+/* stage_output.h: verdicts of a worker in, record batches for a commit out.
+ *
+ * One builder per target partition; a batch that grows large is finished and another begun. Where a
+ * record may go is decided here, whatever the worker said: topics that are not granted, internal or
+ * of another shard make the record a rejected one. Rejected records go to the stage's dead-letter
+ * topic with the reason and their origin as headers. One thread; memory is kept between uses. */
+#ifndef SL_STAGE_STAGE_OUTPUT_H
+#define SL_STAGE_STAGE_OUTPUT_H
+
+#include "catalog/topic_name.h"
+#include "shard/commit.h"
+#include "stage/stage_count.h"
+#include "stage/stage_input.h"
+
+#include <sandbox/channel.h>
+
+#define STAGE_OUTPUT_BATCH_BYTES (512u << 10)
+#define STAGE_OUTPUT_TARGETS_MAX 1024u
+#define STAGE_REASON_BYTES       256u
+
+/* Where an instance's records may go; the same for all its tasks of a shard. [borrowed] */
+struct output_rules {
+    struct shard *shard;
+    const char *instance;
+    const char *version;       /* of the plugin, for dead letters */
+    bool any;                  /* all but internal topics */
+    const char *const *grants; /* topics beside the default output */
+    uint32_t grant_count;
+};
+
+/* The records that the verdicts are about. */
+struct output_source {
+    const struct batch_view *view; /* as the worker got it */
+    const struct topic *topic;
+    uint32_t partition;
+    struct sl_bytes default_topic; /* where passed records go; empty: nowhere */
+};
+
+struct output_target {
+    struct partition *partition; /* referenced */
+    struct sl_buffer bytes;
+    struct batch_builder builder;
+    bool open;
+};
+struct output_batch {
+    uint32_t target;
+    size_t start;
+    size_t size;
+};
+
+struct stage_output {
+    struct output_target *targets; /* owned */
+    uint32_t target_count;
+    uint32_t target_capacity;
+    uint32_t last_target;
+    struct output_batch *batches; /* owned; finished */
+    uint32_t batch_count;
+    uint32_t batch_capacity;
+    struct header_room headers;
+    uint64_t written, dropped, rejected, passed;
+    bool retry; /* the records from retry_offset on come again */
+    int64_t retry_offset;
+    uint32_t retry_index;
+    char reason[STAGE_REASON_BYTES];         /* of the retry, or of the last rejection */
+    char missing[TOPIC_NAME_BYTES_MAX + 1u]; /* with E_NOT_FOUND: this topic must be made first */
+};
+
+void stage_output_init(struct stage_output *output);
+void stage_output_fini(struct stage_output *output);
+/* Empty again; memory above a bound goes back. */
+void stage_output_reset(struct stage_output *output);
+
+/* All verdicts of the result, in order. E_NOT_FOUND: output->missing must be made; E_LIMIT (too
+ * many targets), E_NO_MEMORY. On an error the output is as reset. */
+sl_err stage_output_take(struct stage_output *output, const struct output_rules *rules,
+                         const struct output_source *source,
+                         const struct sandbox_result *result) SL_MUST_CHECK;
+/* The record goes to the dead-letter topic. Errors as above. */
+sl_err stage_output_reject(struct stage_output *output, const struct output_rules *rules,
+                           const struct output_source *source, const struct record_view *record,
+                           struct sl_bytes reason) SL_MUST_CHECK;
+/* The name of the dead-letter topic of an instance. */
+void stage_dead_letter_name(const char *instance, char ret_name[TOPIC_NAME_BYTES_MAX + 1u]);
+/* Finishes the builders. Afterwards batch_count batches are there. */
+sl_err stage_output_finish(struct stage_output *output) SL_MUST_CHECK;
+/* Fills batch_count commit batches; their bytes live until the reset. */
+void stage_output_batches(struct stage_output *output, struct commit_batch *ret_batches);
+
+/* Where one emitted record may go. *ret_target is a partition of this shard. E_NOT_FOUND (missing),
+ * E_PERMISSION, E_UNKNOWN_TOPIC, E_UNSUPPORTED with a sentence in output->reason. */
+sl_err stage_output_route(struct stage_output *output, const struct output_rules *rules,
+                          const struct output_source *source, struct sl_bytes topic,
+                          int32_t partition, const struct record_fields *fields,
+                          struct partition **ret_target) SL_MUST_CHECK;
+/* Appends to the batch under way for the partition. */
+sl_err stage_output_append(struct stage_output *output, struct partition *partition,
+                           const struct record_fields *fields) SL_MUST_CHECK;
+/* The fields of an emitted record; headers are views into the output's room. */
+sl_err stage_output_emit_fields(struct stage_output *output, const struct sandbox_verdict *verdict,
+                                int64_t input_timestamp,
+                                struct record_fields *ret_fields) SL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,61 @@
+/* stage_task.h: one partition of a stage's input, processed exactly once (DESIGN 5.2).
+ *
+ *   position ─► read ─► (open) ─► input batch ─► worker ─► verdicts ─► outputs ─┐
+ *      ▲                                                                        ▼
+ *      └────────────── durable ◄── one commit unit: outputs, dead letters, new position
+ *
+ * Everything happens from the committed position: whatever fails before the commit is done again
+ * from there, whatever was committed is never done again. One batch is under way at a time. A slow
+ * stage lags: the log is its buffer. When the worker dies of a batch or fails it as a whole, the
+ * batch is halved until one record is left; a record that fails alone twice goes to the dead-letter
+ * topic.
+ *
+ * On the loop of the partition's shard. */
+#ifndef SL_STAGE_STAGE_TASK_H
+#define SL_STAGE_STAGE_TASK_H
+
+#include "stage/stage_output.h"
+#include "stage/worker_port.h"
+
+#define STAGE_CONVICTIONS_MAX 100u /* in a row: the stage pauses, the fault is not in the records \
+                                    */
+
+/* What all tasks of an instance on one shard share; outlives them. */
+struct stage_config {
+    struct shard *shard;
+    struct worker_port *port;
+    struct output_rules rules;
+    const char *output;  /* topic; "%s" stands for the input topic; "" or NULL: none */
+    uint32_t timeout_ms; /* of one batch in the worker */
+    struct stage_counts *counts;
+    struct header_room *headers; /* scratch of the loop */
+    void (*closed)(void *arg);   /* after each task's end */
+    void *closed_arg;
+};
+
+struct stage_task;
+
+/* Where a task without a stored position begins. */
+#define STAGE_FROM_END   (-1)
+#define STAGE_FROM_START (-2)
+
+/* Begins work. from: STAGE_FROM_*; the position that it comes to is stored at once, so that what is
+ * produced from now on is processed whatever happens. E_NO_MEMORY. */
+sl_err stage_task_open(const struct stage_config *config, struct partition *partition, int64_t from,
+                       struct stage_task **ret_task) SL_MUST_CHECK;
+/* Ends it; what is under way is not committed, what is being committed will be. config->closed
+ * follows, perhaps before the return; config is not used after it. */
+void stage_task_close(struct stage_task *task);
+/* The worker, the configuration or a topic changed: looks again now. */
+void stage_task_wake(struct stage_task *task);
+
+/* For the owner's list. */
+struct sl_link *stage_task_link(struct stage_task *task);
+struct stage_task *stage_task_of_link(struct sl_link *link);
+const struct partition *stage_task_partition(const struct stage_task *task);
+/* As last seen, readable from any thread. */
+int64_t stage_task_position(const struct stage_task *task);
+int64_t stage_task_end(const struct stage_task *task);
+const char *stage_task_stall(const struct stage_task *task); /* static text; "" */
+
+#endif
