@@ -4,6 +4,11 @@
 
 #define SLOT_NONE UINT32_MAX
 
+static void relieved(void *arg)
+{
+    intake_memory_freed(arg);
+}
+
 sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop,
                    struct sl_logger *logger, struct chunk_cache *cache,
                    const struct sluice_broker *broker, uint32_t connections_max)
@@ -85,11 +90,6 @@ void intake_memory_freed(struct intake *intake)
     if (intake->stalled != NULL && intake->exempt == NULL) {
         wake_one(intake); /* it becomes the one that may exceed */
     }
-}
-
-static void relieved(void *arg)
-{
-    intake_memory_freed(arg);
 }
 
 void intake_set_tokens(struct intake *intake, struct chunk *const *chunks, uint32_t count)
