@@ -1,12 +1,14 @@
--- Stamps a `processed_at` header (milliseconds since the epoch) on every record of `events`, and logs a
--- line per record at the level that the configuration names (`log_level`, "info" when it names none).
+-- Stamps a `processed_at` header (milliseconds since the epoch) on every record of `events`, and
+-- logs a line per record at the level that the configuration names (`log_level`, "info" when it
+-- names none).
 
 local write
 
 local function configure(config)
   write = log[config.log_level]
   if not write then
-    error("log_level must be debug, info, warn or error, not '" .. tostring(config.log_level) .. "'")
+    error("log_level must be debug, info, warn or error, not '"
+      .. tostring(config.log_level) .. "'")
   end
 end
 

@@ -1,8 +1,8 @@
 -- A processor in Lua. Drop this file into the broker's plugin directory.
 --
--- process returns the record (goes on, with its changes), nil (dropped) or several records; emit(record) and
--- emit("topic", record) send more; reject("why") and any error cost this one record. `scratch` survives
--- between records but may be lost or replayed at any moment.
+-- process returns the record (goes on, with its changes), nil (dropped) or several records;
+-- emit(record) and emit("topic", record) send more; reject("why") and any error cost this one
+-- record. `scratch` survives between records but may be lost or replayed at any moment.
 
 return {
   name = "my_processor",       -- the instance, and whose position in the log is remembered
