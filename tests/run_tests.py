@@ -103,6 +103,8 @@ def run_plain(name, command, properties, environment, reports, totals):
     failed = int((code != 0 or bool(found)) and not skip)
     totals.add(name, int(not failed and not skip), failed, int(skip), time.monotonic() - start,
                output + found)
+    if not failed and not skip and output.strip():  # its counts and seeds
+        print(f"      {output.strip().splitlines()[-1][:150]}", flush=True)
     if skip:
         totals.notes.append(f"{name}: {output.strip().splitlines()[-1] if output.strip() else 'skipped'}")
 

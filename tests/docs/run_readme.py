@@ -152,6 +152,7 @@ def main():
             print(f"{'ok  ' if good else 'FAIL'}  {args.file}:{line}  {text.strip().splitlines()[0][:80]}", flush=True)
             if not good:
                 print(output, f"--- broker log\n{tutorial.log_text()[-3000:]}")
+                break  # the steps after it build on it
     except RuntimeError as error:
         print(f"FAIL  {error}")
         failed += 1
