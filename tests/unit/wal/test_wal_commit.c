@@ -1,0 +1,315 @@
+/* test_wal_commit.c: submitting, grouping, bounds, fencing, closing. */
+#include "wal_fixture.h"
+
+#include "base/bytes.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct fixture *fixture;
+
+static void setup(void)
+{
+    fixture = fixture_new();
+}
+
+static void teardown(void)
+{
+    fixture_free(fixture);
+}
+
+TestSuite(wal_commit, .init = setup, .fini = teardown);
+
+static struct wal_status status(void)
+{
+    struct wal_status result;
+    wal_status_get(fixture->wal, &result);
+    return result;
+}
+
+Test(wal_commit, a_durable_unit_comes_back_after_a_power_cut)
+{
+    fixture_start(fixture);
+    struct fixture_unit *unit = fixture_commit(fixture, WAL_ITEM_BATCH, 1000);
+    cr_assert_gt(unit->unit.lsn, 0);
+    fixture_power_cut(fixture);
+    fixture_start(fixture);
+    cr_assert_eq(fixture->applied_count, 1);
+    cr_assert_eq(fixture->applied[0].number, unit->number);
+    cr_assert_eq(fixture->applied[0].lsn, unit->unit.lsn);
+    cr_assert_eq(fixture->applied[0].place.position, unit->item.place.position);
+    cr_assert_eq(fixture->applied[0].place.size, 1000);
+}
+
+Test(wal_commit, a_body_reads_back_as_its_pieces_were_given)
+{
+    uint8_t bytes[3001];
+    fixture_start(fixture);
+    struct fixture_unit *first = fixture_unit_new(fixture, WAL_ITEM_BATCH, 3001);
+    struct fixture_unit *second = fixture_unit_new(fixture, WAL_ITEM_BATCH, 17);
+    cr_assert_eq(fixture_submit(fixture, first), SLUICE_OK);
+    cr_assert_eq(fixture_submit(fixture, second), SLUICE_OK);
+    fixture_settle(fixture);
+    cr_assert_eq(wal_read_cached(fixture->wal, &first->item.place, bytes), SLUICE_OK);
+    cr_assert_eq(memcmp(bytes, first->pieces[0].base, 3001), 0);
+    cr_assert_eq(wal_read(fixture->wal, &second->item.place, bytes), SLUICE_OK);
+    cr_assert_eq(memcmp(bytes, second->pieces[0].base, 17), 0);
+}
+
+Test(wal_commit, units_of_one_turn_share_a_frame_and_a_sync)
+{
+    fixture_start(fixture);
+    struct wal_status before = status();
+    for (int i = 0; i < 10; i++)
+        cr_assert_eq(fixture_submit(fixture, fixture_unit_new(fixture, WAL_ITEM_BATCH, 100)),
+                     SLUICE_OK);
+    fixture_settle(fixture);
+    cr_assert_eq(status().frames - before.frames, 1);
+    cr_assert_eq(status().syncs - before.syncs, 1);
+    cr_assert_eq(fixture->units[0].unit.lsn, fixture->units[9].unit.lsn);
+}
+
+Test(wal_commit, a_group_stops_growing_at_its_bound)
+{
+    fixture_start(fixture);
+    struct wal_status before = status();
+    for (int i = 0; i < 10; i++)
+        cr_assert_eq(fixture_submit(fixture, fixture_unit_new(fixture, WAL_ITEM_BATCH, 2000)),
+                     SLUICE_OK);
+    fixture_settle(fixture);
+    cr_assert_eq(status().frames - before.frames, 3, "4 + 4 + 2 units of 2,024 bytes in 8,192");
+    cr_assert_eq(status().syncs - before.syncs, 1, "a backlog of frames shares one sync");
+}
+
+Test(wal_commit, a_unit_larger_than_a_group_travels_alone)
+{
+    fixture_start(fixture);
+    struct fixture_unit *small = fixture_unit_new(fixture, WAL_ITEM_BATCH, 10);
+    struct fixture_unit *large = fixture_unit_new(fixture, WAL_ITEM_BATCH, 30000);
+    cr_assert_eq(fixture_submit(fixture, small), SLUICE_OK);
+    cr_assert_eq(fixture_submit(fixture, large), SLUICE_OK);
+    fixture_settle(fixture);
+    cr_assert_eq(large->err, SLUICE_OK);
+    cr_assert_eq(large->unit.lsn, small->unit.lsn + 1);
+}
+
+Test(wal_commit, a_unit_over_the_frame_bound_is_refused_and_stays_the_callers)
+{
+    fixture_start(fixture);
+    struct fixture_unit *unit = fixture_unit_new(fixture, WAL_ITEM_BATCH, 32768);
+    cr_assert_eq(fixture_submit(fixture, unit), SLUICE_E_BATCH_TOO_LARGE);
+    fixture_settle(fixture);
+    cr_assert_not(unit->ended);
+}
+
+Test(wal_commit, callbacks_come_in_the_order_of_submission_with_rising_time)
+{
+    fixture_start(fixture);
+    for (uint32_t i = 0; i < 60; i++) {
+        cr_assert_eq(fixture_submit(fixture, fixture_unit_new(fixture, WAL_ITEM_BATCH, i * 40)),
+                     SLUICE_OK);
+        sl_os_sim_step(fixture->os);
+    }
+    fixture_settle(fixture);
+    for (uint32_t i = 1; i < 60; i++) {
+        cr_assert_eq(fixture->units[i].end_order, fixture->units[i - 1].end_order + 1);
+        cr_assert_geq(fixture->units[i].unit.lsn, fixture->units[i - 1].unit.lsn);
+        cr_assert_geq(fixture->units[i].unit.time_ms, fixture->units[i - 1].unit.time_ms);
+    }
+}
+
+Test(wal_commit, frames_fill_segment_after_segment)
+{
+    fixture_start(fixture);
+    for (int i = 0; i < 20; i++)
+        fixture_commit(fixture, WAL_ITEM_BATCH, 12000);
+    cr_assert_geq(status().segment_count, 5);
+    fixture_power_cut(fixture);
+    fixture_start(fixture);
+    cr_assert_eq(fixture->applied_count, 20);
+    for (uint32_t i = 0; i < 20; i++)
+        cr_assert_eq(fixture->applied[i].number, i + 1);
+}
+
+Test(wal_commit, silence_is_marked_once)
+{
+    fixture->limits.idle_mark_ms = 50;
+    fixture_start(fixture);
+    fixture_commit(fixture, WAL_ITEM_BATCH, 10);
+    uint64_t frames = status().frames;
+    fixture_settle(fixture);
+    cr_assert_eq(status().frames, frames + 1);
+    fixture_power_cut(fixture);
+    fixture_start(fixture);
+    cr_assert_eq(fixture->applied_count, 1, "marks are the log's own business");
+}
+
+Test(wal_commit, the_bound_refuses_produce_but_not_the_reserve)
+{
+    fixture->limits.bytes_max = 4 * FIXTURE_SEGMENT;
+    fixture_start(fixture);
+    sl_err err = SLUICE_OK;
+    struct fixture_unit *unit = NULL;
+    for (int i = 0; i < 100 && err == SLUICE_OK; i++) {
+        unit = fixture_unit_new(fixture, WAL_ITEM_BATCH, 8000);
+        err = fixture_submit(fixture, unit);
+        fixture_settle(fixture);
+    }
+    cr_assert_eq(err, SLUICE_E_LOG_FULL);
+    unit->unit.reserve = true;
+    cr_assert_eq(fixture_submit(fixture, unit), SLUICE_OK);
+    fixture_settle(fixture);
+    cr_assert_eq(unit->err, SLUICE_OK);
+    cr_assert_leq(status().bytes_used, fixture->limits.bytes_max);
+}
+
+Test(wal_commit, released_segments_make_room_again)
+{
+    fixture->limits.bytes_max = 4 * FIXTURE_SEGMENT;
+    fixture_start(fixture);
+    for (int i = 0; i < 100; i++) {
+        struct fixture_unit *unit = fixture_commit(fixture, WAL_ITEM_BATCH, 8000);
+        wal_release(fixture->wal, unit->item.place.segment);
+        fixture_settle(fixture);
+    }
+    cr_assert_leq(status().segment_count, 3);
+}
+
+Test(wal_commit, a_pinned_segment_is_not_recycled)
+{
+    fixture->limits.bytes_max = 8 * FIXTURE_SEGMENT;
+    fixture_start(fixture);
+    struct fixture_unit *first = fixture_commit(fixture, WAL_ITEM_BATCH, 8000);
+    uint8_t bytes[8000];
+    cr_assert_not_null(wal_pin(fixture->wal, first->item.place.segment));
+    struct fixture_unit *unit = first;
+    for (int i = 0; i < 30; i++)
+        unit = fixture_commit(fixture, WAL_ITEM_BATCH, 8000);
+    wal_release(fixture->wal, unit->item.place.segment);
+    fixture_settle(fixture);
+    cr_assert_eq(wal_read(fixture->wal, &first->item.place, bytes), SLUICE_OK);
+    cr_assert_eq(memcmp(bytes, first->pieces[0].base, sizeof bytes), 0);
+    wal_unpin(fixture->wal, first->item.place.segment);
+    fixture_settle(fixture);
+    cr_assert_eq(wal_read_cached(fixture->wal, &first->item.place, bytes), SLUICE_E_NOT_FOUND);
+    cr_assert_null(wal_pin(fixture->wal, first->item.place.segment));
+}
+
+Test(wal_commit, a_disk_at_95_percent_refuses_produce_until_it_is_below_92)
+{
+    fixture->limits.spare_segments = 0;
+    sl_sim_disk_set_capacity(fixture->disk, 8192 + 100000);
+    fixture_start(fixture);
+    sl_err err = SLUICE_OK;
+    struct fixture_unit *unit = NULL;
+    for (int i = 0; i < 30 && err == SLUICE_OK; i++) {
+        unit = fixture_unit_new(fixture, WAL_ITEM_BATCH, 3000);
+        err = fixture_submit(fixture, unit);
+        fixture_settle(fixture);
+        if (status().disk_full)
+            break;
+    }
+    cr_assert(status().disk_full);
+    unit = fixture_unit_new(fixture, WAL_ITEM_BATCH, 100);
+    cr_assert_eq(fixture_submit(fixture, unit), SLUICE_E_DISK_FULL);
+    unit->unit.reserve = true;
+    cr_assert_eq(fixture_submit(fixture, unit), SLUICE_OK);
+    sl_sim_disk_set_capacity(fixture->disk, 1u << 20);
+    fixture_settle(fixture);
+    cr_assert_not(status().disk_full);
+}
+
+static void expect_fenced(void)
+{
+    uint32_t failed = 0;
+    for (uint32_t i = 0; i < fixture->unit_count; i++)
+        failed += fixture->units[i].err == SLUICE_E_FENCED;
+    cr_assert_gt(failed, 0);
+    for (uint32_t i = 1; i < fixture->unit_count; i++)
+        cr_assert(fixture->units[i - 1].err == SLUICE_OK ||
+                      fixture->units[i].err == SLUICE_E_FENCED,
+                  "nothing is acknowledged after a failure");
+    cr_assert_eq(fixture->fenced, 1);
+    struct fixture_unit *late = fixture_unit_new(fixture, WAL_ITEM_BATCH, 10);
+    cr_assert_eq(fixture_submit(fixture, late), SLUICE_E_FENCED);
+    cr_assert(status().fenced);
+}
+
+static void submit_many(void)
+{
+    for (int i = 0; i < 40; i++) {
+        struct fixture_unit *unit = fixture_unit_new(fixture, WAL_ITEM_BATCH, 500);
+        if (fixture_submit(fixture, unit) != SLUICE_OK)
+            fixture->unit_count--;
+        sl_os_sim_step(fixture->os);
+    }
+    fixture_settle(fixture);
+}
+
+Test(wal_commit, a_failed_sync_fences_and_is_never_tried_again)
+{
+    fixture->limits.spare_segments = 0;
+    fixture->faults.sync_fails_after = 4;
+    fixture_start(fixture);
+    submit_many();
+    expect_fenced();
+}
+
+Test(wal_commit, a_failed_write_fences)
+{
+    fixture->limits.spare_segments = 0;
+    fixture->faults.write_fails_after = 5;
+    fixture_start(fixture);
+    submit_many();
+    expect_fenced();
+}
+
+Test(wal_commit, what_a_failed_sync_lost_is_cut_at_the_next_start)
+{
+    fixture->limits.spare_segments = 0;
+    fixture->faults.sync_fails_after = 4;
+    fixture_start(fixture);
+    submit_many();
+    uint32_t acknowledged = 0;
+    while (fixture->units[acknowledged].err == SLUICE_OK)
+        acknowledged++;
+    fixture_kill(fixture);
+    fixture->faults.sync_fails_after = 0;
+    fixture_start(fixture);
+    cr_assert_eq(fixture->applied_count, acknowledged);
+}
+
+Test(wal_commit, close_writes_what_is_pending_and_marks_it_clean)
+{
+    fixture_start(fixture);
+    struct fixture_unit *unit = fixture_unit_new(fixture, WAL_ITEM_BATCH, 10);
+    cr_assert_eq(fixture_submit(fixture, unit), SLUICE_OK);
+    fixture_close(fixture);
+    cr_assert_eq(unit->err, SLUICE_OK);
+    fixture_start(fixture);
+    cr_assert(fixture->recovery.clean);
+    cr_assert_eq(fixture->recovery.epoch, 1);
+    cr_assert(fixture_applied(fixture, WAL_ITEM_BATCH, unit->number));
+}
+
+static void ignore(void *arg)
+{
+    (void)arg;
+}
+
+Test(wal_commit, nothing_is_taken_after_close)
+{
+    fixture_start(fixture);
+    wal_close(fixture->wal, ignore, NULL);
+    struct fixture_unit *unit = fixture_unit_new(fixture, WAL_ITEM_BATCH, 10);
+    cr_assert_eq(fixture_submit(fixture, unit), SLUICE_E_STOPPING);
+}
+
+Test(wal_commit, limits_that_contradict_each_other_are_refused)
+{
+    fixture->limits.frame_bytes_max = FIXTURE_SEGMENT;
+    cr_assert_eq(fixture_open(fixture), SLUICE_E_INVALID);
+    fixture->limits.frame_bytes_max = 8192;
+    fixture->limits.bytes_max = FIXTURE_SEGMENT;
+    cr_assert_eq(fixture_open(fixture), SLUICE_E_INVALID);
+}
