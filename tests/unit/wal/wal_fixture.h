@@ -57,8 +57,8 @@ sl_err fixture_open(struct fixture *fixture);
 void fixture_start(struct fixture *fixture);
 /* Until nothing is left to happen, or for a long time (a full disk is looked at for ever). */
 void fixture_settle(struct fixture *fixture);
-void fixture_close(struct fixture *fixture);  /* in order */
-void fixture_kill(struct fixture *fixture);   /* at once; what was written stays */
+void fixture_close(struct fixture *fixture); /* in order */
+void fixture_kill(struct fixture *fixture);  /* at once; what was written stays */
 void fixture_power_cut(struct fixture *fixture);
 
 /* A unit with one item whose payload is its number (1, 2, …); body_size 0: without a body. */
