@@ -1,6 +1,7 @@
 /* os_sim_disk.c: files and names of the simulated disk, and its power cuts (os_sim_disk.h). */
 #include "os/os_sim_disk.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define INODE_BYTES_MAX (256u << 20) /* of one simulated file */
@@ -96,7 +97,7 @@ static void names_bind(struct sim_names *names, const char *path, struct sim_ino
         if (names->count == names->capacity)
             names_grow(names);
         name = &names->at[names->count++];
-        strcpy(name->path, path);
+        snprintf(name->path, sizeof name->path, "%s", path);
     }
     name->inode = inode;
 }
@@ -135,7 +136,7 @@ static void change_make(struct sl_sim_disk *disk, enum sim_change_kind kind, con
     struct sim_change *change = &disk->changes[disk->change_count++];
     change->kind = kind;
     change->inode = inode;
-    strcpy(change->path, path);
+    snprintf(change->path, sizeof change->path, "%s", path);
     change_apply(&disk->seen, change);
 }
 

@@ -151,6 +151,7 @@ void http_request_path(const struct http_request *request, char ret_path[HTTP_TA
     memcpy(ret_path, path, size);
     ret_path[size] = '\0';
     if (size == 0) {
-        strcpy(ret_path, "/");
+        ret_path[0] = '/';
+        ret_path[1] = '\0';
     }
 }

@@ -13,7 +13,7 @@ static char directory[64];
 
 static void make_directory(void)
 {
-    strcpy(directory, "/tmp/kafka-tables-XXXXXX");
+    snprintf(directory, sizeof(directory), "/tmp/kafka-tables-XXXXXX");
     cr_assert_not_null(mkdtemp(directory));
 }
 

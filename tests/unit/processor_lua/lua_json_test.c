@@ -177,7 +177,10 @@ static void put_number(struct generator *g)
         do {
             snprintf(text, sizeof(text), "%.*g", digits, real);
         } while (strtod(text, NULL) != real && digits++ < 17);
-        strcat(text, strpbrk(text, ".e") == NULL ? ".0" : "");
+        if (strpbrk(text, ".e") == NULL) {
+            size_t size = strlen(text);
+            snprintf(text + size, sizeof(text) - size, ".0");
+        }
     }
     put(g, text);
 }
