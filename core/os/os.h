@@ -1,8 +1,9 @@
 /* os.h: the seam between Sluice and the system (DESIGN 3).
  *
- * Core names no libuv, pthread or system call; it names sl_os. An instance is a table of operations: over
- * the real system (os_uv.h) or, by seed on one thread, simulated (os_sim.h: virtual clock, disk with
- * unsynced and torn sectors). Everything that core does happens in one of four places:
+ * Core names no libuv, pthread or system call; it names sl_os. An instance is a table of
+ * operations: over the real system (os_uv.h) or, by seed on one thread, simulated (os_sim.h:
+ * virtual clock, disk with unsynced and torn sectors). Everything that core does happens in one
+ * of four places:
  *   loop    a thread that runs tasks by priority, timers, readiness callbacks; never blocks
  *   lane    a thread of its own that runs one blocking job after the other (a committer)
  *   helpers a bounded pool of threads for blocking or long jobs (cold reads, compression, spawn)
@@ -29,7 +30,8 @@ void sl_os_free(struct sl_os *os); /* everything made from it is gone before [an
 
 int64_t sl_os_mono_ns(struct sl_os *os); /* never goes back [any] */
 int64_t sl_os_wall_ms(struct sl_os *os); /* milliseconds since the epoch; may jump [any] */
-void sl_os_random(struct sl_os *os, void *ret_bytes, size_t size); /* cryptographic, simulated: by seed [any] */
+/* cryptographic, simulated: by seed [any] */
+void sl_os_random(struct sl_os *os, void *ret_bytes, size_t size);
 
 /* ---- files: all calls but *_cached [blocks]: helpers, lanes or start-up only ---- */
 
@@ -38,30 +40,37 @@ void sl_os_random(struct sl_os *os, void *ret_bytes, size_t size); /* cryptograp
 #define SL_FILE_CREATE    (1u << 2) /* make it when missing */
 #define SL_FILE_EXCLUSIVE (1u << 3) /* with CREATE: SLUICE_E_EXISTS when it is there */
 
+/* E_NOT_FOUND, E_EXISTS, E_LIMIT, E_IO … */
 sl_err sl_file_open(struct sl_os *os, const char *path, uint32_t flags,
-                    struct sl_file **ret_file) SL_MUST_CHECK; /* E_NOT_FOUND, E_EXISTS, E_LIMIT, E_IO … */
+                    struct sl_file **ret_file) SL_MUST_CHECK;
 struct sl_file *sl_file_close(struct sl_file *file); /* NULL is fine; returns NULL */
 /* Reads up to size bytes; *ret_size < size only at the end of the file. */
 sl_err sl_file_pread(struct sl_file *file, void *buffer, size_t size, uint64_t position,
                      size_t *ret_size) SL_MUST_CHECK;
-/* The same without ever waiting for the disk: E_WOULD_BLOCK when the bytes are not in memory [loop]. */
+/* The same without ever waiting for the disk: E_WOULD_BLOCK when the bytes are not in memory
+ * [loop]. */
 sl_err sl_file_pread_cached(struct sl_file *file, void *buffer, size_t size, uint64_t position,
                             size_t *ret_size) SL_MUST_CHECK;
 /* Writes all of the pieces, or fails. E_DISK_FULL, E_IO. */
 sl_err sl_file_pwritev(struct sl_file *file, const struct sl_iovec *pieces, size_t count,
                        uint64_t position) SL_MUST_CHECK;
-sl_err sl_file_sync(struct sl_file *file) SL_MUST_CHECK; /* fdatasync; never retried after an error */
-sl_err sl_file_fill_zero(struct sl_file *file, uint64_t size) SL_MUST_CHECK; /* preallocates by writing */
+/* fdatasync; never retried after an error */
+sl_err sl_file_sync(struct sl_file *file) SL_MUST_CHECK;
+/* preallocates by writing */
+sl_err sl_file_fill_zero(struct sl_file *file, uint64_t size) SL_MUST_CHECK;
 sl_err sl_file_truncate(struct sl_file *file, uint64_t size) SL_MUST_CHECK;
 sl_err sl_file_size(struct sl_file *file, uint64_t *ret_size) SL_MUST_CHECK;
-sl_err sl_file_drop_cache(struct sl_file *file) SL_MUST_CHECK; /* so that reads come from the disk */
+/* so that reads come from the disk */
+sl_err sl_file_drop_cache(struct sl_file *file) SL_MUST_CHECK;
 sl_err sl_file_lock(struct sl_file *file) SL_MUST_CHECK; /* exclusive, until close; E_LOCKED */
 
 typedef void sl_dir_entry_fn(void *arg, const char *name, bool is_directory);
 sl_err sl_dir_make(struct sl_os *os, const char *path) SL_MUST_CHECK; /* with parents; exists: OK */
-sl_err sl_dir_list(struct sl_os *os, const char *path, sl_dir_entry_fn *entry, void *arg) SL_MUST_CHECK;
+sl_err sl_dir_list(struct sl_os *os, const char *path, sl_dir_entry_fn *entry,
+                   void *arg) SL_MUST_CHECK;
 sl_err sl_dir_sync(struct sl_os *os, const char *path) SL_MUST_CHECK;
-sl_err sl_path_rename(struct sl_os *os, const char *from, const char *to) SL_MUST_CHECK; /* replaces */
+/* replaces */
+sl_err sl_path_rename(struct sl_os *os, const char *from, const char *to) SL_MUST_CHECK;
 sl_err sl_path_remove(struct sl_os *os, const char *path) SL_MUST_CHECK; /* a file; E_NOT_FOUND */
 /* Bytes of the file system below path: its size and what is available to us. */
 sl_err sl_disk_space(struct sl_os *os, const char *path, uint64_t *ret_total_bytes,
@@ -69,8 +78,8 @@ sl_err sl_disk_space(struct sl_os *os, const char *path, uint64_t *ret_total_byt
 
 /* ---- loops, tasks, timers ---- */
 
-/* A loop takes all that is queued at a higher priority before the next lower one, and starts lower ones
- * at least once a turn, so that nothing starves. */
+/* A loop takes all that is queued at a higher priority before the next lower one, and starts
+ * lower ones at least once a turn, so that nothing starves. */
 enum sl_priority {
     SL_PRIORITY_CONTROL,    /* admin, health, membership */
     SL_PRIORITY_IO,         /* produce and fetch */
@@ -87,23 +96,28 @@ struct sl_task {
 };
 
 /* cpu: index to pin the thread to, or -1. name: copied, shown in thread lists. [any] */
-sl_err sl_loop_new(struct sl_os *os, const char *name, int32_t cpu, struct sl_loop **ret_loop) SL_MUST_CHECK;
+sl_err sl_loop_new(struct sl_os *os, const char *name, int32_t cpu,
+                   struct sl_loop **ret_loop) SL_MUST_CHECK;
 /* Runs tasks, timers and readiness until sl_loop_stop; on the calling thread. [blocks] */
 void sl_loop_run(struct sl_loop *loop);
 /* The same on a thread of its own; sl_loop_join waits for its end. */
 sl_err sl_loop_start(struct sl_loop *loop) SL_MUST_CHECK;
 void sl_loop_join(struct sl_loop *loop);
 void sl_loop_stop(struct sl_loop *loop); /* [any] */
-struct sl_loop *sl_loop_free(struct sl_loop *loop); /* after run ended; timers, polls, streams freed before */
-void sl_loop_post(struct sl_loop *loop, struct sl_task *task); /* [any]; order kept within a priority; a task already queued: assertion */
-int64_t sl_loop_now_ns(struct sl_loop *loop); /* monotonic time at the start of this turn [loop] */
+/* after run ended; timers, polls, streams freed before */
+struct sl_loop *sl_loop_free(struct sl_loop *loop);
+/* [any]; order kept within a priority; a task already queued: assertion */
+void sl_loop_post(struct sl_loop *loop, struct sl_task *task);
+int64_t sl_loop_now_ns(struct sl_loop *loop);  /* monotonic time at the start of this turn [loop] */
 bool sl_loop_is_current(struct sl_loop *loop); /* asserts use it [any] */
 
 typedef void sl_timer_fn(void *arg);
-sl_err sl_timer_new(struct sl_loop *loop, sl_timer_fn *fire, void *arg, struct sl_timer **ret_timer) SL_MUST_CHECK;
-void sl_timer_start(struct sl_timer *timer, int64_t delay_ns); /* once; starts anew when running [loop] */
-void sl_timer_stop(struct sl_timer *timer);                    /* [loop] */
-struct sl_timer *sl_timer_free(struct sl_timer *timer);        /* NULL is fine [loop] */
+sl_err sl_timer_new(struct sl_loop *loop, sl_timer_fn *fire, void *arg,
+                    struct sl_timer **ret_timer) SL_MUST_CHECK;
+/* once; starts anew when running [loop] */
+void sl_timer_start(struct sl_timer *timer, int64_t delay_ns);
+void sl_timer_stop(struct sl_timer *timer);             /* [loop] */
+struct sl_timer *sl_timer_free(struct sl_timer *timer); /* NULL is fine [loop] */
 
 /* ---- blocking work ---- */
 
@@ -115,7 +129,8 @@ struct sl_job {
     struct sl_job *next;              /* os's */
 };
 sl_err sl_lane_new(struct sl_os *os, const char *name, struct sl_lane **ret_lane) SL_MUST_CHECK;
-struct sl_lane *sl_lane_free(struct sl_lane *lane); /* waits for what is queued; NULL is fine [blocks] */
+/* waits for what is queued; NULL is fine [blocks] */
+struct sl_lane *sl_lane_free(struct sl_lane *lane);
 void sl_lane_submit(struct sl_lane *lane, struct sl_loop *loop, struct sl_job *job); /* [loop] */
 void sl_helpers_submit(struct sl_os *os, struct sl_loop *loop, struct sl_job *job);  /* [loop] */
 
@@ -124,16 +139,19 @@ void sl_helpers_submit(struct sl_os *os, struct sl_loop *loop, struct sl_job *jo
 typedef void sl_poll_fn(void *arg); /* the descriptor is readable; level-triggered [loop] */
 sl_err sl_poll_new(struct sl_loop *loop, int descriptor, sl_poll_fn *readable, void *arg,
                    struct sl_poll **ret_poll) SL_MUST_CHECK; /* [borrows descriptor] */
-struct sl_poll *sl_poll_free(struct sl_poll *poll); /* before its descriptor is closed; NULL is fine [loop] */
+/* before its descriptor is closed; NULL is fine [loop] */
+struct sl_poll *sl_poll_free(struct sl_poll *poll);
 
-/* Something in the directory changed (close-write, move, delete, attributes, overflow): look at it again. */
+/* Something in the directory changed (close-write, move, delete, attributes, overflow): look
+ * at it again. */
 typedef void sl_watch_fn(void *arg);
 sl_err sl_watch_new(struct sl_loop *loop, const char *path, sl_watch_fn *changed, void *arg,
                     struct sl_watch **ret_watch) SL_MUST_CHECK;
 struct sl_watch *sl_watch_free(struct sl_watch *watch);
 
 typedef void sl_signal_fn(void *arg, int signal_number);
-/* Calls `raised` on the loop for SIGHUP, SIGINT, SIGTERM; ignores SIGPIPE. Programs only, never libraries. */
+/* Calls `raised` on the loop for SIGHUP, SIGINT, SIGTERM; ignores SIGPIPE. Programs only,
+ * never libraries. */
 sl_err sl_signals_watch(struct sl_loop *loop, sl_signal_fn *raised, void *arg) SL_MUST_CHECK;
 
 /* ---- sockets ---- */
@@ -149,18 +167,21 @@ uint16_t sl_listener_port(const struct sl_listener *listener);
 struct sl_listener *sl_listener_free(struct sl_listener *listener); /* NULL is fine [loop] */
 
 struct sl_stream_events {
-    void (*readable)(void *arg); /* call sl_stream_read until it would block */
-    void (*writable)(void *arg); /* there is room again after a short write */
+    void (*readable)(void *arg);           /* call sl_stream_read until it would block */
+    void (*writable)(void *arg);           /* there is room again after a short write */
     void (*failed)(void *arg, sl_err err); /* the peer reset or the socket broke; free it */
 };
-/* Nonblocking stream over a connected descriptor (TCP_NODELAY set). [takes descriptor, also on failure] [loop] */
+/* Nonblocking stream over a connected descriptor (TCP_NODELAY set). [takes descriptor, also on
+ * failure] [loop] */
 sl_err sl_stream_new(struct sl_loop *loop, int descriptor, const struct sl_stream_events *events,
                      void *arg, struct sl_stream **ret_stream) SL_MUST_CHECK;
 void sl_stream_read_start(struct sl_stream *stream); /* events.readable from now on [loop] */
 void sl_stream_read_stop(struct sl_stream *stream);  /* TCP's window does the rest [loop] */
 /* *ret_size 0: the peer closed its side. E_WOULD_BLOCK, E_NETWORK. [loop] */
-sl_err sl_stream_read(struct sl_stream *stream, void *buffer, size_t size, size_t *ret_size) SL_MUST_CHECK;
-/* Writes what fits now; *ret_size may be less than all, then events.writable comes once. E_NETWORK. [loop] */
+sl_err sl_stream_read(struct sl_stream *stream, void *buffer, size_t size,
+                      size_t *ret_size) SL_MUST_CHECK;
+/* Writes what fits now; *ret_size may be less than all, then events.writable comes once.
+ * E_NETWORK. [loop] */
 sl_err sl_stream_writev(struct sl_stream *stream, const struct sl_iovec *pieces, size_t count,
                         size_t *ret_size) SL_MUST_CHECK;
 /* Sends from a file without copying, as writev does. E_WOULD_BLOCK is *ret_size 0. [loop] */
@@ -169,8 +190,10 @@ sl_err sl_stream_sendfile(struct sl_stream *stream, struct sl_file *file, uint64
 struct sl_stream *sl_stream_free(struct sl_stream *stream); /* closes; NULL is fine [loop] */
 /* Blocking connect for command-line clients. [blocks] */
 sl_err sl_connect(struct sl_os *os, const char *address, int *ret_descriptor) SL_MUST_CHECK;
-/* Blocking whole reads and writes on a descriptor, for command-line clients; *ret_size 0: end. [blocks] */
-sl_err sl_descriptor_read(int descriptor, void *buffer, size_t size, size_t *ret_size) SL_MUST_CHECK;
+/* Blocking whole reads and writes on a descriptor, for command-line clients; *ret_size 0: end.
+ * [blocks] */
+sl_err sl_descriptor_read(int descriptor, void *buffer, size_t size,
+                          size_t *ret_size) SL_MUST_CHECK;
 sl_err sl_descriptor_write(int descriptor, const void *buffer, size_t size) SL_MUST_CHECK;
 void sl_descriptor_close(int descriptor);
 /* Whether people look at it: colours, progress. [any] */

@@ -1,5 +1,6 @@
-/* os_library.h: shared objects loaded into this process. For first-party and pinned modules only; a loaded
- * library stays until the process ends, because unloading code under threads cannot be made safe. */
+/* os_library.h: shared objects loaded into this process. For first-party and pinned modules only;
+ * a loaded library stays until the process ends, because unloading code under threads cannot be
+ * made safe. */
 #ifndef SL_OS_OS_LIBRARY_H
 #define SL_OS_OS_LIBRARY_H
 

@@ -1,10 +1,11 @@
 /* <sluice/broker.h>: what a frontend may ask of the broker (extension "sluice.broker/1").
  *
  * No protocol shows here: requests are arrays of entries in the field's own words, outcomes are
- * sluice_status. Every call carries a context. Every call ends with exactly one call of `done` on the
- * loop thread of the caller, perhaps before the call itself returns; `done` gets views that are valid until it
- * returns. Request structs and what they point at are borrowed until `done` unless said otherwise. When
- * the context's connection closes, what waits ends with SLUICE_E_CANCELLED. [loop] */
+ * sluice_status. Every call carries a context. Every call ends with exactly one call of `done` on
+ * the loop thread of the caller, perhaps before the call itself returns; `done` gets views that
+ * are valid until it returns. Request structs and what they point at are borrowed until `done`
+ * unless said otherwise. When the context's connection closes, what waits ends with
+ * SLUICE_E_CANCELLED. [loop] */
 #ifndef SLUICE_BROKER_H
 #define SLUICE_BROKER_H
 
@@ -29,7 +30,7 @@ struct sluice_node {
 };
 struct sluice_cluster {
     uint32_t size;
-    uint32_t node_count; /* 1 */
+    uint32_t node_count;           /* 1 */
     struct sluice_text cluster_id; /* 22 characters of URL-safe base64 */
     int32_t controller_id;
     int32_t reserved;
@@ -39,7 +40,7 @@ struct sluice_cluster {
 struct sluice_partition_info {
     int32_t partition;
     int32_t leader_epoch;
-    int32_t leader_id; /* -1: none */
+    int32_t leader_id;    /* -1: none */
     sluice_status status; /* SLUICE_OK, or why the partition cannot serve */
 };
 struct sluice_topic_info {
@@ -60,7 +61,7 @@ struct sluice_key_value {
 };
 struct sluice_topic_spec {
     uint32_t size;
-    int32_t partition_count;    /* -1: the broker's default */
+    int32_t partition_count; /* -1: the broker's default */
     struct sluice_text name;
     int32_t replication_factor; /* -1: default; 1 on a single node */
     uint32_t config_count;
@@ -80,17 +81,17 @@ typedef void sluice_topic_results_done(void *arg, const struct sluice_topic_resu
 
 /* ---- configuration ---- */
 
-#define SLUICE_RESOURCE_TOPIC  1
-#define SLUICE_RESOURCE_BROKER 2
+#define SLUICE_RESOURCE_TOPIC        1
+#define SLUICE_RESOURCE_BROKER       2
 #define SLUICE_CONFIG_SOURCE_TOPIC   1 /* set on the topic */
 #define SLUICE_CONFIG_SOURCE_BROKER  2 /* from the broker's configuration */
 #define SLUICE_CONFIG_SOURCE_DEFAULT 3
-#define SLUICE_CONFIG_TYPE_BOOLEAN 1
-#define SLUICE_CONFIG_TYPE_STRING  2
-#define SLUICE_CONFIG_TYPE_INT     3
-#define SLUICE_CONFIG_TYPE_LONG    4
-#define SLUICE_CONFIG_TYPE_DOUBLE  5
-#define SLUICE_CONFIG_TYPE_LIST    6
+#define SLUICE_CONFIG_TYPE_BOOLEAN   1
+#define SLUICE_CONFIG_TYPE_STRING    2
+#define SLUICE_CONFIG_TYPE_INT       3
+#define SLUICE_CONFIG_TYPE_LONG      4
+#define SLUICE_CONFIG_TYPE_DOUBLE    5
+#define SLUICE_CONFIG_TYPE_LIST      6
 struct sluice_config_entry {
     struct sluice_text name;
     struct sluice_text value; /* data NULL: null */
@@ -122,14 +123,15 @@ struct sluice_produce_entry {
     struct sluice_topic_ref topic;
     int32_t partition;
     uint32_t reserved;
-    /* One record batch of format 2. When it lies inside the input that the host gave to the running
-     * conn_input call, the host keeps that memory; else it copies. Never borrowed beyond the call. */
+    /* One record batch of format 2. When it lies inside the input that the host gave to the
+     * running conn_input call, the host keeps that memory; else it copies. Never borrowed beyond
+     * the call. */
     struct sluice_bytes batch;
 };
 struct sluice_produce {
     uint32_t size;
-    int16_t acks;       /* 0, 1, -1: all durable before done, as the topic's durability says */
-    uint16_t flags;     /* SLUICE_PRODUCE_* */
+    int16_t acks;   /* 0, 1, -1: all durable before done, as the topic's durability says */
+    uint16_t flags; /* SLUICE_PRODUCE_* */
     int32_t timeout_ms;
     uint32_t entry_count;
     const struct sluice_produce_entry *entries; /* borrowed for the call only */
@@ -158,7 +160,7 @@ struct sluice_fetch_entry {
     int32_t partition;
     int32_t leader_epoch; /* that the client knows; -1: no check */
     int64_t offset;
-    int32_t bytes_max;    /* soft: the first batch of the answer comes whole */
+    int32_t bytes_max; /* soft: the first batch of the answer comes whole */
     int32_t reserved;
 };
 struct sluice_fetch {
@@ -180,8 +182,9 @@ struct sluice_fetch_result {
     int64_t high_watermark;
     int64_t last_stable_offset;
     int64_t log_start_offset;
-    struct sluice_bytes records; /* whole batches; the first may begin before the offset asked for */
-    uint64_t records_token;      /* for conn_write: sends `records` without a copy */
+    /* whole batches; the first may begin before the offset asked for */
+    struct sluice_bytes records;
+    uint64_t records_token; /* for conn_write: sends `records` without a copy */
     uint32_t aborted_count;
     uint32_t reserved;
     const struct sluice_aborted *aborted;
@@ -229,8 +232,8 @@ struct sluice_group_join {
     int32_t rebalance_timeout_ms; /* -1: as the session timeout */
     uint32_t protocol_count;
     struct sluice_text group;
-    struct sluice_text member;      /* empty: unknown yet */
-    struct sluice_text instance;    /* data NULL: dynamic member */
+    struct sluice_text member;   /* empty: unknown yet */
+    struct sluice_text instance; /* data NULL: dynamic member */
     struct sluice_text protocol_type;
     const struct sluice_group_protocol *protocols; /* in order of preference */
     bool require_member_id; /* KIP-394: a new dynamic member is told its id first */
@@ -360,15 +363,17 @@ struct sluice_broker {
     uint32_t size;
     uint32_t reserved;
     void *data;
-#define SLUICE_CALL(name, ...)                                                                     \
-    void (*name)(const struct sluice_broker *broker, const struct sluice_context *context,         \
+#define SLUICE_CALL(name, ...)                                                             \
+    void (*name)(const struct sluice_broker *broker, const struct sluice_context *context, \
                  __VA_ARGS__)
 
-    /* The cluster as seen through the listener of the context. Views live until the next call. [loop] */
+    /* The cluster as seen through the listener of the context. Views live until the next call.
+     * [loop] */
     const struct sluice_cluster *(*cluster)(const struct sluice_broker *broker,
                                             const struct sluice_context *context);
-    /* Topics by name or id; topics == NULL: all of them. auto_create makes missing ones where the broker's
-     * configuration allows it; the answer then carries E_UNKNOWN_TOPIC for them until they exist. */
+    /* Topics by name or id; topics == NULL: all of them. auto_create makes missing ones where the
+     * broker's configuration allows it; the answer then carries E_UNKNOWN_TOPIC for them until
+     * they exist. */
     SLUICE_CALL(topics, const struct sluice_topic_ref *topics, uint32_t count, bool auto_create,
                 sluice_topics_done *done, void *arg);
     SLUICE_CALL(topics_create, const struct sluice_topic_spec *specs, uint32_t count,
@@ -378,7 +383,8 @@ struct sluice_broker {
     /* All keys with value, source, type, whether the caller asked for some or all. */
     SLUICE_CALL(configs_describe, int32_t resource, struct sluice_text name,
                 sluice_config_done *done, void *arg);
-    SLUICE_CALL(produce, const struct sluice_produce *request, sluice_produce_done *done, void *arg);
+    SLUICE_CALL(produce, const struct sluice_produce *request, sluice_produce_done *done,
+                void *arg);
     SLUICE_CALL(fetch, const struct sluice_fetch *request, sluice_fetch_done *done, void *arg);
     SLUICE_CALL(offsets, int32_t isolation, const struct sluice_offset_query *queries,
                 uint32_t count, sluice_offsets_done *done, void *arg);

@@ -1,9 +1,10 @@
 /* <sluice/frontend.h>: a plugin that speaks a protocol on listeners which the host opens.
  *
- * The host does sockets, limits and backpressure; the frontend sees bytes and tokens. One instance is
- * created per loop thread and listener set; all calls of an instance come on that one thread. A frontend
- * keeps no pointer that it was given beyond the time its comment grants, so that it can move into a
- * worker process. Its listen addresses come from its configuration ("listen"), its limits too. */
+ * The host does sockets, limits and backpressure; the frontend sees bytes and tokens. One
+ * instance is created per loop thread and listener set; all calls of an instance come on that one
+ * thread. A frontend keeps no pointer that it was given beyond the time its comment grants, so
+ * that it can move into a worker process. Its listen addresses come from its configuration
+ * ("listen"), its limits too. */
 #ifndef SLUICE_FRONTEND_H
 #define SLUICE_FRONTEND_H
 
@@ -13,7 +14,8 @@
 #define SLUICE_EXT_FRONTEND "sluice.frontend/1"
 
 /* A piece of output. With token 0 the host copies the bytes before conn_write returns; with the
- * records_token of a fetch result it sends the bytes from where they are (valid only inside fetch's done). */
+ * records_token of a fetch result it sends the bytes from where they are (valid only inside
+ * fetch's done). */
 struct sluice_piece {
     struct sluice_bytes bytes;
     uint64_t token;
@@ -24,14 +26,14 @@ struct sluice_frontend_host {
     uint32_t size;
     uint32_t reserved;
     void *data;
-    /* Queues output in order. SLUICE_E_CANCELLED: the connection is gone. When much is queued the host stops reading
-     * from the connection by itself until the peer has taken it. */
+    /* Queues output in order. SLUICE_E_CANCELLED: the connection is gone. When much is queued the
+     * host stops reading from the connection by itself until the peer has taken it. */
     sluice_status (*conn_write)(const struct sluice_frontend_host *host, uint64_t connection,
                                 const struct sluice_piece *pieces, uint32_t count);
     /* Closes after what is queued has been sent. conn_closed follows. */
     void (*conn_close)(const struct sluice_frontend_host *host, uint64_t connection);
-    /* Stops and resumes conn_input calls for the connection (protocol order, bounded pipelining). Counted: each pause
-     * wants its resume; resume re-delivers input that is there. */
+    /* Stops and resumes conn_input calls for the connection (protocol order, bounded pipelining).
+     * Counted: each pause wants its resume; resume re-delivers input that is there. */
     void (*conn_pause)(const struct sluice_frontend_host *host, uint64_t connection);
     void (*conn_resume)(const struct sluice_frontend_host *host, uint64_t connection);
     /* Calls tick(self) once after delay_ms on the loop; replaces an earlier request. */
@@ -46,7 +48,8 @@ struct sluice_connection {
     uint32_t size;
     uint32_t reserved;
     uint64_t token;
-    struct sluice_context context; /* to be copied and completed (client_id) for calls to the broker */
+    /* to be copied and completed (client_id) for calls to the broker */
+    struct sluice_context context;
 };
 
 struct sluice_frontend {
@@ -54,14 +57,15 @@ struct sluice_frontend {
     uint32_t reserved;
     sluice_status (*create)(const struct sluice_host *host, void **ret_self); /* [loop] */
     void (*destroy)(void *self); /* all connections are closed before [loop] */
-    /* A peer connected. *ret_conn is the frontend's own state, given back in the calls below. Another status than
-     * SLUICE_OK closes the connection. */
+    /* A peer connected. *ret_conn is the frontend's own state, given back in the calls below.
+     * Another status than SLUICE_OK closes the connection. */
     sluice_status (*conn_open)(void *self, const struct sluice_connection *connection,
                                void **ret_conn);
-    /* All input that is there and not yet consumed. Sets *ret_consumed to the bytes done with, and
-     * *ret_wanted to the total bytes (from the first unconsumed one) without which it need not be called
-     * again (0: any). `input` is valid during the call, but see sluice_produce_entry.batch. A wanted size
-     * above the listener's request_bytes_max, or another status than SLUICE_OK, closes the connection. */
+    /* All input that is there and not yet consumed. Sets *ret_consumed to the bytes done with,
+     * and *ret_wanted to the total bytes (from the first unconsumed one) without which it need
+     * not be called again (0: any). `input` is valid during the call, but see
+     * sluice_produce_entry.batch. A wanted size above the listener's request_bytes_max, or
+     * another status than SLUICE_OK, closes the connection. */
     sluice_status (*conn_input)(void *self, void *conn, struct sluice_bytes input,
                                 uint64_t *ret_consumed, uint64_t *ret_wanted);
     /* The connection is gone. Calls to the broker that are under way still end with their done. */

@@ -1,9 +1,10 @@
 /* <sluice/plugin.h>: what every module exports and what every host offers.
  *
- * A module is one shared object that exports one constant, `sluice_plugin`. The host never calls into a
- * module before it has checked the descriptor: same major version, minor not newer than its own, every
- * required extension offered. Anything beyond this header is an extension, asked for by id and revision
- * ("sluice.log/1"); an id never changes, not even when it leaves draft; vendors use reverse-DNS ids.
+ * A module is one shared object that exports one constant, `sluice_plugin`. The host never calls
+ * into a module before it has checked the descriptor: same major version, minor not newer than
+ * its own, every required extension offered. Anything beyond this header is an extension, asked
+ * for by id and revision ("sluice.log/1"); an id never changes, not even when it leaves draft;
+ * vendors use reverse-DNS ids.
  *
  * A manifest (JSON: id, version, kind, attachment, config schema, limits) may be embedded with
  * SLUICE_MANIFEST; the host reads it from the file's bytes without running code. */
@@ -12,8 +13,8 @@
 
 #include <sluice/types.h>
 
-#define SLUICE_ABI_MAJOR 1u
-#define SLUICE_ABI_MINOR 0u
+#define SLUICE_ABI_MAJOR    1u
+#define SLUICE_ABI_MINOR    0u
 #define SLUICE_PLUGIN_MAGIC 0x31434c53u /* "SLC1" little-endian */
 
 #define SLUICE_KIND_PROCESSOR 1u /* entry is a struct sluice_processor (processor.h) */
@@ -33,20 +34,21 @@ struct sluice_host {
     /* Table of an extension, or NULL when it is not offered. [any] */
     const void *(*get_extension)(const struct sluice_host *host, const char *id);
 
-    /* Logs one line under the instance's name; rate-limited by the host. level is SLUICE_LOG_*. [any] */
+    /* Logs one line under the instance's name; rate-limited by the host. level is
+     * SLUICE_LOG_*. [any] */
     void (*log)(const struct sluice_host *host, int32_t level, struct sluice_text line);
 
-    /* The value of one key of the instance's configuration as text ("true", "42", plain strings), or
-     * `fallback` when the key is not set. Dotted keys reach into objects ("log.level"). The view lives until
-     * the next reconfigure of this instance. [control|process] */
+    /* The value of one key of the instance's configuration as text ("true", "42", plain strings),
+     * or `fallback` when the key is not set. Dotted keys reach into objects ("log.level"). The
+     * view lives until the next reconfigure of this instance. [control|process] */
     struct sluice_text (*get_config)(const struct sluice_host *host, const char *key,
                                      struct sluice_text fallback);
 
     /* The whole configuration of the instance as a JSON object. [control|process] */
     struct sluice_text (*get_config_json)(const struct sluice_host *host);
 
-    /* States why the call that is now running fails; kept by copy, shown to the operator with the status
-     * that the call returns. Name the place ("mask.lua:12: …"). [control|process] */
+    /* States why the call that is now running fails; kept by copy, shown to the operator with the
+     * status that the call returns. Name the place ("mask.lua:12: …"). [control|process] */
     void (*set_error)(const struct sluice_host *host, struct sluice_text reason);
 };
 
@@ -55,25 +57,26 @@ struct sluice_plugin_descriptor {
     uint32_t magic; /* SLUICE_PLUGIN_MAGIC */
     uint16_t abi_major;
     uint16_t abi_minor;
-    uint32_t kind;       /* SLUICE_KIND_* */
-    const char *id;      /* "mask", "frontend_kafka": [a-z0-9_.-]{1,64} */
-    const char *version; /* of the plugin, semantic: "1.2.0" */
+    uint32_t kind;                          /* SLUICE_KIND_* */
+    const char *id;                         /* "mask", "frontend_kafka": [a-z0-9_.-]{1,64} */
+    const char *version;                    /* of the plugin, semantic: "1.2.0" */
     const char *const *required_extensions; /* NULL-terminated, or NULL */
-    const void *entry;   /* by kind */
+    const void *entry;                      /* by kind */
 };
 
 /* The one symbol that a module exports. */
 #define SLUICE_PLUGIN_SYMBOL "sluice_plugin"
-#define SLUICE_PLUGIN(...)                                                                         \
-    SLUICE_EXPORT const struct sluice_plugin_descriptor sluice_plugin;                             \
+#define SLUICE_PLUGIN(...)                                             \
+    SLUICE_EXPORT const struct sluice_plugin_descriptor sluice_plugin; \
     const struct sluice_plugin_descriptor sluice_plugin = {__VA_ARGS__}
 
-/* ELF note that carries the manifest: owner "Sluice", type 1, descriptor = the JSON text.
- * Keys: id, version, kind ("processor"|"frontend"), on ("log"|"produce"), input (topic name or list),
- * output (topic name), outputs (further topics it may emit to), config (JSON Schema), defaults (object), limits {memory_bytes,
- * deadline_ms, descriptors}, permissions [..], state_version. */
+/* ELF note that carries the manifest: owner "Sluice", type 1, descriptor = the JSON text. Keys:
+ * id, version, kind ("processor"|"frontend"), on ("log"|"produce"), input (topic name or list),
+ * output (topic name), outputs (further topics it may emit to), config (JSON Schema), defaults
+ * (object), limits {memory_bytes, deadline_ms, descriptors}, permissions [..], state_version. */
 #define SLUICE_MANIFEST_OWNER "Sluice"
 #define SLUICE_MANIFEST_TYPE  1u
+/* clang-format off */
 #define SLUICE_MANIFEST(json)                                                                      \
     struct sluice_manifest_note_ {                                                                 \
         uint32_t owner_size, text_size, type;                                                      \
@@ -83,5 +86,6 @@ struct sluice_plugin_descriptor {
     __attribute__((section(".note.sluice.manifest"), used, aligned(4)))                            \
     static const struct sluice_manifest_note_ sluice_manifest_note_ = {                            \
         7, sizeof(json), SLUICE_MANIFEST_TYPE, SLUICE_MANIFEST_OWNER, json}
+/* clang-format on */
 
 #endif

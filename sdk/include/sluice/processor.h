@@ -1,12 +1,14 @@
-/* <sluice/processor.h>: a plugin that sees record batches, as a gate (before the log) or a stage (after).
+/* <sluice/processor.h>: a plugin that sees record batches, as a gate (before the log) or a stage
+ * (after).
  *
- * The batch is the unit of a call, the record the unit of error: for every input record the plugin states
- * one verdict (pass, drop, emit any number of records, reject, retry, dead-letter) through the writer; a
- * record without a verdict when process_batch returns SLUICE_OK is passed. A process_batch that returns
- * another status fails the batch as a whole.
+ * The batch is the unit of a call, the record the unit of error: for every input record the
+ * plugin states one verdict (pass, drop, emit any number of records, reject, retry, dead-letter)
+ * through the writer; a record without a verdict when process_batch returns SLUICE_OK is passed.
+ * A process_batch that returns another status fails the batch as a whole.
  *
  * Lifecycle: create -> init -> activate -> process_batch* -> drain -> deactivate -> destroy, with
- * reconfigure between batches. Every slot but create, process_batch and destroy may be NULL. Calls are serialised per instance. */
+ * reconfigure between batches. Every slot but create, process_batch and destroy may be NULL.
+ * Calls are serialised per instance. */
 #ifndef SLUICE_PROCESSOR_H
 #define SLUICE_PROCESSOR_H
 
@@ -31,7 +33,8 @@ struct sluice_batch {
     uint32_t record_stride;
     int32_t partition;
     struct sluice_text topic;
-    const struct sluice_context *context; /* of the producer in a gate; of the instance in a stage */
+    /* of the producer in a gate; of the instance in a stage */
+    const struct sluice_context *context;
 };
 
 #define SLUICE_PARTITION_AUTO (-1) /* the host chooses: by key, else as the input record's */
@@ -40,17 +43,18 @@ struct sluice_batch {
 struct sluice_emit {
     uint32_t size;
     uint32_t header_count;
-    struct sluice_text topic; /* empty: the instance's output topic (a gate: the input topic, in place) */
-    int32_t partition;        /* SLUICE_PARTITION_AUTO or a partition of that topic */
+    /* empty: the instance's output topic (a gate: the input topic, in place) */
+    struct sluice_text topic;
+    int32_t partition; /* SLUICE_PARTITION_AUTO or a partition of that topic */
     int32_t reserved;
-    int64_t timestamp;        /* milliseconds; -1: the input record's */
+    int64_t timestamp; /* milliseconds; -1: the input record's */
     struct sluice_bytes key;
     struct sluice_bytes value;
     const struct sluice_header *headers;
 };
 
-/* Where verdicts go. index is that of an input record of the running batch; verdicts must come in rising order of index, emits of
- * one record one after the other. [process] */
+/* Where verdicts go. index is that of an input record of the running batch; verdicts must come in
+ * rising order of index, emits of one record one after the other. [process] */
 struct sluice_writer {
     uint32_t size;
     uint32_t reserved;
@@ -60,7 +64,8 @@ struct sluice_writer {
     /* The record ends here. */
     sluice_status (*drop)(const struct sluice_writer *writer, uint32_t index);
     /* The record is replaced by, or fans out to, this record; may be called several times.
-     * SLUICE_E_LIMIT: the output budget of the batch is used up. SLUICE_E_PERMISSION: topic not granted. */
+     * SLUICE_E_LIMIT: the output budget of the batch is used up. SLUICE_E_PERMISSION: topic not
+     * granted. */
     sluice_status (*emit)(const struct sluice_writer *writer, uint32_t index,
                           const struct sluice_emit *record);
     /* The record is refused: a gate's producer gets the reason, a stage's record is dead-lettered.
@@ -70,21 +75,23 @@ struct sluice_writer {
     /* The record, and all after it, come again later. */
     sluice_status (*retry)(const struct sluice_writer *writer, uint32_t index,
                            struct sluice_text reason);
-    /* Memory for an output value inside the output buffer, to be filled and then given to emit as value
-     * of the next call, which does not copy it again. At most one reservation at a time. */
-    sluice_status (*reserve)(const struct sluice_writer *writer, uint64_t size, uint8_t **ret_memory);
+    /* Memory for an output value inside the output buffer, to be filled and then given to emit as
+     * value of the next call, which does not copy it again. At most one reservation at a time. */
+    sluice_status (*reserve)(const struct sluice_writer *writer, uint64_t size,
+                             uint8_t **ret_memory);
 };
 
-/* What a module says of itself once it is initialised, for modules whose manifest is data inside them
- * (a Lua script). Views live as long as the instance. Empty texts: as the manifest or the config says. */
+/* What a module says of itself once it is initialised, for modules whose manifest is data inside
+ * them (a Lua script). Views live as long as the instance. Empty texts: as the manifest or the
+ * config says. */
 struct sluice_attachment {
     uint32_t size;
     uint32_t on; /* SLUICE_ON_*, 0: unspecified */
     struct sluice_text name;
-    struct sluice_text input;       /* topic name, or a pattern with one trailing '*' */
-    struct sluice_text output;      /* topic name; "%s" is replaced by the input topic */
+    struct sluice_text input;  /* topic name, or a pattern with one trailing '*' */
+    struct sluice_text output; /* topic name; "%s" is replaced by the input topic */
     uint32_t extra_output_count;
-    uint32_t deadline_ms;           /* 0: the host's default */
+    uint32_t deadline_ms;                    /* 0: the host's default */
     const struct sluice_text *extra_outputs; /* further topics that it may emit to */
 };
 #define SLUICE_ON_LOG     1u /* stage: after commit */
@@ -102,20 +109,22 @@ struct sluice_script {
 struct sluice_processor {
     uint32_t size;
     uint32_t reserved;
-    /* Allocates the instance. No call to the host but log, get_config, get_extension, set_error. [control] */
+    /* Allocates the instance. No call to the host but log, get_config, get_extension,
+     * set_error. [control] */
     sluice_status (*create)(const struct sluice_host *host, void **ret_self);
     /* Reads configuration, compiles, loads; may fail with set_error. [control] */
     sluice_status (*init)(void *self);
     /* Fills *ret with what the module says of its attachment, after init. [control] */
     sluice_status (*describe)(void *self, struct sluice_attachment *ret);
-    sluice_status (*activate)(void *self);  /* [control] */
+    sluice_status (*activate)(void *self); /* [control] */
     sluice_status (*process_batch)(void *self, const struct sluice_batch *batch,
                                    const struct sluice_writer *writer); /* [process] */
-    /* The configuration changed: take it or refuse it (then the old one stays in force). [control] */
+    /* The configuration changed: take it or refuse it (then the old one stays in force).
+     * [control] */
     sluice_status (*reconfigure)(void *self);
-    sluice_status (*drain)(void *self);      /* no batch follows until activate [control] */
-    void (*deactivate)(void *self);          /* [control] */
-    void (*destroy)(void *self);             /* [control] */
+    sluice_status (*drain)(void *self); /* no batch follows until activate [control] */
+    void (*deactivate)(void *self);     /* [control] */
+    void (*destroy)(void *self);        /* [control] */
 };
 
 #endif

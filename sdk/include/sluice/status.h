@@ -1,8 +1,8 @@
 /* <sluice/status.h>: the one table of outcomes.
  *
- * A row: symbol suffix, number (SLU-nnnn, never reused), Kafka error code, HTTP status, gRPC status,
- * retriable (a client may try again unchanged), sentence. Frontends translate through this table, so
- * that one failure has one number in every protocol, log and metric. */
+ * A row: symbol suffix, number (SLU-nnnn, never reused), Kafka error code, HTTP status, gRPC
+ * status, retriable (a client may try again unchanged), sentence. Frontends translate through
+ * this table, so that one failure has one number in every protocol, log and metric. */
 #ifndef SLUICE_STATUS_H
 #define SLUICE_STATUS_H
 

@@ -1,11 +1,12 @@
 /* <sluice/types.h>: plain data shared by every plugin and the host.
  *
- * Rules of the ABI: pure C; fixed-width integers only; no enums, bit fields or `long` in structs; every
- * struct that may grow begins with its size in bytes, set by whoever fills it, and a reader looks only at
- * members inside that size. A slot or pointer that is not set means "not supported", never "call it".
+ * Rules of the ABI: pure C; fixed-width integers only; no enums, bit fields or `long` in structs;
+ * every struct that may grow begins with its size in bytes, set by whoever fills it, and a reader
+ * looks only at members inside that size. A slot or pointer that is not set means "not
+ * supported", never "call it".
  *
- * Thread tags on functions: [control] the instance's control thread, [process] serialised per instance on
- * any thread, [loop] the loop thread that called the plugin, [any] any thread. */
+ * Thread tags on functions: [control] the instance's control thread, [process] serialised per
+ * instance on any thread, [loop] the loop thread that called the plugin, [any] any thread. */
 #ifndef SLUICE_TYPES_H
 #define SLUICE_TYPES_H
 
@@ -21,7 +22,8 @@
 #endif
 #define SLUICE_EXPORT SLUICE_EXTERN_C __attribute__((visibility("default")))
 
-/* Borrowed bytes. data == NULL is Kafka's null (a null key, a tombstone); data != NULL with size 0 is empty. */
+/* Borrowed bytes. data == NULL is Kafka's null (a null key, a tombstone); data != NULL with
+ * size 0 is empty. */
 struct sluice_bytes {
     const uint8_t *data;
     uint64_t size;
@@ -43,18 +45,18 @@ struct sluice_header {
     struct sluice_bytes value;
 };
 
-/* Who asks, through what, and until when: passed along with every call to the broker (ABI 1). Borrowed for
- * the call; the host copies what it keeps. */
+/* Who asks, through what, and until when: passed along with every call to the broker (ABI 1).
+ * Borrowed for the call; the host copies what it keeps. */
 struct sluice_context {
     uint32_t size;
     uint32_t reserved;
-    struct sluice_text principal;  /* "User:ANONYMOUS", "Plugin:mask" */
-    struct sluice_text listener;   /* name of the listener, "kafka" */
-    struct sluice_text client_id;  /* as the client says; may be empty */
-    struct sluice_text client_host;/* textual address of the peer */
-    uint64_t connection;           /* host's connection token, 0: none */
-    int64_t deadline_ms;           /* monotonic milliseconds; 0: none */
-    struct sluice_bytes trace_id;  /* 16 bytes of W3C trace-id or null */
+    struct sluice_text principal;   /* "User:ANONYMOUS", "Plugin:mask" */
+    struct sluice_text listener;    /* name of the listener, "kafka" */
+    struct sluice_text client_id;   /* as the client says; may be empty */
+    struct sluice_text client_host; /* textual address of the peer */
+    uint64_t connection;            /* host's connection token, 0: none */
+    int64_t deadline_ms;            /* monotonic milliseconds; 0: none */
+    struct sluice_bytes trace_id;   /* 16 bytes of W3C trace-id or null */
 };
 
 static inline struct sluice_text sluice_text_of(const char *text)
