@@ -17,8 +17,9 @@
 #include "stage/stage_output.h"
 #include "stage/worker_port.h"
 
-#define STAGE_CONVICTIONS_MAX 100u /* in a row: the stage pauses, the fault is not in the records \
-                                    */
+#define STAGE_CONVICTIONS_MAX                                           \
+    100u /* in a row: the stage pauses, the fault is not in the records \
+          */
 
 /* What all tasks of an instance on one shard share; outlives them. */
 struct stage_config {

@@ -67,7 +67,7 @@ _Noreturn void link_fail(uint32_t cause, sluice_status status, const char *forma
  * gone. */
 uint32_t link_receive(uint8_t *space, uint32_t space_size, int descriptors[2], bool wait);
 
-/* ---- worker_host.c: the host table ---- */
+/* ---- host_table.c: the host table ---- */
 void host_init(struct worker *worker);
 bool host_offers(const struct worker *worker, const char *extension);
 void host_error_clear(struct worker *worker);

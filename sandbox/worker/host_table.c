@@ -1,4 +1,4 @@
-/* worker_host.c: the table that a plugin gets as its host. */
+/* host_table.c: the table that a plugin gets as its host. */
 #include "worker.h"
 
 #include <string.h>
