@@ -51,7 +51,7 @@ configure_and_build() {
   if command -v ccache >/dev/null; then
     launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   fi
-  cmake --preset "$preset" "${launcher[@]}" "$@" >"/tmp/sluice-cmake-$$.log" 2>&1 || {
+  cmake --preset "$preset" -B "$folder" "${launcher[@]}" "$@" >"/tmp/sluice-cmake-$$.log" 2>&1 || {
     cat "/tmp/sluice-cmake-$$.log"
     rm -f "/tmp/sluice-cmake-$$.log"
     return 1
