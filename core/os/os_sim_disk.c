@@ -58,15 +58,6 @@ void sl_sim_disk_set_capacity(struct sl_sim_disk *disk, uint64_t bytes)
     disk->capacity_bytes = bytes;
 }
 
-uint8_t *sl_sim_disk_bytes(struct sl_sim_disk *disk, const char *path, size_t *ret_size)
-{
-    struct sim_name *name = sim_names_find(&disk->seen, path);
-    if (name == NULL || name->inode == NULL)
-        return NULL;
-    *ret_size = name->inode->size;
-    return name->inode->bytes;
-}
-
 /* ---- names ---- */
 
 struct sim_name *sim_names_find(struct sim_names *names, const char *path)
@@ -215,6 +206,16 @@ static void inode_grow(struct sim_inode *inode, size_t size)
     memset(inode->undo_of + old_sectors, 0,
            (capacity / SIM_SECTOR - old_sectors) * sizeof *inode->undo_of);
     inode->capacity = capacity;
+}
+
+uint8_t *sl_sim_disk_bytes(struct sl_sim_disk *disk, const char *path, size_t *ret_size)
+{
+    struct sim_name *name = sim_names_find(&disk->seen, path);
+    if (name == NULL || name->inode == NULL)
+        return NULL;
+    inode_grow(name->inode, 1); /* an empty file is not a missing one */
+    *ret_size = name->inode->size;
+    return name->inode->bytes;
 }
 
 static void undo_keep(struct sim_inode *inode, uint32_t sector)
