@@ -16,7 +16,6 @@
 
 #include "base/bytes.h"
 #include "os/os_sim.h"
-#include "os/os_sim_disk.h"
 #include "wal/wal_scan.h"
 
 #include <inttypes.h>
@@ -67,9 +66,18 @@ struct sim {
     char failure[512];
 };
 
+/* splitmix64 */
+static uint64_t next_random(struct sim *sim)
+{
+    uint64_t z = (sim->random += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
 static uint32_t draw(struct sim *sim, uint32_t below)
 {
-    return (uint32_t)(sim_random_next(&sim->random) % below);
+    return (uint32_t)(next_random(sim) % below);
 }
 
 static void failed(struct sim *sim, const char *what, const char *detail)
@@ -133,9 +141,7 @@ static void on_durable(struct wal_unit *unit, sl_err err)
 static sl_err run_open(struct sim *sim, const struct sl_sim_faults *faults,
                        struct wal_recovery *recovery)
 {
-    struct sl_sim_faults with = *faults;
-    with.sync_is_a_lie = false;
-    sl_err err = sl_os_sim_new(sim_random_next(&sim->random), sim->disk, &with, &sim->os);
+    sl_err err = sl_os_sim_new(next_random(sim), sim->disk, faults, &sim->os);
     SL_ASSERT(err == SLUICE_OK);
     err = sl_loop_new(sim->os, "sim", -1, &sim->loop);
     SL_ASSERT(err == SLUICE_OK);
@@ -469,7 +475,7 @@ static void history(struct sim *sim, uint64_t seed)
     bool is_clean = false;
     sim->seed = seed;
     sim->random = seed;
-    sim->disk = sl_sim_disk_new(sim_random_next(&sim->random));
+    sim->disk = sl_sim_disk_new(next_random(sim));
     model_reset(&sim->model, seed);
     limits_draw(sim);
     uint32_t runs = 1 + draw(sim, RUNS_MAX);
