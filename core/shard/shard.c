@@ -159,7 +159,6 @@ static void release_space(struct shard *shard)
 static sl_err recover_batch(struct shard *shard, uint64_t lsn, uint8_t version,
                             struct sl_bytes payload, const struct wal_place *place)
 {
-    (void)lsn;
     struct batch_item item;
     sl_err err = batch_item_decode(version, payload, &item);
     if (err != SLUICE_OK) {
@@ -180,8 +179,8 @@ static sl_err recover_batch(struct shard *shard, uint64_t lsn, uint8_t version,
                                  .leader_epoch = item.leader_epoch,
                                  .place = *place};
     err = stream_index_append(&partition->index, &entry);
-    if (err != SLUICE_OK || item.producer_id < 0) {
-        return err;
+    if (err != SLUICE_OK || item.producer_id < 0 || lsn <= shard->recovery.checkpoint_lsn) {
+        return err; /* the checkpoint has what is remembered of its producer */
     }
     struct producer_batch producer = {.producer_id = item.producer_id,
                                       .producer_epoch = item.producer_epoch,
