@@ -205,7 +205,7 @@ static void open_in_room(struct sl_task *task)
     struct frontend_config config = {
         .name = slot->name,
         .config_json = slot->config_json,
-        .request_bytes_max = (size_t)call->room->sluice->config->kafka.request_bytes_max + 4,
+        .request_bytes_max = (size_t)call->room->sluice->config->core.frame_bytes_max + 4,
     };
     call->err = frontend_new(&call->room->intake, slot->descriptor, &config, &place->frontend,
                              call->reason, sizeof(call->reason));

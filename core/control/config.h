@@ -102,7 +102,6 @@ struct sl_config {
         int64_t bytes_max;
         int64_t group_bytes_max;
         int64_t frame_bytes_max;
-        int64_t age_max_ms;
     } wal;
     struct {
         int64_t initial_rebalance_delay_ms;
