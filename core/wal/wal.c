@@ -371,6 +371,7 @@ void wal_unpin(struct wal *wal, uint64_t seq)
 
 void wal_release(struct wal *wal, uint64_t segment)
 {
+    segment = SL_MIN(segment, wal_segment_last(wal)->seq); /* what comes later is live again */
     if (segment <= wal->released_below)
         return;
     wal->released_below = segment;

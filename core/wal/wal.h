@@ -147,7 +147,8 @@ struct sl_file *wal_pin(struct wal *wal, uint64_t segment);
 void wal_unpin(struct wal *wal, uint64_t segment);
 
 /* Segments below `segment` hold nothing live any more (as the index says): once a checkpoint
- * contains them they are recycled. The segment written to is never. [loop] */
+ * contains them they are recycled. UINT64_MAX: nothing is live at all now. The segment written to
+ * and those after it stay. [loop] */
 void wal_release(struct wal *wal, uint64_t segment);
 
 struct wal_status {

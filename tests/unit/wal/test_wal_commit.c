@@ -175,6 +175,20 @@ Test(wal_commit, released_segments_make_room_again)
     cr_assert_leq(status().segment_count, 3);
 }
 
+Test(wal_commit, what_is_written_after_releasing_everything_stays)
+{
+    fixture_start(fixture);
+    fixture_commit(fixture, WAL_ITEM_BATCH, 8000);
+    wal_release(fixture->wal, UINT64_MAX);
+    struct fixture_unit *kept = fixture_commit(fixture, WAL_ITEM_BATCH, 8000);
+    for (int i = 0; i < 40; i++)
+        fixture_commit(fixture, WAL_ITEM_BATCH, 8000);
+    fixture_settle(fixture);
+    fixture_power_cut(fixture);
+    fixture_start(fixture);
+    cr_assert(fixture_applied(fixture, WAL_ITEM_BATCH, kept->number));
+}
+
 Test(wal_commit, a_pinned_segment_is_not_recycled)
 {
     fixture->limits.bytes_max = 8 * FIXTURE_SEGMENT;
