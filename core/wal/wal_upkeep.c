@@ -23,6 +23,12 @@ static sl_err segment_retire(struct wal *wal, struct wal_segment *segment, uint6
     return sl_path_rename(wal->os, from, to);
 }
 
+/* Then there are fewer spares, and a segment begins in a file that grows: slower, and no harm. */
+static bool is_shortage(sl_err err)
+{
+    return err == SLUICE_E_DISK_FULL || err == SLUICE_E_LIMIT || err == SLUICE_E_NO_MEMORY;
+}
+
 static sl_err spare_make(struct wal *wal, uint64_t number)
 {
     char path[WAL_PATH_MAX];
@@ -35,7 +41,7 @@ static sl_err spare_make(struct wal *wal, uint64_t number)
     if (err == SLUICE_OK)
         err = sl_file_sync(file);
     sl_file_close(file);
-    if (err == SLUICE_E_DISK_FULL) { /* half a spare is none */
+    if (is_shortage(err)) { /* half a spare is none */
         sl_err removed = sl_path_remove(wal->os, path);
         return removed != SLUICE_OK ? removed : err;
     }
@@ -56,7 +62,7 @@ static void upkeep_work(struct sl_job *job)
         err = spare_make(wal, upkeep->made[made]);
         made += err == SLUICE_OK;
     }
-    if (err == SLUICE_OK || err == SLUICE_E_DISK_FULL) {
+    if (err == SLUICE_OK || is_shortage(err)) {
         upkeep->made_count = made;
         err = sl_disk_space(wal->os, wal->directory, &upkeep->disk_total, &upkeep->disk_available);
     }
