@@ -5,9 +5,9 @@
  * callbacks run on the loop, in order. A unit is never split over frames. The log knows nothing of
  * what an item means.
  *
- *   wal_submit ─► pending units ─► frame (envelope, entry: directory, bodies) ─► lane: pwritev,
- * fdatasync ▲                                                                            │ loop
- * │◄──────────────── unit->durable(unit, err) in LSN order ◄───────────────────┘
+ *   wal_submit ─► pending units ─► frame ─► lane: pwritev, fdatasync
+ *                                                    │
+ *   loop: unit->durable(unit, err) in LSN order ◄────┘
  *
  * A write or sync error is never retried: everything pending fails with SLUICE_E_FENCED, and so
  * does all that comes later; `fenced` is called once. Recovery runs before the loop starts, reads
