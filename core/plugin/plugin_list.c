@@ -1,0 +1,161 @@
+/* plugin_list.c: what runs, for people and for metrics (plugin_manager.h). */
+#include "base/bytes.h"
+#include "base/text.h"
+#include "plugin/plugin_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LAGS_MAX 1024u
+
+static const char *const count_keys[] = {
+#define COUNT_KEY(name, key, doc) key,
+    PLUGIN_COUNT_TABLE(COUNT_KEY)
+#undef COUNT_KEY
+};
+static const char *const count_docs[] = {
+#define COUNT_DOC(name, key, doc) doc,
+    PLUGIN_COUNT_TABLE(COUNT_DOC)
+#undef COUNT_DOC
+};
+_Static_assert((int)PLUGIN_COUNT_COUNT == (int)STAGE_COUNT_COUNT, "one table seen twice");
+
+const char *plugin_count_key(uint32_t count)
+{
+    return count < PLUGIN_COUNT_COUNT ? count_keys[count] : "";
+}
+
+const char *plugin_count_doc(uint32_t count)
+{
+    return count < PLUGIN_COUNT_COUNT ? count_docs[count] : "";
+}
+
+static const char *state_name(enum instance_state state)
+{
+    static const char *const names[] = {"starting", "running", "waiting", "refused", "draining"};
+    return names[state];
+}
+
+static void add_counts(const struct plugin_instance *instance, struct plugin_info *info)
+{
+    uint32_t shards = instance->manager->config.set->count;
+    for (uint32_t i = 0; i < shards; i++) {
+        const struct instance_part *part = &instance->parts[i];
+        for (uint32_t k = 0; k < PLUGIN_COUNT_COUNT; k++) {
+            info->counts[k] += atomic_load_explicit(&part->counts.values[k], memory_order_relaxed);
+        }
+    }
+    for (uint32_t k = 0; k < SANDBOX_CAUSE_COUNT && k < PLUGIN_CAUSES_MAX; k++) {
+        info->cause_names[k] = sandbox_cause_name(k);
+        for (uint32_t i = 0; i < shards; i++) {
+            info->cause_counts[k] +=
+                atomic_load_explicit(&instance->parts[i].causes[k], memory_order_relaxed);
+        }
+        info->cause_count = k + 1;
+    }
+}
+
+/* Tasks of the shards that live on this loop; those of other loops are theirs to walk. */
+static uint32_t add_lags(const struct plugin_instance *instance, struct plugin_lag *lags)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < instance->manager->config.set->count; i++) {
+        const struct instance_part *part = &instance->parts[i];
+        if (!sl_loop_is_current(instance->manager->config.set->shards[i]->loop)) {
+            continue;
+        }
+        SL_LIST_EACH(&part->tasks, link)
+        {
+            const struct stage_task *task = stage_task_of_link(link);
+            const struct partition *partition = stage_task_partition(task);
+            if (count < LAGS_MAX && partition->topic != NULL) {
+                lags[count++] =
+                    (struct plugin_lag){.topic = (const char *)partition->topic->name.data,
+                                        .partition = partition->number,
+                                        .next_offset = stage_task_position(task),
+                                        .end_offset = partition_end(partition),
+                                        .stall = stage_task_stall(task)};
+            }
+        }
+    }
+    return count;
+}
+
+static void show(const struct plugin_instance *instance, struct plugin_lag *lags,
+                 plugin_info_fn *visit, void *arg)
+{
+    char path[PLUGIN_REASON_BYTES];
+    char input[PLUGIN_TEXT_BYTES] = "";
+    const struct plugin_version *version =
+        instance->active != NULL ? instance->active : instance->loading;
+    snprintf(path, sizeof(path), "%s/%s", instance->manager->settings.is.plugins_dir,
+             instance->file);
+    struct plugin_info info = {
+        .name = instance->name,
+        .path = path,
+        .module = instance->module_text,
+        .version = instance->version_text,
+        .hash = version != NULL ? version->hash_text : "",
+        .kind = "processor",
+        .on = "",
+        .input = input,
+        .output = "",
+        .state = state_name(instance->state),
+        .reason = instance->reason,
+        .lags = lags,
+        .lag_count = add_lags(instance, lags),
+    };
+    if (instance->attachment != NULL) {
+        const struct plugin_attachment *is = &instance->attachment->is;
+        plugin_attachment_inputs_text(is, input, sizeof(input));
+        info.on = is->on == SLUICE_ON_PRODUCE ? "produce" : "log";
+        info.output = is->output;
+    }
+    if (instance->parts[0].host != NULL) {
+        info.pid = worker_host_pid(instance->parts[0].host);
+        info.cpu_ns = worker_host_cpu_ns(instance->parts[0].host);
+    }
+    add_counts(instance, &info);
+    visit(arg, &info);
+}
+
+static void show_file(const struct plugin_manager *manager, const struct plugin_file *file,
+                      plugin_info_fn *visit, void *arg)
+{
+    char path[PLUGIN_REASON_BYTES];
+    char hash[9];
+    plugin_hash_text(file->loaded, hash, sizeof(hash));
+    snprintf(path, sizeof(path), "%s/%s", manager->settings.is.plugins_dir, file->name);
+    struct plugin_info info = {.name = file->name,
+                               .path = path,
+                               .module = "",
+                               .version = "",
+                               .hash = hash,
+                               .kind = file->frontend_open ? "frontend" : "",
+                               .on = "",
+                               .input = "",
+                               .output = "",
+                               .state = file->reason[0] == '\0' ? "running" : "refused",
+                               .reason = file->reason};
+    visit(arg, &info);
+}
+
+void plugin_manager_each(struct plugin_manager *manager, plugin_info_fn *visit, void *arg)
+{
+    struct plugin_lag *lags = sl_alloc_zero(LAGS_MAX, sizeof(*lags));
+    if (lags == NULL) {
+        return;
+    }
+    SL_LIST_EACH(&manager->instances, link)
+    {
+        show(SL_CONTAINER_OF(link, struct plugin_instance, link), lags, visit, arg);
+    }
+    SL_LIST_EACH(&manager->files, link)
+    {
+        const struct plugin_file *file = SL_CONTAINER_OF(link, struct plugin_file, link);
+        if (file->frontend_open || file->reason[0] != '\0') {
+            show_file(manager, file, visit, arg);
+        }
+    }
+    sl_free(lags);
+}

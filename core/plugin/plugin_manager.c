@@ -1,0 +1,409 @@
+/* plugin_manager.c: see plugin_manager.h. Start, stop, and what changes in the directory. */
+#include "plugin/plugin_manager.h"
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "plugin/plugin_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DEBOUNCE_MS 200  /* after an event of the directory */
+#define SETTLE_MS   100  /* between the two looks that must agree */
+#define POLL_MS     5000 /* network file systems send no events */
+
+/* ---- hooks of the shards ---- */
+
+static void topic_created(void *arg, struct shard *shard, struct topic *topic)
+{
+    struct plugin_manager *manager = arg;
+    struct plugin_shard *own = &manager->shards[shard->config.index];
+    if (own->shard != NULL) {
+        plugin_shard_topic_created(own, topic);
+    }
+}
+
+static void topic_deleted(void *arg, struct shard *shard, struct topic *topic)
+{
+    struct plugin_manager *manager = arg;
+    struct plugin_shard *own = &manager->shards[shard->config.index];
+    if (own->shard != NULL) {
+        plugin_shard_topic_deleted(own, topic);
+    }
+}
+
+const struct shard_hooks plugin_manager_hooks = {.topic_created = topic_created,
+                                                 .topic_deleted = topic_deleted};
+
+/* ---- waiting for the start and the stop ---- */
+
+void manager_progress(struct plugin_manager *manager)
+{
+    if (manager->started != NULL && manager->first_scan_done && manager->starting == 0) {
+        void (*started)(void *arg) = manager->started;
+        manager->started = NULL;
+        started(manager->started_arg);
+    }
+    if (manager->stopping && manager->stopped != NULL && manager->scan == NULL &&
+        sl_list_is_empty(&manager->instances)) {
+        void (*stopped)(void *arg) = manager->stopped;
+        manager->stopped = NULL;
+        stopped(manager->stopped_arg);
+    }
+}
+
+/* ---- files ---- */
+
+static struct plugin_file *file_find(struct plugin_manager *manager, const char *name)
+{
+    SL_LIST_EACH(&manager->files, link)
+    {
+        struct plugin_file *file = SL_CONTAINER_OF(link, struct plugin_file, link);
+        if (strcmp(file->name, name) == 0) {
+            return file;
+        }
+    }
+    return NULL;
+}
+
+static struct plugin_file *file_get(struct plugin_manager *manager, const char *name)
+{
+    struct plugin_file *file = file_find(manager, name);
+    if (file == NULL) {
+        file = sl_alloc_zero(1, sizeof(*file));
+        if (file != NULL) {
+            sl_link_init(&file->link);
+            snprintf(file->name, sizeof(file->name), "%s", name);
+            sl_list_push_back(&manager->files, &file->link);
+        }
+    }
+    return file;
+}
+
+static void file_free(struct plugin_file *file)
+{
+    sl_list_remove(&file->link);
+    sl_free(file);
+}
+
+static void refuse_file(struct plugin_manager *manager, struct plugin_file *file,
+                        const char *reason)
+{
+    snprintf(file->reason, sizeof(file->reason), "%s", reason);
+    sl_log(manager->config.logger, SL_LOG_ERROR, "plugins", "file refused",
+           sl_log_text("file", file->name), sl_log_text("reason", reason));
+}
+
+/* "frontend_kafka.so" → "frontend_kafka". */
+static void frontend_name(const char *file, char ret_name[PLUGIN_FILE_BYTES])
+{
+    snprintf(ret_name, PLUGIN_FILE_BYTES, "%.*s", (int)(strlen(file) - strlen(".so")), file);
+}
+
+static bool is_pinned(const struct plugin_manager *manager, const struct scan_entry *entry)
+{
+    char hash[2 * PLUGIN_HASH_SIZE + 1];
+    plugin_hash_text(entry->hash, hash, sizeof(hash));
+    for (uint32_t i = 0; i < manager->settings.is.instance_count; i++) {
+        const char *pin = manager->settings.instances[i].sha256;
+        if (pin != NULL && strcmp(pin, hash) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take_frontend(struct plugin_manager *manager, struct plugin_file *file,
+                          const struct scan_entry *entry)
+{
+    char name[PLUGIN_FILE_BYTES];
+    char path[PLUGIN_REASON_BYTES];
+    const struct plugin_frontend_events *events = &manager->config.frontends;
+    frontend_name(file->name, name);
+    if (!entry->first_party && !is_pinned(manager, entry)) {
+        char hash[2 * PLUGIN_HASH_SIZE + 1];
+        char reason[PLUGIN_REASON_BYTES];
+        plugin_hash_text(entry->hash, hash, sizeof(hash));
+        snprintf(reason, sizeof(reason),
+                 "%s is a frontend that Sluice does not ship: it would run inside the broker; pin "
+                 "it by plugins.instances.%s.sha256: %s if you trust it",
+                 file->name, name, hash);
+        refuse_file(manager, file, reason);
+        return;
+    }
+    if (file->frontend_open) {
+        refuse_file(manager, file,
+                    "the frontend changed; its old version serves until the next start");
+        return;
+    }
+    file->reason[0] = '\0';
+    file->frontend_open = true;
+    snprintf(path, sizeof(path), "%s/%s",
+             entry->first_party ? manager->settings.is.system_dir
+                                : manager->settings.is.plugins_dir,
+             file->name);
+    if (events->appeared != NULL) {
+        events->appeared(events->arg, name, path);
+    }
+}
+
+static void file_vanished(struct plugin_manager *manager, struct plugin_file *file)
+{
+    const struct plugin_frontend_events *events = &manager->config.frontends;
+    if (file->frontend_open && events->vanished != NULL) {
+        char name[PLUGIN_FILE_BYTES];
+        frontend_name(file->name, name);
+        events->vanished(events->arg, name);
+    }
+    instances_unload(manager, file->name);
+    file_free(file);
+}
+
+/* ---- scanning ---- */
+
+static void scan_start(struct plugin_manager *manager);
+
+static void scan_later(struct plugin_manager *manager, int64_t delay_ms)
+{
+    if (manager->scan != NULL) {
+        manager->scan_again = true;
+    } else if (!manager->stopping) {
+        sl_timer_start(manager->scan_timer, delay_ms * 1000000);
+    }
+}
+
+/* True: something is to be looked at again soon. */
+static bool take_entry(struct plugin_manager *manager, struct scan_entry *entry)
+{
+    struct plugin_file *file = file_get(manager, entry->name);
+    if (file == NULL) {
+        return true;
+    }
+    file->missing_count = 0;
+    memcpy(file->seen, entry->hash, sizeof(file->seen));
+    if (!entry->taken) {
+        return false;
+    }
+    if (instances_leaving(manager, file->name)) {
+        return true;
+    }
+    memcpy(file->loaded, entry->hash, sizeof(file->loaded));
+    if (entry->module != NULL && entry->module->manifest.kind == MANIFEST_FRONTEND) {
+        take_frontend(manager, file, entry);
+    } else {
+        instances_load(manager, file, entry);
+    }
+    return false;
+}
+
+static bool is_listed(const struct plugin_scan *scan, const char *name)
+{
+    for (uint32_t i = 0; i < scan->entry_count; i++) {
+        if (strcmp(scan->entries[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_missing(struct plugin_manager *manager, const struct plugin_scan *scan)
+{
+    bool soon = false;
+    SL_LIST_EACH_SAFE(&manager->files, link)
+    {
+        struct plugin_file *file = SL_CONTAINER_OF(link, struct plugin_file, link);
+        if (is_listed(scan, file->name)) {
+            continue;
+        }
+        if (++file->missing_count < 2) {
+            soon = true; /* perhaps a successor comes */
+        } else {
+            file_vanished(manager, file);
+        }
+    }
+    return soon;
+}
+
+static void scan_done(struct plugin_scan *scan)
+{
+    struct plugin_manager *manager = scan->arg;
+    bool soon = scan->unsettled;
+    manager->scan = NULL;
+    if (manager->stopping) {
+        plugin_scan_free(scan);
+        manager_progress(manager);
+        return;
+    }
+    if (scan->lua != NULL) {
+        plugin_module_unref(manager->lua);
+        manager->lua = plugin_module_ref(scan->lua);
+    } else if (scan->lua_reason[0] != '\0') {
+        memcpy(manager->lua_reason, scan->lua_reason, sizeof(manager->lua_reason));
+    }
+    if (scan->err == SLUICE_OK) {
+        for (uint32_t i = 0; i < scan->entry_count; i++) {
+            if (scan->entries[i].name[0] != '\0') {
+                soon = take_entry(manager, &scan->entries[i]) || soon;
+            }
+        }
+        soon = take_missing(manager, scan) || soon;
+    } else if (!manager->directory_told) {
+        manager->directory_told = true;
+        sl_log(manager->config.logger, SL_LOG_WARN, "plugins", "the directory cannot be read",
+               sl_log_text("path", manager->settings.is.plugins_dir), sl_log_err(scan->err));
+    }
+    plugin_scan_free(scan);
+    manager->first_scan_done = true;
+    bool again = manager->scan_again;
+    manager->scan_again = false;
+    scan_later(manager, soon || again ? SETTLE_MS : POLL_MS);
+    manager_progress(manager);
+}
+
+static sl_err fill_known(struct plugin_manager *manager, struct plugin_scan *scan)
+{
+    uint32_t count = 0;
+    SL_LIST_EACH(&manager->files, link)
+    {
+        count++;
+    }
+    scan->known = sl_alloc_zero(count + 1u, sizeof(*scan->known));
+    if (scan->known == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    SL_LIST_EACH(&manager->files, link)
+    {
+        const struct plugin_file *file = SL_CONTAINER_OF(link, struct plugin_file, link);
+        struct scan_known *known = &scan->known[scan->known_count++];
+        memcpy(known->name, file->name, sizeof(known->name));
+        memcpy(known->loaded, file->loaded, sizeof(known->loaded));
+        memcpy(known->seen, file->seen, sizeof(known->seen));
+    }
+    return SLUICE_OK;
+}
+
+static void scan_start(struct plugin_manager *manager)
+{
+    struct plugin_scan *scan = sl_alloc_zero(1, sizeof(*scan));
+    if (scan == NULL || fill_known(manager, scan) != SLUICE_OK) {
+        sl_free(scan);
+        scan_later(manager, POLL_MS);
+        return;
+    }
+    scan->done = scan_done;
+    scan->arg = manager;
+    scan->os = manager->config.os;
+    scan->directory = manager->settings.is.plugins_dir;
+    scan->system_dir = manager->settings.is.system_dir;
+    scan->at_once = !manager->first_scan_done;
+    scan->want_lua = manager->lua == NULL;
+    manager->scan = scan;
+    plugin_scan_start(scan, manager->loop);
+}
+
+static void scan_due(void *arg)
+{
+    struct plugin_manager *manager = arg;
+    if (manager->scan == NULL && !manager->stopping) {
+        scan_start(manager);
+    }
+}
+
+static void directory_changed(void *arg)
+{
+    scan_later(arg, DEBOUNCE_MS);
+}
+
+/* ---- life ---- */
+
+sl_err plugin_manager_new(const struct plugin_manager_config *config,
+                          struct plugin_manager **ret_manager)
+{
+    struct plugin_manager *manager = sl_alloc_zero(1, sizeof(*manager));
+    struct plugin_shard *shards = sl_alloc_zero(SHARD_COUNT_MAX, sizeof(*shards));
+    if (manager == NULL || shards == NULL) {
+        sl_free(manager);
+        sl_free(shards);
+        return SLUICE_E_NO_MEMORY;
+    }
+    manager->config = *config;
+    manager->config.settings = NULL;
+    manager->shards = shards;
+    sl_list_init(&manager->files);
+    sl_list_init(&manager->instances);
+    sl_err err = kept_settings_copy(&manager->settings, config->settings);
+    if (err != SLUICE_OK) {
+        plugin_manager_free(manager);
+        return err;
+    }
+    *ret_manager = manager;
+    return SLUICE_OK;
+}
+
+static void make_directory(struct plugin_manager *manager)
+{
+    const char *path = manager->settings.is.plugins_dir;
+    sl_err err = sl_dir_make(manager->config.os, path);
+    err = err != SLUICE_OK
+              ? err
+              : sl_watch_new(manager->loop, path, directory_changed, manager, &manager->watch);
+    if (err != SLUICE_OK) {
+        sl_log(manager->config.logger, SL_LOG_WARN, "plugins",
+               "the directory is not watched; it is looked at every few seconds",
+               sl_log_text("path", path), sl_log_err(err));
+    }
+}
+
+sl_err plugin_manager_start(struct plugin_manager *manager, void (*started)(void *arg), void *arg)
+{
+    struct shard_set *set = manager->config.set;
+    manager->loop = set->shards[0]->loop;
+    for (uint32_t i = 0; i < set->count; i++) {
+        plugin_shard_init(&manager->shards[i], set->shards[i]);
+    }
+    sl_err err = sl_timer_new(manager->loop, scan_due, manager, &manager->scan_timer);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    manager->started = started;
+    manager->started_arg = arg;
+    make_directory(manager);
+    scan_start(manager);
+    return SLUICE_OK;
+}
+
+void plugin_manager_stop(struct plugin_manager *manager, void (*stopped)(void *arg), void *arg)
+{
+    manager->stopping = true;
+    manager->started = NULL;
+    manager->stopped = stopped;
+    manager->stopped_arg = arg;
+    manager->watch = sl_watch_free(manager->watch);
+    manager->scan_timer = sl_timer_free(manager->scan_timer);
+    SL_LIST_EACH_SAFE(&manager->instances, link)
+    {
+        instance_unload(SL_CONTAINER_OF(link, struct plugin_instance, link));
+    }
+    manager_progress(manager);
+}
+
+struct plugin_manager *plugin_manager_free(struct plugin_manager *manager)
+{
+    if (manager == NULL) {
+        return NULL;
+    }
+    SL_ASSERT(sl_list_is_empty(&manager->instances));
+    SL_LIST_EACH_SAFE(&manager->files, link)
+    {
+        file_free(SL_CONTAINER_OF(link, struct plugin_file, link));
+    }
+    for (uint32_t i = 0; i < SHARD_COUNT_MAX; i++) {
+        plugin_shard_fini(&manager->shards[i]);
+    }
+    plugin_module_unref(manager->lua);
+    sandbox_close(manager->sandbox);
+    kept_settings_fini(&manager->settings);
+    sl_free(manager->shards);
+    sl_free(manager);
+    return NULL;
+}

@@ -1,0 +1,56 @@
+/* plugin_scan.h: one look at plugins.dir, by a helper: names, hashes, and the bytes of what is new.
+ *
+ * Files are judged by their SHA-256, so that no event, time stamp or inode has to be trusted. Names
+ * that begin with a dot or end in ~ are editors'. New bytes are taken only when the same hash was
+ * seen by the scan before (a copy under way is not loaded), or `at_once`. */
+#ifndef SL_PLUGIN_PLUGIN_SCAN_H
+#define SL_PLUGIN_PLUGIN_SCAN_H
+
+#include "os/os.h"
+#include "plugin/plugin_version.h"
+
+#define SCAN_FILES_MAX 256u
+
+struct scan_known {
+    char name[PLUGIN_FILE_BYTES];
+    uint8_t loaded[PLUGIN_HASH_SIZE]; /* acted on, well or not; zero: never */
+    uint8_t seen[PLUGIN_HASH_SIZE];   /* by the scan before */
+};
+
+struct scan_entry {
+    char name[PLUGIN_FILE_BYTES];
+    uint8_t hash[PLUGIN_HASH_SIZE];
+    bool script;    /* *.lua */
+    bool taken;     /* new and stable: one of the following is set */
+    uint8_t *bytes; /* of a script; owned */
+    size_t size;
+    struct plugin_module *module;       /* of a module; referenced */
+    bool first_party;                   /* a frontend that equals the file of system_dir */
+    char reason[MANIFEST_REASON_BYTES]; /* why neither */
+};
+
+struct plugin_scan {
+    struct sl_job job;
+    void (*done)(struct plugin_scan *scan); /* [loop] */
+    void *arg;
+    struct sl_os *os;
+    const char *directory;  /* [borrowed] */
+    const char *system_dir; /* [borrowed] */
+    bool at_once;
+    bool want_lua;            /* processor_lua is not there yet */
+    struct scan_known *known; /* owned */
+    uint32_t known_count;
+    /* Result: */
+    sl_err err;                 /* of the directory */
+    struct scan_entry *entries; /* owned */
+    uint32_t entry_count;
+    bool unsettled;            /* something changed since the last scan: look again soon */
+    struct plugin_module *lua; /* referenced */
+    char lua_reason[MANIFEST_REASON_BYTES];
+};
+
+/* [loop]; done follows. */
+void plugin_scan_start(struct plugin_scan *scan, struct sl_loop *loop);
+void plugin_scan_free(struct plugin_scan *scan); /* what was not taken out goes */
+
+#endif

@@ -1,0 +1,80 @@
+/* plugin_shard.h: what a shard does for plugins: tasks and gates of each instance on its
+ * partitions.
+ *
+ * Commands come from the manager by shard_call and are answered when done. All of it on the shard's
+ * loop, but where said otherwise. */
+#ifndef SL_PLUGIN_PLUGIN_SHARD_H
+#define SL_PLUGIN_PLUGIN_SHARD_H
+
+#include "plugin/plugin_attachment.h"
+#include "plugin/worker_host.h"
+#include "stage/gate.h"
+#include "stage/stage_task.h"
+
+struct plugin_shard;
+
+/* An attachment that shards share, immutable and counted. [any] */
+struct shared_attachment {
+    _Atomic uint32_t refs;
+    struct plugin_attachment is;
+    const char *grants[MANIFEST_TOPICS_MAX]; /* into is.outputs */
+};
+struct shared_attachment *shared_attachment_new(const struct plugin_attachment *attachment);
+struct shared_attachment *shared_attachment_ref(struct shared_attachment *attachment);
+struct shared_attachment *shared_attachment_unref(struct shared_attachment *attachment);
+
+/* One instance on one shard. */
+struct instance_part {
+    struct sl_link link; /* in the shard's list, once attached */
+    struct plugin_shard *owner;
+    char name[MANIFEST_ID_BYTES];
+    char version_text[MANIFEST_VERSION_BYTES];
+    struct worker_host *host;
+    struct shared_attachment *attachment; /* referenced; NULL: not attached */
+    struct shared_attachment *coming;     /* in force when the tasks of the old one have ended */
+    bool coming_from_start;
+    struct stage_config config;
+    struct gate gate;
+    bool gate_open;
+    struct sl_list tasks;
+    uint32_t closing_tasks;
+    void (*detached)(void *arg); /* when nothing of it is left here */
+    void *detached_arg;
+    bool leaving;
+    bool host_closed;
+    /* Read by any thread: */
+    struct stage_counts counts;
+    _Atomic uint64_t causes[SANDBOX_CAUSE_COUNT];
+};
+
+struct plugin_shard {
+    struct shard *shard;
+    struct sl_list parts; /* attached ones */
+    struct header_room headers;
+};
+
+void plugin_shard_init(struct plugin_shard *self, struct shard *shard); /* [any] before use */
+void plugin_shard_fini(struct plugin_shard *self);
+void instance_part_init(struct instance_part *part, struct plugin_shard *owner, const char *name);
+
+/* Opens tasks or a gate on all partitions of this shard that it reads; replaces an earlier
+ * attachment at a batch boundary. part->host is set. */
+void instance_part_attach(struct instance_part *part, struct shared_attachment *attachment,
+                          const char *version_text);
+/* Ends tasks, gate and workers; detached follows, perhaps inside. */
+void instance_part_detach(struct instance_part *part, void (*detached)(void *arg), void *arg);
+/* Paused tasks try again: there is new code. */
+void instance_part_wake(struct instance_part *part);
+/* Another gate that stands before a topic which this attachment reads; NULL: none. */
+const char *plugin_shard_gate_conflict(const struct plugin_shard *self,
+                                       const struct instance_part *part,
+                                       const struct plugin_attachment *attachment);
+/* An output of the attachment whose partitions do not lie with the input's: a sentence. */
+bool plugin_shard_misplaced(const struct plugin_shard *self,
+                            const struct plugin_attachment *attachment,
+                            char ret_reason[PLUGIN_REASON_BYTES]);
+
+void plugin_shard_topic_created(struct plugin_shard *self, struct topic *topic);
+void plugin_shard_topic_deleted(struct plugin_shard *self, struct topic *topic);
+
+#endif

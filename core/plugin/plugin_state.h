@@ -1,0 +1,106 @@
+/* plugin_state.h: struct plugin_manager and its instances, for the files of this room alone. All on
+ * shard 0's loop. */
+#ifndef SL_PLUGIN_PLUGIN_STATE_H
+#define SL_PLUGIN_PLUGIN_STATE_H
+
+#include "plugin/plugin_manager.h"
+#include "plugin/plugin_scan.h"
+#include "plugin/plugin_shard.h"
+
+/* A copy of the settings that were given, with its texts. */
+struct kept_settings {
+    struct plugin_settings is;
+    struct plugin_instance_config *instances; /* owned, with all texts */
+};
+sl_err kept_settings_copy(struct kept_settings *kept,
+                          const struct plugin_settings *from) SL_MUST_CHECK;
+void kept_settings_fini(struct kept_settings *kept);
+const struct plugin_instance_config *kept_settings_find(const struct kept_settings *kept,
+                                                        const char *name); /* or NULL */
+
+struct plugin_file {
+    struct sl_link link;
+    char name[PLUGIN_FILE_BYTES];
+    uint8_t loaded[PLUGIN_HASH_SIZE];
+    uint8_t seen[PLUGIN_HASH_SIZE];
+    uint32_t missing_count; /* scans in a row */
+    bool frontend_open;
+    char reason[PLUGIN_REASON_BYTES]; /* why it gives no instance; empty: it does */
+};
+
+enum instance_state {
+    INSTANCE_STARTING,
+    INSTANCE_RUNNING,
+    INSTANCE_WAITING, /* for its worker to come again */
+    INSTANCE_REFUSED,
+    INSTANCE_DRAINING,
+};
+
+struct plugin_instance {
+    struct sl_link link;
+    struct plugin_manager *manager;
+    char name[MANIFEST_ID_BYTES];
+    char file[PLUGIN_FILE_BYTES];
+    char config_name[MANIFEST_ID_BYTES]; /* its entry in the configuration; empty: none */
+    enum instance_state state;
+    char reason[PLUGIN_REASON_BYTES];
+    struct plugin_version *active;        /* referenced; NULL: never ran */
+    struct plugin_version *loading;       /* referenced */
+    struct shared_attachment *attachment; /* of active; referenced */
+    char module_text[2 * MANIFEST_ID_BYTES + MANIFEST_VERSION_BYTES];
+    char version_text[MANIFEST_VERSION_BYTES];
+    bool first_load;             /* counted in manager->starting */
+    uint32_t pending_parts;      /* commands to shards that are not answered */
+    struct instance_part *parts; /* by shard; owned */
+};
+
+struct plugin_manager {
+    struct plugin_manager_config config;
+    struct kept_settings settings;
+    struct sl_loop *loop;
+    struct sandbox *sandbox; /* opened at the first load */
+    char sandbox_reason[PLUGIN_REASON_BYTES];
+    struct plugin_module *lua;
+    char lua_reason[MANIFEST_REASON_BYTES];
+    struct plugin_shard *shards; /* by index; owned; SHARD_COUNT_MAX */
+    struct sl_list files;
+    struct sl_list instances;
+    uint32_t instance_count;
+    struct sl_watch *watch;
+    struct sl_timer *scan_timer;
+    struct plugin_scan *scan; /* under way */
+    bool scan_again;
+    bool first_scan_done;
+    bool directory_told;
+    uint32_t starting; /* first loads under way */
+    void (*started)(void *arg);
+    void *started_arg;
+    bool stopping;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+    struct plugin_reconfigure *reconfigure; /* under way */
+};
+
+/* plugin_instance.c */
+struct plugin_instance *instance_find(struct plugin_manager *manager, const char *name);
+/* Loads or reloads the instances that the file makes. [takes nothing of entry] */
+void instances_load(struct plugin_manager *manager, struct plugin_file *file,
+                    const struct scan_entry *entry);
+/* Unloads those of the file. */
+void instances_unload(struct plugin_manager *manager, const char *file);
+bool instances_leaving(const struct plugin_manager *manager, const char *file);
+void instance_unload(struct plugin_instance *instance);
+void instances_free(struct plugin_manager *manager); /* after the stop */
+/* The version with another configuration. NULL: no memory. */
+struct plugin_version *instance_version_with(const struct plugin_version *from,
+                                             const struct plugin_instance_config *config);
+/* Gives the active version of an instance to the shards but 0. */
+void instance_spread(struct plugin_instance *instance);
+void instance_reconfigured(struct plugin_instance *instance, sl_err err, const char *text);
+/* plugin_manager.c: something that the start or the stop waited for ended. */
+void manager_progress(struct plugin_manager *manager);
+/* plugin_reload.c */
+void reconfigure_answer(struct plugin_manager *manager, struct plugin_instance *instance,
+                        sl_err err, const char *text);
+
+#endif
