@@ -1,0 +1,182 @@
+"""confluent-kafka 1.7 over librdkafka."""
+import threading
+
+try:
+    from confluent_kafka import (OFFSET_BEGINNING, Consumer, KafkaException, Producer,
+                                 TopicPartition)
+    from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+except ImportError as error:
+    MISSING = str(error)
+
+import harness
+from harness import Broker, wait_for
+
+VALUES = [b"value %d" % i for i in range(500)]
+
+
+def produce(broker, topic, values=VALUES, **settings):
+    errors = []
+    producer = Producer({"bootstrap.servers": broker.address, "linger.ms": 5,
+                         **{key.replace("_", "."): value for key, value in settings.items()}})
+    for value in values:
+        producer.produce(topic, value, on_delivery=lambda error, _: error and errors.append(error))
+        producer.poll(0)
+    assert producer.flush(30) == 0
+    assert not errors, errors
+
+
+def consumer_of(broker, group, **settings):
+    return Consumer({"bootstrap.servers": broker.address, "group.id": group,
+                     "auto.offset.reset": "earliest", "session.timeout.ms": 10000,
+                     **{key.replace("_", "."): value for key, value in settings.items()}})
+
+
+def take(consumer, count):
+    got = []
+
+    def poll():
+        for message in consumer.consume(count - len(got), 0.2):
+            assert message.error() is None, message.error()
+            got.append(message)
+        return len(got) >= count
+
+    wait_for(poll, "%d records" % count)
+    return got
+
+
+def test_records_with_every_acks_and_codec_come_back():
+    with Broker() as broker:
+        for acks in ("0", "1", "all"):
+            produce(broker, "acks-" + acks, acks=acks)
+        for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+            produce(broker, "codec-" + codec, compression_type=codec)
+        for topic in ("acks-0", "acks-1", "acks-all", "codec-none", "codec-gzip", "codec-snappy",
+                      "codec-lz4", "codec-zstd"):
+            consumer = consumer_of(broker, "reader")
+            consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+            assert [message.value() for message in take(consumer, len(VALUES))] == VALUES, topic
+            consumer.close()
+
+
+def test_an_idempotent_producer_writes_each_record_once():
+    with Broker() as broker:
+        produce(broker, "once", enable_idempotence=True)
+        consumer = consumer_of(broker, "reader")
+        consumer.assign([TopicPartition("once", 0, OFFSET_BEGINNING)])
+        assert [message.value() for message in take(consumer, len(VALUES))] == VALUES
+        assert consumer.get_watermark_offsets(TopicPartition("once", 0)) == (0, len(VALUES))
+        consumer.close()
+
+
+def test_a_transactional_producer_fails_at_once_with_a_reason():
+    with Broker() as broker:
+        producer = Producer({"bootstrap.servers": broker.address, "transactional.id": "tx"})
+        try:
+            producer.init_transactions(20)
+            raise AssertionError("transactions do not exist yet")
+        except KafkaException as error:
+            assert error.args[0].fatal(), error
+            assert not error.args[0].retriable(), error
+
+
+def test_a_group_of_two_rebalances_and_commits():
+    with Broker() as broker:
+        admin = AdminClient({"bootstrap.servers": broker.address})
+        admin.create_topics([NewTopic("shared", 4, 1)])["shared"].result(10)
+        owned = {"a": set(), "b": set()}
+        stop = {"a": threading.Event(), "b": threading.Event()}
+        got = []
+
+        def member(name):
+            consumer = consumer_of(broker, "pair", heartbeat_interval_ms=300,
+                                   enable_auto_commit=False)
+            consumer.subscribe(["shared"])
+            while not stop[name].is_set():
+                for message in consumer.consume(100, 0.1):
+                    if message.error() is None:
+                        got.append(message.value())
+                        consumer.commit(message, asynchronous=False)
+                owned[name] = {part.partition for part in consumer.assignment()}
+            consumer.close()
+            owned[name] = set()
+
+        threads = {name: threading.Thread(target=member, args=(name,)) for name in stop}
+        threads["a"].start()
+        wait_for(lambda: owned["a"] == {0, 1, 2, 3}, "the first member to own all")
+        threads["b"].start()
+        wait_for(lambda: len(owned["a"]) == 2 and len(owned["b"]) == 2, "the members to share")
+        produce(broker, "shared", VALUES[:100])
+        wait_for(lambda: len(got) >= 100, "all records")
+        stop["a"].set()
+        threads["a"].join()
+        wait_for(lambda: owned["b"] == {0, 1, 2, 3}, "the second member to own all")
+        stop["b"].set()
+        threads["b"].join()
+        assert sorted(got) == sorted(VALUES[:100]), len(got)
+        asker = consumer_of(broker, "pair")
+        told = asker.committed([TopicPartition("shared", i) for i in range(4)], 10)
+        assert sum(max(about.offset, 0) for about in told) == 100, told
+        asker.close()
+
+
+def test_topics_are_created_described_and_deleted():
+    with Broker() as broker:
+        admin = AdminClient({"bootstrap.servers": broker.address})
+        made = admin.create_topics([NewTopic("made", 3, 1, config={"cleanup.policy": "compact"}),
+                                    NewTopic("no/name", 1, 1)])
+        made["made"].result(10)
+        try:
+            made["no/name"].result(10)
+            raise AssertionError("an invalid name was taken")
+        except KafkaException as error:
+            assert error.args[0].name() == "TOPIC_EXCEPTION", error
+        assert len(admin.list_topics("made", 10).topics["made"].partitions) == 3
+        resource = ConfigResource("topic", "made")
+        described = admin.describe_configs([resource])[resource].result(10)
+        assert described["cleanup.policy"].value == "compact"
+        assert described["cleanup.policy"].source == 1, described["cleanup.policy"].source
+        assert described["retention.ms"].value == "604800000"
+        assert described["retention.ms"].source == 5
+        node = ConfigResource("broker", "%d" % admin.list_topics(timeout=10).controller_id)
+        assert len(admin.describe_configs([node])[node].result(10)) > 5
+        admin.delete_topics(["made"])["made"].result(10)
+        wait_for(lambda: "made" not in admin.list_topics(timeout=10).topics, "the topic to be gone")
+
+
+def test_a_creation_on_trial_makes_nothing():
+    with Broker() as broker:
+        admin = AdminClient({"bootstrap.servers": broker.address})
+        admin.create_topics([NewTopic("trial", 1, 1)], validate_only=True)["trial"].result(10)
+        assert "trial" not in admin.list_topics(timeout=10).topics
+
+
+def test_a_record_without_a_key_is_refused_on_a_compacted_topic():
+    with Broker() as broker:
+        admin = AdminClient({"bootstrap.servers": broker.address})
+        admin.create_topics([NewTopic("compact", 1, 1,
+                                      config={"cleanup.policy": "compact"})])["compact"].result(10)
+        errors = []
+        producer = Producer({"bootstrap.servers": broker.address})
+        producer.produce("compact", b"v", key=b"k", on_delivery=lambda e, _: errors.append(e))
+        producer.flush(10)
+        producer.produce("compact", b"v", on_delivery=lambda e, _: errors.append(e))
+        producer.flush(10)
+        assert errors[0] is None and errors[1].name() == "INVALID_RECORD", errors
+
+
+def test_many_producers_at_once_lose_nothing():
+    with Broker() as broker:
+        threads = [threading.Thread(target=produce, args=(broker, "many", VALUES))
+                   for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        consumer = consumer_of(broker, "reader")
+        consumer.assign([TopicPartition("many", 0, OFFSET_BEGINNING)])
+        got = take(consumer, 8 * len(VALUES))
+        assert [message.offset() for message in got] == list(range(8 * len(VALUES)))
+        consumer.close()
+
+
+load_tests = harness.loader(globals())
