@@ -188,6 +188,16 @@ static void on_status(void *arg, cJSON *object)
     add_frontends(sluice, object);
 }
 
+static void on_plugin_list(void *arg, cJSON *array)
+{
+    plugin_list_json(((struct admin_socket *)arg)->sluice->plugins, array);
+}
+
+static sl_err on_plugin_info(void *arg, const char *name, cJSON *object)
+{
+    return plugin_info_json(((struct admin_socket *)arg)->sluice->plugins, name, object);
+}
+
 static const struct sl_config *on_config(void *arg)
 {
     return ((struct admin_socket *)arg)->sluice->config;
@@ -211,6 +221,8 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
                     .client_host = sluice_text_of("local")},
         .hooks = {.arg = admin,
                   .status = on_status,
+                  .plugin_list = on_plugin_list,
+                  .plugin_info = on_plugin_info,
                   .config = on_config,
                   .wall_ms = on_wall_ms,
                   .write = on_write},

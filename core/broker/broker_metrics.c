@@ -20,6 +20,31 @@ static const struct sl_metric_row rows[BROKER_METRIC_COUNT] = {
                               .help = "times that reading from a connection stopped, by cause",
                               .labels = {"cause"},
                               .series_max = 8},
+#define PLUGIN_METRIC_ROW(id, key, sentence)                                                   \
+    [BROKER_METRIC_PLUGIN_FIRST + PLUGIN_COUNT_##id] = {.name = "sluice_plugin_" key "_total", \
+                                                        .kind = SL_METRIC_COUNTER,             \
+                                                        .help = sentence,                      \
+                                                        .labels = {"plugin"},                  \
+                                                        .series_max = PLUGIN_INSTANCES_MAX},
+    PLUGIN_COUNT_TABLE(PLUGIN_METRIC_ROW)
+#undef PLUGIN_METRIC_ROW
+        [BROKER_METRIC_PLUGIN_DEATHS] = {.name = "sluice_plugin_deaths_total",
+                                         .kind = SL_METRIC_COUNTER,
+                                         .help = "worker processes that ended unasked, by cause",
+                                         .labels = {"plugin", "cause"},
+                                         .series_max = 1024},
+    [BROKER_METRIC_PLUGIN_LAG] = {.name = "sluice_plugin_lag_records",
+                                  .kind = SL_METRIC_GAUGE,
+                                  .help =
+                                      "records between a stage's position and the end of its input",
+                                  .labels = {"plugin", "topic", "partition"},
+                                  .series_max = SL_METRIC_SERIES_MAX},
+    [BROKER_METRIC_PLUGIN_STALLED] =
+        {.name = "sluice_plugin_stalled_partitions",
+         .kind = SL_METRIC_GAUGE,
+         .help = "partitions whose stage waits for something else than records",
+         .labels = {"plugin", "cause"},
+         .series_max = 1024},
 };
 
 sl_err broker_metrics_new(struct sl_metrics **ret_metrics)

@@ -7,6 +7,7 @@
 #define SL_BROKER_BROKER_METRICS_H
 
 #include "base/metric.h"
+#include "plugin/plugin_manager.h"
 
 struct loop_room;
 
@@ -48,6 +49,11 @@ enum {
 #undef BROKER_METRIC_ENUM
         BROKER_METRIC_STALLED, /* by cause */
     BROKER_METRIC_STALLS,
+    BROKER_METRIC_PLUGIN_FIRST, /* PLUGIN_COUNT_*, by plugin */
+    BROKER_METRIC_PLUGIN_LAST = BROKER_METRIC_PLUGIN_FIRST + PLUGIN_COUNT_COUNT - 1,
+    BROKER_METRIC_PLUGIN_DEATHS,  /* by plugin, cause */
+    BROKER_METRIC_PLUGIN_LAG,     /* by plugin, topic, partition */
+    BROKER_METRIC_PLUGIN_STALLED, /* by plugin, cause */
     BROKER_METRIC_COUNT
 };
 

@@ -62,12 +62,23 @@ static struct loop_room *current_room(struct sluice *sluice)
     return NULL;
 }
 
+static void publish_plugins(struct sluice *sluice)
+{
+    if (sluice->plugins_started && !sluice->stopping) {
+        sluice->plugin_meter.writer = sluice->rooms[0].counters.writer;
+        plugin_meter_publish(&sluice->plugin_meter, sluice->plugins);
+    }
+}
+
 static sl_err render_metrics(void *arg, struct sl_buffer *buffer)
 {
     struct sluice *sluice = arg;
     struct loop_room *room = current_room(sluice);
     if (room != NULL) {
         broker_counters_publish(room); /* its own counts are exact, others' half a second old */
+    }
+    if (room == &sluice->rooms[0]) {
+        publish_plugins(sluice);
     }
     return sl_metrics_render(sluice->metrics, buffer);
 }
@@ -171,6 +182,8 @@ static sl_err open_shard(struct sluice *sluice, uint32_t index,
         .wal = wal_limits_of(sluice->config),
         .settings = &sluice->settings,
         .expanded_bytes_max = (size_t)sluice->config->core.decompressed_bytes_max,
+        .hooks = &plugin_manager_hooks,
+        .hooks_arg = sluice->plugins,
     };
     char problem[SHARD_PROBLEM_BYTES] = "";
     const struct shard *source = index > 0 ? sluice->shards.shards[0] : NULL;
@@ -186,6 +199,44 @@ static sl_err open_shard(struct sluice *sluice, uint32_t index,
     room->shards[room->shard_count++] = shard;
     log_recovery(sluice, shard);
     return SLUICE_OK;
+}
+
+static void frontend_appeared(void *arg, const char *module, const char *path)
+{
+    struct sluice *sluice = arg;
+    char name[FRONTEND_NAME_BYTES];
+    (void)module;
+    if (!sluice->stopping && frontend_name_of(path, name)) {
+        frontend_set_open(&sluice->frontends, name, path);
+    }
+}
+
+static void frontend_vanished(void *arg, const char *module)
+{
+    static const char prefix[] = "frontend_";
+    struct sluice *sluice = arg;
+    if (strncmp(module, prefix, sizeof(prefix) - 1) == 0) {
+        frontend_set_close(&sluice->frontends, module + sizeof(prefix) - 1);
+    }
+}
+
+static sl_err make_plugins(struct sluice *sluice)
+{
+    struct plugin_settings_copy copy;
+    sl_err err = plugin_settings_take(sluice->config, &copy);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    struct plugin_manager_config config = {
+        .os = sluice->os,
+        .set = &sluice->shards,
+        .logger = sluice->logger,
+        .settings = &copy.settings,
+        .frontends = {.arg = sluice, .appeared = frontend_appeared, .vanished = frontend_vanished},
+    };
+    err = plugin_manager_new(&config, &sluice->plugins);
+    plugin_settings_drop(&copy);
+    return err;
 }
 
 static sl_err open_shards(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES])
@@ -217,6 +268,7 @@ static sl_err make(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES]
     snprintf(ret_problem, SLUICE_PROBLEM_BYTES, "cannot make the event loops");
     err = broker_metrics_new(&sluice->metrics);
     err = err != SLUICE_OK ? err : make_rooms(sluice);
+    err = err != SLUICE_OK ? err : make_plugins(sluice);
     return err != SLUICE_OK ? err : open_shards(sluice, ret_problem);
 }
 
@@ -266,6 +318,7 @@ static void beat(void *arg)
     }
     if (room->index == 0) {
         sl_logger_tick(sluice->logger);
+        publish_plugins(sluice);
     }
     sl_timer_start(room->beat, BEAT_NS);
 }
@@ -307,6 +360,16 @@ static void open_frontends(struct sluice *sluice)
     }
 }
 
+/* Gates stand before the first record can come in. */
+static void plugins_started(void *arg)
+{
+    struct sluice *sluice = arg;
+    sluice->plugins_started = true;
+    if (!sluice->stopping) {
+        open_frontends(sluice);
+    }
+}
+
 static void start_services(struct sluice *sluice)
 {
     sl_err err = admin_socket_open(&sluice->admin, sluice);
@@ -321,7 +384,11 @@ static void start_services(struct sluice *sluice)
             sl_log_text("problem", sluice->shards.shards[0]->recovery.problem));
         return;
     }
-    open_frontends(sluice);
+    err = plugin_manager_start(sluice->plugins, plugins_started, sluice);
+    if (err != SLUICE_OK) {
+        sl_log(sluice->logger, SL_LOG_ERROR, "plugin", "no plugin can run here", sl_log_err(err));
+        open_frontends(sluice);
+    }
 }
 
 static void room_started(struct sl_task *task)
@@ -445,6 +512,13 @@ static void stop_room(struct sl_task *task)
     }
 }
 
+static void plugins_stopped(void *arg)
+{
+    struct sluice *sluice = arg;
+    sluice->shards_pending = sluice->shards.count;
+    in_every_room(sluice, stop_room);
+}
+
 void sluice_stop(struct sluice *sluice)
 {
     if (sluice->stopping) {
@@ -454,8 +528,11 @@ void sluice_stop(struct sluice *sluice)
     sl_log(sluice->logger, SL_LOG_INFO, "sluice", "stopping");
     frontend_set_close_all(&sluice->frontends);
     admin_socket_close(&sluice->admin);
-    sluice->shards_pending = sluice->shards.count;
-    in_every_room(sluice, stop_room);
+    if (sluice->plugins_started) {
+        plugin_manager_stop(sluice->plugins, plugins_stopped, sluice);
+    } else {
+        plugins_stopped(sluice);
+    }
 }
 
 struct sluice *sluice_free(struct sluice *sluice)
@@ -464,6 +541,7 @@ struct sluice *sluice_free(struct sluice *sluice)
         return NULL;
     }
     admin_server_free(sluice->admin.server);
+    plugin_manager_free(sluice->plugins);
     for (uint32_t i = 0; i < sluice->shards.count; i++) {
         shard_free(sluice->shards.shards[i]);
     }
@@ -521,20 +599,59 @@ static void log_changes(struct sluice *sluice, const struct config_diff *diff)
            sl_log_u64("need_restart", diff->restart_count));
 }
 
+struct reload {
+    struct sluice *sluice;
+    struct config_diff *diff;
+    struct sl_config *merged;
+};
+
+/* The plugins have taken it, or one refused and nothing changes anywhere. */
+static void reload_end(void *arg, sl_err err, const char *text)
+{
+    struct reload *reload = arg;
+    struct sluice *sluice = reload->sluice;
+    if (err == SLUICE_OK) {
+        sl_logger_set_level(sluice->logger, (enum sl_log_level)reload->merged->log.level);
+        sl_logger_set_format(sluice->logger, (enum sl_log_format)reload->merged->log.format, false);
+        log_changes(sluice, reload->diff);
+        config_free(sluice->config);
+        sluice->config = reload->merged;
+    } else {
+        sl_log(sluice->logger, SL_LOG_ERROR, "config", "not reloaded: nothing was changed",
+               sl_log_text("reason", text), sl_log_err(err));
+        config_free(reload->merged);
+    }
+    config_diff_free(reload->diff);
+    sl_free(reload);
+}
+
+static void reload_plugins(struct sluice *sluice, struct reload *reload)
+{
+    struct plugin_settings_copy copy;
+    sl_err err = plugin_settings_take(reload->merged, &copy);
+    if (err != SLUICE_OK || !sluice->plugins_started) {
+        reload_end(reload, err, "");
+        return;
+    }
+    plugin_manager_reload(sluice->plugins, &copy.settings, reload_end, reload);
+    plugin_settings_drop(&copy);
+}
+
 sl_err sluice_reload(struct sluice *sluice, struct sl_config *loaded)
 {
-    struct config_diff *diff = NULL;
-    struct sl_config *merged = NULL;
-    sl_err err = config_diff_new(sluice->config, loaded, &diff);
-    err = err != SLUICE_OK ? err : config_merge_live(sluice->config, loaded, &merged);
+    struct reload *reload = sl_alloc_zero(1, sizeof(*reload));
+    sl_err err = reload == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+    err = err != SLUICE_OK ? err : config_diff_new(sluice->config, loaded, &reload->diff);
+    err = err != SLUICE_OK ? err : config_merge_live(sluice->config, loaded, &reload->merged);
     config_free(loaded);
-    if (err == SLUICE_OK) {
-        sl_logger_set_level(sluice->logger, (enum sl_log_level)merged->log.level);
-        sl_logger_set_format(sluice->logger, (enum sl_log_format)merged->log.format, false);
-        log_changes(sluice, diff);
-        config_free(sluice->config);
-        sluice->config = merged;
+    if (err != SLUICE_OK) {
+        if (reload != NULL) {
+            config_diff_free(reload->diff);
+        }
+        sl_free(reload);
+        return err;
     }
-    config_diff_free(diff);
-    return err;
+    reload->sluice = sluice;
+    reload_plugins(sluice, reload);
+    return SLUICE_OK;
 }

@@ -5,6 +5,7 @@
 #include "broker/admin_socket.h"
 #include "broker/frontend_set.h"
 #include "broker/loop_room.h"
+#include "broker/plugin_link.h"
 #include "broker/sluice.h"
 #include "broker/superblock.h"
 
@@ -27,6 +28,9 @@ struct sluice {
     uint32_t shards_pending;
     struct frontend_set frontends;
     struct admin_socket admin;
+    struct plugin_manager *plugins;
+    struct plugin_meter plugin_meter;
+    bool plugins_started;
     int64_t started_ns;
     bool stopping;
     bool started;

@@ -1,0 +1,201 @@
+/* plugin_link.c: see plugin_link.h. */
+#include "broker/plugin_link.h"
+
+#include "broker/broker_metrics.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- settings ---- */
+
+static void take_instance(const struct config_instance *from, struct plugin_instance_config *ret_to)
+{
+    *ret_to = (struct plugin_instance_config){
+        .name = from->name,
+        .module = from->module[0] != '\0' ? from->module : NULL,
+        .on = from->on == CONFIG_ON_LOG       ? PLUGIN_ON_LOG
+              : from->on == CONFIG_ON_PRODUCE ? PLUGIN_ON_PRODUCE
+                                              : PLUGIN_ON_UNSET,
+        .inputs = from->input.items,
+        .input_count = from->input.count,
+        .output = from->output[0] != '\0' ? from->output : NULL,
+        .outputs = from->outputs.items,
+        .output_count = from->outputs.count,
+        .config_json = from->config_json,
+        .sha256 = from->sha256[0] != '\0' ? from->sha256 : NULL,
+        .memory_bytes = from->memory_bytes,
+        .deadline_ms = from->deadline_ms,
+        .descriptors = from->descriptors,
+    };
+}
+
+/* sluice-worker lies beside the program. */
+static void find_worker(const char *executable, char ret_path[4096])
+{
+    const char *slash = executable != NULL ? strrchr(executable, '/') : NULL;
+    int size = slash != NULL ? (int)(slash - executable) : 0;
+    snprintf(ret_path, 4096, "%.*s/sluice-worker", size, size > 0 ? executable : "");
+}
+
+sl_err plugin_settings_take(const struct sl_config *config, struct plugin_settings_copy *ret_copy)
+{
+    uint32_t count = config->plugins.instance_count;
+    struct plugin_instance_config *instances = sl_alloc_zero(count + 1u, sizeof(*instances));
+    if (instances == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        take_instance(&config->plugins.instances[i], &instances[i]);
+    }
+    ret_copy->instances = instances;
+    find_worker(config->executable, ret_copy->worker_path);
+    ret_copy->settings = (struct plugin_settings){.plugins_dir = config->plugins.dir,
+                                                  .system_dir = config->plugins.system_dir,
+                                                  .worker_path = ret_copy->worker_path,
+                                                  .dev = config->dev,
+                                                  .instances = instances,
+                                                  .instance_count = count};
+    return SLUICE_OK;
+}
+
+void plugin_settings_drop(struct plugin_settings_copy *copy)
+{
+    sl_free(copy->instances);
+    copy->instances = NULL;
+}
+
+/* ---- lists ---- */
+
+static void add_names(cJSON *object, const struct plugin_info *info)
+{
+    const char *const members[][2] = {
+        {"name", info->name},       {"path", info->path},    {"module", info->module},
+        {"version", info->version}, {"hash", info->hash},    {"kind", info->kind},
+        {"on", info->on},           {"input", info->input},  {"output", info->output},
+        {"state", info->state},     {"reason", info->reason}};
+    for (size_t i = 0; i < SL_COUNT_OF(members); i++) {
+        cJSON_AddStringToObject(object, members[i][0], members[i][1] != NULL ? members[i][1] : "");
+    }
+}
+
+static void add_number(cJSON *object, const char *key, uint64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+    cJSON_AddStringToObject(object, key, text); /* 64-bit values are strings */
+}
+
+static void list_one(void *arg, const struct plugin_info *info)
+{
+    cJSON *entry = cJSON_CreateObject();
+    add_names(entry, info);
+    cJSON_AddItemToArray(arg, entry);
+}
+
+void plugin_list_json(struct plugin_manager *manager, struct cJSON *array)
+{
+    plugin_manager_each(manager, list_one, array);
+}
+
+static void add_lags(cJSON *object, const struct plugin_info *info)
+{
+    cJSON *lags = cJSON_AddArrayToObject(object, "partitions");
+    for (uint32_t i = 0; i < info->lag_count; i++) {
+        const struct plugin_lag *lag = &info->lags[i];
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "topic", lag->topic);
+        cJSON_AddNumberToObject(entry, "partition", lag->partition);
+        add_number(entry, "position", (uint64_t)lag->next_offset);
+        add_number(entry, "lag", (uint64_t)SL_MAX(lag->end_offset - lag->next_offset, (int64_t)0));
+        cJSON_AddStringToObject(entry, "stall", lag->stall);
+        cJSON_AddItemToArray(lags, entry);
+    }
+}
+
+struct search {
+    const char *name;
+    cJSON *object;
+    bool found;
+};
+
+static void describe_one(void *arg, const struct plugin_info *info)
+{
+    struct search *search = arg;
+    if (search->found || strcmp(info->name, search->name) != 0) {
+        return;
+    }
+    search->found = true;
+    add_names(search->object, info);
+    for (uint32_t i = 0; i < PLUGIN_COUNT_COUNT; i++) {
+        add_number(search->object, plugin_count_key(i), info->counts[i]);
+    }
+    cJSON *deaths = cJSON_AddObjectToObject(search->object, "deaths_by_cause");
+    for (uint32_t i = 0; i < info->cause_count; i++) {
+        add_number(deaths, info->cause_names[i], info->cause_counts[i]);
+    }
+    cJSON_AddNumberToObject(search->object, "worker_pid", info->pid);
+    add_number(search->object, "worker_cpu_ns", info->cpu_ns);
+    add_number(search->object, "worker_rss_bytes", info->rss_bytes);
+    add_lags(search->object, info);
+}
+
+sl_err plugin_info_json(struct plugin_manager *manager, const char *name, struct cJSON *object)
+{
+    struct search search = {.name = name, .object = object};
+    plugin_manager_each(manager, describe_one, &search);
+    return search.found ? SLUICE_OK : SLUICE_E_NOT_FOUND;
+}
+
+/* ---- metrics ---- */
+
+static struct sl_bytes text_bytes(const char *text)
+{
+    return (struct sl_bytes){(const uint8_t *)text, strlen(text)};
+}
+
+static void publish_lag(struct plugin_meter *meter, const struct plugin_info *info,
+                        const struct plugin_lag *lag)
+{
+    char number[16];
+    snprintf(number, sizeof(number), "%u", lag->partition);
+    struct sl_bytes place[] = {text_bytes(info->name), text_bytes(lag->topic), text_bytes(number)};
+    int64_t behind = SL_MAX(lag->end_offset - lag->next_offset, (int64_t)0);
+    sl_metric_set(sl_metric_series(meter->writer, BROKER_METRIC_PLUGIN_LAG, place), behind);
+    if (lag->stall[0] == '\0' || meter->stall_count == PLUGIN_STALL_CELLS_MAX) {
+        return;
+    }
+    struct sl_bytes cause[] = {text_bytes(info->name), text_bytes(lag->stall)};
+    struct sl_metric_cell *cell =
+        sl_metric_series(meter->writer, BROKER_METRIC_PLUGIN_STALLED, cause);
+    sl_metric_add(cell, 1);
+    meter->stalls[meter->stall_count++] = cell;
+}
+
+static void publish_one(void *arg, const struct plugin_info *info)
+{
+    struct plugin_meter *meter = arg;
+    struct sl_bytes name[] = {text_bytes(info->name)};
+    for (uint32_t i = 0; i < PLUGIN_COUNT_COUNT; i++) {
+        struct sl_metric_cell *cell =
+            sl_metric_series(meter->writer, BROKER_METRIC_PLUGIN_FIRST + i, name);
+        sl_metric_set(cell, (int64_t)info->counts[i]);
+    }
+    for (uint32_t i = 0; i < info->cause_count; i++) {
+        struct sl_bytes cause[] = {text_bytes(info->name), text_bytes(info->cause_names[i])};
+        sl_metric_set(sl_metric_series(meter->writer, BROKER_METRIC_PLUGIN_DEATHS, cause),
+                      (int64_t)info->cause_counts[i]);
+    }
+    for (uint32_t i = 0; i < info->lag_count; i++) {
+        publish_lag(meter, info, &info->lags[i]);
+    }
+}
+
+void plugin_meter_publish(struct plugin_meter *meter, struct plugin_manager *manager)
+{
+    for (uint32_t i = 0; i < meter->stall_count; i++) {
+        sl_metric_set(meter->stalls[i], 0);
+    }
+    meter->stall_count = 0;
+    plugin_manager_each(manager, publish_one, meter);
+}

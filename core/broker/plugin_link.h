@@ -1,0 +1,36 @@
+/* plugin_link.h: between the broker and core/plugin: settings out of the configuration, lists for
+ * the admin socket, metrics. All on loop 0. */
+#ifndef SL_BROKER_PLUGIN_LINK_H
+#define SL_BROKER_PLUGIN_LINK_H
+
+#include "base/metric.h"
+#include "control/config.h"
+#include "plugin/plugin_manager.h"
+
+struct cJSON;
+
+/* plugin_settings with its instances; borrows the texts of the configuration. */
+struct plugin_settings_copy {
+    struct plugin_settings settings;
+    struct plugin_instance_config *instances; /* owned */
+    char worker_path[4096];
+};
+sl_err plugin_settings_take(const struct sl_config *config,
+                            struct plugin_settings_copy *ret_copy) SL_MUST_CHECK;
+void plugin_settings_drop(struct plugin_settings_copy *copy);
+
+/* For admin_hooks. */
+void plugin_list_json(struct plugin_manager *manager, struct cJSON *array);
+sl_err plugin_info_json(struct plugin_manager *manager, const char *name,
+                        struct cJSON *object) SL_MUST_CHECK;
+
+/* Stores counts, lags, stalls and deaths of all instances into the writer's series. */
+#define PLUGIN_STALL_CELLS_MAX 256u
+struct plugin_meter {
+    struct sl_metric_writer *writer;
+    struct sl_metric_cell *stalls[PLUGIN_STALL_CELLS_MAX]; /* that were set at the last look */
+    uint32_t stall_count;
+};
+void plugin_meter_publish(struct plugin_meter *meter, struct plugin_manager *manager);
+
+#endif
