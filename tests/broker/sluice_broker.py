@@ -39,12 +39,13 @@ class Broker:
         self.home = tempfile.mkdtemp(prefix="sluice-broker-")
         self.kafka, self.http = free_port(), free_port()
         self.settings, self.dev, self.process = list(settings), dev, None
+        self.extra = []  # further arguments of serve
         self.log_path = os.path.join(self.home, "log")
         if start:
             self.start()
 
     def start(self):
-        command = [SLUICE, "serve", "--home", self.home] + (["--dev"] if self.dev else [])
+        command = [SLUICE, "serve", "--home", self.home] + (["--dev"] if self.dev else []) + self.extra
         for setting in [f"kafka.listen=127.0.0.1:{self.kafka}", f"http.listen=127.0.0.1:{self.http}"] + self.settings:
             command += ["--set", setting]
         start_at = len(self.log())
