@@ -1,4 +1,8 @@
 """Frames that no client sends: each closes its own connection at most, and disturbs nothing else."""
+import json
+import os
+import random
+import socket
 import struct
 
 import harness
@@ -84,6 +88,52 @@ def test_an_invalid_topic_name_is_told_as_such():
         raw.send_frame(request(3, 4, 1, body))
         answer = raw.read_frame()
         assert struct.pack(">hh", 17, len(topic)) + topic in answer, answer
+
+
+def captured_requests():
+    """Requests of real clients, less their size."""
+    path = os.path.join(harness.sluice_broker.SOURCE, "tests", "data", "kafka", "frames.jsonl")
+    with open(path) as file:
+        frames = [json.loads(line) for line in file]
+    return [bytes.fromhex(frame["hex"]) for frame in frames if frame["dir"] == "request"]
+
+
+def damaged(frame, chance):
+    """The frame with a few bytes changed behind key and version, or cut, or with bytes put in."""
+    frame = bytearray(frame)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(8, len(frame))
+        what = chance.randrange(4)
+        if what == 0:
+            frame[at] = chance.choice((0, 1, 0x7f, 0x80, 0xff, chance.randrange(256)))
+        elif what == 1:
+            frame[at] ^= 1 << chance.randrange(8)
+        elif what == 2:
+            frame[at:at] = bytes(chance.randrange(256) for _ in range(chance.randint(1, 8)))
+        else:
+            del frame[at:at + chance.randint(1, 8)]
+        frame += b"\0" * max(0, 9 - len(frame))
+    return bytes(frame)
+
+
+def test_damaged_requests_of_real_clients_harm_nobody():
+    seed = int(os.environ.get("SLUICE_SEED", random.randrange(1 << 32)))
+    print("seed %d" % seed)
+    chance = random.Random(seed)
+    frames = captured_requests()
+    with Broker() as broker:
+        broker.produce("good", ["good"])
+        for i in range(3000):
+            with broker.connect() as raw:
+                frame = damaged(chance.choice(frames), chance)
+                raw.send(struct.pack(">i", len(frame)) + frame)
+                raw.socket.settimeout(0.01)  # an answer, an end, or nothing at all: each is fine
+                try:
+                    raw.socket.recv(1)
+                except (TimeoutError, socket.timeout, ConnectionResetError):
+                    pass
+            assert broker.is_running(), "request %d of seed %d" % (i, seed)
+        assert broker.consume("good") == ["good"]
 
 
 load_tests = harness.loader(globals())
