@@ -191,6 +191,8 @@ static void opened_in_room(struct sl_task *task)
     if (slot->err != SLUICE_OK) {
         log_failure(slot);
         close_slot(slot);
+    } else if (slot->set->sluice->stopping) {
+        close_slot(slot);
     } else {
         listen_now(slot);
     }
@@ -246,6 +248,11 @@ static void load_done(struct sl_job *job)
     struct frontend_slot *slot = SL_CONTAINER_OF(job, struct frontend_slot, job);
     if (slot->err != SLUICE_OK) {
         log_failure(slot);
+        slot->state = FRONTEND_FREE;
+        settle(slot->set);
+        return;
+    }
+    if (slot->set->sluice->stopping) {
         slot->state = FRONTEND_FREE;
         settle(slot->set);
         return;
@@ -387,4 +394,14 @@ void frontend_set_close_all(struct frontend_set *set)
             set->slots[i].close_wanted = true;
         }
     }
+}
+
+bool frontend_set_is_quiet(const struct frontend_set *set)
+{
+    for (uint32_t i = 0; i < FRONTEND_SET_MAX; i++) {
+        if (set->slots[i].state != FRONTEND_FREE) {
+            return false;
+        }
+    }
+    return true;
 }

@@ -49,6 +49,8 @@ void frontend_set_init(struct frontend_set *set, struct sluice *sluice);
 void frontend_set_open(struct frontend_set *set, const char *name, const char *path);
 void frontend_set_close(struct frontend_set *set, const char *name);
 void frontend_set_close_all(struct frontend_set *set);
+/* Nothing opens, is open or closes. [loop 0] */
+bool frontend_set_is_quiet(const struct frontend_set *set);
 /* "frontend_kafka.so" → "kafka"; false: not a frontend's file name. [any] */
 bool frontend_name_of(const char *path, char ret_name[FRONTEND_NAME_BYTES]);
 

@@ -12,6 +12,8 @@ struct room_frontend {
     struct frontend *frontend;
 };
 
+struct room_step;
+
 struct loop_room {
     struct sluice *sluice;
     uint32_t index;
@@ -23,6 +25,8 @@ struct loop_room {
     uint32_t shard_count;
     struct room_frontend frontends[ROOM_FRONTENDS_MAX]; /* by the listener's slot */
     struct sl_timer *beat;
+    struct room_step *ending; /* waits until the room is quiet; NULL: it does not end */
+    int64_t ending_since_ms;
     struct broker_counters counters;
     int64_t beat_ms; /* monotonic time of the last beat, for /livez; written by this loop */
     uint32_t expected_connections; /* given to this loop, arrived or not; kept by loop 0 */

@@ -15,6 +15,8 @@
 #define WALS_PER_DISK_MAX 4u
 #define SPARE_SEGMENTS    2u
 #define IDLE_MARK_MS      50u
+#define STOP_LINGER_MS    500       /* answers that are queued are taken by then */
+#define STOP_LOOK_NS      1000000LL /* how often a room that ends looks whether it is quiet */
 
 /* ---- configuration to rooms ---- */
 
@@ -108,13 +110,13 @@ static bool is_live(struct sluice *sluice, struct sl_buffer *text)
 static bool is_ready(struct sluice *sluice, struct sl_buffer *text)
 {
     bool ok = true;
-    if (sluice->stopping) {
+    if (__atomic_load_n(&sluice->stopping, __ATOMIC_RELAXED)) {
         ok = say(text, "node", (uint32_t)sluice->settings.node_id, "stopping");
     }
     for (uint32_t i = 0; i < sluice->shards.count; i++) {
-        const struct shard *shard = sluice->shards.shards[i];
-        if (shard->status != SLUICE_OK) {
-            ok = say(text, "degraded: shard", i, sl_status_text(shard->status));
+        sl_err status = shard_status(sluice->shards.shards[i]);
+        if (status != SLUICE_OK) {
+            ok = say(text, "degraded: shard", i, sl_status_text(status));
         }
     }
     return ok;
@@ -304,10 +306,17 @@ struct room_step {
     sl_err err;
 };
 
+static void room_settle(struct loop_room *room);
+
 static void beat(void *arg)
 {
     struct loop_room *room = arg;
     struct sluice *sluice = room->sluice;
+    intake_tick(&room->intake);
+    if (room->ending != NULL) {
+        room_settle(room);
+        return;
+    }
     broker_counters_publish(room);
     __atomic_store_n(&room->beat_ms, sl_loop_now_ns(room->loop) / 1000000, __ATOMIC_RELAXED);
     for (uint32_t i = 0; room->index == 0 && i < sluice->room_count; i++) {
@@ -407,6 +416,12 @@ static void room_started(struct sl_task *task)
     }
 }
 
+static void calls_ended(void *arg)
+{
+    struct loop_room *room = arg;
+    intake_calls_ended(&room->intake);
+}
+
 static void start_room(struct sl_task *task)
 {
     struct room_step *step = SL_CONTAINER_OF(task, struct room_step, task);
@@ -418,6 +433,10 @@ static void start_room(struct sl_task *task)
                              &room->link.table, connections);
     room->intake.cancel = broker_link_cancel;
     room->intake.cancel_arg = &room->link;
+    room->intake.calls_pending = broker_link_calls_pending;
+    room->intake.calls_pending_arg = &room->link;
+    room->shards[0]->idle = calls_ended;
+    room->shards[0]->idle_arg = room;
     for (uint32_t i = 0; i < room->shard_count && err == SLUICE_OK; i++) {
         err = shard_start(room->shards[i]);
     }
@@ -474,12 +493,40 @@ static void room_ended(struct sl_task *task)
     }
 }
 
+/* Nothing is under way that would come back to this loop: no connection, no call to a shard, no
+ * memory lent to another loop. */
+static bool room_is_quiet(struct loop_room *room)
+{
+    bool is_quiet = intake_is_empty(&room->intake) && room->cache.used_bytes == 0;
+    for (uint32_t i = 0; i < room->shard_count; i++) {
+        is_quiet = is_quiet && room->shards[i]->requests == 0;
+    }
+    return is_quiet && (room->index > 0 || frontend_set_is_quiet(&room->sluice->frontends));
+}
+
+static void room_settle(struct loop_room *room)
+{
+    struct room_step *step = room->ending;
+    int64_t waited_ms = sl_loop_now_ns(room->loop) / 1000000 - room->ending_since_ms;
+    if (waited_ms > STOP_LINGER_MS) {
+        intake_abort(&room->intake); /* who does not read by then gets no more */
+    }
+    if (room->beat != NULL && !room_is_quiet(room)) {
+        sl_timer_start(room->beat, STOP_LOOK_NS);
+        return;
+    }
+    room->ending = NULL;
+    room->beat = sl_timer_free(room->beat);
+    step->task = (struct sl_task){.run = room_ended, .priority = SL_PRIORITY_BACKGROUND};
+    sl_loop_post(room->sluice->rooms[0].loop, &step->task);
+}
+
 static void end_room(struct sl_task *task)
 {
     struct room_step *step = SL_CONTAINER_OF(task, struct room_step, task);
-    step->room->beat = sl_timer_free(step->room->beat);
-    step->task = (struct sl_task){.run = room_ended, .priority = SL_PRIORITY_BACKGROUND};
-    sl_loop_post(step->room->sluice->rooms[0].loop, &step->task);
+    step->room->ending = step;
+    step->room->ending_since_ms = sl_loop_now_ns(step->room->loop) / 1000000;
+    room_settle(step->room);
 }
 
 static void shard_closed_home(struct sl_task *task)
@@ -524,7 +571,7 @@ void sluice_stop(struct sluice *sluice)
     if (sluice->stopping) {
         return;
     }
-    sluice->stopping = true;
+    __atomic_store_n(&sluice->stopping, true, __ATOMIC_RELAXED);
     sl_log(sluice->logger, SL_LOG_INFO, "sluice", "stopping");
     frontend_set_close_all(&sluice->frontends);
     admin_socket_close(&sluice->admin);

@@ -264,6 +264,7 @@ void broker_link_fini(struct broker_link *link)
 
 struct cancel_call {
     struct shard_call call;
+    struct shard *home;
     uint64_t connection;
 };
 
@@ -277,7 +278,16 @@ static void cancel_run(struct shard_call *call)
 
 static void cancel_replied(struct shard_call *call)
 {
-    sl_free(SL_CONTAINER_OF(call, struct cancel_call, call));
+    struct cancel_call *cancel = SL_CONTAINER_OF(call, struct cancel_call, call);
+    struct shard *home = cancel->home;
+    sl_free(cancel);
+    shard_request_end(home);
+}
+
+bool broker_link_calls_pending(void *arg)
+{
+    const struct broker_link *link = arg;
+    return link->home->requests > 0;
 }
 
 void broker_link_cancel(void *arg, uint64_t connection)
@@ -289,6 +299,8 @@ void broker_link_cancel(void *arg, uint64_t connection)
         if (cancel == NULL) {
             return; /* what waits ends by its own time */
         }
+        shard_request_begin(link->home);
+        cancel->home = link->home;
         cancel->connection = connection;
         cancel->call.run = cancel_run;
         cancel->call.reply = cancel_replied;

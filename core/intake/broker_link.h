@@ -46,5 +46,7 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
 void broker_link_fini(struct broker_link *link);
 /* Ends what waits for a closed connection, on all shards. For intake.cancel. */
 void broker_link_cancel(void *arg, uint64_t connection);
+/* Whether calls of this loop are under way. For intake.calls_pending. */
+bool broker_link_calls_pending(void *arg);
 
 #endif

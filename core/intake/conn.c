@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define CONN_GROWTH 4u /* of the input chunk of a large request, as it arrives */
+
 static const char *const stall_names[CONN_STALL_COUNT] = {"none", "frontend", "output", "memory"};
 
 const char *conn_stall_name(enum conn_stall stall)
@@ -64,6 +66,8 @@ static void conn_die(struct conn *conn)
     }
     conn->dead = true;
     set_stall(conn, CONN_STALL_NONE);
+    conn->intake->stalled_now[CONN_STALL_NONE]--;
+    conn->intake->closing_count -= conn->closing;
     unlist_stalled(conn);
     conn->stream = sl_stream_free(conn->stream);
     drop_output(conn);
@@ -153,6 +157,11 @@ void conn_start(struct intake *intake, struct frontend *frontend, int descriptor
 
 /* ---- input ---- */
 
+static int64_t now_ms(const struct conn *conn)
+{
+    return sl_loop_now_ns(conn->intake->loop) / 1000000;
+}
+
 static enum conn_stall find_stall(const struct conn *conn)
 {
     if (conn->pauses > 0) {
@@ -184,6 +193,7 @@ static bool may_exceed(struct conn *conn)
     }
     if (conn->intake->exempt == NULL) {
         conn->intake->exempt = conn;
+        conn->since_ms = now_ms(conn);
     }
     return conn->intake->exempt == conn;
 }
@@ -191,7 +201,9 @@ static bool may_exceed(struct conn *conn)
 static bool may_read(struct conn *conn)
 {
     enum conn_stall stall = find_stall(conn);
-    if (stall == CONN_STALL_MEMORY && may_exceed(conn)) {
+    bool has_room = conn->input == NULL || conn->input_end < conn->input->size;
+    if ((stall == CONN_STALL_MEMORY && may_exceed(conn)) ||
+        (stall == CONN_STALL_FRONTEND && has_room && !chunk_cache_is_over(conn->intake->cache))) {
         stall = CONN_STALL_NONE;
     }
     set_stall(conn, stall);
@@ -220,13 +232,15 @@ static void conn_feed(struct conn *conn)
         return;
     }
     conn->feeding = true;
-    while (!conn->dead && !conn->closing && conn->pauses == 0) {
+    while (!conn->dead && !conn->closing && conn->pauses == 0 &&
+           conn->output_bytes <= CONN_OUTPUT_HIGH) {
         size_t have = conn->input_end - conn->input_start;
         if (have == 0 || have < conn->wanted) {
             break;
         }
         uint64_t consumed = 0;
         uint64_t wanted = 0;
+        conn->resumed = false;
         struct sluice_bytes input = {conn->input->data + conn->input_start, have};
         sluice_status status = conn->frontend->ops->conn_input(conn->frontend->self, conn->state,
                                                                input, &consumed, &wanted);
@@ -239,7 +253,7 @@ static void conn_feed(struct conn *conn)
         }
         conn->input_start += (size_t)consumed;
         conn->wanted = (size_t)wanted;
-        if (consumed == 0 && wanted <= have) {
+        if (consumed == 0 && wanted <= have && !conn->resumed) {
             break; /* it waits for something else than input */
         }
     }
@@ -249,17 +263,26 @@ static void conn_feed(struct conn *conn)
     }
 }
 
-/* Makes room behind input_end for at least one byte; moves the unconsumed rest to a chunk of the
- * size that is wanted when this one is too small or still held by a request. */
+/* What the unconsumed rest moves to: of a size announced only, memory comes as its bytes do, so
+ * that four bytes do not claim a hundred megabytes. */
+static size_t room_needed(const struct conn *conn, size_t have)
+{
+    size_t wanted = SL_MAX(conn->wanted, have + 1);
+    size_t grown = SL_MAX(have * CONN_GROWTH, (size_t)CONN_INPUT_BYTES);
+    return SL_MAX(SL_MIN(wanted, grown), (size_t)CONN_INPUT_BYTES);
+}
+
+/* Makes room behind input_end for at least one byte. */
 static sl_err make_room(struct conn *conn)
 {
     size_t have = conn->input_end - conn->input_start;
-    size_t needed = SL_MAX(conn->wanted, have + 1);
-    if (conn->input != NULL && conn->input_start + needed <= conn->input->size) {
+    bool fits = conn->input != NULL && conn->input_start + conn->wanted <= conn->input->size;
+    bool has_room = conn->input != NULL && conn->input_end < conn->input->size;
+    if (has_room && (fits || have < conn->input->size / 2)) {
         return SLUICE_OK;
     }
     struct chunk *chunk = NULL;
-    sl_err err = chunk_new(conn->intake->cache, SL_MAX(needed, (size_t)CONN_INPUT_BYTES), &chunk);
+    sl_err err = chunk_new(conn->intake->cache, room_needed(conn, have), &chunk);
     if (err != SLUICE_OK) {
         return err;
     }
@@ -311,6 +334,7 @@ static void conn_readable(void *arg)
         conn->input_end += size;
         taken += size;
         conn->intake->bytes_in_total += size;
+        conn->since_ms = now_ms(conn);
         conn_feed(conn);
         if (size < room) {
             break;
@@ -343,6 +367,7 @@ void conn_resume(struct conn *conn)
 {
     SL_ASSERT(conn->pauses > 0);
     if (--conn->pauses == 0) {
+        conn->resumed = true;
         conn_wake(conn);
     }
 }
@@ -516,8 +541,25 @@ void conn_close(struct conn *conn)
         return;
     }
     conn->closing = true;
+    conn->since_ms = now_ms(conn);
+    conn->intake->closing_count++;
     sl_stream_read_stop(conn->stream);
     if (conn->piece_count == 0) {
+        conn_die(conn);
+    }
+}
+
+void conn_abort(struct conn *conn)
+{
+    conn_die(conn);
+}
+
+void conn_tick(struct conn *conn, int64_t at_ms)
+{
+    bool lingers = conn->closing && at_ms - conn->since_ms >= CONN_LINGER_MS;
+    bool starves = conn->intake->exempt == conn && at_ms - conn->since_ms >= CONN_SILENCE_MS &&
+                   find_stall(conn) == CONN_STALL_MEMORY;
+    if (lingers || starves) {
         conn_die(conn);
     }
 }

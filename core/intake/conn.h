@@ -4,8 +4,10 @@
  * socket
  *
  * Input is fed in order; what the frontend does not consume stays. Reading stops, and TCP's window
- * tells the peer, while: the frontend paused the connection, its output queue is above
- * CONN_OUTPUT_HIGH, or the loop's memory budget is used up. The cause of a stop is counted by name.
+ * tells the peer, while: the frontend paused the connection and the input chunk is full, its output
+ * queue is above CONN_OUTPUT_HIGH, or the loop's memory budget is used up. The cause of a stop is
+ * counted by name. A paused connection reads ahead into the chunk that it has, so that a peer that
+ * goes away during a long poll is noticed. Nothing is fed while the output is above its bound.
  * All on the connection's loop. */
 #ifndef SL_INTAKE_CONN_H
 #define SL_INTAKE_CONN_H
@@ -17,6 +19,8 @@
 #define CONN_TURN_BYTES  (1u << 20)  /* read in one turn of the loop before others have theirs */
 #define CONN_OUTPUT_HIGH (4u << 20)  /* queued bytes above which nothing more is read */
 #define CONN_PIECES_MAX  64u         /* given to the socket at once */
+#define CONN_LINGER_MS   2000        /* a closed connection's output is taken by then, or dropped */
+#define CONN_SILENCE_MS  30000       /* the one that may exceed the memory budget sends by then */
 
 /* Why a connection is not being read; the order is that of the metric's labels. */
 enum conn_stall {
@@ -55,11 +59,13 @@ struct conn {
     bool tail_open;
     bool writing; /* waits for events.writable */
     bool feeding; /* inside conn_input */
+    bool resumed; /* during the conn_input that runs */
     bool closing; /* close when the output is sent */
     bool dead;    /* freed at the end of the turn */
     bool stalled_listed;
     uint32_t pauses;
     enum conn_stall stall;
+    int64_t since_ms; /* monotonic: of the close that waits, or of the last input when exempt */
     struct sl_task close_task;
     char peer[64];
 };
@@ -71,6 +77,10 @@ sluice_status conn_write(struct conn *conn, const struct sluice_piece *pieces, u
 void conn_close(struct conn *conn);
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
+/* Closes now; what is queued is dropped. */
+void conn_abort(struct conn *conn);
+/* Closes a connection that has kept others waiting for too long. */
+void conn_tick(struct conn *conn, int64_t at_ms);
 /* Reads again if nothing holds it back any more. */
 void conn_wake(struct conn *conn);
 

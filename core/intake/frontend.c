@@ -244,18 +244,36 @@ sl_err frontend_new(struct intake *intake, const struct sluice_plugin_descriptor
     return SLUICE_OK;
 }
 
-static void destroy_when_empty(struct frontend *frontend)
+/* Destroys what has drained and is not called any more. */
+static void destroy_drained(struct intake *intake)
 {
-    if (frontend->draining && frontend->connection_count == 0) {
+    struct frontend **at = &intake->draining;
+    if (intake->calls_pending != NULL && intake->calls_pending(intake->calls_pending_arg)) {
+        return; /* intake_calls_ended looks again */
+    }
+    while (*at != NULL) {
+        struct frontend *frontend = *at;
+        if (frontend->connection_count > 0) {
+            at = &frontend->next_draining;
+            continue;
+        }
+        *at = frontend->next_draining;
         frontend->ops->destroy(frontend->self);
         frontend_free(frontend);
     }
+}
+
+void intake_calls_ended(struct intake *intake)
+{
+    destroy_drained(intake);
 }
 
 void frontend_drain(struct frontend *frontend)
 {
     struct intake *intake = frontend->intake;
     frontend->draining = true;
+    frontend->next_draining = intake->draining;
+    intake->draining = frontend;
     sl_timer_stop(frontend->tick);
     frontend->connection_count++; /* keeps it while the connections go */
     for (uint32_t i = 0; i < intake->slot_count; i++) {
@@ -265,12 +283,14 @@ void frontend_drain(struct frontend *frontend)
         }
     }
     frontend->connection_count--;
-    destroy_when_empty(frontend);
+    destroy_drained(intake);
 }
 
 void frontend_connection_gone(struct frontend *frontend)
 {
     SL_ASSERT(frontend->connection_count > 0);
     frontend->connection_count--;
-    destroy_when_empty(frontend);
+    if (frontend->draining) {
+        destroy_drained(frontend->intake);
+    }
 }

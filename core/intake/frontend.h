@@ -35,7 +35,8 @@ struct frontend {
     char error[256];          /* set_error of the call that runs */
     size_t request_bytes_max;
     uint32_t connection_count;
-    bool draining; /* takes no new connections; destroyed with the last one */
+    bool draining; /* takes no new connections; destroyed when idle */
+    struct frontend *next_draining;
 };
 
 struct intake_slot {
@@ -63,12 +64,25 @@ struct intake {
     uint32_t stalled_now[8];
     void (*cancel)(void *arg, uint64_t connection); /* ends what waits for a closed connection */
     void *cancel_arg;
+    /* Whether calls to the broker are under way whose done has not run; NULL: never. */
+    bool (*calls_pending)(void *arg);
+    void *calls_pending_arg;
+    struct frontend *draining; /* list by next_draining */
+    uint32_t closing_count;    /* connections that wait for their output to be taken */
 };
 
 sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop,
                    struct sl_logger *logger, struct chunk_cache *cache,
                    const struct sluice_broker *broker, uint32_t connections_max) SL_MUST_CHECK;
 void intake_fini(struct intake *intake); /* all connections are closed before */
+/* The last call to the broker that was under way ended: what drained may be destroyed. */
+void intake_calls_ended(struct intake *intake);
+/* Looks after connections that do not end by themselves; to be called twice a second or so. */
+void intake_tick(struct intake *intake);
+/* Closes all connections now; what is queued for them is dropped. */
+void intake_abort(struct intake *intake);
+/* Neither connections nor frontends are left. */
+bool intake_is_empty(const struct intake *intake);
 /* Connections stalled for memory look again whether there is some. */
 void intake_memory_freed(struct intake *intake);
 /* The chunks that sluice_piece.token 1..count name while a fetch's done runs; NULL, 0 afterwards.
@@ -84,7 +98,8 @@ struct conn *intake_find(struct intake *intake, uint64_t token); /* NULL: gone *
 sl_err frontend_new(struct intake *intake, const struct sluice_plugin_descriptor *descriptor,
                     const struct frontend_config *config, struct frontend **ret_frontend,
                     char *reason, size_t reason_size) SL_MUST_CHECK;
-/* No new connections; closes those that are there, and frees the instance with the last of them. */
+/* No new connections; closes those that are there. The instance is destroyed when the last of them
+ * is gone and no call to the broker is under way, whose done might be the instance's. */
 void frontend_drain(struct frontend *frontend);
 void frontend_connection_gone(struct frontend *frontend);
 /* Checks size, magic, ABI version, kind, required extensions; reason gets one sentence.

@@ -92,6 +92,33 @@ void intake_memory_freed(struct intake *intake)
     }
 }
 
+void intake_tick(struct intake *intake)
+{
+    int64_t now_ms = sl_loop_now_ns(intake->loop) / 1000000;
+    if (intake->exempt != NULL) {
+        conn_tick(intake->exempt, now_ms);
+    }
+    for (uint32_t i = 0; intake->closing_count > 0 && i < intake->slot_count; i++) {
+        if (intake->slots[i].conn != NULL) {
+            conn_tick(intake->slots[i].conn, now_ms);
+        }
+    }
+}
+
+void intake_abort(struct intake *intake)
+{
+    for (uint32_t i = 0; i < intake->slot_count && intake->connection_count > 0; i++) {
+        if (intake->slots[i].conn != NULL) {
+            conn_abort(intake->slots[i].conn);
+        }
+    }
+}
+
+bool intake_is_empty(const struct intake *intake)
+{
+    return intake->connection_count == 0 && intake->draining == NULL;
+}
+
 void intake_set_tokens(struct intake *intake, struct chunk *const *chunks, uint32_t count)
 {
     intake->tokens = chunks;

@@ -39,12 +39,12 @@ static void fill_partitions(const struct listing *listing, const struct topic *t
     }
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         const struct shard *owner = shard_of_partition(listing->home->set, topic, i);
-        bool refuses = owner->status == SLUICE_E_CORRUPT || owner->status == SLUICE_E_FOREIGN;
-        partitions[i] =
-            (struct sluice_partition_info){.partition = (int32_t)i,
-                                           .leader_epoch = shard_epoch(owner),
-                                           .leader_id = listing->node_id,
-                                           .status = refuses ? owner->status : SLUICE_OK};
+        sl_err status = shard_status(owner);
+        bool refuses = status == SLUICE_E_CORRUPT || status == SLUICE_E_FOREIGN;
+        partitions[i] = (struct sluice_partition_info){.partition = (int32_t)i,
+                                                       .leader_epoch = shard_epoch(owner),
+                                                       .leader_id = listing->node_id,
+                                                       .status = refuses ? status : SLUICE_OK};
     }
     info->partitions = partitions;
     info->partition_count = topic->partition_count;

@@ -79,10 +79,12 @@ void fetch_wake(struct fetch_waiter *waiter)
 
 static void request_free(struct fetch_request *request)
 {
+    struct shard *home = request->home;
     for (uint32_t i = 0; i < request->entry_count; i++) {
         chunk_unref(request->entries[i].chunk);
     }
     sl_free(request);
+    shard_request_end(home);
 }
 
 static void request_answer(struct fetch_request *request)
@@ -131,7 +133,7 @@ static void finish_others(struct fetch_request *request)
     request->pending_finishes++; /* keeps the request while we look */
     for (uint32_t i = 0; i < request->part_count; i++) {
         struct fetch_part *part = &request->parts[i];
-        if (part->entry_count == 0 || part->answered || part->finish_sent) {
+        if (!part->used || part->answered || part->finish_sent) {
             continue;
         }
         part->finish_sent = true;
@@ -211,20 +213,27 @@ static sl_err entry_read(struct shard *shard, struct fetch_entry *entry,
     return err;
 }
 
-/* The plans of all entries are made; pins hold their segments until the job is done. */
-static void set_pins(struct fetch_part *part, bool pin)
+/* Pins hold the segments of the cold entries until the job is done. False: one is gone, which only
+ * a deletion can bring about. */
+static bool entry_pin(struct shard *shard, const struct fetch_entry *entry)
 {
-    struct shard *shard = part->call.target;
-    for (uint32_t i = 0; i < part->entry_count; i++) {
-        const struct read_plan *plan = part->request->entries[part->entries[i]].plan;
-        for (uint32_t p = 0; plan != NULL && p < plan->place_count; p++) {
-            if (pin) {
-                wal_pin(shard->wal, plan->places[p].segment);
-            } else {
-                wal_unpin(shard->wal, plan->places[p].segment);
+    for (uint32_t p = 0; p < entry->plan->place_count; p++) {
+        if (wal_pin(shard->wal, entry->plan->places[p].segment) == NULL) {
+            while (p > 0) {
+                wal_unpin(shard->wal, entry->plan->places[--p].segment);
             }
+            return false;
         }
     }
+    return true;
+}
+
+static void entry_unpin(struct shard *shard, struct fetch_entry *entry)
+{
+    for (uint32_t p = 0; p < entry->plan->place_count; p++) {
+        wal_unpin(shard->wal, entry->plan->places[p].segment);
+    }
+    entry->cold = false;
 }
 
 static void cold_work(struct sl_job *job)
@@ -234,8 +243,7 @@ static void cold_work(struct sl_job *job)
         uint32_t index = part->entries[i];
         struct fetch_entry *entry = &part->request->entries[index];
         struct sluice_fetch_result *result = &part->request->results[index];
-        if (entry->plan != NULL && entry->chunk != NULL && result->records.data == NULL &&
-            result->status == SLUICE_OK) {
+        if (entry->cold) {
             sl_err err = entry_read(part->call.target, entry, result, wal_read);
             result->status = err != SLUICE_OK ? err : result->status;
         }
@@ -245,8 +253,15 @@ static void cold_work(struct sl_job *job)
 static void cold_done(struct sl_job *job)
 {
     struct fetch_part *part = SL_CONTAINER_OF(job, struct fetch_part, job);
-    set_pins(part, false);
+    struct shard *shard = part->call.target;
+    for (uint32_t i = 0; i < part->entry_count; i++) {
+        struct fetch_entry *entry = &part->request->entries[part->entries[i]];
+        if (entry->cold) {
+            entry_unpin(shard, entry);
+        }
+    }
     part_reply(part);
+    shard_job_end(shard);
 }
 
 static void part_read(struct fetch_part *part)
@@ -266,16 +281,17 @@ static void part_read(struct fetch_part *part)
             err = entry_read(shard, entry, result, wal_read_cached);
         }
         if (err == SLUICE_E_WOULD_BLOCK) {
-            cold = true;
-        } else if (err != SLUICE_OK) {
-            result->status = err;
+            entry->cold = entry_pin(shard, entry);
+            cold = cold || entry->cold;
+            err = entry->cold ? SLUICE_OK : SLUICE_E_UNKNOWN_TOPIC;
         }
+        result->status = err != SLUICE_OK ? err : result->status;
     }
     if (!cold) {
         part_reply(part);
         return;
     }
-    set_pins(part, true);
+    shard_job_begin(shard);
     part->job = (struct sl_job){.work = cold_work, .done = cold_done};
     part->job.task.priority = SL_PRIORITY_IO;
     sl_helpers_submit(shard->config.os, shard->loop, &part->job);
@@ -298,6 +314,9 @@ static sl_err entry_look(struct shard *shard, struct fetch_entry *entry,
     struct partition *partition = entry->partition;
     if (partition->topic == NULL) {
         return SLUICE_E_UNKNOWN_TOPIC;
+    }
+    if (shard->stopping) {
+        return SLUICE_E_STOPPING; /* its log is closing */
     }
     result->leader_epoch = shard_epoch(shard);
     result->high_watermark = result->last_stable_offset = partition_end(partition);
@@ -349,8 +368,7 @@ static bool part_plan(struct fetch_part *part)
         bytes += plan.bytes;
     }
     int64_t now_ms = shard_now_ms(shard);
-    return failed || part->finishing || bytes >= request->bytes_min ||
-           now_ms >= part->deadline_ms || shard->stopping;
+    return failed || part->finishing || bytes >= request->bytes_min || now_ms >= part->deadline_ms;
 }
 
 static void part_try(struct fetch_part *part)
@@ -495,12 +513,13 @@ static void hand_over(struct fetch_request *request)
     struct shard *home = request->home;
     request->pending_parts = 1;
     for (uint32_t i = 0; i < request->part_count; i++) {
-        request->pending_parts += request->parts[i].entry_count > 0;
+        request->parts[i].used = request->parts[i].entry_count > 0;
+        request->pending_parts += request->parts[i].used;
         request->parts[i].call.target = home->set->shards[i];
     }
     for (uint32_t i = 0; i < request->part_count; i++) {
         struct fetch_part *part = &request->parts[i];
-        if (part->entry_count > 0) {
+        if (part->used) {
             part->call.run = part_run;
             part->call.reply = part_replied;
             shard_call_start(&part->call, home->set->shards[i], home->loop, SL_PRIORITY_IO);
@@ -522,11 +541,12 @@ void fetch_start(struct shard *home, const struct sluice_context *context,
         done(arg, NULL, 0, 0);
         return;
     }
+    shard_request_begin(home);
     request->home = home;
     request->connection = context->connection;
-    request->bytes_max = (uint32_t)SL_MAX(from->bytes_max, 0);
-    request->bytes_min = (uint32_t)SL_MAX(from->bytes_min, 0);
-    request->wait_ms = SL_MAX(from->wait_ms, 0);
+    request->bytes_max = SL_MIN((uint32_t)SL_MAX(from->bytes_max, 0), FETCH_BYTES_MAX);
+    request->bytes_min = SL_MIN((uint32_t)SL_MAX(from->bytes_min, 0), request->bytes_max);
+    request->wait_ms = SL_MIN(SL_MAX(from->wait_ms, 0), FETCH_WAIT_MS_MAX);
     request->set_tokens = set_tokens;
     request->set_tokens_arg = set_tokens_arg;
     request->done = done;

@@ -9,6 +9,10 @@
 #include "shard/partition.h"
 
 #define FETCH_ENTRIES_MAX 100000u
+#define FETCH_BYTES_MAX                                                                      \
+    (55u << 20)                  /* of one answer, whatever is asked for; Kafka's default of \
+                                    fetch.max.bytes */
+#define FETCH_WAIT_MS_MAX 300000 /* a long poll ends by then, whatever is asked for */
 
 struct fetch_waiter {
     struct fetch_part *part;
@@ -27,6 +31,7 @@ struct fetch_entry {
     struct chunk *chunk; /* holds the records */
     struct read_plan *plan;
     uint32_t read_bytes_max; /* granted of the whole answer's budget */
+    bool cold;               /* its segments are pinned, a helper reads it */
 };
 
 struct fetch_part {
@@ -41,9 +46,11 @@ struct fetch_part {
     uint32_t entry_count;
     int64_t deadline_ms;
     bool finishing; /* answer with what is there */
+    bool reading;   /* no more looking */
+    bool ended;     /* replied, or about to */
+    /* The origin's own: */
+    bool used; /* has entries */
     bool finish_sent;
-    bool reading;  /* no more looking */
-    bool ended;    /* replied, or about to */
     bool answered; /* the reply arrived */
 };
 

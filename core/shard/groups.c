@@ -47,7 +47,9 @@ static void call_free(struct group_call *self)
     sl_free(self->items);
     sl_free(self->payloads);
     sl_free(self->fetched);
+    struct shard *home = self->home;
     sl_free(self);
+    shard_request_end(home);
 }
 
 static struct group_call *call_new(struct shard *home, const void *request, void *arg)
@@ -56,6 +58,7 @@ static struct group_call *call_new(struct shard *home, const void *request, void
     if (self == NULL) {
         return NULL;
     }
+    shard_request_begin(home);
     self->home = home;
     self->request = request;
     self->arg = arg;
@@ -320,9 +323,11 @@ static struct group_call *statuses_call(struct shard *home, const void *request,
     struct group_call *self = call_new(home, request, arg);
     sluice_status *statuses = sl_alloc_zero(count + 1u, sizeof(*statuses));
     if (self == NULL || statuses == NULL) {
-        sl_free(self);
         sl_free(statuses);
         done(arg, SLUICE_E_NO_MEMORY, NULL, 0);
+        if (self != NULL) {
+            call_free(self);
+        }
         return NULL;
     }
     self->statuses = statuses;

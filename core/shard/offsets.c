@@ -15,6 +15,7 @@ struct offset_call {
 };
 
 struct offset_request {
+    struct shard *home;
     uint32_t pending_count;
     uint32_t count;
     sluice_offsets_done *done;
@@ -28,8 +29,10 @@ static void request_answer(struct offset_request *request)
     for (uint32_t i = 0; i < request->count; i++) {
         request->answers[i] = request->calls[i].answer;
     }
+    struct shard *home = request->home;
     request->done(request->arg, request->answers, request->count);
     sl_free(request);
+    shard_request_end(home);
 }
 
 static void replied(struct shard_call *call)
@@ -128,15 +131,22 @@ static void search_done(struct sl_job *job)
     struct offset_call *self = SL_CONTAINER_OF(job, struct offset_call, job);
     wal_unpin(self->call.target->wal, self->run.place.segment);
     partition_unref(self->partition);
+    struct shard *shard = self->call.target;
     shard_call_reply(&self->call);
+    shard_job_end(shard);
 }
 
 static void search_start(struct offset_call *self, struct partition *partition)
 {
     struct shard *shard = self->call.target;
     self->partition = partition;
+    if (wal_pin(shard->wal, self->run.place.segment) == NULL) {
+        self->answer.status = SLUICE_E_UNKNOWN_TOPIC; /* only a deletion takes segments away */
+        shard_call_reply(&self->call);
+        return;
+    }
     partition_ref(partition);
-    wal_pin(shard->wal, self->run.place.segment);
+    shard_job_begin(shard);
     self->job = (struct sl_job){.work = search_work, .done = search_done};
     self->job.task.priority = SL_PRIORITY_IO;
     sl_helpers_submit(shard->config.os, shard->loop, &self->job);
@@ -157,7 +167,7 @@ static sl_err check(struct shard *shard, const struct offset_call *self,
                     struct partition **ret_partition)
 {
     struct topic *topic = catalog_by_id(shard->catalog, &self->topic);
-    if (shard->wal == NULL) {
+    if (shard->wal == NULL || shard->stopping) {
         return shard->status;
     }
     if (topic == NULL) {
@@ -231,6 +241,8 @@ void offsets_start(struct shard *home, const struct sluice_offset_query *queries
         done(arg, NULL, 0);
         return;
     }
+    shard_request_begin(home);
+    request->home = home;
     request->done = done;
     request->arg = arg;
     request->count = count;

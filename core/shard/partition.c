@@ -91,10 +91,20 @@ void partition_delete(struct partition *partition)
     partition_unref(partition);
 }
 
+static void free_slots(void *arg, struct topic *topic)
+{
+    (void)arg;
+    sl_free(topic->user);
+    topic->user = NULL;
+}
+
 void partition_free_all(struct shard *shard)
 {
     while (shard->partitions != NULL) {
         partition_delete(shard->partitions);
+    }
+    if (shard->catalog != NULL) {
+        catalog_each(shard->catalog, free_slots, NULL);
     }
 }
 

@@ -12,7 +12,9 @@ static void request_free(struct produce_request *request)
 {
     chunk_unref(request->chunk);
     chunk_unref(request->copy);
+    struct shard *home = request->home;
     sl_free(request);
+    shard_request_end(home);
 }
 
 static void request_answer(struct produce_request *request)
@@ -224,7 +226,9 @@ static void open_done(struct sl_job *job)
         entry_end(entry, entry->job_err);
     }
     pump(partition);
+    struct shard *shard = partition->shard;
     partition_unref(partition);
+    shard_job_end(shard);
 }
 
 static void open_start(struct produce_entry *entry)
@@ -241,6 +245,7 @@ static void open_start(struct produce_entry *entry)
     entry->opening = true;
     entry->job = (struct sl_job){.work = open_work, .done = open_done};
     entry->job.task.priority = SL_PRIORITY_IO;
+    shard_job_begin(shard);
     sl_helpers_submit(shard->config.os, shard->loop, &entry->job);
 }
 
@@ -579,7 +584,10 @@ static void refuse(const struct sluice_produce *from, sl_err err, sluice_produce
         return;
     }
     struct sluice_produce_result *results = sl_alloc_zero(from->entry_count + 1u, sizeof(result));
-    SL_ASSERT(results != NULL);
+    if (results == NULL) {
+        done(arg, NULL, 0, 0);
+        return;
+    }
     for (uint32_t i = 0; i < from->entry_count; i++) {
         results[i] = result;
     }
@@ -598,6 +606,7 @@ void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_
         refuse(from, bad_acks ? SLUICE_E_INVALID_REQUIRED_ACKS : SLUICE_E_LIMIT, done, arg);
         return;
     }
+    shard_request_begin(home);
     request->home = home;
     request->done = done;
     request->arg = arg;

@@ -3,6 +3,7 @@
 
 struct producer_id_call {
     struct shard_call call;
+    struct shard *home;
     struct producer_id_call *next; /* waiting for the lease */
     int64_t id;
     int16_t epoch;
@@ -113,8 +114,10 @@ static void run(struct shard_call *call)
 static void replied(struct shard_call *call)
 {
     struct producer_id_call *self = SL_CONTAINER_OF(call, struct producer_id_call, call);
+    struct shard *home = self->home;
     self->done(self->arg, &self->answer);
     sl_free(self);
+    shard_request_end(home);
 }
 
 void producer_id_start(struct shard *home, int64_t id, int16_t epoch, sluice_producer_id_done *done,
@@ -126,7 +129,9 @@ void producer_id_start(struct shard *home, int64_t id, int16_t epoch, sluice_pro
              &(struct sluice_producer_id){.status = SLUICE_E_NO_MEMORY, .id = -1, .epoch = -1});
         return;
     }
-    *self = (struct producer_id_call){.id = id, .epoch = epoch, .done = done, .arg = arg};
+    *self =
+        (struct producer_id_call){.home = home, .id = id, .epoch = epoch, .done = done, .arg = arg};
+    shard_request_begin(home);
     self->answer = (struct sluice_producer_id){.id = -1, .epoch = -1};
     self->call.run = run;
     self->call.reply = replied;

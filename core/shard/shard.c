@@ -30,6 +30,52 @@ int32_t shard_epoch(const struct shard *shard)
     return (int32_t)shard->recovery.epoch;
 }
 
+sl_err shard_status(const struct shard *shard)
+{
+    return __atomic_load_n(&shard->status, __ATOMIC_RELAXED);
+}
+
+/* The only writer is the shard's loop, or who opens it before. */
+static void set_status(struct shard *shard, sl_err status)
+{
+    __atomic_store_n(&shard->status, status, __ATOMIC_RELAXED);
+}
+
+/* ---- what is under way ---- */
+
+static void maybe_closed(struct shard *shard)
+{
+    if (shard->log_closed && shard->jobs == 0) {
+        shard->closed(shard->closed_arg);
+    }
+}
+
+void shard_job_begin(struct shard *shard)
+{
+    SL_ASSERT(!shard->log_closed || shard->jobs > 0);
+    shard->jobs++;
+}
+
+void shard_job_end(struct shard *shard)
+{
+    SL_ASSERT(shard->jobs > 0);
+    shard->jobs--;
+    maybe_closed(shard);
+}
+
+void shard_request_begin(struct shard *home)
+{
+    home->requests++;
+}
+
+void shard_request_end(struct shard *home)
+{
+    SL_ASSERT(home->requests > 0);
+    if (--home->requests == 0 && home->idle != NULL) {
+        home->idle(home->idle_arg);
+    }
+}
+
 /* ---- who owns what ---- */
 
 struct shard *shard_of_group(const struct shard_set *set, struct sluice_text group)
@@ -291,7 +337,7 @@ static sl_err take_snapshot(void *arg, add_fn *add, void *add_arg)
 static void storage_fenced(void *arg, sl_err cause)
 {
     struct shard *shard = arg;
-    shard->status = SLUICE_E_FENCED;
+    set_status(shard, SLUICE_E_FENCED);
     sl_log(shard->logger, SL_LOG_ERROR, "wal",
            "storage failed: nothing more is acknowledged; restart to recover",
            sl_log_u64("shard", shard->index), sl_log_err(cause));
@@ -381,6 +427,10 @@ sl_err shard_open(const struct shard_config *config, const struct shard *catalog
     shard->index = config->index;
     sl_err err = make_rooms(shard, config);
     if (err == SLUICE_OK && catalog_source != NULL) {
+        err = catalog_source->status; /* without the catalog every batch in the log looks deleted,
+                                         and the next checkpoint would forget it: hands off */
+    }
+    if (err == SLUICE_OK && catalog_source != NULL) {
         err = catalog_snapshot(catalog_source->catalog, copy_topic, shard);
     }
     if (err == SLUICE_OK) {
@@ -392,7 +442,7 @@ sl_err shard_open(const struct shard_config *config, const struct shard *catalog
         shard_free(shard);
         return err;
     }
-    shard->status = err;
+    set_status(shard, err);
     take_ends(shard);
     *ret_shard = shard;
     return SLUICE_OK;
@@ -457,18 +507,27 @@ sl_err shard_start(struct shard *shard)
 
 /* ---- end ---- */
 
+static void log_closed(void *arg)
+{
+    struct shard *shard = arg;
+    shard->log_closed = true;
+    maybe_closed(shard);
+}
+
 void shard_stop(struct shard *shard, void (*closed)(void *arg), void *arg)
 {
     shard->stopping = true;
-    shard->status = shard->status != SLUICE_OK ? shard->status : SLUICE_E_STOPPING;
+    shard->closed = closed;
+    shard->closed_arg = arg;
+    set_status(shard, shard->status != SLUICE_OK ? shard->status : SLUICE_E_STOPPING);
     shard->timer = sl_timer_free(shard->timer);
     fetch_finish_all(shard);
     shard->groups = group_coordinator_free(shard->groups);
     if (shard->wal == NULL) {
-        closed(arg);
+        log_closed(shard);
         return;
     }
-    wal_close(shard->wal, closed, arg);
+    wal_close(shard->wal, log_closed, shard);
 }
 
 struct shard *shard_free(struct shard *shard)

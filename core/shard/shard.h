@@ -70,7 +70,7 @@ struct shard {
     struct wal *wal;
     struct wal_recovery recovery;
     sl_err status; /* SLUICE_OK, or why it does not serve: E_CORRUPT after a refused recovery,
-                      E_FENCED */
+                      E_FENCED; other loops ask shard_status */
     struct catalog *catalog;
     struct producer_shard *producers;
     struct producer_ids producer_ids;    /* shard 0 */
@@ -87,6 +87,13 @@ struct shard {
     int64_t timer_at_ms;
     int64_t housekeeping_ms; /* next expiry of producers and offsets */
     uint64_t records_in, bytes_in, batches_in, bytes_out, fetches, duplicates;
+    uint32_t jobs;           /* under way on helpers: they use the log, which stays until then */
+    uint32_t requests;       /* of frontends on this loop, whose done has not run */
+    void (*idle)(void *arg); /* the last of them ended; NULL: nobody asks */
+    void *idle_arg;
+    void (*closed)(void *arg); /* of shard_stop */
+    void *closed_arg;
+    bool log_closed;
     bool stopping;
 };
 
@@ -97,13 +104,22 @@ sl_err shard_open(const struct shard_config *config, const struct shard *catalog
                   struct shard **ret_shard, char ret_problem[SHARD_PROBLEM_BYTES]) SL_MUST_CHECK;
 /* Timers and background work; once the loop runs. [loop] */
 sl_err shard_start(struct shard *shard) SL_MUST_CHECK;
-/* Ends waiting fetches and joins, closes the log; `closed` runs on the loop. [loop] */
+/* Ends waiting fetches and joins, closes the log; `closed` runs on the loop, when no helper has a
+ * job of the shard any more. [loop] */
 void shard_stop(struct shard *shard, void (*closed)(void *arg), void *arg);
 struct shard *shard_free(struct shard *shard); /* after closed; NULL is fine */
 
 int64_t shard_now_ms(const struct shard *shard);  /* monotonic [loop] */
 int64_t shard_wall_ms(const struct shard *shard); /* [any] */
 int32_t shard_epoch(const struct shard *shard);   /* stamped as partition leader epoch */
+sl_err shard_status(const struct shard *shard);   /* [any] */
+/* From the submit of a helper's job to the end of its done. [loop] */
+void shard_job_begin(struct shard *shard);
+void shard_job_end(struct shard *shard);
+/* From the call of a frontend to the end of its done, on the home shard of the caller's loop: what
+ * the done points at must stay until then. [loop] */
+void shard_request_begin(struct shard *home);
+void shard_request_end(struct shard *home);
 /* Looks again at what is due first, after anything that may have changed it. */
 void shard_schedule(struct shard *shard);
 

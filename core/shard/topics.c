@@ -20,6 +20,7 @@ struct spread {
 
 struct topics_call {
     struct shard_call call;
+    struct shard *home;
     const struct sluice_topic_spec *specs; /* create */
     const struct sluice_topic_ref *refs;   /* delete */
     uint32_t count;
@@ -51,7 +52,9 @@ static void call_free(struct topics_call *self)
     sl_free(self->results);
     sl_free(self->reasons);
     sl_free(self->ids);
+    struct shard *home = self->home;
     sl_free(self);
+    shard_request_end(home);
 }
 
 static void replied(struct shard_call *call)
@@ -260,6 +263,8 @@ static struct topics_call *call_new(struct shard *home, uint32_t count)
         return NULL;
     }
     size_t room = count + 1u;
+    shard_request_begin(home);
+    self->home = home;
     self->count = count;
     self->items = sl_alloc_zero(room, sizeof(*self->items));
     self->item_results = sl_alloc_zero(room, sizeof(*self->item_results));

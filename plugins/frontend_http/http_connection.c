@@ -108,6 +108,7 @@ uint64_t http_connection_input(struct http_connection *connection, struct sluice
             refusal_answer(connection);
         } else if (connection->request.complete) {
             request_answer(connection);
+            break; /* the host looks how much is queued before the next */
         }
     }
     done = connection->closing ? input.size : done;

@@ -68,6 +68,7 @@ static int32_t lay_out_topic(struct kafka_call *call,
         if (status != SLUICE_OK || partition->timestamp == EARLIEST_PENDING_UPLOAD) {
             continue;
         }
+        slot->error_code = KAFKA_NO_ANSWER;
         slots[added] = slot;
         queries[added++] = (struct sluice_offset_query){
             .topic = {.name = kafka_to_text(topic->name)},

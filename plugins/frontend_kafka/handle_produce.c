@@ -43,6 +43,7 @@ static bool lay_out_topic(struct kafka_call *call, const struct kafka_produce_re
 
         kafka_produce_response_partition_init(slot);
         slot->index = partition->index;
+        slot->error_code = KAFKA_NO_ANSWER;
         slots[i] = slot;
         entries[i] = (struct sluice_produce_entry){
             .topic = {.name = kafka_to_text(answer->name), .id = kafka_to_uuid(topic->topic_id)},

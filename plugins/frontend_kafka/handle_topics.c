@@ -202,6 +202,7 @@ static bool lay_out_creation(struct kafka_call *call, int32_t index,
         return true;
     }
     slot->error_message = kafka_null();
+    slot->error_code = KAFKA_NO_ANSWER;
     creation->slots[creation->count] = slot;
     return fill_spec(call, topic, &creation->specs[creation->count++]);
 }
@@ -314,6 +315,7 @@ void kafka_handle_delete_topics(struct kafka_call *call)
     response->responses_count = count;
     for (int32_t i = 0; i < count; i++) {
         if (lay_out_deletion(call, i, &answers[i], &refs[named])) {
+            answers[i].error_code = KAFKA_NO_ANSWER;
             slots[named++] = &answers[i];
         }
     }

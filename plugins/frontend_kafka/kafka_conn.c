@@ -338,6 +338,9 @@ sluice_status kafka_conn_input(void *self, void *data, struct sluice_bytes input
         if (conn->exclusive && conn->call_count > 0 && kafka_conn_is_open(conn)) {
             block(conn, KAFKA_BLOCK_DRAIN);
         }
+        if (conn->call_count == 0) {
+            break; /* answered already: the host looks how much is queued before the next */
+        }
     }
     *ret_consumed = at;
     *ret_wanted = wanted;

@@ -96,11 +96,12 @@ static void stop(struct fixture *fixture, bool power_cut)
         shard->timer = sl_timer_free(shard->timer);
         shard_free(shard);
     }
-    if (!power_cut) {
-        chunk_cache_fini(&fixture->cache);
-        sl_loop_free(fixture->loop);
-        sl_os_free(fixture->os);
+    if (power_cut) {
+        fixture->cache.used_bytes = 0; /* by requests that nobody ends any more */
     }
+    chunk_cache_fini(&fixture->cache);
+    sl_loop_free(fixture->loop);
+    sl_os_free(fixture->os);
 }
 
 void fixture_restart(struct fixture *fixture, bool power_cut)
