@@ -35,22 +35,27 @@ def wait_for(condition, what):
 
 
 class Broker:
-    def __init__(self, *settings, dev=True, start=True):
+    def __init__(self, *settings, dev=True, start=True, environment=None):
         self.home = tempfile.mkdtemp(prefix="sluice-broker-")
         self.kafka, self.http = free_port(), free_port()
         self.settings, self.dev, self.process = list(settings), dev, None
         self.extra = []  # further arguments of serve
+        self.environment = dict(os.environ, **environment) if environment else None
         self.log_path = os.path.join(self.home, "log")
         if start:
             self.start()
 
-    def start(self):
+    def spawn(self):
+        """Starts it without waiting for anything."""
         command = [SLUICE, "serve", "--home", self.home] + (["--dev"] if self.dev else []) + self.extra
         for setting in [f"kafka.listen=127.0.0.1:{self.kafka}", f"http.listen=127.0.0.1:{self.http}"] + self.settings:
             command += ["--set", setting]
-        start_at = len(self.log())
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.home)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.home, env=self.environment)
+
+    def start(self):
+        start_at = len(self.log())
+        self.spawn()
         wait_for(lambda: self.process.poll() is not None or " ready " in self.log()[start_at:], "the broker to be ready")
         if self.process.poll() is not None:
             raise AssertionError("the broker ended: " + self.log()[-2000:])
