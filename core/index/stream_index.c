@@ -48,6 +48,7 @@ static bool extends(const struct stream_run *run, const struct stream_batch *bat
     return run != NULL && run->place.segment == batch->place.segment &&
            run->place.position + run->place.size == batch->place.position &&
            run->last_offset + 1 == batch->base_offset && run->leader_epoch == batch->leader_epoch &&
+           run->verified == batch->verified &&
            run->place.size + batch->place.size <= STREAM_RUN_BYTES_MAX;
 }
 
@@ -87,6 +88,7 @@ sl_err stream_index_append(struct stream_index *index, const struct stream_batch
             .time_so_far = SL_MAX(so_far, batch->max_timestamp),
             .place = batch->place,
             .leader_epoch = batch->leader_epoch,
+            .verified = batch->verified,
         };
     }
     index->end_offset = SL_MAX(index->end_offset, batch->last_offset + 1);
@@ -148,6 +150,14 @@ static bool give(const struct stream_index *index, uint32_t at, struct stream_ru
 bool stream_index_find(const struct stream_index *index, int64_t offset, struct stream_run *ret_run)
 {
     return give(index, lower_bound(index, ends_before, offset), ret_run);
+}
+
+void stream_index_mark_verified(struct stream_index *index, int64_t base_offset)
+{
+    uint32_t at = lower_bound(index, ends_before, base_offset);
+    if (at < index->count && index->runs[at].base_offset == base_offset) {
+        index->runs[at].verified = true;
+    }
 }
 
 bool stream_index_find_time(const struct stream_index *index, int64_t timestamp,

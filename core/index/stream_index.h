@@ -19,6 +19,7 @@ struct stream_run {
     int64_t time_so_far; /* highest timestamp of this run and those before it */
     struct wal_place place;
     int32_t leader_epoch;
+    bool verified; /* its bytes were seen to be what the log says they are */
 };
 
 struct stream_batch {
@@ -27,6 +28,8 @@ struct stream_batch {
     int64_t max_timestamp;
     struct wal_place place;
     int32_t leader_epoch;
+    bool verified; /* written by this run of the broker; false: found at recovery, to be checked at
+                      the first read */
 };
 
 struct stream_index {
@@ -50,6 +53,8 @@ int64_t stream_index_end(const struct stream_index *index);
 /* The run that holds `offset`, or the next after it. False: there is none. */
 bool stream_index_find(const struct stream_index *index, int64_t offset,
                        struct stream_run *ret_run);
+/* The bytes of the run that begins at this offset were checked; nothing happens when it is gone. */
+void stream_index_mark_verified(struct stream_index *index, int64_t base_offset);
 /* The first run with a timestamp at or after `timestamp`. */
 bool stream_index_find_time(const struct stream_index *index, int64_t timestamp,
                             struct stream_run *ret_run);

@@ -54,6 +54,7 @@ static sl_err index_batch(struct commit_batch *batch, const struct wal_place *pl
         .max_timestamp = batch_view_max_timestamp(&view),
         .leader_epoch = batch_view_leader_epoch(&view),
         .place = *place,
+        .verified = true,
     };
     return stream_index_append(&batch->partition->index, &entry);
 }

@@ -159,6 +159,23 @@ static void part_replied(struct shard_call *call)
 
 /* ---- reading ---- */
 
+static void settle_plan(struct shard *shard, struct fetch_entry *entry,
+                        const struct sluice_fetch_result *result)
+{
+    if (entry->plan != NULL && result->status == SLUICE_OK && result->records.size > 0) {
+        partition_mark_verified(entry->partition, entry->plan);
+    }
+    if (result->status == SLUICE_E_CORRUPT && entry->partition->topic != NULL) {
+        sl_log(shard->logger, SL_LOG_ERROR, "fetch",
+               "stored records are damaged and not served; run sluice wal verify",
+               sl_log_bytes("topic", entry->partition->topic->name),
+               sl_log_u64("partition", entry->partition->number),
+               sl_log_i64("offset", entry->offset));
+    }
+    sl_free(entry->plan);
+    entry->plan = NULL;
+}
+
 static void part_reply(struct fetch_part *part)
 {
     struct shard *shard = part->call.target;
@@ -166,8 +183,7 @@ static void part_reply(struct fetch_part *part)
     for (uint32_t i = 0; i < part->entry_count; i++) {
         uint32_t index = part->entries[i];
         struct fetch_entry *entry = &request->entries[index];
-        sl_free(entry->plan);
-        entry->plan = NULL;
+        settle_plan(shard, entry, &request->results[index]);
         shard->bytes_out += request->results[index].records.size;
         if (entry->partition != NULL) {
             partition_unref(entry->partition);
@@ -207,32 +223,16 @@ static sl_err entry_read(struct shard *shard, struct fetch_entry *entry,
                          struct sluice_fetch_result *result, read_fn *read)
 {
     sl_err err = read_places(shard, entry->plan, entry->chunk->data, read);
+    err = err != SLUICE_OK ? err : partition_check(entry->plan, entry->chunk->data);
     if (err == SLUICE_OK) {
         entry_cut(entry, result);
     }
     return err;
 }
 
-/* Pins hold the segments of the cold entries until the job is done. False: one is gone, which only
- * a deletion can bring about. */
-static bool entry_pin(struct shard *shard, const struct fetch_entry *entry)
-{
-    for (uint32_t p = 0; p < entry->plan->place_count; p++) {
-        if (wal_pin(shard->wal, entry->plan->places[p].segment) == NULL) {
-            while (p > 0) {
-                wal_unpin(shard->wal, entry->plan->places[--p].segment);
-            }
-            return false;
-        }
-    }
-    return true;
-}
-
 static void entry_unpin(struct shard *shard, struct fetch_entry *entry)
 {
-    for (uint32_t p = 0; p < entry->plan->place_count; p++) {
-        wal_unpin(shard->wal, entry->plan->places[p].segment);
-    }
+    read_plan_unpin(shard, entry->plan);
     entry->cold = false;
 }
 
@@ -281,7 +281,7 @@ static void part_read(struct fetch_part *part)
             err = entry_read(shard, entry, result, wal_read_cached);
         }
         if (err == SLUICE_E_WOULD_BLOCK) {
-            entry->cold = entry_pin(shard, entry);
+            entry->cold = read_plan_pin(shard, entry->plan);
             cold = cold || entry->cold;
             err = entry->cold ? SLUICE_OK : SLUICE_E_UNKNOWN_TOPIC;
         }

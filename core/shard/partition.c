@@ -157,11 +157,71 @@ bool partition_plan(const struct partition *partition, int64_t offset, uint32_t 
     while (ret_plan->place_count < PARTITION_PLACES_MAX &&
            (ret_plan->place_count == 0 || ret_plan->bytes < bytes_max) &&
            stream_index_find(&partition->index, offset, &run)) {
+        ret_plan->claims[ret_plan->place_count] =
+            (struct read_claim){run.base_offset, run.last_offset, run.leader_epoch, run.verified};
         ret_plan->places[ret_plan->place_count++] = run.place;
         ret_plan->bytes += run.place.size;
         offset = run.last_offset + 1;
     }
     return ret_plan->place_count > 0;
+}
+
+bool read_plan_pin(struct shard *shard, const struct read_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->place_count; i++) {
+        if (wal_pin(shard->wal, plan->places[i].segment) == NULL) {
+            while (i > 0) {
+                wal_unpin(shard->wal, plan->places[--i].segment);
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
+void read_plan_unpin(struct shard *shard, const struct read_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->place_count; i++) {
+        wal_unpin(shard->wal, plan->places[i].segment);
+    }
+}
+
+static sl_err check_run(const struct read_claim *claim, struct sl_bytes bytes)
+{
+    int64_t next_offset = claim->base_offset;
+    while (bytes.size > 0) {
+        struct batch_view view;
+        if (batch_view_init(&view, bytes) != SLUICE_OK ||
+            batch_view_check_crc(&view) != SLUICE_OK ||
+            batch_view_base_offset(&view) != next_offset ||
+            batch_view_leader_epoch(&view) != claim->leader_epoch) {
+            return SLUICE_E_CORRUPT;
+        }
+        next_offset = batch_view_next_offset(&view);
+        bytes = (struct sl_bytes){bytes.data + view.size, bytes.size - view.size};
+    }
+    return next_offset == claim->last_offset + 1 ? SLUICE_OK : SLUICE_E_CORRUPT;
+}
+
+sl_err partition_check(const struct read_plan *plan, const uint8_t *bytes)
+{
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; i < plan->place_count && err == SLUICE_OK; i++) {
+        if (!plan->claims[i].verified) {
+            err = check_run(&plan->claims[i], (struct sl_bytes){bytes, plan->places[i].size});
+        }
+        bytes += plan->places[i].size;
+    }
+    return err;
+}
+
+void partition_mark_verified(struct partition *partition, const struct read_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->place_count; i++) {
+        if (!plan->claims[i].verified) {
+            stream_index_mark_verified(&partition->index, plan->claims[i].base_offset);
+        }
+    }
 }
 
 sl_err partition_cut(struct sl_bytes bytes, int64_t offset, uint32_t bytes_max,

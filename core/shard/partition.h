@@ -58,15 +58,36 @@ int64_t partition_end(const struct partition *partition); /* high watermark = la
 
 #define PARTITION_PLACES_MAX 128u
 
+/* What the log's directory says of the bytes of a place, where they have not been checked against
+ * it yet. */
+struct read_claim {
+    int64_t base_offset;
+    int64_t last_offset;
+    int32_t leader_epoch;
+    bool verified;
+};
+
 /* Which bytes hold the records from `offset` on: whole runs; the first may begin before it. */
 struct read_plan {
     struct wal_place places[PARTITION_PLACES_MAX];
+    struct read_claim claims[PARTITION_PLACES_MAX];
     uint32_t place_count;
     uint32_t bytes; /* sum of the sizes */
 };
 /* Fills the plan until it has bytes_max bytes or more. False: nothing at or after the offset. */
 bool partition_plan(const struct partition *partition, int64_t offset, uint32_t bytes_max,
                     struct read_plan *ret_plan);
+/* Holds the segments while a helper reads from them. False: one is gone, which only a deletion can
+ * bring about; then none is held. [loop] */
+bool read_plan_pin(struct shard *shard, const struct read_plan *plan) SL_MUST_CHECK;
+void read_plan_unpin(struct shard *shard, const struct read_plan *plan);
+/* Recovery trusts the directories of frames that were known to be durable, and leaves their bodies
+ * to the first read: the bytes of each place that is not verified are checked here, offsets and
+ * epochs against the claim (a batch's CRC does not cover them), the rest against the CRC.
+ * E_CORRUPT. [any] */
+sl_err partition_check(const struct read_plan *plan, const uint8_t *bytes) SL_MUST_CHECK;
+/* After a check that passed: the index remembers. [loop] */
+void partition_mark_verified(struct partition *partition, const struct read_plan *plan);
 /* Cuts the bytes that a plan gave to whole batches: from the one that contains `offset` or is the
  * next after it, up to bytes_max, but one batch at least. E_CORRUPT when they do not hold batches.
  * [any] */

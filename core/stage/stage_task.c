@@ -264,7 +264,7 @@ static sl_err read_cached(struct stage_task *task, const struct read_plan *plan)
         }
         at += plan->places[i].size;
     }
-    return SLUICE_OK;
+    return partition_check(plan, task->read.data);
 }
 
 /* [helper] */
@@ -276,6 +276,9 @@ static void read_work(struct sl_job *job)
     for (uint32_t i = 0; i < task->plan->place_count && task->job_err == SLUICE_OK; i++) {
         task->job_err = wal_read(shard_of(task)->wal, &task->plan->places[i], task->read.data + at);
         at += task->plan->places[i].size;
+    }
+    if (task->job_err == SLUICE_OK) {
+        task->job_err = partition_check(task->plan, task->read.data);
     }
 }
 
@@ -300,6 +303,7 @@ static void read_done(struct sl_job *job)
 {
     struct stage_task *task = SL_CONTAINER_OF(job, struct stage_task, job);
     uint32_t size = task->plan->bytes;
+    read_plan_unpin(shard_of(task), task->plan);
     sl_free(task->plan);
     task->plan = NULL;
     task->state = TASK_IDLE;
@@ -331,11 +335,13 @@ static void start_read(struct stage_task *task)
     err = err != SLUICE_OK ? err : read_cached(task, &plan);
     if (err == SLUICE_E_WOULD_BLOCK) {
         task->plan = sl_alloc(sizeof(plan));
-        if (task->plan != NULL) {
+        if (task->plan != NULL && read_plan_pin(shard_of(task), &plan)) {
             *task->plan = plan;
             run_job(task, read_work, read_done);
             return;
         }
+        sl_free(task->plan);
+        task->plan = NULL;
         err = SLUICE_E_NO_MEMORY;
     }
     take_read(task, plan.bytes, err);
