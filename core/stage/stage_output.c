@@ -17,18 +17,19 @@ void stage_output_init(struct stage_output *output)
     *output = (struct stage_output){0};
 }
 
-static void target_fini(struct output_target *target)
+static void target_free(struct output_target *target)
 {
     if (target->partition != NULL) {
         partition_unref(target->partition);
     }
     sl_buffer_fini(&target->bytes);
+    sl_free(target);
 }
 
 void stage_output_fini(struct stage_output *output)
 {
     for (uint32_t i = 0; i < output->target_count; i++) {
-        target_fini(&output->targets[i]);
+        target_free(output->targets[i]);
     }
     sl_free(output->targets);
     sl_free(output->batches);
@@ -43,7 +44,7 @@ void stage_output_reset(struct stage_output *output)
         return;
     }
     for (uint32_t i = 0; i < output->target_count; i++) {
-        struct output_target *target = &output->targets[i];
+        struct output_target *target = output->targets[i];
         sl_buffer_reset_above(&target->bytes, TARGET_BYTES_KEEP);
         target->open = false;
         if (target->partition->topic == NULL) { /* deleted: forget all targets */
@@ -78,12 +79,12 @@ static sl_err target_of(struct stage_output *output, struct partition *partition
                         uint32_t *ret_index)
 {
     uint32_t last = output->last_target;
-    if (last < output->target_count && output->targets[last].partition == partition) {
+    if (last < output->target_count && output->targets[last]->partition == partition) {
         *ret_index = last;
         return SLUICE_OK;
     }
     for (uint32_t i = 0; i < output->target_count; i++) {
-        if (output->targets[i].partition == partition) {
+        if (output->targets[i]->partition == partition) {
             *ret_index = output->last_target = i;
             return SLUICE_OK;
         }
@@ -98,17 +99,21 @@ static sl_err target_of(struct stage_output *output, struct partition *partition
     if (err != SLUICE_OK) {
         return err;
     }
-    struct output_target *target = &output->targets[output->target_count];
-    *target = (struct output_target){.partition = partition};
+    struct output_target *target = sl_alloc_zero(1, sizeof(*target));
+    if (target == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    target->partition = partition;
     sl_buffer_init(&target->bytes, TARGET_BYTES_MAX);
     partition_ref(partition);
+    output->targets[output->target_count] = target;
     *ret_index = output->last_target = output->target_count++;
     return SLUICE_OK;
 }
 
 static sl_err finish_batch(struct stage_output *output, uint32_t index)
 {
-    struct output_target *target = &output->targets[index];
+    struct output_target *target = output->targets[index];
     void *memory = output->batches;
     sl_err err =
         grow(&memory, &output->batch_capacity, output->batch_count + 1, sizeof(*output->batches));
@@ -150,7 +155,7 @@ sl_err stage_output_append(struct stage_output *output, struct partition *partit
     if (err != SLUICE_OK) {
         return err;
     }
-    struct output_target *target = &output->targets[index];
+    struct output_target *target = output->targets[index];
     if (target->open &&
         batch_builder_size(&target->builder) + size_bound(fields) > batch_bound(partition)) {
         err = finish_batch(output, index);
@@ -168,7 +173,7 @@ sl_err stage_output_finish(struct stage_output *output)
 {
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < output->target_count && err == SLUICE_OK; i++) {
-        if (output->targets[i].open) {
+        if (output->targets[i]->open) {
             err = finish_batch(output, i);
         }
     }
@@ -179,7 +184,7 @@ void stage_output_batches(struct stage_output *output, struct commit_batch *ret_
 {
     for (uint32_t i = 0; i < output->batch_count; i++) {
         const struct output_batch *batch = &output->batches[i];
-        struct output_target *target = &output->targets[batch->target];
+        struct output_target *target = output->targets[batch->target];
         ret_batches[i] = (struct commit_batch){
             .partition = target->partition,
             .data = target->bytes.data + batch->start,

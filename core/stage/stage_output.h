@@ -49,7 +49,7 @@ struct output_batch {
 };
 
 struct stage_output {
-    struct output_target *targets; /* owned */
+    struct output_target **targets; /* owned, each apart: a builder points into its target */
     uint32_t target_count;
     uint32_t target_capacity;
     uint32_t last_target;
