@@ -152,7 +152,8 @@ Test(config, refuses_values_that_cannot_be)
     refused("wal: {segment_bytes: 64 MB of it}", SLUICE_E_CONFIG_VALUE, "must be a size");
     refused("wal: {segment_bytes: 1}", SLUICE_E_CONFIG_VALUE, "from 1 MiB to 1 GiB");
     refused("groups: {initial_rebalance_delay: 600}", SLUICE_E_CONFIG_VALUE, "must be a duration");
-    refused("groups: {initial_rebalance_delay: 99999999999999999999 s}", SLUICE_E_CONFIG_VALUE, "duration");
+    refused("groups: {initial_rebalance_delay: 99999999999999999999 s}", SLUICE_E_CONFIG_VALUE,
+            "duration");
     refused("log: {level: verbose}", SLUICE_E_CONFIG_VALUE, "one of debug info warn error");
     refused("log: {level: [info]}", SLUICE_E_CONFIG_VALUE, "single value");
     refused("log: info", SLUICE_E_CONFIG_VALUE, "is a section");
