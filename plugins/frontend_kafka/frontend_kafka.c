@@ -71,12 +71,7 @@ static uint64_t random_seed(const struct kafka_frontend *frontend)
 
 static void destroy(void *self)
 {
-    struct kafka_frontend *frontend = self;
-
-    fetch_sessions_fini(&frontend->sessions);
-    kafka_writer_fini(&frontend->writer);
-    kafka_frontend_free_calls(frontend);
-    free(frontend);
+    kafka_frontend_unref(self);
 }
 
 static sluice_status create(const struct sluice_host *host, void **ret_self)
@@ -87,6 +82,7 @@ static sluice_status create(const struct sluice_host *host, void **ret_self)
     if (frontend == NULL) {
         return SLUICE_E_NO_MEMORY;
     }
+    frontend->refs = 1;
     frontend->host = host;
     frontend->io = host->get_extension(host, SLUICE_EXT_FRONTEND);
     frontend->broker = host->get_extension(host, SLUICE_EXT_BROKER);

@@ -96,6 +96,10 @@ static void answer(void *arg, const struct sluice_topic_info *topics, uint32_t c
     bool ok;
 
     kafka_metadata_response_init(&response);
+    if (!kafka_conn_is_open(call->conn)) { /* perhaps the broker's table is gone as well */
+        kafka_call_answer(call, &response);
+        return;
+    }
     if (request->include_cluster_authorized_operations) {
         response.cluster_authorized_operations = CLUSTER_OPERATIONS;
     }

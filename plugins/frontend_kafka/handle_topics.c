@@ -86,7 +86,8 @@ static void ask_for_configs(struct kafka_call *call)
     struct created *all = kafka_call_try_take(call, creation->count, sizeof(*all));
 
     call->pending = 1; /* for this loop */
-    creation->failed = creation->failed || all == NULL;
+    creation->failed =
+        creation->failed || all == NULL || !kafka_conn_is_open(call->conn); /* nobody is told */
     for (uint32_t i = 0; !creation->failed && i < creation->count; i++) {
         if (creation->slots[i]->error_code == 0 && call->version >= CONFIGS_SINCE &&
             !request->validate_only) {

@@ -16,6 +16,16 @@
 
 /* ---- life ---- */
 
+void kafka_frontend_unref(struct kafka_frontend *frontend)
+{
+    if (--frontend->refs == 0) {
+        fetch_sessions_fini(&frontend->sessions);
+        kafka_writer_fini(&frontend->writer);
+        kafka_frontend_free_calls(frontend);
+        free(frontend);
+    }
+}
+
 static struct sluice_text keep_text(char room[KAFKA_CONTEXT_TEXT_BYTES], struct sluice_text text)
 {
     uint64_t size = text.size < KAFKA_CONTEXT_TEXT_BYTES ? text.size : KAFKA_CONTEXT_TEXT_BYTES - 1;
@@ -33,6 +43,7 @@ sluice_status kafka_conn_open(void *self, const struct sluice_connection *connec
         return SLUICE_E_NO_MEMORY;
     }
     conn->frontend = self;
+    conn->frontend->refs++;
     conn->refs = 1;
     conn->context = (struct sluice_context){
         .size = sizeof(conn->context),
@@ -54,6 +65,7 @@ void kafka_conn_ref(struct kafka_conn *conn)
 void kafka_conn_unref(struct kafka_conn *conn)
 {
     if (--conn->refs == 0) {
+        kafka_frontend_unref(conn->frontend);
         free(conn);
     }
 }

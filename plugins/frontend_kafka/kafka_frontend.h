@@ -24,7 +24,10 @@
 
 struct kafka_call;
 
+/* Calls of the broker may end after the last connection has gone and the host has destroyed the
+ * instance: then its memory stays until they have, and host, io and broker are not touched. */
 struct kafka_frontend {
+    uint32_t refs; /* one of the host, one a connection */
     const struct sluice_host *host;
     const struct sluice_frontend_host *io;
     const struct sluice_broker *broker;
@@ -72,6 +75,8 @@ sluice_status kafka_conn_input(void *self, void *data, struct sluice_bytes input
 void kafka_conn_closed(void *self, void *data);
 void kafka_conn_tick(void *self);
 
+/* Frees the instance with the last of what refers to it. */
+void kafka_frontend_unref(struct kafka_frontend *frontend);
 /* Frees the calls that are kept for reuse. */
 void kafka_frontend_free_calls(struct kafka_frontend *frontend);
 

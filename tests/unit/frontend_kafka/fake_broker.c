@@ -634,10 +634,10 @@ void fake_hang_up(struct fake *fake)
 void fake_fini(struct fake *fake)
 {
     fake_hang_up(fake);
-    while (fake->held_count > 0) {
+    fake->ops->destroy(fake->self);
+    while (fake->held_count > 0) { /* as a host may: the calls end after the instance */
         fake_release(fake, 0);
     }
-    fake->ops->destroy(fake->self);
     free(fake->input);
     free(fake->output);
 }

@@ -163,6 +163,16 @@ Test(kafka_conn, an_answer_after_the_peer_has_gone_harms_nothing)
     cr_assert(fake_is_quiet(&fake));
 }
 
+Test(kafka_conn, calls_that_end_after_the_instance_was_destroyed_harm_nothing)
+{
+    fake.hold[FAKE_PRODUCE] = true;
+    fake.hold[FAKE_TOPICS] = true;
+    send_produce(1);
+    fake_release(&fake, 0);
+    send_metadata(2);
+    cr_assert_eq(fake.held_count, 1); /* the rest is the end of each test here */
+}
+
 Test(kafka_conn, a_throttled_peer_is_answered_at_once_and_then_not_read) /* trap 35 */
 {
     fake.throttle_ms = 250;
