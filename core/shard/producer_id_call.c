@@ -101,7 +101,7 @@ static void run(struct shard_call *call)
     if (self->id >= 0) {
         sl_err err =
             producer_ids_bump(&shard->producer_ids, self->id, self->epoch, &self->answer.epoch);
-        if (err == SLUICE_OK || err != SLUICE_E_INVALID_PRODUCER_EPOCH || self->epoch < 0) {
+        if (err != SLUICE_E_INVALID_PRODUCER_EPOCH || self->epoch < 0) {
             self->answer.status = err;
             self->answer.id = self->id;
             shard_call_reply(call);
