@@ -21,13 +21,13 @@ static struct stream_run *last_run(const struct stream_index *index)
     return index->count > index->first ? &index->runs[index->count - 1] : NULL;
 }
 
-static sl_err make_room(struct stream_index *index)
+sl_err stream_index_reserve(struct stream_index *index, uint32_t batch_count)
 {
-    if (index->count < index->capacity) {
+    if (batch_count <= index->capacity - index->count) {
         return SLUICE_OK;
     }
     uint32_t used = index->count - index->first;
-    uint32_t capacity = used < RUNS_MIN ? RUNS_MIN : used * 2;
+    uint32_t capacity = SL_MAX(SL_MAX(used * 2, RUNS_MIN), used + batch_count);
     struct stream_run *runs = sl_alloc_zero(capacity, sizeof(*runs));
     if (runs == NULL) {
         return SLUICE_E_NO_MEMORY;
@@ -74,7 +74,7 @@ sl_err stream_index_append(struct stream_index *index, const struct stream_batch
         extend(last, batch);
     } else {
         int64_t so_far = last != NULL ? last->time_so_far : INT64_MIN;
-        sl_err err = make_room(index);
+        sl_err err = stream_index_reserve(index, 1);
         if (err != SLUICE_OK) {
             return err;
         }

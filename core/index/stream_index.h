@@ -48,6 +48,8 @@ void stream_index_fini(struct stream_index *index);
  * E_CORRUPT: its offsets lie before the end of what is there. */
 sl_err stream_index_append(struct stream_index *index,
                            const struct stream_batch *batch) SL_MUST_CHECK;
+/* Room for so many batches more: appending them will not fail for want of memory. E_NO_MEMORY. */
+sl_err stream_index_reserve(struct stream_index *index, uint32_t batch_count) SL_MUST_CHECK;
 int64_t stream_index_start(const struct stream_index *index);
 int64_t stream_index_end(const struct stream_index *index);
 /* The run that holds `offset`, or the next after it. False: there is none. */

@@ -532,6 +532,10 @@ sluice_status conn_write(struct conn *conn, const struct sluice_piece *pieces, u
     if (!conn->writing) {
         conn_flush(conn);
     }
+    if (!conn->dead && conn->output_bytes > CONN_OUTPUT_HIGH) {
+        set_stall(conn, CONN_STALL_OUTPUT);
+        sl_stream_read_stop(conn->stream); /* conn_writable wakes it */
+    }
     return SLUICE_OK;
 }
 

@@ -75,9 +75,7 @@ static void batch_durable(struct commit *commit, struct commit_batch *batch,
     if (partition->topic == NULL) {
         return; /* deleted meanwhile */
     }
-    /* The record is on the disk and acknowledged; an index that cannot grow would make it
-     * unreadable until the restart rebuilds it. That is a broker without memory: it stops here, and
-     * loses nothing. */
+    /* Memory was reserved at submit, offsets are given out in order. */
     SL_ASSERT(index_batch(batch, place) == SLUICE_OK);
     partition_notify(partition);
 }
@@ -101,9 +99,27 @@ static void unit_durable(struct wal_unit *unit, sl_err err)
     }
     /* Before done, which may free the commit with its batches. */
     for (uint32_t i = 0; i < commit->batch_count; i++) {
+        commit->batches[i].partition->pending_batches--;
         partition_unref(commit->batches[i].partition);
     }
     commit->done(commit, err);
+}
+
+/* Counts the batches as pending, each with its place in the index reserved. */
+static sl_err reserve(struct commit *commit)
+{
+    sl_err err = SLUICE_OK;
+    uint32_t count = 0;
+    while (err == SLUICE_OK && count < commit->batch_count) {
+        struct partition *partition = commit->batches[count].partition;
+        err = stream_index_reserve(&partition->index, partition->pending_batches + 1);
+        partition->pending_batches += err == SLUICE_OK;
+        count += err == SLUICE_OK;
+    }
+    while (err != SLUICE_OK && count > 0) {
+        commit->batches[--count].partition->pending_batches--;
+    }
+    return err;
 }
 
 static sl_err check(const struct commit *commit)
@@ -122,6 +138,7 @@ static sl_err check(const struct commit *commit)
 sl_err commit_submit(struct commit *commit)
 {
     sl_err err = check(commit);
+    err = err != SLUICE_OK ? err : reserve(commit);
     if (err != SLUICE_OK) {
         return err;
     }
@@ -143,6 +160,7 @@ sl_err commit_submit(struct commit *commit)
             partition_ref(batch->partition);
         } else {
             batch->partition->next_offset = batch->base_offset;
+            batch->partition->pending_batches--;
         }
     }
     return err;

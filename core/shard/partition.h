@@ -29,6 +29,7 @@ struct partition {
     struct stream_index index; /* what is durable */
     struct producers producers;
     int64_t next_offset;                           /* to be given out; >= the index's end */
+    uint32_t pending_batches;                      /* submitted, not yet durable */
     struct produce_entry *queue_head, *queue_tail; /* behind an open, a gate */
     bool pumping;
     struct partition_gate *gate; /* NULL: none attached */

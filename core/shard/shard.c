@@ -41,6 +41,16 @@ static void set_status(struct shard *shard, sl_err status)
     __atomic_store_n(&shard->status, status, __ATOMIC_RELAXED);
 }
 
+void shard_refuse(struct shard *shard, sl_err cause)
+{
+    if (shard->status == SLUICE_OK) {
+        set_status(shard, cause);
+        sl_log(shard->logger, SL_LOG_ERROR, "shard",
+               "it cannot follow its own log and serves no more: restart to recover",
+               sl_log_u64("shard", shard->index), sl_log_err(cause));
+    }
+}
+
 /* ---- what is under way ---- */
 
 static void maybe_closed(struct shard *shard)

@@ -1,0 +1,369 @@
+/* intake_fixture.c: see intake_fixture.h. */
+#include "intake_fixture.h"
+
+#include "base/bytes.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define WRITE_AT_ONCE (64u << 10)
+
+static struct fixture *current; /* a test is a process of its own */
+
+/* ---- the frontend ---- */
+
+static sluice_status fake_create(const struct sluice_host *host, void **ret_self)
+{
+    struct fake_frontend *fake = &current->fake;
+    fake->io = host->get_extension(host, SLUICE_EXT_FRONTEND);
+    cr_assert_not_null(fake->io);
+    cr_assert_eq(host->get_extension(host, SLUICE_EXT_BROKER), &current->broker);
+    cr_assert_null(host->get_extension(host, "sluice.no_such_thing/1"));
+    fake->created++;
+    *ret_self = fake;
+    return SLUICE_OK;
+}
+
+static void fake_destroy(void *self)
+{
+    struct fake_frontend *fake = self;
+    cr_assert_eq(fake->opened, fake->closed);
+    fake->destroyed++;
+}
+
+static sluice_status fake_open(void *self, const struct sluice_connection *connection,
+                               void **ret_conn)
+{
+    struct fake_frontend *fake = self;
+    if (fake->refuse_open) {
+        return SLUICE_E_LIMIT;
+    }
+    struct fake_connection *conn = calloc(1, sizeof(*conn));
+    conn->frontend = fake;
+    conn->token = connection->token;
+    fake->last_token = connection->token;
+    fake->opened++;
+    *ret_conn = conn;
+    return SLUICE_OK;
+}
+
+static void fake_closed(void *self, void *state)
+{
+    ((struct fake_frontend *)self)->closed++;
+    free(state);
+}
+
+static sluice_status put(struct fake_connection *conn, const void *bytes, size_t size,
+                         uint64_t token)
+{
+    const struct sluice_frontend_host *io = conn->frontend->io;
+    struct sluice_piece piece = {{bytes, size}, token};
+    return io->conn_write(io, conn->token, &piece, 1);
+}
+
+static void put_many(struct fake_connection *conn, uint32_t size)
+{
+    static uint8_t bytes[WRITE_AT_ONCE];
+    memset(bytes, 'w', sizeof(bytes));
+    uint64_t token = conn->token;
+    struct fake_frontend *fake = conn->frontend;
+    while (size > 0 && fake->written == SLUICE_OK) {
+        uint32_t now = SL_MIN(size, WRITE_AT_ONCE);
+        fake->written = put(&(struct fake_connection){fake, token, false}, bytes, now, 0);
+        size -= now;
+    }
+}
+
+/* As a fetch's done does: the chunk is named while the call lasts. */
+static void put_reference(struct fake_connection *conn, uint32_t size)
+{
+    struct chunk *chunk = NULL;
+    cr_assert_eq(chunk_new(&current->cache, size, &chunk), SLUICE_OK);
+    memset(chunk->data, 'r', chunk->size);
+    intake_set_tokens(&current->intake, &chunk, 1);
+    conn->frontend->written = put(conn, chunk->data, size, 1);
+    intake_set_tokens(&current->intake, NULL, 0);
+    chunk_unref(chunk);
+}
+
+/* Returns whether the frame is taken. */
+static bool obey(struct fake_connection *conn, const uint8_t *frame, uint32_t size,
+                 sluice_status *ret_status)
+{
+    const struct sluice_frontend_host *io = conn->frontend->io;
+    uint32_t number = size >= 9 ? sl_le32_load(frame + 5) : 0;
+    switch (frame[4]) {
+    case 'e':
+        (void)put(conn, frame, size, 0);
+        return true;
+    case 'w':
+        put_many(conn, number);
+        return true;
+    case 'r':
+        put_reference(conn, number);
+        return true;
+    case 'p':
+        io->conn_pause(io, conn->token);
+        return true;
+    case 'z':
+        conn->zig = !conn->zig;
+        if (conn->zig) {
+            io->conn_pause(io, conn->token);
+            io->conn_resume(io, conn->token);
+        }
+        return !conn->zig;
+    case 'c':
+        io->conn_close(io, conn->token);
+        return true;
+    case 't':
+        conn->frontend->written = io->conn_write(io, conn->frontend->stale_token,
+                                                 &(struct sluice_piece){{frame, 1}, 0}, 1);
+        io->conn_close(io, conn->frontend->stale_token);
+        io->conn_pause(io, conn->frontend->stale_token);
+        io->conn_resume(io, conn->frontend->stale_token);
+        (void)put(conn, frame, size, 0);
+        return true;
+    default:
+        *ret_status = SLUICE_E_MALFORMED;
+        return true;
+    }
+}
+
+/* One frame a call, as a frontend does whose answers may be large. */
+static sluice_status fake_input(void *self, void *state, struct sluice_bytes input,
+                                uint64_t *ret_consumed, uint64_t *ret_wanted)
+{
+    struct fake_frontend *fake = self;
+    struct fake_connection *conn = state;
+    sluice_status status = SLUICE_OK;
+    fake->inputs++;
+    if (fake->ask_too_much) {
+        *ret_wanted = FIXTURE_REQUEST_BYTES_MAX + 1;
+        return SLUICE_OK;
+    }
+    if (input.size < 4) {
+        *ret_wanted = 4;
+        return SLUICE_OK;
+    }
+    uint32_t size = sl_le32_load(input.data) + 4;
+    if (input.size < size) {
+        *ret_wanted = size;
+        return SLUICE_OK;
+    }
+    fake->frames++;
+    *ret_consumed = obey(conn, input.data, size, &status) ? size : 0;
+    return status;
+}
+
+static const struct sluice_frontend fake_ops = {.size = sizeof(fake_ops),
+                                                .create = fake_create,
+                                                .destroy = fake_destroy,
+                                                .conn_open = fake_open,
+                                                .conn_input = fake_input,
+                                                .conn_closed = fake_closed};
+
+static const struct sluice_plugin_descriptor fake_descriptor = {.size = sizeof(fake_descriptor),
+                                                                .magic = SLUICE_PLUGIN_MAGIC,
+                                                                .abi_major = SLUICE_ABI_MAJOR,
+                                                                .abi_minor = SLUICE_ABI_MINOR,
+                                                                .kind = SLUICE_KIND_FRONTEND,
+                                                                .id = "fake",
+                                                                .version = "1.0.0",
+                                                                .entry = &fake_ops};
+
+/* ---- the loop ---- */
+
+struct errand {
+    struct sl_task task;
+    struct fixture *fixture;
+    void (*fn)(struct fixture *fixture);
+    sem_t ended;
+};
+
+static void errand_run(struct sl_task *task)
+{
+    struct errand *errand = SL_CONTAINER_OF(task, struct errand, task);
+    errand->fn(errand->fixture);
+    sem_post(&errand->ended);
+}
+
+void fixture_on_loop(struct fixture *fixture, void (*fn)(struct fixture *fixture))
+{
+    struct errand errand = {.fixture = fixture, .fn = fn};
+    errand.task = (struct sl_task){.run = errand_run, .priority = SL_PRIORITY_BACKGROUND};
+    sem_init(&errand.ended, 0, 0);
+    sl_loop_post(fixture->loop, &errand.task);
+    while (sem_wait(&errand.ended) != 0) {
+    }
+    sem_destroy(&errand.ended);
+}
+
+static void on_cancel(void *arg, uint64_t connection)
+{
+    struct fixture *fixture = arg;
+    fixture->cancels++;
+    fixture->cancelled = connection;
+}
+
+static bool on_calls_pending(void *arg)
+{
+    return ((struct fixture *)arg)->calls_pending;
+}
+
+static uint32_t slots_wanted;
+
+static void open_on_loop(struct fixture *fixture)
+{
+    cr_assert_eq(intake_init(&fixture->intake, fixture->os, fixture->loop, NULL, &fixture->cache,
+                             &fixture->broker, slots_wanted),
+                 SLUICE_OK);
+    fixture->intake.cancel = on_cancel;
+    fixture->intake.cancel_arg = fixture;
+    fixture->intake.calls_pending = on_calls_pending;
+    fixture->intake.calls_pending_arg = fixture;
+    struct frontend_config config = {.name = "fake",
+                                     .config_json = "{\"listen\":\"here\",\"deep\":{\"er\":7}}",
+                                     .request_bytes_max = FIXTURE_REQUEST_BYTES_MAX};
+    char reason[256] = "";
+    cr_assert_eq(frontend_new(&fixture->intake, &fake_descriptor, &config, &fixture->frontend,
+                              reason, sizeof(reason)),
+                 SLUICE_OK, "%s", reason);
+}
+
+void fixture_open(struct fixture *fixture, uint64_t budget_bytes, uint32_t connections_max)
+{
+    memset(fixture, 0, sizeof(*fixture));
+    current = fixture;
+    slots_wanted = connections_max;
+    cr_assert_eq(sl_os_uv_new(1, &fixture->os), SLUICE_OK);
+    cr_assert_eq(sl_loop_new(fixture->os, "loop", -1, &fixture->loop), SLUICE_OK);
+    chunk_cache_init(&fixture->cache, fixture->loop, budget_bytes);
+    cr_assert_eq(sl_loop_start(fixture->loop), SLUICE_OK);
+    fixture_on_loop(fixture, open_on_loop);
+}
+
+static void drain(struct fixture *fixture)
+{
+    if (fixture->frontend != NULL) {
+        frontend_drain(fixture->frontend);
+        fixture->frontend = NULL;
+    }
+    intake_abort(&fixture->intake);
+}
+
+static bool is_empty(struct fixture *fixture)
+{
+    return intake_is_empty(&fixture->intake) && fixture->fake.destroyed == fixture->fake.created;
+}
+
+void fixture_close(struct fixture *fixture)
+{
+    fixture_on_loop(fixture, drain);
+    cr_assert(fixture_wait(fixture, is_empty));
+    sl_loop_stop(fixture->loop);
+    sl_loop_join(fixture->loop);
+    intake_fini(&fixture->intake);
+    chunk_cache_fini(&fixture->cache); /* asserts that nothing is lent */
+    sl_loop_free(fixture->loop);
+    sl_os_free(fixture->os);
+}
+
+struct look {
+    bool (*holds)(struct fixture *fixture);
+    bool held;
+};
+static struct look look;
+
+static void look_on_loop(struct fixture *fixture)
+{
+    look.held = look.holds(fixture);
+}
+
+bool fixture_wait(struct fixture *fixture, bool (*holds)(struct fixture *fixture))
+{
+    look = (struct look){.holds = holds};
+    for (int i = 0; i < 10000 && !look.held; i++) {
+        fixture_on_loop(fixture, look_on_loop);
+        if (!look.held) {
+            usleep(1000);
+        }
+    }
+    return look.held;
+}
+
+static int given_descriptor;
+
+static void start_on_loop(struct fixture *fixture)
+{
+    conn_start(&fixture->intake, fixture->frontend, given_descriptor, "peer:1");
+}
+
+int fixture_connect(struct fixture *fixture)
+{
+    int pair[2];
+    struct timeval patience = {.tv_sec = 20};
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(pair[1], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    given_descriptor = pair[0];
+    fixture_on_loop(fixture, start_on_loop);
+    return pair[1];
+}
+
+static void resume_on_loop(struct fixture *fixture)
+{
+    fixture->fake.io->conn_resume(fixture->fake.io, fixture->fake.last_token);
+}
+
+void fixture_resume(struct fixture *fixture)
+{
+    fixture_on_loop(fixture, resume_on_loop);
+}
+
+/* ---- the peer ---- */
+
+size_t fixture_frame(uint8_t *into, char command, const void *argument, size_t size)
+{
+    sl_le32_store(into, (uint32_t)size + 1);
+    into[4] = (uint8_t)command;
+    if (size > 0) {
+        memcpy(into + 5, argument, size);
+    }
+    return size + 5;
+}
+
+void fixture_send(int peer, const void *bytes, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        ssize_t put_now = send(peer, (const char *)bytes + at, size - at, MSG_NOSIGNAL);
+        cr_assert_gt(put_now, 0, "the connection took %zu of %zu bytes", at, size);
+        at += (size_t)put_now;
+    }
+}
+
+bool fixture_receive(int peer, void *bytes, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        ssize_t got = recv(peer, (char *)bytes + at, size - at, 0);
+        if (got <= 0) {
+            return false;
+        }
+        at += (size_t)got;
+    }
+    return true;
+}
+
+bool fixture_is_closed(int peer)
+{
+    char bytes[65536];
+    ssize_t got;
+    while ((got = recv(peer, bytes, sizeof(bytes), 0)) > 0) {
+    }
+    return got == 0 || (got < 0 && errno == ECONNRESET);
+}

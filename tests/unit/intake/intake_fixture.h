@@ -1,0 +1,65 @@
+/* intake_fixture.h: a loop on a thread of its own with an intake and a frontend that does what its
+ * input says; the test is the peer on a socket pair.
+ *
+ * The fake's protocol: frames of size u32 (little-endian, of what follows), command u8, argument.
+ *   e bytes   answers the same frame
+ *   w u32     answers with so many bytes, in one call for each 64 KiB
+ *   r u32     answers with a chunk that the broker gave, named by token
+ *   p         pauses; fixture_resume goes on
+ *   z         pauses and resumes within the call, and takes the frame when it is called again
+ *   c         closes; x: fails the call; t: sends to a stale token, answers with the status */
+#ifndef TESTS_INTAKE_FIXTURE_H
+#define TESTS_INTAKE_FIXTURE_H
+
+#include "intake/conn.h"
+#include "os/os_uv.h"
+
+#define FIXTURE_REQUEST_BYTES_MAX (8u << 20)
+
+struct fake_connection {
+    struct fake_frontend *frontend;
+    uint64_t token;
+    bool zig; /* the next call takes the frame */
+};
+
+struct fake_frontend {
+    const struct sluice_frontend_host *io;
+    uint32_t opened, closed, created, destroyed, inputs, frames;
+    uint64_t last_token;
+    uint64_t stale_token;
+    sluice_status written; /* of the last conn_write */
+    bool refuse_open;
+    bool ask_too_much; /* wants more than may be wanted */
+};
+
+struct fixture {
+    struct sl_os *os;
+    struct sl_loop *loop;
+    struct chunk_cache cache;
+    struct intake intake;
+    struct frontend *frontend;
+    struct fake_frontend fake; /* touched on the loop, or by fixture_on_loop */
+    struct sluice_broker broker;
+    uint64_t cancelled;
+    uint32_t cancels;
+    bool calls_pending;
+};
+
+void fixture_open(struct fixture *fixture, uint64_t budget_bytes, uint32_t connections_max);
+void fixture_close(struct fixture *fixture); /* drains, and expects nothing to be left */
+/* Runs fn on the loop and waits for its end. */
+void fixture_on_loop(struct fixture *fixture, void (*fn)(struct fixture *fixture));
+/* A connection; returns the peer's descriptor, which blocks. */
+int fixture_connect(struct fixture *fixture);
+void fixture_resume(struct fixture *fixture); /* the connection opened last */
+/* Looks again and again, up to some seconds, until `holds` is true on the loop. */
+bool fixture_wait(struct fixture *fixture, bool (*holds)(struct fixture *fixture));
+
+/* A frame for the fake; returns its size. */
+size_t fixture_frame(uint8_t *into, char command, const void *argument, size_t size);
+void fixture_send(int peer, const void *bytes, size_t size);
+/* Reads exactly so many bytes; false: the connection ended before. */
+bool fixture_receive(int peer, void *bytes, size_t size);
+bool fixture_is_closed(int peer); /* waits for the end, reads what comes before */
+
+#endif
