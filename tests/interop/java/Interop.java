@@ -1,0 +1,297 @@
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.*;
+import java.util.concurrent.*;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.BooleanSupplier;
+import org.apache.kafka.clients.admin.*;
+import org.apache.kafka.clients.consumer.*;
+import org.apache.kafka.clients.producer.*;
+import org.apache.kafka.common.*;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.*;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.internals.RecordHeader;
+import org.apache.kafka.common.serialization.*;
+
+/** Apache Kafka's own client against the broker: the checks of ../README.md.
+ *    Interop write ADDRESS NAME     all checks on topics NAME.*
+ *    Interop read ADDRESS TOPIC…    reads what other clients wrote */
+public class Interop {
+  static final String[] CODECS = {"none", "gzip", "snappy", "lz4", "zstd"};
+  static final int RECORDS = 300; // of a codec
+  static final int ROUND = 400; // of one round of the group
+  static final long WAIT_MS = 30000;
+  static final byte[][][] SPECIAL = { // key, value
+    {null, bytes("no key")},
+    {bytes("tombstone"), null},
+    {null, bytes("")},
+    {bytes(""), bytes("empty key")},
+    {null, null},
+  };
+  static final List<Header> HEADERS = List.of(
+      new RecordHeader("n", bytes("3")), new RecordHeader("bin", new byte[] {0, -1, -128}),
+      new RecordHeader("dup", bytes("1")), new RecordHeader("dup", bytes("2")),
+      new RecordHeader("empty", bytes("")), new RecordHeader("null", (byte[]) null));
+
+  interface Work {
+    void run() throws Exception;
+  }
+
+  static byte[] bytes(String text) {
+    return text.getBytes(StandardCharsets.UTF_8);
+  }
+
+  static byte[] valueOf(int i) {
+    byte[] out = new byte[i == 7 || i == 8 ? 300000 : i * 37 % 1400 + 1];
+    byte[] text = bytes("sluice " + i + " ");
+    int x = (int) (i * 2654435761L);
+    for (int at = 0; at < out.length; at++) {
+      out[at] = i % 2 == 0 ? text[at % text.length] : (byte) (x >>> 24);
+      x = x * 1664525 + 1013904223;
+    }
+    return out;
+  }
+
+  static void require(boolean isTrue, String what) {
+    if (!isTrue) throw new AssertionError(what);
+  }
+
+  static void check(String name, Work work) {
+    try {
+      work.run();
+      System.out.println("ok " + name);
+    } catch (Throwable error) { // every failure is a line, the others go on
+      error.printStackTrace();
+      System.out.println("fail " + name + ": " + error.toString().replace('\n', ' '));
+    }
+  }
+
+  final String address, name;
+
+  Interop(String address, String name) {
+    this.address = address;
+    this.name = name;
+  }
+
+  KafkaProducer<byte[], byte[]> producer(String codec) {
+    return new KafkaProducer<>(
+        Map.of("bootstrap.servers", address, "acks", "all", "enable.idempotence", true,
+            "compression.type", codec, "linger.ms", 5, "delivery.timeout.ms", 25000,
+            "request.timeout.ms", 10000, "max.block.ms", 20000),
+        new ByteArraySerializer(), new ByteArraySerializer());
+  }
+
+  KafkaConsumer<byte[], byte[]> consumer(Map<String, Object> more) {
+    Map<String, Object> settings = new HashMap<>(more);
+    settings.put("bootstrap.servers", address);
+    settings.put("auto.offset.reset", "earliest");
+    settings.put("enable.auto.commit", false);
+    return new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+  }
+
+  void admin() throws Exception {
+    try (Admin admin = Admin.create(Map.of("bootstrap.servers", address))) {
+      List<NewTopic> topics = new ArrayList<>();
+      for (String codec : CODECS) topics.add(new NewTopic(name + "." + codec, 1, (short) 1));
+      topics.add(new NewTopic(name + ".special", 1, (short) 1));
+      topics.add(new NewTopic(name + ".group", 4, (short) 1));
+      topics.add(new NewTopic(name + ".gone", 2, (short) 1)
+          .configs(Map.of("retention.ms", "86400000")));
+      admin.createTopics(topics).all().get();
+      try {
+        admin.createTopics(topics.subList(0, 1)).all().get();
+        require(false, "a topic that exists was created");
+      } catch (ExecutionException error) {
+        require(error.getCause() instanceof TopicExistsException, error.toString());
+      }
+      String gone = name + ".gone";
+      require(admin.listTopics().names().get().contains(gone), "a new topic is not listed");
+      TopicDescription about = admin.describeTopics(List.of(gone)).allTopicNames().get().get(gone);
+      require(about.partitions().size() == 2, "partitions of " + about);
+      ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, gone);
+      Config config = admin.describeConfigs(List.of(resource)).all().get().get(resource);
+      require(config.get("retention.ms").value().equals("86400000"), "retention.ms of " + config);
+      require(config.get("cleanup.policy").value().equals("delete"), "cleanup.policy of " + config);
+      admin.deleteTopics(List.of(gone)).all().get();
+      require(!admin.listTopics().names().get().contains(gone), "a deleted topic is listed");
+    }
+  }
+
+  void produce(String codec) throws Exception {
+    try (KafkaProducer<byte[], byte[]> producer = producer(codec)) {
+      List<Future<RecordMetadata>> waits = new ArrayList<>();
+      for (int i = 0; i < RECORDS; i++) {
+        waits.add(producer.send(new ProducerRecord<>(name + "." + codec, null, bytes("k" + i),
+            valueOf(i), List.of(new RecordHeader("n", bytes("" + i))))));
+      }
+      for (int i = 0; i < RECORDS; i++) {
+        long offset = waits.get(i).get().offset();
+        require(offset == i, "record " + i + " got offset " + offset);
+      }
+    }
+  }
+
+  /** The first count records of partition 0, from the beginning, without a group. */
+  List<ConsumerRecord<byte[], byte[]>> first(String topic, int count) {
+    List<ConsumerRecord<byte[], byte[]>> found = new ArrayList<>();
+    try (KafkaConsumer<byte[], byte[]> consumer = consumer(Map.of())) {
+      TopicPartition partition = new TopicPartition(topic, 0);
+      consumer.assign(List.of(partition));
+      consumer.seekToBeginning(List.of(partition));
+      long deadline = System.currentTimeMillis() + WAIT_MS;
+      while (found.size() < count) {
+        require(System.currentTimeMillis() < deadline, "only " + found.size() + " records came");
+        consumer.poll(Duration.ofMillis(500)).forEach(found::add);
+      }
+      require(consumer.endOffsets(List.of(partition)).get(partition) == count, "end offset");
+    }
+    return found;
+  }
+
+  void read(String topic) {
+    List<ConsumerRecord<byte[], byte[]>> found = first(topic, RECORDS);
+    for (int i = 0; i < RECORDS; i++) {
+      ConsumerRecord<byte[], byte[]> record = found.get(i);
+      require(record.offset() == i, "offset " + record.offset() + ", not " + i);
+      require(Arrays.equals(record.key(), bytes("k" + i)), "key of " + i);
+      require(Arrays.equals(record.value(), valueOf(i)), "value of " + i + " differs");
+      List<Header> expected = List.of(new RecordHeader("n", bytes("" + i)));
+      require(Arrays.asList(record.headers().toArray()).equals(expected), "headers of " + i);
+    }
+  }
+
+  void special() throws Exception {
+    String topic = name + ".special";
+    try (KafkaProducer<byte[], byte[]> producer = producer("none")) {
+      for (byte[][] pair : SPECIAL) {
+        producer.send(new ProducerRecord<>(topic, null, pair[0], pair[1], HEADERS)).get();
+      }
+    }
+    List<ConsumerRecord<byte[], byte[]>> found = first(topic, SPECIAL.length);
+    for (int i = 0; i < SPECIAL.length; i++) {
+      ConsumerRecord<byte[], byte[]> record = found.get(i);
+      require(Arrays.equals(record.key(), SPECIAL[i][0]), "key of special record " + i);
+      require(Arrays.equals(record.value(), SPECIAL[i][1]), "value of special record " + i);
+      require(Arrays.asList(record.headers().toArray()).equals(HEADERS), "headers " + record);
+    }
+  }
+
+  void sendRound(int first) throws Exception {
+    try (KafkaProducer<byte[], byte[]> producer = producer("none")) {
+      List<Future<RecordMetadata>> waits = new ArrayList<>();
+      for (int i = first; i < first + ROUND; i++) {
+        waits.add(producer.send(new ProducerRecord<>(name + ".group", i % 4, null, bytes("" + i))));
+      }
+      for (Future<RecordMetadata> wait : waits) wait.get();
+    }
+  }
+
+  /** A member of the group: a thread that reads, commits what it read, and leaves when told. */
+  class Member {
+    final AtomicBoolean stop = new AtomicBoolean();
+    final Set<Integer> seen;
+    final Thread thread = new Thread(this::run);
+    volatile int partitions, count;
+    volatile Throwable error;
+
+    Member(Set<Integer> seen) {
+      this.seen = seen;
+      thread.start();
+    }
+
+    void run() {
+      try (KafkaConsumer<byte[], byte[]> consumer = consumer(Map.of(
+          "group.id", name + ".group", "session.timeout.ms", 10000, "heartbeat.interval.ms", 300))) {
+        consumer.subscribe(List.of(name + ".group"));
+        while (!stop.get()) {
+          ConsumerRecords<byte[], byte[]> records = consumer.poll(Duration.ofMillis(200));
+          for (ConsumerRecord<byte[], byte[]> record : records) {
+            seen.add(Integer.parseInt(new String(record.value(), StandardCharsets.UTF_8)));
+            count++;
+          }
+          partitions = consumer.assignment().size();
+          try {
+            consumer.commitSync();
+          } catch (RebalanceInProgressException retried) {
+            // the next poll takes part in it; what was read stays uncommitted until then
+          } catch (CommitFailedException late) {
+            // the same, noticed later: another member reads these records again
+          }
+        }
+      } catch (Throwable caught) {
+        error = caught;
+      }
+    }
+
+    void leave() throws InterruptedException {
+      stop.set(true);
+      thread.join();
+      require(error == null, "a member failed: " + error);
+    }
+  }
+
+  void until(BooleanSupplier isTrue, String what, Set<Integer> seen, Member... members)
+      throws InterruptedException {
+    long deadline = System.currentTimeMillis() + WAIT_MS;
+    while (!isTrue.getAsBoolean()) {
+      for (Member member : members) {
+        require(member.error == null, "a member failed: " + member.error);
+      }
+      require(System.currentTimeMillis() < deadline, "waited for " + what + ", seen " + seen.size());
+      Thread.sleep(20);
+    }
+  }
+
+  void group() throws Exception {
+    Set<Integer> seen = ConcurrentHashMap.newKeySet();
+    List<Member> members = new ArrayList<>();
+    try {
+      sendRound(0);
+      Member first = new Member(seen);
+      members.add(first);
+      until(() -> seen.size() == ROUND, "the first round", seen, first);
+      Member second = new Member(seen);
+      members.add(second);
+      until(() -> first.partitions == 2 && second.partitions == 2, "two partitions each", seen,
+          first, second);
+      sendRound(ROUND);
+      until(() -> seen.size() == 2 * ROUND, "the second round", seen, first, second);
+      require(second.count > 0, "the second member read nothing");
+      first.leave();
+      until(() -> second.partitions == 4, "all partitions at the one that stayed", seen, second);
+      sendRound(2 * ROUND);
+      until(() -> seen.size() == 3 * ROUND, "the third round", seen, second);
+      second.leave();
+      seen.clear();
+      sendRound(3 * ROUND);
+      Member third = new Member(seen);
+      members.add(third);
+      until(() -> seen.size() >= ROUND, "the round after the commit", seen, third);
+      require(Collections.min(seen) == 3 * ROUND, "committed offsets went back: " + seen.size());
+      third.leave();
+    } finally {
+      for (Member member : members) member.stop.set(true);
+    }
+  }
+
+  public static void main(String[] args) {
+    if (args[0].equals("read")) {
+      Interop client = new Interop(args[1], "");
+      for (int at = 2; at < args.length; at++) {
+        String topic = args[at];
+        check("reads " + topic, () -> client.read(topic));
+      }
+      System.exit(0);
+    }
+    Interop client = new Interop(args[1], args[2]);
+    check("admin: create, describe, list, delete topics", client::admin);
+    for (String codec : CODECS) {
+      check("produces " + codec + ", acks=all, idempotent", () -> client.produce(codec));
+      check("consumes " + codec, () -> client.read(client.name + "." + codec));
+    }
+    check("headers, null keys, tombstones", client::special);
+    check("group of two with a rebalance", client::group);
+    System.exit(0);
+  }
+}
