@@ -3,7 +3,7 @@
 //   interop.js read ADDRESS TOPIC…    reads what other clients wrote
 "use strict";
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require("kafkajs");
-const lz4 = require("lz4js");
+const lz4 = require("lz4-napi");
 const { ZstdCodec } = require("zstd-codec");
 
 const CODECS = {
@@ -32,8 +32,8 @@ const HEADERS = {
 
 CompressionCodecs[CompressionTypes.Snappy] = require("kafkajs-snappy");
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async (encoder) => Buffer.from(lz4.compress(encoder.buffer)),
-  decompress: async (buffer) => Buffer.from(lz4.decompress(buffer)),
+  compress: (encoder) => lz4.compressFrame(encoder.buffer),
+  decompress: (buffer) => lz4.decompressFrame(buffer),
 });
 const zstd = new Promise((resolve) => ZstdCodec.run(resolve));
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
