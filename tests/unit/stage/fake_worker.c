@@ -1,0 +1,181 @@
+/* fake_worker.c: see fake_worker.h. Verdicts are written as sandbox/channel_layout.h lays them out.
+ */
+#include "fake_worker.h"
+
+#include "channel_layout.h"
+#include "record/record_iterator.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct answer {
+    uint8_t items[1 << 20];
+    uint32_t size;
+    uint32_t emits;
+};
+
+static void put(struct answer *answer, const void *data, size_t size)
+{
+    cr_assert_leq(answer->size + size, sizeof(answer->items));
+    memcpy(answer->items + answer->size, data, size);
+    answer->size += (uint32_t)size;
+}
+
+static void pad(struct answer *answer)
+{
+    static const uint8_t zero[8];
+    put(answer, zero, channel_pad8(answer->size) - answer->size);
+}
+
+static void put_reason(struct answer *answer, uint32_t kind, uint32_t index, const char *reason)
+{
+    struct channel_item item = {
+        .kind = kind, .index = index, .reason_size = (uint32_t)strlen(reason)};
+    item.size = (uint32_t)sizeof(item) + channel_pad8(item.reason_size);
+    put(answer, &item, sizeof(item));
+    put(answer, reason, item.reason_size);
+    pad(answer);
+}
+
+static void put_emit(struct answer *answer, uint32_t index, const char *topic, const char *value)
+{
+    struct channel_emit emit = {.timestamp = -1,
+                                .partition = SLUICE_PARTITION_AUTO,
+                                .topic_size = (uint32_t)strlen(topic),
+                                .key_size = CHANNEL_NULL,
+                                .value_size = (uint32_t)strlen(value)};
+    uint32_t used = (uint32_t)sizeof(emit) + emit.topic_size + emit.value_size;
+    struct channel_item item = {.kind = SANDBOX_VERDICT_EMIT, .index = index};
+    item.size = (uint32_t)sizeof(item) + channel_pad8(used);
+    put(answer, &item, sizeof(item));
+    put(answer, &emit, sizeof(emit));
+    put(answer, value, emit.value_size);
+    put(answer, topic, emit.topic_size);
+    pad(answer);
+    answer->emits++;
+}
+
+/* False: the worker dies. */
+static bool judge(struct fake_worker *worker, struct answer *answer, uint32_t index, int id,
+                  bool *stop)
+{
+    char text[32];
+    switch (worker->fate(id)) {
+    case FATE_PASS:
+        return true;
+    case FATE_DROP:
+        put_reason(answer, SANDBOX_VERDICT_DROP, index, "");
+        return true;
+    case FATE_SPLIT:
+        snprintf(text, sizeof(text), "%d", id);
+        put_emit(answer, index, "other", text);
+        put_emit(answer, index, "other", text);
+        return true;
+    case FATE_CHANGE:
+        snprintf(text, sizeof(text), "%d!", id);
+        put_emit(answer, index, "", text);
+        return true;
+    case FATE_REJECT:
+        put_reason(answer, SANDBOX_VERDICT_REJECT, index, "not wanted");
+        return true;
+    case FATE_RETRY:
+        if (worker->retries++ % 2 == 0) {
+            put_reason(answer, SANDBOX_VERDICT_RETRY, index, "later");
+            *stop = true;
+        }
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void run_call(struct fake_worker *worker, struct worker_call *call)
+{
+    struct answer *answer = calloc(1, sizeof(*answer));
+    struct record_iterator iterator;
+    struct record_view record;
+    struct sl_bytes records = {call->task.records.data, call->task.records.size};
+    bool alive = true;
+    bool stop = false;
+    uint32_t index = 0;
+    record_iterator_init(&iterator, records, (int32_t)call->task.record_count);
+    while (alive && !stop && record_iterator_next(&iterator, &record)) {
+        char text[32] = "";
+        memcpy(text, record.value.data, SL_MIN(record.value.size, sizeof(text) - 1));
+        alive = judge(worker, answer, index++, atoi(text), &stop);
+    }
+    worker->calls++;
+    worker->deaths += !alive;
+    worker->largest = SL_MAX(worker->largest, call->task.record_count);
+    struct sandbox_result result = {.limit = call->task.record_count,
+                                    .items = answer->items,
+                                    .items_size = answer->size,
+                                    .emit_count = answer->emits};
+    struct worker_outcome outcome = {.err = alive ? SLUICE_OK : SLUICE_E_PLUGIN_CRASHED,
+                                     .result = alive ? &result : NULL,
+                                     .text = alive ? "" : "it died"};
+    call->pending = call->running = false;
+    call->done(call, &outcome);
+    free(answer);
+}
+
+static void refuse(struct worker_call *call)
+{
+    struct worker_outcome outcome = {.err = SLUICE_E_BUSY, .text = "no worker"};
+    call->pending = false;
+    call->done(call, &outcome);
+}
+
+static void work(struct sl_task *task)
+{
+    struct fake_worker *worker = SL_CONTAINER_OF(task, struct fake_worker, task);
+    SL_LIST_EACH_SAFE(&worker->queue, link)
+    {
+        struct worker_call *call = SL_CONTAINER_OF(link, struct worker_call, link);
+        if (worker->dead && !call->urgent) {
+            continue;
+        }
+        sl_list_remove(link);
+        if (worker->dead) {
+            refuse(call);
+        } else {
+            run_call(worker, call);
+        }
+        fake_worker_revive(worker);
+        return;
+    }
+}
+
+static void submit(struct worker_port *port, struct worker_call *call)
+{
+    struct fake_worker *worker = SL_CONTAINER_OF(port, struct fake_worker, port);
+    cr_assert(!call->pending);
+    call->pending = true;
+    sl_list_push_back(&worker->queue, &call->link);
+    fake_worker_revive(worker);
+}
+
+static void cancel(struct worker_port *port, struct worker_call *call)
+{
+    (void)port;
+    sl_list_remove(&call->link);
+    call->pending = false;
+}
+
+void fake_worker_init(struct fake_worker *worker, struct sl_loop *loop, fate_fn *fate)
+{
+    *worker = (struct fake_worker){
+        .port = {.submit = submit, .cancel = cancel}, .loop = loop, .fate = fate};
+    worker->task.run = work;
+    worker->task.priority = SL_PRIORITY_PROCESSING;
+    sl_list_init(&worker->queue);
+}
+
+void fake_worker_revive(struct fake_worker *worker)
+{
+    if (worker->task.queued == 0) {
+        sl_loop_post(worker->loop, &worker->task);
+    }
+}
