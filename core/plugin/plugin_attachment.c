@@ -287,7 +287,7 @@ static bool meet(const struct shape *made, const struct shape *read)
     }
     if (!read->open) {
         return starts(read->prefix, made->prefix) && ends(read->prefix, made->suffix) &&
-               read->prefix.size > made->prefix.size + made->suffix.size;
+               read->prefix.size >= made->prefix.size + made->suffix.size;
     }
     return starts(made->prefix, read->prefix) || starts(read->prefix, made->prefix);
 }
@@ -299,7 +299,7 @@ static bool name_has_shape(struct sl_bytes name, const struct shape *shape)
         return sl_bytes_equal(name, shape->prefix);
     }
     return starts(exact.prefix, shape->prefix) && ends(exact.prefix, shape->suffix) &&
-           name.size > shape->prefix.size + shape->suffix.size;
+           name.size >= shape->prefix.size + shape->suffix.size;
 }
 
 bool plugin_attachment_reads(const struct plugin_attachment *attachment, struct sl_bytes topic)

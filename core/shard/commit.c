@@ -65,8 +65,8 @@ static void batch_durable(struct commit *commit, struct commit_batch *batch,
     struct shard *shard = commit->shard;
     struct partition *partition = batch->partition;
     struct batch_view view = {batch->data, batch->size};
-    if (batch->admitted) {
-        producers_commit(&partition->producers, &batch->admission, batch->base_offset,
+    if (batch->admission != NULL) {
+        producers_commit(&partition->producers, batch->admission, batch->base_offset,
                          batch->last_offset, batch->append_time_ms, commit->unit.time_ms);
     }
     shard->batches_in++;
@@ -82,8 +82,8 @@ static void batch_durable(struct commit *commit, struct commit_batch *batch,
 
 static void batch_failed(struct commit_batch *batch, sl_err err)
 {
-    if (batch->admitted) {
-        producers_abort(&batch->partition->producers, &batch->admission, err);
+    if (batch->admission != NULL) {
+        producers_abort(&batch->partition->producers, batch->admission, err);
     }
 }
 

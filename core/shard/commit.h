@@ -15,8 +15,9 @@ struct commit_batch {
     struct partition *partition; /* a reference is taken at submit and given back after done */
     uint8_t *data;               /* one whole, valid batch; written to */
     uint32_t size;
-    bool admitted; /* admission is under way: committed or aborted with the unit */
-    struct producer_admission admission;
+    /* Under way: committed or aborted with the unit; NULL: none. It stays where it was admitted,
+     * since the producer's entry points at it. */
+    struct producer_admission *admission;
     /* Set at submit: */
     int64_t base_offset;
     int64_t last_offset;

@@ -77,9 +77,9 @@ static void entry_committed(struct commit *commit, sl_err err)
 
 static void abort_admission(struct produce_entry *entry, sl_err err)
 {
-    if (entry->batch.admitted) {
-        producers_abort(&entry->partition->producers, &entry->batch.admission, err);
-        entry->batch.admitted = false;
+    if (entry->batch.admission != NULL) {
+        producers_abort(&entry->partition->producers, &entry->admission, err);
+        entry->batch.admission = NULL;
     }
 }
 
@@ -136,13 +136,12 @@ static bool entry_admit(struct produce_entry *entry)
         producers_wait(producers, &entry->producer, &entry->waiter);
         return false;
     }
-    err =
-        producers_admit(producers, &entry->producer, &entry->batch.admission, shard_wall_ms(shard));
+    err = producers_admit(producers, &entry->producer, &entry->admission, shard_wall_ms(shard));
     if (err != SLUICE_OK) {
         entry_end(entry, err);
         return false;
     }
-    entry->batch.admitted = true;
+    entry->batch.admission = &entry->admission;
     return true;
 }
 

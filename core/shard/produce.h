@@ -30,6 +30,7 @@ struct produce_entry {
     struct producer_batch producer;
     struct producer_waiter waiter;
     struct commit commit;
+    struct producer_admission admission;
     struct commit_batch batch;
     struct wal_item item;
     struct sl_job job;
