@@ -253,6 +253,14 @@ static sl_err sim_dir_sync(struct sl_os *os, const char *path)
     return SLUICE_OK;
 }
 
+static sl_err sim_file_pread_cached(struct sl_file *file, void *buffer, size_t size,
+                                    uint64_t position, size_t *ret_size)
+{
+    return sim_os_of(file->os)->faults.reads_are_cold
+               ? SLUICE_E_WOULD_BLOCK
+               : sim_file_pread(file, buffer, size, position, ret_size);
+}
+
 static sl_err sim_path_rename(struct sl_os *os, const char *from, const char *to)
 {
     struct sim_os *sim = sim_os_of(os);
@@ -293,7 +301,7 @@ static const struct sl_os_ops sim_ops = {
     .file_open = sim_file_open,
     .file_close = sim_file_close,
     .file_pread = sim_file_pread,
-    .file_pread_cached = sim_file_pread,
+    .file_pread_cached = sim_file_pread_cached,
     .file_pwritev = sim_file_pwritev,
     .file_sync = sim_file_sync,
     .file_fill_zero = sim_file_fill_zero,

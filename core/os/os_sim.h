@@ -30,6 +30,7 @@ struct sl_sim_faults {
     uint64_t write_fails_after; /* writes until one fails with E_IO, half done; 0: never */
     int64_t sync_delay_ns;      /* virtual time a sync takes */
     bool sync_is_a_lie;         /* mutant: sync makes nothing durable */
+    bool reads_are_cold; /* no byte of a file is in memory: sl_file_pread_cached would block */
 };
 sl_err sl_os_sim_new(uint64_t seed, struct sl_sim_disk *disk, const struct sl_sim_faults *faults,
                      struct sl_os **ret_os) SL_MUST_CHECK;

@@ -154,6 +154,11 @@ sl_err commit_submit(struct commit *commit)
     commit->unit.reserve = commit->reserve;
     commit->unit.durable = unit_durable;
     err = wal_submit(commit->shard->wal, &commit->unit);
+    if (err == SLUICE_E_FENCED) {
+        /* The log tells when its last job is back; until then nothing may be judged by what the
+         * refused batches left behind. */
+        shard_set_status(commit->shard, err);
+    }
     for (uint32_t i = commit->batch_count; i > 0; i--) {
         struct commit_batch *batch = &commit->batches[i - 1];
         if (err == SLUICE_OK) {

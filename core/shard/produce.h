@@ -29,8 +29,8 @@ struct produce_entry {
     struct partition *partition;
     struct producer_batch producer;
     struct producer_waiter waiter;
+    struct producer_admission admission; /* stays where it is: producers point at it */
     struct commit commit;
-    struct producer_admission admission;
     struct commit_batch batch;
     struct wal_item item;
     struct sl_job job;

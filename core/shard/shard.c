@@ -36,7 +36,7 @@ sl_err shard_status(const struct shard *shard)
 }
 
 /* The only writer is the shard's loop, or who opens it before. */
-static void set_status(struct shard *shard, sl_err status)
+void shard_set_status(struct shard *shard, sl_err status)
 {
     __atomic_store_n(&shard->status, status, __ATOMIC_RELAXED);
 }
@@ -44,7 +44,7 @@ static void set_status(struct shard *shard, sl_err status)
 void shard_refuse(struct shard *shard, sl_err cause)
 {
     if (shard->status == SLUICE_OK) {
-        set_status(shard, cause);
+        shard_set_status(shard, cause);
         sl_log(shard->logger, SL_LOG_ERROR, "shard",
                "it cannot follow its own log and serves no more: restart to recover",
                sl_log_u64("shard", shard->index), sl_log_err(cause));
@@ -347,7 +347,7 @@ static sl_err take_snapshot(void *arg, add_fn *add, void *add_arg)
 static void storage_fenced(void *arg, sl_err cause)
 {
     struct shard *shard = arg;
-    set_status(shard, SLUICE_E_FENCED);
+    shard_set_status(shard, SLUICE_E_FENCED);
     sl_log(shard->logger, SL_LOG_ERROR, "wal",
            "storage failed: nothing more is acknowledged; restart to recover",
            sl_log_u64("shard", shard->index), sl_log_err(cause));
@@ -452,7 +452,7 @@ sl_err shard_open(const struct shard_config *config, const struct shard *catalog
         shard_free(shard);
         return err;
     }
-    set_status(shard, err);
+    shard_set_status(shard, err);
     take_ends(shard);
     *ret_shard = shard;
     return SLUICE_OK;
@@ -529,7 +529,7 @@ void shard_stop(struct shard *shard, void (*closed)(void *arg), void *arg)
     shard->stopping = true;
     shard->closed = closed;
     shard->closed_arg = arg;
-    set_status(shard, shard->status != SLUICE_OK ? shard->status : SLUICE_E_STOPPING);
+    shard_set_status(shard, shard->status != SLUICE_OK ? shard->status : SLUICE_E_STOPPING);
     shard->timer = sl_timer_free(shard->timer);
     fetch_finish_all(shard);
     shard->groups = group_coordinator_free(shard->groups);

@@ -114,7 +114,8 @@ int64_t shard_wall_ms(const struct shard *shard); /* [any] */
 int32_t shard_epoch(const struct shard *shard);   /* stamped as partition leader epoch */
 /* Serves no more: what it holds in memory is behind what is durable. [loop] */
 void shard_refuse(struct shard *shard, sl_err cause);
-sl_err shard_status(const struct shard *shard); /* [any] */
+void shard_set_status(struct shard *shard, sl_err status); /* [loop] */
+sl_err shard_status(const struct shard *shard);            /* [any] */
 /* From the submit of a helper's job to the end of its done. [loop] */
 void shard_job_begin(struct shard *shard);
 void shard_job_end(struct shard *shard);

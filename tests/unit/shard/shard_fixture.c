@@ -17,13 +17,16 @@ static void start(struct fixture *fixture, uint32_t shards)
 {
     cr_assert_eq(sl_os_sim_new(fixture->seed, fixture->disk, &fixture->faults, &fixture->os),
                  SLUICE_OK);
-    cr_assert_eq(sl_loop_new(fixture->os, "loop", -1, &fixture->loop), SLUICE_OK);
-    chunk_cache_init(&fixture->cache, fixture->loop, 64u << 20);
+    fixture->loop_count = fixture->spread ? shards : 1;
+    for (uint32_t i = 0; i < fixture->loop_count; i++) {
+        cr_assert_eq(sl_loop_new(fixture->os, "loop", -1, &fixture->loops[i]), SLUICE_OK);
+        chunk_cache_init(&fixture->caches[i], fixture->loops[i], 64u << 20);
+    }
     fixture->set.count = 0;
     for (uint32_t i = 0; i < shards; i++) {
         struct shard_config config = {.os = fixture->os,
-                                      .loop = fixture->loop,
-                                      .cache = &fixture->cache,
+                                      .loop = fixture->loops[i % fixture->loop_count],
+                                      .cache = &fixture->caches[i % fixture->loop_count],
                                       .data_directory = "data",
                                       .cluster = {{1}},
                                       .index = i,
@@ -38,7 +41,8 @@ static void start(struct fixture *fixture, uint32_t shards)
             return; /* the power went during recovery; the caller restarts */
         }
         cr_assert_eq(err, SLUICE_OK, "shard %u: %d %s", i, err, problem);
-        cr_assert_eq(shard->status, SLUICE_OK, "%s", shard->recovery.problem);
+        cr_assert(fixture->allow_refusal || shard->status == SLUICE_OK, "%s",
+                  shard->recovery.problem);
         fixture->set.shards[i] = shard;
         fixture->set.count = i + 1;
     }
@@ -47,9 +51,10 @@ static void start(struct fixture *fixture, uint32_t shards)
     }
 }
 
-void fixture_open(struct fixture *fixture, uint64_t seed, uint32_t shards)
+static void open_disk(struct fixture *fixture, uint64_t seed, uint32_t shards, bool spread)
 {
     memset(fixture, 0, sizeof(*fixture));
+    fixture->spread = spread;
     fixture->seed = seed;
     fixture->disk = sl_sim_disk_new(seed);
     broker_settings_init(&fixture->settings);
@@ -57,6 +62,41 @@ void fixture_open(struct fixture *fixture, uint64_t seed, uint32_t shards)
     fixture->context =
         (struct sluice_context){.size = sizeof(struct sluice_context), .connection = 7};
     start(fixture, shards);
+}
+
+void fixture_open(struct fixture *fixture, uint64_t seed, uint32_t shards)
+{
+    open_disk(fixture, seed, shards, false);
+}
+
+void fixture_open_spread(struct fixture *fixture, uint64_t seed, uint32_t shards)
+{
+    open_disk(fixture, seed, shards, true);
+}
+
+struct errand {
+    struct sl_task task;
+    struct fixture *fixture;
+    void (*call)(struct fixture *fixture, void *arg);
+    void *arg;
+    bool done;
+};
+
+static void errand_run(struct sl_task *task)
+{
+    struct errand *errand = SL_CONTAINER_OF(task, struct errand, task);
+    errand->call(errand->fixture, errand->arg);
+    errand->done = true;
+}
+
+void fixture_at_home(struct fixture *fixture, void (*call)(struct fixture *fixture, void *arg),
+                     void *arg)
+{
+    struct errand errand = {.fixture = fixture, .call = call, .arg = arg};
+    errand.task = (struct sl_task){.run = errand_run, .priority = SL_PRIORITY_IO};
+    sl_loop_post(fixture_home(fixture)->loop, &errand.task);
+    fixture_run_until(fixture, &errand.done);
+    cr_assert(errand.done);
 }
 
 struct shard *fixture_home(struct fixture *fixture)
@@ -96,11 +136,13 @@ static void stop(struct fixture *fixture, bool power_cut)
         shard->timer = sl_timer_free(shard->timer);
         shard_free(shard);
     }
-    if (power_cut) {
-        fixture->cache.used_bytes = 0; /* by requests that nobody ends any more */
+    for (uint32_t i = 0; i < fixture->loop_count; i++) {
+        if (power_cut) {
+            fixture->caches[i].used_bytes = 0; /* by requests that nobody ends any more */
+        }
+        chunk_cache_fini(&fixture->caches[i]);
+        sl_loop_free(fixture->loops[i]);
     }
-    chunk_cache_fini(&fixture->cache);
-    sl_loop_free(fixture->loop);
     sl_os_free(fixture->os);
 }
 
@@ -122,6 +164,17 @@ void fixture_restart(struct fixture *fixture, bool power_cut)
     }
 }
 
+void fixture_stop(struct fixture *fixture)
+{
+    stop(fixture, false);
+}
+
+void fixture_start_again(struct fixture *fixture, uint32_t shards)
+{
+    fixture->seed++;
+    start(fixture, shards);
+}
+
 void fixture_close(struct fixture *fixture)
 {
     stop(fixture, false);
@@ -131,6 +184,7 @@ void fixture_close(struct fixture *fixture)
 /* ---- calls ---- */
 
 struct created {
+    const struct sluice_topic_spec *spec;
     bool done;
     sluice_status status;
 };
@@ -141,6 +195,13 @@ static void on_created(void *arg, const struct sluice_topic_result *results, uin
     cr_assert_eq(count, 1);
     created->status = results[0].status;
     created->done = true;
+}
+
+static void call_create(struct fixture *fixture, void *arg)
+{
+    struct created *created = arg;
+    topics_create_start(fixture_home(fixture), created->spec, 1, false, false, NULL, on_created,
+                        created);
 }
 
 void fixture_create_topic(struct fixture *fixture, const char *name, int32_t partitions,
@@ -154,7 +215,8 @@ void fixture_create_topic(struct fixture *fixture, const char *name, int32_t par
                                      .config_count = config_key != NULL,
                                      .configs = &config};
     struct created created = {0};
-    topics_create_start(fixture_home(fixture), &spec, 1, false, false, NULL, on_created, &created);
+    created.spec = &spec;
+    fixture_at_home(fixture, call_create, &created);
     fixture_run_until(fixture, &created.done);
     cr_assert(created.done);
     cr_assert_eq(created.status, SLUICE_OK, "status %d", created.status);
@@ -198,6 +260,18 @@ static void on_produced(void *arg, const struct sluice_produce_result *results, 
     produced->done = true;
 }
 
+struct produce_call {
+    const struct sluice_produce *request;
+    struct produced *produced;
+};
+
+static void call_produce(struct fixture *fixture, void *arg)
+{
+    struct produce_call *call = arg;
+    produce_start(fixture_home(fixture), NULL, &fixture->context, call->request, on_produced,
+                  call->produced);
+}
+
 void fixture_produce_start(struct fixture *fixture, const char *topic, int32_t partition,
                            struct sluice_bytes batch, struct produced *ret_produced)
 {
@@ -206,8 +280,12 @@ void fixture_produce_start(struct fixture *fixture, const char *topic, int32_t p
     struct sluice_produce request = {
         .size = sizeof(request), .acks = -1, .entry_count = 1, .entries = &entry};
     *ret_produced = (struct produced){0};
-    produce_start(fixture_home(fixture), NULL, &fixture->context, &request, on_produced,
-                  ret_produced);
+    struct produce_call call = {&request, ret_produced};
+    if (fixture->spread) {
+        fixture_at_home(fixture, call_produce, &call);
+    } else {
+        call_produce(fixture, &call);
+    }
 }
 
 struct sluice_produce_result fixture_produce(struct fixture *fixture, const char *topic,

@@ -17,8 +17,11 @@ struct fixture {
     struct sl_sim_faults faults;
     uint64_t seed;
     struct sl_os *os;
-    struct sl_loop *loop;
-    struct chunk_cache cache;
+    bool spread;        /* a loop for each shard */
+    bool allow_refusal; /* a shard may refuse at start */
+    struct sl_loop *loops[4];
+    struct chunk_cache caches[4];
+    uint32_t loop_count;
     struct broker_settings settings;
     struct shard_set set;
     struct sluice_context context;
@@ -26,9 +29,17 @@ struct fixture {
 
 /* A fresh disk; `shards` shards on one loop, started. */
 void fixture_open(struct fixture *fixture, uint64_t seed, uint32_t shards);
+/* The same, with a loop for each shard: what crosses shards crosses loops. */
+void fixture_open_spread(struct fixture *fixture, uint64_t seed, uint32_t shards);
+/* Runs call(fixture, arg) as a task on the home shard's loop, and returns when it has run. */
+void fixture_at_home(struct fixture *fixture, void (*call)(struct fixture *fixture, void *arg),
+                     void *arg);
 /* Ends in order (or by a power cut) and starts again on the same disk. */
 void fixture_restart(struct fixture *fixture, bool power_cut);
 void fixture_close(struct fixture *fixture);
+/* The two halves of an orderly restart; between them the disk may be changed. */
+void fixture_stop(struct fixture *fixture);
+void fixture_start_again(struct fixture *fixture, uint32_t shards);
 /* Runs what can happen until *flag, or nothing is left. */
 void fixture_run_until(struct fixture *fixture, const bool *flag);
 struct shard *fixture_home(struct fixture *fixture);
