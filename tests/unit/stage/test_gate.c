@@ -33,7 +33,7 @@ static void open_all(struct gate_fixture *f, uint64_t seed, fate_fn *fate)
     struct shard *shard = fixture_home(&f->base);
     struct topic *topic = catalog_by_name(shard->catalog, sl_bytes_of_text("in"));
     cr_assert_eq(partition_open(shard, topic, 0, &f->partition), SLUICE_OK);
-    fake_worker_init(&f->worker, f->base.loop, fate);
+    fake_worker_init(&f->worker, f->base.loops[0], fate);
     f->gate = (struct gate){
         .port = &f->worker.port,
         .rules = {.shard = shard, .instance = "gate", .version = "1", .any = true},

@@ -34,7 +34,7 @@ static void attach(struct stage_fixture *f, fate_fn *fate)
     struct topic *topic = catalog_by_name(shard->catalog, sl_bytes_of_text("in"));
     cr_assert_not_null(topic);
     cr_assert_eq(partition_open(shard, topic, 0, &partition), SLUICE_OK);
-    fake_worker_init(&f->worker, f->base.loop, fate);
+    fake_worker_init(&f->worker, f->base.loops[0], fate);
     f->config = (struct stage_config){
         .shard = shard,
         .port = &f->worker.port,
