@@ -237,6 +237,88 @@ class Grants(PluginTest):
         self.assertIn("orders", line)
 
 
+class Configured(PluginTest):
+    """Outside --dev, with a file that grants and configures."""
+    dev = False
+    FILE = ("plugins:\n  instances:\n    stamp:\n      module: stamp.lua\n      input: [in]\n"
+            "      output: out\n      outputs: [granted]\n      config: {word: %s}\n")
+    LUA = ('return {name="stamp", input="elsewhere", output="nowhere", config={word="default"},\n'
+           'init=function(c) if c.word == "wrong" then error("no such word") end end,\n'
+           'process=function(r)\n'
+           'if r.value == "granted" or r.value == "secret" then emit(r.value, r:copy()) return nil end\n'
+           'r.value = r.value .. config.word return r end}')
+
+    def setUp(self):
+        self.broker = Broker(dev=False, start=False)
+        self.addCleanup(self.broker.close)
+        self.plugins = os.path.join(self.broker.home, "plugins")
+        self.config = os.path.join(self.broker.home, "sluice.yaml")
+        self.configure("one")
+        self.broker.extra = ["--config", self.config]
+        self.broker.start()
+        self.drop("stamp.lua", self.LUA)
+        self.wait_log(" stamp ", " loaded ", "in → out")
+
+    def configure(self, word):
+        with open(self.config, "w") as file:
+            file.write(self.FILE % word)
+
+    def test_the_configuration_says_what_is_read_and_written(self):
+        for topic in ("in", "granted", "secret"):
+            self.broker.run("topic", "create", topic)
+        self.produce("in", "a", "granted", "secret")
+        self.assertEqual(self.wait_values("out", 1), ["aone"])
+        self.assertEqual(self.wait_values("granted", 1), ["granted"])
+        wait_for(lambda: self.info("stamp")["records_rejected"] == "1", "the rejected record")
+        self.assertEqual(self.values("secret"), [])
+
+    def test_sighup_gives_it_a_new_configuration_or_nothing_changes(self):
+        self.broker.run("topic", "create", "in")
+        self.produce("in", "a")
+        self.wait_values("out", 1)
+        self.configure("wrong")
+        self.broker.process.send_signal(signal.SIGHUP)
+        self.wait_log("stamp refuses its configuration", "no such word")
+        self.produce("in", "b")
+        self.assertEqual(self.wait_values("out", 2)[1], "bone")
+        self.configure("two")
+        self.broker.process.send_signal(signal.SIGHUP)
+        self.wait_log("config", "reloaded", "changed=1")
+        self.produce("in", "c")
+        self.assertEqual(self.wait_values("out", 3)[2], "ctwo")
+
+
+class Shards(PluginTest):
+    """Two shards on two loops: partitions of input and output lie together."""
+    settings = ("runtime.shards=2",)
+
+    def test_stages_and_gates_work_on_every_shard(self):
+        self.drop("up.lua", 'return {name="up", input="in", output="out", process=function(r)\n'
+                  'if r.value == "bad" then error("bad one") end r.value = r.value:upper() return r end}')
+        self.drop("gate.lua", 'return {name="gate", on="produce", input="in", process=function(r)\n'
+                  'if r.value == "no" then reject("not this") end return r end}')
+        self.wait_log(" up ", " loaded ")
+        self.wait_log(" gate ", " loaded ")
+        self.broker.run("topic", "create", "in", "-p", "4")
+        for partition in range(4):
+            def send(value, partition=partition):
+                return self.broker.run("produce", "in", "-p", str(partition), stdin=value.encode() + b"\n")[0]
+            wait_for(lambda: send(f"a{partition}") == 0, "the gate of that shard")
+            self.assertEqual(send("bad"), 0)
+            self.assertNotEqual(send("no"), 0)
+        got = sorted(self.wait_values("out", 4))
+        self.assertEqual(got, ["A0", "A1", "A2", "A3"])
+        wait_for(lambda: self.info("up")["records_rejected"] == "4", "the dead letters")
+        self.drop("up.lua", 'return {name="up", input="in", output="out", process=function(r)\n'
+                  'r.value = r.value .. "!" return r end}')
+        self.wait_log(" up ", "reloaded")
+        wait_for(lambda: self.broker.run("produce", "in", "-p", "1", stdin=b"x\n")[0] == 0, "produce")
+        wait_for(lambda: self.broker.run("produce", "in", "-p", "2", stdin=b"y\n")[0] == 0, "produce")
+        self.assertEqual(len(self.wait_values("out", 6)), 6)
+        os.remove(os.path.join(self.plugins, "up.lua"))
+        self.wait_log(" up ", "unloaded")
+
+
 class Gates(PluginTest):
     GATE = ('return {name="gate", on="produce", input="in", process=function(r)\n'
             'if r.value == "bad" then reject("no bad words") end\n'
@@ -351,7 +433,7 @@ class ExactlyOnce(PluginTest):
     def load(self):
         """Produces COUNT records with idempotence; survives restarts of the broker."""
         producer = Producer({"bootstrap.servers": f"127.0.0.1:{self.broker.kafka}", "enable.idempotence": True,
-                             "linger.ms": 2, "batch.num.messages": 100, "reconnect.backoff.max.ms": 200})
+                             "linger.ms": 2, "log_level": 0, "batch.num.messages": 100, "reconnect.backoff.max.ms": 200})
         failed = []
 
         def report(error, _):
