@@ -52,25 +52,25 @@ sl_err batch_item_decode(uint8_t version, struct sl_bytes payload, struct batch_
     return SLUICE_OK;
 }
 
-size_t extent_item_encode(const struct extent_item *item, uint8_t p[EXTENT_ITEM_SIZE_MAX])
+size_t bounds_item_encode(const struct bounds_item *item, uint8_t p[BOUNDS_ITEM_SIZE_MAX])
 {
     memcpy(p, item->topic.b, 16);
     sl_le64_store(p + 16, (uint64_t)item->start_offset);
     sl_le64_store(p + 24, (uint64_t)item->end_offset);
     sl_le32_store(p + 32, item->partition);
     sl_le32_store(p + 36, 0);
-    return EXTENT_ITEM_SIZE_MAX;
+    return BOUNDS_ITEM_SIZE_MAX;
 }
 
-sl_err extent_item_decode(uint8_t version, struct sl_bytes payload, struct extent_item *ret_item)
+sl_err bounds_item_decode(uint8_t version, struct sl_bytes payload, struct bounds_item *ret_item)
 {
-    if (version != EXTENT_ITEM_VERSION) {
+    if (version != BOUNDS_ITEM_VERSION) {
         return SLUICE_E_NEWER_FORMAT;
     }
-    if (payload.size != EXTENT_ITEM_SIZE_MAX) {
+    if (payload.size != BOUNDS_ITEM_SIZE_MAX) {
         return SLUICE_E_CORRUPT;
     }
-    struct extent_item item = {.start_offset = (int64_t)sl_le64_load(payload.data + 16),
+    struct bounds_item item = {.start_offset = (int64_t)sl_le64_load(payload.data + 16),
                                .end_offset = (int64_t)sl_le64_load(payload.data + 24),
                                .partition = sl_le32_load(payload.data + 32)};
     memcpy(item.topic.b, payload.data, 16);

@@ -3,7 +3,7 @@
  * BATCH, version 1, 72 bytes, little-endian: topic id 16, base offset i64, last offset i64, max
  * timestamp i64, producer id i64, partition u32, record count u32, base sequence i32, last sequence
  * i32, leader epoch i32, producer epoch i16, attributes u16 (of the batch). Recovery applies it
- * without reading the body. LOG_EXTENT, version 1, 40 bytes: topic id 16, log start offset i64, log
+ * without reading the body. LOG_BOUNDS, version 1, 40 bytes: topic id 16, log start offset i64, log
  * end offset i64, partition u32, zero u32: so that offsets never go back when nothing of a
  * partition is left. */
 #ifndef SL_INDEX_BATCH_ITEM_H
@@ -13,8 +13,8 @@
 
 #define BATCH_ITEM_VERSION   1u
 #define BATCH_ITEM_SIZE      72u
-#define EXTENT_ITEM_VERSION  1u
-#define EXTENT_ITEM_SIZE_MAX 40u
+#define BOUNDS_ITEM_VERSION  1u
+#define BOUNDS_ITEM_SIZE_MAX 40u
 
 struct batch_item {
     struct sl_uuid topic;
@@ -31,7 +31,7 @@ struct batch_item {
     uint16_t attributes;
 };
 
-struct extent_item {
+struct bounds_item {
     struct sl_uuid topic;
     int64_t start_offset;
     int64_t end_offset;
@@ -44,9 +44,9 @@ void batch_item_encode(const struct batch_item *item,
 sl_err batch_item_decode(uint8_t version, struct sl_bytes payload,
                          struct batch_item *ret_item) SL_MUST_CHECK;
 /* Returns the bytes written. [any] */
-size_t extent_item_encode(const struct extent_item *item,
-                          uint8_t ret_payload[EXTENT_ITEM_SIZE_MAX]);
-sl_err extent_item_decode(uint8_t version, struct sl_bytes payload,
-                          struct extent_item *ret_item) SL_MUST_CHECK;
+size_t bounds_item_encode(const struct bounds_item *item,
+                          uint8_t ret_payload[BOUNDS_ITEM_SIZE_MAX]);
+sl_err bounds_item_decode(uint8_t version, struct sl_bytes payload,
+                          struct bounds_item *ret_item) SL_MUST_CHECK;
 
 #endif

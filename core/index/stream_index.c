@@ -205,13 +205,13 @@ uint64_t stream_index_bytes(const struct stream_index *index)
     return bytes;
 }
 
-void stream_index_describe(const struct stream_index *index, struct extent_item *ret_item)
+void stream_index_describe(const struct stream_index *index, struct bounds_item *ret_item)
 {
     ret_item->start_offset = index->start_offset;
     ret_item->end_offset = index->end_offset;
 }
 
-sl_err stream_index_restore(struct stream_index *index, const struct extent_item *item)
+sl_err stream_index_restore(struct stream_index *index, const struct bounds_item *item)
 {
     if (item->end_offset < item->start_offset) {
         return SLUICE_E_CORRUPT;

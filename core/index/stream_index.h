@@ -72,9 +72,9 @@ uint64_t stream_index_oldest_segment(const struct stream_index *index);
 uint64_t stream_index_bytes(const struct stream_index *index);
 
 /* For a checkpoint: sets offsets; topic and partition are the caller's. */
-void stream_index_describe(const struct stream_index *index, struct extent_item *ret_item);
+void stream_index_describe(const struct stream_index *index, struct bounds_item *ret_item);
 /* From a checkpoint, before batches are appended again: the end is at least what it was. */
 sl_err stream_index_restore(struct stream_index *index,
-                            const struct extent_item *item) SL_MUST_CHECK;
+                            const struct bounds_item *item) SL_MUST_CHECK;
 
 #endif

@@ -263,10 +263,10 @@ static sl_err recover_producer(struct shard *shard, uint8_t version, struct sl_b
     return err != SLUICE_OK ? err : producers_restore(&partition->producers, version, payload);
 }
 
-static sl_err recover_extent(struct shard *shard, uint8_t version, struct sl_bytes payload)
+static sl_err recover_bounds(struct shard *shard, uint8_t version, struct sl_bytes payload)
 {
-    struct extent_item item;
-    sl_err err = extent_item_decode(version, payload, &item);
+    struct bounds_item item;
+    sl_err err = bounds_item_decode(version, payload, &item);
     struct topic *topic = err == SLUICE_OK ? catalog_by_id(shard->catalog, &item.topic) : NULL;
     if (topic == NULL || item.partition >= topic->partition_count) {
         return err;
@@ -296,8 +296,8 @@ static sl_err recover_item(void *arg, uint64_t lsn, uint16_t kind, uint8_t versi
         return producer_ids_apply(&shard->producer_ids, version, payload);
     case WAL_ITEM_PRODUCER_STATE:
         return recover_producer(shard, version, payload);
-    case WAL_ITEM_LOG_EXTENT:
-        return recover_extent(shard, version, payload);
+    case WAL_ITEM_LOG_BOUNDS:
+        return recover_bounds(shard, version, payload);
     default:
         return SLUICE_E_NEWER_FORMAT;
     }
@@ -307,16 +307,16 @@ static sl_err recover_item(void *arg, uint64_t lsn, uint16_t kind, uint8_t versi
 
 typedef sl_err add_fn(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload);
 
-static sl_err snapshot_extents(struct shard *shard, add_fn *add, void *add_arg)
+static sl_err snapshot_bounds(struct shard *shard, add_fn *add, void *add_arg)
 {
     sl_err err = SLUICE_OK;
     for (const struct partition *p = shard->partitions; p != NULL && err == SLUICE_OK;
          p = p->next) {
-        struct extent_item item = {.topic = p->id, .partition = p->number};
-        uint8_t payload[EXTENT_ITEM_SIZE_MAX];
+        struct bounds_item item = {.topic = p->id, .partition = p->number};
+        uint8_t payload[BOUNDS_ITEM_SIZE_MAX];
         stream_index_describe(&p->index, &item);
-        size_t size = extent_item_encode(&item, payload);
-        err = add(add_arg, WAL_ITEM_LOG_EXTENT, EXTENT_ITEM_VERSION,
+        size_t size = bounds_item_encode(&item, payload);
+        err = add(add_arg, WAL_ITEM_LOG_BOUNDS, BOUNDS_ITEM_VERSION,
                   (struct sl_bytes){payload, size});
     }
     return err;
@@ -338,7 +338,7 @@ static sl_err take_snapshot(void *arg, add_fn *add, void *add_arg)
         err = catalog_snapshot(shard->catalog, add, add_arg);
         err = err != SLUICE_OK ? err : snapshot_ids(shard, add, add_arg);
     }
-    err = err != SLUICE_OK ? err : snapshot_extents(shard, add, add_arg);
+    err = err != SLUICE_OK ? err : snapshot_bounds(shard, add, add_arg);
     err = err != SLUICE_OK ? err : producer_shard_snapshot(shard->producers, add, add_arg);
     err = err != SLUICE_OK ? err : offset_store_snapshot(shard->offsets, add, add_arg);
     return err != SLUICE_OK ? err : position_store_snapshot(shard->positions, add, add_arg);

@@ -23,9 +23,11 @@
     X(STAGE_POSITION,  7, "next offset of a stage task")                      /* stage/  */        \
     X(PRODUCER_BLOCK,  8, "end of the leased block of producer ids")          /* admit/  */        \
     X(PRODUCER_STATE,  9, "what is remembered of a producer (checkpoint)")    /* admit/  */        \
-    X(LOG_EXTENT,     10, "offsets of a partition (checkpoint)")              /* index/  */        \
+    X(LOG_BOUNDS,     10, "start and end offset of a partition")              /* index/  */        \
     X(CLEAN_SHUTDOWN, 11, "nothing was under way")                            /* wal/    */        \
-    X(IDLE,           12, "carries the durable LSN forward")                  /* wal/    */
+    X(IDLE,           12, "carries the durable LSN forward")                  /* wal/    */        \
+    X(EXTENT,         13, "an extent is live: its runs are read there")       /* extent/ */        \
+    X(EXTENT_DROP,    14, "an extent holds nothing live any more")            /* extent/ */
 /* clang-format on */
 
 enum {
@@ -34,9 +36,12 @@ enum {
 #undef WAL_ITEM_ENUM
 };
 
+/* A place whose segment has this bit lies in the extent of the number without it (core/extent). */
+#define WAL_PLACE_EXTENT (1ull << 63)
+
 /* Where a body lies. position is of its first byte in the segment's file. */
 struct wal_place {
-    uint64_t segment;  /* sequence number = incarnation of the segment */
+    uint64_t segment;  /* sequence number = incarnation of the segment, or of an extent */
     uint64_t position; /* bytes */
     uint32_t size;     /* bytes */
 };

@@ -49,11 +49,11 @@ static sl_err on_item(void *arg, uint64_t lsn, const struct wal_item_view *item,
                       const struct wal_place *place)
 {
     struct batch_item batch;
-    struct extent_item extent;
+    struct bounds_item bounds;
     uint64_t *sum = arg;
     sl_err err = batch_item_decode(item->version, item->payload, &batch);
     if (err != SLUICE_OK)
-        err = extent_item_decode(item->version, item->payload, &extent);
+        err = bounds_item_decode(item->version, item->payload, &bounds);
     *sum += lsn + place->size + (err == SLUICE_OK) + item->payload.size;
     for (size_t i = 0; i < item->payload.size; i++)
         *sum += item->payload.data[i];

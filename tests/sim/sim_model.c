@@ -119,7 +119,7 @@ sl_err model_apply(struct model *model, uint16_t kind, struct sl_bytes payload,
         return SLUICE_OK;
     if (kind == WAL_ITEM_BATCH)
         batch_came(model, sl_le64_load(payload.data), place);
-    else if (kind == WAL_ITEM_LOG_EXTENT)
+    else if (kind == WAL_ITEM_LOG_BOUNDS)
         snapshot_came(model, payload);
     else
         state_came(model, sl_le64_load(payload.data));

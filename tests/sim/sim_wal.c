@@ -109,7 +109,7 @@ static sl_err on_snapshot(void *arg,
 {
     struct sim *sim = arg;
     uint8_t buffer[16];
-    return add(add_arg, WAL_ITEM_LOG_EXTENT, 1, model_snapshot(&sim->model, buffer));
+    return add(add_arg, WAL_ITEM_LOG_BOUNDS, 1, model_snapshot(&sim->model, buffer));
 }
 
 static void on_fenced(void *arg, sl_err cause)

@@ -1,4 +1,4 @@
-/* test_batch_item.c: payloads of BATCH and LOG_EXTENT. */
+/* test_batch_item.c: payloads of BATCH and LOG_BOUNDS. */
 #include "index/batch_item.h"
 
 #include "base/bytes.h"
@@ -55,25 +55,25 @@ Test(batch_item, refuses_offsets_that_cannot_be)
     }
 }
 
-Test(extent_item, says_back_what_it_was_told)
+Test(bounds_item, says_back_what_it_was_told)
 {
-    const struct extent_item item = {
+    const struct bounds_item item = {
         .topic = {{9}}, .start_offset = 10, .end_offset = 20, .partition = 3};
-    uint8_t bytes[EXTENT_ITEM_SIZE_MAX];
-    struct extent_item back;
-    size_t size = extent_item_encode(&item, bytes);
-    cr_assert_eq(extent_item_decode(1, sl_bytes_of(bytes, size), &back), SLUICE_OK);
+    uint8_t bytes[BOUNDS_ITEM_SIZE_MAX];
+    struct bounds_item back;
+    size_t size = bounds_item_encode(&item, bytes);
+    cr_assert_eq(bounds_item_decode(1, sl_bytes_of(bytes, size), &back), SLUICE_OK);
     cr_assert(sl_uuid_equal(&back.topic, &item.topic));
     cr_assert_eq(back.start_offset, 10);
     cr_assert_eq(back.end_offset, 20);
     cr_assert_eq(back.partition, 3);
 }
 
-Test(extent_item, refuses_an_end_before_its_start)
+Test(bounds_item, refuses_an_end_before_its_start)
 {
-    const struct extent_item item = {.start_offset = 10, .end_offset = 9};
-    uint8_t bytes[EXTENT_ITEM_SIZE_MAX];
-    struct extent_item back;
-    size_t size = extent_item_encode(&item, bytes);
-    cr_assert_eq(extent_item_decode(1, sl_bytes_of(bytes, size), &back), SLUICE_E_CORRUPT);
+    const struct bounds_item item = {.start_offset = 10, .end_offset = 9};
+    uint8_t bytes[BOUNDS_ITEM_SIZE_MAX];
+    struct bounds_item back;
+    size_t size = bounds_item_encode(&item, bytes);
+    cr_assert_eq(bounds_item_decode(1, sl_bytes_of(bytes, size), &back), SLUICE_E_CORRUPT);
 }

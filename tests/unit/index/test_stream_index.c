@@ -150,7 +150,7 @@ Test(stream_index, many_runs_are_found_after_dropping_and_growing)
 
 Test(stream_index, a_checkpoint_keeps_the_end_when_nothing_is_left)
 {
-    struct extent_item item = {.partition = 0};
+    struct bounds_item item = {.partition = 0};
     three_runs();
     stream_index_drop_below(&stream, 30);
     stream_index_describe(&stream, &item);
@@ -162,7 +162,7 @@ Test(stream_index, a_checkpoint_keeps_the_end_when_nothing_is_left)
 
 Test(stream_index, batches_of_live_segments_come_after_the_checkpoint_that_contains_them)
 {
-    const struct extent_item item = {.start_offset = 15, .end_offset = 30};
+    const struct bounds_item item = {.start_offset = 15, .end_offset = 30};
     struct stream_run run;
     cr_assert_eq(stream_index_restore(&stream, &item), SLUICE_OK);
     three_runs();

@@ -1,0 +1,97 @@
+/* extent_set.h: the live extents of one shard: which there are, their open files, how much of them
+ * is still referred to.
+ *
+ * Built at recovery from items (of the checkpoint, then of frames), loaded once when all are
+ * applied; then changed only after the frame that says so is durable. Everything on the shard's
+ * loop, but extent_set_load and the reading of a pinned extent.
+ *
+ * Bytes that a stream's index refers to are held (extent_set_hold); what is given back by retention
+ * or deletion is released; an extent without held bytes is dead: its owner logs EXTENT_DROP and
+ * calls extent_set_drop when that is durable; the file goes when the last pin does.
+ * At most open_files_max files are open; a read of one that is closed opens it, on a helper. */
+#ifndef SL_EXTENT_EXTENT_SET_H
+#define SL_EXTENT_EXTENT_SET_H
+
+#include "extent/extent_format.h"
+#include "os/os.h"
+
+#define EXTENT_PROBLEM_BYTES 256u
+
+struct extent_set;
+
+struct extent_set_config {
+    struct sl_os *os;
+    struct sl_loop *loop;
+    const char *directory; /* "…/shard-0"; its ext/ is made when missing [borrows for the call] */
+    struct sl_uuid cluster;
+    uint32_t shard;
+    uint32_t open_files_max; /* at least 1; 256 */
+};
+
+sl_err extent_set_new(const struct extent_set_config *config,
+                      struct extent_set **ret_set) SL_MUST_CHECK; /* [blocks, before the loop] */
+struct extent_set *extent_set_free(struct extent_set *set);     /* no pins, no jobs; NULL is fine */
+const char *extent_set_directory(const struct extent_set *set); /* for the writer; …/ext */
+
+/* ---- recovery ---- */
+
+/* EXTENT or EXTENT_DROP, in order of the log. E_CORRUPT: an id that is there already. */
+sl_err extent_set_apply(struct extent_set *set, uint16_t kind, uint8_t version,
+                        struct sl_bytes payload) SL_MUST_CHECK;
+typedef sl_err extent_found_fn(void *arg, const struct extent_item *item,
+                               const struct extent_footer *footer);
+/* When all items are applied: reads header, trailer and footer of each live extent, lowest id
+ * first, checks them against the item, calls `found`; then removes files that no item names. A
+ * missing file, another size, shard, cluster or CRC is E_CORRUPT (E_FOREIGN, E_NEWER_FORMAT), and
+ * ret_problem says which file, where, and what to do; nothing is removed then. [blocks] */
+sl_err extent_set_load(struct extent_set *set, extent_found_fn *found, void *arg,
+                       char ret_problem[EXTENT_PROBLEM_BYTES]) SL_MUST_CHECK;
+/* One EXTENT item for each live extent, and what keeps ids from being given twice. */
+sl_err extent_set_snapshot(struct extent_set *set,
+                           sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
+                                         struct sl_bytes payload),
+                           void *add_arg) SL_MUST_CHECK;
+
+/* ---- life ---- */
+
+uint64_t extent_set_next_id(struct extent_set *set); /* gives a new one each time */
+/* Its frame is durable. [takes file] E_NO_MEMORY: reserve before the frame is submitted. */
+sl_err extent_set_reserve(struct extent_set *set, uint32_t count) SL_MUST_CHECK;
+void extent_set_add(struct extent_set *set, const struct extent_item *item, struct sl_file *file);
+/* Bytes of an index's runs. Places without WAL_PLACE_EXTENT are ignored, so that callers need not
+ * look. */
+void extent_set_hold(struct extent_set *set, const struct wal_place *place);
+void extent_set_release(struct extent_set *set, const struct wal_place *place);
+/* Ids of dead extents that were not given by this call before; returns how many. */
+uint32_t extent_set_take_dead(struct extent_set *set, uint64_t *ret_ids, uint32_t count_max);
+/* EXTENT_DROP is durable: closes and removes the file on a helper, when nothing pins it. A failure
+ * to remove is no error: recovery removes it. */
+void extent_set_drop(struct extent_set *set, uint64_t id);
+
+/* E_WOULD_BLOCK: not in memory, or the file is not open. E_NOT_FOUND: no such extent. E_CORRUPT:
+ * the file is too short. [loop] */
+sl_err extent_set_read_cached(struct extent_set *set, const struct wal_place *place,
+                              void *ret_bytes) SL_MUST_CHECK;
+/* From a helper, while the caller holds a pin on it. [blocks] */
+sl_err extent_set_read(struct extent_set *set, const struct wal_place *place,
+                       void *ret_bytes) SL_MUST_CHECK;
+/* False: no such extent. Opens nothing. [loop] */
+bool extent_set_pin(struct extent_set *set, uint64_t id) SL_MUST_CHECK;
+void extent_set_unpin(struct extent_set *set, uint64_t id);
+/* The open file of a pinned extent, for sendfile; NULL when it is not open. [loop] */
+struct sl_file *extent_set_file(struct extent_set *set, uint64_t id);
+
+struct extent_set_status {
+    uint64_t extent_count;
+    uint64_t file_bytes; /* of the files */
+    uint64_t live_bytes; /* held */
+    uint32_t open_files;
+    uint32_t pins;
+};
+void extent_set_status_get(const struct extent_set *set, struct extent_set_status *ret_status);
+/* The items in order of id; stops when `each` returns false. */
+void extent_set_each(const struct extent_set *set,
+                     bool (*each)(void *arg, const struct extent_item *item, uint64_t live_bytes),
+                     void *arg);
+
+#endif
