@@ -22,6 +22,8 @@
 #define EXTENT_BLOCK_BYTES  (256u << 10) /* a block ends here; a larger batch is one of its own */
 #define EXTENT_FOOTER_MAX   (256u << 20) /* bytes: more is refused by writer and reader */
 
+#define EXTENT_PROBLEM_BYTES 256u /* of a sentence: which file, where, what to do */
+
 #define EXTENT_FORMAT_MAJOR 1u
 #define EXTENT_FORMAT_MINOR 0u
 
@@ -92,6 +94,7 @@ void extent_trailer_encode(const struct extent_trailer *trailer, uint8_t ret_byt
 /* E_CORRUPT: magic, CRC, or sizes that contradict each other or the file's size. */
 sl_err extent_trailer_decode(const uint8_t bytes[EXTENT_TRAILER], uint64_t file_size,
                              struct extent_trailer *ret_trailer) SL_MUST_CHECK;
+uint64_t extent_footer_size(uint32_t stream_count, uint32_t block_count); /* bytes */
 void extent_stream_encode(const struct extent_stream *stream,
                           uint8_t ret_bytes[EXTENT_STREAM_ENTRY]);
 void extent_block_encode(const struct extent_block *block, uint8_t ret_bytes[EXTENT_BLOCK_ENTRY]);
@@ -103,7 +106,7 @@ struct extent_footer {
     struct sl_bytes bytes; /* borrowed */
     struct extent_trailer trailer;
 };
-/* bytes: the whole footer, without the trailer. E_CORRUPT. */
+/* bytes: the whole footer, without the trailer. E_CORRUPT, E_NO_MEMORY. */
 sl_err extent_footer_check(const struct extent_trailer *trailer, struct sl_bytes bytes,
                            struct extent_footer *ret_footer) SL_MUST_CHECK;
 struct extent_stream extent_footer_stream(const struct extent_footer *footer, uint32_t index);

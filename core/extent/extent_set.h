@@ -15,8 +15,6 @@
 #include "extent/extent_format.h"
 #include "os/os.h"
 
-#define EXTENT_PROBLEM_BYTES 256u
-
 struct extent_set;
 
 struct extent_set_config {
@@ -30,16 +28,23 @@ struct extent_set_config {
 
 sl_err extent_set_new(const struct extent_set_config *config,
                       struct extent_set **ret_set) SL_MUST_CHECK; /* [blocks, before the loop] */
-struct extent_set *extent_set_free(struct extent_set *set);     /* no pins, no jobs; NULL is fine */
+/* `stopped` runs in a task of the loop when no job of the set is under way, and may free it.
+ * Before: all pins are gone; from now on only free. [loop] */
+void extent_set_stop(struct extent_set *set, void (*stopped)(void *arg), void *arg);
+/* Stopped, never used on the loop, or after a simulated power cut. NULL is fine. [blocks] */
+struct extent_set *extent_set_free(struct extent_set *set);
 const char *extent_set_directory(const struct extent_set *set); /* for the writer; …/ext */
 
 /* ---- recovery ---- */
 
-/* EXTENT or EXTENT_DROP, in order of the log. E_CORRUPT: an id that is there already. */
+/* EXTENT or EXTENT_DROP, in order of the log. E_CORRUPT: an id that is there already. The drop of
+ * an id that is not there only says that it was given. */
 sl_err extent_set_apply(struct extent_set *set, uint16_t kind, uint8_t version,
                         struct sl_bytes payload) SL_MUST_CHECK;
 typedef sl_err extent_found_fn(void *arg, const struct extent_item *item,
                                const struct extent_footer *footer);
+/* found may hold (extent_set_hold) what it learns of; another result than SLUICE_OK ends the load.
+ */
 /* When all items are applied: reads header, trailer and footer of each live extent, lowest id
  * first, checks them against the item, calls `found`; then removes files that no item names. A
  * missing file, another size, shard, cluster or CRC is E_CORRUPT (E_FOREIGN, E_NEWER_FORMAT), and
@@ -59,7 +64,8 @@ uint64_t extent_set_next_id(struct extent_set *set); /* gives a new one each tim
 sl_err extent_set_reserve(struct extent_set *set, uint32_t count) SL_MUST_CHECK;
 void extent_set_add(struct extent_set *set, const struct extent_item *item, struct sl_file *file);
 /* Bytes of an index's runs. Places without WAL_PLACE_EXTENT are ignored, so that callers need not
- * look. */
+ * look. An extent of which nothing is held is dead, so hold what was added before the next
+ * extent_set_take_dead. */
 void extent_set_hold(struct extent_set *set, const struct wal_place *place);
 void extent_set_release(struct extent_set *set, const struct wal_place *place);
 /* Ids of dead extents that were not given by this call before; returns how many. */
@@ -72,7 +78,10 @@ void extent_set_drop(struct extent_set *set, uint64_t id);
  * the file is too short. [loop] */
 sl_err extent_set_read_cached(struct extent_set *set, const struct wal_place *place,
                               void *ret_bytes) SL_MUST_CHECK;
-/* From a helper, while the caller holds a pin on it. [blocks] */
+/* From a helper, while the caller holds a pin on it. A closed file is opened and stays open, so
+ * that the next read may be a cached one. Bytes are those of the file: who reads a whole block
+ * compares its CRC (extent_block.h). E_CORRUPT: not between header and footer, the file is too
+ * short or gone; E_LIMIT, E_IO. [blocks] */
 sl_err extent_set_read(struct extent_set *set, const struct wal_place *place,
                        void *ret_bytes) SL_MUST_CHECK;
 /* False: no such extent. Opens nothing. [loop] */

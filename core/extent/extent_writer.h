@@ -14,7 +14,7 @@
 
 struct extent_writer;
 
-/* directory: of the extents, "…/shard-0/ext" [borrows for the call]. */
+/* directory: of the extents, "…/shard-0/ext" [borrows for the call]. E_EXISTS: the id was used. */
 sl_err extent_writer_new(struct sl_os *os, const char *directory,
                          const struct extent_header *header,
                          struct extent_writer **ret_writer) SL_MUST_CHECK;
@@ -25,7 +25,7 @@ sl_err extent_writer_stream(struct extent_writer *writer, const struct sl_uuid *
  * free. */
 sl_err extent_writer_add(struct extent_writer *writer, struct sl_bytes batches) SL_MUST_CHECK;
 /* Writes footer and trailer, syncs the file and its directory. The file stays open for reading.
- * E_INVALID: no batch was added. */
+ * E_INVALID: no batch was added, or a stream came twice. */
 sl_err extent_writer_finish(struct extent_writer *writer, struct extent_item *ret_item,
                             struct sl_file **ret_file) SL_MUST_CHECK;
 /* After finish: its footer, until free. */

@@ -1,0 +1,189 @@
+/* extent_recovery.c: a set from the items of checkpoint and frames, and back (extent_set.h). */
+#include "extent/extent_state.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- items ---- */
+
+static sl_err apply_extent(struct extent_set *set, uint8_t version, struct sl_bytes payload)
+{
+    struct extent_item item;
+    sl_err err = extent_item_decode(version, payload, &item);
+    if (err != SLUICE_OK)
+        return err;
+    if (extent_table_find(&set->table, item.id) != NULL)
+        return SLUICE_E_CORRUPT;
+    err = extent_set_reserve(set, 1);
+    if (err == SLUICE_OK)
+        extent_set_insert(set, &item);
+    return err;
+}
+
+static sl_err apply_drop(struct extent_set *set, uint8_t version, struct sl_bytes payload)
+{
+    uint64_t id;
+    sl_err err = extent_drop_item_decode(version, payload, &id);
+    if (err != SLUICE_OK)
+        return err;
+    set->id_max = SL_MAX(set->id_max, id);
+    struct extent *extent = extent_table_find(&set->table, id);
+    if (extent != NULL) {
+        extent_set_take_out(set, extent);
+        extent_free(extent); /* it has no file yet; extent_set_load removes what is on disk */
+    }
+    return SLUICE_OK;
+}
+
+sl_err extent_set_apply(struct extent_set *set, uint16_t kind, uint8_t version,
+                        struct sl_bytes payload)
+{
+    if (kind == WAL_ITEM_EXTENT)
+        return apply_extent(set, version, payload);
+    return kind == WAL_ITEM_EXTENT_DROP ? apply_drop(set, version, payload) : SLUICE_E_INVALID;
+}
+
+/* The drop of the highest id comes first, when no extent is there that it would drop. */
+sl_err extent_set_snapshot(struct extent_set *set,
+                           sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
+                                         struct sl_bytes payload),
+                           void *add_arg)
+{
+    uint8_t drop[EXTENT_DROP_ITEM_SIZE];
+    uint8_t payload[EXTENT_ITEM_SIZE];
+    if (set->id_max == 0)
+        return SLUICE_OK;
+    extent_drop_item_encode(set->id_max, drop);
+    sl_err err = add(add_arg, WAL_ITEM_EXTENT_DROP, EXTENT_DROP_ITEM_VERSION,
+                     (struct sl_bytes){drop, sizeof drop});
+    const struct extent *extent = extent_table_from(&set->table, 0);
+    while (extent != NULL && err == SLUICE_OK) {
+        extent_item_encode(&extent->item, payload);
+        if (!extent->dropped)
+            err = add(add_arg, WAL_ITEM_EXTENT, EXTENT_ITEM_VERSION,
+                      (struct sl_bytes){payload, sizeof payload});
+        extent = extent_table_from(&set->table, extent->item.id + 1);
+    }
+    return err;
+}
+
+/* ---- load ---- */
+
+struct load {
+    struct extent_set *set;
+    extent_found_fn *found;
+    void *arg;
+    char *problem;
+    uint64_t left; /* extents that come after this one: the last ones stay open */
+};
+
+static sl_err identity_check(const struct load *load, const char *path, uint64_t id,
+                             const struct extent_header *header)
+{
+    if (!sl_uuid_equal(&header->cluster, &load->set->cluster)) {
+        snprintf(load->problem, EXTENT_PROBLEM_BYTES,
+                 "%.160s belongs to another cluster; put back its own files", path);
+        return SLUICE_E_FOREIGN;
+    }
+    if (header->shard != load->set->shard) {
+        snprintf(load->problem, EXTENT_PROBLEM_BYTES,
+                 "%.160s belongs to shard %" PRIu32 ", not %" PRIu32 "; put it back there", path,
+                 header->shard, load->set->shard);
+        return SLUICE_E_FOREIGN;
+    }
+    if (header->id != id) {
+        snprintf(load->problem, EXTENT_PROBLEM_BYTES,
+                 "%.160s is extent %" PRIu64 " under another's name; put back its own files", path,
+                 header->id);
+        return SLUICE_E_CORRUPT;
+    }
+    return SLUICE_OK;
+}
+
+/* Reads and checks one file; then its owner hears of it. */
+static sl_err file_load(struct load *load, struct extent *extent, struct sl_file *file,
+                        const char *path)
+{
+    struct extent_outline outline;
+    struct extent_header header;
+    sl_err err = extent_file_header(file, path, &header, load->problem);
+    if (err == SLUICE_OK)
+        err = identity_check(load, path, extent->item.id, &header);
+    if (err == SLUICE_OK)
+        err = extent_outline_read(file, path, &extent->item, &outline, load->problem);
+    if (err != SLUICE_OK)
+        return err;
+    err = load->found == NULL ? SLUICE_OK : load->found(load->arg, &extent->item, &outline.footer);
+    if (err != SLUICE_OK && load->problem[0] == '\0')
+        snprintf(load->problem, EXTENT_PROBLEM_BYTES,
+                 "%.160s does not fit the rest of the shard; restore the directory from a backup",
+                 path);
+    extent_outline_fini(&outline);
+    return err;
+}
+
+static sl_err extent_load(struct load *load, struct extent *extent)
+{
+    char path[EXTENT_PATH_MAX];
+    struct sl_file *file;
+    extent_path(path, load->set->directory, extent->item.id);
+    sl_err err = sl_file_open(load->set->os, path, SL_FILE_READ, &file);
+    if (err != SLUICE_OK) {
+        bool missing = err == SLUICE_E_NOT_FOUND;
+        snprintf(load->problem, EXTENT_PROBLEM_BYTES, "%.160s %s", path,
+                 missing ? "is missing; restore it from a backup"
+                         : "cannot be opened; see to its permissions and the limit of open files");
+        return missing ? SLUICE_E_CORRUPT : err;
+    }
+    err = file_load(load, extent, file, path);
+    if (err != SLUICE_OK || load->left >= load->set->open_files_max) {
+        sl_file_close(file);
+        return err;
+    }
+    atomic_store_explicit(&extent->file, file, memory_order_release);
+    extent_set_opened(load->set, extent);
+    return SLUICE_OK;
+}
+
+/* Files that no item names: half written, or dropped. Their ids are not given again either. */
+static sl_err leftovers_remove(struct extent_set *set)
+{
+    char path[EXTENT_PATH_MAX];
+    uint64_t *ids;
+    size_t count;
+    bool removed = false;
+    sl_err err = extent_directory_ids(set->os, set->directory, &ids, &count);
+    if (err != SLUICE_OK)
+        return err;
+    for (size_t i = 0; i < count && err == SLUICE_OK; i++) {
+        set->id_max = SL_MAX(set->id_max, ids[i]);
+        if (extent_table_find(&set->table, ids[i]) != NULL)
+            continue;
+        extent_path(path, set->directory, ids[i]);
+        err = sl_path_remove(set->os, path);
+        removed = true;
+    }
+    sl_free(ids);
+    return err == SLUICE_OK && removed ? sl_dir_sync(set->os, set->directory) : err;
+}
+
+sl_err extent_set_load(struct extent_set *set, extent_found_fn *found, void *arg,
+                       char ret_problem[EXTENT_PROBLEM_BYTES])
+{
+    struct load load = {set, found, arg, ret_problem, set->extent_count};
+    struct extent *extent = extent_table_from(&set->table, 0);
+    ret_problem[0] = '\0';
+    while (extent != NULL) {
+        load.left--;
+        sl_err err = extent_load(&load, extent);
+        if (err != SLUICE_OK)
+            return err;
+        extent = extent_table_from(&set->table, extent->item.id + 1);
+    }
+    sl_err err = leftovers_remove(set);
+    if (err != SLUICE_OK)
+        snprintf(ret_problem, EXTENT_PROBLEM_BYTES, "%.160s cannot be cleaned of old files",
+                 set->directory);
+    return err;
+}
