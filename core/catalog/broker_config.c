@@ -110,6 +110,7 @@ void broker_settings_init(struct broker_settings *settings)
         .connections_max = INT32_MAX,
         .retention_ms = 604800000,
         .retention_bytes = -1,
+        .retention_check_interval_ms = 60000,
         .timestamp_before_max_ms = INT64_MAX,
         .timestamp_after_max_ms = 3600000,
         .cleanup_delete = true,

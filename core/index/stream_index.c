@@ -216,7 +216,40 @@ sl_err stream_index_restore(struct stream_index *index, const struct bounds_item
     if (item->end_offset < item->start_offset) {
         return SLUICE_E_CORRUPT;
     }
-    index->start_offset = item->start_offset;
     index->end_offset = SL_MAX(index->end_offset, item->end_offset);
+    stream_index_drop_below(index, item->start_offset);
     return SLUICE_OK;
+}
+
+/* ---- retention ---- */
+
+int64_t stream_time_unknown(int64_t written_ms)
+{
+    return INT64_MIN + SL_MAX(written_ms, (int64_t)0);
+}
+
+/* A batch without timestamps counts from when it was written; INT64_MAX: that is not known. */
+static int64_t newest_ms(const struct stream_run *run)
+{
+    return run->max_timestamp >= 0 ? run->max_timestamp : run->max_timestamp - INT64_MIN;
+}
+
+int64_t stream_index_excess(const struct stream_index *index, const struct stream_limits *limits,
+                            uint32_t *ret_run_count)
+{
+    int64_t offset = index->start_offset;
+    bool is_bounded = limits->bytes_max != UINT64_MAX;
+    uint64_t bytes = is_bounded ? stream_index_bytes(index) : 0;
+    uint32_t end = index->first + SL_MIN(index->count - index->first, limits->runs_max);
+    uint32_t i = index->first;
+    for (; i < end; i++) {
+        const struct stream_run *run = &index->runs[i];
+        bytes -= is_bounded ? run->place.size : 0;
+        if (newest_ms(run) >= limits->oldest_ms && (!is_bounded || bytes < limits->bytes_max)) {
+            break;
+        }
+        offset = SL_MAX(offset, run->last_offset + 1);
+    }
+    *ret_run_count = i - index->first;
+    return offset;
 }

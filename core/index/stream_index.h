@@ -65,7 +65,7 @@ bool stream_index_find_max_time(const struct stream_index *index, struct stream_
 /* The end offset of a leader epoch (KIP-320): where the next higher epoch begins, or the end;
  * *ret_epoch is the highest known epoch <= epoch, -1 when there is none. */
 int64_t stream_index_epoch_end(const struct stream_index *index, int32_t epoch, int32_t *ret_epoch);
-/* Runs wholly below the offset go; the log start becomes the offset. */
+/* Runs wholly below the offset go; the log start becomes the offset, and never goes back. */
 void stream_index_drop_below(struct stream_index *index, int64_t offset);
 /* The oldest segment that holds a run; UINT64_MAX: none does. */
 uint64_t stream_index_oldest_segment(const struct stream_index *index);
@@ -73,8 +73,25 @@ uint64_t stream_index_bytes(const struct stream_index *index);
 
 /* For a checkpoint: sets offsets; topic and partition are the caller's. */
 void stream_index_describe(const struct stream_index *index, struct bounds_item *ret_item);
-/* From a checkpoint, before batches are appended again: the end is at least what it was. */
+/* From a checkpoint before batches are appended again, or from a frame behind them: neither the
+ * start nor the end goes back, and what lies below the start is dropped. */
 sl_err stream_index_restore(struct stream_index *index,
                             const struct bounds_item *item) SL_MUST_CHECK;
+
+/* ---- retention ---- */
+
+struct stream_limits {
+    int64_t oldest_ms;  /* a run whose newest record is older may go; INT64_MIN: none may */
+    uint64_t bytes_max; /* so many bytes stay at least; UINT64_MAX: all */
+    uint32_t runs_max;  /* how many are looked at */
+};
+/* From where on records are kept when the limits are applied to whole runs, from the front: a run
+ * goes when all its records are too old, or when what is behind it fills bytes_max; the first that
+ * stays ends it. The log start when nothing goes. */
+int64_t stream_index_excess(const struct stream_index *index, const struct stream_limits *limits,
+                            uint32_t *ret_run_count);
+/* The max_timestamp for the index of a batch whose records carry none (-1): below every timestamp,
+ * so that no search finds it, and retention sees when it was written. */
+int64_t stream_time_unknown(int64_t written_ms);
 
 #endif

@@ -8,6 +8,7 @@
 #include "shard/offsets.h"
 #include "shard/produce.h"
 #include "shard/producer_id_call.h"
+#include "shard/records_delete.h"
 #include "shard/topics.h"
 
 #include <string.h>
@@ -145,6 +146,15 @@ static void on_offsets(const struct sluice_broker *broker, const struct sluice_c
     offsets_start(of(broker)->home, queries, count, done, arg);
 }
 
+static void on_records_delete(const struct sluice_broker *broker,
+                              const struct sluice_context *context,
+                              const struct sluice_records_delete *entries, uint32_t count,
+                              sluice_records_deleted_done *done, void *arg)
+{
+    (void)context;
+    records_delete_start(of(broker)->home, entries, count, done, arg);
+}
+
 static void on_producer_id(const struct sluice_broker *broker, const struct sluice_context *context,
                            int64_t id, int16_t epoch, sluice_producer_id_done *done, void *arg)
 {
@@ -252,6 +262,7 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .offset_fetch = on_offset_fetch,
         .metrics = on_metrics,
         .health = on_health,
+        .records_delete = on_records_delete,
     };
 }
 

@@ -45,13 +45,15 @@ static void describe(struct commit_batch *batch, struct wal_item *item)
     };
 }
 
-static sl_err index_batch(struct commit_batch *batch, const struct wal_place *place)
+static sl_err index_batch(struct commit_batch *batch, const struct wal_place *place,
+                          int64_t written_ms)
 {
     struct batch_view view = {batch->data, batch->size};
+    int64_t max_timestamp = batch_view_max_timestamp(&view);
     struct stream_batch entry = {
         .base_offset = batch->base_offset,
         .last_offset = batch->last_offset,
-        .max_timestamp = batch_view_max_timestamp(&view),
+        .max_timestamp = max_timestamp >= 0 ? max_timestamp : stream_time_unknown(written_ms),
         .leader_epoch = batch_view_leader_epoch(&view),
         .place = *place,
         .verified = true,
@@ -76,7 +78,7 @@ static void batch_durable(struct commit *commit, struct commit_batch *batch,
         return; /* deleted meanwhile */
     }
     /* Memory was reserved at submit, offsets are given out in order. */
-    SL_ASSERT(index_batch(batch, place) == SLUICE_OK);
+    SL_ASSERT(index_batch(batch, place, commit->unit.time_ms) == SLUICE_OK);
     partition_notify(partition);
 }
 

@@ -2,6 +2,7 @@
 #include "shard/partition.h"
 
 #include "shard/fetch.h"
+#include "shard/retention.h"
 
 /* topic->user of a shard's catalog: its open partitions by number. */
 static struct partition **slots(const struct topic *topic)
@@ -81,6 +82,7 @@ void partition_delete(struct partition *partition)
     struct topic *topic = partition->topic;
     slots(topic)[partition->number] = NULL;
     partition->topic = NULL;
+    retention_skip(partition->shard->retention, partition);
     *partition->previous_next = partition->next;
     if (partition->next != NULL) {
         partition->next->previous_next = partition->previous_next;

@@ -6,6 +6,7 @@
 #include "shard/fetch.h"
 #include "shard/groups.h"
 #include "shard/partition.h"
+#include "shard/retention.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -166,8 +167,6 @@ static void topic_created(void *arg, struct topic *topic)
     }
 }
 
-static void release_space(struct shard *shard);
-
 static void topic_deleted(void *arg, struct topic *topic)
 {
     struct shard *shard = arg;
@@ -191,14 +190,14 @@ static void topic_deleted(void *arg, struct topic *topic)
     sl_err err =
         offset_store_apply(shard->offsets, WAL_ITEM_OFFSET_FORGET, OFFSET_STORE_ITEM_VERSION, item);
     SL_ASSERT(err == SLUICE_OK);
-    release_space(shard);
+    shard_release_space(shard);
 }
 
 static const struct catalog_events catalog_hooks = {.created = topic_created,
                                                     .deleted = topic_deleted};
 
 /* The oldest segment that still holds something live; what is below may be recycled. */
-static void release_space(struct shard *shard)
+void shard_release_space(struct shard *shard)
 {
     if (shard->wal == NULL) {
         return;
@@ -229,9 +228,11 @@ static sl_err recover_batch(struct shard *shard, uint64_t lsn, uint8_t version,
     if (err != SLUICE_OK) {
         return err;
     }
+    int64_t max_timestamp =
+        item.max_timestamp >= 0 ? item.max_timestamp : stream_time_unknown(shard_wall_ms(shard));
     struct stream_batch entry = {.base_offset = item.base_offset,
                                  .last_offset = item.last_offset,
-                                 .max_timestamp = item.max_timestamp,
+                                 .max_timestamp = max_timestamp,
                                  .leader_epoch = item.leader_epoch,
                                  .place = *place};
     err = stream_index_append(&partition->index, &entry);
@@ -386,12 +387,14 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     shard->producers = producer_shard_new(&producers);
     shard->offsets = offset_store_new(0);
     shard->positions = position_store_new();
+    shard->retention = retention_new(shard);
     shard->groups = make_groups(config);
     shard->codecs = codec_context_new();
     sl_buffer_init(&shard->scratch, SCRATCH_BYTES_MAX);
     producer_ids_init(&shard->producer_ids);
     bool made = shard->catalog != NULL && shard->producers != NULL && shard->offsets != NULL &&
-                shard->positions != NULL && shard->groups != NULL && shard->codecs != NULL;
+                shard->positions != NULL && shard->retention != NULL && shard->groups != NULL &&
+                shard->codecs != NULL;
     return made ? SLUICE_OK : SLUICE_E_NO_MEMORY;
 }
 
@@ -471,6 +474,7 @@ static int64_t next_due(struct shard *shard, int64_t now_ms)
             groups_expire(shard);
         }
     }
+    due_ms = SL_MIN(due_ms, retention_tick(shard->retention, now_ms));
     due_ms = SL_MIN(due_ms, group_coordinator_next_deadline_ms(shard->groups));
     return SL_MIN(due_ms, shard->housekeeping_ms);
 }
@@ -496,7 +500,8 @@ void shard_schedule(struct shard *shard)
     if (shard->groups == NULL) {
         return; /* stopping */
     }
-    int64_t due_ms = group_coordinator_next_deadline_ms(shard->groups);
+    int64_t due_ms = SL_MIN(group_coordinator_next_deadline_ms(shard->groups),
+                            retention_due_ms(shard->retention));
     if (shard->waiting != NULL) {
         due_ms = SL_MIN(due_ms,
                         shard->waiting->deadline_ms); /* the newest; older ones armed it before */
@@ -510,7 +515,8 @@ sl_err shard_start(struct shard *shard)
     shard->housekeeping_ms = shard_now_ms(shard) + HOUSEKEEPING_MS;
     sl_err err = sl_timer_new(shard->loop, timer_fired, shard, &shard->timer);
     if (err == SLUICE_OK) {
-        arm(shard, shard->housekeeping_ms);
+        retention_start(shard->retention, shard_now_ms(shard));
+        arm(shard, SL_MIN(shard->housekeeping_ms, retention_due_ms(shard->retention)));
     }
     return err;
 }
@@ -552,6 +558,7 @@ struct shard *shard_free(struct shard *shard)
     producer_shard_free(shard->producers);
     offset_store_free(shard->offsets);
     position_store_free(shard->positions);
+    retention_free(shard->retention);
     codec_context_free(shard->codecs);
     sl_buffer_fini(&shard->scratch);
     sl_free(shard);

@@ -28,6 +28,7 @@
 
 struct fetch_part;
 struct partition;
+struct retention;
 struct shard;
 
 /* All shards of the broker, in order; immutable once started. */
@@ -79,13 +80,15 @@ struct shard {
     struct group_coordinator *groups;
     struct offset_store *offsets;
     struct position_store *positions; /* of stage tasks */
+    struct retention *retention;
     struct codec_context *codecs;
     struct sl_buffer scratch;     /* of the loop: never across a callback */
     struct partition *partitions; /* all that are open */
     struct fetch_part *waiting;   /* fetches that wait for data or time */
     struct sl_timer *timer;       /* fetch deadlines, group deadlines */
     int64_t timer_at_ms;
-    int64_t housekeeping_ms; /* next expiry of producers and offsets */
+    int64_t housekeeping_ms;                 /* next expiry of producers and offsets */
+    uint64_t bytes_removed, records_removed; /* by retention and deletion of records */
     uint64_t records_in, bytes_in, batches_in, bytes_out, fetches, duplicates;
     uint32_t jobs;           /* under way on helpers: they use the log, which stays until then */
     uint32_t requests;       /* of frontends on this loop, whose done has not run */
@@ -123,6 +126,8 @@ void shard_job_end(struct shard *shard);
  * the done points at must stay until then. [loop] */
 void shard_request_begin(struct shard *home);
 void shard_request_end(struct shard *home);
+/* Runs were dropped: segments that hold nothing live any more may be recycled. [loop] */
+void shard_release_space(struct shard *shard);
 /* Looks again at what is due first, after anything that may have changed it. */
 void shard_schedule(struct shard *shard);
 

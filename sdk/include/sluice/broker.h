@@ -212,6 +212,21 @@ struct sluice_offset_answer {
 typedef void sluice_offsets_done(void *arg, const struct sluice_offset_answer *answers,
                                  uint32_t count);
 
+#define SLUICE_OFFSET_HIGH_WATERMARK (-1)
+struct sluice_records_delete {
+    struct sluice_topic_ref topic;
+    int32_t partition;
+    uint32_t reserved;
+    int64_t before_offset; /* records below it go; or SLUICE_OFFSET_HIGH_WATERMARK: all */
+};
+struct sluice_records_deleted {
+    sluice_status status;
+    uint32_t reserved;
+    int64_t log_start_offset; /* the first offset that is left; -1 with an error */
+};
+typedef void sluice_records_deleted_done(void *arg, const struct sluice_records_deleted *results,
+                                         uint32_t count);
+
 struct sluice_producer_id {
     sluice_status status;
     int16_t epoch;
@@ -405,6 +420,12 @@ struct sluice_broker {
     /* All metrics in Prometheus text format. */
     SLUICE_CALL(metrics, sluice_text_done *done, void *arg);
     SLUICE_CALL(health, int32_t what, sluice_health_done *done, void *arg);
+    /* Members from here on are there when `size` reaches beyond them. */
+    /* Records before an offset go for good; done when that is durable. E_POLICY: the topic's
+     * cleanup.policy has no delete; E_OFFSET_OUT_OF_RANGE: above the high watermark;
+     * E_INVALID_TOPIC: an internal topic. An offset below the log start changes nothing. */
+    SLUICE_CALL(records_delete, const struct sluice_records_delete *entries, uint32_t count,
+                sluice_records_deleted_done *done, void *arg);
 #undef SLUICE_CALL
 };
 

@@ -172,3 +172,61 @@ Test(stream_index, batches_of_live_segments_come_after_the_checkpoint_that_conta
     cr_assert(stream_index_find(&stream, 15, &run));
     cr_assert_eq(run.base_offset, 10);
 }
+
+Test(stream_index, bounds_in_a_frame_raise_the_start_and_never_lower_it)
+{
+    const struct bounds_item later = {.start_offset = 15, .end_offset = 30};
+    const struct bounds_item earlier = {.start_offset = 5, .end_offset = 20};
+    struct stream_run run;
+    three_runs();
+    cr_assert_eq(stream_index_restore(&stream, &later), SLUICE_OK);
+    cr_assert_eq(stream_index_start(&stream), 15);
+    cr_assert(stream_index_find(&stream, 0, &run));
+    cr_assert_eq(run.base_offset, 10, "0-9 is dropped");
+    cr_assert_eq(stream_index_restore(&stream, &earlier), SLUICE_OK);
+    cr_assert_eq(stream_index_start(&stream), 15);
+    cr_assert_eq(stream_index_end(&stream), 30);
+}
+
+static int64_t excess(int64_t oldest_ms, uint64_t bytes_max, uint32_t runs_max)
+{
+    const struct stream_limits limits = {oldest_ms, bytes_max, runs_max};
+    uint32_t count = 0;
+    int64_t offset = stream_index_excess(&stream, &limits, &count);
+    cr_assert_eq(count > 0, offset > stream_index_start(&stream));
+    return offset;
+}
+
+Test(stream_index, a_run_is_too_old_when_all_its_records_are_and_only_from_the_front)
+{
+    three_runs(); /* times 100, 90, 300 */
+    cr_assert_eq(excess(INT64_MIN, UINT64_MAX, 9), 0);
+    cr_assert_eq(excess(95, UINT64_MAX, 9), 0, "10-19 is old, but behind 0-9, which is not");
+    cr_assert_eq(excess(100, UINT64_MAX, 9), 0);
+    cr_assert_eq(excess(101, UINT64_MAX, 9), 20);
+    cr_assert_eq(excess(INT64_MAX, UINT64_MAX, 9), 30);
+    cr_assert_eq(excess(INT64_MAX, UINT64_MAX, 2), 20, "the rest the next time");
+}
+
+Test(stream_index, at_least_so_many_bytes_stay_as_are_asked_for)
+{
+    three_runs(); /* 500 bytes each */
+    cr_assert_eq(excess(INT64_MIN, 1500, 9), 0);
+    cr_assert_eq(excess(INT64_MIN, 1001, 9), 0);
+    cr_assert_eq(excess(INT64_MIN, 1000, 9), 10);
+    cr_assert_eq(excess(INT64_MIN, 1, 9), 20);
+    cr_assert_eq(excess(INT64_MIN, 0, 9), 30);
+    stream_index_drop_below(&stream, 15);
+    cr_assert_eq(excess(INT64_MIN, 600, 9), 15);
+}
+
+Test(stream_index, records_without_a_time_are_as_old_as_their_writing)
+{
+    struct stream_run run;
+    cr_assert_eq(add(0, 9, stream_time_unknown(100), 1, 4096, 500, 1), SLUICE_OK);
+    cr_assert_eq(add(10, 19, -1, 2, 4096, 500, 1), SLUICE_OK);
+    cr_assert_eq(excess(100, UINT64_MAX, 9), 0);
+    cr_assert_eq(excess(101, UINT64_MAX, 9), 10);
+    cr_assert_eq(excess(INT64_MAX, UINT64_MAX, 9), 10, "it is not known when 10-19 was written");
+    cr_assert_not(stream_index_find_time(&stream, 0, &run));
+}

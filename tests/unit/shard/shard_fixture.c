@@ -59,6 +59,7 @@ static void open_disk(struct fixture *fixture, uint64_t seed, uint32_t shards, b
     fixture->disk = sl_sim_disk_new(seed);
     broker_settings_init(&fixture->settings);
     fixture->settings.group_initial_delay_ms = 0;
+    fixture->settings.retention_ms = -1; /* tests write records of 1970 */
     fixture->context =
         (struct sluice_context){.size = sizeof(struct sluice_context), .connection = 7};
     start(fixture, shards);
