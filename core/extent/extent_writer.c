@@ -22,6 +22,7 @@ struct extent_writer {
     char directory[EXTENT_PATH_MAX];
     struct extent_header header;
     bool finished;
+    bool skips_sync;             /* mutant */
     uint8_t *buffer;             /* owned, of WRITE_BYTES */
     size_t buffered;             /* bytes in it */
     uint64_t position;           /* in the file, of the buffer */
@@ -273,9 +274,9 @@ static sl_err end_write(struct extent_writer *writer)
         err = bytes_put(writer, sl_bytes_of(trailer, sizeof trailer));
     if (err == SLUICE_OK && writer->buffered > 0)
         err = buffer_write(writer);
-    if (err == SLUICE_OK)
+    if (err == SLUICE_OK && !writer->skips_sync)
         err = sl_file_sync(writer->file);
-    if (err == SLUICE_OK)
+    if (err == SLUICE_OK && !writer->skips_sync)
         err = sl_dir_sync(writer->os, writer->directory);
     return err;
 }
@@ -306,6 +307,11 @@ sl_err extent_writer_finish(struct extent_writer *writer, struct extent_item *re
     writer->file = NULL;
     writer->finished = true;
     return SLUICE_OK;
+}
+
+void extent_writer_skip_sync(struct extent_writer *writer)
+{
+    writer->skips_sync = true;
 }
 
 struct extent_footer extent_writer_footer(const struct extent_writer *writer)

@@ -28,6 +28,8 @@ sl_err extent_writer_add(struct extent_writer *writer, struct sl_bytes batches) 
  * E_INVALID: no batch was added, or a stream came twice. */
 sl_err extent_writer_finish(struct extent_writer *writer, struct extent_item *ret_item,
                             struct sl_file **ret_file) SL_MUST_CHECK;
+/* Mutant, for the tests that show what the syncs are for: finish makes nothing durable. */
+void extent_writer_skip_sync(struct extent_writer *writer);
 /* After finish: its footer, until free. */
 struct extent_footer extent_writer_footer(const struct extent_writer *writer);
 /* Not finished: removes the file. NULL is fine. */

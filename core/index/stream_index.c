@@ -21,13 +21,9 @@ static struct stream_run *last_run(const struct stream_index *index)
     return index->count > index->first ? &index->runs[index->count - 1] : NULL;
 }
 
-sl_err stream_index_reserve(struct stream_index *index, uint32_t batch_count)
+static sl_err move_to(struct stream_index *index, uint32_t capacity)
 {
-    if (batch_count <= index->capacity - index->count) {
-        return SLUICE_OK;
-    }
     uint32_t used = index->count - index->first;
-    uint32_t capacity = SL_MAX(SL_MAX(used * 2, RUNS_MIN), used + batch_count);
     struct stream_run *runs = sl_alloc_zero(capacity, sizeof(*runs));
     if (runs == NULL) {
         return SLUICE_E_NO_MEMORY;
@@ -41,6 +37,40 @@ sl_err stream_index_reserve(struct stream_index *index, uint32_t batch_count)
     index->count = used;
     index->capacity = capacity;
     return SLUICE_OK;
+}
+
+sl_err stream_index_reserve(struct stream_index *index, uint32_t batch_count)
+{
+    uint32_t wanted = batch_count + index->kept;
+    if (wanted <= index->capacity - index->count) {
+        return SLUICE_OK;
+    }
+    uint32_t used = index->count - index->first;
+    return move_to(index, SL_MAX(SL_MAX(used * 2, RUNS_MIN), used + wanted));
+}
+
+sl_err stream_index_keep(struct stream_index *index, uint32_t count, uint32_t batch_count)
+{
+    uint32_t before = index->kept;
+    index->kept = count;
+    sl_err err = stream_index_reserve(index, batch_count);
+    index->kept = err == SLUICE_OK ? count : before;
+    return err;
+}
+
+void stream_index_shrink(struct stream_index *index, uint32_t batch_count)
+{
+    uint32_t used = index->count - index->first;
+    uint32_t wanted = used + batch_count + index->kept;
+    if (wanted == 0) {
+        sl_free(index->runs);
+        index->runs = NULL;
+        index->first = index->count = index->capacity = 0;
+    } else if (index->capacity > RUNS_MIN && index->capacity / 4 >= wanted) {
+        /* Without memory for the smaller one the larger one stays. */
+        sl_err err = move_to(index, SL_MAX(wanted + wanted / 2, RUNS_MIN));
+        SL_ASSERT(err == SLUICE_OK || err == SLUICE_E_NO_MEMORY);
+    }
 }
 
 static bool extends(const struct stream_run *run, const struct stream_batch *batch)
@@ -77,9 +107,6 @@ sl_err stream_index_append(struct stream_index *index, const struct stream_batch
         sl_err err = stream_index_reserve(index, 1);
         if (err != SLUICE_OK) {
             return err;
-        }
-        if (index->count == index->first) {
-            index->start_offset = SL_MAX(index->start_offset, batch->base_offset);
         }
         index->runs[index->count++] = (struct stream_run){
             .base_offset = batch->base_offset,
@@ -191,9 +218,102 @@ void stream_index_drop_below(struct stream_index *index, int64_t offset)
     }
 }
 
+/* ---- extents ---- */
+
+static bool is_in_extent(const struct stream_run *run, int64_t unused)
+{
+    (void)unused;
+    return (run->place.segment & WAL_PLACE_EXTENT) != 0;
+}
+
+const struct stream_run *stream_index_unsealed(const struct stream_index *index,
+                                               uint32_t *ret_count)
+{
+    uint32_t at = lower_bound(index, is_in_extent, 0);
+    *ret_count = index->count - at;
+    return at < index->count ? &index->runs[at] : NULL;
+}
+
 uint64_t stream_index_oldest_segment(const struct stream_index *index)
 {
-    return index->count > index->first ? index->runs[index->first].place.segment : UINT64_MAX;
+    uint32_t at = lower_bound(index, is_in_extent, 0);
+    return at < index->count ? index->runs[at].place.segment : UINT64_MAX;
+}
+
+/* Makes `wanted` slots of the `had` ones at `at`, by moving what is shorter: the older runs into
+ * what was dropped before them, or the younger ones towards the kept slots. Returns where the slots
+ * begin. */
+static uint32_t resize_gap(struct stream_index *index, uint32_t at, uint32_t had, uint32_t wanted)
+{
+    struct stream_run *runs = index->runs;
+    uint32_t before = at - index->first;
+    uint32_t after = index->count - at - had;
+    bool front = before <= after && index->first + had >= wanted;
+    if (front && before > 0) {
+        uint32_t first = index->first + had - wanted;
+        memmove(runs + first, runs + index->first, before * sizeof(*runs));
+    }
+    if (front) {
+        index->first = index->first + had - wanted;
+        return at + had - wanted;
+    }
+    if (after > 0) {
+        memmove(runs + at + wanted, runs + at + had, after * sizeof(*runs));
+    }
+    index->count = index->count - had + wanted;
+    return at;
+}
+
+/* From `at` on, until nothing changes any more. */
+static void count_times(struct stream_index *index, uint32_t at, uint32_t certain)
+{
+    int64_t so_far = at > index->first ? index->runs[at - 1].time_so_far : INT64_MIN;
+    for (uint32_t i = at; i < index->count; i++) {
+        so_far = SL_MAX(so_far, index->runs[i].max_timestamp);
+        if (i >= certain && index->runs[i].time_so_far == so_far) {
+            break;
+        }
+        index->runs[i].time_so_far = so_far;
+    }
+}
+
+/* Whether the runs [at, end) may give way to blocks of these offsets. */
+static bool fits(const struct stream_index *index, uint32_t at, uint32_t end, int64_t base,
+                 int64_t last)
+{
+    bool begins = at == end || index->runs[at].base_offset >= base ||
+                  index->runs[at].base_offset < index->start_offset;
+    bool ends = end >= index->count || index->runs[end].base_offset > last;
+    bool is_prefix = at == index->first || is_in_extent(&index->runs[at - 1], 0);
+    return begins && ends && is_prefix;
+}
+
+sl_err stream_index_replace(struct stream_index *index, const struct stream_run *blocks,
+                            uint32_t count)
+{
+    int64_t last = blocks[count - 1].last_offset;
+    while (count > 0 && blocks->last_offset < index->start_offset) {
+        blocks++;
+        count--;
+    }
+    uint32_t at = lower_bound(index, ends_before, count > 0 ? blocks->base_offset : last + 1);
+    uint32_t end = lower_bound(index, ends_before, last + 1);
+    if (count > 0 && !fits(index, at, end, blocks->base_offset, last)) {
+        return SLUICE_E_CORRUPT;
+    }
+    uint32_t grows = count > end - at ? count - (end - at) : 0;
+    if (grows > index->capacity - index->count) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    index->kept = 0;
+    if (count == 0) {
+        return SLUICE_OK;
+    }
+    at = resize_gap(index, at, end - at, count);
+    memcpy(index->runs + at, blocks, count * sizeof(*blocks));
+    count_times(index, at, at + count);
+    index->end_offset = SL_MAX(index->end_offset, last + 1);
+    return SLUICE_OK;
 }
 
 uint64_t stream_index_bytes(const struct stream_index *index)

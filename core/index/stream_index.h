@@ -3,8 +3,8 @@
  * An array of runs in rising order of offsets. A run is bytes that lie together in one segment:
  * batches of one frame are merged, so that the index grows with frames, not with batches. Only
  * durable batches are in it: its end is the high watermark. An idle stream owns no memory beyond
- * the struct. Extents will be runs whose place is a file of their own; callers see no difference.
- * One thread. */
+ * the struct. What was sealed lies in extents (WAL_PLACE_EXTENT): a run is then a block of one, and
+ * such runs are always a prefix of the array. One thread. */
 #ifndef SL_INDEX_STREAM_INDEX_H
 #define SL_INDEX_STREAM_INDEX_H
 
@@ -19,6 +19,7 @@ struct stream_run {
     int64_t time_so_far; /* highest timestamp of this run and those before it */
     struct wal_place place;
     int32_t leader_epoch;
+    uint32_t crc;  /* of the bytes of a block in an extent; in the log there is none */
     bool verified; /* its bytes were seen to be what the log says they are */
 };
 
@@ -37,6 +38,7 @@ struct stream_index {
     uint32_t first;          /* dropped ones before it */
     uint32_t count;          /* end of the used part of runs */
     uint32_t capacity;
+    uint32_t kept;        /* slots behind count that stream_index_replace may take */
     int64_t start_offset; /* log start */
     int64_t end_offset;   /* next after the last */
 };
@@ -50,6 +52,18 @@ sl_err stream_index_append(struct stream_index *index,
                            const struct stream_batch *batch) SL_MUST_CHECK;
 /* Room for so many batches more: appending them will not fail for want of memory. E_NO_MEMORY. */
 sl_err stream_index_reserve(struct stream_index *index, uint32_t batch_count) SL_MUST_CHECK;
+/* Puts the blocks of an extent (time_so_far is not looked at) where the runs lie that hold the same
+ * offsets, from the first block's first to the last block's last; blocks wholly below the log start
+ * are left out. With `count` slots kept before it cannot fail for want of memory. E_CORRUPT, with
+ * nothing changed: a run lies only partly within, or an older one not in an extent. */
+sl_err stream_index_replace(struct stream_index *index, const struct stream_run *blocks,
+                            uint32_t count) SL_MUST_CHECK;
+/* Slots for stream_index_replace, until that was called; appending does not use them up.
+ * batch_count: batches that memory was reserved for. E_NO_MEMORY. */
+sl_err stream_index_keep(struct stream_index *index, uint32_t count,
+                         uint32_t batch_count) SL_MUST_CHECK;
+/* Gives back memory that is not needed for what is there and batch_count batches more. */
+void stream_index_shrink(struct stream_index *index, uint32_t batch_count);
 int64_t stream_index_start(const struct stream_index *index);
 int64_t stream_index_end(const struct stream_index *index);
 /* The run that holds `offset`, or the next after it. False: there is none. */
@@ -67,8 +81,11 @@ bool stream_index_find_max_time(const struct stream_index *index, struct stream_
 int64_t stream_index_epoch_end(const struct stream_index *index, int32_t epoch, int32_t *ret_epoch);
 /* Runs wholly below the offset go; the log start becomes the offset, and never goes back. */
 void stream_index_drop_below(struct stream_index *index, int64_t offset);
-/* The oldest segment that holds a run; UINT64_MAX: none does. */
+/* The oldest segment of the log that holds a run; UINT64_MAX: none does. */
 uint64_t stream_index_oldest_segment(const struct stream_index *index);
+/* The runs that are not in extents, in order; borrowed until the index changes. NULL: none is. */
+const struct stream_run *stream_index_unsealed(const struct stream_index *index,
+                                               uint32_t *ret_count);
 uint64_t stream_index_bytes(const struct stream_index *index);
 
 /* For a checkpoint: sets offsets; topic and partition are the caller's. */

@@ -1,6 +1,8 @@
 /* fetch.c: see fetch.h. */
 #include "shard/fetch.h"
 
+#include "shard/store.h"
+
 static void part_try(struct fetch_part *part);
 
 /* ---- waiting ---- */
@@ -197,19 +199,6 @@ static void part_reply(struct fetch_part *part)
     } /* else when the retry that is queued has run: it points here */
 }
 
-typedef sl_err read_fn(struct wal *wal, const struct wal_place *place, void *ret_bytes);
-
-static sl_err read_places(struct shard *shard, const struct read_plan *plan, uint8_t *into,
-                          read_fn *read)
-{
-    sl_err err = SLUICE_OK;
-    for (uint32_t i = 0; i < plan->place_count && err == SLUICE_OK; i++) {
-        err = read(shard->wal, &plan->places[i], into);
-        into += plan->places[i].size;
-    }
-    return err;
-}
-
 static void entry_cut(struct fetch_entry *entry, struct sluice_fetch_result *result)
 {
     struct sl_bytes all = {entry->chunk->data, entry->plan->bytes};
@@ -220,10 +209,12 @@ static void entry_cut(struct fetch_entry *entry, struct sluice_fetch_result *res
 }
 
 static sl_err entry_read(struct shard *shard, struct fetch_entry *entry,
-                         struct sluice_fetch_result *result, read_fn *read)
+                         struct sluice_fetch_result *result, store_read_fn *read)
 {
-    sl_err err = read_places(shard, entry->plan, entry->chunk->data, read);
-    err = err != SLUICE_OK ? err : partition_check(entry->plan, entry->chunk->data);
+    const struct read_plan *plan = entry->plan;
+    uint8_t *bytes = entry->chunk->data;
+    sl_err err = store_read_places(shard, plan->places, plan->place_count, bytes, read);
+    err = err != SLUICE_OK ? err : partition_check(plan, bytes);
     if (err == SLUICE_OK) {
         entry_cut(entry, result);
     }
@@ -244,7 +235,7 @@ static void cold_work(struct sl_job *job)
         struct fetch_entry *entry = &part->request->entries[index];
         struct sluice_fetch_result *result = &part->request->results[index];
         if (entry->cold) {
-            sl_err err = entry_read(part->call.target, entry, result, wal_read);
+            sl_err err = entry_read(part->call.target, entry, result, store_read);
             result->status = err != SLUICE_OK ? err : result->status;
         }
     }
@@ -278,7 +269,7 @@ static void part_read(struct fetch_part *part)
         }
         sl_err err = chunk_new(shard->cache, entry->plan->bytes, &entry->chunk);
         if (err == SLUICE_OK) {
-            err = entry_read(shard, entry, result, wal_read_cached);
+            err = entry_read(shard, entry, result, store_read_cached);
         }
         if (err == SLUICE_E_WOULD_BLOCK) {
             entry->cold = read_plan_pin(shard, entry->plan);

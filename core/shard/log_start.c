@@ -24,7 +24,7 @@ static void apply(struct shard *shard, const struct bounds_item *bounds)
     }
     uint64_t bytes = stream_index_bytes(&partition->index);
     int64_t start = partition_start(partition);
-    stream_index_drop_below(&partition->index, bounds->start_offset);
+    partition_drop_below(partition, bounds->start_offset);
     shard->bytes_removed += bytes - stream_index_bytes(&partition->index);
     shard->records_removed += (uint64_t)(partition_start(partition) - start);
     partition_notify(partition); /* who waits below the start learns it now */
@@ -36,9 +36,6 @@ static void durable(struct wal_unit *unit, sl_err err)
     for (uint32_t i = 0; err == SLUICE_OK && i < self->count; i++) {
         apply(self->shard, &self->moves[i].bounds);
     }
-    if (err == SLUICE_OK) {
-        shard_release_space(self->shard);
-    }
     self->done(self, err);
 }
 
@@ -48,7 +45,10 @@ sl_err log_start_submit(struct log_start *self)
     if (self->shard->status != SLUICE_OK) {
         return self->shard->status;
     }
-    self->unit = (struct wal_unit){
-        .items = self->items, .item_count = self->count, .reserve = true, .durable = durable};
+    self->unit = (struct wal_unit){.items = self->items,
+                                   .item_count = self->count,
+                                   .reserve = true,
+                                   .frees_space = true,
+                                   .durable = durable};
     return wal_submit(self->shard->wal, &self->unit);
 }

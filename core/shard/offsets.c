@@ -2,6 +2,7 @@
 #include "shard/offsets.h"
 
 #include "record/record_iterator.h"
+#include "shard/store.h"
 
 struct offset_call {
     struct shard_call call;
@@ -115,7 +116,11 @@ static void search_work(struct sl_job *job)
     sl_buffer_init(&search.scratch, shard->config.expanded_bytes_max);
     sl_err err = bytes == NULL || search.codecs == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
     if (err == SLUICE_OK) {
-        err = wal_read(shard->wal, &self->run.place, bytes);
+        err = store_read(shard, &self->run.place, bytes);
+    }
+    if (err == SLUICE_OK && !self->run.verified) {
+        const struct read_claim claim = read_claim_of(&self->run);
+        err = read_claim_check(&claim, &self->run.place, bytes);
     }
     if (err == SLUICE_OK) {
         err = search_run(&search, (struct sl_bytes){bytes, self->run.place.size});
@@ -129,7 +134,7 @@ static void search_work(struct sl_job *job)
 static void search_done(struct sl_job *job)
 {
     struct offset_call *self = SL_CONTAINER_OF(job, struct offset_call, job);
-    wal_unpin(self->call.target->wal, self->run.place.segment);
+    store_unpin(self->call.target, &self->run.place);
     partition_unref(self->partition);
     struct shard *shard = self->call.target;
     shard_call_reply(&self->call);
@@ -140,8 +145,8 @@ static void search_start(struct offset_call *self, struct partition *partition)
 {
     struct shard *shard = self->call.target;
     self->partition = partition;
-    if (wal_pin(shard->wal, self->run.place.segment) == NULL) {
-        self->answer.status = SLUICE_E_UNKNOWN_TOPIC; /* only a deletion takes segments away */
+    if (!store_pin(shard, &self->run.place)) {
+        self->answer.status = SLUICE_E_UNKNOWN_TOPIC; /* only a deletion takes its file away */
         shard_call_reply(&self->call);
         return;
     }

@@ -1,8 +1,11 @@
 /* partition.c: see partition.h. */
 #include "shard/partition.h"
 
+#include "base/crc32c.h"
+#include "extent/extent_set.h"
 #include "shard/fetch.h"
 #include "shard/retention.h"
+#include "shard/store.h"
 
 /* topic->user of a shard's catalog: its open partitions by number. */
 static struct partition **slots(const struct topic *topic)
@@ -83,6 +86,7 @@ void partition_delete(struct partition *partition)
     slots(topic)[partition->number] = NULL;
     partition->topic = NULL;
     retention_skip(partition->shard->retention, partition);
+    space_leave(&partition->shard->space, partition);
     *partition->previous_next = partition->next;
     if (partition->next != NULL) {
         partition->next->previous_next = partition->previous_next;
@@ -91,6 +95,32 @@ void partition_delete(struct partition *partition)
     partition->observers = NULL;
     partition->gate = NULL;
     partition_unref(partition);
+}
+
+/* Gives back what the runs below the offset hold in extents. */
+static void release_below(struct partition *partition, int64_t offset)
+{
+    struct stream_run run;
+    int64_t at = partition_start(partition);
+    while (stream_index_find(&partition->index, at, &run) && run.last_offset < offset &&
+           (run.place.segment & WAL_PLACE_EXTENT) != 0) {
+        extent_set_release(partition->shard->extents, &run.place);
+        at = run.last_offset + 1;
+    }
+}
+
+void partition_release(struct partition *partition)
+{
+    release_below(partition, INT64_MAX);
+}
+
+void partition_drop_below(struct partition *partition, int64_t offset)
+{
+    release_below(partition, offset);
+    partition->unsealable = false; /* what is damaged may be gone */
+    stream_index_drop_below(&partition->index, offset);
+    stream_index_shrink(&partition->index, partition->pending_batches);
+    space_freed(partition->shard);
 }
 
 static void free_slots(void *arg, struct topic *topic)
@@ -159,8 +189,7 @@ bool partition_plan(const struct partition *partition, int64_t offset, uint32_t 
     while (ret_plan->place_count < PARTITION_PLACES_MAX &&
            (ret_plan->place_count == 0 || ret_plan->bytes < bytes_max) &&
            stream_index_find(&partition->index, offset, &run)) {
-        ret_plan->claims[ret_plan->place_count] =
-            (struct read_claim){run.base_offset, run.last_offset, run.leader_epoch, run.verified};
+        ret_plan->claims[ret_plan->place_count] = read_claim_of(&run);
         ret_plan->places[ret_plan->place_count++] = run.place;
         ret_plan->bytes += run.place.size;
         offset = run.last_offset + 1;
@@ -171,9 +200,9 @@ bool partition_plan(const struct partition *partition, int64_t offset, uint32_t 
 bool read_plan_pin(struct shard *shard, const struct read_plan *plan)
 {
     for (uint32_t i = 0; i < plan->place_count; i++) {
-        if (wal_pin(shard->wal, plan->places[i].segment) == NULL) {
+        if (!store_pin(shard, &plan->places[i])) {
             while (i > 0) {
-                wal_unpin(shard->wal, plan->places[--i].segment);
+                store_unpin(shard, &plan->places[--i]);
             }
             return false;
         }
@@ -184,11 +213,20 @@ bool read_plan_pin(struct shard *shard, const struct read_plan *plan)
 void read_plan_unpin(struct shard *shard, const struct read_plan *plan)
 {
     for (uint32_t i = 0; i < plan->place_count; i++) {
-        wal_unpin(shard->wal, plan->places[i].segment);
+        store_unpin(shard, &plan->places[i]);
     }
 }
 
-static sl_err check_run(const struct read_claim *claim, struct sl_bytes bytes)
+struct read_claim read_claim_of(const struct stream_run *run)
+{
+    return (struct read_claim){.base_offset = run->base_offset,
+                               .last_offset = run->last_offset,
+                               .leader_epoch = run->leader_epoch,
+                               .crc = run->crc,
+                               .verified = run->verified};
+}
+
+static sl_err check_batches(const struct read_claim *claim, struct sl_bytes bytes)
 {
     int64_t next_offset = claim->base_offset;
     while (bytes.size > 0) {
@@ -205,12 +243,21 @@ static sl_err check_run(const struct read_claim *claim, struct sl_bytes bytes)
     return next_offset == claim->last_offset + 1 ? SLUICE_OK : SLUICE_E_CORRUPT;
 }
 
+sl_err read_claim_check(const struct read_claim *claim, const struct wal_place *place,
+                        const uint8_t *bytes)
+{
+    if ((place->segment & WAL_PLACE_EXTENT) != 0) {
+        return sl_crc32c(bytes, place->size) == claim->crc ? SLUICE_OK : SLUICE_E_CORRUPT;
+    }
+    return check_batches(claim, (struct sl_bytes){bytes, place->size});
+}
+
 sl_err partition_check(const struct read_plan *plan, const uint8_t *bytes)
 {
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < plan->place_count && err == SLUICE_OK; i++) {
         if (!plan->claims[i].verified) {
-            err = check_run(&plan->claims[i], (struct sl_bytes){bytes, plan->places[i].size});
+            err = read_claim_check(&plan->claims[i], &plan->places[i], bytes);
         }
         bytes += plan->places[i].size;
     }

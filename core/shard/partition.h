@@ -22,8 +22,10 @@ struct partition {
     struct shard *shard;
     struct partition *next; /* in shard->partitions */
     struct partition **previous_next;
-    struct topic *topic; /* NULL: deleted; freed with the last ref */
-    struct sl_uuid id;   /* of the topic */
+    struct partition *unsealed_next;           /* in shard->space */
+    struct partition **unsealed_previous_next; /* NULL: not in it */
+    struct topic *topic;                       /* NULL: deleted; freed with the last ref */
+    struct sl_uuid id;                         /* of the topic */
     uint32_t number;
     uint32_t refs;             /* entries and readers that still point here */
     struct stream_index index; /* what is durable */
@@ -32,6 +34,7 @@ struct partition {
     uint32_t pending_batches;                      /* submitted, not yet durable */
     struct produce_entry *queue_head, *queue_tail; /* behind an open, a gate */
     bool pumping;
+    bool unsealable;             /* its records in the log are damaged: they stay there */
     struct partition_gate *gate; /* NULL: none attached */
     struct partition_observer *observers;
     struct fetch_waiter *waiters;
@@ -45,6 +48,11 @@ void partition_ref(struct partition *partition);
 void partition_unref(struct partition *partition);
 /* The topic is gone: who waits is answered, space is released. */
 void partition_delete(struct partition *partition);
+/* All it has is given back; the topic's deletion is durable. */
+void partition_release(struct partition *partition);
+/* Records below the offset are gone (durably so): the log start is raised, whole runs are dropped,
+ * their space is given back. */
+void partition_drop_below(struct partition *partition, int64_t offset);
 void partition_free_all(struct shard *shard);
 
 /* New durable records: wakes fetches and observers. */
@@ -59,14 +67,19 @@ int64_t partition_end(const struct partition *partition); /* high watermark = la
 
 #define PARTITION_PLACES_MAX 128u
 
-/* What the log's directory says of the bytes of a place, where they have not been checked against
- * it yet. */
+/* What the log's directory or the extent's footer says of the bytes of a place, where they have not
+ * been checked against it yet. */
 struct read_claim {
     int64_t base_offset;
     int64_t last_offset;
     int32_t leader_epoch;
+    uint32_t crc; /* in an extent */
     bool verified;
 };
+struct read_claim read_claim_of(const struct stream_run *run);
+/* The bytes of one place, verified or not. E_CORRUPT. [any] */
+sl_err read_claim_check(const struct read_claim *claim, const struct wal_place *place,
+                        const uint8_t *bytes) SL_MUST_CHECK;
 
 /* Which bytes hold the records from `offset` on: whole runs; the first may begin before it. */
 struct read_plan {
@@ -82,9 +95,10 @@ bool partition_plan(const struct partition *partition, int64_t offset, uint32_t 
  * bring about; then none is held. [loop] */
 bool read_plan_pin(struct shard *shard, const struct read_plan *plan) SL_MUST_CHECK;
 void read_plan_unpin(struct shard *shard, const struct read_plan *plan);
-/* Recovery trusts the directories of frames that were known to be durable, and leaves their bodies
- * to the first read: the bytes of each place that is not verified are checked here, offsets and
- * epochs against the claim (a batch's CRC does not cover them), the rest against the CRC.
+/* Recovery trusts the directories of frames that were known to be durable and the footers of
+ * extents, and leaves the records to the first read: the bytes of each place that is not verified
+ * are checked here. In the log, offsets and epochs against the claim (a batch's CRC does not cover
+ * them), the rest against the batches' CRC; in an extent, all against the CRC of the block.
  * E_CORRUPT. [any] */
 sl_err partition_check(const struct read_plan *plan, const uint8_t *bytes) SL_MUST_CHECK;
 /* After a check that passed: the index remembers. [loop] */

@@ -2,10 +2,11 @@
 #include "shard/shard.h"
 
 #include "base/hash.h"
-#include "index/batch_item.h"
+#include "extent/extent_set.h"
 #include "shard/fetch.h"
 #include "shard/groups.h"
 #include "shard/partition.h"
+#include "shard/recovery.h"
 #include "shard/retention.h"
 
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #define SCRATCH_BYTES_MAX (64u << 20)
 #define DIRECTORY_BYTES   4096u
 #define TIMER_NEVER       INT64_MAX
+#define OPEN_FILES_MAX    256u /* extents */
 
 int64_t shard_now_ms(const struct shard *shard)
 {
@@ -54,10 +56,23 @@ void shard_refuse(struct shard *shard, sl_err cause)
 
 /* ---- what is under way ---- */
 
+static void extents_stopped(void *arg)
+{
+    struct shard *shard = arg;
+    shard->closed(shard->closed_arg);
+}
+
+/* The log is closed and no job uses it: the last is what closes and removes extents. */
 static void maybe_closed(struct shard *shard)
 {
-    if (shard->log_closed && shard->jobs == 0) {
-        shard->closed(shard->closed_arg);
+    if (!shard->log_closed || shard->jobs > 0 || shard->extents_stopping) {
+        return;
+    }
+    shard->extents_stopping = true;
+    if (shard->extents != NULL) {
+        extent_set_stop(shard->extents, extents_stopped, shard);
+    } else {
+        extents_stopped(shard);
     }
 }
 
@@ -176,6 +191,7 @@ static void topic_deleted(void *arg, struct topic *topic)
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         struct partition *partition = partition_find(topic, i);
         if (partition != NULL) {
+            partition_release(partition);
             partition_delete(partition);
         }
     }
@@ -190,160 +206,13 @@ static void topic_deleted(void *arg, struct topic *topic)
     sl_err err =
         offset_store_apply(shard->offsets, WAL_ITEM_OFFSET_FORGET, OFFSET_STORE_ITEM_VERSION, item);
     SL_ASSERT(err == SLUICE_OK);
-    shard_release_space(shard);
+    space_freed(shard);
 }
 
 static const struct catalog_events catalog_hooks = {.created = topic_created,
                                                     .deleted = topic_deleted};
 
-/* The oldest segment that still holds something live; what is below may be recycled. */
-void shard_release_space(struct shard *shard)
-{
-    if (shard->wal == NULL) {
-        return;
-    }
-    uint64_t oldest = UINT64_MAX;
-    for (const struct partition *p = shard->partitions; p != NULL; p = p->next) {
-        oldest = SL_MIN(oldest, stream_index_oldest_segment(&p->index));
-    }
-    wal_release(shard->wal, oldest);
-}
-
-/* ---- recovery ---- */
-
-static sl_err recover_batch(struct shard *shard, uint64_t lsn, uint8_t version,
-                            struct sl_bytes payload, const struct wal_place *place)
-{
-    struct batch_item item;
-    sl_err err = batch_item_decode(version, payload, &item);
-    if (err != SLUICE_OK) {
-        return err;
-    }
-    struct topic *topic = catalog_by_id(shard->catalog, &item.topic);
-    if (topic == NULL || item.partition >= topic->partition_count) {
-        return SLUICE_OK; /* of a topic that was deleted later */
-    }
-    struct partition *partition = NULL;
-    err = partition_open(shard, topic, item.partition, &partition);
-    if (err != SLUICE_OK) {
-        return err;
-    }
-    int64_t max_timestamp =
-        item.max_timestamp >= 0 ? item.max_timestamp : stream_time_unknown(shard_wall_ms(shard));
-    struct stream_batch entry = {.base_offset = item.base_offset,
-                                 .last_offset = item.last_offset,
-                                 .max_timestamp = max_timestamp,
-                                 .leader_epoch = item.leader_epoch,
-                                 .place = *place};
-    err = stream_index_append(&partition->index, &entry);
-    if (err != SLUICE_OK || item.producer_id < 0 || lsn <= shard->recovery.checkpoint_lsn) {
-        return err; /* the checkpoint has what is remembered of its producer */
-    }
-    struct producer_batch producer = {.producer_id = item.producer_id,
-                                      .producer_epoch = item.producer_epoch,
-                                      .transactional = (item.attributes & BATCH_TRANSACTIONAL) != 0,
-                                      .base_sequence = item.base_sequence,
-                                      .record_count =
-                                          (uint32_t)(item.last_offset - item.base_offset + 1)};
-    bool append_time = (item.attributes & BATCH_LOG_APPEND_TIME) != 0;
-    return producers_apply(&partition->producers, &producer, item.base_offset, item.last_offset,
-                           append_time ? item.max_timestamp : -1, shard_wall_ms(shard));
-}
-
-static sl_err recover_producer(struct shard *shard, uint8_t version, struct sl_bytes payload)
-{
-    struct sl_uuid id;
-    uint32_t number = 0;
-    sl_err err = producer_state_item_target(version, payload, &id, &number);
-    struct topic *topic = err == SLUICE_OK ? catalog_by_id(shard->catalog, &id) : NULL;
-    if (topic == NULL || number >= topic->partition_count) {
-        return err;
-    }
-    struct partition *partition = NULL;
-    err = partition_open(shard, topic, number, &partition);
-    return err != SLUICE_OK ? err : producers_restore(&partition->producers, version, payload);
-}
-
-static sl_err recover_bounds(struct shard *shard, uint8_t version, struct sl_bytes payload)
-{
-    struct bounds_item item;
-    sl_err err = bounds_item_decode(version, payload, &item);
-    struct topic *topic = err == SLUICE_OK ? catalog_by_id(shard->catalog, &item.topic) : NULL;
-    if (topic == NULL || item.partition >= topic->partition_count) {
-        return err;
-    }
-    struct partition *partition = NULL;
-    err = partition_open(shard, topic, item.partition, &partition);
-    return err != SLUICE_OK ? err : stream_index_restore(&partition->index, &item);
-}
-
-static sl_err recover_item(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
-                           struct sl_bytes payload, const struct wal_place *place)
-{
-    struct shard *shard = arg;
-    switch (kind) {
-    case WAL_ITEM_BATCH:
-        return recover_batch(shard, lsn, version, payload, place);
-    case WAL_ITEM_TOPIC_CREATE:
-    case WAL_ITEM_TOPIC_DELETE:
-    case WAL_ITEM_TOPIC_CONFIG:
-        return catalog_apply(shard->catalog, kind, version, payload);
-    case WAL_ITEM_OFFSET_COMMIT:
-    case WAL_ITEM_OFFSET_FORGET:
-        return offset_store_apply(shard->offsets, kind, version, payload);
-    case WAL_ITEM_STAGE_POSITION:
-        return position_store_apply(shard->positions, version, payload);
-    case WAL_ITEM_PRODUCER_BLOCK:
-        return producer_ids_apply(&shard->producer_ids, version, payload);
-    case WAL_ITEM_PRODUCER_STATE:
-        return recover_producer(shard, version, payload);
-    case WAL_ITEM_LOG_BOUNDS:
-        return recover_bounds(shard, version, payload);
-    default:
-        return SLUICE_E_NEWER_FORMAT;
-    }
-}
-
-/* ---- checkpoint ---- */
-
-typedef sl_err add_fn(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload);
-
-static sl_err snapshot_bounds(struct shard *shard, add_fn *add, void *add_arg)
-{
-    sl_err err = SLUICE_OK;
-    for (const struct partition *p = shard->partitions; p != NULL && err == SLUICE_OK;
-         p = p->next) {
-        struct bounds_item item = {.topic = p->id, .partition = p->number};
-        uint8_t payload[BOUNDS_ITEM_SIZE_MAX];
-        stream_index_describe(&p->index, &item);
-        size_t size = bounds_item_encode(&item, payload);
-        err = add(add_arg, WAL_ITEM_LOG_BOUNDS, BOUNDS_ITEM_VERSION,
-                  (struct sl_bytes){payload, size});
-    }
-    return err;
-}
-
-static sl_err snapshot_ids(struct shard *shard, add_fn *add, void *add_arg)
-{
-    uint8_t payload[PRODUCER_BLOCK_ITEM_SIZE];
-    producer_ids_snapshot(&shard->producer_ids, payload);
-    return add(add_arg, WAL_ITEM_PRODUCER_BLOCK, PRODUCER_BLOCK_ITEM_VERSION,
-               (struct sl_bytes){payload, sizeof(payload)});
-}
-
-static sl_err take_snapshot(void *arg, add_fn *add, void *add_arg)
-{
-    struct shard *shard = arg;
-    sl_err err = SLUICE_OK;
-    if (shard->index == 0) {
-        err = catalog_snapshot(shard->catalog, add, add_arg);
-        err = err != SLUICE_OK ? err : snapshot_ids(shard, add, add_arg);
-    }
-    err = err != SLUICE_OK ? err : snapshot_bounds(shard, add, add_arg);
-    err = err != SLUICE_OK ? err : producer_shard_snapshot(shard->producers, add, add_arg);
-    err = err != SLUICE_OK ? err : offset_store_snapshot(shard->offsets, add, add_arg);
-    return err != SLUICE_OK ? err : position_store_snapshot(shard->positions, add, add_arg);
-}
+/* ---- storage ---- */
 
 static void storage_fenced(void *arg, sl_err cause)
 {
@@ -354,8 +223,16 @@ static void storage_fenced(void *arg, sl_err cause)
            sl_log_u64("shard", shard->index), sl_log_err(cause));
 }
 
-static const struct wal_events wal_hooks = {
-    .apply = recover_item, .fenced = storage_fenced, .snapshot = take_snapshot};
+static void segment_sealed(void *arg)
+{
+    seal_consider(arg);
+}
+
+static const struct wal_events wal_hooks = {.apply = recovery_apply,
+                                            .recovered = recovery_end,
+                                            .fenced = storage_fenced,
+                                            .sealed = segment_sealed,
+                                            .snapshot = recovery_snapshot};
 
 /* ---- opening ---- */
 
@@ -390,11 +267,13 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     shard->retention = retention_new(shard);
     shard->groups = make_groups(config);
     shard->codecs = codec_context_new();
+    shard->sealer = sealer_new(shard);
+    space_init(&shard->space, shard);
     sl_buffer_init(&shard->scratch, SCRATCH_BYTES_MAX);
     producer_ids_init(&shard->producer_ids);
     bool made = shard->catalog != NULL && shard->producers != NULL && shard->offsets != NULL &&
                 shard->positions != NULL && shard->retention != NULL && shard->groups != NULL &&
-                shard->codecs != NULL;
+                shard->codecs != NULL && shard->sealer != NULL;
     return made ? SLUICE_OK : SLUICE_E_NO_MEMORY;
 }
 
@@ -403,6 +282,13 @@ static sl_err open_log(struct shard *shard, const struct shard_config *config)
     char directory[DIRECTORY_BYTES];
     snprintf(directory, sizeof(directory), "%s/shard-%u", config->data_directory, config->index);
     sl_err err = sl_dir_make(config->os, directory);
+    const struct extent_set_config extents = {.os = config->os,
+                                              .loop = config->loop,
+                                              .directory = directory,
+                                              .cluster = config->cluster,
+                                              .shard = config->index,
+                                              .open_files_max = OPEN_FILES_MAX};
+    err = err != SLUICE_OK ? err : extent_set_new(&extents, &shard->extents);
     if (err != SLUICE_OK) {
         return err;
     }
@@ -476,6 +362,7 @@ static int64_t next_due(struct shard *shard, int64_t now_ms)
     }
     due_ms = SL_MIN(due_ms, retention_tick(shard->retention, now_ms));
     due_ms = SL_MIN(due_ms, group_coordinator_next_deadline_ms(shard->groups));
+    due_ms = SL_MIN(due_ms, seal_tick(shard, now_ms));
     return SL_MIN(due_ms, shard->housekeeping_ms);
 }
 
@@ -501,7 +388,7 @@ void shard_schedule(struct shard *shard)
         return; /* stopping */
     }
     int64_t due_ms = SL_MIN(group_coordinator_next_deadline_ms(shard->groups),
-                            retention_due_ms(shard->retention));
+                            SL_MIN(retention_due_ms(shard->retention), seal_due_ms(shard)));
     if (shard->waiting != NULL) {
         due_ms = SL_MIN(due_ms,
                         shard->waiting->deadline_ms); /* the newest; older ones armed it before */
@@ -515,8 +402,11 @@ sl_err shard_start(struct shard *shard)
     shard->housekeeping_ms = shard_now_ms(shard) + HOUSEKEEPING_MS;
     sl_err err = sl_timer_new(shard->loop, timer_fired, shard, &shard->timer);
     if (err == SLUICE_OK) {
+        shard->started = shard->wal != NULL;
         retention_start(shard->retention, shard_now_ms(shard));
         arm(shard, SL_MIN(shard->housekeeping_ms, retention_due_ms(shard->retention)));
+        space_freed(shard);
+        seal_consider(shard);
     }
     return err;
 }
@@ -552,7 +442,9 @@ struct shard *shard_free(struct shard *shard)
         return NULL;
     }
     shard->wal = wal_free(shard->wal);
+    shard->sealer = sealer_free(shard->sealer);
     partition_free_all(shard);
+    shard->extents = extent_set_free(shard->extents);
     group_coordinator_free(shard->groups);
     catalog_free(shard->catalog);
     producer_shard_free(shard->producers);

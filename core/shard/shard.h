@@ -21,6 +21,8 @@
 #include "deliver/offset_store.h"
 #include "deliver/position_store.h"
 #include "record/batch_validate.h"
+#include "shard/seal.h"
+#include "shard/space.h"
 #include "wal/wal.h"
 
 #define SHARD_COUNT_MAX     64u
@@ -55,6 +57,8 @@ struct shard_config {
     uint32_t index;
     struct shard_set *set;
     struct wal_limits wal;
+    struct seal_limits seal;
+    struct seal_mutants seal_mutants;
     const struct broker_settings *settings;
     size_t expanded_bytes_max; /* cap for decompression */
     const struct shard_hooks *hooks;
@@ -70,6 +74,9 @@ struct shard {
     uint32_t index;
     struct wal *wal;
     struct wal_recovery recovery;
+    struct extent_set *extents;
+    struct space space;
+    struct sealer *sealer;
     sl_err status; /* SLUICE_OK, or why it does not serve: E_CORRUPT after a refused recovery,
                       E_FENCED; other loops ask shard_status */
     struct catalog *catalog;
@@ -96,7 +103,9 @@ struct shard {
     void *idle_arg;
     void (*closed)(void *arg); /* of shard_stop */
     void *closed_arg;
+    bool started; /* the loop runs */
     bool log_closed;
+    bool extents_stopping;
     bool stopping;
 };
 
@@ -126,8 +135,6 @@ void shard_job_end(struct shard *shard);
  * the done points at must stay until then. [loop] */
 void shard_request_begin(struct shard *home);
 void shard_request_end(struct shard *home);
-/* Runs were dropped: segments that hold nothing live any more may be recycled. [loop] */
-void shard_release_space(struct shard *shard);
 /* Looks again at what is due first, after anything that may have changed it. */
 void shard_schedule(struct shard *shard);
 

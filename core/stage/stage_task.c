@@ -2,6 +2,7 @@
 #include "stage/stage_task.h"
 
 #include "base/status.h"
+#include "shard/store.h"
 #include "shard/topics.h"
 
 #include <stdio.h>
@@ -256,27 +257,18 @@ static bool have_output(struct stage_task *task)
 
 static sl_err read_cached(struct stage_task *task, const struct read_plan *plan)
 {
-    size_t at = 0;
-    for (uint32_t i = 0; i < plan->place_count; i++) {
-        sl_err err = wal_read_cached(shard_of(task)->wal, &plan->places[i], task->read.data + at);
-        if (err != SLUICE_OK) {
-            return err;
-        }
-        at += plan->places[i].size;
-    }
-    return partition_check(plan, task->read.data);
+    sl_err err = store_read_places(shard_of(task), plan->places, plan->place_count, task->read.data,
+                                   store_read_cached);
+    return err != SLUICE_OK ? err : partition_check(plan, task->read.data);
 }
 
 /* [helper] */
 static void read_work(struct sl_job *job)
 {
     struct stage_task *task = SL_CONTAINER_OF(job, struct stage_task, job);
-    size_t at = 0;
-    task->job_err = SLUICE_OK;
-    for (uint32_t i = 0; i < task->plan->place_count && task->job_err == SLUICE_OK; i++) {
-        task->job_err = wal_read(shard_of(task)->wal, &task->plan->places[i], task->read.data + at);
-        at += task->plan->places[i].size;
-    }
+    const struct read_plan *plan = task->plan;
+    task->job_err = store_read_places(shard_of(task), plan->places, plan->place_count,
+                                      task->read.data, store_read);
     if (task->job_err == SLUICE_OK) {
         task->job_err = partition_check(task->plan, task->read.data);
     }

@@ -97,6 +97,7 @@ static sl_err segments_adopt(struct wal *wal, struct wal_scan *scan)
         segment->size = from->file_size;
         segment->end = from->end_position;
         segment->last_lsn = from->last_lsn;
+        segment->created_ms = from->header.created_ms;
         if (i + 1 < scan->segment_count)
             wal->sealed_bytes += segment->size;
     }
@@ -162,19 +163,31 @@ static sl_err tail_truncate(struct wal_segment *segment)
     return sl_file_truncate(segment->file, segment->end);
 }
 
+/* A killed process leaves frames that are only written, and names that are only seen. What follows
+ * may act on what they say, so they must not go away again. */
+static sl_err found_sync(struct wal *wal)
+{
+    struct wal_segment *last = wal_segment_last(wal);
+    if (last == NULL || wal->mutants.no_sync)
+        return SLUICE_OK;
+    sl_err err = sl_file_sync(last->file);
+    return err != SLUICE_OK ? err : sl_dir_sync(wal->os, wal->directory);
+}
+
+static sl_err tell_recovered(struct wal *wal, struct wal_recovery *recovery)
+{
+    if (wal->events == NULL || wal->events->recovered == NULL)
+        return SLUICE_OK;
+    return wal->events->recovered(wal->events_arg, recovery->problem);
+}
+
 /* After recovery always a new segment, whose header says where the one before ends. */
 static sl_err run_begin(struct wal *wal, struct wal_scan *scan)
 {
-    sl_err err = segments_adopt(wal, scan);
-    if (err == SLUICE_OK)
-        err = spares_adopt(wal, scan);
+    struct wal_segment *last = wal_segment_last(wal);
+    sl_err err = spares_adopt(wal, scan);
     if (err == SLUICE_OK)
         err = leftovers_remove(wal, scan);
-    if (err != SLUICE_OK)
-        return err;
-    struct wal_segment *last = wal_segment_last(wal);
-    if (last != NULL && !wal->mutants.no_sync)
-        err = sl_file_sync(last->file); /* a killed process leaves frames that are only written */
     if (err == SLUICE_OK)
         err = wal_commit_first(wal, scan->last_lsn, scan->chain);
     if (err == SLUICE_OK && last != NULL) {
@@ -209,8 +222,14 @@ static sl_err recover(struct wal *wal, struct wal_recovery *recovery)
     wal->time_ms = scan.time_ms;
     wal->epoch = is_first ? 1 : scan.epoch + !scan.clean;
     recovery->epoch = wal->epoch;
-    err = run_begin(wal, &scan);
-    if (err != SLUICE_OK)
+    err = segments_adopt(wal, &scan);
+    if (err == SLUICE_OK)
+        err = found_sync(wal);
+    if (err == SLUICE_OK)
+        err = tell_recovered(wal, recovery);
+    if (err == SLUICE_OK)
+        err = run_begin(wal, &scan);
+    if (err != SLUICE_OK && recovery->problem[0] == '\0')
         snprintf(recovery->problem, sizeof recovery->problem,
                  "a new segment cannot be made in %.180s", wal->directory);
     wal_scan_fini(&scan);
@@ -292,9 +311,11 @@ static sl_err submit_check(const struct wal *wal, const struct wal_unit *unit, u
     uint64_t frame_size = wal_frame_size(size, 0);
     if (frame_size > wal->limits.frame_bytes_max)
         return SLUICE_E_BATCH_TOO_LARGE;
-    if (wal->disk_full && !unit->reserve)
+    if (wal->disk_full && !unit->reserve && !unit->frees_space)
         return SLUICE_E_DISK_FULL;
-    uint64_t reserve = unit->reserve ? 0 : wal->limits.bytes_max / WAL_RESERVE_DIVISOR;
+    uint64_t reserve = unit->frees_space ? 0
+                       : unit->reserve   ? wal->limits.bytes_max / WAL_LAST_DIVISOR
+                                         : wal->limits.bytes_max / WAL_RESERVE_DIVISOR;
     if (bytes_used(wal) + wal->pending_bytes + frame_size > wal->limits.bytes_max - reserve)
         return SLUICE_E_LOG_FULL;
     return SLUICE_OK;
@@ -380,6 +401,16 @@ void wal_release(struct wal *wal, uint64_t segment)
         wal_checkpoint_request(wal);
 }
 
+bool wal_segment_status_get(const struct wal *wal, uint64_t seq,
+                            struct wal_segment_status *ret_status)
+{
+    const struct wal_segment *segment = segment_find(wal, seq);
+    if (segment == NULL)
+        return false;
+    *ret_status = (struct wal_segment_status){segment->size, segment->created_ms};
+    return true;
+}
+
 void wal_status_get(const struct wal *wal, struct wal_status *ret_status)
 {
     *ret_status = (struct wal_status){
@@ -390,6 +421,9 @@ void wal_status_get(const struct wal *wal, struct wal_status *ret_status)
         .pending_units = wal->pending_units,
         .epoch = wal->epoch,
         .segment_count = (uint32_t)wal->segment_count,
+        .first_segment = wal->first_segment,
+        .last_segment = wal_segment_last(wal)->seq,
+        .bytes_max = wal->limits.bytes_max,
         .disk_full = wal->disk_full,
         .fenced = wal->fenced,
         .frames = wal->frames,

@@ -19,6 +19,8 @@
 #include "os/os.h"
 #include "wal/item.h"
 
+#define WAL_PROBLEM_BYTES 256u
+
 struct wal;
 
 struct wal_limits {
@@ -50,8 +52,14 @@ struct wal_events {
      * place->size 0: no body. Another result than SLUICE_OK ends recovery with it. [blocks] */
     sl_err (*apply)(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
                     struct sl_bytes payload, const struct wal_place *place);
+    /* All items were applied and what was found is on the disk; nothing was removed or written yet.
+     * Another result than SLUICE_OK ends recovery with it, nothing changed; ret_problem may say
+     * what, where and what to do. NULL: nothing to do. [blocks] */
+    sl_err (*recovered)(void *arg, char ret_problem[WAL_PROBLEM_BYTES]);
     /* Storage failed: nothing is acknowledged any more. Once. [loop] */
     void (*fenced)(void *arg, sl_err cause);
+    /* A segment was sealed: what comes now lies in the next one. NULL: nobody asks. [loop] */
+    void (*sealed)(void *arg);
     /* State items for a checkpoint: emit through `add`, in the order of recovery, what holds after
      * all units that were called durable, and nothing of those still under way. Called after each
      * seal, at close, and when released segments are needed [loop]. NULL: no checkpoints are made.
@@ -85,9 +93,10 @@ struct wal_recovery {
     uint64_t bytes_cut; /* of a torn tail */
     uint64_t bodies_verified;
     int64_t elapsed_ns;
-    uint32_t epoch;    /* of this run: rises at every unclean start */
-    bool clean;        /* the last run ended in order */
-    char problem[256]; /* with SLUICE_E_CORRUPT and the like: file, position, LSN, what to do */
+    uint32_t epoch;                  /* of this run: rises at every unclean start */
+    bool clean;                      /* the last run ended in order */
+    char problem[WAL_PROBLEM_BYTES]; /* with SLUICE_E_CORRUPT and the like: file, position, LSN,
+                                        what to do */
 };
 
 /* Recovers and opens for writing; *ret_recovery is set in any case. On E_CORRUPT, E_NEWER_FORMAT,
@@ -120,9 +129,10 @@ struct wal_unit {
     struct wal_unit *next; /* wal's */
     struct wal_item *items;
     uint32_t item_count;
-    bool reserve;    /* may use the reserve: offset commits, stage results, dead letters, deletes */
-    uint64_t lsn;    /* of its frame; set before durable runs */
-    int64_t time_ms; /* frame time, never goes back; set before durable runs */
+    bool reserve; /* may use the reserve: offset commits, stage results, dead letters, deletes */
+    bool frees_space; /* may use its last half too: what makes segments or extents free */
+    uint64_t lsn;     /* of its frame; set before durable runs */
+    int64_t time_ms;  /* frame time, never goes back; set before durable runs */
     void (*durable)(struct wal_unit *unit, sl_err err); /* [loop] */
 };
 
@@ -151,6 +161,15 @@ void wal_unpin(struct wal *wal, uint64_t segment);
  * and those after it stay. [loop] */
 void wal_release(struct wal *wal, uint64_t segment);
 
+/* A live segment. */
+struct wal_segment_status {
+    uint64_t bytes;     /* of its file */
+    int64_t created_ms; /* wall time of its first frame */
+};
+/* False: it is not live. [loop] */
+bool wal_segment_status_get(const struct wal *wal, uint64_t segment,
+                            struct wal_segment_status *ret_status);
+
 struct wal_status {
     uint64_t last_lsn; /* given out */
     uint64_t durable_lsn;
@@ -159,6 +178,9 @@ struct wal_status {
     uint32_t pending_units;
     uint32_t epoch;
     uint32_t segment_count;
+    uint64_t first_segment; /* the oldest that is live */
+    uint64_t last_segment;  /* the one that is written to; those before it are sealed */
+    uint64_t bytes_max;
     bool disk_full; /* above 95 %, until below 92 % */
     bool fenced;
     uint64_t frames, syncs, sync_ns_total; /* since open; write and sync together */

@@ -149,6 +149,8 @@ static void group_take(struct wal *wal, struct wal_frame *frame, struct wal_unit
     frame->position = segment->end;
     segment->end += frame->frame_size;
     segment->last_lsn = frame->lsn;
+    if (segment->created_ms == 0)
+        segment->created_ms = frame->time_ms;
     uint64_t position = frame->position + WAL_FRAME_HEADER + frame->directory_size;
     struct wal_unit *unit = frame->first;
     for (uint32_t i = 0; i < frame->unit_count; i++, unit = unit->next)
@@ -420,6 +422,8 @@ static void commit_account(struct wal *wal)
         commit->file = NULL;
         wal_checkpoint_request(wal);
         wal_upkeep_request(wal);
+        if (wal->events != NULL && wal->events->sealed != NULL)
+            wal->events->sealed(wal->events_arg);
     }
 }
 

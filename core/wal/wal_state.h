@@ -12,6 +12,7 @@
 #define WAL_COMMIT_FRAMES      4u /* one sync covers at most so many frames */
 #define WAL_SPARES_MAX         16u
 #define WAL_RESERVE_DIVISOR    16u /* of bytes_max is kept for units with `reserve` */
+#define WAL_LAST_DIVISOR       32u /* and of that, so much for units with `frees_space` */
 #define WAL_DISK_FULL_PERCENT  95u
 #define WAL_DISK_AGAIN_PERCENT 92u
 #define WAL_DISK_CHECK_NS      1000000000 /* while there is traffic, or the disk is full */
@@ -23,6 +24,7 @@ struct wal_segment {
     uint64_t size;        /* of the file */
     uint64_t end;         /* position behind the last frame given out */
     uint64_t last_lsn;
+    int64_t created_ms; /* of its first frame */
     uint32_t pins;
 };
 

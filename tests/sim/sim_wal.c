@@ -119,7 +119,8 @@ static void on_fenced(void *arg, sl_err cause)
     (void)cause;
 }
 
-static const struct wal_events events = {on_apply, on_fenced, on_snapshot};
+static const struct wal_events events = {
+    .apply = on_apply, .fenced = on_fenced, .snapshot = on_snapshot};
 
 static void on_durable(struct wal_unit *unit, sl_err err)
 {

@@ -230,3 +230,172 @@ Test(stream_index, records_without_a_time_are_as_old_as_their_writing)
     cr_assert_eq(excess(INT64_MAX, UINT64_MAX, 9), 10, "it is not known when 10-19 was written");
     cr_assert_not(stream_index_find_time(&stream, 0, &run));
 }
+/* ---- extents ---- */
+
+static struct stream_run block(int64_t base, int64_t last, int64_t time, uint64_t extent)
+{
+    return (struct stream_run){.base_offset = base,
+                               .last_offset = last,
+                               .max_timestamp = time,
+                               .place = {.segment = WAL_PLACE_EXTENT | extent, .size = 100},
+                               .leader_epoch = 1,
+                               .verified = true};
+}
+
+static void replace(const struct stream_run *blocks, uint32_t count)
+{
+    cr_assert_eq(stream_index_keep(&stream, count, 0), SLUICE_OK);
+    cr_assert_eq(stream_index_replace(&stream, blocks, count), SLUICE_OK);
+}
+
+Test(stream_index, an_extent_takes_the_place_of_the_runs_with_its_offsets)
+{
+    struct stream_run run;
+    struct stream_run blocks[] = {block(0, 14, 100, 7), block(15, 19, 90, 7)};
+    three_runs();
+    replace(blocks, 2);
+    cr_assert_eq(stream.count - stream.first, 3);
+    cr_assert(stream_index_find(&stream, 12, &run));
+    cr_assert_eq(run.place.segment, WAL_PLACE_EXTENT | 7);
+    cr_assert_eq(run.last_offset, 14);
+    cr_assert(stream_index_find(&stream, 20, &run));
+    cr_assert_eq(run.place.segment, 3);
+    cr_assert_eq(stream_index_oldest_segment(&stream), 3, "extents are no segments of the log");
+    uint32_t count = 0;
+    cr_assert_eq(stream_index_unsealed(&stream, &count)->base_offset, 20);
+    cr_assert_eq(count, 1);
+    cr_assert(stream_index_find_time(&stream, 95, &run));
+    cr_assert_eq(run.base_offset, 0);
+    cr_assert(stream_index_find_time(&stream, 101, &run));
+    cr_assert_eq(run.base_offset, 20);
+    cr_assert_eq(stream_index_end(&stream), 30);
+    cr_assert_eq(stream_index_start(&stream), 0);
+}
+
+Test(stream_index, a_stream_that_lies_in_extents_alone_has_no_segment)
+{
+    uint32_t count = 1;
+    struct stream_run blocks[] = {block(0, 29, 300, 7)};
+    three_runs();
+    replace(blocks, 1);
+    cr_assert_eq(stream_index_oldest_segment(&stream), UINT64_MAX);
+    cr_assert_null(stream_index_unsealed(&stream, &count));
+    cr_assert_eq(count, 0);
+    stream_index_shrink(&stream, 0);
+    cr_assert_eq(stream.capacity, 4);
+    stream_index_drop_below(&stream, 30);
+    stream_index_shrink(&stream, 0);
+    cr_assert_null(stream.runs);
+}
+
+Test(stream_index, at_recovery_extents_come_before_what_the_log_still_holds)
+{
+    const struct bounds_item item = {.start_offset = 5, .end_offset = 30};
+    struct stream_run first[] = {block(0, 4, 70, 1), block(5, 9, 100, 1)};
+    struct stream_run second[] = {block(10, 19, 90, 2)};
+    struct stream_run run;
+    cr_assert_eq(stream_index_restore(&stream, &item), SLUICE_OK);
+    cr_assert_eq(add(10, 19, 90, 2, 4096, 500, 1), SLUICE_OK);
+    cr_assert_eq(add(20, 29, 300, 3, 4096, 500, 3), SLUICE_OK);
+    cr_assert_eq(stream_index_start(&stream), 5, "what was sealed is not forgotten");
+    replace(first, 2);
+    replace(second, 1);
+    cr_assert_eq(stream.count - stream.first, 3, "0-4 lies below the start");
+    cr_assert(stream_index_find(&stream, 5, &run));
+    cr_assert_eq(run.place.segment, WAL_PLACE_EXTENT | 1);
+    cr_assert(stream_index_find(&stream, 15, &run));
+    cr_assert_eq(run.place.segment, WAL_PLACE_EXTENT | 2);
+    cr_assert(stream_index_find_max_time(&stream, &run));
+    cr_assert_eq(run.base_offset, 20);
+}
+
+Test(stream_index, what_was_dropped_meanwhile_does_not_come_back)
+{
+    struct stream_run run;
+    struct stream_run blocks[] = {block(0, 9, 100, 7), block(10, 19, 90, 7)};
+    three_runs();
+    cr_assert_eq(stream_index_keep(&stream, 2, 0), SLUICE_OK);
+    stream_index_drop_below(&stream, 12);
+    cr_assert_eq(stream_index_replace(&stream, blocks, 2), SLUICE_OK);
+    cr_assert_eq(stream.count - stream.first, 2);
+    cr_assert(stream_index_find(&stream, 0, &run));
+    cr_assert_eq(run.base_offset, 10);
+    stream_index_drop_below(&stream, 25);
+    cr_assert_eq(stream_index_replace(&stream, blocks, 2), SLUICE_OK);
+    cr_assert_eq(stream.count - stream.first, 1);
+}
+
+Test(stream_index, an_extent_that_cuts_a_run_is_refused)
+{
+    struct stream_run cut[] = {block(0, 14, 100, 7)};
+    struct stream_run late[] = {block(10, 19, 90, 7)};
+    three_runs();
+    cr_assert_eq(stream_index_keep(&stream, 1, 0), SLUICE_OK);
+    cr_assert_eq(stream_index_replace(&stream, cut, 1), SLUICE_E_CORRUPT);
+    cr_assert_eq(stream_index_replace(&stream, late, 1), SLUICE_E_CORRUPT,
+                 "older records are still in the log");
+    cr_assert_eq(stream.count - stream.first, 3);
+}
+
+Test(stream_index, kept_slots_are_there_when_appending_took_the_others)
+{
+    struct stream_run blocks[8];
+    for (int64_t i = 0; i < 8; i++)
+        blocks[i] = block(i, i, i, 7);
+    cr_assert_eq(add(0, 7, 7, 1, 4096, 500, 1), SLUICE_OK);
+    cr_assert_eq(stream_index_keep(&stream, 8, 2), SLUICE_OK);
+    for (int64_t i = 8; i < 50; i++)
+        cr_assert_eq(add(i, i, i, 1, (uint64_t)i * 4096, 500, 1), SLUICE_OK);
+    cr_assert_eq(stream_index_replace(&stream, blocks, 8), SLUICE_OK);
+    for (int64_t i = 0; i < 50; i++) {
+        struct stream_run run;
+        cr_assert(stream_index_find(&stream, i, &run));
+        cr_assert_eq(run.base_offset, i);
+        cr_assert_eq(run.time_so_far, i);
+    }
+}
+
+/* Against a plain list: sealing prefixes, appending, dropping, by seed. */
+Test(stream_index, sealing_by_chance_never_loses_an_offset)
+{
+    uint64_t random = 4711;
+    int64_t end = 0, sealed = 0, start = 0;
+    for (int step = 0; step < 3000; step++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        uint32_t draw = (uint32_t)(random >> 33);
+        if (draw % 8 < 5) {
+            int64_t count = 1 + draw / 8 % 4;
+            cr_assert_eq(
+                add(end, end + count - 1, end, 1 + (uint64_t)step, 4096, (uint32_t)count, 1),
+                SLUICE_OK);
+            end += count;
+        } else if (draw % 8 < 7 && sealed < end) {
+            struct stream_run run;
+            struct stream_run blocks[64];
+            uint32_t count = 0;
+            int64_t at = SL_MAX(sealed, start);
+            uint32_t most = 1 + draw / 8 % 20;
+            for (uint32_t i = 0; i < most && stream_index_find(&stream, at, &run); i++) {
+                for (int64_t o = SL_MAX(run.base_offset, sealed); o <= run.last_offset; o++) {
+                    if (count == 64)
+                        break;
+                    blocks[count++] = block(o, o, o, 1 + (uint64_t)step);
+                }
+                at = run.last_offset + 1;
+            }
+            if (count > 0 && count < 64) {
+                replace(blocks, count);
+                sealed = at;
+            }
+        } else if (draw % 64 == 7 && end > 0) {
+            start = SL_MAX(start, (int64_t)(draw / 64) % end);
+            stream_index_drop_below(&stream, start);
+        }
+        for (int64_t o = start; o < end; o += 1 + (end - start) / 7) {
+            struct stream_run run;
+            cr_assert(stream_index_find(&stream, o, &run), "step %d: %ld", step, (long)o);
+            cr_assert(run.base_offset <= o && o <= run.last_offset, "step %d: %ld", step, (long)o);
+            cr_assert_eq((run.place.segment & WAL_PLACE_EXTENT) != 0, o < sealed);
+        }
+    }
+}

@@ -7,6 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct wal_limits small = {.segment_bytes = 64u << 10,
+                                        .bytes_max = 512u << 10,
+                                        .group_bytes_max = 16u << 10,
+                                        .frame_bytes_max = 48u << 10,
+                                        .spare_segments = 1};
+
 static const struct wal_limits limits = {.segment_bytes = 256u << 10,
                                          .bytes_max = 16u << 20,
                                          .group_bytes_max = 64u << 10,
@@ -31,7 +37,9 @@ static void start(struct fixture *fixture, uint32_t shards)
                                       .cluster = {{1}},
                                       .index = i,
                                       .set = &fixture->set,
-                                      .wal = limits,
+                                      .wal = fixture->wal,
+                                      .seal = fixture->seal,
+                                      .seal_mutants = fixture->seal_mutants,
                                       .settings = &fixture->settings,
                                       .expanded_bytes_max = 1u << 20};
         char problem[SHARD_PROBLEM_BYTES] = "";
@@ -51,10 +59,10 @@ static void start(struct fixture *fixture, uint32_t shards)
     }
 }
 
-static void open_disk(struct fixture *fixture, uint64_t seed, uint32_t shards, bool spread)
+static void open_disk(struct fixture *fixture, uint64_t seed, uint32_t shards,
+                      const struct wal_limits *wal)
 {
-    memset(fixture, 0, sizeof(*fixture));
-    fixture->spread = spread;
+    fixture->wal = *wal;
     fixture->seed = seed;
     fixture->disk = sl_sim_disk_new(seed);
     broker_settings_init(&fixture->settings);
@@ -67,12 +75,23 @@ static void open_disk(struct fixture *fixture, uint64_t seed, uint32_t shards, b
 
 void fixture_open(struct fixture *fixture, uint64_t seed, uint32_t shards)
 {
-    open_disk(fixture, seed, shards, false);
+    memset(fixture, 0, sizeof(*fixture));
+    open_disk(fixture, seed, shards, &limits);
 }
 
 void fixture_open_spread(struct fixture *fixture, uint64_t seed, uint32_t shards)
 {
-    open_disk(fixture, seed, shards, true);
+    memset(fixture, 0, sizeof(*fixture));
+    fixture->spread = true;
+    open_disk(fixture, seed, shards, &limits);
+}
+
+void fixture_open_small(struct fixture *fixture, uint64_t seed, uint32_t shards)
+{
+    memset(fixture, 0, sizeof(*fixture));
+    fixture->seal = (struct seal_limits){
+        .seal_bytes = 128u << 10, .job_bytes_max = 128u << 10, .own_file_bytes = 64u << 10};
+    open_disk(fixture, seed, shards, &small);
 }
 
 struct errand {

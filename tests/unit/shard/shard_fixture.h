@@ -19,6 +19,9 @@ struct fixture {
     struct sl_os *os;
     bool spread;        /* a loop for each shard */
     bool allow_refusal; /* a shard may refuse at start */
+    struct wal_limits wal;
+    struct seal_limits seal;
+    struct seal_mutants seal_mutants;
     struct sl_loop *loops[4];
     struct chunk_cache caches[4];
     uint32_t loop_count;
@@ -31,6 +34,9 @@ struct fixture {
 void fixture_open(struct fixture *fixture, uint64_t seed, uint32_t shards);
 /* The same, with a loop for each shard: what crosses shards crosses loops. */
 void fixture_open_spread(struct fixture *fixture, uint64_t seed, uint32_t shards);
+/* The same on a log so small that it goes round quickly: 8 segments of 64 KiB, two of which are
+ * sealed at a time. */
+void fixture_open_small(struct fixture *fixture, uint64_t seed, uint32_t shards);
 /* Runs call(fixture, arg) as a task on the home shard's loop, and returns when it has run. */
 void fixture_at_home(struct fixture *fixture, void (*call)(struct fixture *fixture, void *arg),
                      void *arg);

@@ -108,11 +108,21 @@ static struct commit_answer commit_offset(int64_t offset)
     return answer;
 }
 
+/* As if what it has in the log were damaged: then it stays there. */
+static void keep_in_the_log(const char *topic)
+{
+    struct topic *found = catalog_by_name(fixture_home(&f)->catalog, sl_bytes_of_text(topic));
+    struct partition *partition = NULL;
+    cr_assert_eq(partition_open(fixture_home(&f), found, 0, &partition), SLUICE_OK);
+    partition->unsealable = true;
+}
+
 Test(shard_trouble, a_full_log_refuses_records_and_takes_offsets_and_deletions)
 {
     fixture_open(&f, 3, 1);
     fixture_create_topic(&f, "t", 1, NULL, NULL);
     fixture_create_topic(&f, "u", 1, NULL, NULL);
+    keep_in_the_log("t");
     sl_err err = SLUICE_OK;
     int64_t taken = 0;
     for (int i = 0; i < 10000 && err == SLUICE_OK; i++) {

@@ -38,7 +38,8 @@ static sl_err on_snapshot(void *arg,
     return add(add_arg, WAL_ITEM_STAGE_POSITION, 1, sl_bytes_of(&fixture->snapshot_number, 8));
 }
 
-static const struct wal_events events = {on_apply, on_fenced, on_snapshot};
+static const struct wal_events events = {
+    .apply = on_apply, .fenced = on_fenced, .snapshot = on_snapshot};
 
 struct fixture *fixture_new(void)
 {

@@ -1,0 +1,230 @@
+/* recovery.c: see recovery.h. */
+#include "shard/recovery.h"
+
+#include "extent/extent_set.h"
+#include "index/batch_item.h"
+#include "shard/partition.h"
+#include "shard/store.h"
+
+#include <stdio.h>
+
+/* ---- items ---- */
+
+static sl_err recover_batch(struct shard *shard, uint64_t lsn, uint8_t version,
+                            struct sl_bytes payload, const struct wal_place *place)
+{
+    struct batch_item item;
+    sl_err err = batch_item_decode(version, payload, &item);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    struct topic *topic = catalog_by_id(shard->catalog, &item.topic);
+    if (topic == NULL || item.partition >= topic->partition_count) {
+        return SLUICE_OK; /* of a topic that was deleted later */
+    }
+    struct partition *partition = NULL;
+    err = partition_open(shard, topic, item.partition, &partition);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    int64_t max_timestamp =
+        item.max_timestamp >= 0 ? item.max_timestamp : stream_time_unknown(shard_wall_ms(shard));
+    struct stream_batch entry = {.base_offset = item.base_offset,
+                                 .last_offset = item.last_offset,
+                                 .max_timestamp = max_timestamp,
+                                 .leader_epoch = item.leader_epoch,
+                                 .place = *place};
+    err = stream_index_append(&partition->index, &entry);
+    space_enter(&shard->space, partition);
+    if (err != SLUICE_OK || item.producer_id < 0 || lsn <= shard->recovery.checkpoint_lsn) {
+        return err; /* the checkpoint has what is remembered of its producer */
+    }
+    struct producer_batch producer = {.producer_id = item.producer_id,
+                                      .producer_epoch = item.producer_epoch,
+                                      .transactional = (item.attributes & BATCH_TRANSACTIONAL) != 0,
+                                      .base_sequence = item.base_sequence,
+                                      .record_count =
+                                          (uint32_t)(item.last_offset - item.base_offset + 1)};
+    bool append_time = (item.attributes & BATCH_LOG_APPEND_TIME) != 0;
+    return producers_apply(&partition->producers, &producer, item.base_offset, item.last_offset,
+                           append_time ? item.max_timestamp : -1, shard_wall_ms(shard));
+}
+
+static sl_err recover_producer(struct shard *shard, uint8_t version, struct sl_bytes payload)
+{
+    struct sl_uuid id;
+    uint32_t number = 0;
+    sl_err err = producer_state_item_target(version, payload, &id, &number);
+    struct topic *topic = err == SLUICE_OK ? catalog_by_id(shard->catalog, &id) : NULL;
+    if (topic == NULL || number >= topic->partition_count) {
+        return err;
+    }
+    struct partition *partition = NULL;
+    err = partition_open(shard, topic, number, &partition);
+    return err != SLUICE_OK ? err : producers_restore(&partition->producers, version, payload);
+}
+
+static sl_err recover_bounds(struct shard *shard, uint8_t version, struct sl_bytes payload)
+{
+    struct bounds_item item;
+    sl_err err = bounds_item_decode(version, payload, &item);
+    struct topic *topic = err == SLUICE_OK ? catalog_by_id(shard->catalog, &item.topic) : NULL;
+    if (topic == NULL || item.partition >= topic->partition_count) {
+        return err;
+    }
+    struct partition *partition = NULL;
+    err = partition_open(shard, topic, item.partition, &partition);
+    return err != SLUICE_OK ? err : stream_index_restore(&partition->index, &item);
+}
+
+sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
+                      struct sl_bytes payload, const struct wal_place *place)
+{
+    struct shard *shard = arg;
+    switch (kind) {
+    case WAL_ITEM_BATCH:
+        return recover_batch(shard, lsn, version, payload, place);
+    case WAL_ITEM_TOPIC_CREATE:
+    case WAL_ITEM_TOPIC_DELETE:
+    case WAL_ITEM_TOPIC_CONFIG:
+        return catalog_apply(shard->catalog, kind, version, payload);
+    case WAL_ITEM_OFFSET_COMMIT:
+    case WAL_ITEM_OFFSET_FORGET:
+        return offset_store_apply(shard->offsets, kind, version, payload);
+    case WAL_ITEM_STAGE_POSITION:
+        return position_store_apply(shard->positions, version, payload);
+    case WAL_ITEM_PRODUCER_BLOCK:
+        return producer_ids_apply(&shard->producer_ids, version, payload);
+    case WAL_ITEM_PRODUCER_STATE:
+        return recover_producer(shard, version, payload);
+    case WAL_ITEM_LOG_BOUNDS:
+        return recover_bounds(shard, version, payload);
+    case WAL_ITEM_EXTENT:
+    case WAL_ITEM_EXTENT_DROP:
+        return extent_set_apply(shard->extents, kind, version, payload);
+    default:
+        return SLUICE_E_NEWER_FORMAT;
+    }
+}
+
+/* ---- extents ---- */
+
+struct extent_load {
+    struct shard *shard;
+    struct stream_run *blocks; /* of one stream; owned */
+    uint32_t block_capacity;
+    bool overlaps; /* an extent and the log, or another extent, hold the same records twice */
+};
+
+static sl_err blocks_take(struct extent_load *load, const struct extent_item *item,
+                          const struct extent_footer *footer, const struct extent_stream *stream)
+{
+    if (stream->block_count > load->block_capacity) {
+        size_t size = stream->block_count * sizeof(*load->blocks);
+        struct stream_run *blocks = sl_realloc(load->blocks, size);
+        if (blocks == NULL) {
+            return SLUICE_E_NO_MEMORY;
+        }
+        load->blocks = blocks;
+        load->block_capacity = stream->block_count;
+    }
+    for (uint32_t i = 0; i < stream->block_count; i++) {
+        struct extent_block block = extent_footer_block(footer, stream->first_block + i);
+        load->blocks[i] = store_run_of_block(item, &block, false);
+    }
+    return SLUICE_OK;
+}
+
+static sl_err index_stream(struct extent_load *load, struct partition *partition,
+                           const struct extent_stream *stream)
+{
+    struct stream_index *index = &partition->index;
+    sl_err err = stream_index_keep(index, stream->block_count, 0);
+    if (err == SLUICE_OK) {
+        err = stream_index_replace(index, load->blocks, stream->block_count);
+        load->overlaps = err == SLUICE_E_CORRUPT;
+    }
+    for (uint32_t i = 0; i < stream->block_count && err == SLUICE_OK; i++) {
+        if (load->blocks[i].last_offset >= stream_index_start(index)) {
+            extent_set_hold(load->shard->extents, &load->blocks[i].place);
+        }
+    }
+    return err;
+}
+
+static sl_err extent_found(void *arg, const struct extent_item *item,
+                           const struct extent_footer *footer)
+{
+    struct extent_load *load = arg;
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; i < item->stream_count && err == SLUICE_OK; i++) {
+        struct extent_stream stream = extent_footer_stream(footer, i);
+        struct topic *topic = catalog_by_id(load->shard->catalog, &stream.topic);
+        if (topic == NULL || stream.partition >= topic->partition_count) {
+            continue; /* of a topic that was deleted later */
+        }
+        struct partition *partition = NULL;
+        err = partition_open(load->shard, topic, stream.partition, &partition);
+        err = err != SLUICE_OK ? err : blocks_take(load, item, footer, &stream);
+        err = err != SLUICE_OK ? err : index_stream(load, partition, &stream);
+    }
+    return err;
+}
+
+sl_err recovery_end(void *arg, char ret_problem[WAL_PROBLEM_BYTES])
+{
+    struct shard *shard = arg;
+    struct extent_load load = {.shard = shard};
+    char problem[EXTENT_PROBLEM_BYTES] = "";
+    sl_err err = extent_set_load(shard->extents, extent_found, &load, problem);
+    if (err != SLUICE_OK) {
+        snprintf(ret_problem, WAL_PROBLEM_BYTES, "%s",
+                 load.overlaps ? "extents and the write-ahead log hold different records at the "
+                                 "same offsets: restore from a backup or run sluice wal salvage"
+                               : problem);
+    }
+    sl_free(load.blocks);
+    return err;
+}
+
+/* ---- checkpoint ---- */
+
+typedef sl_err add_fn(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload);
+
+static sl_err snapshot_bounds(struct shard *shard, add_fn *add, void *add_arg)
+{
+    sl_err err = SLUICE_OK;
+    for (const struct partition *p = shard->partitions; p != NULL && err == SLUICE_OK;
+         p = p->next) {
+        struct bounds_item item = {.topic = p->id, .partition = p->number};
+        uint8_t payload[BOUNDS_ITEM_SIZE_MAX];
+        stream_index_describe(&p->index, &item);
+        size_t size = bounds_item_encode(&item, payload);
+        err = add(add_arg, WAL_ITEM_LOG_BOUNDS, BOUNDS_ITEM_VERSION,
+                  (struct sl_bytes){payload, size});
+    }
+    return err;
+}
+
+static sl_err snapshot_ids(struct shard *shard, add_fn *add, void *add_arg)
+{
+    uint8_t payload[PRODUCER_BLOCK_ITEM_SIZE];
+    producer_ids_snapshot(&shard->producer_ids, payload);
+    return add(add_arg, WAL_ITEM_PRODUCER_BLOCK, PRODUCER_BLOCK_ITEM_VERSION,
+               (struct sl_bytes){payload, sizeof(payload)});
+}
+
+sl_err recovery_snapshot(void *arg, add_fn *add, void *add_arg)
+{
+    struct shard *shard = arg;
+    sl_err err = SLUICE_OK;
+    if (shard->index == 0) {
+        err = catalog_snapshot(shard->catalog, add, add_arg);
+        err = err != SLUICE_OK ? err : snapshot_ids(shard, add, add_arg);
+    }
+    err = err != SLUICE_OK ? err : extent_set_snapshot(shard->extents, add, add_arg);
+    err = err != SLUICE_OK ? err : snapshot_bounds(shard, add, add_arg);
+    err = err != SLUICE_OK ? err : producer_shard_snapshot(shard->producers, add, add_arg);
+    err = err != SLUICE_OK ? err : offset_store_snapshot(shard->offsets, add, add_arg);
+    return err != SLUICE_OK ? err : position_store_snapshot(shard->positions, add, add_arg);
+}

@@ -1,0 +1,465 @@
+/* seal.c: see seal.h. When a job begins, and its way through the states; what it does in them is in
+ * seal_collect.c and seal_write.c. */
+#include "shard/seal.h"
+
+#include "shard/seal_job.h"
+
+#define SEAL_BYTES     (256u << 20)
+#define AGE_MAX_MS     600000
+#define JOB_BYTES_MAX  (256u << 20)
+#define OWN_FILE_BYTES (16u << 20)
+#define URGENT_PERCENT 75u
+#define RETRY_MS_MIN   1000
+#define RETRY_MS_MAX   60000
+#define NEVER          INT64_MAX
+
+enum seal_state {
+    SEAL_IDLE,
+    SEAL_COLLECT,
+    SEAL_WRITE,
+    SEAL_RESERVE,
+    SEAL_SUBMITTED,
+    SEAL_APPLY,
+    SEAL_DISCARD, /* a helper removes the files of a job that failed */
+};
+
+struct sealer {
+    struct shard *shard;
+    struct seal_limits limits;
+    struct seal_mutants mutants;
+    enum seal_state state;
+    struct sl_task step; /* loop's part of a state */
+    struct sl_job helper;
+    struct space_walk walk;
+    struct seal_job job;
+    struct wal_unit unit;
+    uint32_t next_stream;  /* to reserve for, or to apply */
+    uint64_t sealed_below; /* segments before it were emptied, but for damaged streams */
+    int64_t begin_ns;
+    int64_t retry_ms;    /* delay after the next failure */
+    int64_t retry_at_ms; /* not before, after one */
+    int64_t due_ms;      /* when to consider anew */
+    bool told;           /* the failure was logged */
+    struct seal_status status;
+};
+
+/* ---- when ---- */
+
+struct sealable {
+    uint64_t bytes;
+    int64_t created_ms; /* of the oldest */
+    uint64_t border;    /* of one job */
+};
+
+static struct sealable look(const struct sealer *sealer, const struct wal_status *log)
+{
+    struct sealable found = {.created_ms = NEVER};
+    struct wal_segment_status segment;
+    uint64_t at = SL_MAX(log->first_segment, sealer->sealed_below);
+    for (; at < log->last_segment; at++) {
+        if (!wal_segment_status_get(sealer->shard->wal, at, &segment)) {
+            continue;
+        }
+        bool fits = found.bytes == 0 || found.bytes + segment.bytes <= sealer->limits.job_bytes_max;
+        found.border = fits ? at + 1 : found.border;
+        found.bytes += segment.bytes;
+        found.created_ms = SL_MIN(found.created_ms, segment.created_ms);
+    }
+    return found;
+}
+
+/* How long until a job is due for what was found: 0: now. */
+static int64_t delay_of(const struct sealer *sealer, const struct wal_status *log,
+                        const struct sealable *found)
+{
+    if (found->bytes == 0) {
+        return NEVER;
+    }
+    uint64_t enough = SL_MIN(sealer->limits.seal_bytes, log->bytes_max / 2);
+    bool is_urgent = log->bytes_used >= log->bytes_max / 100 * URGENT_PERCENT;
+    if (found->bytes >= enough || is_urgent) {
+        return 0;
+    }
+    int64_t age_ms = SL_MAX(shard_wall_ms(sealer->shard) - found->created_ms, (int64_t)0);
+    return SL_MAX(sealer->limits.age_max_ms - age_ms, (int64_t)0);
+}
+
+static void wake_at(struct sealer *sealer, int64_t due_ms)
+{
+    sealer->due_ms = due_ms;
+    shard_schedule(sealer->shard);
+}
+
+static void pins_drop(struct sealer *sealer)
+{
+    struct seal_job *job = &sealer->job;
+    while (job->border > job->first_segment) {
+        wal_unpin(sealer->shard->wal, --job->border);
+    }
+}
+
+static void begin(struct sealer *sealer, uint64_t first, uint64_t border)
+{
+    struct shard *shard = sealer->shard;
+    struct seal_job *job = &sealer->job;
+    *job = (struct seal_job){.shard = shard,
+                             .first_segment = first,
+                             .border = first,
+                             .no_sync = sealer->mutants.no_sync,
+                             .own_file_bytes = sealer->limits.own_file_bytes};
+    for (; job->border < border; job->border++) {
+        struct sl_file *file = wal_pin(shard->wal, job->border);
+        SL_ASSERT(file !=
+                  NULL); /* live segments follow each other, and the last is not among them */
+    }
+    sealer->begin_ns = sl_loop_now_ns(shard->loop);
+    sealer->due_ms = NEVER;
+    sealer->next_stream = 0;
+    sealer->state = SEAL_COLLECT;
+    space_walk_begin(&shard->space, &sealer->walk);
+    shard_job_begin(shard);
+    sl_loop_post(shard->loop, &sealer->step);
+}
+
+void seal_consider(struct shard *shard)
+{
+    struct sealer *sealer = shard->sealer;
+    if (sealer->state != SEAL_IDLE || !shard->started || shard->status != SLUICE_OK) {
+        return;
+    }
+    int64_t now_ms = shard_now_ms(shard);
+    if (now_ms < sealer->retry_at_ms) {
+        wake_at(sealer, sealer->retry_at_ms); /* the last one failed */
+        return;
+    }
+    struct wal_status log;
+    wal_status_get(shard->wal, &log);
+    struct sealable found = look(sealer, &log);
+    int64_t delay_ms = delay_of(sealer, &log, &found);
+    if (delay_ms == 0) {
+        begin(sealer, log.first_segment, found.border);
+    } else {
+        wake_at(sealer, delay_ms == NEVER ? NEVER : now_ms + delay_ms);
+    }
+}
+
+int64_t seal_tick(struct shard *shard, int64_t now_ms)
+{
+    if (now_ms >= shard->sealer->due_ms) {
+        shard->sealer->due_ms = NEVER;
+        space_retry(shard);
+        seal_consider(shard);
+    }
+    return shard->sealer->due_ms;
+}
+
+int64_t seal_due_ms(const struct shard *shard)
+{
+    return shard->sealer->due_ms;
+}
+
+/* ---- the end of a job ---- */
+
+static void end(struct sealer *sealer)
+{
+    struct shard *shard = sealer->shard;
+    space_walk_end(&shard->space, &sealer->walk);
+    pins_drop(sealer);
+    seal_job_fini(&sealer->job);
+    sealer->state = SEAL_IDLE;
+    seal_consider(shard);
+    shard_job_end(shard);
+}
+
+static void tell_damage(const struct sealer *sealer)
+{
+    const struct seal_job *job = &sealer->job;
+    for (uint32_t i = 0; i < job->stream_count; i++) {
+        struct partition *partition = job->streams[i].partition;
+        if (!job->streams[i].damaged || partition->topic == NULL) {
+            continue;
+        }
+        partition->unsealable = true;
+        sl_log(sealer->shard->logger, SL_LOG_ERROR, "seal",
+               "stored records are damaged: this partition stays in the write-ahead log, which "
+               "cannot be recycled behind it; run sluice wal verify",
+               sl_log_bytes("topic", partition->topic->name),
+               sl_log_u64("partition", partition->number));
+    }
+}
+
+static void succeed(struct sealer *sealer)
+{
+    struct seal_job *job = &sealer->job;
+    tell_damage(sealer);
+    sealer->sealed_below = job->partial ? sealer->sealed_below : job->border;
+    sealer->retry_ms = RETRY_MS_MIN;
+    sealer->told = false;
+    sealer->status.jobs += job->bytes > 0;
+    sealer->status.bytes += job->bytes;
+    sealer->status.elapsed_ns += sl_loop_now_ns(sealer->shard->loop) - sealer->begin_ns;
+    space_freed(sealer->shard);
+    end(sealer);
+}
+
+static void discard_work(struct sl_job *helper)
+{
+    seal_job_discard(&SL_CONTAINER_OF(helper, struct sealer, helper)->job);
+}
+
+static void discard_done(struct sl_job *helper)
+{
+    end(SL_CONTAINER_OF(helper, struct sealer, helper));
+}
+
+static void on_helper(struct sealer *sealer, enum seal_state state,
+                      void (*work)(struct sl_job *job), void (*done)(struct sl_job *job))
+{
+    struct shard *shard = sealer->shard;
+    sealer->state = state;
+    sealer->helper = (struct sl_job){.work = work, .done = done};
+    sealer->helper.task.priority = SL_PRIORITY_BACKGROUND;
+    sl_helpers_submit(shard->config.os, shard->loop, &sealer->helper);
+}
+
+/* Nothing was changed; the files go. */
+static void fail(struct sealer *sealer, sl_err err)
+{
+    struct shard *shard = sealer->shard;
+    if (shard->status == SLUICE_OK) {
+        sealer->status.failures++;
+        sealer->retry_at_ms = shard_now_ms(shard) + sealer->retry_ms;
+        if (!sealer->told) {
+            sealer->told = true;
+            sl_log(shard->logger, SL_LOG_ERROR, "seal",
+                   "records cannot be moved from the write-ahead log into extents; trying again",
+                   sl_log_u64("shard", shard->index), sl_log_err(err));
+        }
+        sealer->retry_ms = SL_MIN(sealer->retry_ms * 2, (int64_t)RETRY_MS_MAX);
+    }
+    on_helper(sealer, SEAL_DISCARD, discard_work, discard_done);
+}
+
+/* ---- apply ---- */
+
+static void apply_step(struct sealer *sealer)
+{
+    struct seal_job *job = &sealer->job;
+    uint32_t to = SL_MIN(job->stream_count, sealer->next_stream + SEAL_SLICE);
+    seal_job_apply(job, sealer->next_stream, to);
+    sealer->next_stream = to;
+    if (to < job->stream_count) {
+        sl_loop_post(sealer->shard->loop, &sealer->step);
+    } else {
+        succeed(sealer);
+    }
+}
+
+/* ---- submit ---- */
+
+static void unit_durable(struct wal_unit *unit, sl_err err)
+{
+    struct sealer *sealer = SL_CONTAINER_OF(unit, struct sealer, unit);
+    struct seal_job *job = &sealer->job;
+    if (err != SLUICE_OK) {
+        end(sealer); /* fenced; the frame may be there, so the files stay: the next start decides */
+        return;
+    }
+    for (uint32_t i = 0; i < job->file_count; i++) {
+        struct seal_file *file = &job->files[i];
+        if (file->file != NULL) {
+            extent_set_add(sealer->shard->extents, &file->item, file->file);
+            file->file = NULL;
+            sealer->status.extents++;
+        }
+    }
+    sealer->state = SEAL_APPLY;
+    sealer->next_stream = 0;
+    apply_step(sealer);
+}
+
+static sl_err submit(struct sealer *sealer)
+{
+    struct seal_job *job = &sealer->job;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < job->file_count; i++) {
+        struct seal_file *file = &job->files[i];
+        if (file->file != NULL) {
+            extent_item_encode(&file->item, file->payload);
+            job->items[count++] = (struct wal_item){.kind = WAL_ITEM_EXTENT,
+                                                    .version = EXTENT_ITEM_VERSION,
+                                                    .payload = {file->payload, EXTENT_ITEM_SIZE}};
+        }
+    }
+    sealer->unit = (struct wal_unit){.items = job->items,
+                                     .item_count = count,
+                                     .reserve = true,
+                                     .frees_space = true,
+                                     .durable = unit_durable};
+    sl_err err = extent_set_reserve(sealer->shard->extents, count);
+    return err != SLUICE_OK ? err : wal_submit(sealer->shard->wal, &sealer->unit);
+}
+
+static void reserve_step(struct sealer *sealer)
+{
+    struct seal_job *job = &sealer->job;
+    uint32_t to = SL_MIN(job->stream_count, sealer->next_stream + SEAL_SLICE);
+    sl_err err = seal_job_reserve(job, sealer->next_stream, to);
+    sealer->next_stream = to;
+    if (err == SLUICE_OK && to < job->stream_count) {
+        sl_loop_post(sealer->shard->loop, &sealer->step);
+        return;
+    }
+    if (err == SLUICE_OK) {
+        sealer->state = SEAL_SUBMITTED;
+        err = submit(sealer);
+    }
+    if (err != SLUICE_OK) {
+        fail(sealer, err);
+    }
+}
+
+/* ---- write ---- */
+
+static void write_work(struct sl_job *helper)
+{
+    seal_job_write(&SL_CONTAINER_OF(helper, struct sealer, helper)->job);
+}
+
+static void write_done(struct sl_job *helper);
+
+static void write_slice(struct sealer *sealer)
+{
+    on_helper(sealer, SEAL_WRITE, write_work, write_done);
+}
+
+static void release_too_early(struct sealer *sealer)
+{
+    uint64_t border = sealer->job.border;
+    pins_drop(sealer);
+    wal_release(sealer->shard->wal, border);
+}
+
+static void write_done(struct sl_job *helper)
+{
+    struct sealer *sealer = SL_CONTAINER_OF(helper, struct sealer, helper);
+    struct seal_job *job = &sealer->job;
+    struct shard *shard = sealer->shard;
+    if (shard->status != SLUICE_OK || job->err != SLUICE_OK) {
+        fail(sealer, job->err);
+        return;
+    }
+    if (!job->written) {
+        write_slice(sealer);
+        return;
+    }
+    if (job->bytes == 0) { /* all of it is damaged */
+        succeed(sealer);
+        return;
+    }
+    job->blocks = sl_alloc(job->block_count_max * sizeof(*job->blocks));
+    if (job->blocks == NULL) {
+        fail(sealer, SLUICE_E_NO_MEMORY);
+        return;
+    }
+    if (sealer->mutants.release_first) {
+        release_too_early(sealer);
+    }
+    sealer->state = SEAL_RESERVE;
+    sl_loop_post(shard->loop, &sealer->step);
+}
+
+/* ---- collect ---- */
+
+static void collected(struct sealer *sealer)
+{
+    struct seal_job *job = &sealer->job;
+    if (job->err == SLUICE_OK && job->stream_count == 0) {
+        succeed(sealer);
+        return;
+    }
+    sl_err err = job->err != SLUICE_OK ? job->err : seal_job_plan(job);
+    if (err != SLUICE_OK) {
+        fail(sealer, err);
+    } else {
+        write_slice(sealer);
+    }
+}
+
+static void collect_step(struct sealer *sealer)
+{
+    struct seal_job *job = &sealer->job;
+    uint32_t runs_before = job->run_count;
+    bool more = true;
+    for (uint32_t i = 0; more && i < SPACE_SLICE; i++) {
+        struct partition *partition = space_walk_next(&sealer->walk);
+        more = partition != NULL && seal_job_add(job, partition);
+        if (more && job->run_count - runs_before >= SEAL_SLICE_RUNS) {
+            break;
+        }
+    }
+    if (more) {
+        sl_loop_post(sealer->shard->loop, &sealer->step);
+        return;
+    }
+    space_walk_end(&sealer->shard->space, &sealer->walk);
+    collected(sealer);
+}
+
+static void step_run(struct sl_task *task)
+{
+    struct sealer *sealer = SL_CONTAINER_OF(task, struct sealer, step);
+    if (sealer->shard->status != SLUICE_OK && sealer->state != SEAL_APPLY) {
+        fail(sealer, sealer->shard->status);
+    } else if (sealer->state == SEAL_COLLECT) {
+        collect_step(sealer);
+    } else if (sealer->state == SEAL_RESERVE) {
+        reserve_step(sealer);
+    } else {
+        apply_step(sealer);
+    }
+}
+
+/* ---- life ---- */
+
+struct sealer *sealer_new(struct shard *shard)
+{
+    struct sealer *sealer = sl_alloc_zero(1, sizeof(*sealer));
+    if (sealer == NULL) {
+        return NULL;
+    }
+    const struct seal_limits *limits = &shard->config.seal;
+    sealer->shard = shard;
+    sealer->mutants = shard->config.seal_mutants;
+    sealer->limits = (struct seal_limits){
+        .seal_bytes = limits->seal_bytes > 0 ? limits->seal_bytes : SEAL_BYTES,
+        .age_max_ms = limits->age_max_ms > 0 ? limits->age_max_ms : AGE_MAX_MS,
+        .job_bytes_max = limits->job_bytes_max > 0 ? limits->job_bytes_max : JOB_BYTES_MAX,
+        .own_file_bytes = limits->own_file_bytes > 0 ? limits->own_file_bytes : OWN_FILE_BYTES,
+    };
+    sealer->step.run = step_run;
+    sealer->step.priority = SL_PRIORITY_BACKGROUND;
+    sealer->due_ms = NEVER;
+    sealer->retry_ms = RETRY_MS_MIN;
+    return sealer;
+}
+
+struct sealer *sealer_free(struct sealer *sealer)
+{
+    if (sealer != NULL) {
+        seal_job_fini(&sealer->job);
+        sl_free(sealer);
+    }
+    return NULL;
+}
+
+bool seal_is_applying(const struct shard *shard)
+{
+    return shard->sealer->state == SEAL_APPLY;
+}
+
+void seal_status_get(const struct shard *shard, struct seal_status *ret_status)
+{
+    *ret_status = shard->sealer->status;
+    ret_status->busy = shard->sealer->state != SEAL_IDLE;
+}

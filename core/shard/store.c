@@ -1,0 +1,80 @@
+/* store.c: see store.h. */
+#include "shard/store.h"
+
+#include "extent/extent_set.h"
+
+static bool is_in_extent(const struct wal_place *place)
+{
+    return (place->segment & WAL_PLACE_EXTENT) != 0;
+}
+
+static uint64_t extent_of(const struct wal_place *place)
+{
+    return place->segment & ~WAL_PLACE_EXTENT;
+}
+
+sl_err store_read_cached(struct shard *shard, const struct wal_place *place, void *ret_bytes)
+{
+    return is_in_extent(place) ? extent_set_read_cached(shard->extents, place, ret_bytes)
+                               : wal_read_cached(shard->wal, place, ret_bytes);
+}
+
+sl_err store_read(struct shard *shard, const struct wal_place *place, void *ret_bytes)
+{
+    return is_in_extent(place) ? extent_set_read(shard->extents, place, ret_bytes)
+                               : wal_read(shard->wal, place, ret_bytes);
+}
+
+static bool follows(const struct wal_place *place, const struct wal_place *next)
+{
+    return next->segment == place->segment && next->position == place->position + place->size &&
+           next->size <= UINT32_MAX - place->size;
+}
+
+sl_err store_read_places(struct shard *shard, const struct wal_place *places, uint32_t count,
+                         void *ret_bytes, store_read_fn *read)
+{
+    uint8_t *into = ret_bytes;
+    sl_err err = SLUICE_OK;
+    uint32_t i = 0;
+    while (i < count && err == SLUICE_OK) {
+        struct wal_place place = places[i++];
+        while (i < count && follows(&place, &places[i])) {
+            place.size += places[i++].size;
+        }
+        err = read(shard, &place, into);
+        into += place.size;
+    }
+    return err;
+}
+
+bool store_pin(struct shard *shard, const struct wal_place *place)
+{
+    return is_in_extent(place) ? extent_set_pin(shard->extents, extent_of(place))
+                               : wal_pin(shard->wal, place->segment) != NULL;
+}
+
+void store_unpin(struct shard *shard, const struct wal_place *place)
+{
+    if (is_in_extent(place)) {
+        extent_set_unpin(shard->extents, extent_of(place));
+    } else {
+        wal_unpin(shard->wal, place->segment);
+    }
+}
+
+struct stream_run store_run_of_block(const struct extent_item *extent,
+                                     const struct extent_block *block, bool verified)
+{
+    bool has_time = block->max_timestamp >= 0;
+    return (struct stream_run){.base_offset = block->base_offset,
+                               .last_offset = block->last_offset,
+                               .max_timestamp = has_time ? block->max_timestamp
+                                                         : stream_time_unknown(extent->created_ms),
+                               .place = {.segment = WAL_PLACE_EXTENT | extent->id,
+                                         .position = block->position,
+                                         .size = block->size},
+                               .leader_epoch = block->leader_epoch,
+                               .crc = block->crc,
+                               .verified = verified};
+}
