@@ -122,7 +122,7 @@ void fixture_batch(struct sl_buffer *out, int64_t base, int32_t delta, int32_t e
     for (int32_t i = 0; i <= delta && err == SLUICE_OK; i++) {
         const struct record_fields record = {.value =
                                                  sl_bytes_of(value, size / (size_t)(delta + 1)),
-                                             .timestamp_ms = 1764000000000 + base + i,
+                                             .timestamp_ms = 1764000000000 + base % 1000000000 + i,
                                              .key_is_null = true};
         err = batch_builder_append_at(&builder, &record, i);
     }
