@@ -19,6 +19,12 @@ void extent_path(char ret_path[EXTENT_PATH_MAX], const char *directory, uint64_t
     snprintf(ret_path, EXTENT_PATH_MAX, "%s/%020" PRIu64 ".ext", directory, id);
 }
 
+const char *extent_path_shown(const char *path)
+{
+    size_t length = strlen(path);
+    return path + (length > PATH_SHOWN ? length - PATH_SHOWN : 0);
+}
+
 uint64_t extent_name_id(const char *name)
 {
     if (strlen(name) != NAME_DIGITS + 4 || strspn(name, "0123456789") != NAME_DIGITS ||
@@ -94,8 +100,7 @@ static sl_err SL_PRINTF(3, 4)
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    size_t length = strlen(run->path); /* of a long one the end is shown */
-    const char *path = run->path + (length > PATH_SHOWN ? length - PATH_SHOWN : 0);
+    const char *path = extent_path_shown(run->path);
     if (err == SLUICE_E_NEWER_FORMAT)
         snprintf(run->problem, EXTENT_PROBLEM_BYTES,
                  "%s was written by a newer version of Sluice; start that one", path);

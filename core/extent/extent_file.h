@@ -10,6 +10,8 @@
 
 /* directory: "…/ext", at most EXTENT_PATH_MAX - 32 bytes. */
 void extent_path(char ret_path[EXTENT_PATH_MAX], const char *directory, uint64_t id);
+/* What of a path a problem shows: a long one without its beginning. */
+const char *extent_path_shown(const char *path);
 /* The id in a file's name, or 0: not the name of an extent. */
 uint64_t extent_name_id(const char *name);
 

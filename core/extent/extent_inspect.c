@@ -23,8 +23,8 @@ struct inspection {
 static void problem_set(struct inspection *self, const char *what)
 {
     if (self->report->problem[0] == '\0') /* the first one is told */
-        snprintf(self->report->problem, sizeof self->report->problem, "%.120s %s", self->path,
-                 what);
+        snprintf(self->report->problem, sizeof self->report->problem, "%s %s",
+                 extent_path_shown(self->path), what);
 }
 
 static sl_err batches_tell(struct inspection *self, const struct extent_stream *stream,
@@ -55,7 +55,7 @@ static sl_err damage_tell(struct inspection *self, const struct extent_stream *s
              block->size, block->position, block->base_offset, block->last_offset);
     if (self->report->damaged_blocks++ == 0)
         snprintf(self->report->problem, sizeof self->report->problem,
-                 "%.90s %s; restore it from a backup", self->path, what);
+                 "%s %s; restore it from a backup", extent_path_shown(self->path), what);
     return self->events->damage == NULL ? SLUICE_OK
                                         : self->events->damage(self->arg, stream, block);
 }

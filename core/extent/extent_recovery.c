@@ -83,19 +83,19 @@ static sl_err identity_check(const struct load *load, const char *path, uint64_t
 {
     if (!sl_uuid_equal(&header->cluster, &load->set->cluster)) {
         snprintf(load->problem, EXTENT_PROBLEM_BYTES,
-                 "%.160s belongs to another cluster; put back its own files", path);
+                 "%s belongs to another cluster; put back its own files", extent_path_shown(path));
         return SLUICE_E_FOREIGN;
     }
     if (header->shard != load->set->shard) {
         snprintf(load->problem, EXTENT_PROBLEM_BYTES,
-                 "%.160s belongs to shard %" PRIu32 ", not %" PRIu32 "; put it back there", path,
-                 header->shard, load->set->shard);
+                 "%s belongs to shard %" PRIu32 ", not %" PRIu32 "; put it back there",
+                 extent_path_shown(path), header->shard, load->set->shard);
         return SLUICE_E_FOREIGN;
     }
     if (header->id != id) {
         snprintf(load->problem, EXTENT_PROBLEM_BYTES,
-                 "%.160s is extent %" PRIu64 " under another's name; put back its own files", path,
-                 header->id);
+                 "%s is extent %" PRIu64 " under another's name; put back its own files",
+                 extent_path_shown(path), header->id);
         return SLUICE_E_CORRUPT;
     }
     return SLUICE_OK;
@@ -117,8 +117,8 @@ static sl_err file_load(struct load *load, struct extent *extent, struct sl_file
     err = load->found == NULL ? SLUICE_OK : load->found(load->arg, &extent->item, &outline.footer);
     if (err != SLUICE_OK && load->problem[0] == '\0')
         snprintf(load->problem, EXTENT_PROBLEM_BYTES,
-                 "%.160s does not fit the rest of the shard; restore the directory from a backup",
-                 path);
+                 "%s does not fit the rest of the shard; restore the directory from a backup",
+                 extent_path_shown(path));
     extent_outline_fini(&outline);
     return err;
 }
@@ -131,7 +131,7 @@ static sl_err extent_load(struct load *load, struct extent *extent)
     sl_err err = sl_file_open(load->set->os, path, SL_FILE_READ, &file);
     if (err != SLUICE_OK) {
         bool missing = err == SLUICE_E_NOT_FOUND;
-        snprintf(load->problem, EXTENT_PROBLEM_BYTES, "%.160s %s", path,
+        snprintf(load->problem, EXTENT_PROBLEM_BYTES, "%s %s", extent_path_shown(path),
                  missing ? "is missing; restore it from a backup"
                          : "cannot be opened; see to its permissions and the limit of open files");
         return missing ? SLUICE_E_CORRUPT : err;
@@ -183,7 +183,7 @@ sl_err extent_set_load(struct extent_set *set, extent_found_fn *found, void *arg
     }
     sl_err err = leftovers_remove(set);
     if (err != SLUICE_OK)
-        snprintf(ret_problem, EXTENT_PROBLEM_BYTES, "%.160s cannot be cleaned of old files",
-                 set->directory);
+        snprintf(ret_problem, EXTENT_PROBLEM_BYTES, "%s cannot be cleaned of old files",
+                 extent_path_shown(set->directory));
     return err;
 }
