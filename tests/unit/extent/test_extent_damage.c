@@ -235,6 +235,25 @@ Test(extent_damage, an_extent_under_the_name_of_another_is_refused)
     fixture_free(fixture);
 }
 
+Test(extent_damage, a_sound_file_that_is_not_the_one_of_the_item_is_refused)
+{
+    struct fixture *fixture = fixture_new();
+    struct extent_item item = mebibyte_write(fixture);
+    struct extent_item others[] = {item, item, item};
+    others[0].footer_crc++;
+    others[1].created_ms++;
+    others[2].stream_count -= 2; /* footers of the same size */
+    others[2].block_count += 3;
+    for (size_t i = 0; i < SL_COUNT_OF(others); i++) {
+        fixture->item_count = 0;
+        fixture_log_extent(fixture, &others[i]);
+        cr_assert_eq(fixture_open(fixture), SLUICE_E_CORRUPT, "item %zu", i);
+        cr_assert_neq(strstr(fixture->problem, "is not that of extent 1"), NULL, "%s",
+                      fixture->problem);
+    }
+    fixture_free(fixture);
+}
+
 static void header_reseal(uint8_t *header)
 {
     sl_le32_store(header + 8, sl_crc32c(header + 12, EXTENT_HEADER_USED - 12));

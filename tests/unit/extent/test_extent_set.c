@@ -170,6 +170,28 @@ Test(extent_set, closes_the_files_unused_for_longest_and_opens_them_when_read)
     fixture_free(fixture);
 }
 
+Test(extent_set, keeps_the_file_of_a_pinned_extent_open_however_many_there_are)
+{
+    struct fixture *fixture = fixture_new();
+    struct extent_set_status status;
+    fixture->open_files_max = 1;
+    fixture_start(fixture);
+    struct extent_item item = fixture_extent(fixture, 1, 1, 100);
+    bool pinned = extent_set_pin(fixture->set, item.id);
+    cr_assert(pinned);
+    const struct sl_file *file = extent_set_file(fixture->set, item.id);
+    cr_assert_not_null(file);
+    for (uint32_t i = 0; i < 3; i++)
+        fixture_extent(fixture, 1, 1, 100);
+    fixture_settle(fixture);
+    cr_assert_eq(extent_set_file(fixture->set, item.id), file);
+    extent_set_unpin(fixture->set, item.id);
+    fixture_settle(fixture);
+    extent_set_status_get(fixture->set, &status);
+    cr_assert_eq(status.open_files, 1);
+    fixture_free(fixture);
+}
+
 static sl_err snapshot_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
 {
     struct fixture *fixture = arg;
