@@ -19,6 +19,8 @@ struct loop_room;
     X(BYTES_OUT,       "sluice_bytes_out_total",         COUNTER, 0, "bytes of record batches given to fetches")      \
     X(FETCHES,         "sluice_fetches_total",           COUNTER, 0, "fetch requests answered, by shard")             \
     X(DUPLICATES,      "sluice_duplicate_batches_total", COUNTER, 0, "batches answered from the producer's memory")   \
+    X(BYTES_REMOVED,   "sluice_removed_bytes_total",     COUNTER, 0, "bytes removed by retention and deletion of records")\
+    X(RECORDS_REMOVED, "sluice_removed_records_total",   COUNTER, 0, "offsets removed by retention and deletion of records")\
     X(TOPICS,          "sluice_topics",                  GAUGE,   0, "topics in the catalog")                         \
     X(PARTITIONS,      "sluice_partitions",              GAUGE,   0, "partitions in the catalog")                     \
     X(WAL_BYTES,       "sluice_wal_used_bytes",          GAUGE,   0, "bytes of segments that hold data")              \

@@ -37,6 +37,9 @@ static void take_settings(struct broker_settings *settings, const struct sl_conf
     settings->group_session_min_ms = (int32_t)config->groups.session_timeout_min_ms;
     settings->group_session_max_ms = (int32_t)config->groups.session_timeout_max_ms;
     settings->group_initial_delay_ms = (int32_t)config->groups.initial_rebalance_delay_ms;
+    settings->retention_ms = config->retention.ms;
+    settings->retention_bytes = config->retention.bytes;
+    settings->retention_check_interval_ms = config->retention.check_interval_ms;
     snprintf(settings->listeners, sizeof(settings->listeners), "PLAINTEXT://%s",
              config->kafka.listen);
     snprintf(settings->log_dir, sizeof(settings->log_dir), "%s", config->data.dir);

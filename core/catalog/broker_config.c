@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* How a key's value is found: a field of struct broker_settings, or the default itself. */
-enum { FIXED, I32, I64, BOOL, TEXT, HOURS, TIME_TYPE, CLEANUP };
+enum { FIXED, I32, I64, BOOL, TEXT, MINUTES, HOURS, TIME_TYPE, CLEANUP };
 
 struct row {
     const char *name;
@@ -58,10 +58,14 @@ static const struct row rows[] = {
      "Connections at the same time."},
     {"log.retention.ms", T(LONG), I64, FIELD(retention_ms), NULL,
      "How long records are kept; -1: for ever."},
+    {"log.retention.minutes", T(INT), MINUTES, FIELD(retention_ms), NULL,
+     "log.retention.ms in minutes."},
     {"log.retention.hours", T(INT), HOURS, FIELD(retention_ms), "168",
      "log.retention.ms in hours."},
     {"log.retention.bytes", T(LONG), I64, FIELD(retention_bytes), "-1",
      "How much of a partition is kept; -1: all."},
+    {"log.retention.check.interval.ms", T(LONG), I64, FIELD(retention_check_interval_ms), "60000",
+     "How often records beyond their retention are looked for."},
     {"log.cleanup.policy", T(LIST), CLEANUP, 0, "delete",
      "What becomes of old records: delete, compact, or both."},
     {"log.segment.bytes", T(INT), I32, FIELD(segment_bytes), "1073741824",
@@ -138,9 +142,10 @@ static const char *cleanup_text(const struct broker_settings *settings)
     return settings->cleanup_delete ? "delete" : "";
 }
 
-static int64_t hours_of(int64_t time_ms)
+/* In a coarser unit, as an int. */
+static int64_t units_of(int64_t time_ms, int64_t unit_ms)
 {
-    return time_ms < 0 ? -1 : time_ms / 3600000;
+    return time_ms < 0 ? -1 : SL_MIN(time_ms / unit_ms, (int64_t)INT32_MAX);
 }
 
 static const char *number_render(int64_t number, char buffer[BROKER_CONFIG_VALUE_BYTES])
@@ -158,8 +163,10 @@ static const char *row_render(const struct broker_settings *settings, const stru
         return number_render(*(const int32_t *)(const void *)field, buffer);
     case I64:
         return number_render(*(const int64_t *)(const void *)field, buffer);
+    case MINUTES:
+        return number_render(units_of(*(const int64_t *)(const void *)field, 60000), buffer);
     case HOURS:
-        return number_render(hours_of(*(const int64_t *)(const void *)field), buffer);
+        return number_render(units_of(*(const int64_t *)(const void *)field, 3600000), buffer);
     case BOOL:
         return *(const bool *)field ? "true" : "false";
     case TEXT:
@@ -179,12 +186,14 @@ static bool same(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-/* log.retention.ms is null in Kafka until set, its hours hold; here it always shows what is in
- * force. */
+/* log.retention.ms and .minutes are null in Kafka until set, its hours hold; here they always show
+ * what is in force. */
 static bool row_is_default(const struct row *row, const char *value)
 {
     if (row->kind == I64 && row->default_value == NULL)
         return same(value, "604800000");
+    if (row->kind == MINUTES)
+        return same(value, "10080");
     return same(value, row->default_value);
 }
 

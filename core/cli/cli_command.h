@@ -21,7 +21,7 @@ struct cli_values {
 struct cli_options {
     bool json, help, follow, running, is_key_null;
     struct cli_values socket, home, config, set, key, header, partition, partitions, offset, count,
-        format, acks, topic_config;
+        format, acks, topic_config, before;
     bool dev;
     const char *words[CLI_WORDS_MAX]; /* what is no option */
     uint32_t word_count;
@@ -57,6 +57,7 @@ enum {
     CLI_OPT_ACKS,
     CLI_OPT_TOPIC_CONFIG,
     CLI_OPT_RUNNING,
+    CLI_OPT_BEFORE,
 };
 /* Those of every command that talks to a broker. */
 #define CLI_BROKER_OPTIONS                                                         \
@@ -122,6 +123,7 @@ void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
 /* ---- the commands ---- */
 
 cli_command_fn cli_topic_list, cli_topic_create, cli_topic_describe, cli_topic_delete;
+cli_command_fn cli_topic_trim;
 cli_command_fn cli_produce, cli_consume;
 cli_command_fn cli_plugin_list, cli_plugin_info, cli_status;
 cli_command_fn cli_wal_dump, cli_wal_verify;

@@ -18,6 +18,8 @@ const struct cli_command cli_commands[] = {
      "partitions, offsets and configuration of a topic"},
     {"topic delete", cli_topic_delete, "TOPIC...", 1, CLI_WORDS_MAX, CLI_BROKER_OPTIONS,
      "delete topics with their records"},
+    {"topic trim", cli_topic_trim, "TOPIC", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(PARTITION) | CLI_OPTION(BEFORE),
+     "delete the records of a partition before an offset"},
     {"produce", cli_produce, "TOPIC [VALUE...]", 1, CLI_WORDS_MAX,
      CLI_BROKER_OPTIONS | CLI_OPTION(KEY) | CLI_OPTION(HEADER) | CLI_OPTION(PARTITION) | CLI_OPTION(ACKS),
      "write records: each VALUE, or each line of standard input"},

@@ -25,6 +25,7 @@ static const struct option options[] = {
     {CLI_OPTION(TOPIC_CONFIG), 'c', .name = "--topic-config", .argument = "NAME=VALUE", VALUES(topic_config), .doc = "topic setting such as retention.ms=60000; may be repeated"},
     {CLI_OPTION(ACKS), 0, .name = "--acks", .argument = "0|1|-1", VALUES(acks), .doc = "wait for nothing, or (default) until durable"},
     {CLI_OPTION(OFFSET), 'o', .name = "--offset", .argument = "beginning|end|N", VALUES(offset), .doc = "where to begin; default beginning"},
+    {CLI_OPTION(BEFORE), 'b', .name = "--before", .argument = "OFFSET|end", VALUES(before), .doc = "the first offset to keep; end: keep none"},
     {CLI_OPTION(COUNT), 'n', .name = "--count", .argument = "N", VALUES(count), .doc = "stop after N records"},
     {CLI_OPTION(FORMAT), 'f', .name = "--format", .argument = "TEXT", VALUES(format), .doc = "%t topic %p partition %o offset %T time in ms %k key %v value %h headers %% \\n \\t; default %v\\n"},
     {CLI_OPTION(FOLLOW), 'F', .name = "--follow", FLAG(follow), .doc = "wait for further records"},

@@ -1,4 +1,4 @@
-/* cli_topic.c: topic list, create, describe, delete; plugin list, info; status. */
+/* cli_topic.c: topic list, create, describe, delete, trim; plugin list, info; status. */
 #include "cli/cli_command.h"
 
 #include <string.h>
@@ -106,6 +106,36 @@ int cli_topic_create(struct cli *cli)
 int cli_topic_delete(struct cli *cli)
 {
     return topics_each(cli, "topic.delete", "deleted", topic_args);
+}
+
+int cli_topic_trim(struct cli *cli)
+{
+    const char *before = cli_value(&cli->options.before, NULL);
+    int64_t partition = 0;
+    cJSON *reply = NULL;
+    if (before == NULL || cli->options.partition.count == 0) {
+        cli_complain("topic trim needs --partition and --before");
+        return CLI_USAGE;
+    }
+    if (!cli_number(&cli->options.partition, "--partition", 0, INT32_MAX, -1, &partition)) {
+        return CLI_USAGE;
+    }
+    cJSON *args = topic_args(cli, cli->options.words[0]);
+    cJSON_AddNumberToObject(args, "partition", (double)partition);
+    cJSON_AddStringToObject(args, "before", before);
+    int code = cli_call_once(cli, "topic.trim", args, &reply);
+    if (code != CLI_OK) {
+        return code;
+    }
+    if (cli->options.json) {
+        cli_json_write(cli_result(reply));
+    } else {
+        char text[1024];
+        printf("%s %d begins at %s\n", cli->options.words[0], (int)partition,
+               cli_member_text(cli_result(reply), "log_start_offset", text));
+    }
+    cJSON_Delete(reply);
+    return CLI_OK;
 }
 
 static void describe_write(const struct cli *cli, const cJSON *topic)

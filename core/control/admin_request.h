@@ -84,7 +84,8 @@ sl_err admin_get_bytes(const cJSON *object, const char *key, struct sl_bytes *re
 /* Well-formed UTF-8 (RFC 3629) without NUL. */
 bool admin_is_text(struct sl_bytes bytes);
 
-admin_handler_fn admin_topic_list, admin_topic_create, admin_topic_describe, admin_topic_delete;
+admin_handler_fn admin_topic_list, admin_topic_create, admin_topic_describe, admin_topic_delete,
+    admin_topic_trim;
 admin_handler_fn admin_produce, admin_consume;
 admin_handler_fn admin_status, admin_health, admin_plugin_list, admin_plugin_info,
     admin_config_show, admin_help;

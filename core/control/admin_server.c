@@ -15,6 +15,8 @@ const struct admin_command admin_commands[] = {
     {"topic.create", admin_topic_create, "topic, partitions (-1: default), configs {name: value}"},
     {"topic.describe", admin_topic_describe, "topic: partitions, offsets, configuration"},
     {"topic.delete", admin_topic_delete, "topic"},
+    {"topic.trim", admin_topic_trim,
+     "topic, partition, before: the first offset to keep, or \"end\""},
     {"produce", admin_produce,
      "topic, partition?, acks? (-1), records [{key, value, headers [{key, value}], partition?, "
      "timestamp?}]; "

@@ -1,4 +1,4 @@
-/* admin_topic.c: topic.list, topic.create, topic.describe, topic.delete. */
+/* admin_topic.c: topic.list, topic.create, topic.describe, topic.delete, topic.trim. */
 #include "base/status.h"
 #include "control/admin_request.h"
 
@@ -124,6 +124,59 @@ void admin_topic_delete(struct admin_request *request)
     const struct sluice_broker *broker = admin_broker(request);
     if (admin_topic_take(request)) {
         broker->topics_delete(broker, admin_context(request), &request->topic, 1, changed, request);
+    }
+}
+
+/* ---- trim ---- */
+
+static void trimmed(void *arg, const struct sluice_records_deleted *results, uint32_t count)
+{
+    struct admin_request *request = arg;
+    SL_ASSERT(count == 1);
+    const struct sluice_records_delete *entry = request->state;
+    if (results->status != SLUICE_OK) {
+        admin_fail(request, results->status, admin_arg_text(request, "topic"));
+        return;
+    }
+    request->result = cJSON_CreateObject();
+    cJSON_AddStringToObject(request->result, "topic", admin_arg_text(request, "topic"));
+    cJSON_AddNumberToObject(request->result, "partition", entry->partition);
+    admin_add_int64(request->result, "log_start_offset", results->log_start_offset);
+    admin_reply(request);
+}
+
+/* -1 asks for all; as a number it is not an offset. */
+static bool before_take(const struct admin_request *request, int64_t *ret_offset)
+{
+    const char *text = admin_arg_text(request, "before");
+    if (text != NULL && strcmp(text, "end") == 0) {
+        *ret_offset = SLUICE_OFFSET_HIGH_WATERMARK;
+        return true;
+    }
+    return admin_arg_int(request, "before", 0, INT64_MAX, -1, ret_offset) && *ret_offset >= 0;
+}
+
+void admin_topic_trim(struct admin_request *request)
+{
+    const struct sluice_broker *broker = admin_broker(request);
+    int64_t partition = -1;
+    if (!admin_topic_take(request)) {
+        return;
+    }
+    struct sluice_records_delete *entry = sl_alloc_zero(1, sizeof(*entry));
+    request->state = entry;
+    request->release = sl_free;
+    if (entry == NULL) {
+        admin_fail(request, SLUICE_E_NO_MEMORY, "");
+    } else if (!admin_arg_int(request, "partition", 0, INT32_MAX, -1, &partition) ||
+               partition < 0) {
+        admin_fail(request, SLUICE_E_INVALID, "\"partition\" must be a whole number");
+    } else if (!before_take(request, &entry->before_offset)) {
+        admin_fail(request, SLUICE_E_INVALID, "\"before\" must be an offset or \"end\"");
+    } else {
+        entry->topic = request->topic;
+        entry->partition = (int32_t)partition;
+        broker->records_delete(broker, admin_context(request), entry, 1, trimmed, request);
     }
 }
 

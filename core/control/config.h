@@ -109,6 +109,11 @@ struct sl_config {
         int64_t session_timeout_max_ms;
     } groups;
     struct {
+        int64_t ms;    /* -1: for ever */
+        int64_t bytes; /* -1: all */
+        int64_t check_interval_ms;
+    } retention;
+    struct {
         int64_t id;
     } node;
     struct {

@@ -16,7 +16,8 @@ const struct kafka_api_row kafka_api_rows[] = {
     {12, kafka_handle_heartbeat},        {13, kafka_handle_leave_group},
     {14, kafka_handle_sync_group},       {18, kafka_handle_api_versions},
     {19, kafka_handle_create_topics},    {20, kafka_handle_delete_topics},
-    {22, kafka_handle_init_producer_id}, {32, kafka_handle_describe_configs},
+    {21, kafka_handle_delete_records},   {22, kafka_handle_init_producer_id},
+    {32, kafka_handle_describe_configs},
 };
 const uint32_t kafka_api_row_count = sizeof(kafka_api_rows) / sizeof(kafka_api_rows[0]);
 

@@ -7,7 +7,7 @@ import sys
 import traceback
 
 import aiokafka
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 RECORDS = 300  # of a codec
@@ -115,6 +115,19 @@ class Client:
             for wait in waits:
                 await wait
 
+    async def trim(self):
+        topic = f"{self.name}.special"
+        partition = aiokafka.TopicPartition(topic, 0)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
+        await admin.start()
+        marks = await admin.delete_records({partition: RecordsToDelete(before_offset=2)})
+        await admin.close()
+        require(list(marks.values()) == [2], f"low watermark: {marks}")
+        async with self.consumer(topic) as consumer:
+            require((await consumer.beginning_offsets([partition]))[partition] == 2, "the beginning")
+            record = await asyncio.wait_for(consumer.getone(), WAIT_S)
+            require(record.offset == 2, f"offset {record.offset} after the deletion")
+
     def member(self):
         return self.consumer(f"{self.name}.group", group_id=f"{self.name}.group",
                              session_timeout_ms=10000, heartbeat_interval_ms=300)
@@ -187,6 +200,7 @@ async def main(mode, address, *names):
         await check(f"produces {codec}, acks=all, idempotent", client.produce(codec))
         await check(f"consumes {codec}", client.read(f"{client.name}.{codec}"))
     await check("headers, null keys, tombstones", client.special())
+    await check("deletes records", client.trim())
     await check("group of two with a rebalance", client.group())
 
 

@@ -127,6 +127,23 @@ static void fake_health(const struct sluice_broker *broker, const struct sluice_
     done(arg, &health);
 }
 
+static void fake_records_delete(const struct sluice_broker *broker,
+                                const struct sluice_context *context,
+                                const struct sluice_records_delete *entries, uint32_t count,
+                                sluice_records_deleted_done *done, void *arg)
+{
+    (void)broker;
+    (void)context;
+    cr_assert_eq(count, 1);
+    bool all = entries->before_offset == SLUICE_OFFSET_HIGH_WATERMARK;
+    bool ok = topic_exists && entries->before_offset <= 9;
+    struct sluice_records_deleted result = {.status = ok ? SLUICE_OK : SLUICE_E_OFFSET_OUT_OF_RANGE,
+                                            .log_start_offset = !ok   ? -1
+                                                                : all ? 9
+                                                                      : entries->before_offset};
+    done(arg, &result, 1);
+}
+
 static const struct sluice_broker broker = {.size = sizeof(broker),
                                             .topics = fake_topics,
                                             .topics_create = fake_create,
@@ -134,7 +151,8 @@ static const struct sluice_broker broker = {.size = sizeof(broker),
                                             .fetch = fake_fetch,
                                             .offsets = fake_offsets,
                                             .configs_describe = fake_configs,
-                                            .health = fake_health};
+                                            .health = fake_health,
+                                            .records_delete = fake_records_delete};
 
 static void fake_write(void *arg, void *connection, const void *bytes, size_t size)
 {
@@ -233,6 +251,26 @@ Test(admin, creates_and_describes_topics)
            "\"log_start_offset\":\"0\",\"end_offset\":\"0\"");
     EXPECT("{\"command\":\"topic.describe\",\"args\":{\"topic\":\"t\"}}",
            "\"retention.ms\":{\"value\":\"7\",\"source\":\"topic\"}");
+    close_session();
+}
+
+Test(admin, trims_a_partition_to_an_offset_or_to_its_end)
+{
+    topic_exists = true;
+    open_session();
+    EXPECT(
+        "{\"command\":\"topic.trim\",\"args\":{\"topic\":\"t\",\"partition\":0,\"before\":\"5\"}}",
+        "\"log_start_offset\":\"5\"");
+    EXPECT("{\"command\":\"topic.trim\",\"args\":{\"topic\":\"t\",\"partition\":0,\"before\":"
+           "\"end\"}}",
+           "\"log_start_offset\":\"9\"");
+    EXPECT("{\"command\":\"topic.trim\",\"args\":{\"topic\":\"t\",\"partition\":0,\"before\":10}}",
+           "SLU-1307");
+    EXPECT(
+        "{\"command\":\"topic.trim\",\"args\":{\"topic\":\"t\",\"partition\":0,\"before\":\"-1\"}}",
+        "SLU-1002");
+    EXPECT("{\"command\":\"topic.trim\",\"args\":{\"topic\":\"t\",\"partition\":0}}", "SLU-1002");
+    EXPECT("{\"command\":\"topic.trim\",\"args\":{\"topic\":\"t\",\"before\":1}}", "SLU-1002");
     close_session();
 }
 

@@ -232,6 +232,16 @@ static void answer_offsets(struct fake *fake, const struct fake_held *held)
     ((sluice_offsets_done *)held->done)(held->arg, answers, held->count);
 }
 
+static void answer_records_delete(struct fake *fake, const struct fake_held *held)
+{
+    struct sluice_records_deleted results[FAKE_ENTRIES_MAX] = {0};
+    for (uint32_t i = 0; i < held->count; i++) {
+        results[i].status = fake->status != SLUICE_OK ? fake->status : status_of(&held->refs[i]);
+        results[i].log_start_offset = results[i].status == SLUICE_OK ? 42 : -1;
+    }
+    ((sluice_records_deleted_done *)held->done)(held->arg, results, held->count);
+}
+
 static void answer_group(struct fake *fake, const struct fake_held *held)
 {
     static const struct sluice_group_member members[] = {
@@ -337,13 +347,21 @@ static void answer_producer_id(struct fake *fake, const struct fake_held *held)
 
 typedef void answer_fn(struct fake *fake, const struct fake_held *held);
 static answer_fn *const answers[FAKE_KINDS] = {
-    [FAKE_TOPICS] = answer_topics,   [FAKE_CREATE] = answer_results,
-    [FAKE_DELETE] = answer_results,  [FAKE_CONFIGS] = answer_configs,
-    [FAKE_PRODUCE] = answer_produce, [FAKE_FETCH] = answer_fetch,
-    [FAKE_OFFSETS] = answer_offsets, [FAKE_PRODUCER_ID] = answer_producer_id,
-    [FAKE_JOIN] = answer_group,      [FAKE_SYNC] = answer_group,
-    [FAKE_HEARTBEAT] = answer_group, [FAKE_LEAVE] = answer_group,
-    [FAKE_COMMIT] = answer_group,    [FAKE_OFFSET_FETCH] = answer_offset_fetch,
+    [FAKE_TOPICS] = answer_topics,
+    [FAKE_CREATE] = answer_results,
+    [FAKE_DELETE] = answer_results,
+    [FAKE_CONFIGS] = answer_configs,
+    [FAKE_PRODUCE] = answer_produce,
+    [FAKE_FETCH] = answer_fetch,
+    [FAKE_OFFSETS] = answer_offsets,
+    [FAKE_PRODUCER_ID] = answer_producer_id,
+    [FAKE_JOIN] = answer_group,
+    [FAKE_SYNC] = answer_group,
+    [FAKE_HEARTBEAT] = answer_group,
+    [FAKE_LEAVE] = answer_group,
+    [FAKE_COMMIT] = answer_group,
+    [FAKE_OFFSET_FETCH] = answer_offset_fetch,
+    [FAKE_RECORDS_DELETE] = answer_records_delete,
 };
 
 /* Texts of refs are borrowed for the call only: keep where they were known to be, which is the
@@ -509,6 +527,17 @@ CALL(offsets, int32_t isolation, const struct sluice_offset_query *queries, uint
     end(fake);
 }
 
+CALL(records_delete, const struct sluice_records_delete *entries, uint32_t count,
+     sluice_records_deleted_done *done, void *arg)
+{
+    struct fake *fake = begin(broker, context, FAKE_RECORDS_DELETE, (void *)done, arg, count);
+    for (uint32_t i = 0; i < count; i++) {
+        hold_ref(newest(fake), i, &entries[i].topic);
+        fake->deletion = entries[i];
+    }
+    end(fake);
+}
+
 CALL(producer_id, int64_t id, int16_t epoch, sluice_producer_id_done *done, void *arg)
 {
     struct fake *fake = begin(broker, context, FAKE_PRODUCER_ID, (void *)done, arg, 1);
@@ -612,7 +641,8 @@ void fake_init_config(struct fake *fake, const char *key, const char *value)
                                           .group_heartbeat = group_heartbeat,
                                           .group_leave = group_leave,
                                           .offset_commit = offset_commit,
-                                          .offset_fetch = offset_fetch};
+                                          .offset_fetch = offset_fetch,
+                                          .records_delete = records_delete};
     fake->ops = sluice_plugin.entry;
     cr_assert_eq(fake->ops->create(&fake->host, &fake->self), SLUICE_OK, "%s", fake->line);
     cr_assert_eq(fake->ops->conn_open(fake->self, &connection, &fake->conn), SLUICE_OK);

@@ -36,6 +36,7 @@ enum fake_kind {
     FAKE_LEAVE,
     FAKE_COMMIT,
     FAKE_OFFSET_FETCH,
+    FAKE_RECORDS_DELETE,
     FAKE_KINDS
 };
 
@@ -105,6 +106,7 @@ struct fake {
     char client_id[64];
     int32_t timestamps_count;
     int64_t timestamps[FAKE_ENTRIES_MAX];
+    struct sluice_records_delete deletion; /* the last one's last entry; texts are gone */
     uint32_t leavers;
     bool offsets_of_all;
 };

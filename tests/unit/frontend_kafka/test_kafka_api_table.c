@@ -60,7 +60,7 @@ Test(kafka_api_table, holds_the_apis_of_a_first_broker_at_their_ranges)
         rows++;
     }
     fclose(file);
-    cr_assert_eq(rows, 16u);
+    cr_assert_eq(rows, 17u);
 }
 
 Test(kafka_api_table, is_sorted_and_complete)

@@ -54,7 +54,7 @@ Test(kafka_handlers, api_versions_lists_what_has_a_handler_and_produce_from_0) /
 {
     const struct kafka_api_versions_response *response = versions(3, "librdkafka");
     cr_assert_eq(response->error_code, 0);
-    cr_assert_eq(response->api_keys_count, 16);
+    cr_assert_eq(response->api_keys_count, 17);
     cr_assert_eq(response->api_keys[0].api_key, 0);
     cr_assert_eq(response->api_keys[0].min_version, 0);
     cr_assert_eq(response->api_keys[0].max_version, 13);
@@ -301,6 +301,58 @@ Test(kafka_handlers, list_offsets_knows_each_question_from_its_version_on)
             cr_assert_eq(got[1].leader_epoch, version >= 4 ? 5 : -1);
             cr_assert_eq(fake.timestamps[fake.timestamps_count - 1], 77);
         }
+    }
+}
+
+/* ---- DeleteRecords (21) ---- */
+
+static const struct kafka_delete_records_response_partition *
+delete_records(int16_t version, const char *name, int64_t offset)
+{
+    struct kafka_delete_records_request request;
+    struct kafka_delete_records_request_partition p;
+    struct kafka_delete_records_request_topic topic;
+    kafka_delete_records_request_init(&request);
+    kafka_delete_records_request_topic_init(&topic);
+    kafka_delete_records_request_partition_init(&p);
+    p.partition_index = 2;
+    p.offset = offset;
+    topic.name = kafka_string(name);
+    topic.partitions = &p;
+    topic.partitions_count = 1;
+    request.topics = &topic;
+    request.topics_count = 1;
+    const struct kafka_delete_records_response *response = exchange(21, version, &request);
+    cr_assert_eq(response->topics_count, 1);
+    cr_assert_eq(response->topics[0].partitions_count, 1);
+    cr_assert_eq(response->topics[0].partitions[0].partition_index, 2);
+    return &response->topics[0].partitions[0];
+}
+
+Test(kafka_handlers, delete_records_answers_the_low_watermark_or_the_error_of_each_partition)
+{
+    for (int16_t version = 0; version <= 2; version++) {
+        const struct kafka_delete_records_response_partition *got =
+            delete_records(version, FAKE_TOPIC, 7);
+        cr_assert_eq(got->error_code, 0);
+        cr_assert_eq(got->low_watermark, 42);
+        cr_assert_eq(fake.deletion.partition, 2);
+        cr_assert_eq(fake.deletion.before_offset, 7);
+        got = delete_records(version, "missing", -1);
+        cr_assert_eq(got->error_code, 3);
+        cr_assert_eq(got->low_watermark, -1);
+        cr_assert_eq(fake.deletion.before_offset, SLUICE_OFFSET_HIGH_WATERMARK);
+    }
+    static const struct {
+        sluice_status status;
+        int16_t code;
+    } errors[] = {{SLUICE_E_OFFSET_OUT_OF_RANGE, 1},
+                  {SLUICE_E_POLICY, 44},
+                  {SLUICE_E_INVALID_TOPIC, 17},
+                  {SLUICE_E_FENCED, 56}};
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        fake.status = errors[i].status;
+        cr_assert_eq(delete_records(2, FAKE_TOPIC, 7)->error_code, errors[i].code);
     }
 }
 
