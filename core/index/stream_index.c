@@ -118,6 +118,7 @@ sl_err stream_index_append(struct stream_index *index, const struct stream_batch
             .verified = batch->verified,
         };
     }
+    index->bytes += batch->place.size;
     index->end_offset = SL_MAX(index->end_offset, batch->last_offset + 1);
     return SLUICE_OK;
 }
@@ -130,6 +131,15 @@ int64_t stream_index_start(const struct stream_index *index)
 int64_t stream_index_end(const struct stream_index *index)
 {
     return index->end_offset;
+}
+
+static uint64_t bytes_of(const struct stream_run *runs, uint32_t count)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += runs[i].place.size;
+    }
+    return bytes;
 }
 
 typedef bool before_fn(const struct stream_run *run, int64_t value);
@@ -206,16 +216,26 @@ int64_t stream_index_epoch_end(const struct stream_index *index, int32_t epoch, 
     return at < index->count ? index->runs[at].base_offset : index->end_offset;
 }
 
+/* From `at` on, until nothing changes any more. */
+static void count_times(struct stream_index *index, uint32_t at, uint32_t certain)
+{
+    int64_t so_far = at > index->first ? index->runs[at - 1].time_so_far : INT64_MIN;
+    for (uint32_t i = at; i < index->count; i++) {
+        so_far = SL_MAX(so_far, index->runs[i].max_timestamp);
+        if (i >= certain && index->runs[i].time_so_far == so_far) {
+            break;
+        }
+        index->runs[i].time_so_far = so_far;
+    }
+}
+
 void stream_index_drop_below(struct stream_index *index, int64_t offset)
 {
     uint32_t at = lower_bound(index, ends_before, offset);
+    index->bytes -= bytes_of(index->runs + index->first, at - index->first);
     index->first = at;
     index->start_offset = SL_MAX(index->start_offset, SL_MIN(offset, index->end_offset));
-    int64_t so_far = INT64_MIN;
-    for (uint32_t i = at; i < index->count; i++) {
-        so_far = SL_MAX(so_far, index->runs[i].max_timestamp);
-        index->runs[i].time_so_far = so_far;
-    }
+    count_times(index, at, at);
 }
 
 /* ---- extents ---- */
@@ -264,19 +284,6 @@ static uint32_t resize_gap(struct stream_index *index, uint32_t at, uint32_t had
     return at;
 }
 
-/* From `at` on, until nothing changes any more. */
-static void count_times(struct stream_index *index, uint32_t at, uint32_t certain)
-{
-    int64_t so_far = at > index->first ? index->runs[at - 1].time_so_far : INT64_MIN;
-    for (uint32_t i = at; i < index->count; i++) {
-        so_far = SL_MAX(so_far, index->runs[i].max_timestamp);
-        if (i >= certain && index->runs[i].time_so_far == so_far) {
-            break;
-        }
-        index->runs[i].time_so_far = so_far;
-    }
-}
-
 /* Whether the runs [at, end) may give way to blocks of these offsets. */
 static bool fits(const struct stream_index *index, uint32_t at, uint32_t end, int64_t base,
                  int64_t last)
@@ -309,6 +316,8 @@ sl_err stream_index_replace(struct stream_index *index, const struct stream_run 
     if (count == 0) {
         return SLUICE_OK;
     }
+    index->bytes -= bytes_of(index->runs + at, end - at);
+    index->bytes += bytes_of(blocks, count);
     at = resize_gap(index, at, end - at, count);
     memcpy(index->runs + at, blocks, count * sizeof(*blocks));
     count_times(index, at, at + count);
@@ -318,11 +327,7 @@ sl_err stream_index_replace(struct stream_index *index, const struct stream_run 
 
 uint64_t stream_index_bytes(const struct stream_index *index)
 {
-    uint64_t bytes = 0;
-    for (uint32_t i = index->first; i < index->count; i++) {
-        bytes += index->runs[i].place.size;
-    }
-    return bytes;
+    return index->bytes;
 }
 
 void stream_index_describe(const struct stream_index *index, struct bounds_item *ret_item)
@@ -358,14 +363,13 @@ int64_t stream_index_excess(const struct stream_index *index, const struct strea
                             uint32_t *ret_run_count)
 {
     int64_t offset = index->start_offset;
-    bool is_bounded = limits->bytes_max != UINT64_MAX;
-    uint64_t bytes = is_bounded ? stream_index_bytes(index) : 0;
+    uint64_t bytes = index->bytes;
     uint32_t end = index->first + SL_MIN(index->count - index->first, limits->runs_max);
     uint32_t i = index->first;
     for (; i < end; i++) {
         const struct stream_run *run = &index->runs[i];
-        bytes -= is_bounded ? run->place.size : 0;
-        if (newest_ms(run) >= limits->oldest_ms && (!is_bounded || bytes < limits->bytes_max)) {
+        bytes -= run->place.size;
+        if (newest_ms(run) >= limits->oldest_ms && bytes < limits->bytes_max) {
             break;
         }
         offset = SL_MAX(offset, run->last_offset + 1);

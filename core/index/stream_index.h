@@ -41,6 +41,7 @@ struct stream_index {
     uint32_t kept;        /* slots behind count that stream_index_replace may take */
     int64_t start_offset; /* log start */
     int64_t end_offset;   /* next after the last */
+    uint64_t bytes;       /* of the runs */
 };
 
 void stream_index_init(struct stream_index *index);

@@ -391,6 +391,14 @@ Test(stream_index, sealing_by_chance_never_loses_an_offset)
             start = SL_MAX(start, (int64_t)(draw / 64) % end);
             stream_index_drop_below(&stream, start);
         }
+        uint64_t bytes = 0;
+        int64_t so_far = INT64_MIN;
+        for (uint32_t i = stream.first; i < stream.count; i++) {
+            bytes += stream.runs[i].place.size;
+            so_far = SL_MAX(so_far, stream.runs[i].max_timestamp);
+            cr_assert_eq(stream.runs[i].time_so_far, so_far);
+        }
+        cr_assert_eq(stream_index_bytes(&stream), bytes);
         for (int64_t o = start; o < end; o += 1 + (end - start) / 7) {
             struct stream_run run;
             cr_assert(stream_index_find(&stream, o, &run), "step %d: %ld", step, (long)o);
