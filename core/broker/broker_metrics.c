@@ -2,6 +2,7 @@
 #include "broker/broker_metrics.h"
 
 #include "broker/loop_room.h"
+#include "extent/extent_set.h"
 #include "intake/conn.h"
 
 static const struct sl_metric_row rows[BROKER_METRIC_COUNT] = {
@@ -123,6 +124,24 @@ static void add_log(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT
     sums[BROKER_METRIC_WAL_FENCED] += status.fenced;
 }
 
+static void add_extents(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])
+{
+    struct extent_set_status extents;
+    struct seal_status seal;
+    if (shard->extents == NULL) {
+        return;
+    }
+    extent_set_status_get(shard->extents, &extents);
+    seal_status_get(shard, &seal);
+    sums[BROKER_METRIC_EXTENTS] += extents.extent_count;
+    sums[BROKER_METRIC_EXTENT_BYTES] += extents.file_bytes;
+    sums[BROKER_METRIC_EXTENT_LIVE] += extents.live_bytes;
+    sums[BROKER_METRIC_SEAL_JOBS] += seal.jobs;
+    sums[BROKER_METRIC_SEAL_BYTES] += seal.bytes;
+    sums[BROKER_METRIC_SEAL_FAILURES] += seal.failures;
+    sums[BROKER_METRIC_SEAL_NS] += (uint64_t)seal.elapsed_ns;
+}
+
 static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC_COUNT])
 {
     const struct intake *intake = &room->intake;
@@ -142,6 +161,7 @@ void broker_counters_publish(struct loop_room *room)
         add_shard(room->shards[i], sums);
         add_groups(room->shards[i], sums);
         add_log(room->shards[i], sums);
+        add_extents(room->shards[i], sums);
     }
     add_intake(room, sums);
     for (size_t i = 0; i < BROKER_METRIC_STALLED; i++) {

@@ -30,6 +30,13 @@ struct loop_room;
     X(WAL_SYNC_NS,     "sluice_wal_sync_seconds_total",  COUNTER, 1000000000, "time spent in those")                  \
     X(WAL_DISK_FULL,   "sluice_wal_disk_full",           GAUGE,   0, "shards that refuse produce as the disk is full")\
     X(WAL_FENCED,      "sluice_wal_fenced",              GAUGE,   0, "shards whose storage failed")                   \
+    X(EXTENTS,         "sluice_extents",                 GAUGE,   0, "files of sealed records")                       \
+    X(EXTENT_BYTES,    "sluice_extent_file_bytes",       GAUGE,   0, "bytes of these files")                          \
+    X(EXTENT_LIVE,     "sluice_extent_live_bytes",       GAUGE,   0, "bytes in them that are still referred to")      \
+    X(SEAL_JOBS,       "sluice_seal_jobs_total",         COUNTER, 0, "times that records moved from the log to extents") \
+    X(SEAL_BYTES,      "sluice_sealed_bytes_total",      COUNTER, 0, "bytes of record batches moved so")              \
+    X(SEAL_FAILURES,   "sluice_seal_failures_total",     COUNTER, 0, "such moves that failed and are tried again")    \
+    X(SEAL_NS,         "sluice_seal_seconds_total",      COUNTER, 1000000000, "time that moves took")                 \
     X(PRODUCERS,       "sluice_producers",               GAUGE,   0, "idempotent producers remembered")               \
     X(PRODUCERS_EVICTED,"sluice_producers_evicted_total",COUNTER, 0, "producers forgotten because of the bound")      \
     X(GROUPS,          "sluice_groups",                  GAUGE,   0, "consumer groups with members or state")         \

@@ -55,6 +55,12 @@ static struct wal_limits wal_limits_of(const struct sl_config *config)
                                .idle_mark_ms = IDLE_MARK_MS};
 }
 
+static struct seal_limits seal_limits_of(const struct sl_config *config)
+{
+    return (struct seal_limits){.seal_bytes = (uint64_t)config->wal.seal_bytes,
+                                .age_max_ms = config->wal.age_max_ms};
+}
+
 /* ---- facts for the frontends ---- */
 
 static struct loop_room *current_room(struct sluice *sluice)
@@ -185,6 +191,7 @@ static sl_err open_shard(struct sluice *sluice, uint32_t index,
         .index = index,
         .set = &sluice->shards,
         .wal = wal_limits_of(sluice->config),
+        .seal = seal_limits_of(sluice->config),
         .settings = &sluice->settings,
         .expanded_bytes_max = (size_t)sluice->config->core.decompressed_bytes_max,
         .hooks = &plugin_manager_hooks,

@@ -102,6 +102,8 @@ struct sl_config {
         int64_t bytes_max;
         int64_t group_bytes_max;
         int64_t frame_bytes_max;
+        int64_t seal_bytes;
+        int64_t age_max_ms;
     } wal;
     struct {
         int64_t initial_rebalance_delay_ms;
