@@ -4,7 +4,7 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "extent/extent_block.h"
-#include "extent/extent_file.h"
+#include "extent/extent_inspect.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -113,6 +113,42 @@ Test(extent_damage, every_flipped_bit_in_the_batches_is_seen_by_the_crc_of_its_b
         checked += block.size;
     }
     cr_assert_eq(checked, image.footer.trailer.footer_position, "no byte is left out");
+    fixture_free(fixture);
+}
+
+static sl_err on_damage(void *arg, const struct extent_stream *stream,
+                        const struct extent_block *block)
+{
+    uint64_t *positions = arg;
+    (void)stream;
+    positions[positions[0] == 0 ? 0 : 1] = block->position;
+    return SLUICE_OK;
+}
+
+Test(extent_damage, an_inspection_tells_every_damaged_block_and_goes_on)
+{
+    static const struct extent_inspect_events events = {.damage = on_damage};
+    struct fixture *fixture = fixture_new();
+    struct extent_item item = mebibyte_write(fixture);
+    struct image image = image_of(fixture, &item);
+    struct extent_block third = extent_footer_block(&image.footer, 3);
+    struct extent_block last = extent_footer_block(&image.footer, item.block_count - 1);
+    struct extent_report report;
+    uint64_t positions[2] = {0, 0};
+    char where[64];
+    image.bytes[third.position + 9] ^= 1; /* a length, which no CRC of a batch covers */
+    image.bytes[last.position + last.size - 1] ^= 1;
+    fixture_start(fixture); /* a start does not read batches */
+    cr_assert_eq(extent_inspect(fixture->os, FIXTURE_EXTENTS "/00000000000000000001.ext", true,
+                                &events, positions, &report),
+                 SLUICE_E_CORRUPT);
+    cr_assert_eq(report.damaged_blocks, 2);
+    cr_assert_eq(report.batch_count, 4 * 64 - 2 * 4, "those of the sound blocks");
+    cr_assert_eq(report.bytes_read, item.bytes);
+    cr_assert_eq(positions[0], third.position);
+    cr_assert_eq(positions[1], last.position);
+    snprintf(where, sizeof where, "at %zu, offsets 12 to 15", (size_t)third.position);
+    cr_assert_neq(strstr(report.problem, where), NULL, "%s", report.problem);
     fixture_free(fixture);
 }
 
