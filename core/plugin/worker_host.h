@@ -2,8 +2,8 @@
  * gates.
  *
  *   calls ─► queue ─► current worker (depth calls in flight) ─► outcomes
- *                     next worker: loads beside it, is offered to the owner, switches in when
- * nothing is in flight; the old one drains
+ *                     next worker: loads beside it, is offered to the owner,
+ *                     switches in when nothing is in flight; the old one drains
  *
  * A worker that dies is started again with backoff; calls that it had not begun come again by
  * themselves, the one it died of ends with the cause. Plugin log lines go to the logger under the
