@@ -4,6 +4,7 @@
 #include "channel_layout.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -291,4 +292,24 @@ uint64_t sandbox_worker_cpu_ns(const struct sandbox_worker *worker)
         return 0;
     }
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+uint64_t sandbox_worker_rss_bytes(const struct sandbox_worker *worker)
+{
+    char text[128];
+    unsigned long long pages = 0;
+
+    snprintf(text, sizeof(text), "/proc/%d/statm", (int)worker->pid);
+    int file = worker->reaped ? -1 : open(text, O_RDONLY | O_CLOEXEC);
+    ssize_t size = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
+    if (file >= 0) {
+        close(file);
+    }
+    if (size <= 0) {
+        return 0;
+    }
+    text[size] = '\0';
+    const char *second = strchr(text, ' ');
+    pages = second != NULL ? strtoull(second, NULL, 10) : 0;
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

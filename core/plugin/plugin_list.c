@@ -114,6 +114,7 @@ static void show(const struct plugin_instance *instance, struct plugin_lag *lags
     if (instance->parts[0].host != NULL) {
         info.pid = worker_host_pid(instance->parts[0].host);
         info.cpu_ns = worker_host_cpu_ns(instance->parts[0].host);
+        info.rss_bytes = worker_host_rss_bytes(instance->parts[0].host);
     }
     add_counts(instance, &info);
     visit(arg, &info);

@@ -147,7 +147,7 @@ struct plugin_info {
     uint32_t cause_count;
     int32_t pid; /* of the worker on shard 0; 0: none */
     uint64_t cpu_ns;
-    uint64_t rss_bytes; /* as of the last look, some seconds old */
+    uint64_t rss_bytes; /* of that worker, now */
     const struct plugin_lag *lags;
     uint32_t lag_count;
 };

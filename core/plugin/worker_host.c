@@ -238,6 +238,11 @@ uint64_t worker_host_cpu_ns(const struct worker_host *host)
     return worker_host_is_running(host) ? sandbox_worker_cpu_ns(host->current->worker) : 0;
 }
 
+uint64_t worker_host_rss_bytes(const struct worker_host *host)
+{
+    return worker_host_is_running(host) ? sandbox_worker_rss_bytes(host->current->worker) : 0;
+}
+
 void worker_host_close(struct worker_host *host, void (*closed)(void *arg), void *arg)
 {
     host->closing = true;

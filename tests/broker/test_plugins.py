@@ -467,6 +467,7 @@ class ExactlyOnce(PluginTest):
     def test_killing_the_worker(self):
         def kill():
             pid = wait_for(lambda: self.info("copy")["worker_pid"], "a worker")
+            self.assertGreater(int(self.info("copy")["worker_rss_bytes"]), 100_000)
             os.kill(int(pid), signal.SIGKILL)
         self.run_with(kill, 5)
 
