@@ -270,9 +270,9 @@ struct cancel_call {
 
 static void cancel_run(struct shard_call *call)
 {
-    uint64_t connection = SL_CONTAINER_OF(call, struct cancel_call, call)->connection;
-    fetch_cancel(call->target, connection);
-    groups_cancel(call->target, connection);
+    const struct cancel_call *cancel = SL_CONTAINER_OF(call, struct cancel_call, call);
+    fetch_cancel(call->target, cancel->home, cancel->connection);
+    groups_cancel(call->target, cancel->home, cancel->connection);
     shard_call_reply(call);
 }
 

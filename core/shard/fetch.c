@@ -437,12 +437,12 @@ int64_t fetch_tick(struct shard *shard, int64_t now_ms)
     return next_ms;
 }
 
-void fetch_cancel(struct shard *shard, uint64_t connection)
+void fetch_cancel(struct shard *shard, const struct shard *home, uint64_t connection)
 {
     struct fetch_part *part = shard->waiting;
     while (part != NULL) {
         struct fetch_part *next = part->next_waiting;
-        if (part->request->connection == connection) {
+        if (part->request->connection == connection && part->request->home == home) {
             part->finishing = true;
             fetch_wake(&(struct fetch_waiter){.part = part});
         }

@@ -569,16 +569,23 @@ void groups_offsets(struct shard *home, const struct sluice_offset_fetch *reques
 
 /* ---- cancelling, expiry ---- */
 
+struct closed {
+    const struct shard *home;
+    uint64_t connection;
+};
+
 static bool is_of_connection(void *match_arg, void *arg)
 {
     const struct group_call *self = arg;
-    return self->connection == *(const uint64_t *)match_arg;
+    const struct closed *closed = match_arg;
+    return self->connection == closed->connection && self->home == closed->home;
 }
 
-void groups_cancel(struct shard *shard, uint64_t connection)
+void groups_cancel(struct shard *shard, const struct shard *home, uint64_t connection)
 {
+    struct closed closed = {home, connection};
     if (shard->groups != NULL) {
-        group_coordinator_cancel(shard->groups, is_of_connection, &connection);
+        group_coordinator_cancel(shard->groups, is_of_connection, &closed);
     }
 }
 
