@@ -186,10 +186,8 @@ static int64_t deadline(const struct sandbox_worker *worker, const char **ret_wh
         return worker->spawned_ms + worker->limits.load_timeout_ms;
     }
     if (channel_in_flight(channel) > 0) {
-        /* The plugin knows the deadline and may stop itself at it; the kill comes at twice of it.
-         */
-        *ret_what = "did not finish a batch within twice its deadline";
-        return head->timeout_ms == 0 ? INT64_MAX : worker->head_ms + 2 * (int64_t)head->timeout_ms;
+        *ret_what = "did not finish a batch and was past its deadline";
+        return head->kill_ms == 0 ? INT64_MAX : worker->head_ms + (int64_t)head->kill_ms;
     }
     if (worker->reply_kind != 0) {
         *ret_what = worker->reply_kind == CONTROL_DRAINED ? "did not drain in time"

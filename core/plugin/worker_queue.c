@@ -5,9 +5,12 @@
 
 #include "base/status.h"
 
-#define URGENT_KILL_MIN_MS                                                       \
-    1000u /* a gate's producer is answered at its deadline; its worker is killed \
-             when it does not come back at all */
+/* A plugin may stop itself at the deadline; its worker is killed later. A gate's producer is
+ * answered at the deadline whatever the worker does, so there the kill can wait for one that is
+ * merely late. */
+#define KILL_FACTOR        2u
+#define URGENT_KILL_FACTOR 8u
+#define URGENT_KILL_MIN_MS 2000u
 
 static struct worker_call *call_of(struct sl_link *link)
 {
@@ -108,15 +111,20 @@ void worker_queue_cancel(struct worker_port *port, struct worker_call *call)
 
 /* ---- feeding ---- */
 
+static uint32_t kill_after_ms(const struct worker_call *call)
+{
+    uint32_t deadline_ms = call->task.timeout_ms;
+    return call->urgent ? SL_MAX(deadline_ms * URGENT_KILL_FACTOR, URGENT_KILL_MIN_MS)
+                        : deadline_ms * KILL_FACTOR;
+}
+
 /* True: go on with the next call. */
 static bool start_call(struct worker_host *host, struct worker_call *call, bool may_finish)
 {
     struct worker_slot *slot = host->current;
     struct sandbox_task task = call->task;
     task.id = call->task.id = ++host->next_id;
-    if (call->urgent) {
-        task.timeout_ms = SL_MAX(task.timeout_ms * 4, URGENT_KILL_MIN_MS);
-    }
+    task.kill_ms = kill_after_ms(call);
     sl_err err = sandbox_worker_submit(slot->worker, &task, worker_host_now_ms(host));
     if (err == SLUICE_OK) {
         sl_list_remove(&call->link);
