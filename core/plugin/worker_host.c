@@ -85,7 +85,7 @@ static int64_t next_due(const struct worker_host *host)
     SL_LIST_EACH(&host->slots, link)
     {
         const struct worker_slot *slot = SL_CONTAINER_OF(link, struct worker_slot, link);
-        if (slot->worker != NULL && slot->state != SLOT_SPAWNING) {
+        if (worker_slot_has_process(slot)) {
             due = SL_MIN(due, sandbox_worker_deadline(slot->worker));
         }
     }
@@ -117,7 +117,7 @@ static void timer_fired(void *arg)
     SL_LIST_EACH_SAFE(&host->slots, link)
     {
         struct worker_slot *slot = SL_CONTAINER_OF(link, struct worker_slot, link);
-        if (slot->worker != NULL && slot->state != SLOT_SPAWNING) {
+        if (worker_slot_has_process(slot)) {
             (void)sandbox_worker_expire(slot->worker, now);
         }
     }

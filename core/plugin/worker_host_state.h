@@ -76,6 +76,12 @@ struct worker_call *worker_slot_take_back(struct worker_slot *slot,
                                           const struct sandbox_cause *cause);
 void worker_slot_dismiss(struct worker_slot *slot); /* ends it; its end is no death */
 
+/* False while it is spawned: the worker is the helper's until then, so the state is asked first. */
+static inline bool worker_slot_has_process(const struct worker_slot *slot)
+{
+    return slot->state != SLOT_SPAWNING && slot->worker != NULL;
+}
+
 /* worker_queue.c */
 void worker_queue_submit(struct worker_port *port, struct worker_call *call);
 void worker_queue_cancel(struct worker_port *port, struct worker_call *call);

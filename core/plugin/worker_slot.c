@@ -131,7 +131,7 @@ void worker_slot_dismiss(struct worker_slot *slot)
 {
     slot->dismissed = true;
     slot->state = slot->state == SLOT_SPAWNING ? SLOT_SPAWNING : SLOT_ENDING;
-    if (slot->worker != NULL && slot->state != SLOT_SPAWNING) {
+    if (worker_slot_has_process(slot)) {
         sandbox_worker_kill(slot->worker, SANDBOX_CAUSE_STOPPED, "no longer needed");
     }
 }
