@@ -289,8 +289,11 @@ static bool take_config(struct frontend_slot *slot)
         slot->urgent ? URGENT_REQUEST_BYTES_MAX : (size_t)config->core.frame_bytes_max + 4;
     snprintf(slot->address, sizeof(slot->address), "%s", address);
     snprintf(slot->config_json, sizeof(slot->config_json),
-             "{\"listen\":\"%s\",\"request_bytes_max\":%lld}", address,
-             (long long)config->kafka.request_bytes_max);
+             "{\"listen\":\"%s\",\"request_bytes_max\":%lld,\"connections_idle_ms\":%lld,"
+             "\"fetch_session_slots\":%lld}",
+             address, (long long)config->kafka.request_bytes_max,
+             (long long)config->kafka.connections_idle_ms,
+             (long long)config->kafka.fetch_session_slots);
     return true;
 }
 

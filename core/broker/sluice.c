@@ -29,6 +29,9 @@ static void take_settings(struct broker_settings *settings, const struct sl_conf
     settings->auto_create_topics = config->core.topics_auto_create;
     settings->request_bytes_max = (int32_t)config->kafka.request_bytes_max;
     settings->connections_max = (int32_t)config->kafka.connections_max;
+    settings->idle_connection_ms =
+        config->kafka.connections_idle_ms > 0 ? config->kafka.connections_idle_ms : -1;
+    settings->fetch_session_slots = (int32_t)config->kafka.fetch_session_slots;
     settings->group_session_min_ms = (int32_t)config->groups.session_timeout_min_ms;
     settings->group_session_max_ms = (int32_t)config->groups.session_timeout_max_ms;
     settings->group_initial_delay_ms = (int32_t)config->groups.initial_rebalance_delay_ms;
