@@ -217,26 +217,6 @@ Test(shard_loops, an_end_at_any_moment_of_a_fetch_answers_it)
 
 /* ---- topics ---- */
 
-struct deletion {
-    bool done;
-    sluice_status status;
-};
-
-static void on_deleted(void *arg, const struct sluice_topic_result *results, uint32_t count)
-{
-    struct deletion *deletion = arg;
-    cr_assert_eq(count, 1);
-    deletion->status = results[0].status;
-    deletion->done = true;
-}
-
-static void call_delete(struct fixture *fixture, void *arg)
-{
-    static struct sluice_topic_ref ref;
-    ref = (struct sluice_topic_ref){.name = sluice_text_of("t")};
-    topics_delete_start(fixture_home(fixture), &ref, 1, on_deleted, arg);
-}
-
 static bool every_shard_knows(const char *name)
 {
     struct sl_bytes bytes = sl_of_text(sluice_text_of(name));
@@ -256,10 +236,7 @@ Test(shard_loops, a_topic_is_on_every_shard_when_its_creation_is_answered_and_on
     fixture_produce(&f, "t", 1, 1, NOW);
     fixture_restart(&f, false);
     cr_assert(every_shard_knows("t"));
-    struct deletion deletion = {0};
-    fixture_at_home(&f, call_delete, &deletion);
-    fixture_run_until(&f, &deletion.done);
-    cr_assert_eq(deletion.status, SLUICE_OK);
+    fixture_delete_topic(&f, "t");
     cr_assert_not(every_shard_knows("t"));
     fixture_restart(&f, true);
     cr_assert_not(every_shard_knows("t"));
@@ -272,7 +249,7 @@ Test(shard_loops, a_topic_deleted_under_produce_and_fetch_answers_all_of_them)
         fixture_open_spread(&f, seed, 3);
         fixture_create_topic(&f, "t", PARTITIONS, NULL, NULL);
         struct wide wide = {.bytes_min = 1 << 20, .wait_ms = 100};
-        struct deletion deletion = {0};
+        struct deletion deletion = {.name = "t"};
         static struct produced produced[PARTITIONS];
         static uint8_t bytes[PARTITIONS][512];
         fixture_at_home(&f, call_wide, &wide);
@@ -280,7 +257,7 @@ Test(shard_loops, a_topic_deleted_under_produce_and_fetch_answers_all_of_them)
             size_t size = fixture_batch(bytes[p], sizeof(bytes[p]), 1, NOW, -1, -1, -1);
             fixture_produce_start(&f, "t", p, (struct sluice_bytes){bytes[p], size}, &produced[p]);
             if ((uint64_t)p == seed % PARTITIONS) {
-                fixture_at_home(&f, call_delete, &deletion);
+                fixture_delete_start(&f, &deletion);
             }
             steps((int)(seed % 7));
         }
