@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #define BUDGET (1u << 20)
-#define SCARCE (BUDGET / 2 + 1) /* as a chunk: within a budget of BUDGET + SCARCE */
+#define SCARCE \
+    (BUDGET / 2 + 1) /* its chunk is of BUDGET bytes: of BUDGET + SCARCE more than half */
 
 static struct fixture f;
 
