@@ -333,7 +333,7 @@ def main():
     args = parser.parse_args()
     os.environ["SLUICE_BUILD_DIR"] = os.path.abspath(args.build)
     import sluice_broker
-    print(f"kill9: seed {args.seed}, {args.kills} kills", flush=True)
+    print(f"kill9: seed {args.seed}, {args.kills} {'stops' if args.stop else 'kills'}", flush=True)
     broker = sluice_broker.Broker("wal.bytes_max=32 GiB", "wal.segment_bytes=8 MiB")
     address = f"127.0.0.1:{broker.kafka}"
     try:
