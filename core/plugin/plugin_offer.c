@@ -180,6 +180,7 @@ static void version_ready(void *arg, struct plugin_version *version,
         naming == NAMED ? resolve(instance, version, event, &attachment, reason) : SLUICE_E_EXISTS;
     struct shared_attachment *shared = err == SLUICE_OK ? shared_attachment_new(&attachment) : NULL;
     if (shared == NULL) {
+        err = err == SLUICE_OK ? SLUICE_E_NO_MEMORY : err;
         worker_host_refuse(instance->parts[0].host);
         if (naming == NAMED) {
             instance_refuse(instance, reason[0] != '\0' ? reason : sl_status_text(err));
