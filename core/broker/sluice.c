@@ -263,8 +263,3 @@ struct sl_loop *sluice_loop(struct sluice *sluice)
 {
     return sluice->rooms[0].loop;
 }
-
-const struct sl_config *sluice_config(const struct sluice *sluice)
-{
-    return sluice->config;
-}

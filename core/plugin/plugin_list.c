@@ -13,21 +13,11 @@ static const char *const count_keys[] = {
     PLUGIN_COUNT_TABLE(COUNT_KEY)
 #undef COUNT_KEY
 };
-static const char *const count_docs[] = {
-#define COUNT_DOC(name, key, doc) doc,
-    PLUGIN_COUNT_TABLE(COUNT_DOC)
-#undef COUNT_DOC
-};
 _Static_assert((int)PLUGIN_COUNT_COUNT == (int)STAGE_COUNT_COUNT, "one table seen twice");
 
 const char *plugin_count_key(uint32_t count)
 {
     return count < PLUGIN_COUNT_COUNT ? count_keys[count] : "";
-}
-
-const char *plugin_count_doc(uint32_t count)
-{
-    return count < PLUGIN_COUNT_COUNT ? count_docs[count] : "";
 }
 
 static const char *state_name(enum instance_state state)

@@ -220,14 +220,6 @@ bool worker_host_is_running(const struct worker_host *host)
     return host->current != NULL && host->current->state == SLOT_RUNNING;
 }
 
-void worker_host_retry(struct worker_host *host)
-{
-    if (host->current == NULL) {
-        supervisor_reset(&host->supervisor);
-        worker_queue_feed_later(host);
-    }
-}
-
 int32_t worker_host_pid(const struct worker_host *host)
 {
     return worker_host_is_running(host) ? sandbox_worker_pid(host->current->worker) : 0;

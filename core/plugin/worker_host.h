@@ -61,8 +61,6 @@ void worker_host_adopt(struct worker_host *host, struct plugin_version *version)
 sl_err worker_host_reconfigure(struct worker_host *host,
                                struct plugin_version *version) SL_MUST_CHECK;
 bool worker_host_is_running(const struct worker_host *host);
-/* Forgets backoff: a person acted. */
-void worker_host_retry(struct worker_host *host);
 int32_t worker_host_pid(const struct worker_host *host); /* 0: none */
 uint64_t worker_host_cpu_ns(const struct worker_host *host);
 uint64_t worker_host_rss_bytes(const struct worker_host *host);

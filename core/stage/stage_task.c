@@ -22,7 +22,6 @@ void stage_task_set_stall(struct stage_task *task, const char *text)
 void stage_task_publish(struct stage_task *task)
 {
     atomic_store_explicit(&task->seen_position, task->position, memory_order_relaxed);
-    atomic_store_explicit(&task->seen_end, partition_end(task->partition), memory_order_relaxed);
 }
 
 void stage_task_log(const struct stage_task *task, enum sl_log_level level, const char *message,
@@ -297,11 +296,6 @@ const struct partition *stage_task_partition(const struct stage_task *task)
 int64_t stage_task_position(const struct stage_task *task)
 {
     return atomic_load_explicit(&task->seen_position, memory_order_relaxed);
-}
-
-int64_t stage_task_end(const struct stage_task *task)
-{
-    return atomic_load_explicit(&task->seen_end, memory_order_relaxed);
 }
 
 const char *stage_task_stall(const struct stage_task *task)

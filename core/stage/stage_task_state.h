@@ -71,7 +71,6 @@ struct stage_task {
 
     /* Published. */
     _Atomic int64_t seen_position;
-    _Atomic int64_t seen_end;
     const char *_Atomic stall;
 };
 
@@ -85,7 +84,7 @@ void stage_task_step_later(struct stage_task *task);
 /* The next step comes after a wait that doubles; stall: static text for the metrics. */
 void stage_task_back_off(struct stage_task *task, const char *stall);
 void stage_task_set_stall(struct stage_task *task, const char *text); /* static text */
-/* Position and end of the log, for other threads. */
+/* The position, for other threads. */
 void stage_task_publish(struct stage_task *task);
 void stage_task_log(const struct stage_task *task, enum sl_log_level level, const char *message,
                     const char *reason);
