@@ -6,7 +6,7 @@ cd "$(dirname "$(readlink -f "$0")")"
 . .ci/common.sh
 
 phase "Debian packages" install_missing "${BUILD_PACKAGES[@]}" libcriterion-dev kcat python3 \
-  python3-kafka python3-confluent-kafka clang-format
+  python3-kafka python3-confluent-kafka clang clang-format git make
 phase "build of the tests" configure_and_build test build/test
 say "tests"
 exec /usr/bin/python3 tests/run_tests.py --build build/test "$@"

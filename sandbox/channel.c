@@ -155,10 +155,8 @@ static void publish(struct channel *channel, const struct sandbox_task *task, ui
 
     memcpy(channel->input + CHANNEL_DESCRIPTORS_AT + slot * sizeof(descriptor), &descriptor,
            sizeof(descriptor));
-    channel->slots[slot] = (struct channel_slot){.task_id = task->id,
-                                                 .first = task->first,
-                                                 .limit = task->limit,
-                                                 .timeout_ms = task->timeout_ms};
+    channel->slots[slot] = (struct channel_slot){
+        .task_id = task->id, .first = task->first, .limit = task->limit, .kill_ms = task->kill_ms};
     channel->submitted++;
     channel->wait_turn++;
     atomic_store(&input_head(channel)->wait_turn, channel->wait_turn);

@@ -40,55 +40,15 @@ struct rule {
     struct scmp_arg_cmp args[2];
 };
 
-#define PLAIN(name, stages)     \
-    {                           \
-        name, stages, ALLOW, 0, \
-        {                       \
-            {0},                \
-            {                   \
-                0               \
-            }                   \
-        }                       \
-    }
-#define DENY(name, stages, error) \
-    {                             \
-        name, stages, error, 0,   \
-        {                         \
-            {0},                  \
-            {                     \
-                0                 \
-            }                     \
-        }                         \
-    }
-#define IF(name, stages, a)     \
-    {                           \
-        name, stages, ALLOW, 1, \
-        {                       \
-            a,                  \
-            {                   \
-                0               \
-            }                   \
-        }                       \
-    }
-#define IF2(name, stages, a, b) \
-    {                           \
-        name, stages, ALLOW, 2, \
-        {                       \
-            a, b                \
-        }                       \
-    }
-#define MASKED(arg, mask, value)             \
-    {                                        \
-        arg, SCMP_CMP_MASKED_EQ, mask, value \
-    }
-#define EQUAL(arg, value)          \
-    {                              \
-        arg, SCMP_CMP_EQ, value, 0 \
-    }
-#define AT_MOST(arg, value)        \
-    {                              \
-        arg, SCMP_CMP_LE, value, 0 \
-    }
+/* clang-format off */
+#define PLAIN(call, where)         {.name = call, .stages = where, .error = ALLOW}
+#define DENY(call, where, number)  {.name = call, .stages = where, .error = number}
+#define IF(call, where, a)         {.name = call, .stages = where, .error = ALLOW, .arg_count = 1, .args = {a}}
+#define IF2(call, where, a, b)     {.name = call, .stages = where, .error = ALLOW, .arg_count = 2, .args = {a, b}}
+#define MASKED(at, mask, value)    {.arg = at, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value}
+#define EQUAL(at, value)           {.arg = at, .op = SCMP_CMP_EQ, .datum_a = value}
+#define AT_MOST(at, value)         {.arg = at, .op = SCMP_CMP_LE, .datum_a = value}
+/* clang-format on */
 #define OPEN_CHANGES (O_ACCMODE | O_CREAT | O_TRUNC | O_TMPFILE)
 
 static const struct rule rules[] = {

@@ -83,10 +83,3 @@ void supervisor_stop(struct supervisor *supervisor, int64_t now_ms)
 {
     enter(supervisor, SUPERVISOR_STOPPED, now_ms);
 }
-
-const char *supervisor_state_name(uint32_t state)
-{
-    static const char *const names[] = {"idle", "starting", "running", "waiting", "stopped"};
-
-    return state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
-}

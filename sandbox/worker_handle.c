@@ -4,6 +4,7 @@
 #include "channel_layout.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -185,10 +186,8 @@ static int64_t deadline(const struct sandbox_worker *worker, const char **ret_wh
         return worker->spawned_ms + worker->limits.load_timeout_ms;
     }
     if (channel_in_flight(channel) > 0) {
-        /* The plugin knows the deadline and may stop itself at it; the kill comes at twice of it.
-         */
-        *ret_what = "did not finish a batch within twice its deadline";
-        return head->timeout_ms == 0 ? INT64_MAX : worker->head_ms + 2 * (int64_t)head->timeout_ms;
+        *ret_what = "did not finish a batch and was past its deadline";
+        return head->kill_ms == 0 ? INT64_MAX : worker->head_ms + (int64_t)head->kill_ms;
     }
     if (worker->reply_kind != 0) {
         *ret_what = worker->reply_kind == CONTROL_DRAINED ? "did not drain in time"
@@ -291,4 +290,24 @@ uint64_t sandbox_worker_cpu_ns(const struct sandbox_worker *worker)
         return 0;
     }
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+uint64_t sandbox_worker_rss_bytes(const struct sandbox_worker *worker)
+{
+    char text[128];
+    unsigned long long pages = 0;
+
+    snprintf(text, sizeof(text), "/proc/%d/statm", (int)worker->pid);
+    int file = worker->reaped ? -1 : open(text, O_RDONLY | O_CLOEXEC);
+    ssize_t size = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
+    if (file >= 0) {
+        close(file);
+    }
+    if (size <= 0) {
+        return 0;
+    }
+    text[size] = '\0';
+    const char *second = strchr(text, ' ');
+    pages = second != NULL ? strtoull(second, NULL, 10) : 0;
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

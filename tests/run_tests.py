@@ -6,8 +6,12 @@ one. tests/broker/test_*.py are unittest modules that get SLUICE_BUILD_DIR. A te
 complains about fails even if the test framework did not notice (a LeakSanitizer report leaves a
 Criterion test green): reports go to files, and a file is a failure.
 
+--sanitized is for a build with a sanitizer: unit suites, but those that it cannot run, and brokers on
+two shards.
+
 The last line is "N passed, N failed" and, when there are any, ", N skipped"."""
 import argparse
+import ctypes
 import json
 import os
 import re
@@ -17,6 +21,13 @@ import tempfile
 import time
 
 LIMIT_S = 600  # of one suite
+ADDR_NO_RANDOMIZE = 0x0040000  # personality(2)
+# What a kind of sanitizer cannot run, by suite.
+UNFIT = {
+    "address": {"test_sandbox": "it cannot run under the sandbox's limits"},
+    "thread": {"test_sandbox": "it cannot run under the sandbox's limits",
+               "processor_lua_test": "it holds signals back, which are what ends a Lua loop; one thread"},
+}
 
 
 class Totals:
@@ -77,6 +88,25 @@ def ctest_entries(build):
             yield test["name"], test["command"], properties
 
 
+def sanitizer_of(build):
+    """"address", "thread", or "" for none."""
+    with open(os.path.join(build, "CMakeCache.txt")) as file:
+        value = re.search(r"^SLUICE_SANITIZE:\w+=(\w*)", file.read(), re.M)
+    return value.group(1) if value else ""
+
+
+def sanitized_environment(reports):
+    return {"ASAN_OPTIONS": f"log_path={reports}/asan:detect_leaks=1",
+            "TSAN_OPTIONS": f"log_path={reports}/tsan:second_deadlock_stack=1",
+            "UBSAN_OPTIONS": f"log_path={reports}/ubsan:print_stacktrace=1"}
+
+
+def without_random_addresses():
+    """For this process and its children: as setarch -R."""
+    if ctypes.CDLL(None).personality(ADDR_NO_RANDOMIZE) == -1:
+        sys.exit("run_tests: the kernel does not let addresses be fixed, which ThreadSanitizer needs")
+
+
 def run_criterion(name, command, environment, reports, totals):
     with tempfile.NamedTemporaryFile(suffix=".tap") as tap:
         start = time.monotonic()
@@ -109,7 +139,7 @@ def run_plain(name, command, properties, environment, reports, totals):
         totals.notes.append(f"{name}: {output.strip().splitlines()[-1] if output.strip() else 'skipped'}")
 
 
-def run_broker_tests(source, build, wanted, environment, reports, totals):
+def run_broker_tests(source, wanted, environment, reports, totals):
     folder = os.path.join(source, "tests", "broker")
     names = sorted(n for n in os.listdir(folder) if re.match(r"test_.*\.py$", n)) if os.path.isdir(folder) else []
     for file in names:
@@ -136,7 +166,7 @@ def run_broker_tests(source, build, wanted, environment, reports, totals):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build/test")
-    parser.add_argument("--sanitized", action="store_true", help="unit suites of a sanitizer build; no sandbox, no broker")
+    parser.add_argument("--sanitized", action="store_true", help="a build with a sanitizer: see above")
     parser.add_argument("wanted", nargs="*")
     args = parser.parse_args()
     source = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -146,22 +176,25 @@ def main():
         reports = os.path.join(scratch, "reports")
         os.mkdir(reports)
         environment = dict(os.environ, SLUICE_BUILD_DIR=build, SLUICE_SOURCE_DIR=source,
-                           ASAN_OPTIONS=f"log_path={reports}/asan:detect_leaks=1",
-                           UBSAN_OPTIONS=f"log_path={reports}/ubsan:print_stacktrace=1")
+                           **sanitized_environment(reports))
+        kind = sanitizer_of(build) if args.sanitized else ""
+        if kind:
+            environment["SLUICE_RUNTIME__SHARDS"] = "2"
+        if kind == "thread":  # it cannot start where addresses are random
+            without_random_addresses()
         for name, command, properties in ctest_entries(build):
             if args.wanted and not any(word in name for word in args.wanted):
                 continue
             if os.path.basename(command[0]) == "run_sanitized.sh":
                 command = command[1:]  # does for ctest what is done here
-            if args.sanitized and ("sandbox" in name or "sluice-worker" in " ".join(command)):
-                totals.notes.append(f"{name}: a sanitizer cannot run under the sandbox's limits")
+            if name in UNFIT.get(kind, {}):
+                totals.notes.append(f"{name}: not with this sanitizer: {UNFIT[kind][name]}")
                 continue
             if is_criterion(command[0]):
                 run_criterion(name, command, environment, reports, totals)
             elif not args.sanitized:
                 run_plain(name, command, properties, environment, reports, totals)
-        if not args.sanitized:
-            run_broker_tests(source, build, args.wanted, environment, reports, totals)
+        run_broker_tests(source, args.wanted, environment, reports, totals)
     for note in totals.notes:
         print(f"skipped  {note}")
     tail = f", {totals.skipped} skipped" if totals.skipped else ""

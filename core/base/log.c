@@ -365,12 +365,6 @@ void sl_log_write(struct sl_logger *logger, enum sl_log_level level, const char 
     emit(logger, &line);
 }
 
-const char *sl_log_level_name(enum sl_log_level level)
-{
-    SL_ASSERT(level < SL_LOG_LEVEL_COUNT);
-    return level_table[level].name;
-}
-
 sl_err sl_log_level_parse(struct sl_bytes text, enum sl_log_level *ret_level)
 {
     for (size_t i = 0; i < SL_LOG_LEVEL_COUNT; i++) {
@@ -380,13 +374,4 @@ sl_err sl_log_level_parse(struct sl_bytes text, enum sl_log_level *ret_level)
         }
     }
     return SLUICE_E_NOT_FOUND;
-}
-
-sl_err sl_log_format_parse(struct sl_bytes text, enum sl_log_format *ret_format)
-{
-    bool json = sl_bytes_equal(text, sl_bytes_of_text("json"));
-    if (!json && !sl_bytes_equal(text, sl_bytes_of_text("text")))
-        return SLUICE_E_NOT_FOUND;
-    *ret_format = json ? SL_LOG_FORMAT_JSON : SL_LOG_FORMAT_TEXT;
-    return SLUICE_OK;
 }

@@ -70,10 +70,8 @@ enum sl_log_level sl_logger_level(const struct sl_logger *logger);
 /* Writes what was counted and whose window is over; call it about once a second. [any] */
 void sl_logger_tick(struct sl_logger *logger);
 
-const char *sl_log_level_name(enum sl_log_level level); /* "debug" … */
 /* E_NOT_FOUND for another word. */
 sl_err sl_log_level_parse(struct sl_bytes text, enum sl_log_level *ret_level) SL_MUST_CHECK;
-sl_err sl_log_format_parse(struct sl_bytes text, enum sl_log_format *ret_format) SL_MUST_CHECK;
 
 /* Whether a line of this level is written now; a NULL logger wants nothing. */
 bool sl_log_wants(const struct sl_logger *logger, enum sl_log_level level);

@@ -89,11 +89,6 @@ static inline uint8_t *sl_varint_write_u64(uint8_t *at, uint64_t value)
     return at;
 }
 
-static inline uint8_t *sl_varint_write_u32(uint8_t *at, uint32_t value)
-{
-    return sl_varint_write_u64(at, value);
-}
-
 static inline uint8_t *sl_varint_write(uint8_t *at, int32_t value)
 {
     return sl_varint_write_u64(at, sl_zigzag32_encode(value));

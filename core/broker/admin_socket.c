@@ -150,7 +150,9 @@ static void add_shards(const struct sluice *sluice, cJSON *object)
         const struct shard *shard = sluice->shards.shards[i];
         cJSON *entry = cJSON_CreateObject();
         cJSON_AddNumberToObject(entry, "shard", i);
-        cJSON_AddStringToObject(entry, "status", sl_status_text(shard_status(shard)));
+        sl_err status = shard_status(shard);
+        cJSON_AddStringToObject(entry, "status",
+                                status == SLUICE_OK ? "serving" : sl_status_text(status));
         cJSON_AddNumberToObject(entry, "epoch", shard->recovery.epoch);
         cJSON_AddNumberToObject(entry, "recovered_frames", (double)shard->recovery.frame_count);
         cJSON_AddNumberToObject(entry, "recovery_ms", (double)shard->recovery.elapsed_ns / 1e6);

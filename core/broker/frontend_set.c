@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define URGENT_REQUEST_BYTES_MAX (64u << 10) /* /livez, /readyz, /metrics */
+
 /* One frontend's opening or closing on one room, there and back. */
 struct room_call {
     struct sl_task task;
@@ -207,7 +209,8 @@ static void open_in_room(struct sl_task *task)
     struct frontend_config config = {
         .name = slot->name,
         .config_json = slot->config_json,
-        .request_bytes_max = (size_t)call->room->sluice->config->core.frame_bytes_max + 4,
+        .request_bytes_max = slot->request_bytes_max,
+        .urgent = slot->urgent,
     };
     call->err = frontend_new(&call->room->intake, slot->descriptor, &config, &place->frontend,
                              call->reason, sizeof(call->reason));
@@ -272,18 +275,25 @@ static void copy_text(char *into, size_t room, const char *from)
 static bool take_config(struct frontend_slot *slot)
 {
     const struct sl_config *config = slot->set->sluice->config;
-    const char *address = strcmp(slot->name, "kafka") == 0  ? config->kafka.listen
-                          : strcmp(slot->name, "http") == 0 ? config->http.listen
-                                                            : NULL;
+    bool is_http = strcmp(slot->name, "http") == 0;
+    const char *address = is_http                            ? config->http.listen
+                          : strcmp(slot->name, "kafka") == 0 ? config->kafka.listen
+                                                             : NULL;
     if (address == NULL) {
         copy_text(slot->reason, sizeof(slot->reason),
                   "there is no configuration section of its name");
         return false;
     }
+    slot->urgent = is_http; /* it serves nothing but health and metrics */
+    slot->request_bytes_max =
+        slot->urgent ? URGENT_REQUEST_BYTES_MAX : (size_t)config->core.frame_bytes_max + 4;
     snprintf(slot->address, sizeof(slot->address), "%s", address);
     snprintf(slot->config_json, sizeof(slot->config_json),
-             "{\"listen\":\"%s\",\"request_bytes_max\":%lld}", address,
-             (long long)config->kafka.request_bytes_max);
+             "{\"listen\":\"%s\",\"request_bytes_max\":%lld,\"connections_idle_ms\":%lld,"
+             "\"fetch_session_slots\":%lld}",
+             address, (long long)config->kafka.request_bytes_max,
+             (long long)config->kafka.connections_idle_ms,
+             (long long)config->kafka.fetch_session_slots);
     return true;
 }
 

@@ -27,6 +27,8 @@ struct frontend_slot {
     char path[FRONTEND_PATH_BYTES];
     char address[300];
     char config_json[1024];
+    size_t request_bytes_max; /* as in struct frontend_config */
+    bool urgent;
     const struct sluice_plugin_descriptor *descriptor;
     struct sl_listener *listener;
     struct sl_job job;

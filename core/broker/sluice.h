@@ -31,7 +31,6 @@ sl_err sluice_reload(struct sluice *sluice, struct sl_config *loaded) SL_MUST_CH
 struct sluice *sluice_free(struct sluice *sluice); /* after run returned; NULL is fine */
 /* Storage of some shard failed: nothing it held back was acknowledged; a restart recovers. [any] */
 bool sluice_is_fenced(const struct sluice *sluice);
-struct sl_loop *sluice_loop(struct sluice *sluice);                 /* loop 0, for signals */
-const struct sl_config *sluice_config(const struct sluice *sluice); /* in force [loop 0] */
+struct sl_loop *sluice_loop(struct sluice *sluice); /* loop 0, for signals */
 
 #endif

@@ -36,4 +36,9 @@ struct sluice {
     bool started;
 };
 
+/* sluice_facts.c */
+void sluice_facts_init(struct sluice *sluice); /* the data directory is open */
+/* What plugins count, to the metrics. [loop 0] */
+void sluice_facts_publish_plugins(struct sluice *sluice);
+
 #endif

@@ -6,21 +6,47 @@ void chunk_cache_init(struct chunk_cache *cache, struct sl_loop *loop, uint64_t 
     *cache = (struct chunk_cache){.loop = loop, .budget_bytes = budget_bytes};
 }
 
-void chunk_cache_fini(struct chunk_cache *cache)
+/* Frees cached chunks, the largest first, until no more than so many bytes are cached. */
+static void trim(struct chunk_cache *cache, uint64_t cached_bytes_max)
 {
-    SL_ASSERT(cache->used_bytes == 0);
-    for (uint32_t i = 0; i < CHUNK_CLASS_COUNT; i++) {
-        while (cache->cached[i] != NULL) {
+    for (uint32_t i = CHUNK_CLASS_COUNT; i-- > 0;) {
+        while (cache->cached[i] != NULL && cache->cached_bytes > cached_bytes_max) {
             struct chunk *chunk = cache->cached[i];
             cache->cached[i] = chunk->next;
+            cache->cached_bytes -= chunk->size;
             sl_free(chunk);
         }
     }
 }
 
+/* What may lie cached beside `used_bytes`. */
+static uint64_t cached_bytes_max(const struct chunk_cache *cache, uint64_t used_bytes)
+{
+    uint64_t unused = cache->budget_bytes - SL_MIN(cache->budget_bytes, used_bytes);
+    return SL_MIN(unused, cache->budget_bytes / 100 * CHUNK_CACHED_PERCENT);
+}
+
+void chunk_cache_fini(struct chunk_cache *cache)
+{
+    SL_ASSERT(cache->used_bytes == 0);
+    trim(cache, 0);
+}
+
 bool chunk_cache_is_over(const struct chunk_cache *cache)
 {
     return cache->used_bytes > cache->budget_bytes;
+}
+
+bool chunk_cache_is_scarce(const struct chunk_cache *cache)
+{
+    return cache->used_bytes > cache->budget_bytes / 2;
+}
+
+uint64_t chunk_cache_answer_bytes(const struct chunk_cache *cache)
+{
+    uint64_t half = cache->budget_bytes / 2;
+    uint64_t left = chunk_cache_is_scarce(cache) ? 0 : half - cache->used_bytes;
+    return SL_MAX(left / 4, (uint64_t)CHUNK_ANSWER_BYTES_MIN);
 }
 
 static size_t class_size(uint32_t class_index)
@@ -48,6 +74,7 @@ sl_err chunk_new(struct chunk_cache *cache, size_t size, struct chunk **ret_chun
         cache->cached[class_index] = chunk->next;
         cache->cached_bytes -= chunk->size;
     } else {
+        trim(cache, cached_bytes_max(cache, cache->used_bytes + class_size(class_index)));
         chunk = sl_alloc(sizeof(*chunk) + class_size(class_index));
         if (chunk == NULL) {
             return SLUICE_E_NO_MEMORY;
@@ -99,7 +126,7 @@ static void chunk_release(struct chunk *chunk)
     if (was_over && !chunk_cache_is_over(cache)) {
         chunk_cache_relieve(cache);
     }
-    if (cache->cached_bytes + chunk->size > cache->budget_bytes / 100 * CHUNK_CACHED_PERCENT) {
+    if (cache->cached_bytes + chunk->size > cached_bytes_max(cache, cache->used_bytes)) {
         sl_free(chunk);
         return;
     }

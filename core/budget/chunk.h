@@ -4,7 +4,9 @@
  * request until its batch is durable, an answer until it is sent. A cache keeps freed chunks by
  * size class, since fresh pages cost more than the copy they save. All of a cache's chunks belong
  * to one loop. Its budget counts the bytes of all chunks in use; it never refuses (a request that
- * has begun must end), it tells: the connections stop reading while `chunk_cache_is_over` holds.
+ * has begun must end), it tells: `is_scarce` and `is_over` decide who is read (intake/conn.h),
+ * `answer_bytes` how much is fetched (shard/fetch.h). Cached chunks and those in use are within the
+ * budget together, as long as those in use are.
  *
  * A chunk is used by one loop at a time. It may be handed to another loop; when its last reference
  * goes there, it travels home by a task. [loop] */
@@ -13,9 +15,10 @@
 
 #include "os/os.h"
 
-#define CHUNK_BYTES_MIN      4096u
-#define CHUNK_CLASS_COUNT    16u /* 4 KiB, 8 KiB, … 128 MiB */
-#define CHUNK_CACHED_PERCENT 25u /* of the budget may lie cached */
+#define CHUNK_BYTES_MIN        4096u
+#define CHUNK_CLASS_COUNT      16u /* 4 KiB, 8 KiB, … 128 MiB */
+#define CHUNK_CACHED_PERCENT   25u /* of the budget may lie cached */
+#define CHUNK_ANSWER_BYTES_MIN (64u << 10)
 
 struct chunk {
     struct chunk_cache *cache;
@@ -31,7 +34,7 @@ struct chunk_cache {
     struct sl_loop *loop;
     struct chunk *cached[CHUNK_CLASS_COUNT];
     uint64_t cached_bytes;
-    uint64_t used_bytes;
+    _Atomic uint64_t used_bytes; /* written on the loop, read anywhere */
     uint64_t budget_bytes;
     struct sl_task relief; /* posted when the use falls below the budget again */
     void (*relieved)(void *arg);
@@ -44,7 +47,13 @@ void chunk_cache_fini(struct chunk_cache *cache); /* all chunks are given back b
 void chunk_cache_on_relief(struct chunk_cache *cache, void (*relieved)(void *arg), void *arg);
 /* Has `relieved` called by a task now. */
 void chunk_cache_relieve(struct chunk_cache *cache);
+/* [any] */
 bool chunk_cache_is_over(const struct chunk_cache *cache);
+/* More than half of the budget is used: the rest is for those who have taken nothing yet. */
+bool chunk_cache_is_scarce(const struct chunk_cache *cache);
+/* What one answer may take: a quarter of what is left of the first half of the budget, so that
+ * requests always find memory; CHUNK_ANSWER_BYTES_MIN in any case, so that readers go on. */
+uint64_t chunk_cache_answer_bytes(const struct chunk_cache *cache);
 
 /* At least `size` bytes, one reference. E_NO_MEMORY, E_LIMIT above the largest class. */
 sl_err chunk_new(struct chunk_cache *cache, size_t size, struct chunk **ret_chunk) SL_MUST_CHECK;

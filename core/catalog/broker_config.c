@@ -17,6 +17,7 @@ struct row {
 };
 
 #define T(name)     SLUICE_CONFIG_TYPE_##name
+#define INERT       " (Stored and shown; without effect in this version.)"
 #define FIELD(name) offsetof(struct broker_settings, name)
 
 static const struct row rows[] = {
@@ -51,9 +52,9 @@ static const struct row rows[] = {
     {"fetch.max.bytes", T(INT), I32, FIELD(fetch_bytes_max), "57671680",
      "The most a fetch answers with."},
     {"max.incremental.fetch.session.cache.slots", T(INT), I32, FIELD(fetch_session_slots), "1000",
-     "Fetch sessions kept."},
+     "Fetch sessions kept on each loop."},
     {"connections.max.idle.ms", T(LONG), I64, FIELD(idle_connection_ms), "600000",
-     "A silent connection is closed after this time."},
+     "A silent connection is closed after this time; -1: never."},
     {"max.connections", T(INT), I32, FIELD(connections_max), "2147483647",
      "Connections at the same time."},
     {"log.retention.ms", T(LONG), I64, FIELD(retention_ms), NULL,
@@ -67,7 +68,8 @@ static const struct row rows[] = {
     {"log.retention.check.interval.ms", T(LONG), I64, FIELD(retention_check_interval_ms), "60000",
      "How often records beyond their retention are looked for."},
     {"log.cleanup.policy", T(LIST), CLEANUP, 0, "delete",
-     "What becomes of old records: delete, compact, or both."},
+     "What becomes of old records: delete, compact, or both; nothing is compacted in this "
+     "version."},
     {"log.segment.bytes", T(INT), I32, FIELD(segment_bytes), "1073741824",
      "A batch must fit into a segment."},
     {"log.message.timestamp.type", T(STRING), TIME_TYPE, 0, "CreateTime",
@@ -89,8 +91,6 @@ static const struct row rows[] = {
      "The largest metadata of a committed offset."},
     {"offsets.retention.minutes", T(INT), I32, FIELD(offset_retention_minutes), "10080",
      "Offsets of a group without members are forgotten after this time."},
-    {"offsets.retention.check.interval.ms", T(LONG), I64, FIELD(offset_check_interval_ms), "600000",
-     "How often expired offsets are looked for."},
     {"producer.id.expiration.ms", T(INT), I64, FIELD(producer_expiration_ms), "86400000",
      "A silent idempotent producer is forgotten after this time."},
 };
@@ -125,7 +125,6 @@ void broker_settings_init(struct broker_settings *settings)
         .group_members_max = INT32_MAX,
         .offset_metadata_bytes_max = 4096,
         .offset_retention_minutes = 10080,
-        .offset_check_interval_ms = 600000,
         .producer_expiration_ms = 86400000,
     };
 }

@@ -20,7 +20,7 @@ struct broker_settings {
     int32_t request_bytes_max;           /* 104857600; socket.request.max.bytes */
     int32_t fetch_bytes_max;             /* 57671680 */
     int32_t fetch_session_slots;         /* 1000 */
-    int64_t idle_connection_ms;          /* 600000; connections.max.idle.ms */
+    int64_t idle_connection_ms;          /* 600000; connections.max.idle.ms; -1: never closed */
     int32_t connections_max;             /* 2147483647 */
     int64_t retention_ms;                /* 604800000; -1: for ever */
     int64_t retention_bytes;             /* -1: no bound */
@@ -37,7 +37,6 @@ struct broker_settings {
     int32_t group_members_max;         /* group.max.size */
     int32_t offset_metadata_bytes_max; /* 4096 */
     int32_t offset_retention_minutes;  /* 10080 */
-    int64_t offset_check_interval_ms;  /* 600000 */
     int64_t producer_expiration_ms;    /* 86400000; producer.id.expiration.ms */
     char listeners[256];               /* "PLAINTEXT://127.0.0.1:9092", may be empty */
     char log_dir[256];

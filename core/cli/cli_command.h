@@ -116,7 +116,7 @@ void cli_table_write(const struct cli *cli, const cJSON *rows, const char *const
 /* The member as text into ret_text (numbers, booleans, arrays joined by commas). */
 const char *cli_member_text(const cJSON *object, const char *name, char ret_text[1024]);
 /* All members of an object, one a line. */
-void cli_object_write(const cJSON *object);
+void cli_object_write(const struct cli *cli, const cJSON *object);
 /* "sluice: …\n" on stderr. */
 void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
 

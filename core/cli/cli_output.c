@@ -104,12 +104,50 @@ void cli_table_write(const struct cli *cli, const cJSON *rows, const char *const
     }
 }
 
-void cli_object_write(const cJSON *object)
+static void table_of_array(const struct cli *cli, const cJSON *array)
+{
+    const char *columns[COLUMNS_MAX];
+    const cJSON *member;
+    size_t count = 0;
+    cJSON_ArrayForEach(member, array->child)
+    {
+        if (count < COLUMNS_MAX) {
+            columns[count++] = member->string;
+        }
+    }
+    printf("\n%s\n", array->string);
+    cli_table_write(cli, array, columns, count);
+}
+
+static void members_of_object(const cJSON *object)
+{
+    const cJSON *member;
+    char text[1024];
+    printf("%-18s", object->string);
+    cJSON_ArrayForEach(member, object)
+    {
+        printf(" %s=%s", member->string, cli_member_text(object, member->string, text));
+    }
+    putchar('\n');
+}
+
+/* A line for each value, one for each object, then a table for each array of objects. */
+void cli_object_write(const struct cli *cli, const cJSON *object)
 {
     const cJSON *item;
     char text[1024];
     cJSON_ArrayForEach(item, object)
     {
-        printf("%-18s %s\n", item->string, cli_member_text(object, item->string, text));
+        if (cJSON_IsObject(item)) {
+            members_of_object(item);
+        } else if (!cJSON_IsObject(item->child)) {
+            printf("%-18s %s\n", item->string, cli_member_text(object, item->string, text));
+        }
+    }
+    cJSON_ArrayForEach(item, object)
+    {
+        if (cJSON_IsArray(item) && cJSON_IsObject(item->child)) {
+            table_of_array(cli, item);
+        }
     }
 }

@@ -183,7 +183,7 @@ static int object_show(struct cli *cli, const char *command, cJSON *args)
     if (cli->options.json) {
         cli_json_write(cli_result(reply));
     } else {
-        cli_object_write(cli_result(reply));
+        cli_object_write(cli, cli_result(reply));
     }
     cJSON_Delete(reply);
     return CLI_OK;

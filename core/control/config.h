@@ -68,6 +68,8 @@ struct sl_config {
         const char *advertised; /* empty: as listen */
         int64_t request_bytes_max;
         int64_t connections_max;
+        int64_t connections_idle_ms; /* 0: never */
+        int64_t fetch_session_slots; /* of each loop */
     } kafka;
     struct {
         const char *listen;

@@ -116,11 +116,42 @@ static struct chunk *holder(struct broker_link *link, const struct sluice_contex
     return conn->input;
 }
 
+/* Counts a produce request on its connection while it is under way: that tells a connection which
+ * waits for the log from one that its frontend holds back for another reason. */
+struct produce_watch {
+    struct broker_link *link;
+    uint64_t connection;
+    sluice_produce_done *done;
+    void *arg;
+};
+
+static void watched_done(void *arg, const struct sluice_produce_result *results, uint32_t count,
+                         int32_t throttle_ms)
+{
+    struct produce_watch watch = *(struct produce_watch *)arg;
+    sl_free(arg);
+    watch.done(watch.arg, results, count, throttle_ms);
+    struct conn *conn = intake_find(watch.link->intake, watch.connection);
+    if (conn != NULL) {
+        conn_produce_ended(conn);
+    }
+}
+
 static void on_produce(const struct sluice_broker *broker, const struct sluice_context *context,
                        const struct sluice_produce *request, sluice_produce_done *done, void *arg)
 {
     struct broker_link *link = of(broker);
-    produce_start(link->home, holder(link, context, request), context, request, done, arg);
+    struct chunk *chunk = holder(link, context, request);
+    struct conn *conn =
+        link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
+    struct produce_watch *watch = conn == NULL ? NULL : sl_alloc(sizeof(*watch));
+    if (watch != NULL) {
+        *watch = (struct produce_watch){link, context->connection, done, arg};
+        conn_produce_begins(conn);
+        done = watched_done;
+        arg = watch;
+    }
+    produce_start(link->home, chunk, context, request, done, arg);
 }
 
 static void set_tokens(void *arg, struct chunk *const *chunks, uint32_t count)
@@ -281,9 +312,9 @@ struct cancel_call {
 
 static void cancel_run(struct shard_call *call)
 {
-    uint64_t connection = SL_CONTAINER_OF(call, struct cancel_call, call)->connection;
-    fetch_cancel(call->target, connection);
-    groups_cancel(call->target, connection);
+    const struct cancel_call *cancel = SL_CONTAINER_OF(call, struct cancel_call, call);
+    fetch_cancel(call->target, cancel->home, cancel->connection);
+    groups_cancel(call->target, cancel->home, cancel->connection);
     shard_call_reply(call);
 }
 

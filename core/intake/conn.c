@@ -5,11 +5,17 @@
 
 #define CONN_GROWTH 4u /* of the input chunk of a large request, as it arrives */
 
-static const char *const stall_names[CONN_STALL_COUNT] = {"none", "frontend", "output", "memory"};
+static const char *const stall_names[CONN_STALL_COUNT] = {"none", "frontend", "output", "memory",
+                                                          "log"};
 
 const char *conn_stall_name(enum conn_stall stall)
 {
     return stall_names[stall];
+}
+
+static int64_t now_ms(const struct conn *conn)
+{
+    return sl_loop_now_ns(conn->intake->loop) / 1000000;
 }
 
 /* ---- life ---- */
@@ -23,23 +29,56 @@ static void conn_free(struct sl_task *task)
     frontend_connection_gone(frontend);
 }
 
+static void list_stalled(struct conn *conn)
+{
+    struct intake *intake = conn->intake;
+    conn->next_stalled = NULL;
+    *intake->stalled_end = conn;
+    intake->stalled_end = &conn->next_stalled;
+}
+
 static void unlist_stalled(struct conn *conn)
 {
-    struct conn **at = &conn->intake->stalled;
-    while (conn->stalled_listed && *at != NULL) {
-        if (*at == conn) {
-            *at = conn->next_stalled;
-            conn->stalled_listed = false;
-            return;
-        }
+    struct intake *intake = conn->intake;
+    struct conn **at = &intake->stalled;
+    while (*at != conn) {
         at = &(*at)->next_stalled;
+    }
+    *at = conn->next_stalled;
+    if (intake->stalled_end == &conn->next_stalled) {
+        intake->stalled_end = at;
     }
 }
 
+/* Another one may exceed the budget now. */
+static void end_exempt(struct conn *conn)
+{
+    if (conn->intake->exempt == conn) {
+        conn->intake->exempt = NULL;
+        chunk_cache_relieve(conn->intake->cache);
+    }
+}
+
+static void end_urgent(struct conn *conn)
+{
+    conn->intake->urgent_count -= conn->urgent;
+    conn->urgent = false;
+}
+
+/* Who stalls for memory is in the intake's list. Who stalls for its peer or its frontend must not
+ * keep others from exceeding the budget: that may last for ever. */
 static void set_stall(struct conn *conn, enum conn_stall stall)
 {
+    if (stall == CONN_STALL_OUTPUT || stall == CONN_STALL_FRONTEND) {
+        end_exempt(conn);
+    }
     if (conn->stall == stall) {
         return;
+    }
+    if (conn->stall == CONN_STALL_MEMORY) {
+        unlist_stalled(conn);
+    } else if (stall == CONN_STALL_MEMORY) {
+        list_stalled(conn);
     }
     conn->intake->stalled_now[conn->stall]--;
     conn->intake->stalled_now[stall]++;
@@ -68,7 +107,6 @@ static void conn_die(struct conn *conn)
     set_stall(conn, CONN_STALL_NONE);
     conn->intake->stalled_now[CONN_STALL_NONE]--;
     conn->intake->closing_count -= conn->closing;
-    unlist_stalled(conn);
     conn->stream = sl_stream_free(conn->stream);
     drop_output(conn);
     struct intake *intake = conn->intake;
@@ -81,10 +119,8 @@ static void conn_die(struct conn *conn)
     if (!conn->feeding) {
         conn->input = chunk_unref(conn->input);
     }
-    if (intake->exempt == conn) {
-        intake->exempt = NULL;
-    }
-    intake_memory_freed(intake);
+    end_exempt(conn);
+    end_urgent(conn);
     conn->close_task = (struct sl_task){.run = conn_free, .priority = SL_PRIORITY_CONTROL};
     sl_loop_post(intake->loop, &conn->close_task);
 }
@@ -157,70 +193,89 @@ void conn_start(struct intake *intake, struct frontend *frontend, int descriptor
 
 /* ---- input ---- */
 
-static int64_t now_ms(const struct conn *conn)
+/* Reading on takes no further memory. */
+static bool has_room(const struct conn *conn)
 {
-    return sl_loop_now_ns(conn->intake->loop) / 1000000;
+    size_t have = conn->input_end - conn->input_start;
+    bool fits = conn->input != NULL && conn->input_start + conn->wanted <= conn->input->size;
+    return conn->input != NULL && conn->input_end < conn->input->size &&
+           (fits || have < conn->input->size / 2);
 }
 
+/* What keeps it from being read. Into memory that it has, and while there is plenty, it is read
+ * ahead during a pause. */
 static enum conn_stall find_stall(const struct conn *conn)
 {
+    bool scarce = chunk_cache_is_scarce(conn->intake->cache);
+    if (conn->output_bytes > CONN_OUTPUT_HIGH && conn->pauses == 0) {
+        return CONN_STALL_OUTPUT;
+    }
+    if (has_room(conn) || (conn->input == NULL && !scarce)) {
+        return CONN_STALL_NONE;
+    }
+    if (conn->produces > 0 && (conn->pauses > 0 || scarce)) {
+        return CONN_STALL_LOG;
+    }
     if (conn->pauses > 0) {
         return CONN_STALL_FRONTEND;
-    }
-    if (conn->output_bytes > CONN_OUTPUT_HIGH) {
-        return CONN_STALL_OUTPUT;
     }
     return chunk_cache_is_over(conn->intake->cache) ? CONN_STALL_MEMORY : CONN_STALL_NONE;
 }
 
-static void list_stalled(struct conn *conn)
-{
-    if (!conn->stalled_listed) {
-        conn->stalled_listed = true;
-        conn->next_stalled = conn->intake->stalled;
-        conn->intake->stalled = conn;
-    }
-}
-
-/* Over the budget, a request that has its memory may arrive whole, and one connection of the loop
- * may take what its request needs: so full budgets always drain, and are exceeded by one request at
- * most. */
+/* Over the budget: the one whose turn it is, and some connections of urgent frontends. */
 static bool may_exceed(struct conn *conn)
 {
-    if (conn->input != NULL && conn->wanted > 0 &&
-        conn->input_start + conn->wanted <= conn->input->size) {
-        return true;
+    struct intake *intake = conn->intake;
+    if (conn->frontend->urgent && !conn->urgent && intake->urgent_count < CONN_URGENT_MAX) {
+        intake->urgent_count++;
+        conn->urgent = true;
     }
-    if (conn->intake->exempt == NULL) {
-        conn->intake->exempt = conn;
-        conn->since_ms = now_ms(conn);
-    }
-    return conn->intake->exempt == conn;
+    return conn->urgent || intake->exempt == conn;
 }
 
+/* There is something to read: may it be read? Stops reading if not. */
 static bool may_read(struct conn *conn)
 {
     enum conn_stall stall = find_stall(conn);
-    bool has_room = conn->input == NULL || conn->input_end < conn->input->size;
-    if ((stall == CONN_STALL_MEMORY && may_exceed(conn)) ||
-        (stall == CONN_STALL_FRONTEND && has_room && !chunk_cache_is_over(conn->intake->cache))) {
+    if (stall == CONN_STALL_MEMORY && may_exceed(conn)) {
         stall = CONN_STALL_NONE;
     }
     set_stall(conn, stall);
-    if (stall == CONN_STALL_MEMORY) {
-        list_stalled(conn);
+    if (stall == CONN_STALL_NONE) {
+        return true;
     }
-    return stall == CONN_STALL_NONE;
+    sl_stream_read_stop(conn->stream);
+    if (stall == CONN_STALL_MEMORY && conn->intake->exempt == NULL) {
+        chunk_cache_relieve(conn->intake->cache); /* the first in the list is the one */
+    }
+    return false;
 }
 
-/* All input is consumed: the next stalled connection may be the one that exceeds. */
+/* All input is consumed. */
 static void give_input_back(struct conn *conn)
 {
     conn->input = chunk_unref(conn->input);
     conn->input_start = conn->input_end = 0;
-    if (conn->intake->exempt == conn) {
-        conn->intake->exempt = NULL;
-        chunk_cache_relieve(conn->intake->cache);
+    end_urgent(conn);
+    if (conn->produces == 0) {
+        end_exempt(conn); /* else when its records are durable and their memory is free */
+    }
+}
+
+void conn_produce_begins(struct conn *conn)
+{
+    conn->produces++;
+}
+
+void conn_produce_ended(struct conn *conn)
+{
+    SL_ASSERT(conn->produces > 0);
+    conn->produces--;
+    if (conn->produces == 0) {
+        end_exempt(conn);
+    }
+    if (conn->stall == CONN_STALL_LOG) {
+        conn_wake(conn);
     }
 }
 
@@ -232,6 +287,7 @@ static void conn_feed(struct conn *conn)
         return;
     }
     conn->feeding = true;
+    bool served = false;
     while (!conn->dead && !conn->closing && conn->pauses == 0 &&
            conn->output_bytes <= CONN_OUTPUT_HIGH) {
         size_t have = conn->input_end - conn->input_start;
@@ -252,6 +308,7 @@ static void conn_feed(struct conn *conn)
             break;
         }
         conn->input_start += (size_t)consumed;
+        served = served || consumed > 0;
         conn->wanted = (size_t)wanted;
         if (consumed == 0 && wanted <= have && !conn->resumed) {
             break; /* it waits for something else than input */
@@ -260,6 +317,9 @@ static void conn_feed(struct conn *conn)
     conn->feeding = false;
     if (conn->dead || conn->input_start == conn->input_end) {
         give_input_back(conn);
+    }
+    if (conn->produces == 0 && (served || conn->pauses > 0)) {
+        end_exempt(conn); /* what it sends next has to wait in line again */
     }
 }
 
@@ -276,9 +336,7 @@ static size_t room_needed(const struct conn *conn, size_t have)
 static sl_err make_room(struct conn *conn)
 {
     size_t have = conn->input_end - conn->input_start;
-    bool fits = conn->input != NULL && conn->input_start + conn->wanted <= conn->input->size;
-    bool has_room = conn->input != NULL && conn->input_end < conn->input->size;
-    if (has_room && (fits || have < conn->input->size / 2)) {
+    if (has_room(conn)) {
         return SLUICE_OK;
     }
     struct chunk *chunk = NULL;
@@ -314,7 +372,6 @@ static void conn_readable(void *arg)
     size_t taken = 0;
     while (!conn->dead && !conn->closing && taken < CONN_TURN_BYTES) {
         if (!may_read(conn)) {
-            sl_stream_read_stop(conn->stream);
             return;
         }
         if (make_room(conn) != SLUICE_OK) {
@@ -353,9 +410,27 @@ void conn_wake(struct conn *conn)
     if (conn->input_end > conn->input_start && conn->pauses == 0) {
         conn_feed(conn);
     }
-    if (!conn->dead && !conn->closing && may_read(conn)) {
+    if (conn->dead || conn->closing) {
+        return;
+    }
+    conn->since_ms = now_ms(conn); /* until now it was we who kept its peer waiting */
+    enum conn_stall stall = find_stall(conn);
+    if (stall == CONN_STALL_MEMORY) {
+        stall = CONN_STALL_NONE; /* it is decided when there is something to read */
+    }
+    set_stall(conn, stall);
+    if (stall == CONN_STALL_NONE) {
         sl_stream_read_start(conn->stream);
     }
+}
+
+void conn_relieve(struct conn *conn, bool exempt)
+{
+    set_stall(conn, CONN_STALL_NONE);
+    if (exempt) {
+        conn->intake->exempt = conn;
+    }
+    conn_wake(conn);
 }
 
 void conn_pause(struct conn *conn)
@@ -406,6 +481,9 @@ static sl_err push_piece(struct conn *conn, struct chunk *chunk, const uint8_t *
     if (err != SLUICE_OK) {
         chunk_unref(chunk);
         return err;
+    }
+    if (conn->piece_count == 0) {
+        conn->taken_ms = now_ms(conn);
     }
     *piece_at(conn, conn->piece_count++) = (struct conn_piece){chunk, data, size};
     conn->output_bytes += size;
@@ -460,6 +538,7 @@ static sl_err push(struct conn *conn, const struct sluice_piece *piece)
 static void advance_output(struct conn *conn, size_t size)
 {
     conn->output_bytes -= size;
+    conn->taken_ms = size > 0 ? now_ms(conn) : conn->taken_ms;
     conn->intake->bytes_out_total += size;
     while (size > 0) {
         struct conn_piece *piece = piece_at(conn, 0);
@@ -512,7 +591,6 @@ static void conn_writable(void *arg)
     conn->writing = false;
     conn_flush(conn);
     if (!conn->dead) {
-        intake_memory_freed(conn->intake);
         conn_wake(conn);
     }
 }
@@ -547,6 +625,8 @@ void conn_close(struct conn *conn)
     conn->closing = true;
     conn->since_ms = now_ms(conn);
     conn->intake->closing_count++;
+    set_stall(conn, CONN_STALL_NONE);
+    end_exempt(conn);
     sl_stream_read_stop(conn->stream);
     if (conn->piece_count == 0) {
         conn_die(conn);
@@ -558,12 +638,21 @@ void conn_abort(struct conn *conn)
     conn_die(conn);
 }
 
+/* Its peer neither sends the rest of a request nor takes its answers, and their memory is wanted. A
+ * fetched chunk may be of another loop. */
+static bool keeps_memory(const struct conn *conn, int64_t at_ms)
+{
+    bool sends_nothing = conn->input != NULL && conn->stall == CONN_STALL_NONE &&
+                         conn->pauses == 0 && at_ms - conn->since_ms >= CONN_SILENCE_MS;
+    bool takes_nothing = conn->piece_count > 0 && at_ms - conn->taken_ms >= CONN_SILENCE_MS;
+    return (sends_nothing && chunk_cache_is_over(conn->input->cache)) ||
+           (takes_nothing && chunk_cache_is_over(conn->pieces[conn->piece_head].chunk->cache));
+}
+
 void conn_tick(struct conn *conn, int64_t at_ms)
 {
     bool lingers = conn->closing && at_ms - conn->since_ms >= CONN_LINGER_MS;
-    bool starves = conn->intake->exempt == conn && at_ms - conn->since_ms >= CONN_SILENCE_MS &&
-                   find_stall(conn) == CONN_STALL_MEMORY;
-    if (lingers || starves) {
+    if (lingers || keeps_memory(conn, at_ms)) {
         conn_die(conn);
     }
 }

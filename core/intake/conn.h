@@ -3,24 +3,41 @@
  *   socket ─► input chunk ─► frontend.conn_input ─► (broker calls) ─► conn_write ─► output queue ─►
  * socket
  *
- * Input is fed in order; what the frontend does not consume stays. Reading stops, and TCP's window
- * tells the peer, while: the frontend paused the connection and the input chunk is full, its output
- * queue is above CONN_OUTPUT_HIGH, or the loop's memory budget is used up. The cause of a stop is
- * counted by name. A paused connection reads ahead into the chunk that it has, so that a peer that
- * goes away during a long poll is noticed. Nothing is fed while the output is above its bound.
- * All on the connection's loop. */
+ * Input is fed in order; what the frontend does not consume stays. While a connection is not read,
+ * TCP's window tells the peer. Each stop is counted by its cause:
+ *
+ *   output    more than CONN_OUTPUT_HIGH is not yet taken by the peer; nothing is fed either
+ *   log       its records are not yet durable, and it has sent as much ahead as its frontend takes,
+ *             or memory is scarce
+ *   frontend  its frontend paused it for another reason
+ *   memory    the loop's memory is used up
+ *
+ * Who gets memory, by how much of the loop's budget is in use (budget/chunk.h):
+ *
+ *   up to half         everybody
+ *   up to all of it    who has no records on their way to the log: however much others send ahead,
+ *                      a newcomer finds memory
+ *   more               one connection, the exempt one, whose request may exceed the budget; then,
+ *                      when all that it holds is free again, the next in line. So requests that are
+ *                      half there end, one after the other. And a few of urgent frontends.
+ *
+ * Into memory that it has, a connection is read even while it is paused, so that a peer that goes
+ * away during a long poll is noticed. All on the connection's loop. */
 #ifndef SL_INTAKE_CONN_H
 #define SL_INTAKE_CONN_H
 
 #include "budget/chunk.h"
 #include "intake/frontend.h"
 
-#define CONN_INPUT_BYTES (64u << 10) /* read at once for small requests */
-#define CONN_TURN_BYTES  (1u << 20)  /* read in one turn of the loop before others have theirs */
-#define CONN_OUTPUT_HIGH (4u << 20)  /* queued bytes above which nothing more is read */
-#define CONN_PIECES_MAX  64u         /* given to the socket at once */
-#define CONN_LINGER_MS   2000        /* a closed connection's output is taken by then, or dropped */
-#define CONN_SILENCE_MS  30000       /* the one that may exceed the memory budget sends by then */
+#define CONN_INPUT_BYTES (64u << 10)  /* read at once for small requests */
+#define CONN_TURN_BYTES  (1u << 20)   /* read in one turn of the loop before others have theirs */
+#define CONN_URGENT_MAX  64u          /* of a loop, that read although the budget is used up */
+#define CONN_OUTPUT_HIGH (256u << 10) /* queued bytes above which nothing more is served */
+#define CONN_PIECES_MAX  64u          /* given to the socket at once */
+#define CONN_LINGER_MS   2000 /* a closed connection's output is taken by then, or dropped */
+/* Over the memory budget, a peer sends the rest of its request and takes its answers, or is closed:
+ * by then it must have moved something. */
+#define CONN_SILENCE_MS 5000
 
 /* Why a connection is not being read; the order is that of the metric's labels. */
 enum conn_stall {
@@ -28,6 +45,7 @@ enum conn_stall {
     CONN_STALL_FRONTEND,
     CONN_STALL_OUTPUT,
     CONN_STALL_MEMORY,
+    CONN_STALL_LOG,
     CONN_STALL_COUNT
 };
 const char *conn_stall_name(enum conn_stall stall);
@@ -42,7 +60,7 @@ struct conn_piece {
 struct conn {
     struct intake *intake;
     struct frontend *frontend;
-    struct conn *next_stalled; /* in intake->stalled */
+    struct conn *next_stalled; /* in intake->stalled while stall is CONN_STALL_MEMORY */
     struct sl_stream *stream;
     void *state; /* the frontend's */
     uint64_t token;
@@ -62,10 +80,12 @@ struct conn {
     bool resumed; /* during the conn_input that runs */
     bool closing; /* close when the output is sent */
     bool dead;    /* freed at the end of the turn */
-    bool stalled_listed;
+    bool urgent;  /* counted in intake->urgent_count while it holds input */
     uint32_t pauses;
+    uint32_t produces; /* requests whose records are not yet durable or refused */
     enum conn_stall stall;
-    int64_t since_ms; /* monotonic: of the close that waits, or of the last input when exempt */
+    int64_t taken_ms; /* monotonic: the peer took output last, or the queue was empty */
+    int64_t since_ms; /* monotonic: of the close that waits, else of the last input or wake */
     struct sl_task close_task;
     char peer[64];
 };
@@ -79,9 +99,14 @@ void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 /* Closes now; what is queued is dropped. */
 void conn_abort(struct conn *conn);
-/* Closes a connection that has kept others waiting for too long. */
+/* Closes it when it has kept memory or its end waiting for too long. */
 void conn_tick(struct conn *conn, int64_t at_ms);
+/* Records of it go to the log; they are durable or refused, and their memory is free soon. */
+void conn_produce_begins(struct conn *conn);
+void conn_produce_ended(struct conn *conn);
 /* Reads again if nothing holds it back any more. */
 void conn_wake(struct conn *conn);
+/* It need not wait for memory any more: there is some, or it is the exempt one. */
+void conn_relieve(struct conn *conn, bool exempt);
 
 #endif

@@ -225,6 +225,7 @@ sl_err frontend_new(struct intake *intake, const struct sluice_plugin_descriptor
     frontend->descriptor = descriptor;
     frontend->ops = descriptor->entry;
     frontend->request_bytes_max = config->request_bytes_max;
+    frontend->urgent = config->urgent;
     snprintf(frontend->name, sizeof(frontend->name), "%s", config->name);
     fill_tables(frontend);
     frontend->config_json = sl_strdup_bytes(config->config_json, strlen(config->config_json));

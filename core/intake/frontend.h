@@ -19,6 +19,7 @@ struct frontend_config {
     const char *name;         /* of the instance and its listener: "kafka" */
     const char *config_json;  /* object given to the plugin */
     size_t request_bytes_max; /* largest input that a frontend may want at once */
+    bool urgent;              /* health and metrics: read also while the memory budget is used up */
 };
 
 struct frontend {
@@ -34,6 +35,7 @@ struct frontend {
     char config_scratch[256]; /* the last value given by get_config */
     char error[256];          /* set_error of the call that runs */
     size_t request_bytes_max;
+    bool urgent;
     uint32_t connection_count;
     bool draining; /* takes no new connections; destroyed when idle */
     struct frontend *next_draining;
@@ -55,8 +57,10 @@ struct intake {
     uint32_t slot_count; /* connections at most */
     uint32_t first_free;
     uint32_t connection_count;
-    struct conn *stalled;        /* waiting for memory */
+    struct conn *stalled;        /* waiting for memory, the first first */
+    struct conn **stalled_end;   /* where the next one is linked */
     struct conn *exempt;         /* the one that may exceed the budget for its request */
+    uint32_t urgent_count;       /* connections of urgent frontends that exceed it */
     struct chunk *const *tokens; /* chunks of the answer whose done is running */
     uint32_t token_count;
     uint64_t accepted_total, refused_total, bytes_in_total, bytes_out_total;
@@ -83,8 +87,6 @@ void intake_tick(struct intake *intake);
 void intake_abort(struct intake *intake);
 /* Neither connections nor frontends are left. */
 bool intake_is_empty(const struct intake *intake);
-/* Connections stalled for memory look again whether there is some. */
-void intake_memory_freed(struct intake *intake);
 /* The chunks that sluice_piece.token 1..count name while a fetch's done runs; NULL, 0 afterwards.
  */
 void intake_set_tokens(struct intake *intake, struct chunk *const *chunks, uint32_t count);

@@ -4,9 +4,16 @@
 
 #define SLOT_NONE UINT32_MAX
 
+/* A task: memory has become free, or nobody is exempt though somebody waits. */
 static void relieved(void *arg)
 {
-    intake_memory_freed(arg);
+    struct intake *intake = arg;
+    while (intake->stalled != NULL && !chunk_cache_is_over(intake->cache)) {
+        conn_relieve(intake->stalled, false);
+    }
+    if (intake->stalled != NULL && intake->exempt == NULL) {
+        conn_relieve(intake->stalled, true);
+    }
 }
 
 sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop,
@@ -28,6 +35,7 @@ sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop
                               .broker = broker,
                               .slots = slots,
                               .slot_count = connections_max};
+    intake->stalled_end = &intake->stalled;
     chunk_cache_on_relief(cache, relieved, intake);
     return SLUICE_OK;
 }
@@ -74,31 +82,10 @@ struct conn *intake_find(struct intake *intake, uint64_t token)
     return intake->slots[index].conn;
 }
 
-static void wake_one(struct intake *intake)
-{
-    struct conn *conn = intake->stalled;
-    intake->stalled = conn->next_stalled;
-    conn->stalled_listed = false;
-    conn_wake(conn);
-}
-
-void intake_memory_freed(struct intake *intake)
-{
-    while (intake->stalled != NULL && !chunk_cache_is_over(intake->cache)) {
-        wake_one(intake);
-    }
-    if (intake->stalled != NULL && intake->exempt == NULL) {
-        wake_one(intake); /* it becomes the one that may exceed */
-    }
-}
-
 void intake_tick(struct intake *intake)
 {
     int64_t now_ms = sl_loop_now_ns(intake->loop) / 1000000;
-    if (intake->exempt != NULL) {
-        conn_tick(intake->exempt, now_ms);
-    }
-    for (uint32_t i = 0; intake->closing_count > 0 && i < intake->slot_count; i++) {
+    for (uint32_t i = 0; i < intake->slot_count; i++) {
         if (intake->slots[i].conn != NULL) {
             conn_tick(intake->slots[i].conn, now_ms);
         }

@@ -2,6 +2,7 @@
 #include "os/os_sim_disk.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define INODE_BYTES_MAX (256u << 20) /* of one simulated file */
@@ -14,10 +15,23 @@ uint64_t sim_random_next(uint64_t *state)
     return z ^ (z >> 31);
 }
 
+/* The disk stands in for hardware: what it needs is not of the program's memory, whose allocators
+ * tests let fail. */
+static void *disk_realloc(void *memory, size_t size)
+{
+    memory = realloc(memory, size);
+    SL_ASSERT(memory != NULL);
+    return memory;
+}
+
+static void *disk_alloc_zero(size_t size)
+{
+    return memset(disk_realloc(NULL, size), 0, size);
+}
+
 struct sl_sim_disk *sl_sim_disk_new(uint64_t seed)
 {
-    struct sl_sim_disk *disk = sl_alloc_zero(1, sizeof *disk);
-    SL_ASSERT(disk != NULL);
+    struct sl_sim_disk *disk = disk_alloc_zero(sizeof *disk);
     disk->random = seed;
     disk->capacity_bytes = UINT64_MAX;
     return disk;
@@ -25,10 +39,10 @@ struct sl_sim_disk *sl_sim_disk_new(uint64_t seed)
 
 static void inode_free(struct sim_inode *inode)
 {
-    sl_free(inode->bytes);
-    sl_free(inode->undo_of);
-    sl_free(inode->undo);
-    sl_free(inode);
+    free(inode->bytes);
+    free(inode->undo_of);
+    free(inode->undo);
+    free(inode);
 }
 
 static void inode_list_free(struct sim_inode *inode)
@@ -46,10 +60,10 @@ struct sl_sim_disk *sl_sim_disk_free(struct sl_sim_disk *disk)
         return NULL;
     inode_list_free(disk->inodes);
     inode_list_free(disk->free_inodes);
-    sl_free(disk->seen.at);
-    sl_free(disk->durable.at);
-    sl_free(disk->changes);
-    sl_free(disk);
+    free(disk->seen.at);
+    free(disk->durable.at);
+    free(disk->changes);
+    free(disk);
     return NULL;
 }
 
@@ -77,8 +91,7 @@ static void names_remove(struct sim_names *names, struct sim_name *name)
 static void names_grow(struct sim_names *names)
 {
     names->capacity = names->capacity == 0 ? 16 : names->capacity * 2;
-    names->at = sl_realloc(names->at, names->capacity * sizeof *names->at);
-    SL_ASSERT(names->at != NULL);
+    names->at = disk_realloc(names->at, names->capacity * sizeof *names->at);
 }
 
 static void names_bind(struct sim_names *names, const char *path, struct sim_inode *inode)
@@ -121,8 +134,7 @@ static void change_make(struct sl_sim_disk *disk, enum sim_change_kind kind, con
 {
     if (disk->change_count == disk->change_capacity) {
         disk->change_capacity = disk->change_capacity == 0 ? 16 : disk->change_capacity * 2;
-        disk->changes = sl_realloc(disk->changes, disk->change_capacity * sizeof *disk->changes);
-        SL_ASSERT(disk->changes != NULL);
+        disk->changes = disk_realloc(disk->changes, disk->change_capacity * sizeof *disk->changes);
     }
     struct sim_change *change = &disk->changes[disk->change_count++];
     change->kind = kind;
@@ -139,8 +151,7 @@ static struct sim_inode *inode_take(struct sl_sim_disk *disk)
     if (inode != NULL) {
         disk->free_inodes = inode->next;
     } else {
-        inode = sl_alloc_zero(1, sizeof *inode);
-        SL_ASSERT(inode != NULL);
+        inode = disk_alloc_zero(sizeof *inode);
     }
     inode->next = disk->inodes;
     disk->inodes = inode;
@@ -198,9 +209,8 @@ static void inode_grow(struct sim_inode *inode, size_t size)
     size_t capacity = inode->capacity == 0 ? 8192 : inode->capacity;
     while (capacity < size)
         capacity *= 2;
-    inode->bytes = sl_realloc(inode->bytes, capacity);
-    inode->undo_of = sl_realloc(inode->undo_of, capacity / SIM_SECTOR * sizeof *inode->undo_of);
-    SL_ASSERT(inode->bytes != NULL && inode->undo_of != NULL);
+    inode->bytes = disk_realloc(inode->bytes, capacity);
+    inode->undo_of = disk_realloc(inode->undo_of, capacity / SIM_SECTOR * sizeof *inode->undo_of);
     size_t old_sectors = inode->capacity / SIM_SECTOR;
     memset(inode->bytes + inode->capacity, 0, capacity - inode->capacity);
     memset(inode->undo_of + old_sectors, 0,
@@ -226,8 +236,7 @@ static void undo_keep(struct sim_inode *inode, uint32_t sector)
     }
     if (inode->undo_count == inode->undo_capacity) {
         inode->undo_capacity = inode->undo_capacity == 0 ? 64 : inode->undo_capacity * 2;
-        inode->undo = sl_realloc(inode->undo, inode->undo_capacity * sizeof *inode->undo);
-        SL_ASSERT(inode->undo != NULL);
+        inode->undo = disk_realloc(inode->undo, inode->undo_capacity * sizeof *inode->undo);
     }
     struct sim_undo *undo = &inode->undo[inode->undo_count++];
     undo->sector = sector;

@@ -13,21 +13,11 @@ static const char *const count_keys[] = {
     PLUGIN_COUNT_TABLE(COUNT_KEY)
 #undef COUNT_KEY
 };
-static const char *const count_docs[] = {
-#define COUNT_DOC(name, key, doc) doc,
-    PLUGIN_COUNT_TABLE(COUNT_DOC)
-#undef COUNT_DOC
-};
 _Static_assert((int)PLUGIN_COUNT_COUNT == (int)STAGE_COUNT_COUNT, "one table seen twice");
 
 const char *plugin_count_key(uint32_t count)
 {
     return count < PLUGIN_COUNT_COUNT ? count_keys[count] : "";
-}
-
-const char *plugin_count_doc(uint32_t count)
-{
-    return count < PLUGIN_COUNT_COUNT ? count_docs[count] : "";
 }
 
 static const char *state_name(enum instance_state state)
@@ -114,6 +104,7 @@ static void show(const struct plugin_instance *instance, struct plugin_lag *lags
     if (instance->parts[0].host != NULL) {
         info.pid = worker_host_pid(instance->parts[0].host);
         info.cpu_ns = worker_host_cpu_ns(instance->parts[0].host);
+        info.rss_bytes = worker_host_rss_bytes(instance->parts[0].host);
     }
     add_counts(instance, &info);
     visit(arg, &info);

@@ -147,12 +147,11 @@ struct plugin_info {
     uint32_t cause_count;
     int32_t pid; /* of the worker on shard 0; 0: none */
     uint64_t cpu_ns;
-    uint64_t rss_bytes; /* as of the last look, some seconds old */
+    uint64_t rss_bytes; /* of that worker, now */
     const struct plugin_lag *lags;
     uint32_t lag_count;
 };
 const char *plugin_count_key(uint32_t count); /* "records_in" */
-const char *plugin_count_doc(uint32_t count);
 typedef void plugin_info_fn(void *arg, const struct plugin_info *info);
 /* Every instance, refused files too, in the order of names. [shard 0's loop] */
 void plugin_manager_each(struct plugin_manager *manager, plugin_info_fn *visit, void *arg);

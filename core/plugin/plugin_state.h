@@ -81,22 +81,56 @@ struct plugin_manager {
     struct plugin_reconfigure *reconfigure; /* under way */
 };
 
+/* What a version is made of. [borrows all but module, which is counted] */
+struct version_parts {
+    struct plugin_module *module;
+    const uint8_t *script; /* NULL: the module itself is the plugin */
+    size_t script_size;
+    const char *file;
+    const uint8_t *hash; /* PLUGIN_HASH_SIZE bytes, of the file */
+    const char *instance;
+    const struct plugin_instance_config *config; /* NULL: none */
+};
+
+/* plugin_make.c */
+/* NULL: no memory, or a configuration that is no JSON object. */
+struct plugin_version *instance_version_new(const struct version_parts *parts) SL_MUST_CHECK;
+/* The version with another configuration; NULL as above. */
+struct plugin_version *
+instance_version_with(const struct plugin_version *from,
+                      const struct plugin_instance_config *config) SL_MUST_CHECK;
+
 /* plugin_instance.c */
 struct plugin_instance *instance_find(struct plugin_manager *manager, const char *name);
 /* Loads or reloads the instances that the file makes. [takes nothing of entry] */
 void instances_load(struct plugin_manager *manager, struct plugin_file *file,
                     const struct scan_entry *entry);
+/* Loads it beside what runs. [counts version] */
+void instance_load_version(struct plugin_instance *instance, struct plugin_version *version);
+/* What came does not run; what ran before goes on. One line in the log. */
+void instance_refuse(struct plugin_instance *instance, const char *text);
+/* The file of the instance, with its directory. */
+void instance_path(const struct plugin_instance *instance, char *ret_path, size_t size);
+void instance_drop_loading(struct plugin_instance *instance);
+void instance_first_load_ended(struct plugin_instance *instance); /* the start waits for it */
+void instance_unload(struct plugin_instance *instance);
 /* Unloads those of the file. */
 void instances_unload(struct plugin_manager *manager, const char *file);
 bool instances_leaving(const struct plugin_manager *manager, const char *file);
-void instance_unload(struct plugin_instance *instance);
-void instances_free(struct plugin_manager *manager); /* after the stop */
-/* The version with another configuration. NULL: no memory. */
-struct plugin_version *instance_version_with(const struct plugin_version *from,
-                                             const struct plugin_instance_config *config);
+/* A command to a shard was answered; with the last one a draining instance is gone. */
+void instance_part_answered(struct plugin_instance *instance);
+
+/* plugin_offer.c: a worker host for shard 0's part, whose versions are judged. */
+sl_err instance_offer_host(struct plugin_instance *instance) SL_MUST_CHECK;
+
+/* plugin_spread.c */
+sl_err instance_part_make_host(struct instance_part *part, const struct plugin_manager *manager,
+                               const struct worker_host_events *events) SL_MUST_CHECK;
 /* Gives the active version of an instance to the shards but 0. */
 void instance_spread(struct plugin_instance *instance);
-void instance_reconfigured(struct plugin_instance *instance, sl_err err, const char *text);
+/* Ends the parts on all shards. */
+void instance_detach(struct plugin_instance *instance);
+
 /* plugin_manager.c: something that the start or the stop waited for ended. */
 void manager_progress(struct plugin_manager *manager);
 /* plugin_reload.c */

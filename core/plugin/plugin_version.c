@@ -104,7 +104,6 @@ struct plugin_version *plugin_version_unref(struct plugin_version *version)
         plugin_module_unref(version->module);
         sl_free(version->script);
         sl_free(version->config_json);
-        sl_free(version->outputs);
         sl_free(version);
     }
     return NULL;

@@ -8,11 +8,10 @@
 #include <sandbox/sandbox.h>
 #include <stdatomic.h>
 
-#define PLUGIN_HASH_SIZE   32u
-#define PLUGIN_FILE_BYTES  256u
-#define PLUGIN_OUTPUTS_MAX SANDBOX_OUTPUTS_MAX
-#define PLUGIN_STAGE_MS    5000u /* deadline of a batch in a stage */
-#define PLUGIN_GATE_MS     50u
+#define PLUGIN_HASH_SIZE  32u
+#define PLUGIN_FILE_BYTES 256u
+#define PLUGIN_STAGE_MS   5000u /* deadline of a batch in a stage */
+#define PLUGIN_GATE_MS    50u
 
 /* A module's bytes, staged. Shared by versions (all Lua instances run the same module). */
 struct plugin_module {
@@ -34,9 +33,6 @@ struct plugin_version {
     char *config_json; /* owned */
     struct sandbox_limits limits;
     struct channel_geometry geometry;
-    bool outputs_any;
-    char (*outputs)[MANIFEST_TOPIC_BYTES]; /* owned */
-    uint32_t output_count;
 };
 
 /* Stages the bytes and reads the manifest. E_PLUGIN_LOAD, E_PLUGIN_MANIFEST … with a sentence.

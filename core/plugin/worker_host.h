@@ -2,8 +2,8 @@
  * gates.
  *
  *   calls ─► queue ─► current worker (depth calls in flight) ─► outcomes
- *                     next worker: loads beside it, is offered to the owner, switches in when
- * nothing is in flight; the old one drains
+ *                     next worker: loads beside it, is offered to the owner,
+ *                     switches in when nothing is in flight; the old one drains
  *
  * A worker that dies is started again with backoff; calls that it had not begun come again by
  * themselves, the one it died of ends with the cause. Plugin log lines go to the logger under the
@@ -61,10 +61,9 @@ void worker_host_adopt(struct worker_host *host, struct plugin_version *version)
 sl_err worker_host_reconfigure(struct worker_host *host,
                                struct plugin_version *version) SL_MUST_CHECK;
 bool worker_host_is_running(const struct worker_host *host);
-/* Forgets backoff: a person acted. */
-void worker_host_retry(struct worker_host *host);
 int32_t worker_host_pid(const struct worker_host *host); /* 0: none */
 uint64_t worker_host_cpu_ns(const struct worker_host *host);
+uint64_t worker_host_rss_bytes(const struct worker_host *host);
 /* Ends all workers; pending calls end with E_STOPPING; closed follows on the loop (not inside),
  * then the host is gone. No other event follows. */
 void worker_host_close(struct worker_host *host, void (*closed)(void *arg), void *arg);

@@ -3,6 +3,8 @@
 
 #include "shard/store.h"
 
+#include <string.h>
+
 static void part_try(struct fetch_part *part);
 
 /* ---- waiting ---- */
@@ -178,6 +180,25 @@ static void settle_plan(struct shard *shard, struct fetch_entry *entry,
     entry->plan = NULL;
 }
 
+/* What is read are whole frames, of which the answer may be a small part: while memory is scarce,
+ * it keeps no more than its part. */
+static void entry_shrink(struct shard *shard, struct fetch_entry *entry,
+                         struct sluice_fetch_result *result)
+{
+    size_t size = result->records.size;
+    struct chunk *small = NULL;
+    if (entry->chunk == NULL || !chunk_cache_is_scarce(shard->cache) ||
+        size > entry->chunk->size / 2 || chunk_new(shard->cache, size, &small) != SLUICE_OK) {
+        return;
+    }
+    if (size > 0) {
+        memcpy(small->data, result->records.data, size);
+    }
+    result->records.data = small->data;
+    chunk_unref(entry->chunk);
+    entry->chunk = small;
+}
+
 static void part_reply(struct fetch_part *part)
 {
     struct shard *shard = part->call.target;
@@ -186,6 +207,7 @@ static void part_reply(struct fetch_part *part)
         uint32_t index = part->entries[i];
         struct fetch_entry *entry = &request->entries[index];
         settle_plan(shard, entry, &request->results[index]);
+        entry_shrink(shard, entry, &request->results[index]);
         shard->bytes_out += request->results[index].records.size;
         if (entry->partition != NULL) {
             partition_unref(entry->partition);
@@ -329,6 +351,9 @@ static bool part_plan(struct fetch_part *part)
     struct shard *shard = part->call.target;
     bool failed = false;
     uint64_t bytes = 0;
+    /* As memory is now, not when the request came: many may have waited for the same record. */
+    uint64_t bytes_max = SL_MIN(chunk_cache_answer_bytes(shard->cache), request->bytes_max);
+    uint64_t bytes_min = SL_MIN(bytes_max, request->bytes_min);
     for (uint32_t i = 0; i < part->entry_count; i++) {
         uint32_t index = part->entries[i];
         struct fetch_entry *entry = &request->entries[index];
@@ -338,7 +363,7 @@ static bool part_plan(struct fetch_part *part)
         }
         result->status = entry_look(shard, entry, result);
         failed = failed || result->status != SLUICE_OK;
-        uint32_t left = bytes >= request->bytes_max ? 0 : request->bytes_max - (uint32_t)bytes;
+        uint32_t left = bytes >= bytes_max ? 0 : (uint32_t)(bytes_max - bytes);
         entry->read_bytes_max = SL_MIN(entry->bytes_max, left);
         if (result->status != SLUICE_OK || (bytes > 0 && entry->read_bytes_max == 0)) {
             continue;
@@ -359,7 +384,7 @@ static bool part_plan(struct fetch_part *part)
         bytes += plan.bytes;
     }
     int64_t now_ms = shard_now_ms(shard);
-    return failed || part->finishing || bytes >= request->bytes_min || now_ms >= part->deadline_ms;
+    return failed || part->finishing || bytes >= bytes_min || now_ms >= part->deadline_ms;
 }
 
 static void part_try(struct fetch_part *part)
@@ -428,12 +453,12 @@ int64_t fetch_tick(struct shard *shard, int64_t now_ms)
     return next_ms;
 }
 
-void fetch_cancel(struct shard *shard, uint64_t connection)
+void fetch_cancel(struct shard *shard, const struct shard *home, uint64_t connection)
 {
     struct fetch_part *part = shard->waiting;
     while (part != NULL) {
         struct fetch_part *next = part->next_waiting;
-        if (part->request->connection == connection) {
+        if (part->request->connection == connection && part->request->home == home) {
             part->finishing = true;
             fetch_wake(&(struct fetch_waiter){.part = part});
         }

@@ -79,8 +79,9 @@ void fetch_start(struct shard *home, const struct sluice_context *context,
                  const struct sluice_fetch *request,
                  void (*set_tokens)(void *arg, struct chunk *const *chunks, uint32_t count),
                  void *set_tokens_arg, sluice_fetch_done *done, void *arg);
-/* Ends what waits for the connection on this shard. */
-void fetch_cancel(struct shard *shard, uint64_t connection);
+/* Ends what waits on this shard for the connection of home's loop: another loop may have one with
+ * the same token. */
+void fetch_cancel(struct shard *shard, const struct shard *home, uint64_t connection);
 /* Answers what is due; returns the next deadline, INT64_MAX: none. */
 int64_t fetch_tick(struct shard *shard, int64_t now_ms);
 void fetch_wake(struct fetch_waiter *waiter);

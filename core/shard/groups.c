@@ -97,7 +97,8 @@ static sl_err keep_text(struct group_call *self, struct sluice_text *text)
 static void land_text(const struct group_call *self, struct sluice_text *text)
 {
     if (text->data != NULL) {
-        text->data = (const char *)self->bytes.data + ((uintptr_t)text->data - 1);
+        const char *bytes = self->bytes.size > 0 ? (const char *)self->bytes.data : "";
+        text->data = bytes + ((uintptr_t)text->data - 1);
     }
 }
 
@@ -474,7 +475,9 @@ static sl_err add_fetched(struct group_call *self, const struct sluice_offset_fe
     struct sluice_offset_fetched *added = &self->fetched[self->fetched_count++];
     *added = *fetched;
     sl_err err = keep_text(self, &added->topic);
-    return err != SLUICE_OK ? err : keep_text(self, &added->metadata);
+    err = err != SLUICE_OK ? err : keep_text(self, &added->metadata);
+    self->fetched_count -= err != SLUICE_OK; /* its texts are not all offsets */
+    return err;
 }
 
 static void fill_fetched(const struct topic *topic, const struct offset_commit *commit,
@@ -566,16 +569,23 @@ void groups_offsets(struct shard *home, const struct sluice_offset_fetch *reques
 
 /* ---- cancelling, expiry ---- */
 
+struct closed {
+    const struct shard *home;
+    uint64_t connection;
+};
+
 static bool is_of_connection(void *match_arg, void *arg)
 {
     const struct group_call *self = arg;
-    return self->connection == *(const uint64_t *)match_arg;
+    const struct closed *closed = match_arg;
+    return self->connection == closed->connection && self->home == closed->home;
 }
 
-void groups_cancel(struct shard *shard, uint64_t connection)
+void groups_cancel(struct shard *shard, const struct shard *home, uint64_t connection)
 {
+    struct closed closed = {home, connection};
     if (shard->groups != NULL) {
-        group_coordinator_cancel(shard->groups, is_of_connection, &connection);
+        group_coordinator_cancel(shard->groups, is_of_connection, &closed);
     }
 }
 

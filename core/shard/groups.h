@@ -21,8 +21,9 @@ void groups_commit(struct shard *home, const struct sluice_offset_commit *reques
                    sluice_statuses_done *done, void *arg);
 void groups_offsets(struct shard *home, const struct sluice_offset_fetch *request,
                     sluice_offset_fetched_done *done, void *arg);
-/* Ends joins and syncs that wait for the connection on this shard. [shard's loop] */
-void groups_cancel(struct shard *shard, uint64_t connection);
+/* Ends joins and syncs that wait on this shard for the connection of home's loop: another loop may
+ * have one with the same token. [shard's loop] */
+void groups_cancel(struct shard *shard, const struct shard *home, uint64_t connection);
 /* Forgets offsets of groups that were empty for long. [shard's loop] */
 void groups_expire(struct shard *shard);
 

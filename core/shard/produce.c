@@ -598,11 +598,13 @@ void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_
                    const struct sluice_produce *from, sluice_produce_done *done, void *arg)
 {
     bool bad_acks = from->acks < -1 || from->acks > 1;
-    struct produce_request *request = bad_acks || from->entry_count > PRODUCE_ENTRIES_MAX
-                                          ? NULL
-                                          : request_new(from->entry_count, home->set->count);
-    if (request == NULL) {
+    if (bad_acks || from->entry_count > PRODUCE_ENTRIES_MAX) {
         refuse(from, bad_acks ? SLUICE_E_INVALID_REQUIRED_ACKS : SLUICE_E_LIMIT, done, arg);
+        return;
+    }
+    struct produce_request *request = request_new(from->entry_count, home->set->count);
+    if (request == NULL) {
+        refuse(from, SLUICE_E_NO_MEMORY, done, arg);
         return;
     }
     shard_request_begin(home);

@@ -1,6 +1,8 @@
 /* producer_id_call.c: see producer_id_call.h. */
 #include "shard/producer_id_call.h"
 
+#include <string.h>
+
 struct producer_id_call {
     struct shard_call call;
     struct shard *home;
@@ -47,18 +49,15 @@ static void lease_durable(struct wal_unit *unit, sl_err err)
 
 static void lease_start(struct shard *shard)
 {
+    uint8_t payload[PRODUCER_BLOCK_ITEM_SIZE];
+    SL_ASSERT(shard->id_lease == NULL && producer_ids_lease_begin(&shard->producer_ids, payload));
     struct producer_id_lease *lease = sl_alloc_zero(1, sizeof(*lease));
-    SL_ASSERT(shard->id_lease == NULL);
     shard->id_lease = lease;
     if (lease == NULL) {
         lease_ended(shard, SLUICE_E_NO_MEMORY);
         return;
     }
-    uint8_t payload[PRODUCER_BLOCK_ITEM_SIZE];
-    SL_ASSERT(producer_ids_lease_begin(&shard->producer_ids, payload));
-    for (uint32_t i = 0; i < PRODUCER_BLOCK_ITEM_SIZE; i++) {
-        lease->payload[i] = payload[i];
-    }
+    memcpy(lease->payload, payload, sizeof(payload));
     lease->shard = shard;
     lease->item = (struct wal_item){.kind = WAL_ITEM_PRODUCER_BLOCK,
                                     .version = PRODUCER_BLOCK_ITEM_VERSION,

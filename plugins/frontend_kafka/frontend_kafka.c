@@ -13,6 +13,7 @@ SLUICE_MANIFEST("{\"id\":\"frontend_kafka\",\"version\":\"0.1.0\",\"kind\":\"fro
                 "\"listen\":{\"type\":\"string\"},"
                 "\"advertised\":{\"type\":\"string\"},"
                 "\"request_bytes_max\":{\"type\":\"integer\",\"minimum\":1024},"
+                "\"connections_idle_ms\":{\"type\":\"integer\",\"minimum\":0},"
                 "\"fetch_session_slots\":{\"type\":\"integer\",\"minimum\":0}}}}");
 
 /* A number of the configuration; false: it is there and is not one within the bounds. */
@@ -47,13 +48,16 @@ static sluice_status configure(struct kafka_frontend *frontend)
 {
     uint32_t request_bytes_max = KAFKA_REQUEST_BYTES_MAX;
     uint32_t slots_max = FETCH_SESSION_SLOTS_MAX;
+    uint32_t idle_ms = KAFKA_IDLE_MS;
 
     if (!config_number(frontend->host, "request_bytes_max", 1024, 1u << 30, &request_bytes_max) ||
+        !config_number(frontend->host, "connections_idle_ms", 0, INT32_MAX, &idle_ms) ||
         !config_number(frontend->host, "fetch_session_slots", 0, 1000000, &slots_max)) {
         return SLUICE_E_PLUGIN_CONFIG;
     }
     frontend->request_bytes_max = request_bytes_max;
     frontend->sessions.slots_max = slots_max;
+    frontend->idle_ms = idle_ms;
     return SLUICE_OK;
 }
 

@@ -3,7 +3,13 @@
  * Kinds of request: without a session (below version 7, or epoch -1), opening one (epoch 0), and
  * incremental. Full answers carry every partition asked for, incremental ones those that changed.
  * Records are sent from where the broker has them. An error in a partition, or a request without
- * partitions, is answered at once; waiting for bytes is the broker's. */
+ * partitions, is answered at once; waiting for bytes is the broker's.
+ *
+ * last_fetched_epoch (version 12, KIP-595) is read and not looked at, and DivergingEpoch is never
+ * answered: only followers send it, to find where their copy must be cut off (clients send -1), and
+ * there are none. Nor could a reader's copy diverge: a batch is given out when it is durable, and
+ * what is durable is never cut. An offset beyond the end is OFFSET_OUT_OF_RANGE, and
+ * current_leader_epoch is checked as KIP-320 says (FENCED or UNKNOWN_LEADER_EPOCH). */
 #include "kafka_api.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"

@@ -35,6 +35,20 @@ static struct sluice_text keep_text(char room[KAFKA_CONTEXT_TEXT_BYTES], struct 
     return (struct sluice_text){room, size};
 }
 
+/* The tick comes when the first of the muted is due, or the oldest may be idle. */
+static void set_tick(struct kafka_frontend *frontend)
+{
+    int64_t now_ms = frontend->io->now_ms(frontend->io);
+    int64_t first_ms = kafka_idle_due_ms(frontend);
+
+    for (struct kafka_conn *conn = frontend->muted; conn != NULL; conn = conn->next_muted) {
+        first_ms = conn->muted_until_ms < first_ms ? conn->muted_until_ms : first_ms;
+    }
+    if (first_ms != INT64_MAX) {
+        frontend->io->set_tick(frontend->io, first_ms > now_ms ? (uint32_t)(first_ms - now_ms) : 1);
+    }
+}
+
 sluice_status kafka_conn_open(void *self, const struct sluice_connection *connection,
                               void **ret_conn)
 {
@@ -53,6 +67,11 @@ sluice_status kafka_conn_open(void *self, const struct sluice_connection *connec
         .client_host = keep_text(conn->client_host, connection->context.client_host),
         .connection = connection->token,
     };
+    bool is_first = conn->frontend->oldest == NULL;
+    kafka_idle_watch(conn);
+    if (is_first) {
+        set_tick(conn->frontend);
+    }
     *ret_conn = conn;
     return SLUICE_OK;
 }
@@ -91,6 +110,7 @@ void kafka_conn_closed(void *self, void *data)
 
     conn->closed = true;
     unmute(conn);
+    kafka_idle_forget(conn);
     while (conn->first != NULL) {
         struct kafka_call *call = conn->first;
         kafka_conn_pop(conn);
@@ -172,20 +192,6 @@ static bool may_start(struct kafka_conn *conn, int16_t key)
 
 /* ---- throttling ---- */
 
-/* The tick comes when the first of the muted is due. */
-static void set_tick(struct kafka_frontend *frontend)
-{
-    int64_t now_ms = frontend->io->now_ms(frontend->io);
-    int64_t first_ms = INT64_MAX;
-
-    for (struct kafka_conn *conn = frontend->muted; conn != NULL; conn = conn->next_muted) {
-        first_ms = conn->muted_until_ms < first_ms ? conn->muted_until_ms : first_ms;
-    }
-    if (first_ms != INT64_MAX) {
-        frontend->io->set_tick(frontend->io, first_ms > now_ms ? (uint32_t)(first_ms - now_ms) : 1);
-    }
-}
-
 void kafka_conn_mute(struct kafka_conn *conn, int32_t throttle_ms)
 {
     struct kafka_frontend *frontend = conn->frontend;
@@ -223,6 +229,7 @@ void kafka_conn_tick(void *self)
         unmute(conn);
         frontend->io->conn_resume(frontend->io, conn->context.connection);
     }
+    kafka_idle_expire(frontend, now_ms);
     set_tick(frontend);
 }
 
@@ -329,6 +336,7 @@ sluice_status kafka_conn_input(void *self, void *data, struct sluice_bytes input
     (void)self;
 
     kafka_conn_ref(conn);
+    kafka_idle_touch(conn);
     while (may_take(conn)) {
         int32_t size;
         if (input.size - at < KAFKA_FRAME_PREFIX_SIZE) {

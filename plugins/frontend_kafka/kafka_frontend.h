@@ -21,6 +21,7 @@
 #define KAFKA_PIPELINE_MAX       32u /* Produce requests of a connection under way at once */
 #define KAFKA_PIPELINE_RESUME    16u /* … and how few there must be to read on */
 #define KAFKA_CONTEXT_TEXT_BYTES 256u
+#define KAFKA_IDLE_MS            600000u /* default of connections_idle_ms */
 
 struct kafka_call;
 
@@ -36,8 +37,11 @@ struct kafka_frontend {
     struct kafka_writer writer;    /* of the response that is being sent */
     struct kafka_call *idle_calls; /* list by next */
     uint32_t idle_call_count;
-    size_t call_bytes;        /* blocks of all calls */
-    struct kafka_conn *muted; /* list by next_muted: throttled connections */
+    size_t call_bytes;         /* blocks of all calls */
+    struct kafka_conn *muted;  /* list by next_muted: throttled connections */
+    int64_t idle_ms;           /* connections.max.idle.ms; 0: silence is fine */
+    struct kafka_conn *newest; /* open connections by last input, kafka_idle.c */
+    struct kafka_conn *oldest;
 };
 
 /* Why nothing more is taken from a connection. */
@@ -61,6 +65,10 @@ struct kafka_conn {
     bool closed;  /* the host said so */
     int64_t muted_until_ms;
     struct kafka_conn *next_muted;
+    bool watched; /* in the list of its frontend */
+    int64_t used_ms;
+    struct kafka_conn *newer;
+    struct kafka_conn *older;
     char principal[KAFKA_CONTEXT_TEXT_BYTES];
     char listener[KAFKA_CONTEXT_TEXT_BYTES];
     char client_host[KAFKA_CONTEXT_TEXT_BYTES];
@@ -74,6 +82,15 @@ sluice_status kafka_conn_input(void *self, void *data, struct sluice_bytes input
                                uint64_t *ret_consumed, uint64_t *ret_wanted);
 void kafka_conn_closed(void *self, void *data);
 void kafka_conn_tick(void *self);
+
+/* kafka_idle.c */
+void kafka_idle_watch(struct kafka_conn *conn);  /* a new one */
+void kafka_idle_touch(struct kafka_conn *conn);  /* its peer sent something */
+void kafka_idle_forget(struct kafka_conn *conn); /* it is closed */
+/* When kafka_idle_expire is to be called; INT64_MAX: not. */
+int64_t kafka_idle_due_ms(const struct kafka_frontend *frontend);
+/* Closes those that were silent for too long. */
+void kafka_idle_expire(struct kafka_frontend *frontend, int64_t now_ms);
 
 /* Frees the instance with the last of what refers to it. */
 void kafka_frontend_unref(struct kafka_frontend *frontend);

@@ -47,7 +47,7 @@ struct lua_instance {
 
     char file[128];                    /* of the script, for messages */
     char reason[LUA_REASON_BYTES_MAX]; /* of reject(reason), or of a failure */
-    int64_t deadline_ms;               /* per batch */
+    int64_t deadline_ms;               /* per batch, of a host that gives none */
 
     struct sluice_attachment attachment;
     struct sluice_text *extra_outputs; /* [owned] */

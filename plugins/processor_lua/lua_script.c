@@ -12,7 +12,7 @@
 
 #define LOAD_DEADLINE_MS  1000 /* for the chunk, and for each call of init */
 #define GATE_DEADLINE_MS  50
-#define STAGE_DEADLINE_MS 1000
+#define STAGE_DEADLINE_MS 5000
 #define DEADLINE_MS_MAX   600000
 #define EXTRA_OUTPUTS_MAX 64
 
@@ -276,25 +276,9 @@ static void read_attachment(lua_State *L)
     attachment->deadline_ms = (uint32_t)deadline;
 }
 
-uint64_t lua_script_config_number(const struct sluice_host *host, const char *key)
+/* For a host that gives calls no deadline. */
+static int64_t own_deadline_ms(const struct lua_instance *instance)
 {
-    struct sluice_text text = host->get_config(host, key, (struct sluice_text){"", 0});
-    char digits[20] = "";
-    if (text.size == 0 || text.size >= sizeof(digits)) {
-        return 0;
-    }
-    memcpy(digits, text.data, (size_t)text.size);
-    long long number = strtoll(digits, NULL, 10);
-    return number > 0 ? (uint64_t)number : 0;
-}
-
-/* The host's limit wins, then the script's, then the default of its kind. */
-static int64_t deadline_of(const struct lua_instance *instance)
-{
-    uint64_t limit = lua_script_config_number(instance->host, "limits.deadline_ms");
-    if (limit > 0 && limit <= DEADLINE_MS_MAX) {
-        return (int64_t)limit;
-    }
     if (instance->attachment.deadline_ms > 0) {
         return instance->attachment.deadline_ms;
     }
@@ -349,7 +333,7 @@ static sluice_status run(struct lua_instance *instance, lua_CFunction function,
         lua_script_take_error(instance, L);
     }
     lua_deadline_end(&instance->deadline, L);
-    instance->deadline_ms = deadline_of(instance);
+    instance->deadline_ms = own_deadline_ms(instance);
     return good ? SLUICE_OK : SLUICE_E_PLUGIN_LOAD;
 }
 

@@ -18,9 +18,6 @@ sluice_status lua_script_load(struct lua_instance *instance, const struct sluice
 /* Reads the configuration again and calls init with it. On failure the old one is in force. */
 sluice_status lua_script_reconfigure(struct lua_instance *instance);
 
-/* A positive number of the host's configuration, or 0. */
-uint64_t lua_script_config_number(const struct sluice_host *host, const char *key);
-
 /* Copies the message on top of L (what a protected call left) into instance->reason, with the
  * file's name in front if it has none; pops it. Does not raise. */
 void lua_script_take_error(struct lua_instance *instance, lua_State *L);

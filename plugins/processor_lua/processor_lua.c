@@ -20,11 +20,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define MEMORY_BYTES_DEFAULT (64u << 20)
+#define MEMORY_BYTES_DEFAULT (64u << 20) /* of a host that states no limit */
 #define MEMORY_BYTES_MIN     (1u << 20)
 #define SPARED_MAX           3u
 #define RUN_STACK_SLOTS      64
+#define NS_PER_MS            1000000
+#define MS_PER_S             1000
 
 SLUICE_MANIFEST("{\"id\":\"processor_lua\",\"version\":\"1.0.0\",\"kind\":\"processor\"}");
 
@@ -32,11 +35,12 @@ SLUICE_MANIFEST("{\"id\":\"processor_lua\",\"version\":\"1.0.0\",\"kind\":\"proc
 
 static size_t memory_limit(const struct sluice_host *host)
 {
-    uint64_t limit = lua_script_config_number(host, "limits.memory_bytes");
-    if (limit == 0) {
+    const struct sluice_limits *limits = host->get_extension(host, SLUICE_EXT_LIMITS);
+    if (limits == NULL || limits->memory_bytes == 0) {
         return MEMORY_BYTES_DEFAULT;
     }
-    return limit < MEMORY_BYTES_MIN ? MEMORY_BYTES_MIN : (size_t)limit;
+    uint64_t share = limits->memory_bytes - limits->memory_bytes / 4; /* the process needs some */
+    return share < MEMORY_BYTES_MIN ? MEMORY_BYTES_MIN : (size_t)share;
 }
 
 static void destroy(void *data)
@@ -139,9 +143,7 @@ static sluice_status reconfigure(void *data)
 {
     struct lua_instance *self = data;
     sluice_status status = lua_script_reconfigure(self);
-    if (status == SLUICE_OK) {
-        self->heap.limit = memory_limit(self->host);
-    } else {
+    if (status != SLUICE_OK) {
         report(self);
     }
     return status;
@@ -334,6 +336,19 @@ static sluice_status run_record(struct run *run, const struct sluice_record *in)
     return status;
 }
 
+/* What is left until the host's deadline; without one, as the script says. */
+static int64_t allowed_ms(const struct lua_instance *self, const struct sluice_batch *batch)
+{
+    struct timespec now;
+    if (batch->context == NULL || batch->context->deadline_ms == 0) {
+        return self->deadline_ms;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t left_ms =
+        batch->context->deadline_ms - ((int64_t)now.tv_sec * MS_PER_S + now.tv_nsec / NS_PER_MS);
+    return left_ms > 0 ? left_ms : 1;
+}
+
 static sluice_status process_batch(void *data, const struct sluice_batch *batch,
                                    const struct sluice_writer *writer)
 {
@@ -347,7 +362,7 @@ static sluice_status process_batch(void *data, const struct sluice_batch *batch,
     lua_rawgeti(L, LUA_REGISTRYINDEX, self->refs.process);
     lua_rawgeti(L, LUA_REGISTRYINDEX, self->refs.record);
     lua_rawgeti(L, LUA_REGISTRYINDEX, self->refs.pending);
-    lua_deadline_begin(&self->deadline, L, self->deadline_ms);
+    lua_deadline_begin(&self->deadline, L, allowed_ms(self, batch));
     sluice_status status = SLUICE_OK;
     const char *at = (const char *)batch->records;
     while (run.index < batch->record_count && status == SLUICE_OK && !run.stopped) {

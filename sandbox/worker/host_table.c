@@ -17,12 +17,16 @@ static const void *get_extension(const struct sluice_host *host, const char *id)
 {
     struct worker *worker = of(host);
 
-    return host_offers(worker, id) ? &worker->script : NULL;
+    if (!host_offers(worker, id)) {
+        return NULL;
+    }
+    return strcmp(id, SLUICE_EXT_LIMITS) == 0 ? (const void *)&worker->limits : &worker->script;
 }
 
 bool host_offers(const struct worker *worker, const char *extension)
 {
-    return worker->boot->has_script != 0 && strcmp(extension, SLUICE_EXT_SCRIPT) == 0;
+    return strcmp(extension, SLUICE_EXT_LIMITS) == 0 ||
+           (worker->boot->has_script != 0 && strcmp(extension, SLUICE_EXT_SCRIPT) == 0);
 }
 
 static bool line_allowed(struct worker *worker)
@@ -109,6 +113,11 @@ void host_init(struct worker *worker)
         .size = sizeof(worker->script),
         .file = span_text(worker, worker->boot->script_name),
         .source = {(const uint8_t *)source.data, source.size},
+    };
+    worker->limits = (struct sluice_limits){
+        .size = sizeof(worker->limits),
+        .descriptors = worker->boot->limits.descriptors_max,
+        .memory_bytes = worker->boot->limits.memory_bytes_max,
     };
     worker->log_tokens = LINES_BURST;
 }

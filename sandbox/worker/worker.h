@@ -31,6 +31,7 @@ struct worker {
     struct sluice_host host;
     struct config config;
     struct sluice_script script;
+    struct sluice_limits limits;
     char error[CHANNEL_REASON_SIZE_MAX]; /* set_error of the running call */
     uint32_t error_size;
     int64_t log_ms; /* token bucket */

@@ -5,8 +5,7 @@ import random
 import socket
 import struct
 
-import harness
-from harness import Broker, request
+from sluice_broker import SOURCE, Broker, loader, request
 
 API_VERSIONS = 18
 
@@ -92,7 +91,7 @@ def test_an_invalid_topic_name_is_told_as_such():
 
 def captured_requests():
     """Requests of real clients, less their size."""
-    path = os.path.join(harness.sluice_broker.SOURCE, "tests", "data", "kafka", "frames.jsonl")
+    path = os.path.join(SOURCE, "tests", "data", "kafka", "frames.jsonl")
     with open(path) as file:
         frames = [json.loads(line) for line in file]
     return [bytes.fromhex(frame["hex"]) for frame in frames if frame["dir"] == "request"]
@@ -136,4 +135,4 @@ def test_damaged_requests_of_real_clients_harm_nobody():
         assert broker.consume("good") == ["good"]
 
 
-load_tests = harness.loader(globals())
+load_tests = loader(globals())

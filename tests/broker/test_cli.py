@@ -83,6 +83,7 @@ class Cli(unittest.TestCase):
         status = self.broker.json("status")
         self.assertTrue(status["ready"])
         self.assertEqual(status["node_id"], 1)
+        self.assertEqual({shard["status"] for shard in status["shards"]}, {"serving"})
 
     def test_fails_at_once_where_no_broker_is(self):
         code = subprocess.run([SLUICE, "topic", "list", "--socket", "/nonexistent/s"], capture_output=True, text=True)

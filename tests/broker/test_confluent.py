@@ -8,8 +8,7 @@ try:
 except ImportError as error:
     MISSING = str(error)
 
-import harness
-from harness import Broker, wait_for
+from sluice_broker import Broker, loader, wait_for
 
 VALUES = [b"value %d" % i for i in range(500)]
 
@@ -179,4 +178,15 @@ def test_many_producers_at_once_lose_nothing():
         consumer.close()
 
 
-load_tests = harness.loader(globals())
+def test_broker_options_are_told_as_they_are_in_force():
+    with Broker("kafka.connections_idle_ms=500", "kafka.fetch_session_slots=7") as broker:
+        with broker.connect() as silent:
+            assert silent.is_closed()
+        resource = ConfigResource("broker", "1")
+        admin = AdminClient({"bootstrap.servers": broker.address})
+        told = admin.describe_configs([resource])[resource].result(10)
+        assert told["connections.max.idle.ms"].value == "500"
+        assert told["max.incremental.fetch.session.cache.slots"].value == "7"
+
+
+load_tests = loader(globals())

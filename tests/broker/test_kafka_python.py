@@ -9,8 +9,7 @@ try:
 except ImportError as error:
     MISSING = str(error)
 
-import harness
-from harness import Broker, wait_for
+from sluice_broker import Broker, loader, wait_for
 
 VALUES = [b"value %d" % i for i in range(100)]
 
@@ -176,4 +175,4 @@ def test_a_long_poll_is_answered_when_records_come():
         consumer.close()
 
 
-load_tests = harness.loader(globals())
+load_tests = loader(globals())

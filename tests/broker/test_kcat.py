@@ -1,8 +1,7 @@
 """kcat 1.7.1 over librdkafka: the first thing that people try."""
 import json
 
-import harness
-from harness import Broker
+from sluice_broker import Broker, loader
 
 LINES = ["line %d" % i for i in range(200)]
 
@@ -74,4 +73,4 @@ def test_consuming_goes_on_from_the_middle():
         assert got == LINES[150:], got[:3]
 
 
-load_tests = harness.loader(globals())
+load_tests = loader(globals())

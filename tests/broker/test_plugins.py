@@ -249,7 +249,8 @@ class Configured(PluginTest):
            'r.value = r.value .. config.word return r end}')
 
     def setUp(self):
-        self.broker = Broker(dev=False, start=False)
+        # One shard, whatever the environment says: what is emitted stays on the input's.
+        self.broker = Broker("runtime.shards=1", dev=False, start=False)
         self.addCleanup(self.broker.close)
         self.plugins = os.path.join(self.broker.home, "plugins")
         self.config = os.path.join(self.broker.home, "sluice.yaml")
@@ -467,6 +468,7 @@ class ExactlyOnce(PluginTest):
     def test_killing_the_worker(self):
         def kill():
             pid = wait_for(lambda: self.info("copy")["worker_pid"], "a worker")
+            self.assertGreater(int(self.info("copy")["worker_rss_bytes"]), 100_000)
             os.kill(int(pid), signal.SIGKILL)
         self.run_with(kill, 5)
 

@@ -1,6 +1,5 @@
 """What is left after a stop and after kill -9: records, offsets, positions of groups."""
-import harness
-from harness import Broker
+from sluice_broker import Broker, loader
 
 LINES = ["line %d" % i for i in range(100)]
 
@@ -47,4 +46,4 @@ def test_a_stop_is_clean_and_quick():
         assert broker.stop() == 0
 
 
-load_tests = harness.loader(globals())
+load_tests = loader(globals())

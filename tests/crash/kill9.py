@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """kill9.py: the real broker is killed with SIGKILL under load, again and again, and nothing may be lost.
 
-  kill9.py [--kills 50] [--seed N] [--build DIR] [--no-stage]
+  kill9.py [--kills 50] [--seed N] [--build DIR] [--no-stage] [--stop]
 
 Load, kept up through all kills by the same clients:
   two idempotent producers, each to three partitions, the second replaced by a new one now and then;
@@ -15,7 +15,9 @@ Then everything is read back:
   the stage's output has each input once, in the order of its partition;
   a committed offset is the last acknowledged one, or the one under way at the kill;
   no worker process outlives its broker.
-The kill comes at a random moment (by seed) after the broker is ready, or in the middle of its start."""
+The kill comes at a random moment (by seed) after the broker is ready, or in the middle of its start.
+With --stop the broker is ended by SIGTERM instead, and must end in order; now and then the stage is taken
+out and dropped in again. This is for builds with a sanitizer, which looks on."""
 import argparse
 import array
 import glob
@@ -236,6 +238,35 @@ def stage_runs(broker):
     return False
 
 
+def crash(broker, moments):
+    broker.crash()
+    if moments.random() < 0.1:  # again, in the middle of its start
+        broker.spawn()
+        time.sleep(moments.random() * 0.02)
+        broker.crash()
+
+
+def swap_stage(broker):
+    """Takes the stage out and drops it in again."""
+    from sluice_broker import wait_for
+
+    def count(words):
+        return sum("copier" in line and words in line for line in broker.log().splitlines())
+    path = os.path.join(broker.home, "plugins", "copier.lua")
+    for words, change in ((" unloaded ", lambda: os.rename(path, path + "~")),
+                          (" worker runs ", lambda: os.rename(path + "~", path))):
+        before = count(words)
+        change()
+        wait_for(lambda: count(words) > before, f"copier:{words.rstrip()}")
+
+
+def stop(broker, moments, args):
+    if args.swaps and moments.random() < 0.5:
+        swap_stage(broker)
+    code = broker.stop()
+    return [] if code == 0 else [f"the broker ended with {code}"]
+
+
 def crash_loop(broker, senders, offsets, args, seed):
     """Kills and restarts; gives the times of the starts and what went wrong."""
     moments, problems, starts = random.Random(seed), [], []
@@ -248,11 +279,10 @@ def crash_loop(broker, senders, offsets, args, seed):
             killer = threading.Thread(target=offsets.commit)
             killer.start()
             time.sleep(moments.random() * 0.005)
-        broker.crash()
-        if moments.random() < 0.1:  # again, in the middle of its start
-            broker.spawn()
-            time.sleep(moments.random() * 0.02)
-            broker.crash()
+        if args.stop:
+            problems += stop(broker, moments, args)
+        else:
+            crash(broker, moments)
         if orphans(broker.home):
             time.sleep(1)
             problems += [f"after kill {kill}: {line} lives on" for line in orphans(broker.home)]
@@ -299,17 +329,19 @@ def main():
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SLUICE_SEED", random.randrange(1 << 31))))
     parser.add_argument("--build", default=os.environ.get("SLUICE_BUILD_DIR", os.path.join(SOURCE, "build", "test")))
     parser.add_argument("--no-stage", action="store_true")
+    parser.add_argument("--stop", action="store_true", help="by SIGTERM, in order")
     args = parser.parse_args()
     os.environ["SLUICE_BUILD_DIR"] = os.path.abspath(args.build)
     import sluice_broker
-    print(f"kill9: seed {args.seed}, {args.kills} kills", flush=True)
+    print(f"kill9: seed {args.seed}, {args.kills} {'stops' if args.stop else 'kills'}", flush=True)
     broker = sluice_broker.Broker("wal.bytes_max=32 GiB", "wal.segment_bytes=8 MiB")
     address = f"127.0.0.1:{broker.kafka}"
     try:
-        for topic in ("ids.a", "ids.b", "plain", "ids.a.copied"):
+        for topic in ("ids.a", "ids.b", "plain"):  # the stage makes its output beside its input
             code, _, error = broker.run("topic", "create", topic, "--partitions", str(PARTITIONS))
             assert code == 0, error
         with_stage = not args.no_stage and stage_runs(broker)
+        args.swaps = args.stop and with_stage
         if not with_stage and not args.no_stage:
             os.remove(os.path.join(broker.home, "plugins", "copier.lua"))
             print("kill9: skipped: stages, this broker does not load copier.lua")
@@ -339,7 +371,7 @@ def main():
     print(f"ready again after {starts[len(starts) // 2] * 1e3:.0f} ms (median), {starts[-1] * 1e3:.0f} ms (worst)")
     for problem in problems[:20]:
         print("PROBLEM", problem)
-    print(f"kill9: seed {args.seed}, {len(starts)} kills in {loop_s:.0f} s, {len(problems)} problems")
+    print(f"kill9: seed {args.seed}, {len(starts)} {'stops' if args.stop else 'kills'} in {loop_s:.0f} s, {len(problems)} problems")
     return 1 if problems else 0
 
 

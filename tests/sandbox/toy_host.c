@@ -194,6 +194,7 @@ struct sandbox_task toy_task(const struct toy_records *records, uint64_t id)
     return (struct sandbox_task){.id = id,
                                  .partition = 3,
                                  .timeout_ms = 5000,
+                                 .kill_ms = 10000,
                                  .topic = sluice_text_of("orders"),
                                  .principal = sluice_text_of("Plugin:toy"),
                                  .records = {records->bytes, records->size},

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void *must_calloc(size_t count, size_t size)
 {
@@ -43,6 +44,9 @@ static const void *get_extension(const struct sluice_host *host, const char *id)
     struct test_host *self = self_of(host);
     if (strcmp(id, SLUICE_EXT_SCRIPT) == 0 && self->script.size > 0) {
         return &self->script;
+    }
+    if (strcmp(id, SLUICE_EXT_LIMITS) == 0 && self->limits.memory_bytes > 0) {
+        return &self->limits;
     }
     return NULL;
 }
@@ -331,12 +335,22 @@ void test_host_stop(struct test_host *self)
     self->processor = NULL;
 }
 
+static int64_t monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 sluice_status test_host_run(struct test_host *self, const char *topic,
                             const struct sluice_record *records, uint32_t count)
 {
     clear_verdicts(self);
-    const struct sluice_context context = {.size = sizeof(context),
-                                           .principal = sluice_text_of("Plugin:test")};
+    const struct sluice_context context = {
+        .size = sizeof(context),
+        .principal = sluice_text_of("Plugin:test"),
+        .deadline_ms = self->timeout_ms > 0 ? monotonic_ms() + self->timeout_ms : 0,
+    };
     const struct sluice_batch batch = {
         .size = sizeof(batch),
         .record_count = count,

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 
+CLAIMS = "docs/CLAIMS.md"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 C_FILES = (".c", ".h")
 
@@ -277,6 +278,24 @@ def rule_words(tree):
                                  "to URL_HOSTS in tests/tidy/tidy.py")
 
 
+def rule_claims(tree):
+    """Each line of the table of claims names proofs that are there: `file`, or `file::test`."""
+    known = set(tree.paths)
+    for number, line in enumerate(tree.text(CLAIMS).splitlines() if CLAIMS in known else [], 1):
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if not line.startswith("|") or len(cells) != 3 or cells[1] in ("proof", "---"):
+            continue
+        proofs = re.findall(r"`([^`]+)`", cells[1])
+        if not proofs:
+            tree.problem(CLAIMS, number, "claims", "no proof")
+        for proof in proofs:
+            path, _, name = proof.partition("::")
+            if path not in known:
+                tree.problem(CLAIMS, number, "claims", f"{path} is not there")
+            elif name and not re.search(rf"\b{re.escape(name)}\b", tree.text(path)):
+                tree.problem(CLAIMS, number, "claims", f"{path} has no test {name}")
+
+
 RULES = {
     "format": rule_format,
     "includes": rule_includes,
@@ -285,6 +304,7 @@ RULES = {
     "names": rule_names,
     "banned": rule_banned,
     "words": rule_words,
+    "claims": rule_claims,
 }
 
 

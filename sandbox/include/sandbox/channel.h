@@ -39,9 +39,11 @@ struct channel_geometry {
 struct sandbox_task {
     uint64_t id; /* the caller's; comes back with the result */
     int32_t partition;
-    /* The deadline that the plugin is told (context.deadline_ms), from the moment the worker can
-     * start the task; at twice of it the worker is killed. 0: none. */
+    /* Both from the moment the worker can start the task; 0: none. timeout_ms is the deadline that
+     * the plugin is told (context.deadline_ms) and may stop itself at; after kill_ms the worker is
+     * killed. */
     uint32_t timeout_ms;
+    uint32_t kill_ms;
     struct sluice_text topic;
     /* Of the context that the plugin sees; each at most CHANNEL_TASK_TEXT_SIZE_MAX. */
     struct sluice_text principal;
@@ -121,7 +123,7 @@ struct channel_slot {
     uint64_t task_id;
     uint32_t first;
     uint32_t limit;
-    uint32_t timeout_ms;
+    uint32_t kill_ms;
 };
 
 /* Host side of one channel, in the caller's memory; all counters are private to the host. */

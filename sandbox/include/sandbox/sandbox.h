@@ -209,5 +209,7 @@ struct sandbox_worker *sandbox_worker_close(struct sandbox_worker *worker);
 int32_t sandbox_worker_pid(const struct sandbox_worker *worker);
 /* CPU time used so far, from the worker's CPU clock; 0 after its end. [any] */
 uint64_t sandbox_worker_cpu_ns(const struct sandbox_worker *worker);
+/* Resident memory now, shared pages included; 0 after its end. Reads /proc, never a disk. [any] */
+uint64_t sandbox_worker_rss_bytes(const struct sandbox_worker *worker);
 
 #endif

@@ -52,6 +52,5 @@ void supervisor_exited(struct supervisor *supervisor, int64_t now_ms, bool bypas
 /* Forget the past (new code, new configuration): due at once. */
 void supervisor_reset(struct supervisor *supervisor);
 void supervisor_stop(struct supervisor *supervisor, int64_t now_ms);
-const char *supervisor_state_name(uint32_t state);
 
 #endif

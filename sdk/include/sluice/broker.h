@@ -386,39 +386,50 @@ struct sluice_broker {
      * [loop] */
     const struct sluice_cluster *(*cluster)(const struct sluice_broker *broker,
                                             const struct sluice_context *context);
-    /* Topics by name or id; topics == NULL: all of them. auto_create makes missing ones where the
-     * broker's configuration allows it; the answer then carries E_UNKNOWN_TOPIC for them until
-     * they exist. */
+    /* Topics by name or id, in the order asked for; topics == NULL: all of them. auto_create makes
+     * missing ones where the broker's configuration allows it: the answer then comes after the
+     * creation is durable and describes the new topic, or says why it could not be made
+     * (E_UNKNOWN_TOPIC where it is not allowed, E_INVALID_TOPIC …). */
     SLUICE_CALL(topics, const struct sluice_topic_ref *topics, uint32_t count, bool auto_create,
                 sluice_topics_done *done, void *arg);
+    /* One result for each spec, in order, after what was made is durable. validate_only: the same
+     * checks and counts, nothing is made, the id is zero. */
     SLUICE_CALL(topics_create, const struct sluice_topic_spec *specs, uint32_t count,
                 bool validate_only, sluice_topic_results_done *done, void *arg);
+    /* One result for each, in order, after the deletion is durable. */
     SLUICE_CALL(topics_delete, const struct sluice_topic_ref *topics, uint32_t count,
                 sluice_topic_results_done *done, void *arg);
     /* All keys with value, source, type, whether the caller asked for some or all. */
     SLUICE_CALL(configs_describe, int32_t resource, struct sluice_text name,
                 sluice_config_done *done, void *arg);
+    /* One result for each entry, in order. acks 0: done comes all the same. */
     SLUICE_CALL(produce, const struct sluice_produce *request, sluice_produce_done *done,
                 void *arg);
+    /* One result for each entry, in order, when bytes_min are there or wait_ms have passed. */
     SLUICE_CALL(fetch, const struct sluice_fetch *request, sluice_fetch_done *done, void *arg);
+    /* One answer for each query, in order. */
     SLUICE_CALL(offsets, int32_t isolation, const struct sluice_offset_query *queries,
                 uint32_t count, sluice_offsets_done *done, void *arg);
     /* A producer id with epoch 0 of its own; or, with id >= 0, the next epoch of that one. */
     SLUICE_CALL(producer_id, int64_t id, int16_t epoch, sluice_producer_id_done *done, void *arg);
+    /* Answers when the rebalance that it begins or joins has all members, or its time is over. */
     SLUICE_CALL(group_join, const struct sluice_group_join *request, sluice_group_joined_done *done,
                 void *arg);
+    /* Answers when the leader has given the assignments. */
     SLUICE_CALL(group_sync, const struct sluice_group_sync *request, sluice_group_synced_done *done,
                 void *arg);
     SLUICE_CALL(group_heartbeat, const struct sluice_group_identity *request,
                 sluice_status_done *done, void *arg);
     SLUICE_CALL(group_leave, const struct sluice_group_leave *request, sluice_statuses_done *done,
                 void *arg);
+    /* One status for each entry, in order, after the offsets are durable. */
     SLUICE_CALL(offset_commit, const struct sluice_offset_commit *request,
                 sluice_statuses_done *done, void *arg);
     SLUICE_CALL(offset_fetch, const struct sluice_offset_fetch *request,
                 sluice_offset_fetched_done *done, void *arg);
     /* All metrics in Prometheus text format. */
     SLUICE_CALL(metrics, sluice_text_done *done, void *arg);
+    /* what: SLUICE_HEALTH_*. */
     SLUICE_CALL(health, int32_t what, sluice_health_done *done, void *arg);
     /* Members from here on are there when `size` reaches beyond them. */
     /* Records before an offset go for good; done when that is durable. E_POLICY: the topic's

@@ -26,11 +26,14 @@ struct sluice_frontend_host {
     uint32_t size;
     uint32_t reserved;
     void *data;
-    /* Queues output in order. SLUICE_E_CANCELLED: the connection is gone. When much is queued the
-     * host stops reading from the connection by itself until the peer has taken it. */
+    /* Queues output in order; pieces are borrowed for the call. SLUICE_E_CANCELLED: the connection
+     * is gone. SLUICE_E_NO_MEMORY, and other failures: the connection was closed at once. When much
+     * is queued the host stops reading from the connection by itself until the peer has taken it.
+     */
     sluice_status (*conn_write)(const struct sluice_frontend_host *host, uint64_t connection,
                                 const struct sluice_piece *pieces, uint32_t count);
-    /* Closes after what is queued has been sent. conn_closed follows. */
+    /* Closes after what is queued has been sent; no conn_input comes any more. conn_closed
+     * follows, perhaps inside. */
     void (*conn_close)(const struct sluice_frontend_host *host, uint64_t connection);
     /* Stops and resumes conn_input calls for the connection (protocol order, bounded pipelining).
      * Counted: each pause wants its resume; resume re-delivers input that is there. */
@@ -38,7 +41,7 @@ struct sluice_frontend_host {
     void (*conn_resume)(const struct sluice_frontend_host *host, uint64_t connection);
     /* Calls tick(self) once after delay_ms on the loop; replaces an earlier request. */
     void (*set_tick)(const struct sluice_frontend_host *host, uint32_t delay_ms);
-    /* Monotonic and wall clock in milliseconds. */
+    /* Monotonic and wall clock (since 1970) in milliseconds, as of this turn of the loop. */
     int64_t (*now_ms)(const struct sluice_frontend_host *host);
     int64_t (*wall_ms)(const struct sluice_frontend_host *host);
 };
@@ -55,8 +58,13 @@ struct sluice_connection {
 struct sluice_frontend {
     uint32_t size;
     uint32_t reserved;
-    sluice_status (*create)(const struct sluice_host *host, void **ret_self); /* [loop] */
-    void (*destroy)(void *self); /* all connections are closed before [loop] */
+    /* Allocates the instance and reads its configuration; on failure *ret_self is not looked at,
+     * set_error says why. [loop] */
+    sluice_status (*create)(const struct sluice_host *host, void **ret_self);
+    /* All connections were closed before. Calls to the broker that are under way still end with
+     * their done afterwards: what `arg` points at must live until then, and host, broker and
+     * connections must not be touched in it. The module's code stays loaded. [loop] */
+    void (*destroy)(void *self);
     /* A peer connected. *ret_conn is the frontend's own state, given back in the calls below.
      * Another status than SLUICE_OK closes the connection. */
     sluice_status (*conn_open)(void *self, const struct sluice_connection *connection,
@@ -70,10 +78,14 @@ struct sluice_frontend {
      * another status than SLUICE_OK, closes the connection. */
     sluice_status (*conn_input)(void *self, void *conn, struct sluice_bytes input,
                                 uint64_t *ret_consumed, uint64_t *ret_wanted);
-    /* The connection is gone. Calls to the broker that are under way still end with their done. */
+    /* The connection is gone, whoever closed it; called once for each conn_open that succeeded.
+     * Calls to the broker that are under way still end with their done, most with
+     * SLUICE_E_CANCELLED. */
     void (*conn_closed)(void *self, void *conn);
-    void (*tick)(void *self);                 /* may be NULL */
-    sluice_status (*reconfigure)(void *self); /* may be NULL */
+    void (*tick)(void *self); /* what set_tick asked for; may be NULL */
+    /* The configuration changed: take it, or refuse it with set_error (then the old one stays in
+     * force). May be NULL: a change needs a new instance. */
+    sluice_status (*reconfigure)(void *self);
 };
 
 #endif

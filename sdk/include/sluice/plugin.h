@@ -52,6 +52,16 @@ struct sluice_host {
     void (*set_error)(const struct sluice_host *host, struct sluice_text reason);
 };
 
+/* What the process of a confined plugin may use, as the operator and the manifest say (extension
+ * "sluice.limits/1"); lives as long as the instance. The system enforces it: a plugin that knows it
+ * can stop in good order before. The deadline of a call is in its context. */
+#define SLUICE_EXT_LIMITS "sluice.limits/1"
+struct sluice_limits {
+    uint32_t size;
+    uint32_t descriptors;  /* open files */
+    uint64_t memory_bytes; /* writable private memory of the whole process */
+};
+
 struct sluice_plugin_descriptor {
     uint32_t size;  /* sizeof(struct sluice_plugin_descriptor) */
     uint32_t magic; /* SLUICE_PLUGIN_MAGIC */

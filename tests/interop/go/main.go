@@ -23,6 +23,7 @@ import (
 const (
 	records = 300 // of a codec
 	round   = 400 // of one round of the group
+	few     = 20  // of a codec with acks 0 or 1
 	wait    = 30 * time.Second
 )
 
@@ -106,7 +107,7 @@ func (c client) admin(ctx context.Context) error {
 	defer cl.Close()
 	admin, gone := kadm.NewClient(cl), c.name+".gone"
 	fresh := kadm.WithAuthorizedOps(ctx) // past the client's cache of metadata
-	topics := []string{c.name + ".special"}
+	topics := []string{c.name + ".special", c.name + ".acks"}
 	for _, codec := range codecs {
 		topics = append(topics, c.name+"."+codec)
 	}
@@ -155,6 +156,39 @@ func (c client) produce(ctx context.Context, name string) error {
 		}
 	}
 	return nil
+}
+
+// acks is not idempotent. Of acks=0 nothing is told: that all arrived shows when it is read.
+func (c client) acks(ctx context.Context) error {
+	topic, sent := c.name+".acks", map[string]bool{}
+	for number, acks := range []kgo.Acks{kgo.NoAck(), kgo.LeaderAck()} {
+		for _, name := range codecs {
+			cl, err := c.open(kgo.RequiredAcks(acks), kgo.DisableIdempotentWrite(),
+				kgo.ProducerBatchCompression(codec[name]))
+			if err != nil {
+				return err
+			}
+			var all []*kgo.Record
+			for i := range few {
+				value := fmt.Sprintf("acks %d, %s, %d", number, name, i)
+				all = append(all, &kgo.Record{Topic: topic, Value: []byte(value)})
+				sent[value] = true
+			}
+			err = cl.ProduceSync(ctx, all...).FirstErr()
+			cl.Close()
+			if err != nil {
+				return fmt.Errorf("acks=%d, %s: %w", number, name, err)
+			}
+		}
+	}
+	found, err := c.first(ctx, topic, len(sent))
+	for _, record := range found {
+		delete(sent, string(record.Value))
+	}
+	if err == nil && len(sent) > 0 {
+		err = fmt.Errorf("%d records did not come", len(sent))
+	}
+	return err
 }
 
 // first gives the first count records of a topic, from the beginning, without a group.
@@ -406,6 +440,7 @@ func main() {
 			return c.read(ctx, c.name+"."+codec)
 		})
 	}
+	check("produces with acks=0 and acks=1, every codec", c.acks)
 	check("headers, null keys, tombstones", c.special)
 	check("group of two with a rebalance", c.group)
 }

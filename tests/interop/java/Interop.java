@@ -21,6 +21,7 @@ public class Interop {
   static final String[] CODECS = {"none", "gzip", "snappy", "lz4", "zstd"};
   static final int RECORDS = 300; // of a codec
   static final int ROUND = 400; // of one round of the group
+  static final int FEW = 20; // of a codec with acks 0 or 1
   static final long WAIT_MS = 30000;
   static final byte[][][] SPECIAL = { // key, value
     {null, bytes("no key")},
@@ -75,8 +76,12 @@ public class Interop {
   }
 
   KafkaProducer<byte[], byte[]> producer(String codec) {
+    return producer(codec, "all");
+  }
+
+  KafkaProducer<byte[], byte[]> producer(String codec, String acks) {
     return new KafkaProducer<>(
-        Map.of("bootstrap.servers", address, "acks", "all", "enable.idempotence", true,
+        Map.of("bootstrap.servers", address, "acks", acks, "enable.idempotence", acks.equals("all"),
             "compression.type", codec, "linger.ms", 5, "delivery.timeout.ms", 25000,
             "request.timeout.ms", 10000, "max.block.ms", 20000),
         new ByteArraySerializer(), new ByteArraySerializer());
@@ -95,6 +100,7 @@ public class Interop {
       List<NewTopic> topics = new ArrayList<>();
       for (String codec : CODECS) topics.add(new NewTopic(name + "." + codec, 1, (short) 1));
       topics.add(new NewTopic(name + ".special", 1, (short) 1));
+      topics.add(new NewTopic(name + ".acks", 1, (short) 1));
       topics.add(new NewTopic(name + ".group", 4, (short) 1));
       topics.add(new NewTopic(name + ".gone", 2, (short) 1)
           .configs(Map.of("retention.ms", "86400000")));
@@ -130,6 +136,30 @@ public class Interop {
         require(offset == i, "record " + i + " got offset " + offset);
       }
     }
+  }
+
+  /** Not idempotent. Of acks=0 nothing is told: that all arrived shows when it is read. */
+  void acks() throws Exception {
+    Set<String> sent = new HashSet<>();
+    for (String acks : List.of("0", "1")) {
+      for (String codec : CODECS) {
+        List<Future<RecordMetadata>> waits = new ArrayList<>();
+        try (KafkaProducer<byte[], byte[]> producer = producer(codec, acks)) {
+          for (int i = 0; i < FEW; i++) {
+            String value = "acks " + acks + ", " + codec + ", " + i;
+            waits.add(producer.send(new ProducerRecord<>(name + ".acks", bytes(value))));
+            sent.add(value);
+          }
+        }
+        for (Future<RecordMetadata> wait : waits) {
+          require(wait.get().hasOffset() == acks.equals("1"), "acks=" + acks + ": " + wait.get());
+        }
+      }
+    }
+    Set<String> found = new HashSet<>();
+    first(name + ".acks", sent.size())
+        .forEach(record -> found.add(new String(record.value(), StandardCharsets.UTF_8)));
+    require(found.equals(sent), found.size() + " of " + sent.size() + " came");
   }
 
   /** The first count records of partition 0, from the beginning, without a group. */
@@ -290,6 +320,7 @@ public class Interop {
       check("produces " + codec + ", acks=all, idempotent", () -> client.produce(codec));
       check("consumes " + codec, () -> client.read(client.name + "." + codec));
     }
+    check("produces with acks=0 and acks=1, every codec", client::acks);
     check("headers, null keys, tombstones", client::special);
     check("group of two with a rebalance", client::group);
     System.exit(0);

@@ -15,6 +15,7 @@ const CODECS = {
 };
 const RECORDS = 300; // of a codec
 const ROUND = 400; // of one round of the group
+const FEW = 20; // of a codec with acks 0 or 1
 const WAIT_MS = 30000;
 const SPECIAL = [ // key, value
   [null, Buffer.from("no key")],
@@ -93,7 +94,7 @@ class Client {
     await admin.connect();
     const gone = `${this.name}.gone`;
     const topics = Object.keys(CODECS).map((codec) => ({ topic: `${this.name}.${codec}` }));
-    topics.push({ topic: `${this.name}.special`, numPartitions: 1 });
+    topics.push({ topic: `${this.name}.special` }, { topic: `${this.name}.acks` });
     topics.push({ topic: `${this.name}.group`, numPartitions: 4 });
     topics.push({ topic: gone, numPartitions: 2 });
     for (const topic of topics) topic.numPartitions ??= 1;
@@ -105,14 +106,14 @@ class Client {
     await admin.disconnect();
   }
 
-  async send(batches) { // [topic, messages, codec]…
-    const producer = this.kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
+  async send(batches, acks = -1) { // [topic, messages, codec]…
+    const producer = this.kafka.producer({ idempotent: acks === -1, maxInFlightRequests: 1 });
     await producer.connect();
     try {
       const answers = [];
       for (const [topic, messages, codec] of batches) {
         answers.push(...await producer.send({
-          topic, messages, acks: -1, compression: codec ?? CompressionTypes.None,
+          topic, messages, acks, compression: codec ?? CompressionTypes.None,
         }));
       }
       return answers;
@@ -134,10 +135,27 @@ class Client {
     must(offsets.join() === "0,100,200", `base offsets ${offsets}`);
   }
 
+  /** Not idempotent. Of acks=0 nothing is told: that all arrived shows when it is read. */
+  async acks() {
+    const topic = `${this.name}.acks`;
+    const sent = [];
+    for (const acks of [0, 1]) {
+      for (const codec of Object.keys(CODECS)) {
+        const values = [...Array(FEW).keys()].map((i) => `acks ${acks}, ${codec}, ${i}`);
+        const messages = values.map((value) => ({ value }));
+        const answers = await this.send([[topic, messages, CODECS[codec]]], acks);
+        must(acks === 0 || Number(answers[0].baseOffset) >= 0, "no offset");
+        sent.push(...values);
+      }
+    }
+    const found = (await this.first(topic, sent.length)).map((record) => record.value.toString());
+    must(found.sort().join() === sent.sort().join(), `${found.length} of ${sent.length} came`);
+  }
+
   /** The first count records of a topic of one partition. kafkajs reads in groups only. */
   async first(topic, count) {
     const groupId = `${topic}.alone.${process.pid}`;
-    const consumer = this.kafka.consumer({ groupId });
+    const consumer = this.kafka.consumer({ groupId, maxWaitTimeInMs: 200 });
     const found = [];
     await consumer.connect();
     try {
@@ -250,6 +268,7 @@ async function main(mode, address, ...names) {
     await check(`produces ${codec}, acks=all, idempotent`, () => client.produce(codec));
     await check(`consumes ${codec}`, () => client.read(`${client.name}.${codec}`));
   }
+  await check("produces with acks=0 and acks=1, every codec", () => client.acks());
   await check("headers, null keys, tombstones", () => client.special());
   await check("group of two with a rebalance", () => client.group());
 }

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 RECORDS = 300  # of a codec
 ROUND = 400  # of one round of the group
+FEW = 20  # of a codec with acks 0 or 1
 WAIT_S = 30
 SPECIAL = [  # key, value
     (None, b"no key"),
@@ -56,9 +57,9 @@ class Client:
         settings = dict(auto_offset_reset="earliest", enable_auto_commit=False)
         return aiokafka.AIOKafkaConsumer(*topics, bootstrap_servers=self.address, **(settings | more))
 
-    def producer(self, codec="none"):
+    def producer(self, codec="none", acks="all"):
         return aiokafka.AIOKafkaProducer(
-            bootstrap_servers=self.address, acks="all", enable_idempotence=True,
+            bootstrap_servers=self.address, acks=acks, enable_idempotence=acks == "all",
             max_request_size=1000000, linger_ms=5,
             compression_type=None if codec == "none" else codec)
 
@@ -67,7 +68,7 @@ class Client:
         await admin.start()
         topics = [NewTopic(f"{self.name}.{codec}", 1, 1) for codec in CODECS]
         topics += [NewTopic(f"{self.name}.special", 1, 1), NewTopic(f"{self.name}.group", 4, 1)]
-        topics += [NewTopic(f"{self.name}.gone", 2, 1)]
+        topics += [NewTopic(f"{self.name}.gone", 2, 1), NewTopic(f"{self.name}.acks", 1, 1)]
         done = await admin.create_topics(topics)
         require(all(error[1] == 0 for error in done.topic_errors), str(done))
         again = await admin.create_topics(topics[:1])
@@ -96,6 +97,21 @@ class Client:
                 require(record.key == b"k%d" % i, f"key of {i}: {record.key}")
                 require(record.value == value_of(i), f"value of {i} differs")
                 require(list(record.headers) == [("n", b"%d" % i)], f"headers of {i}: {record.headers}")
+
+    async def acks(self):
+        """Not idempotent. Of acks=0 nothing is told: that all arrived shows when it is read."""
+        topic, sent = f"{self.name}.acks", set()
+        for acks in (0, 1):
+            for codec in CODECS:
+                values = [b"acks %d, %s, %d" % (acks, codec.encode(), i) for i in range(FEW)]
+                async with self.producer(codec, acks) as producer:
+                    waits = [await producer.send(topic, value) for value in values]
+                    answers = [await wait for wait in waits]
+                require(acks == 0 or all(answer.offset >= 0 for answer in answers), "no offsets")
+                sent.update(values)
+        async with self.consumer(topic) as consumer:
+            found = [(await asyncio.wait_for(consumer.getone(), WAIT_S)).value for _ in sent]
+        require(set(found) == sent, f"{len(set(found))} of {len(sent)} came")
 
     async def special(self):
         topic = f"{self.name}.special"
@@ -199,6 +215,7 @@ async def main(mode, address, *names):
     for codec in CODECS:
         await check(f"produces {codec}, acks=all, idempotent", client.produce(codec))
         await check(f"consumes {codec}", client.read(f"{client.name}.{codec}"))
+    await check("produces with acks=0 and acks=1, every codec", client.acks())
     await check("headers, null keys, tombstones", client.special())
     await check("deletes records", client.trim())
     await check("group of two with a rebalance", client.group())

@@ -192,6 +192,45 @@ Test(kafka_conn, a_throttled_peer_is_answered_at_once_and_then_not_read) /* trap
     produced_offset(2);
 }
 
+/* ---- silence ---- */
+
+Test(kafka_conn, one_that_is_silent_for_too_long_is_closed)
+{
+    cr_assert_eq(fake.tick_ms, 600000);
+    fake.now_ms += 599999;
+    send_produce(1);
+    produced_offset(1);
+    fake.now_ms += 1;
+    fake.ops->tick(fake.self);
+    cr_assert_eq(fake.closes, 0);
+    cr_assert_eq(fake.tick_ms, 599999);
+    fake.now_ms += 599999;
+    fake.ops->tick(fake.self);
+    cr_assert_eq(fake.closes, 1);
+}
+
+Test(kafka_conn, one_that_waits_for_an_answer_is_not_silent)
+{
+    fake.hold[FAKE_PRODUCE] = true;
+    send_produce(1);
+    fake.now_ms += 600000;
+    fake.ops->tick(fake.self);
+    cr_assert_eq(fake.closes, 0);
+    fake_release(&fake, 0);
+    produced_offset(1);
+}
+
+Test(kafka_conn, silence_is_fine_when_the_configuration_says_so)
+{
+    struct fake quiet;
+    fake_init_config(&quiet, "connections_idle_ms", "0");
+    cr_assert_eq(quiet.tick_ms, 0);
+    quiet.now_ms += INT32_MAX;
+    quiet.ops->tick(quiet.self);
+    cr_assert_eq(quiet.closes, 0);
+    fake_fini(&quiet);
+}
+
 /* ---- frames ---- */
 
 /* Some requests of different kinds in a row; to be freed. */

@@ -118,6 +118,9 @@ static bool obey(struct fake_connection *conn, const uint8_t *frame, uint32_t si
             io->conn_resume(io, conn->token);
         }
         return !conn->zig;
+    case 'd':
+        conn_produce_begins(intake_find(&current->intake, conn->token));
+        return true;
     case 'c':
         io->conn_close(io, conn->token);
         return true;
@@ -311,6 +314,8 @@ int fixture_connect(struct fixture *fixture)
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     setsockopt(pair[1], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    int little = 1; /* so that answers wait in the connection's own queue */
+    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &little, sizeof(little));
     given_descriptor = pair[0];
     fixture_on_loop(fixture, start_on_loop);
     return pair[1];
@@ -327,6 +332,28 @@ void fixture_resume(struct fixture *fixture)
 }
 
 /* ---- the peer ---- */
+
+bool fixture_answers(int peer)
+{
+    uint8_t frame[16], back[16];
+    size_t size = fixture_frame(frame, 'e', "still", 5);
+    fixture_send(peer, frame, size);
+    return fixture_receive(peer, back, size) && memcmp(frame, back, size) == 0;
+}
+
+void fixture_send_number(int peer, char command, uint32_t number)
+{
+    uint8_t frame[16];
+    uint8_t argument[4];
+    sl_le32_store(argument, number);
+    fixture_send(peer, frame, fixture_frame(frame, command, argument, sizeof(argument)));
+}
+
+void fixture_send_command(int peer, char command)
+{
+    uint8_t frame[8];
+    fixture_send(peer, frame, fixture_frame(frame, command, NULL, 0));
+}
 
 size_t fixture_frame(uint8_t *into, char command, const void *argument, size_t size)
 {

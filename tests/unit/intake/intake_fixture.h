@@ -7,6 +7,7 @@
  *   r u32     answers with a chunk that the broker gave, named by token
  *   p         pauses; fixture_resume goes on
  *   z         pauses and resumes within the call, and takes the frame when it is called again
+ *   d         has records on their way to the log, until the test says otherwise
  *   c         closes; x: fails the call; t: sends to a stale token, answers with the status */
 #ifndef TESTS_INTAKE_FIXTURE_H
 #define TESTS_INTAKE_FIXTURE_H
@@ -60,6 +61,10 @@ size_t fixture_frame(uint8_t *into, char command, const void *argument, size_t s
 void fixture_send(int peer, const void *bytes, size_t size);
 /* Reads exactly so many bytes; false: the connection ended before. */
 bool fixture_receive(int peer, void *bytes, size_t size);
+void fixture_send_number(int peer, char command, uint32_t number);
+void fixture_send_command(int peer, char command);
+/* Sends a small frame and expects it back: everything before it has been dealt with. */
+bool fixture_answers(int peer);
 bool fixture_is_closed(int peer); /* waits for the end, reads what comes before */
 
 #endif

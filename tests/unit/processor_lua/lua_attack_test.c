@@ -16,7 +16,7 @@ static void expect_stopped(const char *attack)
 {
     struct test_host host = {0};
     test_host_init(&host);
-    test_host_set(&host, "limits.deadline_ms", "20");
+    host.timeout_ms = 20;
     char body[2048];
     snprintf(body, sizeof(body), "if record.value == 'attack' then\n %s\n end return record",
              attack);
@@ -44,7 +44,7 @@ Test(lua_attack, a_loop_is_stopped_and_names_its_line)
     expect_stopped("while true do end");
     struct test_host host = {0};
     test_host_init(&host);
-    test_host_set(&host, "limits.deadline_ms", "20");
+    host.timeout_ms = 20;
     lua_start_process(&host, "\n\n while true do end");
     cr_assert_eq(test_host_run_value(&host, "x"), SLUICE_OK);
     cr_expect_str_eq(host.verdicts[0].reason,
@@ -99,7 +99,7 @@ Test(lua_attack, many_slow_records_are_not_blamed)
 {
     struct test_host host = {0};
     test_host_init(&host);
-    test_host_set(&host, "limits.deadline_ms", "40");
+    host.timeout_ms = 40;
     lua_start_process(&host, "for i = 1, 20000 do end return record");
     enum { COUNT = 8000 };
     static struct sluice_record records[COUNT];
@@ -121,7 +121,7 @@ static void expect_no_memory(const char *attack)
 {
     struct test_host host = {0};
     test_host_init(&host);
-    test_host_set(&host, "limits.memory_bytes", "4194304");
+    host.limits = (struct sluice_limits){.size = sizeof(host.limits), .memory_bytes = 4 << 20};
     lua_start_process(&host, attack);
     cr_assert_eq(test_host_run_value(&host, "{\"a\":1}"), SLUICE_OK);
     cr_assert_str_eq(test_host_kinds(&host), "R", "%s", attack);

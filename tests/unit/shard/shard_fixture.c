@@ -242,6 +242,34 @@ void fixture_create_topic(struct fixture *fixture, const char *name, int32_t par
     cr_assert_eq(created.status, SLUICE_OK, "status %d", created.status);
 }
 
+static void on_deleted(void *arg, const struct sluice_topic_result *results, uint32_t count)
+{
+    struct deletion *deletion = arg;
+    cr_assert_eq(count, 1);
+    deletion->status = results[0].status;
+    deletion->done = true;
+}
+
+static void call_delete(struct fixture *fixture, void *arg)
+{
+    struct deletion *deletion = arg;
+    topics_delete_start(fixture_home(fixture), &deletion->ref, 1, on_deleted, deletion);
+}
+
+void fixture_delete_start(struct fixture *fixture, struct deletion *deletion)
+{
+    deletion->ref = (struct sluice_topic_ref){.name = sluice_text_of(deletion->name)};
+    fixture_at_home(fixture, call_delete, deletion);
+}
+
+void fixture_delete_topic(struct fixture *fixture, const char *name)
+{
+    struct deletion deletion = {.name = name};
+    fixture_delete_start(fixture, &deletion);
+    fixture_run_until(fixture, &deletion.done);
+    cr_assert_eq(deletion.status, SLUICE_OK);
+}
+
 size_t fixture_batch(uint8_t *into, size_t room, int count, int64_t timestamp, int64_t producer,
                      int16_t epoch, int32_t sequence)
 {

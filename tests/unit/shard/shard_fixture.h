@@ -53,6 +53,16 @@ struct shard *fixture_home(struct fixture *fixture);
 void fixture_create_topic(struct fixture *fixture, const char *name, int32_t partitions,
                           const char *config_key, const char *config_value);
 
+struct deletion {
+    const char *name;
+    struct sluice_topic_ref ref; /* of the call */
+    bool done;
+    sluice_status status;
+};
+void fixture_delete_start(struct fixture *fixture, struct deletion *deletion);
+/* … and waits for it. */
+void fixture_delete_topic(struct fixture *fixture, const char *name);
+
 struct produced {
     bool done;
     struct sluice_produce_result result;

@@ -90,7 +90,7 @@ Test(shard, a_closed_connection_ends_its_waiting_fetch)
     fixture_create_topic(&f, "t", 1, NULL, NULL);
     static struct fetched fetched;
     fixture_fetch_start(&f, "t", 0, 0, 1, 1000000000, &fetched);
-    fetch_cancel(fixture_home(&f), 7);
+    fetch_cancel(fixture_home(&f), fixture_home(&f), 7);
     fixture_run_until(&f, &fetched.done);
     cr_assert(fetched.done);
     cr_assert_lt(sl_os_mono_ns(f.os), 1000000000LL * 1000);

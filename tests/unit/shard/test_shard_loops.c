@@ -147,12 +147,14 @@ Test(shard_loops, the_first_shard_with_records_ends_the_wait_on_the_others)
 
 struct cancel_call {
     struct shard_call call;
+    uint32_t home; /* whose connection closed */
     bool done;
 };
 static void cancel_run(struct shard_call *call)
 {
-    fetch_cancel(call->target, f.context.connection);
-    groups_cancel(call->target, f.context.connection);
+    uint32_t home = SL_CONTAINER_OF(call, struct cancel_call, call)->home;
+    fetch_cancel(call->target, f.set.shards[home], f.context.connection);
+    groups_cancel(call->target, f.set.shards[home], f.context.connection);
     shard_call_reply(call);
 }
 static void cancel_replied(struct shard_call *call)
@@ -215,26 +217,6 @@ Test(shard_loops, an_end_at_any_moment_of_a_fetch_answers_it)
 
 /* ---- topics ---- */
 
-struct deletion {
-    bool done;
-    sluice_status status;
-};
-
-static void on_deleted(void *arg, const struct sluice_topic_result *results, uint32_t count)
-{
-    struct deletion *deletion = arg;
-    cr_assert_eq(count, 1);
-    deletion->status = results[0].status;
-    deletion->done = true;
-}
-
-static void call_delete(struct fixture *fixture, void *arg)
-{
-    static struct sluice_topic_ref ref;
-    ref = (struct sluice_topic_ref){.name = sluice_text_of("t")};
-    topics_delete_start(fixture_home(fixture), &ref, 1, on_deleted, arg);
-}
-
 static bool every_shard_knows(const char *name)
 {
     struct sl_bytes bytes = sl_of_text(sluice_text_of(name));
@@ -254,10 +236,7 @@ Test(shard_loops, a_topic_is_on_every_shard_when_its_creation_is_answered_and_on
     fixture_produce(&f, "t", 1, 1, NOW);
     fixture_restart(&f, false);
     cr_assert(every_shard_knows("t"));
-    struct deletion deletion = {0};
-    fixture_at_home(&f, call_delete, &deletion);
-    fixture_run_until(&f, &deletion.done);
-    cr_assert_eq(deletion.status, SLUICE_OK);
+    fixture_delete_topic(&f, "t");
     cr_assert_not(every_shard_knows("t"));
     fixture_restart(&f, true);
     cr_assert_not(every_shard_knows("t"));
@@ -270,7 +249,7 @@ Test(shard_loops, a_topic_deleted_under_produce_and_fetch_answers_all_of_them)
         fixture_open_spread(&f, seed, 3);
         fixture_create_topic(&f, "t", PARTITIONS, NULL, NULL);
         struct wide wide = {.bytes_min = 1 << 20, .wait_ms = 100};
-        struct deletion deletion = {0};
+        struct deletion deletion = {.name = "t"};
         static struct produced produced[PARTITIONS];
         static uint8_t bytes[PARTITIONS][512];
         fixture_at_home(&f, call_wide, &wide);
@@ -278,7 +257,7 @@ Test(shard_loops, a_topic_deleted_under_produce_and_fetch_answers_all_of_them)
             size_t size = fixture_batch(bytes[p], sizeof(bytes[p]), 1, NOW, -1, -1, -1);
             fixture_produce_start(&f, "t", p, (struct sluice_bytes){bytes[p], size}, &produced[p]);
             if ((uint64_t)p == seed % PARTITIONS) {
-                fixture_at_home(&f, call_delete, &deletion);
+                fixture_delete_start(&f, &deletion);
             }
             steps((int)(seed % 7));
         }
@@ -491,6 +470,40 @@ Test(shard_loops, a_group_lives_on_whatever_shard_and_its_answers_arrive_whole)
     }
     cr_assert(met[0] && met[1] && met[2]);
     fixture_close(&f);
+}
+
+static void close_connection(uint32_t home)
+{
+    struct cancel_call cancels[3] = {{.home = home}, {.home = home}, {.home = home}};
+    fixture_at_home(&f, call_cancel, cancels);
+    for (int i = 0; i < 3; i++) {
+        fixture_run_until(&f, &cancels[i].done);
+    }
+}
+
+/* Connections are numbered by each loop for itself. */
+Test(shard_loops, a_connection_that_closes_ends_no_wait_of_its_namesake_on_another_loop)
+{
+    for (int i = 0; i < 8; i++) {
+        char group[8];
+        snprintf(group, sizeof(group), "g%d", i);
+        fixture_open_spread(&f, 9, 3);
+        f.settings.group_initial_delay_ms = 100000;
+        fixture_restart(&f, false);
+        fixture_create_topic(&f, "t", PARTITIONS, NULL, NULL);
+        struct member member = {.group = group};
+        struct wide wide = {.bytes_min = 1, .wait_ms = 200000};
+        fixture_at_home(&f, call_join, &member);
+        fixture_at_home(&f, call_wide, &wide);
+        close_connection(1);
+        cr_assert(!member.done && !wide.done, "ended by the connection of another loop");
+        close_connection(0);
+        fixture_run_until(&f, &member.done);
+        fixture_run_until(&f, &wide.done);
+        cr_assert_eq(member.status, SLUICE_E_CANCELLED);
+        cr_assert_lt(shard_now_ms(fixture_home(&f)), 100000, "it waited for its time");
+        fixture_close(&f);
+    }
 }
 
 Test(shard_loops, an_end_answers_who_waits_in_a_group)

@@ -11,28 +11,6 @@
 
 static struct fixture f;
 
-struct deletion {
-    bool done;
-    sluice_status status;
-};
-
-static void on_deleted(void *arg, const struct sluice_topic_result *results, uint32_t count)
-{
-    struct deletion *deletion = arg;
-    cr_assert_eq(count, 1);
-    deletion->status = results[0].status;
-    deletion->done = true;
-}
-
-static void delete_topic(const char *name)
-{
-    struct sluice_topic_ref ref = {.name = sluice_text_of(name)};
-    struct deletion deletion = {0};
-    topics_delete_start(fixture_home(&f), &ref, 1, on_deleted, &deletion);
-    fixture_run_until(&f, &deletion.done);
-    cr_assert_eq(deletion.status, SLUICE_OK);
-}
-
 /* ---- the log fails ---- */
 
 Test(shard_trouble, a_failed_sync_fails_all_that_waits_and_all_that_comes)
@@ -138,7 +116,7 @@ Test(shard_trouble, a_full_log_refuses_records_and_takes_offsets_and_deletions)
     }
     cr_assert_eq(fixture_offset(&f, "t", 0, SLUICE_TIME_LATEST).offset, taken);
     cr_assert_eq(fixture_produce(&f, "u", 0, 1, NOW).status, SLUICE_E_LOG_FULL);
-    delete_topic("t");
+    fixture_delete_topic(&f, "t");
     struct sluice_produce_result result = {.status = SLUICE_E_LOG_FULL};
     for (int i = 0; i < 1000 && result.status == SLUICE_E_LOG_FULL; i++) {
         result = fixture_produce(&f, "u", 0, 1, NOW);
@@ -211,7 +189,7 @@ Test(shard_trouble, a_topic_deleted_while_a_batch_is_opened_answers_all_behind_i
         fixture_produce_start(&f, "t", 0, (struct sluice_bytes){packed, size}, &produced[0]);
         fixture_produce_start(&f, "t", 0, (struct sluice_bytes){plain, small}, &produced[1]);
         fixture_produce_start(&f, "t", 0, (struct sluice_bytes){plain, small}, &produced[2]);
-        delete_topic("t");
+        fixture_delete_topic(&f, "t");
         for (int i = 0; i < 3; i++) {
             fixture_run_until(&f, &produced[i].done);
             cr_assert(produced[i].done);
@@ -325,7 +303,7 @@ Test(shard_trouble, a_topic_deleted_while_a_batch_is_at_the_gate_answers_all_beh
     struct slow_gate gate;
     struct produced produced[3];
     gated_open(&gate, produced);
-    delete_topic("t");
+    fixture_delete_topic(&f, "t");
     gate_answer(&gate, SLUICE_OK);
     for (int i = 0; i < 3; i++) {
         cr_assert(produced[i].done);

@@ -21,6 +21,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
 const RECORDS: usize = 300; // of a codec
 const ROUND: usize = 400; // of one round of the group
+const FEW: usize = 20; // of a codec with acks 0 or 1
 const WAIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
 type Bytes = Option<&'static [u8]>;
@@ -127,7 +128,7 @@ impl Client {
         let options = AdminOptions::new().operation_timeout(Some(WAIT));
         let topic = |name| NewTopic::new(name, 1, TopicReplication::Fixed(1));
         let names: Vec<String> =
-            CODECS.iter().chain(&["special"]).map(|what| format!("{}.{what}", self.name)).collect();
+            CODECS.iter().chain(&["special", "acks"]).map(|what| format!("{}.{what}", self.name)).collect();
         let (group, gone) = (format!("{}.group", self.name), format!("{}.gone", self.name));
         let mut topics: Vec<NewTopic> = names.iter().map(|name| topic(name)).collect();
         topics.push(NewTopic::new(&group, 4, TopicReplication::Fixed(1)));
@@ -153,12 +154,14 @@ impl Client {
     fn send<'a>(
         &self,
         codec: &str,
+        acks: &str,
         records: impl Iterator<Item = BaseRecord<'a, [u8], [u8]>>,
     ) -> Outcome<Vec<i64>> {
+        let idempotent = if acks == "all" { "true" } else { "false" };
         let delivered = Delivered::default();
         let producer: BaseProducer<Delivered> = self
             .config(&[
-                ("acks", "all"), ("enable.idempotence", "true"), ("compression.codec", codec),
+                ("acks", acks), ("enable.idempotence", idempotent), ("compression.codec", codec),
                 ("linger.ms", "5"), ("message.timeout.ms", "25000"),
             ])
             .create_with_context(delivered.clone())
@@ -174,12 +177,36 @@ impl Client {
     fn produce(&self, codec: &str) -> Outcome {
         let topic = format!("{}.{codec}", self.name);
         let records: Vec<_> = (0..RECORDS).map(|i| (format!("k{i}"), value_of(i))).collect();
-        let offsets = self.send(codec, records.iter().enumerate().map(|(i, (key, value))| {
+        let offsets = self.send(codec, "all", records.iter().enumerate().map(|(i, (key, value))| {
             let n = i.to_string();
             let headers = OwnedHeaders::new().insert(Header { key: "n", value: Some(&n) });
             BaseRecord::to(&topic).key(key.as_bytes()).payload(&value[..]).headers(headers)
         }))?;
         require(offsets.iter().copied().eq(0..RECORDS as i64), || format!("offsets {offsets:?}"))
+    }
+
+    /// Not idempotent. Of acks=0 nothing is told: that all arrived shows when it is read.
+    fn acks(&self) -> Outcome {
+        let topic = format!("{}.acks", self.name);
+        let mut sent = HashSet::new();
+        for acks in ["0", "1"] {
+            for codec in CODECS {
+                let values: Vec<String> =
+                    (0..FEW).map(|i| format!("acks {acks}, {codec}, {i}")).collect();
+                let offsets = self.send(codec, acks, values.iter().map(|value| {
+                    BaseRecord::to(&topic).payload(value.as_bytes())
+                }))?;
+                require(offsets.len() == FEW, || format!("{} of {FEW} were sent", offsets.len()))?;
+                let told = offsets.iter().all(|offset| *offset >= 0);
+                require(acks == "0" || told, || format!("offsets {offsets:?}"))?;
+                sent.extend(values.into_iter().map(String::into_bytes));
+            }
+        }
+        let left = Mutex::new(sent.clone());
+        self.first(&topic, sent.len(), |_, message| {
+            let came = left.lock().unwrap().remove(message.payload().unwrap_or_default());
+            require(came, || format!("{:?} came", message.payload()))
+        })
     }
 
     /// Gives the first count records of partition 0 to see, from the beginning, without a group.
@@ -190,7 +217,9 @@ impl Client {
         see: impl Fn(usize, &BorrowedMessage) -> Outcome,
     ) -> Outcome {
         let consumer: BaseConsumer = self
-            .config(&[("group.id", "none"), ("enable.auto.commit", "false")])
+            .config(&[
+                ("group.id", "none"), ("enable.auto.commit", "false"), ("fetch.wait.max.ms", "100"),
+            ])
             .create()
             .map_err(text)?;
         let mut partitions = TopicPartitionList::new();
@@ -224,7 +253,7 @@ impl Client {
 
     fn special(&self) -> Outcome {
         let topic = format!("{}.special", self.name);
-        self.send("none", SPECIAL.iter().map(|(key, value)| {
+        self.send("none", "all", SPECIAL.iter().map(|(key, value)| {
             let headers = HEADERS
                 .iter()
                 .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: *value }));
@@ -244,7 +273,7 @@ impl Client {
     fn send_round(&self, first: usize) -> Outcome {
         let topic = format!("{}.group", self.name);
         let values: Vec<String> = (first..first + ROUND).map(text).collect();
-        let offsets = self.send("none", values.iter().enumerate().map(|(i, value)| {
+        let offsets = self.send("none", "all", values.iter().enumerate().map(|(i, value)| {
             BaseRecord::to(&topic).partition((i % 4) as i32).payload(value.as_bytes())
         }))?;
         require(offsets.len() == ROUND, || format!("{} of {ROUND} were sent", offsets.len()))
@@ -360,6 +389,7 @@ fn main() {
         check(&format!("produces {codec}, acks=all, idempotent"), || client.produce(codec));
         check(&format!("consumes {codec}"), || client.read(&format!("{}.{codec}", client.name)));
     }
+    check("produces with acks=0 and acks=1, every codec", || client.acks());
     check("headers, null keys, tombstones", || client.special());
     check("group of two with a rebalance", || client.group());
 }

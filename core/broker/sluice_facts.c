@@ -1,0 +1,90 @@
+/* sluice_facts.c: what frontends may ask of the broker: metrics and health. [any loop] */
+#include "broker/sluice_state.h"
+
+#include "base/status.h"
+
+#include <stdio.h>
+
+#define LIVE_AFTER_MS 5000 /* a loop that is silent for longer is not alive */
+
+static struct loop_room *current_room(struct sluice *sluice)
+{
+    for (uint32_t i = 0; i < sluice->room_count; i++) {
+        if (sl_loop_is_current(sluice->rooms[i].loop)) {
+            return &sluice->rooms[i];
+        }
+    }
+    return NULL;
+}
+
+void sluice_facts_publish_plugins(struct sluice *sluice)
+{
+    if (sluice->plugins_started && !sluice->stopping) {
+        sluice->plugin_meter.writer = sluice->rooms[0].counters.writer;
+        plugin_meter_publish(&sluice->plugin_meter, sluice->plugins);
+    }
+}
+
+static sl_err render_metrics(void *arg, struct sl_buffer *buffer)
+{
+    struct sluice *sluice = arg;
+    struct loop_room *room = current_room(sluice);
+    if (room != NULL) {
+        broker_counters_publish(room); /* its own counts are exact, others' half a second old */
+    }
+    if (room == &sluice->rooms[0]) {
+        sluice_facts_publish_plugins(sluice);
+    }
+    return sl_metrics_render(sluice->metrics, buffer);
+}
+
+static bool say(struct sl_buffer *text, const char *what, uint32_t number, const char *why)
+{
+    char line[200];
+    int size = snprintf(line, sizeof(line), "%s %u: %s\n", what, number, why);
+    sl_err err = sl_buffer_append(text, line, (size_t)SL_MIN(size, (int)sizeof(line) - 1));
+    (void)err; /* a finding that does not fit is one of many */
+    return false;
+}
+
+static bool is_live(struct sluice *sluice, struct sl_buffer *text)
+{
+    bool ok = true;
+    int64_t now_ms = sl_os_mono_ns(sluice->os) / 1000000;
+    for (uint32_t i = 0; i < sluice->room_count; i++) {
+        int64_t beat_ms = __atomic_load_n(&sluice->rooms[i].beat_ms, __ATOMIC_RELAXED);
+        if (now_ms - beat_ms > LIVE_AFTER_MS) {
+            ok = say(text, "loop", i, "does not turn");
+        }
+    }
+    return ok;
+}
+
+static bool is_ready(struct sluice *sluice, struct sl_buffer *text)
+{
+    bool ok = true;
+    if (__atomic_load_n(&sluice->stopping, __ATOMIC_RELAXED)) {
+        ok = say(text, "node", (uint32_t)sluice->settings.node_id, "stopping");
+    }
+    for (uint32_t i = 0; i < sluice->shards.count; i++) {
+        sl_err status = shard_status(sluice->shards.shards[i]);
+        if (status != SLUICE_OK) {
+            ok = say(text, "degraded: shard", i, sl_status_text(status));
+        }
+    }
+    return ok;
+}
+
+static bool check_health(void *arg, int32_t what, struct sl_buffer *text)
+{
+    return what == SLUICE_HEALTH_LIVE ? is_live(arg, text) : is_ready(arg, text);
+}
+
+void sluice_facts_init(struct sluice *sluice)
+{
+    sl_uuid_text(&sluice->superblock.cluster, sluice->facts.cluster_id);
+    sluice->facts.settings = &sluice->settings;
+    sluice->facts.render_metrics = render_metrics;
+    sluice->facts.health = check_health;
+    sluice->facts.arg = sluice;
+}

@@ -1,0 +1,238 @@
+/* plugin_offer.c: what the worker of shard 0 tells: a version that loaded is named, its attachment
+ * is resolved and checked against all others, and then it is accepted here and given to the other
+ * shards, or refused while the one before goes on. On shard 0's loop. */
+#include "plugin/plugin_state.h"
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- its name ---- */
+
+static void name_of_text(struct sluice_text text, char ret_name[MANIFEST_ID_BYTES])
+{
+    struct sl_bytes bytes = sl_bytes_of(text.data, (size_t)text.size);
+    ret_name[0] = '\0';
+    if (manifest_id_is_valid(bytes)) {
+        snprintf(ret_name, MANIFEST_ID_BYTES, "%.*s", (int)bytes.size, (const char *)bytes.data);
+    }
+}
+
+/* What the plugin calls itself; empty: it does not say. */
+static void own_name(const struct plugin_version *version, const struct sandbox_event *event,
+                     char ret_name[MANIFEST_ID_BYTES])
+{
+    name_of_text(event->ready.attachment.name, ret_name);
+    if (ret_name[0] == '\0' && version->script == NULL) {
+        name_of_text(event->ready.id, ret_name);
+    }
+}
+
+enum naming { NAMED, RENAMED_AND_RELOADED, NAME_REFUSED };
+
+/* Names the instance as the plugin does, unless the configuration named it. */
+static enum naming settle_name(struct plugin_instance *instance, struct plugin_version *version,
+                               const struct sandbox_event *event)
+{
+    struct plugin_manager *manager = instance->manager;
+    char wanted[MANIFEST_ID_BYTES];
+    char text[PLUGIN_REASON_BYTES];
+    own_name(version, event, wanted);
+    if (wanted[0] == '\0' || instance->config_name[0] != '\0' ||
+        strcmp(wanted, instance->name) == 0) {
+        return NAMED;
+    }
+    if (instance->active != NULL) {
+        snprintf(text, sizeof(text), "%s names itself %s, but runs as %s: remove it first",
+                 instance->file, wanted, instance->name);
+        instance_refuse(instance, text);
+        return NAME_REFUSED;
+    }
+    const struct plugin_instance *taken = instance_find(manager, wanted);
+    if (taken != NULL) {
+        snprintf(text, sizeof(text), "%s names itself %s, which %s is already", instance->file,
+                 wanted, taken->file);
+        instance_refuse(instance, text);
+        return NAME_REFUSED;
+    }
+    snprintf(instance->name, sizeof(instance->name), "%s", wanted);
+    for (uint32_t i = 0; i < manager->config.set->count; i++) {
+        snprintf(instance->parts[i].name, sizeof(instance->parts[i].name), "%s", wanted);
+    }
+    const struct plugin_instance_config *config = kept_settings_find(&manager->settings, wanted);
+    bool its =
+        config != NULL && (config->module == NULL || strcmp(config->module, instance->file) == 0);
+    struct plugin_version *again = its ? instance_version_with(version, config) : NULL;
+    if (again == NULL) {
+        return NAMED;
+    }
+    snprintf(instance->config_name, sizeof(instance->config_name), "%s", config->name);
+    instance_load_version(instance, again);
+    plugin_version_unref(again);
+    return RENAMED_AND_RELOADED;
+}
+
+/* ---- its attachment ---- */
+
+static sl_err check_graph(const struct plugin_instance *instance,
+                          const struct plugin_attachment *attachment, char *ret_reason)
+{
+    struct graph_node nodes[GRAPH_NODES_MAX];
+    uint32_t count = 0;
+    nodes[count++] = (struct graph_node){instance->name, attachment};
+    SL_LIST_EACH(&instance->manager->instances, link)
+    {
+        const struct plugin_instance *other = SL_CONTAINER_OF(link, struct plugin_instance, link);
+        if (other != instance && other->attachment != NULL && count < GRAPH_NODES_MAX) {
+            nodes[count++] = (struct graph_node){other->name, &other->attachment->is};
+        }
+    }
+    return plugin_graph_check(nodes, count, ret_reason);
+}
+
+static sl_err resolve(struct plugin_instance *instance, struct plugin_version *version,
+                      const struct sandbox_event *event, struct plugin_attachment *ret_attachment,
+                      char ret_reason[PLUGIN_REASON_BYTES])
+{
+    struct plugin_manager *manager = instance->manager;
+    struct attachment_sources sources = {
+        .instance = instance->name,
+        .file = instance->file,
+        .manifest = version->script == NULL ? &version->module->manifest : NULL,
+        .described = &event->ready.attachment,
+        .config = instance->config_name[0] != '\0'
+                      ? kept_settings_find(&manager->settings, instance->config_name)
+                      : NULL,
+        .dev = manager->settings.is.dev,
+    };
+    sl_err err = plugin_attachment_resolve(&sources, ret_attachment, ret_reason);
+    err = err != SLUICE_OK ? err : check_graph(instance, ret_attachment, ret_reason);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    const char *other =
+        plugin_shard_gate_conflict(&manager->shards[0], &instance->parts[0], ret_attachment);
+    if (other != NULL) {
+        snprintf(ret_reason, PLUGIN_REASON_BYTES,
+                 "the gate %s stands before the same topic already; one is the limit", other);
+        return SLUICE_E_EXISTS;
+    }
+    return plugin_shard_misplaced(&manager->shards[0], ret_attachment, ret_reason)
+               ? SLUICE_E_UNSUPPORTED
+               : SLUICE_OK;
+}
+
+static void describe_module(struct plugin_instance *instance, const struct plugin_version *version,
+                            const struct sandbox_event *event)
+{
+    snprintf(instance->module_text, sizeof(instance->module_text), "%.*s %.*s",
+             (int)SL_MIN(event->ready.id.size, (uint64_t)MANIFEST_ID_BYTES),
+             event->ready.id.data != NULL ? event->ready.id.data : "",
+             (int)SL_MIN(event->ready.version.size, (uint64_t)MANIFEST_VERSION_BYTES - 1),
+             event->ready.version.data != NULL ? event->ready.version.data : "");
+    if (version->script != NULL) {
+        snprintf(instance->version_text, sizeof(instance->version_text), "%s", version->hash_text);
+    } else {
+        snprintf(instance->version_text, sizeof(instance->version_text), "%.*s",
+                 (int)SL_MIN(event->ready.version.size, (uint64_t)MANIFEST_VERSION_BYTES - 1),
+                 event->ready.version.data != NULL ? event->ready.version.data : "");
+    }
+}
+
+static void log_loaded(const struct plugin_instance *instance, bool again)
+{
+    const struct plugin_attachment *is = &instance->attachment->is;
+    char path[PLUGIN_REASON_BYTES];
+    char inputs[PLUGIN_TEXT_BYTES];
+    char flow[PLUGIN_REASON_BYTES];
+    struct sl_text_out out = SL_TEXT_OUT(flow);
+    instance_path(instance, path, sizeof(path));
+    plugin_attachment_inputs_text(is, inputs, sizeof(inputs));
+    sl_text_add(&out, "%s", inputs);
+    if (is->on == SLUICE_ON_PRODUCE) {
+        sl_text_add(&out, " (gate)");
+    } else if (is->output[0] != '\0') {
+        sl_text_add(&out, " → %s", is->output);
+    }
+    sl_log(instance->manager->config.logger, SL_LOG_INFO, instance->name,
+           again ? "reloaded" : "loaded", sl_log_text("path", path), sl_log_text("attached", flow),
+           sl_log_text("as", is->on == SLUICE_ON_PRODUCE ? "gate" : "stage"),
+           sl_log_text("module", instance->module_text),
+           sl_log_text("version", instance->active->hash_text));
+}
+
+/* ---- the events ---- */
+
+static void version_ready(void *arg, struct plugin_version *version,
+                          const struct sandbox_event *event)
+{
+    struct plugin_instance *instance = arg;
+    struct plugin_attachment attachment;
+    char reason[PLUGIN_REASON_BYTES] = "";
+    enum naming naming = settle_name(instance, version, event);
+    if (naming == RENAMED_AND_RELOADED) {
+        return; /* the load took this one's place */
+    }
+    sl_err err =
+        naming == NAMED ? resolve(instance, version, event, &attachment, reason) : SLUICE_E_EXISTS;
+    struct shared_attachment *shared = err == SLUICE_OK ? shared_attachment_new(&attachment) : NULL;
+    if (shared == NULL) {
+        err = err == SLUICE_OK ? SLUICE_E_NO_MEMORY : err;
+        worker_host_refuse(instance->parts[0].host);
+        if (naming == NAMED) {
+            instance_refuse(instance, reason[0] != '\0' ? reason : sl_status_text(err));
+        }
+        return;
+    }
+    bool again = instance->active != NULL;
+    describe_module(instance, version, event);
+    plugin_version_unref(instance->active);
+    instance->active = plugin_version_ref(version);
+    instance_drop_loading(instance);
+    shared_attachment_unref(instance->attachment);
+    instance->attachment = shared;
+    instance->state = INSTANCE_RUNNING;
+    instance->reason[0] = '\0';
+    log_loaded(instance, again);
+    worker_host_accept(instance->parts[0].host);
+    instance_part_attach(&instance->parts[0], shared, instance->version_text);
+    instance_spread(instance);
+    instance_first_load_ended(instance);
+}
+
+static void version_refused(void *arg, struct plugin_version *version, const char *text)
+{
+    (void)version;
+    instance_refuse(arg, text);
+}
+
+static void worker_changed(void *arg, bool running, const char *text)
+{
+    struct plugin_instance *instance = arg;
+    if (instance->state == INSTANCE_DRAINING || instance->active == NULL) {
+        return;
+    }
+    instance->state = running ? INSTANCE_RUNNING : INSTANCE_WAITING;
+    if (!running) {
+        snprintf(instance->reason, sizeof(instance->reason), "%s", text);
+    }
+}
+
+static void host_reconfigured(void *arg, sl_err err, const char *text)
+{
+    struct plugin_instance *instance = arg;
+    reconfigure_answer(instance->manager, instance, err, text);
+}
+
+sl_err instance_offer_host(struct plugin_instance *instance)
+{
+    const struct worker_host_events events = {.arg = instance,
+                                              .ready = version_ready,
+                                              .refused = version_refused,
+                                              .changed = worker_changed,
+                                              .reconfigured = host_reconfigured};
+    return instance_part_make_host(&instance->parts[0], instance->manager, &events);
+}

@@ -1,0 +1,155 @@
+/* plugin_spread.c: an instance's parts on the shards: shard 0 has checked a version, the others
+ * take it as it is; at the end every part detaches. On shard 0's loop, but for the ..._run and what
+ * a part's host tells, which are on the part's. */
+#include "plugin/plugin_state.h"
+
+#include "base/status.h"
+
+#include <stdio.h>
+
+struct part_call {
+    struct shard_call call;
+    struct plugin_instance *instance;
+    struct plugin_version *version;       /* referenced */
+    struct shared_attachment *attachment; /* referenced */
+    char version_text[MANIFEST_VERSION_BYTES];
+};
+
+sl_err instance_part_make_host(struct instance_part *part, const struct plugin_manager *manager,
+                               const struct worker_host_events *events)
+{
+    struct shard *shard = part->owner->shard;
+    struct worker_host_config config = {
+        .os = manager->config.os,
+        .loop = shard->loop,
+        .logger = manager->config.logger,
+        .sandbox = manager->sandbox,
+        .name = part->name,
+        .counts = &part->counts,
+        .causes = part->causes,
+        .events = *events,
+    };
+    return worker_host_new(&config, &part->host);
+}
+
+static void part_call_free(struct part_call *self)
+{
+    plugin_version_unref(self->version);
+    shared_attachment_unref(self->attachment);
+    sl_free(self);
+}
+
+static void part_replied(struct shard_call *call)
+{
+    struct part_call *self = SL_CONTAINER_OF(call, struct part_call, call);
+    struct plugin_instance *instance = self->instance;
+    part_call_free(self);
+    instance_part_answered(instance);
+}
+
+static struct part_call *part_call_new(struct plugin_instance *instance,
+                                       void (*run)(struct shard_call *call))
+{
+    struct part_call *self = sl_alloc_zero(1, sizeof(*self));
+    SL_ASSERT(self != NULL);
+    self->instance = instance;
+    self->call.run = run;
+    self->call.reply = part_replied;
+    return self;
+}
+
+static void part_call_start(struct part_call *self, uint32_t shard)
+{
+    struct plugin_manager *manager = self->instance->manager;
+    self->instance->pending_parts++;
+    shard_call_start(&self->call, manager->config.set->shards[shard], manager->loop,
+                     SL_PRIORITY_CONTROL);
+}
+
+/* ---- a version for the other shards ---- */
+
+static void part_version_ready(void *arg, struct plugin_version *version,
+                               const struct sandbox_event *event)
+{
+    struct instance_part *part = arg;
+    (void)version;
+    (void)event;
+    worker_host_accept(part->host); /* shard 0 has checked it */
+}
+
+static void part_version_refused(void *arg, struct plugin_version *version, const char *text)
+{
+    struct instance_part *part = arg;
+    (void)version;
+    sl_log(part->owner->shard->logger, SL_LOG_ERROR, part->name,
+           "the new version does not start on this shard; the old one goes on",
+           sl_log_u64("shard", part->owner->shard->index), sl_log_text("reason", text));
+}
+
+static void part_changed(void *arg, bool running, const char *text)
+{
+    (void)arg;
+    (void)running;
+    (void)text;
+}
+
+static void part_reconfigured(void *arg, sl_err err, const char *text)
+{
+    (void)arg;
+    (void)err;
+    (void)text;
+}
+
+static void part_update_run(struct shard_call *call)
+{
+    struct part_call *self = SL_CONTAINER_OF(call, struct part_call, call);
+    struct instance_part *part = &self->instance->parts[call->target->index];
+    struct worker_host_events events = {.arg = part,
+                                        .ready = part_version_ready,
+                                        .refused = part_version_refused,
+                                        .changed = part_changed,
+                                        .reconfigured = part_reconfigured};
+    if (part->host == NULL &&
+        instance_part_make_host(part, self->instance->manager, &events) != SLUICE_OK) {
+        sl_log(call->target->logger, SL_LOG_ERROR, part->name, "cannot run on this shard",
+               sl_log_u64("shard", call->target->index));
+    } else {
+        worker_host_adopt(part->host, self->version);
+        instance_part_attach(part, self->attachment, self->version_text);
+    }
+    shard_call_reply(call);
+}
+
+void instance_spread(struct plugin_instance *instance)
+{
+    for (uint32_t i = 1; i < instance->manager->config.set->count; i++) {
+        struct part_call *self = part_call_new(instance, part_update_run);
+        self->version = plugin_version_ref(instance->active);
+        self->attachment = shared_attachment_ref(instance->attachment);
+        snprintf(self->version_text, sizeof(self->version_text), "%s", instance->version_text);
+        part_call_start(self, i);
+    }
+}
+
+/* ---- the end ---- */
+
+static void part_detached(void *arg)
+{
+    struct part_call *self = arg;
+    shard_call_reply(&self->call);
+}
+
+static void part_detach_run(struct shard_call *call)
+{
+    struct part_call *self = SL_CONTAINER_OF(call, struct part_call, call);
+    instance_part_detach(&self->instance->parts[call->target->index], part_detached, self);
+}
+
+void instance_detach(struct plugin_instance *instance)
+{
+    instance->pending_parts++; /* until all are asked */
+    for (uint32_t i = 0; i < instance->manager->config.set->count; i++) {
+        part_call_start(part_call_new(instance, part_detach_run), i);
+    }
+    instance_part_answered(instance);
+}

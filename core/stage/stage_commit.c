@@ -1,0 +1,122 @@
+/* stage_commit.c: outputs, dead letters and the new position of a stage go to the log as one commit
+ * unit; the position is in force when the unit is durable. */
+#include "stage/stage_task_state.h"
+
+#include "base/status.h"
+
+static void committed(struct commit *commit, sl_err err)
+{
+    struct stage_task *task = SL_CONTAINER_OF(commit, struct stage_task, commit);
+    struct shard *shard = stage_task_shard(task);
+    task->state = TASK_IDLE;
+    if (err == SLUICE_OK) {
+        struct sl_bytes payload = {task->payload, task->payload_size};
+        sl_err applied = position_store_apply(shard->positions, POSITION_ITEM_VERSION, payload);
+        /* Durable: a store that does not know it would process records again. */
+        SL_ASSERT(applied == SLUICE_OK);
+        task->position = task->next_position;
+        struct stage_counts *counts = task->config->counts;
+        stage_count_add(counts, STAGE_COUNT_RECORDS_IN, task->commit_records);
+        stage_count_add(counts, STAGE_COUNT_RECORDS_OUT, task->output.written);
+        stage_count_add(counts, STAGE_COUNT_DROPPED, task->output.dropped);
+        stage_count_add(counts, STAGE_COUNT_REJECTED, task->output.rejected);
+    }
+    bool retry = task->output.retry;
+    bool progressed = task->commit_records > 0;
+    stage_output_reset(&task->output);
+    stage_task_publish(task);
+    if (stage_task_ended(task)) {
+        return;
+    }
+    if (err != SLUICE_OK) {
+        stage_task_log(task, SL_LOG_ERROR, "cannot commit", sl_status_text(err));
+        stage_read_forget(task);
+        stage_task_back_off(task, "the log does not take commits");
+        return;
+    }
+    if (retry && !progressed) {
+        stage_task_back_off(task, "the plugin asks for a retry");
+        return;
+    }
+    task->backoff_ms = 0;
+    stage_task_set_stall(task, "");
+    stage_task_step_later(task);
+}
+
+static sl_err commit_room(struct stage_task *task, uint32_t count)
+{
+    if (task->commit_capacity > count) {
+        return SLUICE_OK;
+    }
+    uint32_t capacity = SL_MAX(count + 1, 4u);
+    struct commit_batch *batches = sl_alloc_zero(capacity, sizeof(*batches));
+    struct wal_item *items = sl_alloc_zero(capacity, sizeof(*items));
+    if (batches == NULL || items == NULL) {
+        sl_free(batches);
+        sl_free(items);
+        return SLUICE_E_NO_MEMORY;
+    }
+    sl_free(task->commit_batches);
+    sl_free(task->commit_items);
+    task->commit_batches = batches;
+    task->commit_items = items;
+    task->commit_capacity = capacity;
+    return SLUICE_OK;
+}
+
+static void prepare_position(struct stage_task *task, int64_t next)
+{
+    struct position position = {.name = sl_bytes_of_text(task->config->rules.instance),
+                                .topic = task->partition->id,
+                                .partition = task->partition->number,
+                                .next_offset = next};
+    task->payload_size = position_item_encode(&position, task->payload);
+    task->next_position = next;
+}
+
+static void submit_commit(struct stage_task *task)
+{
+    uint32_t count = task->output.batch_count;
+    stage_output_batches(&task->output, task->commit_batches);
+    task->commit_items[count] = (struct wal_item){.kind = WAL_ITEM_STAGE_POSITION,
+                                                  .version = POSITION_ITEM_VERSION,
+                                                  .payload = {task->payload, task->payload_size}};
+    task->commit = (struct commit){.shard = stage_task_shard(task),
+                                   .batches = task->commit_batches,
+                                   .batch_count = count,
+                                   .items = task->commit_items,
+                                   .extra_count = 1,
+                                   .reserve = true,
+                                   .done = committed};
+    task->state = TASK_COMMITTING;
+    sl_err err = commit_submit(&task->commit);
+    if (err == SLUICE_OK) {
+        return;
+    }
+    stage_output_reset(&task->output);
+    stage_read_forget(task);
+    if (err == SLUICE_E_BATCH_TOO_LARGE && task->input.record_count > 1) {
+        task->records_max = SL_MAX(task->input.record_count / 2, 1u);
+        task->state = TASK_IDLE;
+        stage_task_step_later(task);
+        return;
+    }
+    stage_task_back_off(task, err == SLUICE_E_LOG_FULL    ? "the log is full"
+                              : err == SLUICE_E_DISK_FULL ? "the disk is full"
+                                                          : "the log does not take commits");
+}
+
+/* The outputs are built (none is fine); everything up to `next` is done with them. */
+void stage_commit_start(struct stage_task *task, int64_t next, uint64_t records)
+{
+    uint32_t count = task->output.batch_count;
+    prepare_position(task, next);
+    task->commit_records = records;
+    if (commit_room(task, count) != SLUICE_OK) {
+        stage_output_reset(&task->output);
+        stage_read_forget(task);
+        stage_task_back_off(task, "out of memory");
+        return;
+    }
+    submit_commit(task);
+}

@@ -1,0 +1,121 @@
+/* stage_task_state.h: struct stage_task and what its files ask of each other. For the stage_*.c of
+ * this room alone; on the loop of the partition's shard. */
+#ifndef SL_STAGE_STAGE_TASK_STATE_H
+#define SL_STAGE_STAGE_TASK_STATE_H
+
+#include "stage/stage_task.h"
+
+enum task_state {
+    TASK_IDLE,       /* at the end of the log */
+    TASK_READING,    /* a helper reads or opens */
+    TASK_WORKING,    /* the worker has the input */
+    TASK_TOPIC,      /* a topic is being made */
+    TASK_COMMITTING, /* outputs and position on their way to the disk */
+    TASK_WAITING,    /* for a timer */
+    TASK_PAUSED,     /* until it is woken by its owner */
+};
+
+struct stage_task {
+    struct sl_link link;
+    const struct stage_config *config;
+    struct partition *partition; /* referenced */
+    struct partition_observer observer;
+    enum task_state state;
+    bool closing;
+    int64_t position; /* committed: everything before it is done */
+    struct sl_task step;
+    struct sl_timer *timer;
+    uint32_t backoff_ms;
+
+    /* What was read: whole batches from `cut.data + cursor` on. */
+    struct sl_buffer read;
+    struct sl_bytes cut;
+    size_t cursor;
+    struct sl_buffer opened; /* records of the batch at the cursor */
+    bool is_opened;
+    sl_err open_err;
+    struct sl_job job;
+    struct read_plan *plan; /* of a job */
+    struct batch_view job_view;
+    size_t expanded_bytes_max;
+    sl_err job_err;
+
+    struct stage_input input;
+    struct worker_call call;
+    uint32_t records_max; /* adapts to how long the worker takes */
+
+    /* Poison: the suspect range ends before suspect_end; limit halves with each failure. */
+    uint32_t failures; /* of the record at the position, alone */
+    uint32_t limit;    /* records of a suspect batch; 0: no suspicion */
+    int64_t suspect_end;
+    uint32_t convictions; /* in a row */
+
+    /* A result that waits for a topic. */
+    struct sandbox_result saved;
+    uint8_t *saved_items; /* owned */
+    bool condemned; /* the saved input's first record goes to the dead letters, with failure_text */
+    char failure_text[STAGE_REASON_BYTES];
+    char topic_name[TOPIC_NAME_BYTES_MAX + 1u];
+    struct sluice_topic_spec topic_spec;
+
+    struct stage_output output;
+    char output_name[TOPIC_NAME_BYTES_MAX + 1u];
+    struct commit commit;
+    struct commit_batch *commit_batches; /* owned */
+    struct wal_item *commit_items;       /* owned */
+    uint32_t commit_capacity;
+    uint8_t payload[POSITION_ITEM_BYTES_MAX];
+    size_t payload_size;
+    int64_t next_position; /* in force when the commit is durable */
+    uint64_t commit_records;
+
+    /* Published. */
+    _Atomic int64_t seen_position;
+    const char *_Atomic stall;
+};
+
+/* stage_task.c */
+static inline struct shard *stage_task_shard(const struct stage_task *task)
+{
+    return task->config->shard;
+}
+/* The next step comes in a turn of the loop. */
+void stage_task_step_later(struct stage_task *task);
+/* The next step comes after a wait that doubles; stall: static text for the metrics. */
+void stage_task_back_off(struct stage_task *task, const char *stall);
+void stage_task_set_stall(struct stage_task *task, const char *text); /* static text */
+/* The position, for other threads. */
+void stage_task_publish(struct stage_task *task);
+void stage_task_log(const struct stage_task *task, enum sl_log_level level, const char *message,
+                    const char *reason);
+/* For callbacks, first: true: the task was closed meanwhile and must not be touched again. */
+bool stage_task_ended(struct stage_task *task);
+
+/* stage_read.c */
+void stage_read_start(struct stage_task *task); /* from the position on; a step follows */
+void stage_read_forget(struct stage_task *task);
+enum gathered {
+    GATHERED,
+    GATHER_LATER,   /* something else goes on, a step follows */
+    GATHER_NOTHING, /* no records up to the end of what was read */
+};
+enum gathered stage_read_gather(struct stage_task *task); /* fills the input from the cursor on */
+
+/* stage_topic.c */
+/* Makes it; the step, the saved result or the conviction that waited for it goes on after that. */
+void stage_topic_make(struct stage_task *task, const char *name);
+/* The default output exists. False: it is being made. */
+bool stage_topic_have_output(struct stage_task *task);
+
+/* stage_commit.c: the outputs are built (none is fine); everything up to `next` is done with them,
+ * `records` of the input are counted. */
+void stage_commit_start(struct stage_task *task, int64_t next, uint64_t records);
+
+/* stage_call.c */
+void stage_call_submit(struct stage_task *task); /* the input to the worker */
+/* Builds the outputs and commits. [borrows result] for the call */
+void stage_call_take_result(struct stage_task *task, const struct sandbox_result *result);
+/* The one record of the input goes to the dead letters, with failure_text. */
+void stage_call_condemn(struct stage_task *task);
+
+#endif

@@ -1,0 +1,1 @@
+sl_fuzzer(fuzz_http_request SOURCES fuzz_http_request.c DEPS http_frontend)
