@@ -5,7 +5,7 @@ import urllib.request
 
 try:
     from confluent_kafka import Consumer, KafkaException, TopicPartition
-    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin import AdminClient, ConfigResource
     from kafka import KafkaAdminClient, KafkaConsumer
     from kafka import TopicPartition as Partition
     from kafka.admin import NewTopic
@@ -269,6 +269,23 @@ def test_the_brokers_retention_holds_for_topics_without_their_own():
         assert described["retention.ms"] == {"value": "1000", "source": "broker"}
         described = broker.json("topic", "describe", "own")["configs"]
         assert described["retention.ms"] == {"value": "-1", "source": "topic"}
+
+
+def test_configuration_is_described_as_it_is_in_force():
+    with Broker("retention.ms=7200000", "retention.bytes=5000", "retention.check_interval=2 s") as broker:
+        create(broker, "t", retention_bytes=7000)
+        client = AdminClient({"bootstrap.servers": broker.address})
+
+        def described(kind, name, keys):
+            resource = ConfigResource(kind, name)
+            found = client.describe_configs([resource])[resource].result(30)
+            return [(found[key].value, found[key].source) for key in keys]
+        topic, node, default = 1, 4, 5  # Kafka's sources; 4: the broker's static configuration
+        assert described("topic", "t", ["retention.ms", "retention.bytes", "cleanup.policy"]) == \
+            [("7200000", node), ("7000", topic), ("delete", default)]
+        assert described("broker", "1", ["log.retention.ms", "log.retention.minutes", "log.retention.hours",
+                                         "log.retention.bytes", "log.retention.check.interval.ms"]) == \
+            [("7200000", node), ("120", node), ("2", node), ("5000", node), ("2000", node)]
 
 
 def test_topics_created_by_a_client_obey_their_configuration():

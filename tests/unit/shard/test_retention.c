@@ -188,6 +188,77 @@ Test(retention, a_waiting_fetch_below_the_new_start_is_answered)
     fixture_close(&f);
 }
 
+Test(retention, a_time_is_not_found_in_a_record_that_is_gone)
+{
+    open_with(NULL, NULL);
+    int64_t now_ms = wall_ms();
+    write_at(now_ms);        /* 0-9 */
+    write_at(now_ms - 5000); /* 10-19 */
+    write_at(now_ms - 2000); /* 20-29: the newest is -1991 */
+    write_at(now_ms - 3000); /* 30-39 */
+    cr_assert_eq(fixture_offset(&f, "t", 0, now_ms - 9000).offset, 0);
+    delete_before("t", 0, 5);
+    cr_assert_eq(fixture_offset(&f, "t", 0, now_ms).offset, 5, "not in what is left of its run");
+    cr_assert_eq(fixture_offset(&f, "t", 0, SLUICE_TIME_MAX_TIMESTAMP).offset, 9);
+    delete_before("t", 0, 15);
+    struct sluice_offset_answer found = fixture_offset(&f, "t", 0, now_ms - 4991);
+    cr_assert_eq(found.offset, 19);
+    cr_assert_eq(found.timestamp, now_ms - 4991);
+    cr_assert_eq(fixture_offset(&f, "t", 0, now_ms - 4990).offset, 20);
+    delete_before("t", 0, 29);
+    cr_assert_eq(fixture_offset(&f, "t", 0, now_ms - 1990).offset, -1);
+    cr_assert_eq(fixture_offset(&f, "t", 0, SLUICE_TIME_MAX_TIMESTAMP).offset, 29);
+    write_at(now_ms - 1991); /* 40-49 */
+    delete_before("t", 0, 30);
+    cr_assert_eq(fixture_offset(&f, "t", 0, SLUICE_TIME_MAX_TIMESTAMP).offset, 49);
+    fixture_close(&f);
+}
+
+/* Ten records, each a second before the one before it. */
+static size_t falling_batch(uint8_t *into, size_t room, int64_t timestamp)
+{
+    struct sl_buffer buffer;
+    struct batch_builder builder;
+    struct batch_header header;
+    struct batch_view view;
+    sl_buffer_init(&buffer, room);
+    batch_header_init(&header);
+    cr_assert_eq(batch_builder_start(&builder, &buffer, &header), SLUICE_OK);
+    for (int i = 0; i < 10; i++) {
+        struct record_fields record = {.key_is_null = true, .timestamp_ms = timestamp - i * 1000};
+        cr_assert_eq(batch_builder_append(&builder, &record), SLUICE_OK);
+    }
+    cr_assert_eq(batch_builder_finish(&builder, BATCH_CODEC_NONE, NULL, NULL, &view), SLUICE_OK);
+    size_t size = view.size;
+    memcpy(into, view.data, size);
+    sl_buffer_fini(&buffer);
+    return size;
+}
+
+Test(retention, a_time_is_looked_for_behind_the_run_that_lost_its_record)
+{
+    open_with(NULL, NULL);
+    uint8_t bytes[2][8192];
+    struct produced produced[2];
+    int64_t now_ms = wall_ms();
+    /* 0-9 are one run: its newest record is the first. */
+    size_t size = falling_batch(bytes[0], sizeof(bytes[0]), now_ms);
+    fixture_produce_start(&f, "t", 0, (struct sluice_bytes){bytes[0], size}, &produced[0]);
+    fixture_run_until(&f, &produced[0].done);
+    write_at(now_ms - 500);  /* 10-19 */
+    write_at(now_ms - 400);  /* 20-29 */
+    write_at(now_ms - 2000); /* 30-39 */
+    cr_assert_eq(fixture_offset(&f, "t", 0, now_ms).offset, 0);
+    delete_before("t", 0, 1);
+    cr_assert_eq(fixture_offset(&f, "t", 0, now_ms - 400).offset, 20);
+    cr_assert_eq(fixture_offset(&f, "t", 0, now_ms).offset, -1);
+    cr_assert_eq(fixture_offset(&f, "t", 0, now_ms - 9000).offset, 1);
+    struct sluice_offset_answer newest = fixture_offset(&f, "t", 0, SLUICE_TIME_MAX_TIMESTAMP);
+    cr_assert_eq(newest.offset, 29);
+    cr_assert_eq(newest.timestamp, now_ms - 391);
+    fixture_close(&f);
+}
+
 Test(retention, deletion_crosses_shards)
 {
     fixture_open(&f, 12, 4);
