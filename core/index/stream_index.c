@@ -203,6 +203,16 @@ bool stream_index_find_time(const struct stream_index *index, int64_t timestamp,
     return give(index, lower_bound(index, is_older, timestamp), ret_run);
 }
 
+bool stream_index_find_time_from(const struct stream_index *index, int64_t offset,
+                                 int64_t timestamp, struct stream_run *ret_run)
+{
+    uint32_t at = lower_bound(index, ends_before, offset);
+    while (at < index->count && index->runs[at].max_timestamp < timestamp) {
+        at++;
+    }
+    return give(index, at, ret_run);
+}
+
 bool stream_index_find_max_time(const struct stream_index *index, struct stream_run *ret_run)
 {
     const struct stream_run *last = last_run(index);

@@ -75,6 +75,10 @@ void stream_index_mark_verified(struct stream_index *index, int64_t base_offset)
 /* The first run with a timestamp at or after `timestamp`. */
 bool stream_index_find_time(const struct stream_index *index, int64_t timestamp,
                             struct stream_run *ret_run);
+/* The same among those that hold records from `offset` on, however old the ones before; looks at
+ * one after the other. */
+bool stream_index_find_time_from(const struct stream_index *index, int64_t offset,
+                                 int64_t timestamp, struct stream_run *ret_run);
 /* The first run that holds the highest timestamp. */
 bool stream_index_find_max_time(const struct stream_index *index, struct stream_run *ret_run);
 /* The end offset of a leader epoch (KIP-320): where the next higher epoch begins, or the end;

@@ -1,4 +1,8 @@
-/* offsets.c: see offsets.h. */
+/* offsets.c: see offsets.h.
+ *
+ * A time is looked up in the index, which names a run, and then in the run's records, on a helper.
+ * The run that the log start lies in may have lost the record that it was chosen for: then the ones
+ * behind it are asked too. */
 #include "shard/offsets.h"
 
 #include "record/record_iterator.h"
@@ -11,6 +15,7 @@ struct offset_call {
     struct sl_uuid topic;
     struct sluice_offset_answer answer;
     struct partition *partition; /* while its run is read */
+    int64_t start;               /* log start when the run was chosen */
     struct stream_run run;
     struct sl_job job;
 };
@@ -48,21 +53,24 @@ static void replied(struct shard_call *call)
 /* ---- inside a run ---- */
 
 struct search {
-    int64_t timestamp; /* first record at or after; SLUICE_TIME_MAX_TIMESTAMP: the one with run's
-                          maximum */
-    int64_t maximum;
+    int64_t timestamp; /* first record at or after; SLUICE_TIME_MAX_TIMESTAMP: the first of the
+                          newest */
+    int64_t start;     /* records below are gone */
     struct codec_context *codecs;
     struct sl_buffer scratch;
     struct sluice_offset_answer *answer;
 };
 
+/* Whether a record of this time, behind those seen, is a better answer. */
 static bool fits(const struct search *search, int64_t timestamp)
 {
-    return search->timestamp == SLUICE_TIME_MAX_TIMESTAMP ? timestamp == search->maximum
-                                                          : timestamp >= search->timestamp;
+    if (search->timestamp == SLUICE_TIME_MAX_TIMESTAMP) {
+        return timestamp > search->answer->timestamp;
+    }
+    return search->answer->offset < 0 && timestamp >= search->timestamp;
 }
 
-static sl_err search_batch(struct search *search, const struct batch_view *batch, bool *ret_found)
+static sl_err search_batch(struct search *search, const struct batch_view *batch)
 {
     struct sl_bytes records;
     sl_err err = batch_decompress(batch, search->codecs, search->scratch.size_max, &search->scratch,
@@ -75,11 +83,10 @@ static sl_err search_batch(struct search *search, const struct batch_view *batch
     record_iterator_init(&iterator, records, batch_view_record_count(batch));
     while (record_iterator_next(&iterator, &record)) {
         int64_t timestamp = record_timestamp(batch, &record);
-        if (fits(search, timestamp)) {
-            search->answer->offset = record_offset(batch, &record);
+        int64_t offset = record_offset(batch, &record);
+        if (offset >= search->start && fits(search, timestamp)) {
+            search->answer->offset = offset;
             search->answer->timestamp = timestamp;
-            *ret_found = true;
-            return SLUICE_OK;
         }
     }
     return record_iterator_finish(&iterator);
@@ -87,16 +94,16 @@ static sl_err search_batch(struct search *search, const struct batch_view *batch
 
 static sl_err search_run(struct search *search, struct sl_bytes bytes)
 {
-    bool found = false;
     sl_err err = SLUICE_OK;
-    while (err == SLUICE_OK && !found && bytes.size > 0) {
+    while (err == SLUICE_OK && bytes.size > 0) {
         struct batch_view batch;
         err = batch_view_init(&batch, bytes);
         if (err != SLUICE_OK) {
             return SLUICE_E_CORRUPT;
         }
-        if (batch_view_max_timestamp(&batch) >= search->timestamp) {
-            err = search_batch(search, &batch, &found);
+        if (batch_view_last_offset(&batch) >= search->start &&
+            fits(search, batch_view_max_timestamp(&batch))) {
+            err = search_batch(search, &batch);
         }
         bytes = (struct sl_bytes){bytes.data + batch.size, bytes.size - batch.size};
     }
@@ -110,7 +117,7 @@ static void search_work(struct sl_job *job)
     struct shard *shard = self->call.target;
     uint8_t *bytes = sl_alloc(self->run.place.size);
     struct search search = {.timestamp = self->query.timestamp,
-                            .maximum = self->run.max_timestamp,
+                            .start = self->start,
                             .codecs = codec_context_new(),
                             .answer = &self->answer};
     sl_buffer_init(&search.scratch, shard->config.expanded_bytes_max);
@@ -131,13 +138,46 @@ static void search_work(struct sl_job *job)
     sl_free(bytes);
 }
 
+static void search_start(struct offset_call *self, struct partition *partition);
+
+/* Whether a run behind the one that was searched may hold a better answer. */
+static bool find_rest(const struct offset_call *self, struct stream_run *ret_run)
+{
+    const struct partition *partition = self->partition;
+    const struct sluice_offset_answer *answer = &self->answer;
+    int64_t at = self->run.last_offset + 1;
+    bool found = false;
+    if (answer->status != SLUICE_OK || partition->topic == NULL || partition->shard->stopping ||
+        self->run.base_offset >= self->start) {
+        return false;
+    }
+    if (self->query.timestamp != SLUICE_TIME_MAX_TIMESTAMP) {
+        return answer->offset < 0 &&
+               stream_index_find_time_from(&partition->index, at, self->query.timestamp, ret_run);
+    }
+    int64_t newer = answer->timestamp + 1;
+    while (stream_index_find_time_from(&partition->index, at, newer, ret_run)) {
+        found = true;
+        at = ret_run->last_offset + 1;
+        newer = ret_run->max_timestamp + 1;
+    }
+    return found;
+}
+
 static void search_done(struct sl_job *job)
 {
     struct offset_call *self = SL_CONTAINER_OF(job, struct offset_call, job);
-    store_unpin(self->call.target, &self->run.place);
-    partition_unref(self->partition);
     struct shard *shard = self->call.target;
-    shard_call_reply(&self->call);
+    struct partition *partition = self->partition;
+    struct stream_run rest;
+    store_unpin(shard, &self->run.place);
+    if (find_rest(self, &rest)) {
+        self->run = rest;
+        search_start(self, partition);
+    } else {
+        shard_call_reply(&self->call);
+    }
+    partition_unref(partition);
     shard_job_end(shard);
 }
 
@@ -145,6 +185,7 @@ static void search_start(struct offset_call *self, struct partition *partition)
 {
     struct shard *shard = self->call.target;
     self->partition = partition;
+    self->start = partition_start(partition);
     if (!store_pin(shard, &self->run.place)) {
         self->answer.status = SLUICE_E_UNKNOWN_TOPIC; /* only a deletion takes its file away */
         shard_call_reply(&self->call);

@@ -90,8 +90,10 @@ static sluice_status create(const struct sluice_host *host, void **ret_self)
     frontend->host = host;
     frontend->io = host->get_extension(host, SLUICE_EXT_FRONTEND);
     frontend->broker = host->get_extension(host, SLUICE_EXT_BROKER);
-    if (frontend->io == NULL || frontend->broker == NULL) {
-        host->set_error(host, sluice_text_of("this host offers no broker to a frontend"));
+    if (frontend->io == NULL || frontend->broker == NULL ||
+        frontend->broker->size < sizeof(*frontend->broker)) {
+        host->set_error(host, sluice_text_of("this host offers no broker that a frontend of this "
+                                             "version can use"));
         free(frontend);
         return SLUICE_E_UNSUPPORTED;
     }

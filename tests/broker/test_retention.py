@@ -1,11 +1,11 @@
 """Records that go: DeleteRecords, retention by time and by size, as clients see it, over restarts."""
-import json
+import os
 import time
 import urllib.request
 
 try:
     from confluent_kafka import Consumer, KafkaException, TopicPartition
-    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin import AdminClient, ConfigResource
     from kafka import KafkaAdminClient, KafkaConsumer
     from kafka import TopicPartition as Partition
     from kafka.admin import NewTopic
@@ -14,7 +14,7 @@ except ImportError as error:
     MISSING = str(error)
 
 import harness
-from harness import Broker, Raw, need, wait_for
+from harness import Broker, need, wait_for
 
 CHECK = "retention.check_interval=100 ms"
 
@@ -125,8 +125,7 @@ def test_the_admin_client_deletes_records():
         client = AdminClient({"bootstrap.servers": broker.address})
         if not hasattr(client, "delete_records"):
             harness.unittest.TestCase().skipTest("confluent_kafka is too old for delete_records")
-        asked = [TopicPartition("t", 0, 4), TopicPartition("t", 1, -1), TopicPartition("t", 1, 99)][:2]
-        answers = client.delete_records(asked)
+        answers = client.delete_records([TopicPartition("t", 0, 4), TopicPartition("t", 1, -1)])
         found = {(p.topic, p.partition): future.result().low_watermark for p, future in answers.items()}
         assert found == {("t", 0): 4, ("t", 1): 10}, found
         try:
@@ -272,6 +271,23 @@ def test_the_brokers_retention_holds_for_topics_without_their_own():
         assert described["retention.ms"] == {"value": "-1", "source": "topic"}
 
 
+def test_configuration_is_described_as_it_is_in_force():
+    with Broker("retention.ms=7200000", "retention.bytes=5000", "retention.check_interval=2 s") as broker:
+        create(broker, "t", retention_bytes=7000)
+        client = AdminClient({"bootstrap.servers": broker.address})
+
+        def described(kind, name, keys):
+            resource = ConfigResource(kind, name)
+            found = client.describe_configs([resource])[resource].result(30)
+            return [(found[key].value, found[key].source) for key in keys]
+        topic, node, default = 1, 4, 5  # Kafka's sources; 4: the broker's static configuration
+        assert described("topic", "t", ["retention.ms", "retention.bytes", "cleanup.policy"]) == \
+            [("7200000", node), ("7000", topic), ("delete", default)]
+        assert described("broker", "1", ["log.retention.ms", "log.retention.minutes", "log.retention.hours",
+                                         "log.retention.bytes", "log.retention.check.interval.ms"]) == \
+            [("7200000", node), ("120", node), ("2", node), ("5000", node), ("2000", node)]
+
+
 def test_topics_created_by_a_client_obey_their_configuration():
     with Broker(CHECK) as broker:
         admin = KafkaAdminClient(bootstrap_servers=broker.address)
@@ -289,6 +305,32 @@ def test_a_log_that_retention_keeps_short_never_fills():
         for _ in range(30):
             broker.produce("t", [value] * 5, "-p", "0")
         assert bounds(broker, "t")[1] == 150
+
+
+def extent_files(broker):
+    return [os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(broker.home, "data"))
+            for name in names if name.endswith(".ext")]
+
+
+def test_what_retention_removes_gives_its_files_back():
+    with Broker(CHECK, "wal.bytes_max=16 MiB", "wal.segment_bytes=1 MiB", "wal.frame_bytes_max=512 KiB",
+                "wal.group_bytes_max=512 KiB", "wal.seal_bytes=2 MiB") as broker:
+        create(broker, "kept")
+        create(broker, "short", retention_ms=2000)
+        value = "x" * 60000
+        for _ in range(20):
+            broker.produce("kept", [value] * 5, "-p", "0")
+            broker.produce("short", [value] * 5, "-p", "0")
+        wait_for(lambda: extent_files(broker), "records to be sealed")
+        wait_for(lambda: bounds(broker, "short") == (100, 100), "the records to go")
+        files = wait_for(lambda: extent_files(broker), "extents")
+        size = sum(os.path.getsize(name) for name in files)
+        trim(broker, "kept", "end")
+        wait_for(lambda: not extent_files(broker), "the last extents to go")
+        broker.crash()
+        broker.start()
+        assert bounds(broker, "kept") == (100, 100) and bounds(broker, "short") == (100, 100)
+        assert not extent_files(broker) and size > 0
 
 
 load_tests = harness.loader(globals())
