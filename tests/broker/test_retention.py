@@ -13,8 +13,8 @@ try:
 except ImportError as error:
     MISSING = str(error)
 
-import harness
-from harness import Broker, need, wait_for
+import sluice_broker
+from sluice_broker import Broker, need, wait_for
 
 CHECK = "retention.check_interval=100 ms"
 
@@ -124,7 +124,7 @@ def test_the_admin_client_deletes_records():
         produce(broker, "t", 0, 10, partition=1)
         client = AdminClient({"bootstrap.servers": broker.address})
         if not hasattr(client, "delete_records"):
-            harness.unittest.TestCase().skipTest("confluent_kafka is too old for delete_records")
+            sluice_broker.unittest.TestCase().skipTest("confluent_kafka is too old for delete_records")
         answers = client.delete_records([TopicPartition("t", 0, 4), TopicPartition("t", 1, -1)])
         found = {(p.topic, p.partition): future.result().low_watermark for p, future in answers.items()}
         assert found == {("t", 0): 4, ("t", 1): 10}, found
@@ -333,4 +333,4 @@ def test_what_retention_removes_gives_its_files_back():
         assert not extent_files(broker) and size > 0
 
 
-load_tests = harness.loader(globals())
+load_tests = sluice_broker.loader(globals())
