@@ -64,6 +64,10 @@ enum {
     (CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(SOCKET) | CLI_OPTION(HOME) | \
      CLI_OPTION(DEV) | CLI_OPTION(CONFIG))
 
+/* Those of commands that read the files of a data folder. */
+#define CLI_FILE_OPTIONS \
+    (CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(HOME) | CLI_OPTION(DEV) | CLI_OPTION(CONFIG))
+
 struct cli_command {
     const char *name; /* "topic list" */
     cli_command_fn *run;
@@ -127,6 +131,7 @@ cli_command_fn cli_topic_trim;
 cli_command_fn cli_produce, cli_consume;
 cli_command_fn cli_plugin_list, cli_plugin_info, cli_status;
 cli_command_fn cli_wal_dump, cli_wal_verify;
+cli_command_fn cli_extent_ls, cli_extent_dump, cli_extent_verify;
 cli_command_fn cli_config_check, cli_config_show, cli_config_schema, cli_config_reference;
 
 #endif
