@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import tempfile
 
-import harness
-from harness import Broker, wait_for
+import sluice_broker
+from sluice_broker import Broker, wait_for
 from sluice_broker import SLUICE
 
 SMALL = ("wal.segment_bytes=1 MiB", "wal.frame_bytes_max=256 KiB", "wal.group_bytes_max=256 KiB",
@@ -169,4 +169,4 @@ def test_extent_verify_draws_on_a_terminal_only():
         assert "\x1b" not in "".join(sluice("extent", "verify", data)[1:])
 
 
-load_tests = harness.loader(globals())
+load_tests = sluice_broker.loader(globals())
