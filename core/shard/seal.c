@@ -447,6 +447,7 @@ struct sealer *sealer_new(struct shard *shard)
 struct sealer *sealer_free(struct sealer *sealer)
 {
     if (sealer != NULL) {
+        space_walk_end(&sealer->shard->space, &sealer->walk); /* under way when the power went */
         seal_job_fini(&sealer->job);
         sl_free(sealer);
     }
