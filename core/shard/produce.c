@@ -26,7 +26,7 @@ static void request_answer(struct produce_request *request)
         entry->result.reason = sluice_text_of(entry->reason);
         request->results[i] = entry->result;
     }
-    request->done(request->arg, request->results, request->entry_count, 0);
+    request->done(request->arg, request->results, request->entry_count, request->throttle_ms);
     request_free(request);
 }
 
@@ -34,6 +34,7 @@ static void part_replied(struct shard_call *call)
 {
     struct produce_part *part = SL_CONTAINER_OF(call, struct produce_part, call);
     struct produce_request *request = part->request;
+    request->throttle_ms = SL_MAX(request->throttle_ms, part->throttle_ms);
     if (--request->pending_parts == 0) {
         request_answer(request);
     }
@@ -51,6 +52,7 @@ static void entry_end(struct produce_entry *entry, sl_err err)
     }
     struct produce_part *part = entry->part;
     if (--part->pending_count == 0) {
+        part->throttle_ms = seal_throttle_ms(part->call.target);
         shard_call_reply(&part->call);
     }
 }

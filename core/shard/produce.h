@@ -48,6 +48,7 @@ struct produce_part {
     uint32_t *entries; /* indices into the request's */
     uint32_t entry_count;
     uint32_t pending_count;
+    int32_t throttle_ms; /* the shard asks for */
 };
 
 /* What a gate does to a batch; implemented by the plugin room, hung on partitions. [loop] */
@@ -79,6 +80,7 @@ struct produce_request {
     char texts[512];
     int16_t acks;
     uint32_t pending_parts;
+    int32_t throttle_ms; /* the longest that a part asks for */
     uint32_t entry_count;
     uint32_t part_count;
     struct produce_part *parts;

@@ -13,6 +13,10 @@
 #define RETRY_MS_MAX   60000
 #define NEVER          INT64_MAX
 
+#define THROTTLE_PERMILLE 850u
+#define THROTTLE_SPAN     80u /* then the reserve begins, and produce is refused */
+#define THROTTLE_MS_MAX   1000u
+
 enum seal_state {
     SEAL_IDLE,
     SEAL_COLLECT,
@@ -457,6 +461,21 @@ struct sealer *sealer_free(struct sealer *sealer)
 bool seal_is_applying(const struct shard *shard)
 {
     return shard->sealer->state == SEAL_APPLY;
+}
+
+int32_t seal_throttle_ms(const struct shard *shard)
+{
+    struct wal_status log;
+    if (shard->wal == NULL) {
+        return 0;
+    }
+    wal_status_get(shard->wal, &log);
+    uint64_t permille = (log.bytes_used + log.pending_bytes) / (log.bytes_max / 1000);
+    if (permille <= THROTTLE_PERMILLE) {
+        return 0;
+    }
+    uint64_t delay_ms = (permille - THROTTLE_PERMILLE) * THROTTLE_MS_MAX / THROTTLE_SPAN;
+    return (int32_t)SL_MIN(delay_ms, (uint64_t)THROTTLE_MS_MAX);
 }
 
 void seal_status_get(const struct shard *shard, struct seal_status *ret_status)

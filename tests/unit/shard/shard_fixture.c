@@ -303,7 +303,7 @@ static void on_produced(void *arg, const struct sluice_produce_result *results, 
 {
     struct produced *produced = arg;
     cr_assert_eq(count, 1);
-    cr_assert_eq(throttle_ms, 0);
+    produced->throttle_ms = throttle_ms;
     produced->result = results[0];
     produced->done = true;
 }

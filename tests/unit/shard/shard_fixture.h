@@ -66,6 +66,7 @@ void fixture_delete_topic(struct fixture *fixture, const char *name);
 struct produced {
     bool done;
     struct sluice_produce_result result;
+    int32_t throttle_ms;
 };
 /* A batch of `count` records with values "v0".. at `timestamp`; producer -1: not idempotent. */
 size_t fixture_batch(uint8_t *into, size_t room, int count, int64_t timestamp, int64_t producer,

@@ -163,6 +163,48 @@ Test(wal_commit, the_bound_refuses_produce_but_not_the_reserve)
     cr_assert_leq(status().bytes_used, fixture->limits.bytes_max);
 }
 
+static sl_err fill(bool reserve, bool frees_space)
+{
+    sl_err err = SLUICE_OK;
+    for (int i = 0; i < 100 && err == SLUICE_OK; i++) {
+        struct fixture_unit *unit = fixture_unit_new(fixture, WAL_ITEM_OFFSET_COMMIT, 0);
+        unit->unit.reserve = reserve;
+        unit->unit.frees_space = frees_space;
+        err = fixture_submit(fixture, unit);
+        fixture_settle(fixture);
+    }
+    return err;
+}
+
+Test(wal_commit, the_last_of_the_reserve_is_for_what_makes_room)
+{
+    fixture->limits.bytes_max = 4 * FIXTURE_SEGMENT;
+    fixture_start(fixture);
+    cr_assert_eq(fill(false, false), SLUICE_E_LOG_FULL);
+    cr_assert_eq(fill(true, false), SLUICE_E_LOG_FULL, "offsets cannot use it up");
+    struct fixture_unit *extent = fixture_unit_new(fixture, WAL_ITEM_EXTENT, 0);
+    extent->unit.reserve = extent->unit.frees_space = true;
+    cr_assert_eq(fixture_submit(fixture, extent), SLUICE_OK);
+    fixture_settle(fixture);
+    cr_assert_eq(extent->err, SLUICE_OK);
+    cr_assert_leq(status().bytes_used, fixture->limits.bytes_max);
+}
+
+Test(wal_commit, each_sealed_segment_is_told_of_and_known)
+{
+    struct wal_segment_status segment;
+    fixture_start(fixture);
+    for (int i = 0; i < 40; i++)
+        fixture_commit(fixture, WAL_ITEM_BATCH, 8000);
+    struct wal_status now = status();
+    cr_assert_gt(now.last_segment, now.first_segment);
+    cr_assert_eq(fixture->sealed_count, now.last_segment - now.first_segment);
+    cr_assert(wal_segment_status_get(fixture->wal, now.first_segment, &segment));
+    cr_assert_eq(segment.bytes, FIXTURE_SEGMENT);
+    cr_assert_gt(segment.created_ms, 0);
+    cr_assert_not(wal_segment_status_get(fixture->wal, now.last_segment + 1, &segment));
+}
+
 Test(wal_commit, released_segments_make_room_again)
 {
     fixture->limits.bytes_max = 4 * FIXTURE_SEGMENT;

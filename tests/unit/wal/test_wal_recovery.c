@@ -301,3 +301,38 @@ Test(wal_recovery, released_segments_do_not_come_back)
     cr_assert_leq(fixture->applied_count, 16);
     cr_assert(fixture_applied(fixture, WAL_ITEM_BATCH, unit->number));
 }
+
+static void count_name(void *arg, const char *name, bool is_directory)
+{
+    (void)name;
+    (void)is_directory;
+    ++*(uint32_t *)arg;
+}
+
+static uint32_t count_files(void)
+{
+    uint32_t count = 0;
+    struct sl_os *os = NULL;
+    const struct sl_sim_faults none = {0};
+    cr_assert_eq(sl_os_sim_new(1, fixture->disk, &none, &os), SLUICE_OK);
+    cr_assert_eq(sl_dir_list(os, FIXTURE_LOG, count_name, &count), SLUICE_OK);
+    sl_os_free(os);
+    return count;
+}
+
+Test(wal_recovery, an_owner_that_refuses_leaves_the_log_as_it_was)
+{
+    fixture_start(fixture);
+    cr_assert_eq(fixture->recovered_count, 1);
+    struct fixture_unit *unit = fixture_commit(fixture, WAL_ITEM_BATCH, 100);
+    fixture_kill(fixture);
+    uint32_t before = count_files();
+    fixture->recovered_result = SLUICE_E_CORRUPT;
+    cr_assert_eq(fixture_open(fixture), SLUICE_E_CORRUPT);
+    cr_assert_str_eq(fixture->recovery.problem, "the owner refuses");
+    cr_assert_eq(fixture->recovered_count, 2);
+    cr_assert_eq(count_files(), before);
+    fixture->recovered_result = SLUICE_OK;
+    fixture_start(fixture);
+    cr_assert(fixture_applied(fixture, WAL_ITEM_BATCH, unit->number));
+}

@@ -38,8 +38,26 @@ static sl_err on_snapshot(void *arg,
     return add(add_arg, WAL_ITEM_STAGE_POSITION, 1, sl_bytes_of(&fixture->snapshot_number, 8));
 }
 
-static const struct wal_events events = {
-    .apply = on_apply, .fenced = on_fenced, .snapshot = on_snapshot};
+static sl_err on_recovered(void *arg, char ret_problem[WAL_PROBLEM_BYTES])
+{
+    struct fixture *fixture = arg;
+    fixture->recovered_count++;
+    if (fixture->recovered_result != SLUICE_OK)
+        snprintf(ret_problem, WAL_PROBLEM_BYTES, "the owner refuses");
+    return fixture->recovered_result;
+}
+
+static void on_sealed(void *arg)
+{
+    struct fixture *fixture = arg;
+    fixture->sealed_count++;
+}
+
+static const struct wal_events events = {.apply = on_apply,
+                                         .recovered = on_recovered,
+                                         .sealed = on_sealed,
+                                         .fenced = on_fenced,
+                                         .snapshot = on_snapshot};
 
 struct fixture *fixture_new(void)
 {

@@ -45,6 +45,9 @@ struct fixture {
     uint32_t applied_count;
     uint64_t snapshot_number; /* emitted as a STAGE_POSITION item; 0: none */
     uint32_t snapshots;
+    uint32_t recovered_count;
+    uint32_t sealed_count;
+    sl_err recovered_result; /* of the owner, at the end of recovery */
     uint32_t fenced;
     bool is_closed;
 };
