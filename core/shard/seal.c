@@ -15,7 +15,7 @@
 
 #define THROTTLE_PERMILLE 850u
 #define THROTTLE_SPAN     80u /* then the reserve begins, and produce is refused */
-#define THROTTLE_MS_MAX   1000u
+#define THROTTLE_MS_MAX   100u
 
 enum seal_state {
     SEAL_IDLE,

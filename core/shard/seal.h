@@ -53,7 +53,7 @@ int64_t seal_due_ms(const struct shard *shard);
 /* Extents are live whose bytes are not held yet. */
 bool seal_is_applying(const struct shard *shard);
 /* How long who writes is asked to wait, so that the log is emptied before it is full: nothing below
- * 85 % of its bound, then more and more, up to a second where it refuses. */
+ * 85 % of its bound, then more and more, up to 100 ms where it refuses. */
 int32_t seal_throttle_ms(const struct shard *shard);
 void seal_status_get(const struct shard *shard, struct seal_status *ret_status);
 

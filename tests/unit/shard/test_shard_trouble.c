@@ -108,7 +108,7 @@ Test(shard_trouble, a_full_log_refuses_records_and_takes_offsets_and_deletions)
         taken += err == SLUICE_OK ? 2000 : 0;
     }
     cr_assert_eq(err, SLUICE_E_LOG_FULL);
-    cr_assert_geq(seal_throttle_ms(fixture_home(&f)), 900, "who writes is told to wait");
+    cr_assert_geq(seal_throttle_ms(fixture_home(&f)), 90, "who writes is told to wait");
     cr_assert_eq(shard_status(fixture_home(&f)), SLUICE_OK);
     for (int64_t i = 0; i < 20; i++) {
         struct commit_answer answer = commit_offset(i);
