@@ -14,8 +14,8 @@
 #define NEVER          INT64_MAX
 
 #define THROTTLE_PERMILLE 850u
-#define THROTTLE_SPAN     80u /* then the reserve begins, and produce is refused */
-#define THROTTLE_MS_MAX   100u
+#define THROTTLE_SPAN     80u  /* then the reserve begins, and produce is refused */
+#define THROTTLE_MS_MAX   100u /* a job empties more than that fills */
 
 enum seal_state {
     SEAL_IDLE,

@@ -2,8 +2,8 @@
 import os
 import urllib.request
 
-import harness
-from harness import Broker, wait_for
+import sluice_broker
+from sluice_broker import Broker, wait_for
 
 LOG = ("wal.segment_bytes=2 MiB", "wal.bytes_max=16 MiB", "wal.frame_bytes_max=1900 KiB", "wal.group_bytes_max=256 KiB",
        "wal.seal_bytes=4 MiB", "runtime.shards=1")
@@ -68,4 +68,4 @@ def test_a_deleted_topic_gives_its_files_back():
         assert metric(broker, "sluice_extents") == 0
 
 
-load_tests = harness.loader(globals())
+load_tests = sluice_broker.loader(globals())
