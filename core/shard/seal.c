@@ -17,6 +17,8 @@
 #define THROTTLE_SPAN     80u  /* then the reserve begins, and produce is refused */
 #define THROTTLE_MS_MAX   100u /* a job empties more than that fills */
 
+#define DAMAGE_LINES_MAX 16u /* in the log, of one job */
+
 enum seal_state {
     SEAL_IDLE,
     SEAL_COLLECT,
@@ -178,12 +180,16 @@ static void end(struct sealer *sealer)
 static void tell_damage(const struct sealer *sealer)
 {
     const struct seal_job *job = &sealer->job;
+    uint32_t told = 0;
     for (uint32_t i = 0; i < job->stream_count; i++) {
         struct partition *partition = job->streams[i].partition;
         if (!job->streams[i].damaged || partition->topic == NULL) {
             continue;
         }
         partition->unsealable = true;
+        if (++told > DAMAGE_LINES_MAX) {
+            continue; /* a whole segment may be damaged */
+        }
         sl_log(sealer->shard->logger, SL_LOG_ERROR, "seal",
                "stored records are damaged: this partition stays in the write-ahead log, which "
                "cannot be recycled behind it; run sluice wal verify",

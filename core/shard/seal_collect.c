@@ -100,7 +100,9 @@ sl_err seal_job_plan(struct seal_job *job)
 void seal_job_fini(struct seal_job *job)
 {
     for (uint32_t i = 0; i < job->stream_count; i++) {
-        partition_unref(job->streams[i].partition);
+        if (job->streams[i].partition != NULL) {
+            partition_unref(job->streams[i].partition);
+        }
     }
     for (uint32_t i = 0; job->files != NULL && i < job->file_count; i++) {
         extent_writer_free(job->files[i].writer);
@@ -161,8 +163,13 @@ static void apply(struct seal_job *job, const struct seal_stream *stream)
 void seal_job_apply(struct seal_job *job, uint32_t from, uint32_t to)
 {
     for (uint32_t i = from; i < to; i++) {
-        if (is_wanted(&job->streams[i])) {
-            apply(job, &job->streams[i]);
+        struct seal_stream *stream = &job->streams[i];
+        if (is_wanted(stream)) {
+            apply(job, stream);
+        }
+        if (!stream->damaged) { /* of those more will be said */
+            partition_unref(stream->partition);
+            stream->partition = NULL;
         }
     }
 }

@@ -25,7 +25,7 @@ struct seal_run {
 };
 
 struct seal_stream {
-    struct partition *partition; /* a reference */
+    struct partition *partition; /* a reference; NULL: given back */
     struct sl_uuid topic;
     uint32_t number;
     uint32_t first_run; /* in the job's */

@@ -10,6 +10,7 @@
 #define SEGMENT_BYTES_MIN 12288u
 #define SEGMENT_BYTES_MAX (1ull << 30)
 #define SEGMENTS_SLACK    8u
+#define RELEASED_MANY     4u /* segments that are not left to the next checkpoint */
 
 /* ---- open ---- */
 
@@ -396,8 +397,10 @@ void wal_release(struct wal *wal, uint64_t segment)
     if (segment <= wal->released_below)
         return;
     wal->released_below = segment;
-    bool is_urgent = bytes_used(wal) > wal->limits.bytes_max / 2;
-    if (is_urgent && segment > wal->checkpoint.durable_first_segment && !wal->closing)
+    uint64_t first = wal->checkpoint.durable_first_segment;
+    bool is_urgent =
+        bytes_used(wal) > wal->limits.bytes_max / 2 || segment >= first + RELEASED_MANY;
+    if (is_urgent && segment > first && !wal->closing)
         wal_checkpoint_request(wal);
 }
 

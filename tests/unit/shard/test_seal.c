@@ -279,6 +279,62 @@ Test(seal, what_is_old_is_sealed_though_it_is_little)
     fixture_close(&f);
 }
 
+Test(seal, thousands_of_streams_are_moved_in_slices)
+{
+    enum { COUNT = 2500 };
+    fixture_open(&f, 12, 1);
+    fixture_create_topic(&f, "t", COUNT, NULL, NULL);
+    for (int32_t p = 0; p < COUNT; p++) {
+        cr_assert_eq(fixture_produce(&f, "t", p, 3, NOW + p).status, SLUICE_OK);
+    }
+    f.seal.seal_bytes = 1;
+    fixture_restart(&f, true);
+    settle(5000);
+    cr_assert_gt(sealed().jobs, 0);
+    uint32_t left = 0;
+    struct topic *topic = catalog_by_name(home()->catalog, sl_bytes_of_text("t"));
+    for (uint32_t p = 0; p < COUNT; p++) {
+        uint32_t count = 0;
+        left += stream_index_unsealed(&partition_find(topic, p)->index, &count) != NULL;
+    }
+    cr_assert_eq(left, 0);
+    cr_assert_eq(home()->space.count, 0, "none has records in the log");
+    fixture_restart(&f, true);
+    for (int32_t p = 0; p < COUNT; p += 7) {
+        expect_all("t", p, 0, 3);
+        cr_assert_eq(fixture_offset(&f, "t", p, NOW + p + 1).offset, 1);
+    }
+    fixture_close(&f);
+}
+
+Test(seal, shards_seal_their_own_and_a_deleted_topic_goes_on_all)
+{
+    fixture_open_small(&f, 13, 2);
+    fixture_create_topic(&f, "t", 6, NULL, NULL);
+    int64_t end[6] = {0};
+    for (int round = 0; round < 25; round++) {
+        for (int32_t p = 0; p < 6; p++) {
+            end[p] = fill("t", p, 1, end[p]);
+        }
+    }
+    struct extent_set_status other;
+    extent_set_status_get(f.set.shards[1]->extents, &other);
+    cr_assert_gt(other.extent_count, 0);
+    cr_assert_gt(extents().extent_count, 0);
+    fixture_restart(&f, true);
+    for (int32_t p = 0; p < 6; p++) {
+        expect_all("t", p, 0, end[p]);
+    }
+    delete_topic("t");
+    fixture_restart(&f, true); /* what was not dropped yet is dropped now */
+    settle(2000);
+    extent_set_status_get(f.set.shards[1]->extents, &other);
+    cr_assert_eq(other.extent_count, 0);
+    cr_assert_eq(extents().extent_count, 0);
+    cr_assert_eq(extent_files(), 0);
+    fixture_close(&f);
+}
+
 /* ---- trouble ---- */
 
 /* A byte of a batch in the oldest segment of the log changes on the disk. */
