@@ -35,6 +35,8 @@ STAGE = """return { name = "copier", on = "log", input = "ids.a", output = "ids.
   process = function(record) return record end }
 """
 PARTITIONS, WINDOW, VALUE_BYTES = 3, 400, 60
+# A log that goes round within a few kills: records move into extents all the time.
+LOG = ("wal.segment_bytes=2 MiB", "wal.bytes_max=16 MiB", "wal.frame_bytes_max=1900 KiB", "wal.seal_bytes=2 MiB")
 RECORDS_PER_S_MAX = 6000  # of one producer: what is sent must be read back in Python
 READ_LIMIT_S = 120
 
@@ -334,7 +336,7 @@ def main():
     os.environ["SLUICE_BUILD_DIR"] = os.path.abspath(args.build)
     import sluice_broker
     print(f"kill9: seed {args.seed}, {args.kills} {'stops' if args.stop else 'kills'}", flush=True)
-    broker = sluice_broker.Broker("wal.bytes_max=32 GiB", "wal.segment_bytes=8 MiB")
+    broker = sluice_broker.Broker(*LOG)
     address = f"127.0.0.1:{broker.kafka}"
     try:
         for topic in ("ids.a", "ids.b", "plain"):  # the stage makes its output beside its input
@@ -360,6 +362,8 @@ def main():
             problems += sender.problems
         more, lines = verify(address, senders, with_stage)
         problems += more
+        extents = glob.glob(os.path.join(broker.home, "**", "*.ext"), recursive=True)
+        lines.append(f"{len(extents)} extents of {sum(map(os.path.getsize, extents)) >> 20} MiB")
     finally:
         if "problems" not in locals() or problems:
             print(f"kill9: the broker's home is kept: {broker.home}")
