@@ -11,7 +11,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define LS_STREAMS_SHOWN 3u
 #define TEXT_BYTES       700u
@@ -383,14 +382,33 @@ static int word_visit(struct extent_visit *visit, const char *word)
 
 /* ---- ls as text ---- */
 
-static void created_text(const cJSON *row, char ret_text[32])
+/* Days since 1970 to a date, by eras of 400 years (Howard Hinnant, chrono-compatible date
+ * algorithms). */
+static void date_text(int64_t days, char ret_text[16])
+{
+    int64_t shifted = days + 719468;
+    int64_t era = shifted / 146097;
+    int64_t day_of_era = shifted % 146097;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t day = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t month = (5 * day + 2) / 153; /* from March on */
+    int64_t year = year_of_era + era * 400 + (month >= 10);
+    snprintf(ret_text, 16, "%04u-%02u-%02u", (uint32_t)(year % 10000),
+             (uint32_t)(month < 10 ? month + 3 : month - 9) % 13,
+             (uint32_t)(day - (153 * month + 2) / 5 + 1) % 32);
+}
+
+static void created_text(const cJSON *row, char ret_text[48])
 {
     char text[1024];
-    time_t seconds = (time_t)(atoll(cli_member_text(row, "created_ms", text)) / 1000);
-    struct tm parts;
+    char date[16];
+    int64_t seconds = atoll(cli_member_text(row, "created_ms", text)) / 1000;
     ret_text[0] = '\0';
-    if (cJSON_HasObjectItem(row, "created_ms") && gmtime_r(&seconds, &parts) != NULL) {
-        strftime(ret_text, 32, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    if (cJSON_HasObjectItem(row, "created_ms") && seconds >= 0) {
+        date_text(seconds / 86400, date);
+        snprintf(ret_text, 48, "%.10sT%02u:%02u:%02uZ", date, (uint32_t)(seconds / 3600 % 24),
+                 (uint32_t)(seconds / 60 % 60), (uint32_t)(seconds % 60));
     }
 }
 
@@ -424,15 +442,15 @@ static void records_text(const cJSON *streams, char ret_text[TEXT_BYTES])
 }
 
 /* The last column is not padded, so that it may have a colour. */
-static void state_text(const struct cli *cli, const char *state, char ret_text[32])
+static void state_text(const struct cli *cli, const char *state, char ret_text[48])
 {
     const char *colour = strcmp(state, "live") == 0                                       ? "32"
                          : strcmp(state, "damaged") == 0 || strcmp(state, "missing") == 0 ? "31"
                                                                                           : "33";
     if (cli->colour) {
-        snprintf(ret_text, 32, "\x1b[%sm%s\x1b[0m", colour, state);
+        snprintf(ret_text, 48, "\x1b[%sm%s\x1b[0m", colour, state);
     } else {
-        snprintf(ret_text, 32, "%s", state);
+        snprintf(ret_text, 48, "%s", state);
     }
 }
 
@@ -444,7 +462,7 @@ static void ls_write(const struct extent_visit *visit)
     {
         char text[1024];
         char records[TEXT_BYTES];
-        char small[32];
+        char small[48];
         cJSON *line = cJSON_CreateObject();
         const cJSON *streams = cJSON_GetObjectItemCaseSensitive(row, "streams");
         cJSON_AddStringToObject(line, "extent", cli_member_text(row, "extent", text));

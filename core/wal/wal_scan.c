@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPAIR_HINT "stop, copy the directory, then restore it from a backup or a replica"
+#define REPAIR_HINT "restore the data folder from a backup, or see sluice wal salvage"
 
 struct names {
     uint64_t *segments;

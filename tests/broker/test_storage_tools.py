@@ -169,4 +169,175 @@ def test_extent_verify_draws_on_a_terminal_only():
         assert "\x1b" not in "".join(sluice("extent", "verify", data)[1:])
 
 
+# ---- the log ----
+
+def start_on(directory):
+    """A broker on a copy of the data folder."""
+    broker = Broker(*SMALL, start=False)
+    data = os.path.join(broker.home, "data")
+    shutil.rmtree(data, ignore_errors=True)
+    shutil.copytree(directory, data)
+    broker.start()
+    return broker
+
+
+def filled(broker, frames=20):
+    """A log without extents: one batch of ten records a frame."""
+    for i in range(frames):
+        text = "".join("value-%d\n" % n for n in range(i * 10, i * 10 + 10))
+        assert broker.run("produce", "orders", stdin=text.encode())[0] == 0
+    data = data_of(broker)
+    broker.crash()
+    return data
+
+
+def frames_of(data, topic_records=10):
+    """(segment file, position, LSN, bytes) of the frames that hold a batch."""
+    frames, frame = [], None
+    for event in lines_of("wal", "dump", data):
+        if event["event"] == "frame":
+            frame = event
+        elif event["event"] == "item" and event["kind"] == "BATCH" and frame is not None:
+            path = os.path.join(data, "shard-0", "wal", "%020d.seg" % int(frame["segment"]))
+            frames.append((path, int(frame["position"]), int(frame["lsn"]), int(frame["bytes"])))
+    return frames
+
+
+def contents(data):
+    found = {}
+    for path in glob.glob(os.path.join(data, "shard-0", "*", "*")):
+        with open(path, "rb") as file:
+            found[path] = file.read()
+    return found
+
+
+def values(broker):
+    code, out, err = broker.run("consume", "orders")
+    assert code == 0, err
+    return [int(line.rsplit(b"-", 1)[1]) for line in out.splitlines()]
+
+
+def test_wal_inspect_says_what_the_next_start_would_do():
+    with Broker(*SMALL) as broker:
+        fill(broker, "orders", 10)
+        shard, = [json.loads(line) for line in broker.run("wal", "inspect", "--dev", "--json")[1].splitlines()]
+        assert shard["running"] and "a broker runs on it" in shard["next_start"]
+        data = data_of(broker)
+        assert broker.stop() == 0
+        shard, = lines_of("wal", "inspect", data)
+        assert shard["clean"] and shard["sound"] and "after a clean end" in shard["next_start"], shard
+        assert shard["checkpoint"]["lsn"] and shard["segments"][-1]["last_lsn"] == shard["last_lsn"]
+        assert "next_start" in sluice("wal", "inspect", data)[1]
+        broker.start()
+        fill(broker, "orders", 10)
+        broker.crash()
+        shard, = lines_of("wal", "inspect", data)
+        assert not shard["clean"] and "epoch %d after an unclean end" % (int(shard["epoch"]) + 1) in shard["next_start"]
+        path, position, _, _ = frames_of(data)[0]
+        flip(path, position + 80)
+        shard, = lines_of("wal", "inspect", data, code=1)
+        assert not shard["sound"] and shard["next_start"].startswith("refuses: "), shard
+
+
+def test_wal_salvage_keeps_all_but_the_damaged_frame():
+    with Broker(*SMALL) as broker:
+        data = filled(broker)
+        frames = frames_of(data)
+        path, position, lsn, _ = frames[7]
+        flip(path, position + 70)  # in the entry header: the whole frame is unreadable
+        broker.spawn()
+        wait_for(lambda: "shard refuses to serve" in broker.log(), "the refusal")
+        assert "sluice wal salvage" in broker.log()
+        broker.crash()
+        before = contents(data)
+        new = os.path.join(broker.home, "new")
+        would = lines_of("wal", "salvage", data, code=3)
+        assert not os.path.exists(new)
+        done = lines_of("wal", "salvage", data, new, code=3)
+        assert [e for e in done if e["event"] == "lost"] == [e for e in would if e["event"] == "lost"]
+        lost = [e for e in done if e["event"] == "lost"]
+        assert lost[0]["first_lsn"] == lost[0]["last_lsn"] == str(lsn) and path in lost[0]["where"], lost
+        assert lost[1:] == [{"event": "lost", "shard": 0, "topic": "orders", "partition": "0",
+                             "first_offset": "70", "last_offset": "79"}], lost
+        assert before == contents(data)  # the source is as it was
+        assert sluice("wal", "verify", new)[0] == 0
+        again = start_on(new)
+        with again:
+            assert values(again) == [n for n in range(200) if not 70 <= n < 80]
+            assert again.run("produce", "orders", "value-200")[0] == 0
+            assert values(again)[-1] == 200
+
+
+def test_wal_salvage_loses_a_batch_but_not_its_neighbours_when_a_body_is_damaged():
+    with Broker(*SMALL) as broker:
+        data = filled(broker)
+        path, position, _, size = frames_of(data)[3]
+        flip(path, position + 128 + 16 + 72 + 100)  # in the body
+        new = os.path.join(broker.home, "new")
+        lost = [e for e in lines_of("wal", "salvage", data, new, code=3) if e["event"] == "lost"]
+        assert [(e["first_offset"], e["last_offset"]) for e in lost] == [("30", "39")], lost
+        with start_on(new) as again:
+            assert values(again) == [n for n in range(200) if not 30 <= n < 40]
+
+
+def test_wal_salvage_of_a_sound_folder_loses_nothing():
+    with Broker(*SMALL) as broker:
+        sealed(broker)
+        fill(broker, "orders", 10)
+        data = data_of(broker)
+        code, _, err = sluice("wal", "salvage", data, os.path.join(broker.home, "new"))
+        assert code == 1 and "a broker runs on it" in err
+        broker.crash()
+        new = os.path.join(broker.home, "new")
+        done = lines_of("wal", "salvage", data, new)
+        assert [e["event"] for e in done] == ["salvaged"] and done[0]["frames_lost"] == "0"
+        code, _, err = sluice("wal", "salvage", data, new)
+        assert code == 1 and "is not empty" in err
+        code, _, err = sluice("wal", "salvage", data, data + "/new")
+        assert code == 2 and "lies in the damaged folder" in err
+        assert sluice("extent", "verify", new)[0] == 0
+        with start_on(new) as again:
+            assert len(again.run("consume", "orders")[1].splitlines()) == 1610
+
+
+def test_wal_salvage_without_an_extent_or_with_damaged_ones():
+    with Broker(*SMALL) as broker:
+        sealed(broker)
+        data = data_of(broker)
+        assert broker.stop() == 0
+        found, = lines_of("extent", "ls", data)
+        first = found["extents"][0]
+        streams = first["streams"]
+        with open(first["path"], "r+b") as file:  # its footer
+            file.truncate(int(first["bytes"]) - 100)
+        new = os.path.join(broker.home, "new")
+        done = lines_of("wal", "salvage", data, new, code=3)
+        lost = [e for e in done if "first_offset" in e]
+        assert [(e["topic"], e["first_offset"], e["last_offset"]) for e in lost] == \
+            [(s["topic"], s["base_offset"], s["last_offset"]) for s in streams], (lost, streams)
+        with start_on(new) as again:
+            assert len(again.run("consume", "orders")[1].splitlines()) == 1600 - int(streams[0]["last_offset"]) - 1
+
+
+def test_wal_salvage_survives_without_checkpoint_header_and_segment():
+    with Broker(*SMALL) as broker:
+        data = filled(broker)
+        for at in range(12):  # a second segment, and a third
+            broker.start()
+            broker.crash()
+            if at == 1:
+                break
+        segments = sorted(glob.glob(os.path.join(data, "shard-0", "wal", "*.seg")))
+        assert len(segments) == 3, segments
+        flip(segments[0], 20)  # a header
+        os.remove(segments[1])
+        for checkpoint in glob.glob(os.path.join(data, "shard-0", "wal", "checkpoint-*")):
+            flip(checkpoint, 60)
+        new = os.path.join(broker.home, "new")
+        done = lines_of("wal", "salvage", data, new, code=3)
+        assert any("first_lsn" in e for e in done), done
+        with start_on(new) as again:
+            assert values(again) == list(range(200))
+
+
 load_tests = sluice_broker.loader(globals())
