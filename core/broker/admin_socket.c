@@ -3,6 +3,7 @@
 
 #include "base/status.h"
 #include "broker/sluice_state.h"
+#include "shard/recovery.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -154,9 +155,32 @@ static void add_shards(const struct sluice *sluice, cJSON *object)
         cJSON_AddStringToObject(entry, "status",
                                 status == SLUICE_OK ? "serving" : sl_status_text(status));
         cJSON_AddNumberToObject(entry, "epoch", shard->recovery.epoch);
-        cJSON_AddNumberToObject(entry, "recovered_frames", (double)shard->recovery.frame_count);
-        cJSON_AddNumberToObject(entry, "recovery_ms", (double)shard->recovery.elapsed_ns / 1e6);
-        cJSON_AddBoolToObject(entry, "clean_start", shard->recovery.clean);
+        if (status != SLUICE_OK && shard->recovery.problem[0] != '\0') {
+            cJSON_AddStringToObject(entry, "problem", shard->recovery.problem);
+        }
+        cJSON_AddItemToArray(shards, entry);
+    }
+}
+
+/* What each shard's last start found and mended. */
+static void add_recovery(const struct sluice *sluice, cJSON *object)
+{
+    cJSON *shards = cJSON_AddArrayToObject(object, "recovery");
+    for (uint32_t i = 0; i < sluice->shards.count; i++) {
+        const struct shard *shard = sluice->shards.shards[i];
+        const struct wal_recovery *recovery = &shard->recovery;
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddNumberToObject(entry, "shard", i);
+        cJSON_AddBoolToObject(entry, "clean", recovery->clean);
+        cJSON_AddNumberToObject(entry, "segments", (double)recovery->segment_count);
+        cJSON_AddNumberToObject(entry, "frames", (double)recovery->frame_count);
+        cJSON_AddNumberToObject(entry, "items", (double)recovery->item_count);
+        cJSON_AddNumberToObject(entry, "last_lsn", (double)recovery->last_lsn);
+        cJSON_AddNumberToObject(entry, "bytes_scanned", (double)recovery->bytes_scanned);
+        cJSON_AddNumberToObject(entry, "bytes_cut", (double)recovery->bytes_cut);
+        cJSON_AddNumberToObject(entry, "repairs", (double)recovery_repairs(shard));
+        cJSON_AddNumberToObject(entry, "extents", (double)shard->extents_recovered);
+        cJSON_AddNumberToObject(entry, "ms", (double)recovery->elapsed_ns / 1e6);
         cJSON_AddItemToArray(shards, entry);
     }
 }
@@ -187,6 +211,7 @@ static void on_status(void *arg, cJSON *object)
     cJSON_AddStringToObject(object, "data_dir", sluice->config->data.dir);
     cJSON_AddNumberToObject(object, "loops", sluice->room_count);
     add_shards(sluice, object);
+    add_recovery(sluice, object);
     add_frontends(sluice, object);
 }
 

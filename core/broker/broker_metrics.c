@@ -4,6 +4,7 @@
 #include "broker/loop_room.h"
 #include "extent/extent_set.h"
 #include "intake/conn.h"
+#include "shard/recovery.h"
 
 static const struct sl_metric_row rows[BROKER_METRIC_COUNT] = {
 #define BROKER_METRIC_ROW(id, text, type, per, sentence) \
@@ -142,6 +143,17 @@ static void add_extents(const struct shard *shard, uint64_t sums[BROKER_METRIC_C
     sums[BROKER_METRIC_SEAL_NS] += (uint64_t)seal.elapsed_ns;
 }
 
+static void add_recovery(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])
+{
+    const struct wal_recovery *recovery = &shard->recovery;
+    sums[BROKER_METRIC_RECOVERY_NS] += (uint64_t)recovery->elapsed_ns;
+    sums[BROKER_METRIC_RECOVERY_SCANNED] += recovery->bytes_scanned;
+    sums[BROKER_METRIC_RECOVERY_FRAMES] += recovery->frame_count;
+    sums[BROKER_METRIC_RECOVERY_CUT] += recovery->bytes_cut;
+    sums[BROKER_METRIC_RECOVERY_REPAIRS] += recovery_repairs(shard);
+    sums[BROKER_METRIC_RECOVERY_EXTENTS] += shard->extents_recovered;
+}
+
 static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC_COUNT])
 {
     const struct intake *intake = &room->intake;
@@ -162,6 +174,7 @@ void broker_counters_publish(struct loop_room *room)
         add_groups(room->shards[i], sums);
         add_log(room->shards[i], sums);
         add_extents(room->shards[i], sums);
+        add_recovery(room->shards[i], sums);
     }
     add_intake(room, sums);
     for (size_t i = 0; i < BROKER_METRIC_STALLED; i++) {

@@ -30,6 +30,12 @@ struct loop_room;
     X(WAL_SYNC_NS,     "sluice_wal_sync_seconds_total",  COUNTER, 1000000000, "time spent in those")                  \
     X(WAL_DISK_FULL,   "sluice_wal_disk_full",           GAUGE,   0, "shards that refuse produce as the disk is full")\
     X(WAL_FENCED,      "sluice_wal_fenced",              GAUGE,   0, "shards whose storage failed")                   \
+    X(RECOVERY_NS,     "sluice_recovery_seconds",        GAUGE, 1000000000, "time that the last start took to recover") \
+    X(RECOVERY_SCANNED,"sluice_recovery_scanned_bytes",  GAUGE,   0, "bytes of the log that it read")                 \
+    X(RECOVERY_FRAMES, "sluice_recovery_frames",         GAUGE,   0, "frames that it found")                          \
+    X(RECOVERY_CUT,    "sluice_recovery_cut_bytes",      GAUGE,   0, "bytes of torn tails that it cut")               \
+    X(RECOVERY_REPAIRS,"sluice_recovery_repairs",        GAUGE,   0, "torn tails, damaged checkpoints and left-over files that it mended") \
+    X(RECOVERY_EXTENTS,"sluice_recovery_extents",        GAUGE,   0, "files of sealed records that it loaded")        \
     X(EXTENTS,         "sluice_extents",                 GAUGE,   0, "files of sealed records")                       \
     X(EXTENT_BYTES,    "sluice_extent_file_bytes",       GAUGE,   0, "bytes of these files")                          \
     X(EXTENT_LIVE,     "sluice_extent_live_bytes",       GAUGE,   0, "bytes in them that are still referred to")      \

@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "os/os_processors.h"
+#include "shard/recovery.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -96,8 +97,9 @@ static void log_recovery(struct sluice *sluice, const struct shard *shard)
            sl_log_u64("shard", shard->index), sl_log_u64("segments", r->segment_count),
            sl_log_u64("frames", r->frame_count), sl_log_u64("last_lsn", r->last_lsn),
            sl_log_size("scanned", r->bytes_scanned), sl_log_size("cut", r->bytes_cut),
-           sl_log_bool("clean", r->clean), sl_log_u64("epoch", r->epoch),
-           sl_log_duration("took", r->elapsed_ns));
+           sl_log_u64("repairs", recovery_repairs(shard)),
+           sl_log_u64("extents", shard->extents_recovered), sl_log_bool("clean", r->clean),
+           sl_log_u64("epoch", r->epoch), sl_log_duration("took", r->elapsed_ns));
 }
 
 static sl_err open_shard(struct sluice *sluice, uint32_t index,

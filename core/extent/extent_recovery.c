@@ -163,6 +163,7 @@ static sl_err leftovers_remove(struct extent_set *set)
         extent_path(path, set->directory, ids[i]);
         err = sl_path_remove(set->os, path);
         removed = true;
+        set->removed_files++;
     }
     sl_free(ids);
     return err == SLUICE_OK && removed ? sl_dir_sync(set->os, set->directory) : err;

@@ -328,6 +328,7 @@ void extent_set_status_get(const struct extent_set *set, struct extent_set_statu
         .extent_count = set->extent_count,
         .file_bytes = set->file_bytes,
         .live_bytes = set->live_bytes,
+        .removed_files = set->removed_files,
         .open_files = set->open_count,
         .pins = set->pins,
     };

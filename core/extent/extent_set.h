@@ -92,8 +92,9 @@ struct sl_file *extent_set_file(struct extent_set *set, uint64_t id);
 
 struct extent_set_status {
     uint64_t extent_count;
-    uint64_t file_bytes; /* of the files */
-    uint64_t live_bytes; /* held */
+    uint64_t file_bytes;    /* of the files */
+    uint64_t live_bytes;    /* held */
+    uint64_t removed_files; /* at load, as no item named them */
     uint32_t open_files;
     uint32_t pins;
 };

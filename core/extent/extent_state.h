@@ -53,7 +53,8 @@ struct extent_set {
     uint64_t extent_count;    /* not dropped */
     uint64_t file_bytes;      /* of these */
     uint64_t live_bytes;
-    uint32_t open_count; /* in `open` */
+    uint64_t removed_files; /* at load */
+    uint32_t open_count;    /* in `open` */
     uint32_t pins;
     struct extent_upkeep upkeep;
     bool stopping;

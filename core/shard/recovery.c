@@ -184,7 +184,18 @@ sl_err recovery_end(void *arg, char ret_problem[WAL_PROBLEM_BYTES])
                                : problem);
     }
     sl_free(load.blocks);
+    struct extent_set_status status;
+    extent_set_status_get(shard->extents, &status);
+    shard->extents_recovered = status.extent_count;
+    shard->extents_removed = status.removed_files;
     return err;
+}
+
+uint64_t recovery_repairs(const struct shard *shard)
+{
+    const struct wal_recovery *recovery = &shard->recovery;
+    return (recovery->bytes_cut > 0) + recovery->checkpoints_damaged + recovery->files_removed +
+           shard->extents_removed;
 }
 
 /* ---- checkpoint ---- */

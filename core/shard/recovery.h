@@ -12,6 +12,9 @@
 sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
                       struct sl_bytes payload, const struct wal_place *place) SL_MUST_CHECK;
 sl_err recovery_end(void *arg, char ret_problem[WAL_PROBLEM_BYTES]) SL_MUST_CHECK;
+/* What the start mended: a torn tail cut, damaged checkpoints passed over, left-over files removed.
+ */
+uint64_t recovery_repairs(const struct shard *shard);
 sl_err recovery_snapshot(void *arg,
                          sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
                                        struct sl_bytes payload),

@@ -74,6 +74,7 @@ struct shard {
     uint32_t index;
     struct wal *wal;
     struct wal_recovery recovery;
+    uint64_t extents_recovered, extents_removed; /* live ones; files that nothing named */
     struct extent_set *extents;
     struct space space;
     struct sealer *sealer;

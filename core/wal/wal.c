@@ -117,7 +117,8 @@ static sl_err file_size_at(struct wal *wal, const char *path, uint64_t *ret_size
 }
 
 /* Whole spares are kept, up to the number wanted; others go. */
-static sl_err spares_adopt(struct wal *wal, const struct wal_scan *scan)
+static sl_err spares_adopt(struct wal *wal, const struct wal_scan *scan,
+                           struct wal_recovery *recovery)
 {
     char path[WAL_PATH_MAX];
     wal->next_spare_number = 1;
@@ -128,10 +129,12 @@ static sl_err spares_adopt(struct wal *wal, const struct wal_scan *scan)
         if (err != SLUICE_OK)
             return err;
         wal->next_spare_number = SL_MAX(wal->next_spare_number, scan->spares[i] + 1);
-        if (size == wal->limits.segment_bytes && wal->spare_count < wal->limits.spare_segments)
+        if (size == wal->limits.segment_bytes && wal->spare_count < wal->limits.spare_segments) {
             wal->spares[wal->spare_count++] = scan->spares[i];
-        else
-            err = sl_path_remove(wal->os, path);
+            continue;
+        }
+        err = sl_path_remove(wal->os, path);
+        recovery->files_removed++;
         if (err != SLUICE_OK)
             return err;
     }
@@ -183,10 +186,11 @@ static sl_err tell_recovered(struct wal *wal, struct wal_recovery *recovery)
 }
 
 /* After recovery always a new segment, whose header says where the one before ends. */
-static sl_err run_begin(struct wal *wal, struct wal_scan *scan)
+static sl_err run_begin(struct wal *wal, struct wal_scan *scan, struct wal_recovery *recovery)
 {
     struct wal_segment *last = wal_segment_last(wal);
-    sl_err err = spares_adopt(wal, scan);
+    sl_err err = spares_adopt(wal, scan, recovery);
+    recovery->files_removed += (uint32_t)scan->stale_count + scan->leftovers;
     if (err == SLUICE_OK)
         err = leftovers_remove(wal, scan);
     if (err == SLUICE_OK)
@@ -229,7 +233,7 @@ static sl_err recover(struct wal *wal, struct wal_recovery *recovery)
     if (err == SLUICE_OK)
         err = tell_recovered(wal, recovery);
     if (err == SLUICE_OK)
-        err = run_begin(wal, &scan);
+        err = run_begin(wal, &scan, recovery);
     if (err != SLUICE_OK && recovery->problem[0] == '\0')
         snprintf(recovery->problem, sizeof recovery->problem,
                  "a new segment cannot be made in %.180s", wal->directory);

@@ -119,7 +119,7 @@ static sl_err identity_check(struct scan_run *run, const char *path,
 
 /* ---- checkpoint ---- */
 
-static sl_err checkpoint_consider(struct scan_run *run, uint64_t slot, bool *ret_damaged)
+static sl_err checkpoint_consider(struct scan_run *run, uint64_t slot)
 {
     char path[WAL_PATH_MAX];
     struct wal_checkpoint_header header;
@@ -129,7 +129,7 @@ static sl_err checkpoint_consider(struct scan_run *run, uint64_t slot, bool *ret
     if (err == SLUICE_E_NOT_FOUND)
         return SLUICE_OK;
     if (err == SLUICE_E_CORRUPT) { /* the other one may do; the gap check tells when it does not */
-        *ret_damaged = true;
+        run->recovery->checkpoints_damaged++;
         return SLUICE_OK;
     }
     if (err == SLUICE_E_NEWER_FORMAT)
@@ -187,10 +187,9 @@ static sl_err checkpoint_apply(struct scan_run *run)
 
 static sl_err checkpoint_read(struct scan_run *run)
 {
-    bool damaged = false;
-    sl_err err = checkpoint_consider(run, 0, &damaged);
+    sl_err err = checkpoint_consider(run, 0);
     if (err == SLUICE_OK)
-        err = checkpoint_consider(run, 1, &damaged);
+        err = checkpoint_consider(run, 1);
     if (err != SLUICE_OK || !run->scan->has_checkpoint)
         return err;
     run->recovery->checkpoint_lsn = run->scan->checkpoint.lsn;

@@ -6,6 +6,7 @@ import pty
 import shutil
 import subprocess
 import tempfile
+import urllib.request
 
 import sluice_broker
 from sluice_broker import Broker, wait_for
@@ -338,6 +339,39 @@ def test_wal_salvage_survives_without_checkpoint_header_and_segment():
         assert any("first_lsn" in e for e in done), done
         with start_on(new) as again:
             assert values(again) == list(range(200))
+
+
+# ---- the report of a start ----
+
+def metric(broker, name):
+    text = urllib.request.urlopen("http://127.0.0.1:%d/metrics" % broker.http, timeout=30).read().decode()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+
+
+def test_a_start_reports_what_it_found_and_mended():
+    with Broker(*SMALL) as broker:
+        sealed(broker)
+        data = data_of(broker)
+        broker.crash()
+        orphan = os.path.join(data, "shard-0", "ext", "%020d.ext" % 999)
+        with open(orphan, "wb") as file:
+            file.write(b"half")
+        live = [e for e in lines_of("extent", "ls", data)[0]["extents"] if e["state"] == "live"]
+        broker.start()
+        report, = broker.json("status")["recovery"]
+        assert not report["clean"] and report["frames"] > 0 and report["segments"] > 0, report
+        assert report["extents"] == len(live) and report["repairs"] >= 1, report
+        line = [one for one in broker.log().splitlines() if " recovered " in one][-1]
+        for word in ("segments=%d" % report["segments"], "frames=%d" % report["frames"], "took=",
+                     "repairs=%d" % report["repairs"], "extents=%d" % report["extents"], "scanned=", "cut="):
+            assert word in line, (word, line)
+        wait_for(lambda: metric(broker, "sluice_recovery_extents") == report["extents"], "the metrics")
+        assert metric(broker, "sluice_recovery_frames") == report["frames"]
+        assert metric(broker, "sluice_recovery_repairs") == report["repairs"]
+        assert broker.stop() == 0
+        broker.start()
+        report, = broker.json("status")["recovery"]
+        assert report["clean"] and report["repairs"] == 0, report
 
 
 load_tests = sluice_broker.loader(globals())
