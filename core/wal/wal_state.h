@@ -11,6 +11,7 @@
 
 #define WAL_COMMIT_FRAMES      4u /* one sync covers at most so many frames */
 #define WAL_SPARES_MAX         16u
+#define WAL_SPARES_KEPT        8u  /* of recycled segments */
 #define WAL_RESERVE_DIVISOR    16u /* of bytes_max is kept for units with `reserve` */
 #define WAL_LAST_DIVISOR       32u /* and of that, so much for units with `frees_space` */
 #define WAL_DISK_FULL_PERCENT  95u

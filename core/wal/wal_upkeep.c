@@ -71,6 +71,15 @@ static void upkeep_work(struct sl_job *job)
 
 /* ---- loop ---- */
 
+/* Recycled segments need no zeroing, so more of them are kept than are made ahead: as many as a log
+ * that goes round frees at once. */
+static uint32_t spares_kept(const struct wal *wal)
+{
+    uint64_t quarter = wal->limits.bytes_max / wal->limits.segment_bytes / 4;
+    uint32_t kept = (uint32_t)SL_MIN(quarter, (uint64_t)WAL_SPARES_KEPT);
+    return wal->disk_full ? wal->limits.spare_segments : SL_MAX(kept, wal->limits.spare_segments);
+}
+
 /* Moves what may go from the table of segments into the job. */
 static void retired_choose(struct wal *wal)
 {
@@ -81,7 +90,7 @@ static void retired_choose(struct wal *wal)
         if (segment->seq >= wal->checkpoint.durable_first_segment || segment->pins > 0)
             break;
         bool reusable = segment->size == wal->limits.segment_bytes &&
-                        wal->spare_count + count < wal->limits.spare_segments;
+                        wal->spare_count + count < spares_kept(wal);
         upkeep->retired[count] = segment;
         upkeep->retired_as[count] = reusable ? wal->next_spare_number++ : 0;
         wal->sealed_bytes -= segment->size;
