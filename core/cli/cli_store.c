@@ -74,7 +74,9 @@ int cli_store_open(struct cli_store *store, struct cli *cli, const char *directo
         }
     }
     if (sl_dir_list(cli->os, store->directory, entry_take, store) != SLUICE_OK) {
-        cli_complain("%.200s: the folder cannot be read; name a data folder", store->directory);
+        cli_complain("%.200s: the folder cannot be read; name a data folder, or give the "
+                     "flags of sluice serve (--dev, --home, --config)",
+                     store->directory);
         return CLI_FAILED;
     }
     store->is_shard = store->shard_count == 0;
