@@ -180,6 +180,7 @@ def main():
         kind = sanitizer_of(build) if args.sanitized else ""
         if kind:
             environment["SLUICE_RUNTIME__SHARDS"] = "2"
+            environment["SLUICE_SANITIZER"] = kind  # for tests that measure memory
         if kind == "thread":  # it cannot start where addresses are random
             without_random_addresses()
         for name, command, properties in ctest_entries(build):

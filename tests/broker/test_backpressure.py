@@ -316,7 +316,8 @@ class Backpressure(unittest.TestCase):
         livez.join(PATIENCE_S)
         self.assertIsNone(livez.failure)
         self.assertGreater(livez.count, 0)
-        self.assertLess(resident(self.broker.process.pid, "VmHWM") - self.idle_bytes, MEMORY_MAX)
+        if not os.environ.get("SLUICE_SANITIZER"):  # which keeps freed memory, and a shadow of all
+            self.assertLess(resident(self.broker.process.pid, "VmHWM") - self.idle_bytes, MEMORY_MAX)
 
     def assert_all_is_there(self, flood):
         """What was acknowledged, no less and no more, by each producer; and each record of the stage once."""

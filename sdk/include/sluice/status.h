@@ -16,7 +16,7 @@ typedef int32_t sluice_status;
     X(OK,                                 0,   0, 200,  0, 0, "done")                                            \
     /* 1000: general */                                                                                         \
     X(E_INTERNAL,                      1000,  -1, 500, 13, 0, "internal error")                                  \
-    X(E_NO_MEMORY,                     1001,  -1, 503,  8, 1, "out of memory")                                   \
+    X(E_NO_MEMORY,                     1001,   7, 503,  8, 1, "out of memory")                                   \
     X(E_INVALID,                       1002,  42, 400,  3, 0, "invalid argument")                                \
     X(E_WOULD_BLOCK,                   1003,   7, 503, 14, 1, "the call would block")                            \
     X(E_NOT_FOUND,                     1004,   3, 404,  5, 0, "not found")                                       \
