@@ -269,6 +269,15 @@ def stop(broker, moments, args):
     return [] if code == 0 else [f"the broker ended with {code}"]
 
 
+def progress(done, of, sent):
+    """A bar on a terminal, a line now and then in a log."""
+    if sys.stdout.isatty():
+        bar = "#" * (40 * done // of)
+        print(f"\r  [{bar:<40}] {done} of {of}, {sent} records sent", end="\n" if done == of else "", flush=True)
+    elif done % 100 == 0 and done < of:
+        print(f"  {done} of {of}, {sent} records sent", flush=True)
+
+
 def crash_loop(broker, senders, offsets, args, seed):
     """Kills and restarts; gives the times of the starts and what went wrong."""
     moments, problems, starts = random.Random(seed), [], []
@@ -291,6 +300,7 @@ def crash_loop(broker, senders, offsets, args, seed):
         begun = time.monotonic()
         broker.start()
         starts.append(time.monotonic() - begun)
+        progress(len(starts), args.kills, sum(len(numbers) for sender in senders for numbers in sender.acked))
         if killer:
             killer.join()
         problem = offsets.problem()
