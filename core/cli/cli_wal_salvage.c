@@ -12,6 +12,7 @@
 #include "cli/cli_store.h"
 #include "extent/extent_block.h"
 #include "extent/extent_inspect.h"
+#include "extent/extent_writer.h"
 #include "index/batch_item.h"
 #include "wal/wal_inspect.h"
 #include "wal/wal_salvage.h"
@@ -23,7 +24,9 @@
 
 struct salvaged_extent {
     struct extent_item item;
-    bool broken; /* its outline: nothing in it can be found */
+    bool broken;  /* its outline: nothing in it can be found */
+    bool damaged; /* some of its blocks: the others go into a new file of the same id */
+    uint8_t payload[EXTENT_ITEM_SIZE]; /* of the item of the new file */
 };
 
 struct salvage {
@@ -37,7 +40,7 @@ struct salvage {
     char to[STORE_PATH_BYTES];
     bool first_pass;
     struct salvaged_extent *extents; /* owned; live ones */
-    uint32_t extent_count, extent_capacity, broken_count;
+    uint32_t extent_count, extent_capacity, broken_count, damaged_count;
     struct coverage coverage;
     sl_err err;
     uint8_t *copy; /* owned, COPY_BYTES */
@@ -132,7 +135,8 @@ static bool batch_is_whole(const struct batch_item *item, struct sl_bytes body)
            batch_view_last_offset(&view) == item->last_offset;
 }
 
-/* Where extents are lost, runs of the log before the last extent would contradict the index. */
+/* Where extents have gaps, what the log still has before the last extent would contradict the
+ * index: extents are a prefix of a stream. */
 static bool batch_keep(struct salvage *salvage, const struct wal_item_view *item,
                        struct sl_bytes body, bool sure)
 {
@@ -147,7 +151,8 @@ static bool batch_keep(struct salvage *salvage, const struct wal_item_view *item
     }
     stream->end = SL_MAX(stream->end, batch.last_offset + 1);
     if ((!sure && !batch_is_whole(&batch, body)) ||
-        (salvage->broken_count > 0 && batch.last_offset <= stream->extent_last)) {
+        (salvage->broken_count + salvage->damaged_count > 0 &&
+         batch.last_offset <= stream->extent_last)) {
         return false;
     }
     err = coverage_add(stream, batch.base_offset, batch.last_offset);
@@ -170,18 +175,21 @@ static bool bounds_keep(struct salvage *salvage, const struct wal_item_view *ite
     return true;
 }
 
-static bool extent_keep(const struct salvage *salvage, const struct wal_item_view *item)
+static bool extent_keep(const struct salvage *salvage, struct wal_item_view *item)
 {
     struct extent_item extent;
     if (extent_item_decode(item->version, item->payload, &extent) != SLUICE_OK) {
         return false;
     }
     const struct salvaged_extent *known = extent_find(salvage, extent.id);
+    if (known != NULL && known->damaged && salvage->target != NULL) {
+        item->payload = sl_bytes_of(known->payload, sizeof(known->payload));
+    }
     return known == NULL ||
            !known->broken; /* not known: dropped later, then its file may be gone */
 }
 
-static bool on_keep(void *arg, uint64_t lsn, const struct wal_item_view *item, struct sl_bytes body,
+static bool on_keep(void *arg, uint64_t lsn, struct wal_item_view *item, struct sl_bytes body,
                     bool sure)
 {
     struct salvage *salvage = arg;
@@ -280,8 +288,11 @@ static sl_err extent_read(struct salvage *salvage, struct salvaged_extent *exten
         }
         return err;
     }
-    extent->broken = !check.fits || report.damaged_blocks == 0;
+    extent->broken =
+        !check.fits || report.damaged_blocks == 0 || report.damaged_blocks == report.block_count;
+    extent->damaged = !extent->broken;
     salvage->broken_count += extent->broken;
+    salvage->damaged_count += extent->damaged;
     salvage->has_loss = true;
     cJSON *object = shard_event(salvage, extent->broken ? "lost" : "damaged");
     cli_u64_add(object, "extent", extent->item.id);
@@ -292,6 +303,60 @@ static sl_err extent_read(struct salvage *salvage, struct salvaged_extent *exten
                                                       : "not the file that the log made live");
     cli_event_write(salvage->cli, object);
     return SLUICE_OK;
+}
+
+/* ---- an extent without its damaged blocks ---- */
+
+struct extent_rewrite {
+    struct salvage *salvage;
+    const char *directory; /* of the new file */
+    struct extent_writer *writer;
+};
+
+static sl_err rewrite_outline(void *arg, const struct extent_outline *outline)
+{
+    struct extent_rewrite *rewrite = arg;
+    return extent_writer_new(rewrite->salvage->cli->os, rewrite->directory, &outline->header,
+                             &rewrite->writer);
+}
+
+static sl_err rewrite_stream(void *arg, const struct extent_stream *stream)
+{
+    struct extent_rewrite *rewrite = arg;
+    return extent_writer_stream(rewrite->writer, &stream->topic, stream->partition);
+}
+
+static sl_err rewrite_batch(void *arg, const struct extent_stream *stream, uint64_t position,
+                            const struct batch_view *batch)
+{
+    struct extent_rewrite *rewrite = arg;
+    (void)stream;
+    (void)position;
+    return extent_writer_add(rewrite->writer, sl_bytes_of(batch->data, batch->size));
+}
+
+static sl_err extent_rewrite(struct salvage *salvage, struct salvaged_extent *extent,
+                             const char *from_path, const char *to_directory)
+{
+    static const struct extent_inspect_events events = {rewrite_outline, rewrite_stream, NULL,
+                                                        rewrite_batch, NULL};
+    struct extent_rewrite rewrite = {.salvage = salvage, .directory = to_directory};
+    struct extent_report report;
+    struct extent_item item;
+    struct sl_file *file = NULL;
+    sl_err err = extent_inspect(salvage->cli->os, from_path, true, &events, &rewrite, &report);
+    bool is_read = err == SLUICE_OK || (err == SLUICE_E_CORRUPT && report.damaged_blocks > 0);
+    if (is_read && rewrite.writer != NULL) {
+        err = extent_writer_finish(rewrite.writer, &item, &file);
+    }
+    if (err == SLUICE_OK) {
+        extent_item_encode(&item, extent->payload);
+    } else {
+        cli_complain("%.300s cannot be rewritten: %s", from_path, sl_status_text(err));
+    }
+    sl_file_close(file);
+    extent_writer_free(rewrite.writer);
+    return err;
 }
 
 static sl_err bytes_copy(struct salvage *salvage, struct sl_file *from, struct sl_file *to,
@@ -342,7 +407,9 @@ static sl_err extents_copy(struct salvage *salvage)
         char to_path[EXTENT_PATH_MAX];
         extent_path(from_path, from, salvage->extents[i].item.id);
         extent_path(to_path, to, salvage->extents[i].item.id);
-        if (!salvage->extents[i].broken) {
+        if (salvage->extents[i].damaged) {
+            err = extent_rewrite(salvage, &salvage->extents[i], from_path, to);
+        } else if (!salvage->extents[i].broken) {
             err = file_copy(salvage, from_path, to_path);
         }
     }
@@ -455,7 +522,7 @@ static int shard_salvage(struct salvage *salvage, uint32_t index)
     cli_store_shard_path(&salvage->store, index, salvage->from);
     snprintf(salvage->to, sizeof(salvage->to), "%.900s/shard-%u",
              salvage->target != NULL ? salvage->target : "", salvage->shard_number);
-    salvage->extent_count = salvage->broken_count = 0;
+    salvage->extent_count = salvage->broken_count = salvage->damaged_count = 0;
     salvage->err = SLUICE_OK;
     coverage_init(&salvage->coverage);
     sl_err err = passes_run(salvage, &report);

@@ -117,8 +117,7 @@ static sl_err file_size_at(struct wal *wal, const char *path, uint64_t *ret_size
 }
 
 /* Whole spares are kept, up to the number wanted; others go. */
-static sl_err spares_adopt(struct wal *wal, const struct wal_scan *scan,
-                           struct wal_recovery *recovery)
+static sl_err spares_adopt(struct wal *wal, const struct wal_scan *scan)
 {
     char path[WAL_PATH_MAX];
     wal->next_spare_number = 1;
@@ -134,7 +133,6 @@ static sl_err spares_adopt(struct wal *wal, const struct wal_scan *scan,
             continue;
         }
         err = sl_path_remove(wal->os, path);
-        recovery->files_removed++;
         if (err != SLUICE_OK)
             return err;
     }
@@ -189,7 +187,7 @@ static sl_err tell_recovered(struct wal *wal, struct wal_recovery *recovery)
 static sl_err run_begin(struct wal *wal, struct wal_scan *scan, struct wal_recovery *recovery)
 {
     struct wal_segment *last = wal_segment_last(wal);
-    sl_err err = spares_adopt(wal, scan, recovery);
+    sl_err err = spares_adopt(wal, scan);
     recovery->files_removed += (uint32_t)scan->stale_count + scan->leftovers;
     if (err == SLUICE_OK)
         err = leftovers_remove(wal, scan);

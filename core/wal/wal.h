@@ -93,7 +93,7 @@ struct wal_recovery {
     uint64_t bytes_cut; /* of a torn tail */
     uint64_t bodies_verified;
     uint32_t checkpoints_damaged; /* passed over: the other one did */
-    uint32_t files_removed;       /* left over: freed segments, spares, half a checkpoint */
+    uint32_t files_removed;       /* left over: freed segments, half a checkpoint */
     int64_t elapsed_ns;
     uint32_t epoch;                  /* of this run: rises at every unclean start */
     bool clean;                      /* the last run ended in order */

@@ -11,10 +11,11 @@
 #include "wal/wal_format.h"
 
 struct wal_salvage_events {
-    /* An item that a start on the result would apply; false: it is left out. body: empty where the
-     * item has none. sure: the body's CRC held; else the item itself must tell whether its body is
+    /* An item that a start on the result would apply; false: it is left out. The payload may be
+     * replaced by another one, which must stay until the next call. body: empty where the item has
+     * none. sure: the body's CRC held; else the item itself must tell whether its body is
      * whole. All is borrowed for the call. */
-    bool (*keep)(void *arg, uint64_t lsn, const struct wal_item_view *item, struct sl_bytes body,
+    bool (*keep)(void *arg, uint64_t lsn, struct wal_item_view *item, struct sl_bytes body,
                  bool sure);
     /* Frames that cannot be read. first_lsn 0: it is not known where the gap begins. where: file
      * and position. */

@@ -40,7 +40,7 @@ static void teardown(void)
 
 TestSuite(wal_salvage, .init = setup, .fini = teardown);
 
-static bool keep(void *arg, uint64_t lsn, const struct wal_item_view *item, struct sl_bytes body,
+static bool keep(void *arg, uint64_t lsn, struct wal_item_view *item, struct sl_bytes body,
                  bool sure)
 {
     (void)arg;
