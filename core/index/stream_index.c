@@ -242,7 +242,9 @@ static void count_times(struct stream_index *index, uint32_t at, uint32_t certai
 void stream_index_drop_below(struct stream_index *index, int64_t offset)
 {
     uint32_t at = lower_bound(index, ends_before, offset);
-    index->bytes -= bytes_of(index->runs + index->first, at - index->first);
+    if (at > index->first) { /* else there may be no runs at all to point at */
+        index->bytes -= bytes_of(index->runs + index->first, at - index->first);
+    }
     index->first = at;
     index->start_offset = SL_MAX(index->start_offset, SL_MIN(offset, index->end_offset));
     count_times(index, at, at);
