@@ -438,3 +438,18 @@ sl_err producers_apply(struct producers *producers, const struct producer_batch 
     producer_entry_touch(entry, time_ms);
     return SLUICE_OK;
 }
+
+uint32_t producers_ends(const struct producers *producers, struct producer_end *ret_ends,
+                        uint32_t count_max)
+{
+    uint32_t count = 0;
+    const struct producer_entry *entry = producers->newest;
+    for (; entry != NULL && count < count_max; entry = entry->older) {
+        if (entry->past_count > 0) {
+            ret_ends[count++] = (struct producer_end){
+                .producer_id = entry->id,
+                .last_offset = entry->past[entry->past_count - 1].last_offset};
+        }
+    }
+    return count;
+}

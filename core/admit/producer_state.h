@@ -121,6 +121,15 @@ sl_err producers_apply(struct producers *producers, const struct producer_batch 
                        int64_t base_offset, int64_t last_offset, int64_t append_time_ms,
                        int64_t time_ms) SL_MUST_CHECK;
 
+/* Where a producer's newest durable batch ends. */
+struct producer_end {
+    int64_t producer_id;
+    int64_t last_offset;
+};
+/* Of the partition's producers, those heard last first; returns how many, at most count_max. */
+uint32_t producers_ends(const struct producers *producers, struct producer_end *ret_ends,
+                        uint32_t count_max);
+
 /* ---- checkpoint ---- */
 
 typedef sl_err producer_add_fn(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload);

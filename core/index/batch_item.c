@@ -80,3 +80,30 @@ sl_err bounds_item_decode(uint8_t version, struct sl_bytes payload, struct bound
     *ret_item = item;
     return SLUICE_OK;
 }
+
+void compaction_item_encode(const struct compaction_item *item, uint8_t p[COMPACTION_ITEM_SIZE])
+{
+    memcpy(p, item->topic.b, 16);
+    sl_le64_store(p + 16, (uint64_t)item->clean_offset);
+    sl_le32_store(p + 24, item->partition);
+    sl_le32_store(p + 28, 0);
+}
+
+sl_err compaction_item_decode(uint8_t version, struct sl_bytes payload,
+                              struct compaction_item *ret_item)
+{
+    if (version != COMPACTION_ITEM_VERSION) {
+        return SLUICE_E_NEWER_FORMAT;
+    }
+    if (payload.size != COMPACTION_ITEM_SIZE) {
+        return SLUICE_E_CORRUPT;
+    }
+    struct compaction_item item = {.clean_offset = (int64_t)sl_le64_load(payload.data + 16),
+                                   .partition = sl_le32_load(payload.data + 24)};
+    memcpy(item.topic.b, payload.data, 16);
+    if (item.clean_offset < 0) {
+        return SLUICE_E_CORRUPT;
+    }
+    *ret_item = item;
+    return SLUICE_OK;
+}

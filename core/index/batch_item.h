@@ -5,7 +5,9 @@
  * i32, leader epoch i32, producer epoch i16, attributes u16 (of the batch). Recovery applies it
  * without reading the body. LOG_BOUNDS, version 1, 40 bytes: topic id 16, log start offset i64, log
  * end offset i64, partition u32, zero u32: so that offsets never go back when nothing of a
- * partition is left. */
+ * partition is left. COMPACTION, version 1, 32 bytes: topic id 16, clean offset i64, partition u32,
+ * zero u32: records below the clean offset were compacted together; that there is such an item says
+ * that extents of the partition may replace parts of older ones. */
 #ifndef SL_INDEX_BATCH_ITEM_H
 #define SL_INDEX_BATCH_ITEM_H
 
@@ -15,6 +17,9 @@
 #define BATCH_ITEM_SIZE      72u
 #define BOUNDS_ITEM_VERSION  1u
 #define BOUNDS_ITEM_SIZE_MAX 40u
+
+#define COMPACTION_ITEM_VERSION 1u
+#define COMPACTION_ITEM_SIZE    32u
 
 struct batch_item {
     struct sl_uuid topic;
@@ -38,6 +43,12 @@ struct bounds_item {
     uint32_t partition;
 };
 
+struct compaction_item {
+    struct sl_uuid topic;
+    int64_t clean_offset;
+    uint32_t partition;
+};
+
 void batch_item_encode(const struct batch_item *item,
                        uint8_t ret_payload[BATCH_ITEM_SIZE]); /* [any] */
 /* E_NEWER_FORMAT, E_CORRUPT (size, offsets that cannot be). [any] */
@@ -48,5 +59,10 @@ size_t bounds_item_encode(const struct bounds_item *item,
                           uint8_t ret_payload[BOUNDS_ITEM_SIZE_MAX]);
 sl_err bounds_item_decode(uint8_t version, struct sl_bytes payload,
                           struct bounds_item *ret_item) SL_MUST_CHECK;
+void compaction_item_encode(const struct compaction_item *item,
+                            uint8_t ret_payload[COMPACTION_ITEM_SIZE]); /* [any] */
+/* E_NEWER_FORMAT, E_CORRUPT. [any] */
+sl_err compaction_item_decode(uint8_t version, struct sl_bytes payload,
+                              struct compaction_item *ret_item) SL_MUST_CHECK;
 
 #endif

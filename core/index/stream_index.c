@@ -337,6 +337,45 @@ sl_err stream_index_replace(struct stream_index *index, const struct stream_run 
     return SLUICE_OK;
 }
 
+static bool begins_until(const struct stream_run *run, int64_t offset)
+{
+    return run->base_offset <= offset;
+}
+
+void stream_index_swap(struct stream_index *index, const struct stream_run *blocks, uint32_t count)
+{
+    int64_t last = blocks[count - 1].last_offset;
+    while (count > 0 && blocks->last_offset < index->start_offset) {
+        blocks++;
+        count--;
+    }
+    if (count == 0) {
+        return;
+    }
+    uint32_t at = lower_bound(index, ends_before, blocks->base_offset);
+    uint32_t end = lower_bound(index, begins_until, last);
+    SL_ASSERT(at <= end &&
+              (count <= end - at || count - (end - at) <= index->capacity - index->count));
+    index->bytes -= bytes_of(index->runs + at, end - at);
+    index->bytes += bytes_of(blocks, count);
+    at = resize_gap(index, at, end - at, count);
+    memcpy(index->runs + at, blocks, count * sizeof(*blocks));
+    count_times(index, at, at + count);
+    index->end_offset = SL_MAX(index->end_offset, last + 1);
+}
+
+bool stream_index_is_ordered(const struct stream_index *index)
+{
+    for (uint32_t i = index->first + 1; i < index->count; i++) {
+        const struct stream_run *before = &index->runs[i - 1];
+        bool rises = before->last_offset < index->runs[i].base_offset;
+        if (!rises || (is_in_extent(&index->runs[i], 0) && !is_in_extent(before, 0))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 uint64_t stream_index_bytes(const struct stream_index *index)
 {
     return index->bytes;

@@ -59,6 +59,13 @@ sl_err stream_index_reserve(struct stream_index *index, uint32_t batch_count) SL
  * nothing changed: a run lies only partly within, or an older one not in an extent. */
 sl_err stream_index_replace(struct stream_index *index, const struct stream_run *blocks,
                             uint32_t count) SL_MUST_CHECK;
+/* Puts the blocks of an extent in the place of all runs that hold an offset from the first block's
+ * first to the last block's last, wholly or partly: what compaction made of them, where offsets may
+ * be missing at any place. Blocks wholly below the log start are left out. Memory for `count`
+ * batches must have been reserved (asserted); slots that are kept stay kept. */
+void stream_index_swap(struct stream_index *index, const struct stream_run *blocks, uint32_t count);
+/* Offsets rise from run to run, and those in extents come first. */
+bool stream_index_is_ordered(const struct stream_index *index);
 /* Slots for stream_index_replace, until that was called; appending does not use them up.
  * batch_count: batches that memory was reserved for. E_NO_MEMORY. */
 sl_err stream_index_keep(struct stream_index *index, uint32_t count,

@@ -27,7 +27,8 @@
     X(CLEAN_SHUTDOWN, 11, "nothing was under way")                            /* wal/    */        \
     X(IDLE,           12, "carries the durable LSN forward")                  /* wal/    */        \
     X(EXTENT,         13, "an extent is live: its runs are read there")       /* extent/ */        \
-    X(EXTENT_DROP,    14, "an extent holds nothing live any more")            /* extent/ */
+    X(EXTENT_DROP,    14, "an extent holds nothing live any more")            /* extent/ */        \
+    X(COMPACTION,     15, "how far a partition was compacted")                /* index/  */
 /* clang-format on */
 
 enum {
