@@ -141,6 +141,14 @@ static void add_extents(const struct shard *shard, uint64_t sums[BROKER_METRIC_C
     sums[BROKER_METRIC_SEAL_BYTES] += seal.bytes;
     sums[BROKER_METRIC_SEAL_FAILURES] += seal.failures;
     sums[BROKER_METRIC_SEAL_NS] += (uint64_t)seal.elapsed_ns;
+    struct compact_status compact;
+    compact_status_get(shard, &compact);
+    sums[BROKER_METRIC_COMPACT_JOBS] += compact.jobs;
+    sums[BROKER_METRIC_COMPACT_IN] += compact.bytes_in;
+    sums[BROKER_METRIC_COMPACT_OUT] += compact.bytes_out;
+    sums[BROKER_METRIC_COMPACT_RECORDS] += compact.records_removed;
+    sums[BROKER_METRIC_COMPACT_FAILURES] += compact.failures;
+    sums[BROKER_METRIC_COMPACT_NS] += (uint64_t)compact.elapsed_ns;
 }
 
 static void add_recovery(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])

@@ -43,6 +43,12 @@ struct loop_room;
     X(SEAL_BYTES,      "sluice_sealed_bytes_total",      COUNTER, 0, "bytes of record batches moved so")              \
     X(SEAL_FAILURES,   "sluice_seal_failures_total",     COUNTER, 0, "such moves that failed and are tried again")    \
     X(SEAL_NS,         "sluice_seal_seconds_total",      COUNTER, 1000000000, "time that moves took")                 \
+    X(COMPACT_JOBS,    "sluice_compaction_jobs_total",   COUNTER, 0, "times that a partition was compacted")           \
+    X(COMPACT_IN,      "sluice_compaction_read_bytes_total", COUNTER, 0, "bytes of record batches replaced by it")    \
+    X(COMPACT_OUT,     "sluice_compaction_written_bytes_total", COUNTER, 0, "bytes that took their place")            \
+    X(COMPACT_RECORDS, "sluice_compaction_removed_records_total", COUNTER, 0, "records removed, as newer ones of their key are there")\
+    X(COMPACT_FAILURES,"sluice_compaction_failures_total", COUNTER, 0, "compactions that failed and are tried again") \
+    X(COMPACT_NS,      "sluice_compaction_seconds_total", COUNTER, 1000000000, "time that compactions took")          \
     X(PRODUCERS,       "sluice_producers",               GAUGE,   0, "idempotent producers remembered")               \
     X(PRODUCERS_EVICTED,"sluice_producers_evicted_total",COUNTER, 0, "producers forgotten because of the bound")      \
     X(GROUPS,          "sluice_groups",                  GAUGE,   0, "consumer groups with members or state")         \

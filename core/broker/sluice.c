@@ -39,6 +39,12 @@ static void take_settings(struct broker_settings *settings, const struct sl_conf
     settings->retention_ms = config->retention.ms;
     settings->retention_bytes = config->retention.bytes;
     settings->retention_check_interval_ms = config->retention.check_interval_ms;
+    settings->compaction_check_interval_ms = config->compaction.check_interval_ms;
+    settings->compaction_buffer_bytes = config->compaction.buffer_bytes;
+    settings->min_dirty_ratio = (double)config->compaction.min_dirty_percent / 100;
+    settings->min_compaction_lag_ms = config->compaction.min_lag_ms;
+    settings->max_compaction_lag_ms = config->compaction.max_lag_ms;
+    settings->delete_retention_ms = config->compaction.delete_retention_ms;
     snprintf(settings->listeners, sizeof(settings->listeners), "PLAINTEXT://%s",
              config->kafka.listen);
     snprintf(settings->log_dir, sizeof(settings->log_dir), "%s", config->data.dir);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* How a key's value is found: a field of struct broker_settings, or the default itself. */
-enum { FIXED, I32, I64, BOOL, TEXT, MINUTES, HOURS, TIME_TYPE, CLEANUP };
+enum { FIXED, I32, I64, F64, BOOL, TEXT, MINUTES, HOURS, TIME_TYPE, CLEANUP };
 
 struct row {
     const char *name;
@@ -68,8 +68,21 @@ static const struct row rows[] = {
     {"log.retention.check.interval.ms", T(LONG), I64, FIELD(retention_check_interval_ms), "60000",
      "How often records beyond their retention are looked for."},
     {"log.cleanup.policy", T(LIST), CLEANUP, 0, "delete",
-     "What becomes of old records: delete, compact, or both; nothing is compacted in this "
-     "version."},
+     "What becomes of old records: delete, compact, or both."},
+    {"log.cleaner.enable", T(BOOLEAN), FIXED, 0, "true",
+     "Topics with cleanup.policy=compact are compacted."},
+    {"log.cleaner.backoff.ms", T(LONG), I64, FIELD(compaction_check_interval_ms), "15000",
+     "How often partitions worth compacting are looked for."},
+    {"log.cleaner.dedupe.buffer.size", T(LONG), I64, FIELD(compaction_buffer_bytes), "134217728",
+     "Memory for the keys of partitions being compacted, shared by the shards."},
+    {"log.cleaner.delete.retention.ms", T(LONG), I64, FIELD(delete_retention_ms), "86400000",
+     "How long compaction keeps tombstones."},
+    {"log.cleaner.min.compaction.lag.ms", T(LONG), I64, FIELD(min_compaction_lag_ms), "0",
+     "Records younger than this are not compacted."},
+    {"log.cleaner.max.compaction.lag.ms", T(LONG), I64, FIELD(max_compaction_lag_ms),
+     "9223372036854775807", "Records older than this are compacted whatever the ratio."},
+    {"log.cleaner.min.cleanable.ratio", T(DOUBLE), F64, FIELD(min_dirty_ratio), "0.5",
+     "The share of bytes not compacted yet from which compaction begins."},
     {"log.segment.bytes", T(INT), I32, FIELD(segment_bytes), "1073741824",
      "A batch must fit into a segment."},
     {"log.message.timestamp.type", T(STRING), TIME_TYPE, 0, "CreateTime",
@@ -115,6 +128,12 @@ void broker_settings_init(struct broker_settings *settings)
         .retention_ms = 604800000,
         .retention_bytes = -1,
         .retention_check_interval_ms = 60000,
+        .delete_retention_ms = 86400000,
+        .min_compaction_lag_ms = 0,
+        .max_compaction_lag_ms = INT64_MAX,
+        .min_dirty_ratio = 0.5,
+        .compaction_check_interval_ms = 15000,
+        .compaction_buffer_bytes = 134217728,
         .timestamp_before_max_ms = INT64_MAX,
         .timestamp_after_max_ms = 3600000,
         .cleanup_delete = true,
@@ -162,6 +181,9 @@ static const char *row_render(const struct broker_settings *settings, const stru
         return number_render(*(const int32_t *)(const void *)field, buffer);
     case I64:
         return number_render(*(const int64_t *)(const void *)field, buffer);
+    case F64:
+        snprintf(buffer, BROKER_CONFIG_VALUE_BYTES, "%g", *(const double *)(const void *)field);
+        return buffer;
     case MINUTES:
         return number_render(units_of(*(const int64_t *)(const void *)field, 60000), buffer);
     case HOURS:

@@ -12,19 +12,25 @@
 /* In force; filled by the wiring from sluice.yaml over the defaults of broker_settings_init. */
 struct broker_settings {
     int32_t node_id;
-    int32_t partition_count;             /* of a topic created without a number; num.partitions */
-    int32_t replication_factor;          /* 1 */
-    bool auto_create_topics;             /* true */
-    bool delete_topics;                  /* true */
-    int32_t message_bytes_max;           /* 1048588 */
-    int32_t request_bytes_max;           /* 104857600; socket.request.max.bytes */
-    int32_t fetch_bytes_max;             /* 57671680 */
-    int32_t fetch_session_slots;         /* 1000 */
-    int64_t idle_connection_ms;          /* 600000; connections.max.idle.ms; -1: never closed */
-    int32_t connections_max;             /* 2147483647 */
-    int64_t retention_ms;                /* 604800000; -1: for ever */
-    int64_t retention_bytes;             /* -1: no bound */
-    int64_t retention_check_interval_ms; /* 60000; log.retention.check.interval.ms */
+    int32_t partition_count;              /* of a topic created without a number; num.partitions */
+    int32_t replication_factor;           /* 1 */
+    bool auto_create_topics;              /* true */
+    bool delete_topics;                   /* true */
+    int32_t message_bytes_max;            /* 1048588 */
+    int32_t request_bytes_max;            /* 104857600; socket.request.max.bytes */
+    int32_t fetch_bytes_max;              /* 57671680 */
+    int32_t fetch_session_slots;          /* 1000 */
+    int64_t idle_connection_ms;           /* 600000; connections.max.idle.ms; -1: never closed */
+    int32_t connections_max;              /* 2147483647 */
+    int64_t retention_ms;                 /* 604800000; -1: for ever */
+    int64_t retention_bytes;              /* -1: no bound */
+    int64_t retention_check_interval_ms;  /* 60000; log.retention.check.interval.ms */
+    int64_t delete_retention_ms;          /* 86400000; of tombstones */
+    int64_t min_compaction_lag_ms;        /* 0 */
+    int64_t max_compaction_lag_ms;        /* INT64_MAX */
+    double min_dirty_ratio;               /* 0.5; log.cleaner.min.cleanable.ratio */
+    int64_t compaction_check_interval_ms; /* 15000; log.cleaner.backoff.ms */
+    int64_t compaction_buffer_bytes;      /* 134217728, shared by the shards */
     int64_t timestamp_before_max_ms;
     int64_t timestamp_after_max_ms; /* 3600000 */
     bool timestamp_log_append;

@@ -15,9 +15,9 @@ static const struct topic_config_key keys[] = {
      {T(LIST), ANY, "compact,delete"},
      "delete",
      "log.cleanup.policy",
-     "What becomes of old records: delete, compact, or both. Records without a key are refused by "
-     "a compacted "
-     "topic; compaction itself is not done in this version: with compact alone every record stays.",
+     "What becomes of old records: delete, compact, or both. A compacted topic keeps the newest "
+     "record of each key, and refuses records without one. Records are compacted after they have "
+     "moved from the write-ahead log into extents (wal.seal_bytes, wal.age_max).",
      false},
     {"compression.gzip.level",
      {T(INT), -1, 9, NULL},
@@ -47,8 +47,9 @@ static const struct topic_config_key keys[] = {
      {T(LONG), 0, INT64_MAX, NULL},
      "86400000",
      "log.cleaner.delete.retention.ms",
-     "How long compaction keeps tombstones." INERT,
-     true},
+     "How long tombstones are kept after the first compaction that meets them; then the next one "
+     "removes them.",
+     false},
     {"file.delete.delay.ms",
      {T(LONG), 0, INT64_MAX, NULL},
      "60000",
@@ -101,8 +102,9 @@ static const struct topic_config_key keys[] = {
      {T(LONG), 1, INT64_MAX, NULL},
      "9223372036854775807",
      "log.cleaner.max.compaction.lag.ms",
-     "After this time a record is compacted at the latest." INERT,
-     true},
+     "Records older than this are compacted whatever min.cleanable.dirty.ratio says, once they "
+     "have moved into extents (wal.age_max).",
+     false},
     {"max.message.bytes",
      {T(INT), 0, INT32_MAX, NULL},
      "1048588",
@@ -131,14 +133,15 @@ static const struct topic_config_key keys[] = {
      {T(DOUBLE), 0, 1, NULL},
      "0.5",
      "log.cleaner.min.cleanable.ratio",
-     "The share of superseded records from which compaction is worth while." INERT,
-     true},
+     "Compaction begins when bytes not compacted yet are more than this share of the bytes that "
+     "may be compacted.",
+     false},
     {"min.compaction.lag.ms",
      {T(LONG), 0, INT64_MAX, NULL},
      "0",
      "log.cleaner.min.compaction.lag.ms",
-     "Before this time a record is not compacted." INERT,
-     true},
+     "Records younger than this, and all behind them, are not compacted.",
+     false},
     {"min.insync.replicas",
      {T(INT), 1, INT32_MAX, NULL},
      "1",
@@ -336,6 +339,26 @@ static void timestamp_type_set(struct topic_settings *settings, const struct con
     settings->timestamp_log_append = config_list_has(value->text, "LogAppendTime");
 }
 
+static void delete_retention_set(struct topic_settings *settings, const struct config_value *value)
+{
+    settings->delete_retention_ms = value->number;
+}
+
+static void min_lag_set(struct topic_settings *settings, const struct config_value *value)
+{
+    settings->min_compaction_lag_ms = value->number;
+}
+
+static void max_lag_set(struct topic_settings *settings, const struct config_value *value)
+{
+    settings->max_compaction_lag_ms = value->number;
+}
+
+static void dirty_ratio_set(struct topic_settings *settings, const struct config_value *value)
+{
+    settings->min_dirty_ratio = value->real;
+}
+
 static void retention_bytes_set(struct topic_settings *settings, const struct config_value *value)
 {
     settings->retention_bytes = value->number;
@@ -356,10 +379,14 @@ static const struct {
     set_fn *set;
 } setters[] = {
     {"cleanup.policy", cleanup_set},
+    {"delete.retention.ms", delete_retention_set},
+    {"max.compaction.lag.ms", max_lag_set},
     {"max.message.bytes", message_bytes_set},
     {"message.timestamp.after.max.ms", after_max_set},
     {"message.timestamp.before.max.ms", before_max_set},
     {"message.timestamp.type", timestamp_type_set},
+    {"min.cleanable.dirty.ratio", dirty_ratio_set},
+    {"min.compaction.lag.ms", min_lag_set},
     {"retention.bytes", retention_bytes_set},
     {"retention.ms", retention_ms_set},
     {"segment.bytes", segment_bytes_set},
@@ -392,6 +419,10 @@ void topic_settings_resolve(const struct topic_override *overrides, uint32_t ove
         .timestamp_after_max_ms = broker->timestamp_after_max_ms,
         .retention_ms = broker->retention_ms,
         .retention_bytes = broker->retention_bytes,
+        .delete_retention_ms = broker->delete_retention_ms,
+        .min_compaction_lag_ms = broker->min_compaction_lag_ms,
+        .max_compaction_lag_ms = broker->max_compaction_lag_ms,
+        .min_dirty_ratio = broker->min_dirty_ratio,
     };
     for (uint32_t i = 0; i < override_count; i++)
         override_set(&overrides[i], ret_settings);

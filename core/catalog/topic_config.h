@@ -26,7 +26,7 @@ struct topic_override {
 #define TOPIC_OVERRIDES_MAX   64u
 #define TOPIC_VALUE_BYTES_MAX 1024u
 
-/* What produce, fetch and retention look at. */
+/* What produce, fetch, retention and compaction look at. */
 struct topic_settings {
     int32_t message_bytes_max;       /* of a batch: E_BATCH_TOO_LARGE */
     int32_t segment_bytes;           /* of a batch: E_SEGMENT_TOO_SMALL */
@@ -38,6 +38,10 @@ struct topic_settings {
     int64_t timestamp_after_max_ms;  /* … when further ahead */
     int64_t retention_ms;            /* -1: for ever */
     int64_t retention_bytes;         /* -1: no bound */
+    int64_t delete_retention_ms;     /* compaction keeps tombstones so long */
+    int64_t min_compaction_lag_ms;   /* younger records are not compacted … */
+    int64_t max_compaction_lag_ms;   /* … and older ones are, whatever the ratio */
+    double min_dirty_ratio;          /* share of bytes not compacted yet from which it begins */
 };
 
 uint32_t topic_config_count(void);                                      /* [any] */

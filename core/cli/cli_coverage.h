@@ -14,6 +14,7 @@ struct coverage_stream {
     int64_t start;                 /* where it begins, as the log says */
     int64_t end;                   /* behind the highest offset that is known to have been given */
     int64_t extent_last;           /* highest offset that an extent has; -1: none */
+    bool compacted;                /* offsets may be missing in what extents have */
     struct coverage_range *ranges; /* owned */
     uint32_t range_count, range_capacity;
 };

@@ -102,7 +102,23 @@ static sl_err extent_unlearn(struct salvage *salvage, const struct wal_item_view
     return err;
 }
 
-/* First pass: names and live extents. */
+static sl_err compaction_learn(struct salvage *salvage, const struct wal_item_view *item)
+{
+    struct compaction_item compaction;
+    sl_err err = compaction_item_decode(item->version, item->payload, &compaction);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    struct coverage_stream *stream =
+        coverage_stream(&salvage->coverage, &compaction.topic, compaction.partition);
+    if (stream == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    stream->compacted = true;
+    return SLUICE_OK;
+}
+
+/* First pass: names, live extents, and where offsets may be missing. */
 static void item_learn(struct salvage *salvage, const struct wal_item_view *item)
 {
     sl_err err = SLUICE_OK;
@@ -117,6 +133,9 @@ static void item_learn(struct salvage *salvage, const struct wal_item_view *item
         break;
     case WAL_ITEM_EXTENT_DROP:
         err = extent_unlearn(salvage, item);
+        break;
+    case WAL_ITEM_COMPACTION:
+        err = compaction_learn(salvage, item);
         break;
     default:
         break;
@@ -205,6 +224,8 @@ static bool on_keep(void *arg, uint64_t lsn, struct wal_item_view *item, struct 
         return bounds_keep(salvage, item);
     case WAL_ITEM_EXTENT:
         return extent_keep(salvage, item);
+    case WAL_ITEM_COMPACTION:
+        return true; /* says how its extents are to be read, which are kept */
     default:
         return sure;
     }
@@ -255,7 +276,9 @@ static sl_err check_stream(void *arg, const struct extent_stream *stream)
     }
     known->extent_last = SL_MAX(known->extent_last, stream->last_offset);
     known->end = SL_MAX(known->end, stream->last_offset + 1);
-    return SLUICE_OK;
+    /* What compaction removed is not lost. */
+    return known->compacted ? coverage_add(known, stream->base_offset, stream->last_offset)
+                            : SLUICE_OK;
 }
 
 static sl_err check_batch(void *arg, const struct extent_stream *stream, uint64_t position,

@@ -118,6 +118,14 @@ struct sl_config {
         int64_t check_interval_ms;
     } retention;
     struct {
+        int64_t check_interval_ms;
+        int64_t buffer_bytes; /* of all shards */
+        int64_t min_dirty_percent;
+        int64_t min_lag_ms;
+        int64_t max_lag_ms;
+        int64_t delete_retention_ms;
+    } compaction;
+    struct {
         int64_t id;
     } node;
     struct {

@@ -3,6 +3,7 @@
 
 #include "base/crc32c.h"
 #include "extent/extent_set.h"
+#include "shard/compact.h"
 #include "shard/fetch.h"
 #include "shard/retention.h"
 #include "shard/store.h"
@@ -86,6 +87,7 @@ void partition_delete(struct partition *partition)
     slots(topic)[partition->number] = NULL;
     partition->topic = NULL;
     retention_skip(partition->shard->retention, partition);
+    compact_skip(partition->shard, partition);
     space_leave(&partition->shard->space, partition);
     *partition->previous_next = partition->next;
     if (partition->next != NULL) {
@@ -117,7 +119,7 @@ void partition_release(struct partition *partition)
 void partition_drop_below(struct partition *partition, int64_t offset)
 {
     release_below(partition, offset);
-    partition->unsealable = false; /* what is damaged may be gone */
+    partition->unsealable = partition->uncompactable = false; /* what is damaged may be gone */
     stream_index_drop_below(&partition->index, offset);
     stream_index_shrink(&partition->index, partition->pending_batches);
     space_freed(partition->shard);

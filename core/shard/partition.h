@@ -34,7 +34,10 @@ struct partition {
     uint32_t pending_batches;                      /* submitted, not yet durable */
     struct produce_entry *queue_head, *queue_tail; /* behind an open, a gate */
     bool pumping;
-    bool unsealable;             /* its records in the log are damaged: they stay there */
+    bool unsealable;      /* its records in the log are damaged: they stay there */
+    bool uncompactable;   /* its records in extents are damaged, or too many for the memory */
+    bool compacted;       /* extents may replace parts of older ones */
+    int64_t clean_offset; /* records below it were compacted together */
     struct partition_gate *gate; /* NULL: none attached */
     struct partition_observer *observers;
     struct fetch_waiter *waiters;

@@ -77,6 +77,23 @@ static sl_err recover_bounds(struct shard *shard, uint8_t version, struct sl_byt
     return err != SLUICE_OK ? err : stream_index_restore(&partition->index, &item);
 }
 
+static sl_err recover_compaction(struct shard *shard, uint8_t version, struct sl_bytes payload)
+{
+    struct compaction_item item;
+    sl_err err = compaction_item_decode(version, payload, &item);
+    struct topic *topic = err == SLUICE_OK ? catalog_by_id(shard->catalog, &item.topic) : NULL;
+    if (topic == NULL || item.partition >= topic->partition_count) {
+        return err;
+    }
+    struct partition *partition = NULL;
+    err = partition_open(shard, topic, item.partition, &partition);
+    if (err == SLUICE_OK) {
+        partition->compacted = true;
+        partition->clean_offset = SL_MAX(partition->clean_offset, item.clean_offset);
+    }
+    return err;
+}
+
 sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
                       struct sl_bytes payload, const struct wal_place *place)
 {
@@ -102,6 +119,8 @@ sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
     case WAL_ITEM_EXTENT:
     case WAL_ITEM_EXTENT_DROP:
         return extent_set_apply(shard->extents, kind, version, payload);
+    case WAL_ITEM_COMPACTION:
+        return recover_compaction(shard, version, payload);
     default:
         return SLUICE_E_NEWER_FORMAT;
     }
@@ -135,10 +154,25 @@ static sl_err blocks_take(struct extent_load *load, const struct extent_item *it
     return SLUICE_OK;
 }
 
+/* Extents come in the order in which they were made: the later one is right where two hold the same
+ * offsets, and what it leaves of an older run is in another later one. */
+static sl_err index_compacted(struct extent_load *load, struct partition *partition,
+                              const struct extent_stream *stream)
+{
+    sl_err err = stream_index_reserve(&partition->index, stream->block_count);
+    if (err == SLUICE_OK) {
+        store_swap(partition, load->blocks, stream->block_count);
+    }
+    return err;
+}
+
 static sl_err index_stream(struct extent_load *load, struct partition *partition,
                            const struct extent_stream *stream)
 {
     struct stream_index *index = &partition->index;
+    if (partition->compacted) {
+        return index_compacted(load, partition, stream);
+    }
     sl_err err = stream_index_keep(index, stream->block_count, 0);
     if (err == SLUICE_OK) {
         err = stream_index_replace(index, load->blocks, stream->block_count);
@@ -171,12 +205,26 @@ static sl_err extent_found(void *arg, const struct extent_item *item,
     return err;
 }
 
+static bool indexes_are_ordered(const struct shard *shard)
+{
+    for (const struct partition *p = shard->partitions; p != NULL; p = p->next) {
+        if (p->compacted && !stream_index_is_ordered(&p->index)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 sl_err recovery_end(void *arg, char ret_problem[WAL_PROBLEM_BYTES])
 {
     struct shard *shard = arg;
     struct extent_load load = {.shard = shard};
     char problem[EXTENT_PROBLEM_BYTES] = "";
     sl_err err = extent_set_load(shard->extents, extent_found, &load, problem);
+    if (err == SLUICE_OK && !indexes_are_ordered(shard)) {
+        err = SLUICE_E_CORRUPT;
+        load.overlaps = true;
+    }
     if (err != SLUICE_OK) {
         snprintf(ret_problem, WAL_PROBLEM_BYTES, "%s",
                  load.overlaps ? "extents and the write-ahead log hold different records at the "
@@ -217,6 +265,23 @@ static sl_err snapshot_bounds(struct shard *shard, add_fn *add, void *add_arg)
     return err;
 }
 
+static sl_err snapshot_compactions(struct shard *shard, add_fn *add, void *add_arg)
+{
+    sl_err err = SLUICE_OK;
+    for (const struct partition *p = shard->partitions; p != NULL && err == SLUICE_OK;
+         p = p->next) {
+        const struct compaction_item item = {
+            .topic = p->id, .partition = p->number, .clean_offset = p->clean_offset};
+        uint8_t payload[COMPACTION_ITEM_SIZE];
+        compaction_item_encode(&item, payload);
+        if (p->compacted) {
+            err = add(add_arg, WAL_ITEM_COMPACTION, COMPACTION_ITEM_VERSION,
+                      (struct sl_bytes){payload, sizeof(payload)});
+        }
+    }
+    return err;
+}
+
 static sl_err snapshot_ids(struct shard *shard, add_fn *add, void *add_arg)
 {
     uint8_t payload[PRODUCER_BLOCK_ITEM_SIZE];
@@ -235,6 +300,7 @@ sl_err recovery_snapshot(void *arg, add_fn *add, void *add_arg)
     }
     err = err != SLUICE_OK ? err : extent_set_snapshot(shard->extents, add, add_arg);
     err = err != SLUICE_OK ? err : snapshot_bounds(shard, add, add_arg);
+    err = err != SLUICE_OK ? err : snapshot_compactions(shard, add, add_arg);
     err = err != SLUICE_OK ? err : producer_shard_snapshot(shard->producers, add, add_arg);
     err = err != SLUICE_OK ? err : offset_store_snapshot(shard->offsets, add, add_arg);
     return err != SLUICE_OK ? err : position_store_snapshot(shard->positions, add, add_arg);

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "extent/extent_set.h"
+#include "shard/compact.h"
 #include "shard/fetch.h"
 #include "shard/groups.h"
 #include "shard/partition.h"
@@ -268,12 +269,13 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     shard->groups = make_groups(config);
     shard->codecs = codec_context_new();
     shard->sealer = sealer_new(shard);
+    shard->compactor = compactor_new(shard);
     space_init(&shard->space, shard);
     sl_buffer_init(&shard->scratch, SCRATCH_BYTES_MAX);
     producer_ids_init(&shard->producer_ids);
     bool made = shard->catalog != NULL && shard->producers != NULL && shard->offsets != NULL &&
                 shard->positions != NULL && shard->retention != NULL && shard->groups != NULL &&
-                shard->codecs != NULL && shard->sealer != NULL;
+                shard->codecs != NULL && shard->sealer != NULL && shard->compactor != NULL;
     return made ? SLUICE_OK : SLUICE_E_NO_MEMORY;
 }
 
@@ -363,6 +365,7 @@ static int64_t next_due(struct shard *shard, int64_t now_ms)
     due_ms = SL_MIN(due_ms, retention_tick(shard->retention, now_ms));
     due_ms = SL_MIN(due_ms, group_coordinator_next_deadline_ms(shard->groups));
     due_ms = SL_MIN(due_ms, seal_tick(shard, now_ms));
+    due_ms = SL_MIN(due_ms, compact_tick(shard, now_ms));
     return SL_MIN(due_ms, shard->housekeeping_ms);
 }
 
@@ -389,6 +392,7 @@ void shard_schedule(struct shard *shard)
     }
     int64_t due_ms = SL_MIN(group_coordinator_next_deadline_ms(shard->groups),
                             SL_MIN(retention_due_ms(shard->retention), seal_due_ms(shard)));
+    due_ms = SL_MIN(due_ms, compact_due_ms(shard));
     if (shard->waiting != NULL) {
         due_ms = SL_MIN(due_ms,
                         shard->waiting->deadline_ms); /* the newest; older ones armed it before */
@@ -404,7 +408,9 @@ sl_err shard_start(struct shard *shard)
     if (err == SLUICE_OK) {
         shard->started = shard->wal != NULL;
         retention_start(shard->retention, shard_now_ms(shard));
-        arm(shard, SL_MIN(shard->housekeeping_ms, retention_due_ms(shard->retention)));
+        compact_start(shard);
+        int64_t due_ms = SL_MIN(retention_due_ms(shard->retention), compact_due_ms(shard));
+        arm(shard, SL_MIN(shard->housekeeping_ms, due_ms));
         space_freed(shard);
         seal_consider(shard);
     }
@@ -443,6 +449,7 @@ struct shard *shard_free(struct shard *shard)
     }
     shard->wal = wal_free(shard->wal);
     shard->sealer = sealer_free(shard->sealer);
+    shard->compactor = compactor_free(shard->compactor);
     partition_free_all(shard);
     shard->extents = extent_set_free(shard->extents);
     group_coordinator_free(shard->groups);

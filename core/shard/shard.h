@@ -21,6 +21,7 @@
 #include "deliver/offset_store.h"
 #include "deliver/position_store.h"
 #include "record/batch_validate.h"
+#include "shard/compact.h"
 #include "shard/seal.h"
 #include "shard/space.h"
 #include "wal/wal.h"
@@ -28,6 +29,7 @@
 #define SHARD_COUNT_MAX     64u
 #define SHARD_PROBLEM_BYTES 256u
 
+struct compactor;
 struct fetch_part;
 struct partition;
 struct retention;
@@ -59,6 +61,8 @@ struct shard_config {
     struct wal_limits wal;
     struct seal_limits seal;
     struct seal_mutants seal_mutants;
+    struct compact_limits compact;
+    struct compact_mutants compact_mutants;
     const struct broker_settings *settings;
     size_t expanded_bytes_max; /* cap for decompression */
     const struct shard_hooks *hooks;
@@ -78,6 +82,7 @@ struct shard {
     struct extent_set *extents;
     struct space space;
     struct sealer *sealer;
+    struct compactor *compactor;
     sl_err status; /* SLUICE_OK, or why it does not serve: E_CORRUPT after a refused recovery,
                       E_FENCED; other loops ask shard_status */
     struct catalog *catalog;

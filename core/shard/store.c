@@ -2,6 +2,7 @@
 #include "shard/store.h"
 
 #include "extent/extent_set.h"
+#include "shard/partition.h"
 
 static bool is_in_extent(const struct wal_place *place)
 {
@@ -77,4 +78,23 @@ struct stream_run store_run_of_block(const struct extent_item *extent,
                                .leader_epoch = block->leader_epoch,
                                .crc = block->crc,
                                .verified = verified};
+}
+
+void store_swap(struct partition *partition, const struct stream_run *blocks, uint32_t count)
+{
+    struct stream_index *index = &partition->index;
+    struct extent_set *extents = partition->shard->extents;
+    int64_t last = blocks[count - 1].last_offset;
+    int64_t at = SL_MAX(blocks->base_offset, stream_index_start(index));
+    struct stream_run run;
+    while (at <= last && stream_index_find(index, at, &run) && run.base_offset <= last) {
+        extent_set_release(extents, &run.place);
+        at = run.last_offset + 1;
+    }
+    stream_index_swap(index, blocks, count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (blocks[i].last_offset >= stream_index_start(index)) {
+            extent_set_hold(extents, &blocks[i].place);
+        }
+    }
 }

@@ -25,5 +25,8 @@ void store_unpin(struct shard *shard, const struct wal_place *place);
 /* What an index says of a block of an extent; time_so_far is the index's own. [any] */
 struct stream_run store_run_of_block(const struct extent_item *extent,
                                      const struct extent_block *block, bool verified);
+/* What compaction made takes the place of the runs that hold the same offsets: those are given
+ * back, the blocks are held. Memory as for stream_index_swap. [loop] */
+void store_swap(struct partition *partition, const struct stream_run *blocks, uint32_t count);
 
 #endif

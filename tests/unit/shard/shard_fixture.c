@@ -40,6 +40,8 @@ static void start(struct fixture *fixture, uint32_t shards)
                                       .wal = fixture->wal,
                                       .seal = fixture->seal,
                                       .seal_mutants = fixture->seal_mutants,
+                                      .compact = fixture->compact,
+                                      .compact_mutants = fixture->compact_mutants,
                                       .settings = &fixture->settings,
                                       .expanded_bytes_max = 1u << 20};
         char problem[SHARD_PROBLEM_BYTES] = "";

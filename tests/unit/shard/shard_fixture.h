@@ -22,6 +22,8 @@ struct fixture {
     struct wal_limits wal;
     struct seal_limits seal;
     struct seal_mutants seal_mutants;
+    struct compact_limits compact;
+    struct compact_mutants compact_mutants;
     struct sl_loop *loops[4];
     struct chunk_cache caches[4];
     uint32_t loop_count;
