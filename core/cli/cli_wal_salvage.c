@@ -43,11 +43,13 @@ struct salvage {
     uint32_t extent_count, extent_capacity, broken_count, damaged_count;
     struct coverage coverage;
     sl_err err;
-    uint8_t *copy; /* owned, COPY_BYTES */
+    uint8_t *copy;                /* owned, COPY_BYTES */
+    struct cli_progress progress; /* of a shard's extents */
 };
 
 static cJSON *shard_event(struct salvage *salvage, const char *kind)
 {
+    cli_progress_clear(&salvage->progress);
     cJSON *object = cli_event_new(kind);
     cJSON_AddNumberToObject(object, "shard", salvage->shard_number);
     return object;
@@ -288,6 +290,7 @@ static sl_err check_batch(void *arg, const struct extent_stream *stream, uint64_
     (void)position;
     struct coverage_stream *known =
         coverage_stream(&check->salvage->coverage, &stream->topic, stream->partition);
+    cli_progress_add(&check->salvage->progress, batch->size);
     return known == NULL
                ? SLUICE_E_NO_MEMORY
                : coverage_add(known, batch_view_base_offset(batch), batch_view_last_offset(batch));
@@ -394,6 +397,7 @@ static sl_err bytes_copy(struct salvage *salvage, struct sl_file *from, struct s
         }
         const struct sl_iovec piece = {salvage->copy, got};
         err = err != SLUICE_OK ? err : sl_file_pwritev(to, &piece, 1, at);
+        cli_progress_add(&salvage->progress, got);
         at += got;
     }
     return err != SLUICE_OK ? err : sl_file_sync(to);
@@ -513,6 +517,17 @@ static sl_err result_check(struct salvage *salvage)
     return err;
 }
 
+/* Extents are read once, and where there is a new folder copied. */
+static void progress_plan(struct salvage *salvage)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < salvage->extent_count; i++) {
+        total += salvage->extents[i].item.bytes;
+    }
+    cli_progress_begin(&salvage->progress, salvage->cli, "salvaging extents",
+                       salvage->target != NULL ? total * 2 : total);
+}
+
 static sl_err passes_run(struct salvage *salvage, struct wal_salvage_report *report)
 {
     struct sl_os *os = salvage->cli->os;
@@ -522,6 +537,7 @@ static sl_err passes_run(struct salvage *salvage, struct wal_salvage_report *rep
     if (err != SLUICE_OK) {
         return err;
     }
+    progress_plan(salvage);
     for (uint32_t i = 0; i < salvage->extent_count && err == SLUICE_OK; i++) {
         err = extent_read(salvage, &salvage->extents[i]);
     }
@@ -530,6 +546,7 @@ static sl_err passes_run(struct salvage *salvage, struct wal_salvage_report *rep
     if (err == SLUICE_OK && writes) {
         err = extents_copy(salvage);
     }
+    cli_progress_clear(&salvage->progress);
     if (err == SLUICE_OK) {
         err = wal_salvage(os, salvage->from, writes ? salvage->to : NULL, &salvage_events, salvage,
                           report);
