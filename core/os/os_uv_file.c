@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 #define PIECES_PER_CALL 64u
-#define ZERO_BYTES      (256u * 1024u)
+#define ZERO_BYTES      (1024u * 1024u)
+#define ZERO_ALIGN      4096u /* what O_DIRECT asks of memory, place and size at most */
 #define FILE_MODE       0640
 #define DIR_MODE        0750
 
@@ -161,15 +162,32 @@ static sl_err write_zeros(struct sl_file *file, uint64_t size, const void *zeros
     return SLUICE_OK;
 }
 
+/* Past the page cache, which would copy every zero and write it back once more. E_UNSUPPORTED: not
+ * on this file system. */
+static sl_err write_zeros_direct(struct sl_file *file, uint64_t size, const void *zeros)
+{
+    int flags = fcntl(descriptor_of(file), F_GETFL);
+    if (size % ZERO_ALIGN != 0 || flags == -1 ||
+        fcntl(descriptor_of(file), F_SETFL, flags | O_DIRECT) != 0)
+        return SLUICE_E_UNSUPPORTED;
+    sl_err err = write_zeros(file, size, zeros);
+    if (fcntl(descriptor_of(file), F_SETFL, flags) != 0)
+        return osuv_err(errno);
+    return err == SLUICE_OK || err == SLUICE_E_DISK_FULL ? err : SLUICE_E_UNSUPPORTED;
+}
+
 sl_err osuv_file_fill_zero(struct sl_file *file, uint64_t size)
 {
     /* One extent where the file system can; the writing below is what makes later syncs cheap. */
     if (size > 0 && fallocate(descriptor_of(file), 0, 0, (off_t)size) != 0 && errno == ENOSPC)
         return SLUICE_E_DISK_FULL;
-    void *zeros = sl_alloc_zero(1, ZERO_BYTES);
+    uint8_t *zeros = sl_alloc_zero(1, ZERO_BYTES + ZERO_ALIGN);
     if (!zeros)
         return SLUICE_E_NO_MEMORY;
-    sl_err err = write_zeros(file, size, zeros);
+    const uint8_t *aligned = zeros + (ZERO_ALIGN - (uintptr_t)zeros % ZERO_ALIGN);
+    sl_err err = write_zeros_direct(file, size, aligned);
+    if (err == SLUICE_E_UNSUPPORTED)
+        err = write_zeros(file, size, aligned);
     sl_free(zeros);
     return err;
 }
