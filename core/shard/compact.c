@@ -182,7 +182,9 @@ static bool collect(struct compactor *compactor, int64_t from)
     struct stream_run run;
     uint64_t bytes = 0;
     job->run = job->run_count = 0;
-    job->next_offset = from;
+    job->first_offset = job->next_offset = from;
+    bool follows = stream_index_find(index, from - 1, &run) && run.last_offset < from;
+    job->epoch_before = follows ? run.leader_epoch : BATCH_NO_LEADER_EPOCH;
     while (job->run_count < compactor->limits.round_runs &&
            stream_index_find(index, job->next_offset, &run) && run.base_offset < job->end_offset &&
            (bytes == 0 || bytes + run.place.size <= compactor->limits.round_bytes)) {

@@ -23,8 +23,9 @@
  * idempotent producer. Records without a key go, as with Kafka. Beyond Kafka's rules the headers of
  * the first and the last batch of a round stay, so that an extent covers all that it replaces
  * (recovery takes the younger of two extents that hold the same offsets), and of the first of a
- * leader epoch, so that its start is known. The header of an emptied batch has no
- * timestamp, so that searches by time stay exact.
+ * leader epoch, so that its start is known; and offsets that are missing before a round's first run
+ * get a batch without records, as its extent replaces what older ones have there. The header of an
+ * emptied batch has no timestamp, so that searches by time stay exact.
  *
  * A crash leaves a round done or not done; rounds go from old to new, so that no tombstone is gone
  * before what it deletes. Batches that cannot be opened stay as they are. [loop] */

@@ -65,8 +65,10 @@ struct compact_job {
 
     struct compact_run *runs; /* of this pass or round, pinned; round_runs of them */
     uint32_t run_count;
-    uint32_t run;        /* next */
-    int64_t next_offset; /* behind the runs */
+    uint32_t run;         /* next */
+    int64_t first_offset; /* where the round begins: behind the runs before it */
+    int64_t next_offset;  /* behind the runs */
+    int32_t epoch_before; /* of the run before the round; -1: there is none */
 
     uint64_t extent_id;   /* of this round */
     int32_t leader_epoch; /* of the batch before, in this round; -1: none */

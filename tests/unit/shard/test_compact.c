@@ -64,6 +64,23 @@ static void settle(int steps)
 
 /* ---- producing ---- */
 
+/* Of the leak checker, where there is one. */
+void __lsan_disable(void) __attribute__((weak));
+void __lsan_enable(void) __attribute__((weak));
+
+/* A request that ends with the power is nobody's any more, and nobody frees it. */
+static void produce_start_lost(const char *topic, struct sluice_bytes batch,
+                               struct produced *ret_produced)
+{
+    if (__lsan_disable != NULL) {
+        __lsan_disable();
+    }
+    fixture_produce_start(&f, topic, 0, batch, ret_produced);
+    if (__lsan_enable != NULL) {
+        __lsan_enable();
+    }
+}
+
 static void value_text(char *into, size_t room, int32_t value)
 {
     memset(into, 'x', room);
@@ -117,7 +134,7 @@ static bool produce(const struct produced_record *records, int count, int codec,
     struct produced produced = {0};
     size_t size = keyed_batch(bytes, sizeof(bytes), records, count, codec, producer, sequence);
     for (int tries = 0; tries < 1000; tries++) {
-        fixture_produce_start(&f, "c", 0, (struct sluice_bytes){bytes, size}, &produced);
+        produce_start_lost("c", (struct sluice_bytes){bytes, size}, &produced);
         fixture_run_until(&f, &produced.done);
         if (!produced.done || produced.result.status != SLUICE_E_LOG_FULL) {
             break;
@@ -581,8 +598,7 @@ static int one_history(uint64_t seed, struct compact_mutants mutants)
                 static uint8_t filler[32768];
                 struct produced produced;
                 size_t size = fixture_batch(filler, sizeof(filler), 500, NOW, -1, -1, -1);
-                fixture_produce_start(&f, "other", 0, (struct sluice_bytes){filler, size},
-                                      &produced);
+                produce_start_lost("other", (struct sluice_bytes){filler, size}, &produced);
                 fixture_run_until(&f, &produced.done);
             } else {
                 int count = random_records(records, keys);
@@ -611,6 +627,8 @@ Test(compact, whatever_happens_to_the_power_the_newest_of_each_key_stays, .timeo
         cr_assert_eq(one_history(seed * 100, (struct compact_mutants){0}), 0, "history %lu",
                      (unsigned long)seed);
     }
+    /* Missing offsets between two rounds, where an older extent has records. */
+    cr_assert_eq(one_history(200600, (struct compact_mutants){0}), 0);
 }
 
 static bool is_caught(struct compact_mutants mutants)
