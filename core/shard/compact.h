@@ -47,7 +47,6 @@ struct compact_limits {   /* 0: the default */
 struct compact_mutants {
     bool no_margin;   /* the first batch of a round may go */
     bool clean_first; /* the clean offset rises with the first round */
-    bool no_sync;     /* the frame is written while the extent is not on the disk yet */
 };
 
 struct compact_status {

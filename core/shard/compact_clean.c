@@ -381,9 +381,6 @@ void compact_job_rewrite(struct compact_job *job)
     if (job->writer != NULL && bytes > 0) {
         return; /* a sync is enough for one turn */
     }
-    if (job->writer != NULL && job->mutants.no_sync) {
-        extent_writer_skip_sync(job->writer);
-    }
     if (job->writer != NULL) {
         job->err = extent_writer_finish(job->writer, &job->item, &job->file);
     }
