@@ -60,14 +60,24 @@ def run(command, environment, cwd=None):
         return 124, output + f"\nkilled after {LIMIT_S} s\n"
 
 
+def is_of_the_framework(report):
+    """Leaks whose every frame is Criterion's own: it forgets some memory of its own when a machine is slow."""
+    if "detected memory leaks" not in report:
+        return False
+    frames = re.findall(r"^ +#\d+ .*$", report, re.M)
+    return bool(frames) and all("interceptor_" in frame or "/libcriterion" in frame for frame in frames)
+
+
 def reports_of(folder):
     """Sanitizer reports, read and removed."""
     text = ""
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
         with open(path, errors="replace") as file:
-            text += f"--- {name}\n" + file.read()
+            report = file.read()
         os.remove(path)
+        if not is_of_the_framework(report):
+            text += f"--- {name}\n" + report
     return text
 
 

@@ -31,6 +31,14 @@ static sl_err reader_prepare(struct codec_context *context)
     return SLUICE_OK;
 }
 
+/* Of a frame that was given up liblz4 1.9.4 remembers the size that it claimed, also after a reset,
+ * and then refuses the next one. */
+static void reader_drop(struct codec_context *context)
+{
+    LZ4F_freeDecompressionContext(context->lz4_reader);
+    context->lz4_reader = NULL;
+}
+
 /* Moves *input on. *ret_hint: 0 at the end of a frame, else bytes that liblz4 would like next. */
 static sl_err decompress_step(LZ4F_dctx *reader, struct sl_bytes *input, size_t wanted,
                               struct codec_out *out, size_t *ret_hint)
@@ -59,6 +67,8 @@ sl_err codec_lz4_decompress(struct codec_context *context, struct sl_bytes input
         err = decompress_step(context->lz4_reader, &input, wanted, out, &hint);
         wanted = ROOM_MIN;
     }
+    if (err != SLUICE_OK)
+        reader_drop(context);
     return err;
 }
 

@@ -32,7 +32,7 @@ def test_three_times_the_log_goes_in_and_comes_out_also_after_kill_9():
     with Broker(*LOG) as broker:
         lines = lines_of(0, 50000)
         broker.produce("t", lines, "-X", "enable.idempotence=true")
-        assert metric(broker, "sluice_sealed_bytes_total") > LOG_BYTES
+        wait_for(lambda: metric(broker, "sluice_sealed_bytes_total") > LOG_BYTES, "what was sealed to be counted")
         assert metric(broker, "sluice_wal_used_bytes") <= LOG_BYTES
         assert metric(broker, "sluice_seal_failures_total") == 0
         assert broker.consume("t") == lines
@@ -51,7 +51,7 @@ def test_many_partitions_keep_their_own_records():
     with Broker(*LOG, "core.topics.partitions=12") as broker:
         lines = lines_of(0, 40000)
         broker.produce("t", lines)
-        assert metric(broker, "sluice_seal_jobs_total") > 0
+        wait_for(lambda: metric(broker, "sluice_seal_jobs_total") > 0, "the jobs to be counted")
         assert sorted(broker.consume("t")) == lines
         broker.crash()
         broker.start()
@@ -65,7 +65,7 @@ def test_a_deleted_topic_gives_its_files_back():
         code, _, err = broker.run("topic", "delete", "t")
         assert code == 0, err
         wait_for(lambda: not extents(broker), "the files to go")
-        assert metric(broker, "sluice_extents") == 0
+        wait_for(lambda: metric(broker, "sluice_extents") == 0, "the extents to be counted as gone")
 
 
 load_tests = sluice_broker.loader(globals())

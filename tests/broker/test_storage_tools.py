@@ -385,7 +385,7 @@ def test_a_start_reports_what_it_found_and_mended():
                      "repairs=%d" % report["repairs"], "extents=%d" % report["extents"], "scanned=", "cut="):
             assert word in line, (word, line)
         wait_for(lambda: metric(broker, "sluice_recovery_extents") == report["extents"], "the metrics")
-        assert metric(broker, "sluice_recovery_frames") == report["frames"]
+        wait_for(lambda: metric(broker, "sluice_recovery_frames") == report["frames"], "the metrics")
         assert metric(broker, "sluice_recovery_repairs") == report["repairs"]
         assert broker.stop() == 0
         broker.start()
