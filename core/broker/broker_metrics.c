@@ -112,10 +112,10 @@ static void add_groups(const struct shard *shard, uint64_t sums[BROKER_METRIC_CO
 static void add_log(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])
 {
     struct wal_status status;
-    if (shard->wal == NULL) {
+    if (shard->log == NULL) {
         return;
     }
-    wal_status_get(shard->wal, &status);
+    commit_log_status(shard->log, &status);
     sums[BROKER_METRIC_WAL_BYTES] += status.bytes_used;
     sums[BROKER_METRIC_WAL_PENDING] += status.pending_bytes;
     sums[BROKER_METRIC_WAL_FRAMES] += status.frames;

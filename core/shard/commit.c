@@ -156,7 +156,7 @@ sl_err commit_submit(struct commit *commit)
     commit->unit.item_count = commit->batch_count + commit->extra_count;
     commit->unit.reserve = commit->reserve;
     commit->unit.durable = unit_durable;
-    err = wal_submit(commit->shard->wal, &commit->unit);
+    err = commit_log_submit(commit->shard->log, &commit->unit);
     if (err == SLUICE_E_FENCED) {
         /* The log tells when its last job is back; until then nothing may be judged by what the
          * refused batches left behind. */

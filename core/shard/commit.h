@@ -38,8 +38,8 @@ struct commit {
     void (*done)(struct commit *commit, sl_err err);
 };
 
-/* Errors as wal_submit, E_FENCED, E_UNKNOWN_TOPIC (a partition was deleted): nothing changed and
- * done does not run; admissions are the caller's to abort. */
+/* Errors as commit_log_submit, E_FENCED, E_UNKNOWN_TOPIC (a partition was deleted): nothing changed
+ * and done does not run; admissions are the caller's to abort. */
 sl_err commit_submit(struct commit *commit) SL_MUST_CHECK;
 
 #endif

@@ -307,7 +307,7 @@ static void submit(struct compactor *compactor)
                                             .frees_space = true,
                                             .durable = unit_durable};
         compactor->state = COMPACT_SUBMITTED;
-        err = wal_submit(compactor->shard->wal, &compactor->unit);
+        err = commit_log_submit(compactor->shard->log, &compactor->unit);
     }
     if (err != SLUICE_OK) {
         job->partition->pending_batches -= compactor->block_count;

@@ -403,7 +403,7 @@ static void part_try(struct fetch_part *part)
 
 static sl_err entry_open(struct shard *shard, struct fetch_entry *entry)
 {
-    if (shard->status == SLUICE_E_CORRUPT || shard->wal == NULL) {
+    if (shard->status == SLUICE_E_CORRUPT || shard->log == NULL) {
         return shard->status;
     }
     struct topic *topic = catalog_by_id(shard->catalog, &entry->topic);

@@ -444,7 +444,7 @@ static void commit_run(struct shard_call *call)
     self->unit.items = self->items;
     self->unit.reserve = true;
     self->unit.durable = offsets_durable;
-    sl_err err = wal_submit(shard->wal, &self->unit);
+    sl_err err = commit_log_submit(shard->log, &self->unit);
     if (err != SLUICE_OK) {
         offsets_durable(&self->unit, err);
     }
@@ -663,7 +663,7 @@ void groups_expire(struct shard *shard)
                                      .item_count = expiry->count,
                                      .reserve = true,
                                      .durable = expiry_durable};
-    if (expiry->count == 0 || wal_submit(shard->wal, &expiry->unit) != SLUICE_OK) {
+    if (expiry->count == 0 || commit_log_submit(shard->log, &expiry->unit) != SLUICE_OK) {
         sl_buffer_fini(&expiry->payloads);
         sl_free(expiry);
     }

@@ -50,5 +50,5 @@ sl_err log_start_submit(struct log_start *self)
                                    .reserve = true,
                                    .frees_space = true,
                                    .durable = durable};
-    return wal_submit(self->shard->wal, &self->unit);
+    return commit_log_submit(self->shard->log, &self->unit);
 }

@@ -213,7 +213,7 @@ static sl_err check(struct shard *shard, const struct offset_call *self,
                     struct partition **ret_partition)
 {
     struct topic *topic = catalog_by_id(shard->catalog, &self->topic);
-    if (shard->wal == NULL || shard->stopping) {
+    if (shard->log == NULL || shard->stopping) {
         return shard->status;
     }
     if (topic == NULL) {

@@ -64,7 +64,7 @@ static void lease_start(struct shard *shard)
                                     .payload = {lease->payload, PRODUCER_BLOCK_ITEM_SIZE}};
     lease->unit = (struct wal_unit){
         .items = &lease->item, .item_count = 1, .reserve = true, .durable = lease_durable};
-    sl_err err = wal_submit(shard->wal, &lease->unit);
+    sl_err err = commit_log_submit(shard->log, &lease->unit);
     if (err != SLUICE_OK) {
         lease_ended(shard, err);
     }

@@ -63,7 +63,7 @@ static struct sealable look(const struct sealer *sealer, const struct wal_status
     struct wal_segment_status segment;
     uint64_t at = SL_MAX(log->first_segment, sealer->sealed_below);
     for (; at < log->last_segment; at++) {
-        if (!wal_segment_status_get(sealer->shard->wal, at, &segment)) {
+        if (!commit_log_segment_status(sealer->shard->log, at, &segment)) {
             continue;
         }
         bool fits = found.bytes == 0 || found.bytes + segment.bytes <= sealer->limits.job_bytes_max;
@@ -100,7 +100,7 @@ static void pins_drop(struct sealer *sealer)
 {
     struct seal_job *job = &sealer->job;
     while (job->border > job->first_segment) {
-        wal_unpin(sealer->shard->wal, --job->border);
+        commit_log_unpin(sealer->shard->log, --job->border);
     }
 }
 
@@ -114,9 +114,9 @@ static void begin(struct sealer *sealer, uint64_t first, uint64_t border)
                              .no_sync = sealer->mutants.no_sync,
                              .own_file_bytes = sealer->limits.own_file_bytes};
     for (; job->border < border; job->border++) {
-        struct sl_file *file = wal_pin(shard->wal, job->border);
-        SL_ASSERT(file !=
-                  NULL); /* live segments follow each other, and the last is not among them */
+        /* Live segments follow each other, and the last is not among them. */
+        bool is_live = commit_log_pin(shard->log, job->border);
+        SL_ASSERT(is_live);
     }
     sealer->begin_ns = sl_loop_now_ns(shard->loop);
     sealer->due_ms = NEVER;
@@ -139,7 +139,7 @@ void seal_consider(struct shard *shard)
         return;
     }
     struct wal_status log;
-    wal_status_get(shard->wal, &log);
+    commit_log_status(shard->log, &log);
     struct sealable found = look(sealer, &log);
     int64_t delay_ms = delay_of(sealer, &log, &found);
     if (delay_ms == 0) {
@@ -307,7 +307,7 @@ static sl_err submit(struct sealer *sealer)
                                      .frees_space = true,
                                      .durable = unit_durable};
     sl_err err = extent_set_reserve(sealer->shard->extents, count);
-    return err != SLUICE_OK ? err : wal_submit(sealer->shard->wal, &sealer->unit);
+    return err != SLUICE_OK ? err : commit_log_submit(sealer->shard->log, &sealer->unit);
 }
 
 static void reserve_step(struct sealer *sealer)
@@ -347,7 +347,7 @@ static void release_too_early(struct sealer *sealer)
 {
     uint64_t border = sealer->job.border;
     pins_drop(sealer);
-    wal_release(sealer->shard->wal, border);
+    commit_log_release(sealer->shard->log, border);
 }
 
 static void write_done(struct sl_job *helper)
@@ -472,10 +472,10 @@ bool seal_is_applying(const struct shard *shard)
 int32_t seal_throttle_ms(const struct shard *shard)
 {
     struct wal_status log;
-    if (shard->wal == NULL) {
+    if (shard->log == NULL) {
         return 0;
     }
-    wal_status_get(shard->wal, &log);
+    commit_log_status(shard->log, &log);
     uint64_t permille = (log.bytes_used + log.pending_bytes) / (log.bytes_max / 1000);
     if (permille <= THROTTLE_PERMILLE) {
         return 0;

@@ -72,7 +72,7 @@ static sl_err read_run(struct seal_job *job, const struct seal_run *run)
         return err;
     }
     job->buffer.size = run->size;
-    err = wal_read(job->shard->wal, &place, job->buffer.data);
+    err = commit_log_read(job->shard->log, &place, job->buffer.data);
     if (err == SLUICE_E_IO) {
         return SLUICE_E_CORRUPT; /* a sector that cannot be read: the others can */
     }

@@ -302,7 +302,12 @@ static sl_err open_log(struct shard *shard, const struct shard_config *config)
                              .limits = config->wal,
                              .events = &wal_hooks,
                              .events_arg = shard};
-    return wal_open(&log, &shard->recovery, &shard->wal);
+    struct wal *wal;
+    err = wal_open(&log, &shard->recovery, &wal);
+    if (err == SLUICE_OK) {
+        shard->log = wal_commit_log(wal);
+    }
+    return err;
 }
 
 /* Positions in the log end where the recovered batches end. */
@@ -406,7 +411,7 @@ sl_err shard_start(struct shard *shard)
     shard->housekeeping_ms = shard_now_ms(shard) + HOUSEKEEPING_MS;
     sl_err err = sl_timer_new(shard->loop, timer_fired, shard, &shard->timer);
     if (err == SLUICE_OK) {
-        shard->started = shard->wal != NULL;
+        shard->started = shard->log != NULL;
         retention_start(shard->retention, shard_now_ms(shard));
         compact_start(shard);
         int64_t due_ms = SL_MIN(retention_due_ms(shard->retention), compact_due_ms(shard));
@@ -435,11 +440,11 @@ void shard_stop(struct shard *shard, void (*closed)(void *arg), void *arg)
     shard->timer = sl_timer_free(shard->timer);
     fetch_finish_all(shard);
     shard->groups = group_coordinator_free(shard->groups);
-    if (shard->wal == NULL) {
+    if (shard->log == NULL) {
         log_closed(shard);
         return;
     }
-    wal_close(shard->wal, log_closed, shard);
+    commit_log_close(shard->log, log_closed, shard);
 }
 
 struct shard *shard_free(struct shard *shard)
@@ -447,7 +452,7 @@ struct shard *shard_free(struct shard *shard)
     if (shard == NULL) {
         return NULL;
     }
-    shard->wal = wal_free(shard->wal);
+    shard->log = commit_log_free(shard->log);
     shard->sealer = sealer_free(shard->sealer);
     shard->compactor = compactor_free(shard->compactor);
     partition_free_all(shard);

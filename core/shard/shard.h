@@ -76,7 +76,7 @@ struct shard {
     struct sl_logger *logger;
     struct shard_set *set;
     uint32_t index;
-    struct wal *wal;
+    struct commit_log *log; /* NULL: it could not be opened */
     struct wal_recovery recovery;
     uint64_t extents_recovered, extents_removed; /* live ones; files that nothing named */
     struct extent_set *extents;

@@ -100,7 +100,7 @@ static void drop_submit(struct space *space)
                                          .frees_space = true,
                                          .durable = drop_durable};
     /* Refused: tried again at the next occasion. */
-    space->dropping = wal_submit(space->shard->wal, &space->drop_unit) == SLUICE_OK;
+    space->dropping = commit_log_submit(space->shard->log, &space->drop_unit) == SLUICE_OK;
 }
 
 void space_retry(struct shard *shard)
@@ -123,7 +123,7 @@ void space_retry(struct shard *shard)
 static void pass_begin(struct space *space)
 {
     struct wal_status status;
-    wal_status_get(space->shard->wal, &status);
+    commit_log_status(space->shard->log, &status);
     space->pass_wanted = false;
     space->pass_oldest = status.last_segment; /* what comes meanwhile lies there or behind */
     space_walk_begin(space, &space->pass_walk);
@@ -134,7 +134,7 @@ static void pass_end(struct space *space)
 {
     struct shard *shard = space->shard;
     space_walk_end(space, &space->pass_walk);
-    wal_release(shard->wal, space->pass_oldest);
+    commit_log_release(shard->log, space->pass_oldest);
     space_retry(shard);
     if (space->pass_wanted) {
         pass_begin(space);

@@ -17,13 +17,13 @@ static uint64_t extent_of(const struct wal_place *place)
 sl_err store_read_cached(struct shard *shard, const struct wal_place *place, void *ret_bytes)
 {
     return is_in_extent(place) ? extent_set_read_cached(shard->extents, place, ret_bytes)
-                               : wal_read_cached(shard->wal, place, ret_bytes);
+                               : commit_log_read_cached(shard->log, place, ret_bytes);
 }
 
 sl_err store_read(struct shard *shard, const struct wal_place *place, void *ret_bytes)
 {
     return is_in_extent(place) ? extent_set_read(shard->extents, place, ret_bytes)
-                               : wal_read(shard->wal, place, ret_bytes);
+                               : commit_log_read(shard->log, place, ret_bytes);
 }
 
 static bool follows(const struct wal_place *place, const struct wal_place *next)
@@ -52,7 +52,7 @@ sl_err store_read_places(struct shard *shard, const struct wal_place *places, ui
 bool store_pin(struct shard *shard, const struct wal_place *place)
 {
     return is_in_extent(place) ? extent_set_pin(shard->extents, extent_of(place))
-                               : wal_pin(shard->wal, place->segment) != NULL;
+                               : commit_log_pin(shard->log, place->segment);
 }
 
 void store_unpin(struct shard *shard, const struct wal_place *place)
@@ -60,7 +60,7 @@ void store_unpin(struct shard *shard, const struct wal_place *place)
     if (is_in_extent(place)) {
         extent_set_unpin(shard->extents, extent_of(place));
     } else {
-        wal_unpin(shard->wal, place->segment);
+        commit_log_unpin(shard->log, place->segment);
     }
 }
 

@@ -147,7 +147,7 @@ static void submit(struct topics_call *self)
                                    .item_count = self->item_count,
                                    .reserve = self->refs != NULL,
                                    .durable = durable};
-    sl_err err = wal_submit(shard->wal, &self->unit);
+    sl_err err = commit_log_submit(shard->log, &self->unit);
     if (err != SLUICE_OK) {
         fail_items(self, err);
     }

@@ -121,7 +121,7 @@ static void go_idle(struct stage_task *task)
 static void step(struct stage_task *task)
 {
     stage_task_publish(task);
-    if (task->partition->topic == NULL || stage_task_shard(task)->wal == NULL) {
+    if (task->partition->topic == NULL || stage_task_shard(task)->log == NULL) {
         go_idle(task);
         return;
     }

@@ -252,6 +252,7 @@ sl_err wal_open(const struct wal_config *config, struct wal_recovery *ret_recove
     struct wal *wal = sl_alloc_zero(1, sizeof *wal);
     if (wal == NULL)
         return SLUICE_E_NO_MEMORY;
+    wal_ops_init(wal);
     wal->os = config->os;
     wal->loop = config->loop;
     wal->limits = config->limits;
@@ -373,6 +374,12 @@ sl_err wal_read(struct wal *wal, const struct wal_place *place, void *ret_bytes)
     if (err == SLUICE_OK && got != place->size)
         err = SLUICE_E_CORRUPT;
     return err;
+}
+
+struct sl_file *wal_file(const struct wal *wal, uint64_t seq)
+{
+    const struct wal_segment *segment = segment_find(wal, seq);
+    return segment == NULL ? NULL : segment->file;
 }
 
 struct sl_file *wal_pin(struct wal *wal, uint64_t seq)

@@ -17,7 +17,7 @@
 #define SL_WAL_WAL_H
 
 #include "os/os.h"
-#include "wal/item.h"
+#include "wal/commit_log.h"
 
 #define WAL_PROBLEM_BYTES 256u
 
@@ -111,35 +111,9 @@ sl_err wal_open(const struct wal_config *config, struct wal_recovery *ret_recove
  * a task of the loop and may free the log. From now on wal_submit is E_STOPPING. */
 void wal_close(struct wal *wal, void (*closed)(void *arg), void *arg); /* [loop] */
 struct wal *wal_free(struct wal *wal); /* after closed, or after a simulated power cut */
+/* The same log behind the table that its users know; lives as long as the log. */
+struct commit_log *wal_commit_log(struct wal *wal);
 
-/* One statement inside a unit. The payload and the body are borrowed until the unit is durable or
- * failed. */
-struct wal_item {
-    uint16_t kind; /* WAL_ITEM_* */
-    uint8_t version;
-    uint8_t flags;
-    struct sl_bytes payload;
-    const struct sl_iovec *body; /* pieces that are concatenated; NULL: no body */
-    uint32_t body_count;
-    uint32_t body_size;     /* sum of the pieces */
-    struct wal_place place; /* set before durable runs */
-};
-
-/* What becomes durable together. Owned by the caller, must stay until durable() was called, exactly
- * once. */
-struct wal_unit {
-    struct wal_unit *next; /* wal's */
-    struct wal_item *items;
-    uint32_t item_count;
-    bool reserve; /* may use the reserve: offset commits, stage results, dead letters, deletes */
-    bool frees_space; /* may use its last half too: what makes segments or extents free */
-    uint64_t lsn;     /* of its frame; set before durable runs */
-    int64_t time_ms;  /* frame time, never goes back; set before durable runs */
-    void (*durable)(struct wal_unit *unit, sl_err err); /* [loop] */
-};
-
-/* Bytes that a unit will take in a frame (directory and bodies). */
-uint64_t wal_unit_size(const struct wal_unit *unit);
 /* E_LOG_FULL (bound reached), E_DISK_FULL (95 %), E_BATCH_TOO_LARGE (over frame_bytes_max),
  * E_FENCED: then durable is not called and the caller keeps the unit. E_STOPPING: after wal_close.
  * [loop] */
@@ -157,36 +131,17 @@ sl_err wal_read(struct wal *wal, const struct wal_place *place, void *ret_bytes)
  * recycled until as many wal_unpin. [loop] */
 struct sl_file *wal_pin(struct wal *wal, uint64_t segment);
 void wal_unpin(struct wal *wal, uint64_t segment);
+struct sl_file *wal_file(const struct wal *wal, uint64_t segment); /* likewise, without a pin */
 
 /* Segments below `segment` hold nothing live any more (as the index says): once a checkpoint
  * contains them they are recycled. UINT64_MAX: nothing is live at all now. The segment written to
  * and those after it stay. [loop] */
 void wal_release(struct wal *wal, uint64_t segment);
 
-/* A live segment. */
-struct wal_segment_status {
-    uint64_t bytes;     /* of its file */
-    int64_t created_ms; /* wall time of its first frame */
-};
 /* False: it is not live. [loop] */
 bool wal_segment_status_get(const struct wal *wal, uint64_t segment,
                             struct wal_segment_status *ret_status);
 
-struct wal_status {
-    uint64_t last_lsn; /* given out */
-    uint64_t durable_lsn;
-    uint64_t bytes_used; /* of segments with data */
-    uint64_t pending_bytes;
-    uint32_t pending_units;
-    uint32_t epoch;
-    uint32_t segment_count;
-    uint64_t first_segment; /* the oldest that is live */
-    uint64_t last_segment;  /* the one that is written to; those before it are sealed */
-    uint64_t bytes_max;
-    bool disk_full; /* above 95 %, until below 92 % */
-    bool fenced;
-    uint64_t frames, syncs, sync_ns_total; /* since open; write and sync together */
-};
 void wal_status_get(const struct wal *wal, struct wal_status *ret_status); /* [loop] */
 
 #endif

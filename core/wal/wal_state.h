@@ -96,6 +96,7 @@ struct wal_upkeep {
 };
 
 struct wal {
+    struct commit_log log; /* what others hold */
     struct sl_os *os;
     struct sl_loop *loop;
     struct sl_lane *lane;
@@ -179,5 +180,8 @@ void wal_upkeep_fini(struct wal *wal);
 
 /* wal.c */
 void wal_close_step(struct wal *wal);
+
+/* wal_ops.c */
+void wal_ops_init(struct wal *wal);
 
 #endif

@@ -419,8 +419,8 @@ static void count_run(struct sim *sim)
     seal_status_get(sim->shard, &seal);
     sim->counts.seal_jobs += seal.jobs;
     sim->counts.extents += seal.extents;
-    if (sim->shard->wal != NULL) {
-        wal_status_get(sim->shard->wal, &log);
+    if (sim->shard->log != NULL) {
+        commit_log_status(sim->shard->log, &log);
         sim->counts.segments += log.last_segment - log.first_segment;
     }
 }

@@ -452,9 +452,9 @@ Test(retention, many_partitions_go_in_slices_and_few_units)
         fixture_produce(&f, "t", i, 1, wall_ms());
     }
     struct wal_status before, after;
-    wal_status_get(fixture_home(&f)->wal, &before);
+    commit_log_status(fixture_home(&f)->log, &before);
     pass_ms(5000);
-    wal_status_get(fixture_home(&f)->wal, &after);
+    commit_log_status(fixture_home(&f)->log, &after);
     for (int32_t i = 0; i < 2000; i += 2) {
         cr_assert_eq(fixture_offset(&f, "t", i, SLUICE_TIME_EARLIEST).offset, 1);
     }

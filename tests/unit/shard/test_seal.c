@@ -73,7 +73,7 @@ Test(seal, a_log_that_is_written_round_and_round_keeps_every_record)
     fixture_create_topic(&f, "t", 1, NULL, NULL);
     int64_t end = fill("t", 0, 400, 0); /* 2 MB and more through a log of 512 KiB */
     struct wal_status log;
-    wal_status_get(home()->wal, &log);
+    commit_log_status(home()->log, &log);
     cr_assert_gt(log.first_segment, 20, "segments are recycled");
     cr_assert_leq(log.bytes_used, log.bytes_max);
     cr_assert_gt(sealed().jobs, 5);
@@ -367,11 +367,11 @@ Test(seal, a_damaged_stream_stays_in_the_log_and_the_others_move)
     cr_assert_eq(bad, 500);
     expect_all("t", 1, 0, good);
     struct wal_status log;
-    wal_status_get(home()->wal, &log);
+    commit_log_status(home()->log, &log);
     cr_assert_leq(log.first_segment, run->place.segment, "its segment is kept");
     delete_topic("t");
     settle(2000);
-    wal_status_get(home()->wal, &log);
+    commit_log_status(home()->log, &log);
     cr_assert_eq(extents().extent_count, 0);
     fixture_close(&f);
 }
@@ -423,7 +423,7 @@ Test(seal, a_missing_extent_makes_the_shard_refuse_and_leaves_all_as_it_is)
     fixture_start_again(&f, 1);
     cr_assert_eq(shard_status(home()), SLUICE_E_CORRUPT);
     cr_assert_not_null(strstr(home()->recovery.problem, path), "%s", home()->recovery.problem);
-    cr_assert_null(home()->wal);
+    cr_assert_null(home()->log);
     fixture_stop(&f);
     bytes = sl_sim_disk_bytes(f.disk, path, &size);
     bytes[size - 100] ^= 1;

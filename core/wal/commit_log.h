@@ -1,0 +1,153 @@
+/* commit_log.h: the table of what a log of commit units does, so that who writes to one does not
+ * know where it lies: on the disk (wal.h) or in memory.
+ *
+ *   commit_log_submit ─► log ─► unit->durable(unit, err)    in the order of the log, on its loop
+ *
+ * Durable means as durable as this log makes anything. Each log is opened by a function of its own;
+ * from then on it is known by this table alone. The unit, the item, the place and the segment are
+ * the same for all and keep the prefix of the room. */
+#ifndef SL_WAL_COMMIT_LOG_H
+#define SL_WAL_COMMIT_LOG_H
+
+#include "os/os.h"
+#include "wal/item.h"
+
+/* One statement inside a unit. The payload and the body are borrowed until the unit is durable or
+ * failed. */
+struct wal_item {
+    uint16_t kind; /* WAL_ITEM_* */
+    uint8_t version;
+    uint8_t flags;
+    struct sl_bytes payload;
+    const struct sl_iovec *body; /* pieces that are concatenated; NULL: no body */
+    uint32_t body_count;
+    uint32_t body_size;     /* sum of the pieces */
+    struct wal_place place; /* set before durable runs */
+};
+
+/* What becomes durable together. Owned by the caller, must stay until durable() was called, exactly
+ * once. */
+struct wal_unit {
+    struct wal_unit *next; /* wal's */
+    struct wal_item *items;
+    uint32_t item_count;
+    bool reserve; /* may use the reserve: offset commits, stage results, dead letters, deletes */
+    bool frees_space; /* may use its last half too: what makes segments or extents free */
+    uint64_t lsn;     /* of its frame; set before durable runs */
+    int64_t time_ms;  /* frame time, never goes back; set before durable runs */
+    void (*durable)(struct wal_unit *unit, sl_err err); /* [loop] */
+};
+
+/* Bytes that a unit will take in a frame (directory and bodies). */
+uint64_t wal_unit_size(const struct wal_unit *unit);
+/* A live segment. */
+struct wal_segment_status {
+    uint64_t bytes;     /* of its file */
+    int64_t created_ms; /* wall time of its first frame */
+};
+struct wal_status {
+    uint64_t last_lsn; /* given out */
+    uint64_t durable_lsn;
+    uint64_t bytes_used; /* of segments with data */
+    uint64_t pending_bytes;
+    uint32_t pending_units;
+    uint32_t epoch;
+    uint32_t segment_count;
+    uint64_t first_segment; /* the oldest that is live */
+    uint64_t last_segment;  /* the one that is written to; those before it are sealed */
+    uint64_t bytes_max;
+    bool disk_full; /* above 95 %, until below 92 % */
+    bool fenced;
+    uint64_t frames, syncs, sync_ns_total; /* since open; write and sync together */
+};
+
+struct commit_log;
+
+/* Each slot may block only where it says so. [loop] unless it says otherwise. */
+struct commit_log_ops {
+    const char *name; /* for people: "disk", "memory" */
+    /* E_LOG_FULL (bound reached), E_DISK_FULL (95 %), E_BATCH_TOO_LARGE, E_FENCED, E_STOPPING
+     * (after close): then durable is not called and the caller keeps the unit. */
+    sl_err (*submit)(struct commit_log *log, struct wal_unit *unit);
+    /* Body bytes [place->position, + size). E_WOULD_BLOCK: not in memory; pin the segment and read
+     * on a helper. E_NOT_FOUND: the segment is not live (any more). E_CORRUPT: its file is too
+     * short. */
+    sl_err (*read_cached)(struct commit_log *log, const struct wal_place *place, void *ret_bytes);
+    /* The same, waiting for the disk; from a thread other than the loop's only while the caller
+     * holds a pin. [blocks] */
+    sl_err (*read)(struct commit_log *log, const struct wal_place *place, void *ret_bytes);
+    /* The segment stays until as many unpin. False: it is not live. */
+    bool (*pin)(struct commit_log *log, uint64_t segment);
+    void (*unpin)(struct commit_log *log, uint64_t segment);
+    /* The open file of a live segment, for sendfile; NULL: it has none. Borrowed while pinned. */
+    struct sl_file *(*file)(struct commit_log *log, uint64_t segment);
+    /* Segments below it hold nothing live any more, so that their space comes back; UINT64_MAX:
+     * nothing is live at all now. The segment written to and those after it stay. */
+    void (*release)(struct commit_log *log, uint64_t segment);
+    bool (*segment_status)(const struct commit_log *log, uint64_t segment,
+                           struct wal_segment_status *ret_status); /* false: not live */
+    void (*status)(const struct commit_log *log, struct wal_status *ret_status);
+    /* What is pending ends, then `closed` runs in a task of the loop and may free the log. */
+    void (*close)(struct commit_log *log, void (*closed)(void *arg), void *arg);
+    void (*free)(struct commit_log *log); /* after closed, or after a simulated power cut */
+};
+
+/* First member of every log. */
+struct commit_log {
+    const struct commit_log_ops *ops;
+};
+
+static inline SL_MUST_CHECK sl_err commit_log_submit(struct commit_log *log, struct wal_unit *unit)
+{
+    return log->ops->submit(log, unit);
+}
+static inline SL_MUST_CHECK sl_err commit_log_read_cached(struct commit_log *log,
+                                                          const struct wal_place *place,
+                                                          void *ret_bytes)
+{
+    return log->ops->read_cached(log, place, ret_bytes);
+}
+static inline SL_MUST_CHECK sl_err commit_log_read(struct commit_log *log,
+                                                   const struct wal_place *place, void *ret_bytes)
+{
+    return log->ops->read(log, place, ret_bytes);
+}
+static inline SL_MUST_CHECK bool commit_log_pin(struct commit_log *log, uint64_t segment)
+{
+    return log->ops->pin(log, segment);
+}
+static inline void commit_log_unpin(struct commit_log *log, uint64_t segment)
+{
+    log->ops->unpin(log, segment);
+}
+static inline struct sl_file *commit_log_file(struct commit_log *log, uint64_t segment)
+{
+    return log->ops->file(log, segment);
+}
+static inline void commit_log_release(struct commit_log *log, uint64_t segment)
+{
+    log->ops->release(log, segment);
+}
+static inline bool commit_log_segment_status(const struct commit_log *log, uint64_t segment,
+                                             struct wal_segment_status *ret_status)
+{
+    return log->ops->segment_status(log, segment, ret_status);
+}
+static inline void commit_log_status(const struct commit_log *log, struct wal_status *ret_status)
+{
+    log->ops->status(log, ret_status);
+}
+static inline void commit_log_close(struct commit_log *log, void (*closed)(void *arg), void *arg)
+{
+    log->ops->close(log, closed, arg);
+}
+/* NULL is fine; returns NULL. */
+static inline struct commit_log *commit_log_free(struct commit_log *log)
+{
+    if (log != NULL) {
+        log->ops->free(log);
+    }
+    return NULL;
+}
+
+#endif

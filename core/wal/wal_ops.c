@@ -1,0 +1,94 @@
+/* wal_ops.c: the write-ahead log behind the table of logs (commit_log.h). */
+#include "wal/wal_state.h"
+
+static struct wal *wal_of(struct commit_log *log)
+{
+    return SL_CONTAINER_OF(log, struct wal, log);
+}
+
+static const struct wal *wal_of_const(const struct commit_log *log)
+{
+    return SL_CONTAINER_OF(log, const struct wal, log);
+}
+
+static sl_err log_submit(struct commit_log *log, struct wal_unit *unit)
+{
+    return wal_submit(wal_of(log), unit);
+}
+
+static sl_err log_read_cached(struct commit_log *log, const struct wal_place *place,
+                              void *ret_bytes)
+{
+    return wal_read_cached(wal_of(log), place, ret_bytes);
+}
+
+static sl_err log_read(struct commit_log *log, const struct wal_place *place, void *ret_bytes)
+{
+    return wal_read(wal_of(log), place, ret_bytes);
+}
+
+static bool log_pin(struct commit_log *log, uint64_t segment)
+{
+    return wal_pin(wal_of(log), segment) != NULL;
+}
+
+static void log_unpin(struct commit_log *log, uint64_t segment)
+{
+    wal_unpin(wal_of(log), segment);
+}
+
+static struct sl_file *log_file(struct commit_log *log, uint64_t segment)
+{
+    return wal_file(wal_of(log), segment);
+}
+
+static void log_release(struct commit_log *log, uint64_t segment)
+{
+    wal_release(wal_of(log), segment);
+}
+
+static bool log_segment_status(const struct commit_log *log, uint64_t segment,
+                               struct wal_segment_status *ret_status)
+{
+    return wal_segment_status_get(wal_of_const(log), segment, ret_status);
+}
+
+static void log_status(const struct commit_log *log, struct wal_status *ret_status)
+{
+    wal_status_get(wal_of_const(log), ret_status);
+}
+
+static void log_close(struct commit_log *log, void (*closed)(void *arg), void *arg)
+{
+    wal_close(wal_of(log), closed, arg);
+}
+
+static void log_free(struct commit_log *log)
+{
+    wal_free(wal_of(log));
+}
+
+static const struct commit_log_ops wal_ops = {
+    .name = "disk",
+    .submit = log_submit,
+    .read_cached = log_read_cached,
+    .read = log_read,
+    .pin = log_pin,
+    .unpin = log_unpin,
+    .file = log_file,
+    .release = log_release,
+    .segment_status = log_segment_status,
+    .status = log_status,
+    .close = log_close,
+    .free = log_free,
+};
+
+void wal_ops_init(struct wal *wal)
+{
+    wal->log.ops = &wal_ops;
+}
+
+struct commit_log *wal_commit_log(struct wal *wal)
+{
+    return &wal->log;
+}
