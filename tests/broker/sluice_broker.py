@@ -34,14 +34,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for(condition, what):
+def wait_for(condition, what, every_s=0.02):
     """Polls until the condition gives something true, and returns it."""
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
-        time.sleep(0.02)
+        time.sleep(every_s)
     raise AssertionError(f"waited {WAIT_S} s for {what}")
 
 
@@ -88,16 +88,18 @@ class Broker:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.home, env=self.environment)
 
     def start(self):
-        start_at = len(self.log())
+        start_at = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
         self.spawn()
-        wait_for(lambda: self.process.poll() is not None or " ready " in self.log()[start_at:], "the broker to be ready")
+        wait_for(lambda: self.process.poll() is not None or " ready " in self.log(start_at), "the broker to be ready", 0.002)
         if self.process.poll() is not None:
             raise AssertionError("the broker ended: " + self.log()[-2000:])
 
-    def log(self):
+    def log(self, start_at=0):
+        """The log from a byte on."""
         try:
-            with open(self.log_path, errors="replace") as file:
-                return file.read()
+            with open(self.log_path, "rb") as file:
+                file.seek(start_at)
+                return file.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
 
