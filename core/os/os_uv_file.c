@@ -17,7 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define PIECES_PER_CALL 64u
+#define PIECES_PER_CALL 512u
 #define ZERO_BYTES      (1024u * 1024u)
 #define ZERO_ALIGN      4096u /* what O_DIRECT asks of memory, place and size at most */
 #define FILE_MODE       0640
@@ -107,36 +107,52 @@ sl_err osuv_file_pread_cached(struct sl_file *file, void *buffer, size_t size, u
     return read_all(file, buffer, size, position, RWF_NOWAIT, ret_size);
 }
 
-/* Up to PIECES_PER_CALL pieces behind the first `skip` bytes of all. Returns how many. */
-static size_t pieces_after(const struct sl_iovec *pieces, size_t count, size_t skip,
-                           struct iovec ret_pieces[PIECES_PER_CALL])
+/* What is left of the pieces: the first of them from `skip` bytes on. */
+struct pieces_left {
+    const struct sl_iovec *pieces;
+    size_t count;
+    size_t skip;
+};
+
+/* Up to PIECES_PER_CALL of them. Returns how many. */
+static size_t pieces_take(const struct pieces_left *left, struct iovec ret_pieces[PIECES_PER_CALL])
 {
     size_t n = 0;
-    for (size_t i = 0; i < count && n < PIECES_PER_CALL; i++) {
-        if (skip >= pieces[i].size) {
-            skip -= pieces[i].size;
-            continue;
-        }
-        ret_pieces[n++] = (struct iovec){(char *)pieces[i].base + skip, pieces[i].size - skip};
-        skip = 0;
+    for (size_t i = 0; i < left->count && n < PIECES_PER_CALL; i++) {
+        size_t skip = i == 0 ? left->skip : 0;
+        ret_pieces[n++] =
+            (struct iovec){(char *)left->pieces[i].base + skip, left->pieces[i].size - skip};
     }
     return n;
+}
+
+static void pieces_advance(struct pieces_left *left, size_t size)
+{
+    left->skip += size;
+    while (left->count > 0 && left->skip >= left->pieces->size) {
+        left->skip -= left->pieces->size;
+        left->pieces++;
+        left->count--;
+    }
 }
 
 sl_err osuv_file_pwritev(struct sl_file *file, const struct sl_iovec *pieces, size_t count,
                          uint64_t position)
 {
-    struct iovec left[PIECES_PER_CALL];
-    size_t done = 0, n;
-    while ((n = pieces_after(pieces, count, done, left)) > 0) {
-        ssize_t put = pwritev(descriptor_of(file), left, (int)n, (off_t)(position + done));
+    struct iovec now[PIECES_PER_CALL];
+    struct pieces_left left = {pieces, count, 0};
+    pieces_advance(&left, 0); /* past empty ones */
+    while (left.count > 0) {
+        size_t n = pieces_take(&left, now);
+        ssize_t put = pwritev(descriptor_of(file), now, (int)n, (off_t)position);
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
             return osuv_err(errno);
         if (put == 0)
             return SLUICE_E_IO;
-        done += (size_t)put;
+        position += (uint64_t)put;
+        pieces_advance(&left, (size_t)put);
     }
     return SLUICE_OK;
 }

@@ -456,6 +456,18 @@ static void keep_context(struct produce_request *request, const struct sluice_co
     keep_text(request, &used, context->client_host, &request->context.client_host);
 }
 
+/* What a request starts with; its texts, faults and reasons, most of its bytes, count only as far
+ * as they are written. */
+static void request_clear(struct produce_request *request, struct produce_entry *entries,
+                          uint32_t entry_count)
+{
+    memset(request, 0, offsetof(struct produce_request, texts));
+    for (uint32_t i = 0; i < entry_count; i++) {
+        memset(&entries[i], 0, offsetof(struct produce_entry, faults));
+        entries[i].reason[0] = '\0';
+    }
+}
+
 /* One block for the request, its entries, parts, indices and results. */
 static struct produce_request *request_new(uint32_t entry_count, uint32_t shard_count)
 {
@@ -463,12 +475,15 @@ static struct produce_request *request_new(uint32_t entry_count, uint32_t shard_
                        sizeof(uint32_t) * shard_count;
     size_t size = sizeof(struct produce_request) + shard_count * sizeof(struct produce_part) +
                   entry_count * per_entry;
-    struct produce_request *request = sl_alloc_zero(1, size);
+    struct produce_request *request = sl_alloc(size);
     if (request == NULL) {
         return NULL;
     }
-    request->entries = (struct produce_entry *)(request + 1);
+    struct produce_entry *entries = (struct produce_entry *)(request + 1);
+    request_clear(request, entries, entry_count);
+    request->entries = entries;
     request->parts = (struct produce_part *)(request->entries + entry_count);
+    memset(request->parts, 0, shard_count * sizeof(struct produce_part));
     request->results = (struct sluice_produce_result *)(request->parts + shard_count);
     uint32_t *indices = (uint32_t *)(request->results + entry_count);
     for (uint32_t i = 0; i < shard_count; i++) {

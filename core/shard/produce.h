@@ -37,7 +37,7 @@ struct produce_entry {
     sl_err job_err;
     struct batch_verdict *verdict; /* while opening */
     uint32_t fault_count;
-    struct sluice_record_error faults[PRODUCE_FAULTS_MAX];
+    struct sluice_record_error faults[PRODUCE_FAULTS_MAX]; /* from here on: not cleared */
     char reason[160];
 };
 
@@ -77,7 +77,6 @@ struct produce_request {
     struct chunk *chunk; /* holds the batches; NULL: they are in `copy` */
     struct chunk *copy;
     struct sluice_context context; /* texts in `texts` */
-    char texts[512];
     int16_t acks;
     uint32_t pending_parts;
     int32_t throttle_ms; /* the longest that a part asks for */
@@ -88,6 +87,7 @@ struct produce_request {
     struct sluice_produce_result *results;
     sluice_produce_done *done;
     void *arg;
+    char texts[512]; /* last: not cleared */
 };
 
 /* chunk: holds the input that the batches lie in, or NULL when that is not known to be kept: then

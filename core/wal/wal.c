@@ -402,7 +402,7 @@ void wal_unpin(struct wal *wal, uint64_t seq)
 
 void wal_release(struct wal *wal, uint64_t segment)
 {
-    segment = SL_MIN(segment, wal_segment_last(wal)->seq); /* what comes later is live again */
+    segment = SL_MIN(segment, wal_segment_unsettled(wal)); /* what comes later is live again */
     if (segment <= wal->released_below)
         return;
     wal->released_below = segment;
@@ -434,7 +434,7 @@ void wal_status_get(const struct wal *wal, struct wal_status *ret_status)
         .epoch = wal->epoch,
         .segment_count = (uint32_t)wal->segment_count,
         .first_segment = wal->first_segment,
-        .last_segment = wal_segment_last(wal)->seq,
+        .last_segment = wal_segment_unsettled(wal),
         .bytes_max = wal->limits.bytes_max,
         .disk_full = wal->disk_full,
         .fenced = wal->fenced,
@@ -450,8 +450,8 @@ void wal_status_get(const struct wal *wal, struct wal_status *ret_status)
  */
 void wal_close_step(struct wal *wal)
 {
-    if (!wal->closing || wal->is_closed || wal->commit.busy || wal->checkpoint.busy ||
-        wal->upkeep.busy || wal->kick.queued)
+    if (!wal->closing || wal->is_closed || wal->commit.busy || wal->ending_segment != 0 ||
+        wal->checkpoint.busy || wal->upkeep.busy || wal->kick.queued)
         return;
     if (!wal->fenced && wal->pending_head != NULL)
         return; /* a kick is on its way */

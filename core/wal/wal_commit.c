@@ -15,7 +15,8 @@
 
 #include <string.h>
 
-#define NS_PER_MS 1000000
+#define NS_PER_MS   1000000
+#define EARLY_UNITS 16u /* between two looks at the clock */
 
 static const uint8_t zero_block[WAL_BLOCK]; /* padding */
 
@@ -35,6 +36,12 @@ struct wal_segment *wal_segment_at(const struct wal *wal, size_t index)
 struct wal_segment *wal_segment_last(const struct wal *wal)
 {
     return wal->segment_count == 0 ? NULL : wal_segment_at(wal, wal->segment_count - 1);
+}
+
+uint64_t wal_segment_unsettled(const struct wal *wal)
+{
+    uint64_t last = wal->first_segment + wal->segment_count - 1;
+    return wal->ending_segment != 0 ? wal->ending_segment : last;
 }
 
 sl_err wal_segment_add(struct wal *wal, uint64_t seq, struct wal_segment **ret_segment)
@@ -358,14 +365,44 @@ static void unit_end(struct wal *wal, struct wal_unit *unit, sl_err err)
     unit->durable(unit, err);
 }
 
-static void frame_end(struct wal *wal, const struct wal_frame *frame, sl_err err)
+/* What the callbacks of a commit submit need not wait for the last of them: not when it fills a
+ * group, nor when a sync could have run meanwhile. */
+static void kick_early(struct wal *wal, int64_t begin_ns)
+{
+    struct wal_commit *commit = &wal->commit;
+    if (commit->busy || wal->fenced || wal->pending_head == NULL)
+        return;
+    if (wal->pending_bytes >= wal->limits.group_bytes_max ||
+        sl_os_mono_ns(wal->os) - begin_ns >= commit->sync_ns)
+        wal_commit_kick(wal);
+}
+
+static void frame_end(struct wal *wal, const struct wal_frame *frame, sl_err err, int64_t begin_ns)
 {
     struct wal_unit *unit = frame->first;
     for (uint32_t i = 0; i < frame->unit_count; i++) {
         struct wal_unit *next = unit->next;
         unit_end(wal, unit, err);
         unit = next;
+        if (i % EARLY_UNITS == EARLY_UNITS - 1)
+            kick_early(wal, begin_ns);
     }
+}
+
+/* What arrived while the frames were synced goes on its way first, so that the disk works while
+ * their callbacks run. */
+static void frames_end(struct wal *wal, sl_err err)
+{
+    struct wal_frame frames[WAL_COMMIT_FRAMES]; /* the next commit makes new ones */
+    uint32_t count = wal->commit.frame_count;
+    int64_t begin_ns = sl_os_mono_ns(wal->os);
+    memcpy(frames, wal->commit.frames, sizeof frames);
+    wal->commit.busy = false;
+    wal->ending_segment = wal->commit.segment->seq;
+    wal_commit_kick(wal);
+    for (uint32_t i = 0; i < count; i++)
+        frame_end(wal, &frames[i], err, begin_ns);
+    wal->ending_segment = 0;
 }
 
 static void pending_fail(struct wal *wal, sl_err err)
@@ -387,7 +424,7 @@ void wal_commit_fence(struct wal *wal, sl_err cause)
         wal->fenced = true;
         wal->fence_cause = cause;
     }
-    if (wal->commit.busy)
+    if (wal->commit.busy || wal->ending_segment != 0)
         return;
     pending_fail(wal, SLUICE_E_FENCED);
     if (!wal->fence_told) {
@@ -439,18 +476,17 @@ static void commit_done(struct sl_job *job)
     if (!wal->fenced)
         commit_account(wal);
     wal->pending_bytes -= commit->unit_bytes;
-    for (uint32_t i = 0; i < commit->frame_count; i++)
-        frame_end(wal, &commit->frames[i], wal->fenced ? SLUICE_E_FENCED : SLUICE_OK);
-    commit->busy = false;
+    frames_end(wal, wal->fenced ? SLUICE_E_FENCED : SLUICE_OK);
     if (wal->fenced) {
-        commit->file = sl_file_close(commit->file);
-        wal_commit_fence(wal, err);
+        if (!commit->busy)
+            commit->file = sl_file_close(commit->file);
+        wal_commit_fence(wal, wal->fence_cause);
         return;
     }
-    bool quiet = wal->pending_head == NULL && wal->marked_lsn != wal->durable_lsn;
+    wal_commit_kick(wal);
+    bool quiet = !commit->busy && wal->marked_lsn != wal->durable_lsn;
     if (quiet && wal->limits.idle_mark_ms > 0 && !wal->closing)
         sl_timer_start(wal->idle_timer, (int64_t)wal->limits.idle_mark_ms * NS_PER_MS);
-    wal_commit_kick(wal);
     wal_close_step(wal);
 }
 

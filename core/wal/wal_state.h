@@ -134,7 +134,9 @@ struct wal {
     bool disk_full;
     bool disk_timer_runs;
 
-    struct sl_task kick; /* forms the next commit */
+    struct sl_task kick;     /* forms the next commit */
+    uint64_t ending_segment; /* whose units' callbacks run, while the next commit may be under way
+                                already; 0: none */
     struct sl_task closed_task;
     struct wal_commit commit;
     struct wal_checkpoint checkpoint;
@@ -166,6 +168,9 @@ void wal_commit_fence(struct wal *wal, sl_err cause);
 sl_err wal_commit_first(struct wal *wal, uint64_t previous_lsn, uint32_t chain);
 struct wal_segment *wal_segment_at(const struct wal *wal, size_t index); /* index 0: the oldest */
 struct wal_segment *wal_segment_last(const struct wal *wal);             /* NULL: none */
+/* The first that may have units whose callbacks have not run: what an index says of it and of later
+ * ones is not complete. */
+uint64_t wal_segment_unsettled(const struct wal *wal);
 sl_err wal_segment_add(struct wal *wal, uint64_t seq, struct wal_segment **ret_segment);
 void wal_segment_forget(struct wal_segment *segment); /* closes and frees */
 

@@ -250,6 +250,37 @@ Test(wal_commit, what_is_written_after_releasing_everything_stays)
     cr_assert(fixture_applied(fixture, WAL_ITEM_BATCH, kept->number));
 }
 
+static void (*durable_of_fixture)(struct wal_unit *unit, sl_err err);
+static struct wal_status seen; /* in the callback */
+
+static void look_and_release(struct wal_unit *unit, sl_err err)
+{
+    seen = status();
+    wal_release(fixture->wal, UINT64_MAX);
+    durable_of_fixture(unit, err);
+}
+
+Test(wal_commit, the_next_commit_begins_before_the_callbacks_and_their_segment_stays)
+{
+    fixture_start(fixture);
+    struct fixture_unit *first = fixture_unit_new(fixture, WAL_ITEM_BATCH, 40000);
+    struct fixture_unit *second = fixture_unit_new(fixture, WAL_ITEM_BATCH, 40000);
+    durable_of_fixture = first->unit.durable;
+    first->unit.durable = look_and_release;
+    cr_assert_eq(fixture_submit(fixture, first), SLUICE_OK);
+    while (status().last_lsn < 2) /* 1: the mark of this run */
+        cr_assert(sl_os_sim_step(fixture->os));
+    cr_assert_eq(fixture_submit(fixture, second), SLUICE_OK);
+    fixture_settle(fixture);
+    cr_assert_eq(seen.last_lsn, 3, "the second is under way");
+    cr_assert_eq(seen.last_segment, first->item.place.segment, "not settled yet");
+    cr_assert_gt(second->item.place.segment, first->item.place.segment);
+    fixture_power_cut(fixture);
+    fixture_start(fixture);
+    cr_assert(fixture_applied(fixture, WAL_ITEM_BATCH, first->number));
+    cr_assert(fixture_applied(fixture, WAL_ITEM_BATCH, second->number));
+}
+
 Test(wal_commit, a_pinned_segment_is_not_recycled)
 {
     fixture->limits.bytes_max = 8 * FIXTURE_SEGMENT;
