@@ -263,8 +263,8 @@ static void look_and_release(struct wal_unit *unit, sl_err err)
 Test(wal_commit, the_next_commit_begins_before_the_callbacks_and_their_segment_stays)
 {
     fixture_start(fixture);
-    struct fixture_unit *first = fixture_unit_new(fixture, WAL_ITEM_BATCH, 40000);
-    struct fixture_unit *second = fixture_unit_new(fixture, WAL_ITEM_BATCH, 40000);
+    struct fixture_unit *first = fixture_unit_new(fixture, WAL_ITEM_BATCH, 30000);
+    struct fixture_unit *second = fixture_unit_new(fixture, WAL_ITEM_BATCH, 30000);
     durable_of_fixture = first->unit.durable;
     first->unit.durable = look_and_release;
     cr_assert_eq(fixture_submit(fixture, first), SLUICE_OK);
