@@ -212,8 +212,10 @@ static const struct topic_config_key keys[] = {
      {T(STRING), ANY, "fsync,os,memory"},
      "fsync",
      NULL,
-     "When a record is acknowledged: fsync, when it is synced to disk. Only fsync is built in this "
-     "version.",
+     "When a record is acknowledged and readable: fsync, when it is synced to disk; os, when it is "
+     "written (a killed broker loses nothing, a power cut the last second). Fixed when the topic "
+     "is "
+     "created. Stages, which are exactly-once, read and write fsync topics only.",
      false},
     {"sluice.validate",
      {T(STRING), ANY, "header,records"},
@@ -240,10 +242,8 @@ static const struct {
     const char *value;
     const char *reason;
 } refusals[] = {
-    {"sluice.durability", "os",
-     "sluice.durability: 'os' is not available in this version, only 'fsync' is"},
     {"sluice.durability", "memory",
-     "sluice.durability: 'memory' is not available in this version, only 'fsync' is"},
+     "sluice.durability: 'memory' is not available in this version, only 'fsync' and 'os' are"},
     {"remote.storage.enable", "true",
      "remote.storage.enable: there is no tiered storage here, it must be false"},
 };
@@ -369,6 +369,20 @@ static void retention_ms_set(struct topic_settings *settings, const struct confi
     settings->retention_ms = value->number;
 }
 
+const char *topic_durability_text(enum topic_durability durability)
+{
+    static const char *const texts[] = {"fsync", "os", "memory"};
+    SL_ASSERT(durability < SL_COUNT_OF(texts));
+    return texts[durability];
+}
+
+static void durability_set(struct topic_settings *settings, const struct config_value *value)
+{
+    settings->durability = config_list_has(value->text, "memory") ? TOPIC_MEMORY
+                           : config_list_has(value->text, "os")   ? TOPIC_OS
+                                                                  : TOPIC_FSYNC;
+}
+
 static void validate_set(struct topic_settings *settings, const struct config_value *value)
 {
     settings->validate_records = config_list_has(value->text, "records");
@@ -390,6 +404,7 @@ static const struct {
     {"retention.bytes", retention_bytes_set},
     {"retention.ms", retention_ms_set},
     {"segment.bytes", segment_bytes_set},
+    {"sluice.durability", durability_set},
     {"sluice.validate", validate_set},
 };
 

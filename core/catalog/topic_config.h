@@ -26,13 +26,23 @@ struct topic_override {
 #define TOPIC_OVERRIDES_MAX   64u
 #define TOPIC_VALUE_BYTES_MAX 1024u
 
+/* When a record is acknowledged and readable (sluice.durability). */
+enum topic_durability {
+    TOPIC_FSYNC,  /* when it is synced to disk */
+    TOPIC_OS,     /* when it is written: the system has it, a power cut may take it */
+    TOPIC_MEMORY, /* when it is in memory: it never is on a disk */
+};
+
+const char *topic_durability_text(enum topic_durability durability); /* as it is configured [any] */
+
 /* What produce, fetch, retention and compaction look at. */
 struct topic_settings {
-    int32_t message_bytes_max;       /* of a batch: E_BATCH_TOO_LARGE */
-    int32_t segment_bytes;           /* of a batch: E_SEGMENT_TOO_SMALL */
-    bool timestamp_log_append;       /* LogAppendTime */
-    bool compact;                    /* records without a key are refused */
-    bool remove;                     /* cleanup.policy holds delete */
+    int32_t message_bytes_max; /* of a batch: E_BATCH_TOO_LARGE */
+    int32_t segment_bytes;     /* of a batch: E_SEGMENT_TOO_SMALL */
+    bool timestamp_log_append; /* LogAppendTime */
+    bool compact;              /* records without a key are refused */
+    bool remove;               /* cleanup.policy holds delete */
+    enum topic_durability durability;
     bool validate_records;           /* sluice.validate=records */
     int64_t timestamp_before_max_ms; /* E_INVALID_TIMESTAMP when older */
     int64_t timestamp_after_max_ms;  /* … when further ahead */
@@ -49,7 +59,7 @@ const struct topic_config_key *topic_config_at(uint32_t index);         /* [any]
 const struct topic_config_key *topic_config_find(struct sl_bytes name); /* NULL: unknown [any] */
 
 /* SLUICE_OK, or SLUICE_E_INVALID_CONFIG with a sentence: unknown key, bad value, a value that is
- * refused in this version (sluice.durability other than fsync). [any] */
+ * refused in this version (remote.storage.enable=true). [any] */
 sl_err topic_config_check(struct sl_bytes name, struct sl_bytes value,
                           char ret_reason[CONFIG_REASON_BYTES]) SL_MUST_CHECK;
 /* Overrides must have passed topic_config_check. [any] */

@@ -103,6 +103,13 @@ static void attach_topic(struct instance_part *part, struct topic *topic, int64_
     if (topic->internal || !plugin_attachment_reads(&part->attachment->is, topic->name)) {
         return;
     }
+    if (part->attachment->is.on != SLUICE_ON_PRODUCE && !shard_topic_is_exact(shard, topic)) {
+        sl_log(shard->logger, SL_LOG_ERROR, part->name,
+               "not attached: a stage is exactly-once, which needs a topic of another durability",
+               sl_log_bytes("topic", topic->name),
+               sl_log_text("durability", topic_durability_text(topic->settings.durability)));
+        return;
+    }
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         struct partition *partition = NULL;
         if (shard_of_partition(shard->set, topic, i) == shard &&
@@ -364,11 +371,28 @@ struct placement {
     bool misplaced;
 };
 
+/* A gate does not promise it. */
+static bool check_durability(struct placement *self, const struct topic *topic)
+{
+    if (self->attachment->on == SLUICE_ON_PRODUCE ||
+        shard_topic_is_exact(self->owner->shard, topic)) {
+        return true;
+    }
+    struct sl_text_out out = sl_text_out_of(self->reason, PLUGIN_REASON_BYTES);
+    sl_text_add(
+        &out,
+        "topic %.*s has sluice.durability=%s: a stage is exactly-once, its topics must be fsync",
+        (int)topic->name.size, (const char *)topic->name.data,
+        topic_durability_text(topic->settings.durability));
+    self->misplaced = true;
+    return false;
+}
+
 static void check_output(struct placement *self, const struct topic *input, const char *name)
 {
     const struct shard *shard = self->owner->shard;
     const struct topic *output = catalog_by_name(shard->catalog, sl_bytes_of_text(name));
-    if (output == NULL) {
+    if (output == NULL || !check_durability(self, output)) {
         return;
     }
     bool same = output->partition_count == input->partition_count;
@@ -390,6 +414,9 @@ static void check_input(void *arg, struct topic *topic)
     struct placement *self = arg;
     if (topic->internal || self->misplaced ||
         !plugin_attachment_reads(self->attachment, topic->name)) {
+        return;
+    }
+    if (!check_durability(self, topic)) {
         return;
     }
     const char *output = self->attachment->output;
@@ -414,8 +441,6 @@ bool plugin_shard_misplaced(const struct plugin_shard *self,
                             char ret_reason[PLUGIN_REASON_BYTES])
 {
     struct placement placement = {.owner = self, .attachment = attachment, .reason = ret_reason};
-    if (self->shard->set->count > 1) {
-        catalog_each(self->shard->catalog, check_input, &placement);
-    }
+    catalog_each(self->shard->catalog, check_input, &placement);
     return placement.misplaced;
 }

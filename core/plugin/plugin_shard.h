@@ -69,7 +69,8 @@ void instance_part_wake(struct instance_part *part);
 const char *plugin_shard_gate_conflict(const struct plugin_shard *self,
                                        const struct instance_part *part,
                                        const struct plugin_attachment *attachment);
-/* An output of the attachment whose partitions do not lie with the input's: a sentence. */
+/* An output of the attachment whose partitions do not lie with the input's, or a topic of a stage
+ * that is not as durable as its position: a sentence. */
 bool plugin_shard_misplaced(const struct plugin_shard *self,
                             const struct plugin_attachment *attachment,
                             char ret_reason[PLUGIN_REASON_BYTES]);

@@ -103,6 +103,7 @@ static void unit_durable(struct wal_unit *unit, sl_err err)
     /* Before done, which may free the commit with its batches. */
     for (uint32_t i = 0; i < commit->batch_count; i++) {
         commit->batches[i].partition->pending_batches--;
+        commit->batches[i].partition->pending_synced -= !commit->unit.when_written;
         partition_unref(commit->batches[i].partition);
     }
     commit->done(commit, err);
@@ -131,11 +132,27 @@ static sl_err check(const struct commit *commit)
         return commit->shard->status;
     }
     for (uint32_t i = 0; i < commit->batch_count; i++) {
-        if (commit->batches[i].partition->topic == NULL) {
+        const struct topic *topic = commit->batches[i].partition->topic;
+        if (topic == NULL) {
             return SLUICE_E_UNKNOWN_TOPIC;
+        }
+        if (commit->is_exact && !shard_topic_is_exact(commit->shard, topic)) {
+            return SLUICE_E_INVALID_CONFIG;
         }
     }
     return SLUICE_OK;
+}
+
+/* A unit is as durable as the most demanding of its topics, and what it carries beside batches is
+ * synced. What is told when it is written may not pass what waits in the same partition. */
+static bool may_be_told_when_written(const struct commit *commit)
+{
+    bool may = commit->extra_count == 0 && commit->batch_count > 0;
+    for (uint32_t i = 0; i < commit->batch_count && may; i++) {
+        const struct partition *partition = commit->batches[i].partition;
+        may = partition->topic->settings.durability == TOPIC_OS && partition->pending_synced == 0;
+    }
+    return may;
 }
 
 sl_err commit_submit(struct commit *commit)
@@ -156,6 +173,7 @@ sl_err commit_submit(struct commit *commit)
     commit->unit.item_count = commit->batch_count + commit->extra_count;
     commit->unit.reserve = commit->reserve;
     commit->unit.durable = unit_durable;
+    commit->unit.when_written = may_be_told_when_written(commit);
     err = commit_log_submit(commit->shard->log, &commit->unit);
     if (err == SLUICE_E_FENCED) {
         /* The log tells when its last job is back; until then nothing may be judged by what the
@@ -166,6 +184,7 @@ sl_err commit_submit(struct commit *commit)
         struct commit_batch *batch = &commit->batches[i - 1];
         if (err == SLUICE_OK) {
             partition_ref(batch->partition);
+            batch->partition->pending_synced += !commit->unit.when_written;
         } else {
             batch->partition->next_offset = batch->base_offset;
             batch->partition->pending_batches--;

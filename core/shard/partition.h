@@ -32,6 +32,7 @@ struct partition {
     struct producers producers;
     int64_t next_offset;                           /* to be given out; >= the index's end */
     uint32_t pending_batches;                      /* submitted, not yet durable */
+    uint32_t pending_synced;                       /* of those, in units that wait for the sync */
     struct produce_entry *queue_head, *queue_tail; /* behind an open, a gate */
     bool pumping;
     bool unsealable;      /* its records in the log are damaged: they stay there */

@@ -135,6 +135,12 @@ struct topic *shard_find_topic(const struct shard *shard, const struct sluice_to
     return topic;
 }
 
+bool shard_topic_is_exact(const struct shard *shard, const struct topic *topic)
+{
+    (void)shard;
+    return topic->settings.durability == TOPIC_FSYNC;
+}
+
 /* ---- calls between loops ---- */
 
 static void call_run(struct sl_task *task)

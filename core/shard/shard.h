@@ -153,6 +153,9 @@ struct shard *shard_of_partition(const struct shard_set *set, const struct topic
 struct topic *shard_find_topic(const struct shard *shard, const struct sluice_topic_ref *ref,
                                sluice_status *ret_status);
 
+/* What a stage reads and writes is as durable as its position, so that it can be exactly-once. */
+bool shard_topic_is_exact(const struct shard *shard, const struct topic *topic);
+
 /* ---- calls between loops ---- */
 
 struct shard_call {

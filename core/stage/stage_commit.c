@@ -87,6 +87,7 @@ static void submit_commit(struct stage_task *task)
                                    .items = task->commit_items,
                                    .extra_count = 1,
                                    .reserve = true,
+                                   .is_exact = true,
                                    .done = committed};
     task->state = TASK_COMMITTING;
     sl_err err = commit_submit(&task->commit);
@@ -103,7 +104,10 @@ static void submit_commit(struct stage_task *task)
     }
     stage_task_back_off(task, err == SLUICE_E_LOG_FULL    ? "the log is full"
                               : err == SLUICE_E_DISK_FULL ? "the disk is full"
-                                                          : "the log does not take commits");
+                              : err == SLUICE_E_INVALID_CONFIG
+                                  ? "an output topic is not as durable "
+                                    "as the input"
+                                  : "the log does not take commits");
 }
 
 /* The outputs are built (none is fine); everything up to `next` is done with them. */

@@ -32,9 +32,11 @@ struct wal_unit {
     struct wal_item *items;
     uint32_t item_count;
     bool reserve; /* may use the reserve: offset commits, stage results, dead letters, deletes */
-    bool frees_space; /* may use its last half too: what makes segments or extents free */
-    uint64_t lsn;     /* of its frame; set before durable runs */
-    int64_t time_ms;  /* frame time, never goes back; set before durable runs */
+    bool frees_space;  /* may use its last half too: what makes segments or extents free */
+    bool when_written; /* durable runs once it is written: a power cut may still take it back, with
+                          all that came later; before units without it in the same frame */
+    uint64_t lsn;      /* of its frame; set before durable runs */
+    int64_t time_ms;   /* frame time, never goes back; set before durable runs */
     void (*durable)(struct wal_unit *unit, sl_err err); /* [loop] */
 };
 

@@ -28,12 +28,8 @@ static bool limits_agree(const struct wal_limits *limits)
 static void idle_fire(void *arg)
 {
     struct wal *wal = arg;
-    if (wal->pending_units > 0 || wal->fenced || wal->closing || wal->mark_busy)
-        return;
-    wal->mark_item = (struct wal_item){.kind = WAL_ITEM_IDLE, .version = 1};
-    wal->mark_busy = true;
-    wal_commit_append(wal, &wal->mark);
-    wal_commit_kick(wal);
+    if (wal->pending_units == 0 && !wal->fenced && !wal->closing)
+        wal_commit_mark(wal);
 }
 
 static void disk_fire(void *arg)

@@ -1,10 +1,11 @@
 /* wal_checkpoint.c: writes the state of all rooms at one LSN, so that recovery need not begin at
  * the start.
  *
- * On the loop, in one background task: events->snapshot emits the items, which are copied into a
- * buffer. On a helper: CRC, file, sync, rename, sync. Then segments that hold nothing live and that
- * the checkpoint contains are recycled. One at a time; requests meanwhile make one more. A full
- * disk is no error here (the next seal tries again); any other failure fences. */
+ * On the loop, in one background task, at a moment when all that was told is durable:
+ * events->snapshot emits the items, which are copied into a buffer. On a helper: CRC, file, sync,
+ * rename, sync. Then segments that hold nothing live and that the checkpoint contains are recycled.
+ * One at a time; requests meanwhile make one more. A full disk is no error here (the next seal
+ * tries again); any other failure fences. */
 #include "wal/wal_state.h"
 
 #include "base/crc32c.h"
@@ -118,12 +119,26 @@ static void checkpoint_begin(struct sl_task *task)
         checkpoint_end(wal);
         return;
     }
+    if (wal_commit_is_ahead(wal)) { /* the state holds what no replay from this LSN may repeat */
+        checkpoint->held = true;
+        wal_commit_mark(wal);
+        return;
+    }
     if (snapshot_take(wal) != SLUICE_OK) { /* memory: the next seal tries again */
         checkpoint->header.generation--;
         checkpoint_end(wal);
         return;
     }
     sl_helpers_submit(wal->os, wal->loop, &checkpoint->job);
+}
+
+void wal_checkpoint_resume(struct wal *wal)
+{
+    struct wal_checkpoint *checkpoint = &wal->checkpoint;
+    if (checkpoint->held) {
+        checkpoint->held = false;
+        checkpoint_begin(&checkpoint->begin);
+    }
 }
 
 void wal_checkpoint_request(struct wal *wal)

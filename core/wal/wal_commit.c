@@ -5,6 +5,11 @@
  * compute CRCs, chain the frames, pwritev from the callers' memory, fdatasync. Back on the loop:
  * units' callbacks in order.
  *
+ * Units that want no more than to be written (when_written) are told so between write and sync;
+ * frames of nothing but such units are not synced at once: the next frame that is, or one within
+ * WAL_UNSYNCED_MAX_NS or WAL_UNSYNCED_BYTES_MAX, or the next segment, takes them along. The durable
+ * LSN never claims them.
+ *
  * A new segment appears whole: its header and first frames are written into a spare file and
  * synced, then it gets its name and the directory is synced, and only then is anything
  * acknowledged. */
@@ -77,6 +82,7 @@ static sl_err segment_switch(struct wal *wal)
     segment->last_lsn = wal->last_lsn;
     commit->opens = true;
     commit->previous_lsn = wal->last_lsn;
+    commit->previous_file = wal->written_lsn > wal->durable_lsn ? sealed->file : NULL;
     if (wal->spare_count > 0) {
         commit->spare_number = wal->spares[0];
         wal->spare_count--;
@@ -196,6 +202,26 @@ static sl_err commit_reserve(struct wal_commit *commit, size_t head_size, size_t
     return SLUICE_OK;
 }
 
+static void commit_choose_sync(struct wal_commit *commit)
+{
+    const struct wal *wal = commit->wal;
+    bool early = false;
+    bool late = false;
+    for (uint32_t i = 0; i < commit->frame_count; i++) {
+        const struct wal_unit *unit = commit->frames[i].first;
+        for (uint32_t k = 0; k < commit->frames[i].unit_count; k++, unit = unit->next) {
+            early = early || unit->when_written;
+            late = late || !unit->when_written;
+        }
+    }
+    bool is_old = wal->written_lsn > wal->durable_lsn &&
+                  sl_os_mono_ns(wal->os) - wal->unsynced_ns >= WAL_UNSYNCED_MAX_NS;
+    commit->syncs = late || commit->opens || is_old ||
+                    wal->unsynced_bytes + commit->unit_bytes >= WAL_UNSYNCED_BYTES_MAX;
+    /* A segment that opens has no name until it is synced. */
+    commit->tells_early = early && commit->syncs && !commit->opens;
+}
+
 /* Forms frames for one segment from the queue. */
 static sl_err commit_form(struct wal *wal)
 {
@@ -222,6 +248,7 @@ static sl_err commit_form(struct wal *wal)
         commit->frame_count++;
     }
     commit->segment = wal_segment_last(wal);
+    commit_choose_sync(commit);
     commit->durable_lsn = wal->mutants.no_durable_lsn ? 0 : wal->durable_lsn;
     return err;
 }
@@ -321,8 +348,12 @@ static sl_err commit_write_opening(struct wal_commit *commit)
     char path[WAL_PATH_MAX];
     wal_path_spare(spare, wal->directory, commit->spare_number);
     wal_path_segment(path, wal->directory, commit->segment->seq);
-    sl_err err =
-        sl_file_open(wal->os, spare, SL_FILE_READ | SL_FILE_WRITE | SL_FILE_CREATE, &commit->file);
+    sl_err err = SLUICE_OK;
+    if (commit->previous_file != NULL)
+        err = commit_sync(commit, commit->previous_file);
+    if (err == SLUICE_OK)
+        err = sl_file_open(wal->os, spare, SL_FILE_READ | SL_FILE_WRITE | SL_FILE_CREATE,
+                           &commit->file);
     if (err == SLUICE_OK)
         err = sl_file_pwritev(commit->file, commit->pieces, commit->piece_count, 0);
     if (err == SLUICE_OK)
@@ -350,7 +381,9 @@ static void commit_work(struct sl_job *job)
         struct sl_file *file = commit->segment->file;
         commit->err =
             sl_file_pwritev(file, commit->pieces, commit->piece_count, commit->frames[0].position);
-        if (commit->err == SLUICE_OK)
+        if (commit->err == SLUICE_OK && commit->tells_early)
+            sl_loop_post(commit->wal->loop, &commit->written);
+        if (commit->err == SLUICE_OK && commit->syncs)
             commit->err = commit_sync(commit, file);
     }
     commit->sync_ns = sl_os_mono_ns(commit->wal->os) - begin_ns;
@@ -405,6 +438,40 @@ static void frames_end(struct wal *wal, sl_err err)
     wal->ending_segment = 0;
 }
 
+/* Tells, in order, the units of a frame that wanted no more; the others stay. */
+static void frame_tell_written(struct wal *wal, struct wal_frame *frame)
+{
+    struct wal_unit *unit = frame->first;
+    struct wal_unit **kept = &frame->first;
+    uint32_t count = frame->unit_count;
+    frame->unit_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct wal_unit *next = unit->next;
+        if (unit->when_written) {
+            unit_end(wal, unit, SLUICE_OK);
+        } else {
+            *kept = unit;
+            kept = &unit->next;
+            frame->unit_count++;
+        }
+        unit = next;
+    }
+    *kept = NULL;
+}
+
+/* The lane is syncing, and looks at no unit any more. Runs before commit_done, which is posted
+ * later and with the same priority. */
+static void written_run(struct sl_task *task)
+{
+    struct wal_commit *commit = SL_CONTAINER_OF(task, struct wal_commit, written);
+    SL_ASSERT(commit->busy);
+    if (commit->wal->fenced)
+        return; /* all fail together when the job is back */
+    commit->wal->told_early = true;
+    for (uint32_t i = 0; i < commit->frame_count; i++)
+        frame_tell_written(commit->wal, &commit->frames[i]);
+}
+
 static void pending_fail(struct wal *wal, sl_err err)
 {
     while (wal->pending_head != NULL) {
@@ -432,6 +499,7 @@ void wal_commit_fence(struct wal *wal, sl_err cause)
         if (wal->events != NULL && wal->events->fenced != NULL)
             wal->events->fenced(wal->events_arg, wal->fence_cause);
     }
+    wal_checkpoint_resume(wal);
     wal_close_step(wal);
 }
 
@@ -446,12 +514,22 @@ static void mark_durable(struct wal_unit *unit, sl_err err)
 static void commit_account(struct wal *wal)
 {
     struct wal_commit *commit = &wal->commit;
-    wal->durable_lsn = commit->frames[commit->frame_count - 1].lsn;
+    uint64_t lsn = commit->frames[commit->frame_count - 1].lsn;
+    if (commit->syncs) {
+        wal->durable_lsn = lsn;
+        wal->unsynced_bytes = 0;
+        wal->told_early = false;
+    } else {
+        if (wal->written_lsn == wal->durable_lsn)
+            wal->unsynced_ns = sl_os_mono_ns(wal->os);
+        wal->unsynced_bytes += commit->unit_bytes;
+    }
+    wal->written_lsn = lsn;
     wal->frames += commit->frame_count;
-    wal->syncs++;
+    wal->syncs += commit->syncs;
     wal->sync_ns_total += (uint64_t)commit->sync_ns;
     bool only_mark = commit->frame_count == 1 && commit->frames[0].first == &wal->mark &&
-                     commit->frames[0].unit_count == 1;
+                     commit->frames[0].item_count == 1;
     if (only_mark)
         wal->marked_lsn = wal->durable_lsn;
     if (commit->opens) {
@@ -462,6 +540,17 @@ static void commit_account(struct wal *wal)
         if (wal->events != NULL && wal->events->sealed != NULL)
             wal->events->sealed(wal->events_arg);
     }
+}
+
+/* Silence ends with a frame that says what is durable, and makes durable what is only written. */
+static void mark_later(struct wal *wal)
+{
+    bool is_ahead = wal->written_lsn > wal->durable_lsn;
+    int64_t delay_ns = (int64_t)wal->limits.idle_mark_ms * NS_PER_MS;
+    if (delay_ns == 0 && is_ahead)
+        delay_ns = WAL_UNSYNCED_MAX_NS;
+    if (!wal->commit.busy && wal->marked_lsn != wal->written_lsn && delay_ns > 0 && !wal->closing)
+        sl_timer_start(wal->idle_timer, delay_ns);
 }
 
 static void commit_done(struct sl_job *job)
@@ -476,7 +565,10 @@ static void commit_done(struct sl_job *job)
     if (!wal->fenced)
         commit_account(wal);
     wal->pending_bytes -= commit->unit_bytes;
+    bool synced = commit->syncs; /* the next commit begins before the callbacks of this one */
     frames_end(wal, wal->fenced ? SLUICE_E_FENCED : SLUICE_OK);
+    if (!wal->fenced && synced)
+        wal_checkpoint_resume(wal);
     if (wal->fenced) {
         if (!commit->busy)
             commit->file = sl_file_close(commit->file);
@@ -484,9 +576,7 @@ static void commit_done(struct sl_job *job)
         return;
     }
     wal_commit_kick(wal);
-    bool quiet = !commit->busy && wal->marked_lsn != wal->durable_lsn;
-    if (quiet && wal->limits.idle_mark_ms > 0 && !wal->closing)
-        sl_timer_start(wal->idle_timer, (int64_t)wal->limits.idle_mark_ms * NS_PER_MS);
+    mark_later(wal);
     wal_close_step(wal);
 }
 
@@ -495,7 +585,23 @@ static void commit_prepare(struct wal_commit *commit)
     commit->frame_count = 0;
     commit->unit_bytes = 0;
     commit->opens = false;
+    commit->previous_file = NULL;
     sl_buffer_reset(&commit->heads);
+}
+
+bool wal_commit_is_ahead(const struct wal *wal)
+{
+    return wal->written_lsn > wal->durable_lsn || wal->told_early;
+}
+
+void wal_commit_mark(struct wal *wal)
+{
+    if (wal->mark_busy)
+        return;
+    wal->mark_item = (struct wal_item){.kind = WAL_ITEM_IDLE, .version = 1};
+    wal->mark_busy = true;
+    wal_commit_append(wal, &wal->mark);
+    wal_commit_kick(wal);
 }
 
 void wal_commit_kick(struct wal *wal)
@@ -539,6 +645,8 @@ void wal_commit_init(struct wal *wal)
     commit->job.work = commit_work;
     commit->job.done = commit_done;
     commit->job.task.priority = SL_PRIORITY_IO;
+    commit->written.run = written_run;
+    commit->written.priority = SL_PRIORITY_IO;
     sl_buffer_init(&commit->heads, SIZE_MAX / 2);
     wal->kick.run = kick_run;
     wal->kick.priority = SL_PRIORITY_IO;
@@ -553,6 +661,7 @@ sl_err wal_commit_first(struct wal *wal, uint64_t previous_lsn, uint32_t chain)
     struct wal_commit *commit = &wal->commit;
     wal->last_lsn = previous_lsn;
     wal->durable_lsn = previous_lsn;
+    wal->written_lsn = previous_lsn;
     commit->chain = chain;
     wal->mark_item = (struct wal_item){.kind = WAL_ITEM_IDLE, .version = 1};
     wal_commit_append(wal, &wal->mark);
@@ -572,6 +681,7 @@ sl_err wal_commit_first(struct wal *wal, uint64_t previous_lsn, uint32_t chain)
     commit->segment->file = commit->file;
     commit->file = NULL;
     wal->durable_lsn = wal->last_lsn;
+    wal->written_lsn = wal->last_lsn;
     wal->marked_lsn = wal->last_lsn;
     wal->pending_units = 0;
     wal->pending_bytes = 0;

@@ -16,8 +16,10 @@
 #define WAL_LAST_DIVISOR       32u /* and of that, so much for units with `frees_space` */
 #define WAL_DISK_FULL_PERCENT  95u
 #define WAL_DISK_AGAIN_PERCENT 92u
-#define WAL_DISK_CHECK_NS      1000000000 /* while there is traffic, or the disk is full */
-#define WAL_RETIRE_MAX         16u        /* segments recycled by one upkeep job */
+#define WAL_DISK_CHECK_NS      1000000000   /* while there is traffic, or the disk is full */
+#define WAL_UNSYNCED_MAX_NS    1000000000   /* what is only written is synced so soon … */
+#define WAL_UNSYNCED_BYTES_MAX (8ull << 20) /* … or when it is so much */
+#define WAL_RETIRE_MAX         16u          /* segments recycled by one upkeep job */
 
 struct wal_segment {
     uint64_t seq;
@@ -50,9 +52,13 @@ struct wal_commit {
     uint32_t frame_count;
     uint64_t unit_bytes;  /* of all frames, counted in wal->pending_bytes */
     uint64_t durable_lsn; /* when the frames were formed */
+    bool syncs;           /* else it only writes: all units are content with that */
+    bool tells_early;     /* posts `written` between write and sync, for units that want no more */
+    struct sl_task written;
     struct wal_segment *segment;
     /* Only where the frames open a segment: */
     bool opens;
+    struct sl_file *previous_file; /* of the segment before, to be synced first; NULL: it is */
     uint64_t spare_number;
     uint64_t previous_lsn;
     /* The lane's: */
@@ -72,6 +78,7 @@ struct wal_checkpoint {
     struct wal *wal;
     bool busy;   /* begin is posted or the job runs */
     bool wanted; /* another one after it */
+    bool held;   /* begins when all that was told is durable: in the end of the next sync */
     struct wal_checkpoint_header header;
     uint64_t durable_first_segment; /* of the last one on disk */
     uint64_t durable_lsn;           /* likewise */
@@ -124,6 +131,10 @@ struct wal {
     uint32_t pending_units; /* including those under way */
     uint64_t pending_bytes;
     uint64_t last_lsn;
+    uint64_t written_lsn; /* >= durable_lsn; what is above is not synced yet */
+    bool told_early;      /* units of the commit under way */
+    uint64_t unsynced_bytes;
+    int64_t unsynced_ns; /* since when, monotonic */
     uint64_t durable_lsn;
     uint64_t marked_lsn; /* nothing but a mark came after it */
     int64_t time_ms;
@@ -164,6 +175,11 @@ void wal_commit_init(struct wal *wal);
 void wal_commit_kick(struct wal *wal); /* forms and submits the next commit, if it may */
 void wal_commit_append(struct wal *wal, struct wal_unit *unit); /* no bounds are checked */
 void wal_commit_fence(struct wal *wal, sl_err cause);
+/* Something was told that is not durable yet. */
+bool wal_commit_is_ahead(const struct wal *wal);
+/* Submits a frame with nothing but the durable LSN, which syncs what was written before; nothing
+ * when one is under way. */
+void wal_commit_mark(struct wal *wal);
 /* The first frame of the log of this run, at open. [blocks] */
 sl_err wal_commit_first(struct wal *wal, uint64_t previous_lsn, uint32_t chain);
 struct wal_segment *wal_segment_at(const struct wal *wal, size_t index); /* index 0: the oldest */
@@ -177,6 +193,7 @@ void wal_segment_forget(struct wal_segment *segment); /* closes and frees */
 /* wal_checkpoint.c */
 void wal_checkpoint_init(struct wal *wal);
 void wal_checkpoint_request(struct wal *wal);
+void wal_checkpoint_resume(struct wal *wal); /* all that was told is durable now, or fenced */
 
 /* wal_upkeep.c */
 void wal_upkeep_init(struct wal *wal);

@@ -59,6 +59,7 @@ Test(topic_config, good_values_pass)
         {"retention.bytes", " 9223372036854775807 "},
         {"cleanup.policy", ""},
         {"sluice.durability", "fsync"},
+        {"sluice.durability", "os"},
     };
     for (size_t i = 0; i < SL_COUNT_OF(pairs); i++)
         cr_assert_eq(check(pairs[i][0], pairs[i][1]), SLUICE_OK, "%s", reason);
