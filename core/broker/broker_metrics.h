@@ -70,6 +70,8 @@ enum {
 #undef BROKER_METRIC_ENUM
         BROKER_METRIC_STALLED, /* by cause */
     BROKER_METRIC_STALLS,
+    BROKER_METRIC_TURNS,
+    BROKER_METRIC_TURN_LONGEST, /* by loop */
     BROKER_METRIC_PLUGIN_FIRST, /* PLUGIN_COUNT_*, by plugin */
     BROKER_METRIC_PLUGIN_LAST = BROKER_METRIC_PLUGIN_FIRST + PLUGIN_COUNT_COUNT - 1,
     BROKER_METRIC_PLUGIN_DEATHS,  /* by plugin, cause */
@@ -88,6 +90,8 @@ struct broker_counters {
 sl_err broker_metrics_new(struct sl_metrics **ret_metrics) SL_MUST_CHECK;
 sl_err broker_counters_init(struct broker_counters *counters,
                             struct sl_metrics *metrics) SL_MUST_CHECK;
+/* The room's loop counts its turns. [before it runs] */
+void broker_counters_watch_loop(struct loop_room *room);
 /* Stores what the room's shards and connections have counted. [the room's loop] */
 void broker_counters_publish(struct loop_room *room);
 

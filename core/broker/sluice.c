@@ -86,6 +86,9 @@ static sl_err make_rooms(struct sluice *sluice)
             chunk_cache_init(&room->cache, room->loop, budget);
             err = broker_counters_init(&room->counters, sluice->metrics);
         }
+        if (err == SLUICE_OK) {
+            broker_counters_watch_loop(room);
+        }
     }
     return err;
 }
