@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define RUNS_MIN 4u
+#define RUNS_SLACK_MAX 4u /* so few are not kept for later */
 
 void stream_index_init(struct stream_index *index)
 {
@@ -46,7 +46,7 @@ sl_err stream_index_reserve(struct stream_index *index, uint32_t batch_count)
         return SLUICE_OK;
     }
     uint32_t used = index->count - index->first;
-    return move_to(index, SL_MAX(SL_MAX(used * 2, RUNS_MIN), used + wanted));
+    return move_to(index, SL_MAX(used * 2, used + wanted));
 }
 
 sl_err stream_index_keep(struct stream_index *index, uint32_t count, uint32_t batch_count)
@@ -66,9 +66,11 @@ void stream_index_shrink(struct stream_index *index, uint32_t batch_count)
         sl_free(index->runs);
         index->runs = NULL;
         index->first = index->count = index->capacity = 0;
-    } else if (index->capacity > RUNS_MIN && index->capacity / 4 >= wanted) {
-        /* Without memory for the smaller one the larger one stays. */
-        sl_err err = move_to(index, SL_MAX(wanted + wanted / 2, RUNS_MIN));
+    } else if (index->capacity / 4 >= wanted ||
+               (wanted <= RUNS_SLACK_MAX && index->capacity > wanted)) {
+        /* Most streams are idle with a run or two. Without memory for the smaller one the larger
+         * one stays. */
+        sl_err err = move_to(index, wanted + (wanted > RUNS_SLACK_MAX ? wanted / 2 : 0));
         SL_ASSERT(err == SLUICE_OK || err == SLUICE_E_NO_MEMORY);
     }
 }

@@ -115,7 +115,7 @@ struct shard *shard_of_partition(const struct shard_set *set, const struct topic
                                  uint32_t partition)
 {
     SL_ASSERT(partition < topic->partition_count);
-    uint32_t index = topic->shards[partition];
+    uint32_t index = topic_shard(topic, partition);
     SL_ASSERT(index < set->count);
     return set->shards[index];
 }

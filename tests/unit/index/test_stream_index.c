@@ -282,7 +282,7 @@ Test(stream_index, a_stream_that_lies_in_extents_alone_has_no_segment)
     cr_assert_null(stream_index_unsealed(&stream, &count));
     cr_assert_eq(count, 0);
     stream_index_shrink(&stream, 0);
-    cr_assert_eq(stream.capacity, 4);
+    cr_assert_eq(stream.capacity, 1);
     stream_index_drop_below(&stream, 30);
     stream_index_shrink(&stream, 0);
     cr_assert_null(stream.runs);
