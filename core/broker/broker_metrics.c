@@ -174,6 +174,22 @@ static void add_extents(const struct shard *shard, uint64_t sums[BROKER_METRIC_C
     sums[BROKER_METRIC_COMPACT_NS] += (uint64_t)compact.elapsed_ns;
 }
 
+static void add_scrub(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])
+{
+    struct scrub_status status;
+    if (shard->extents == NULL) {
+        return;
+    }
+    scrub_status_get(shard, &status);
+    sums[BROKER_METRIC_SCRUB_BYTES] += status.bytes;
+    sums[BROKER_METRIC_SCRUB_ERRORS] += status.errors;
+    sums[BROKER_METRIC_SCRUB_PASSES] += status.passes;
+    sums[BROKER_METRIC_SCRUB_TODO] += status.busy ? status.bytes_total : 0;
+    sums[BROKER_METRIC_SCRUB_DONE] += status.busy ? status.bytes_done : 0;
+    sums[BROKER_METRIC_SCRUB_ENDED] += shard->index == 0 ? (uint64_t)status.ended_ms : 0;
+    sums[BROKER_METRIC_SCRUB_DAMAGED] += scrub_damaged(shard);
+}
+
 static void add_recovery(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])
 {
     const struct wal_recovery *recovery = &shard->recovery;
@@ -205,6 +221,7 @@ void broker_counters_publish(struct loop_room *room)
         add_groups(room->shards[i], sums);
         add_log(room->shards[i], sums);
         add_extents(room->shards[i], sums);
+        add_scrub(room->shards[i], sums);
         add_recovery(room->shards[i], sums);
     }
     add_intake(room, sums);

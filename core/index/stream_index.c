@@ -199,6 +199,15 @@ void stream_index_mark_verified(struct stream_index *index, int64_t base_offset)
     }
 }
 
+void stream_index_mark_suspect(struct stream_index *index, int64_t first_offset,
+                               int64_t last_offset)
+{
+    uint32_t at = lower_bound(index, ends_before, first_offset);
+    for (; at < index->count && index->runs[at].base_offset <= last_offset; at++) {
+        index->runs[at].verified = false;
+    }
+}
+
 bool stream_index_find_time(const struct stream_index *index, int64_t timestamp,
                             struct stream_run *ret_run)
 {

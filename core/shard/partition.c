@@ -257,16 +257,22 @@ sl_err read_claim_check(const struct read_claim *claim, const struct wal_place *
     return check_batches(claim, (struct sl_bytes){bytes, place->size});
 }
 
-sl_err partition_check(const struct read_plan *plan, const uint8_t *bytes)
+sl_err partition_check_first(const struct read_plan *plan, uint32_t count, const uint8_t *bytes)
 {
     sl_err err = SLUICE_OK;
-    for (uint32_t i = 0; i < plan->place_count && err == SLUICE_OK; i++) {
-        if (!plan->claims[i].verified) {
+    for (uint32_t i = 0; i < count && err == SLUICE_OK; i++) {
+        bool is_in_extent = (plan->places[i].segment & WAL_PLACE_EXTENT) != 0;
+        if (is_in_extent || !plan->claims[i].verified) {
             err = read_claim_check(&plan->claims[i], &plan->places[i], bytes);
         }
         bytes += plan->places[i].size;
     }
     return err;
+}
+
+sl_err partition_check(const struct read_plan *plan, const uint8_t *bytes)
+{
+    return partition_check_first(plan, plan->place_count, bytes);
 }
 
 void partition_mark_verified(struct partition *partition, const struct read_plan *plan)

@@ -111,10 +111,14 @@ bool read_plan_pin(struct shard *shard, const struct read_plan *plan) SL_MUST_CH
 void read_plan_unpin(struct shard *shard, const struct read_plan *plan);
 /* Recovery trusts the directories of frames that were known to be durable and the footers of
  * extents, and leaves the records to the first read: the bytes of each place that is not verified
- * are checked here. In the log, offsets and epochs against the claim (a batch's CRC does not cover
+ * are checked here, and those in extents at every read: what the page cache lets go comes back from
+ * the disk. In the log, offsets and epochs against the claim (a batch's CRC does not cover
  * them), the rest against the batches' CRC; in an extent, all against the CRC of the block.
  * E_CORRUPT. [any] */
 sl_err partition_check(const struct read_plan *plan, const uint8_t *bytes) SL_MUST_CHECK;
+/* Only the first `count` places. */
+sl_err partition_check_first(const struct read_plan *plan, uint32_t count,
+                             const uint8_t *bytes) SL_MUST_CHECK;
 /* After a check that passed: the index remembers. [loop] */
 void partition_mark_verified(struct partition *partition, const struct read_plan *plan);
 /* Cuts the bytes that a plan gave to whole batches: from the one that contains `offset` or is the

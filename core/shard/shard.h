@@ -22,6 +22,7 @@
 #include "deliver/position_store.h"
 #include "record/batch_validate.h"
 #include "shard/compact.h"
+#include "shard/scrub.h"
 #include "shard/seal.h"
 #include "shard/space.h"
 #include "wal/wal.h"
@@ -83,6 +84,7 @@ struct shard {
     struct space space;
     struct sealer *sealer;
     struct compactor *compactor;
+    struct scrubber *scrubber;
     sl_err status; /* SLUICE_OK, or why it does not serve: E_CORRUPT after a refused recovery,
                       E_FENCED; other loops ask shard_status */
     struct catalog *catalog;
