@@ -25,8 +25,12 @@ struct producer_entry {
     int64_t id;
     int64_t last_ms;     /* of the newest durable batch, or when it was made */
     int16_t epoch;       /* of `past` */
-    uint32_t past_count; /* 0: nothing durable yet */
-    struct producer_past past[PRODUCER_BATCHES_MAX]; /* oldest first */
+    uint16_t past_count; /* 0: nothing durable yet */
+    bool has_many;
+    union {
+        struct producer_past one;
+        struct producer_past *many; /* PRODUCER_BATCHES_MAX; owned */
+    } past; /* most producers write once and are not heard of again; oldest first */
 };
 
 struct producer_shard {
@@ -40,6 +44,16 @@ struct producer_shard {
 struct producer_entry *producer_entry_get(const struct producers *producers, int64_t id);
 sl_err producer_entry_add(struct producers *producers, int64_t id, int64_t now_ms,
                           struct producer_entry **ret_entry) SL_MUST_CHECK;
+static inline struct producer_past *producer_entry_past(struct producer_entry *entry)
+{
+    return entry->has_many ? entry->past.many : &entry->past.one;
+}
+static inline const struct producer_past *producer_entry_past_of(const struct producer_entry *entry)
+{
+    return entry->has_many ? entry->past.many : &entry->past.one;
+}
+/* So many batches can be remembered. E_NO_MEMORY. */
+sl_err producer_entry_reserve(struct producer_entry *entry, uint32_t count) SL_MUST_CHECK;
 /* Makes it the newest in both orders. */
 void producer_entry_touch(struct producer_entry *entry, int64_t now_ms);
 void producer_entry_remember(struct producer_entry *entry, int16_t epoch,

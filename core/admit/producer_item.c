@@ -18,30 +18,30 @@ static uint8_t *past_write(uint8_t *at, const struct producer_past *past)
     return item_write_u64(at, (uint64_t)past->append_time_ms);
 }
 
-static void entry_write(const struct producer_entry *entry,
-                        uint8_t payload[PRODUCER_STATE_ITEM_SIZE])
+static void entry_write(const struct producer_entry *entry, const struct sl_uuid *topic,
+                        uint32_t partition, uint8_t payload[PRODUCER_STATE_ITEM_SIZE])
 {
     memset(payload, 0, PRODUCER_STATE_ITEM_SIZE);
-    uint8_t *at = item_write_uuid(payload, &entry->owner->topic);
-    at = item_write_u32(at, entry->owner->partition);
+    uint8_t *at = item_write_uuid(payload, topic);
+    at = item_write_u32(at, partition);
     at = item_write_u16(at, (uint16_t)entry->epoch);
     at = item_write_u16(at, (uint16_t)entry->past_count);
     at = item_write_u64(at, (uint64_t)entry->id);
     at = item_write_u64(at, (uint64_t)entry->last_ms);
     at = item_write_u64(at, 0);
     for (uint32_t i = 0; i < entry->past_count; i++)
-        at = past_write(at, &entry->past[i]);
+        at = past_write(at, &producer_entry_past_of(entry)[i]);
 }
 
-sl_err producer_shard_snapshot(const struct producer_shard *shard, producer_add_fn *add,
-                               void *add_arg)
+sl_err producers_snapshot(const struct producers *producers, const struct sl_uuid *topic,
+                          uint32_t partition, producer_add_fn *add, void *add_arg)
 {
     uint8_t payload[PRODUCER_STATE_ITEM_SIZE];
-    for (const struct producer_entry *entry = shard->oldest; entry != NULL;
-         entry = entry->shard_newer) {
+    for (const struct producer_entry *entry = producers->oldest; entry != NULL;
+         entry = entry->newer) {
         if (entry->past_count == 0)
             continue;
-        entry_write(entry, payload);
+        entry_write(entry, topic, partition, payload);
         sl_err err = add(add_arg, WAL_ITEM_PRODUCER_STATE, PRODUCER_STATE_ITEM_VERSION,
                          sl_bytes_of(payload, sizeof payload));
         if (err != SLUICE_OK)
@@ -86,13 +86,21 @@ static bool past_is_sound(const struct producer_past *past)
            past->last_offset >= past->base_offset;
 }
 
-/* Reads into an entry that stands nowhere yet. */
-static sl_err entry_read(struct sl_bytes payload, struct producer_entry *ret_entry)
+/* What an item holds. */
+struct entry_values {
+    int64_t id;
+    int64_t last_ms;
+    int16_t epoch;
+    uint16_t past_count;
+    struct producer_past past[PRODUCER_BATCHES_MAX];
+};
+
+static sl_err entry_read(struct sl_bytes payload, struct entry_values *ret_entry)
 {
     struct item_reader reader = item_reader_of(payload);
     (void)item_read_uuid(&reader);
     (void)item_read_u32(&reader);
-    *ret_entry = (struct producer_entry){0};
+    *ret_entry = (struct entry_values){0};
     ret_entry->epoch = (int16_t)item_read_u16(&reader);
     ret_entry->past_count = item_read_u16(&reader);
     ret_entry->id = (int64_t)item_read_u64(&reader);
@@ -111,7 +119,7 @@ static sl_err entry_read(struct sl_bytes payload, struct producer_entry *ret_ent
 
 sl_err producers_restore(struct producers *producers, uint8_t version, struct sl_bytes payload)
 {
-    struct producer_entry read;
+    struct entry_values read;
     sl_err err = version_check(version, payload);
     if (err == SLUICE_OK)
         err = entry_read(payload, &read);
@@ -120,11 +128,13 @@ sl_err producers_restore(struct producers *producers, uint8_t version, struct sl
     struct producer_entry *entry = producer_entry_get(producers, read.id);
     if (entry == NULL)
         err = producer_entry_add(producers, read.id, read.last_ms, &entry);
+    if (err == SLUICE_OK)
+        err = producer_entry_reserve(entry, read.past_count);
     if (err != SLUICE_OK)
         return err;
     entry->epoch = read.epoch;
     entry->past_count = read.past_count;
-    memcpy(entry->past, read.past, sizeof entry->past);
+    memcpy(producer_entry_past(entry), read.past, read.past_count * sizeof read.past[0]);
     producer_entry_touch(entry, read.last_ms);
     return SLUICE_OK;
 }

@@ -9,6 +9,8 @@
 #include "admit/producer_entry.h"
 #include "base/hash.h"
 
+#include <stdlib.h>
+
 struct entry_key {
     const struct producers *owner;
     int64_t id;
@@ -91,7 +93,15 @@ static void entry_remove(struct producer_entry *entry)
     owner_unlink(entry);
     entry->owner->count--;
     chain_map_remove(&entry->owner->shard->entries, &entry->by_id);
+    if (entry->has_many)
+        sl_free(entry->past.many);
     sl_free(entry);
+}
+
+static void entry_drop_empty(struct producer_entry *entry)
+{
+    if (entry->pending == NULL && entry->past_count == 0)
+        entry_remove(entry);
 }
 
 /* Makes room where a bound is reached. E_BUSY: everything that could go has a batch under way. */
@@ -185,10 +195,52 @@ uint32_t producer_shard_expire(struct producer_shard *shard, int64_t now_ms)
     return count;
 }
 
-void producers_init(struct producers *producers, struct producer_shard *shard,
-                    const struct sl_uuid *topic, uint32_t partition)
+struct idle_entry {
+    int64_t last_ms;
+    size_t order;
+    struct producer_entry *entry;
+};
+
+static int idle_compare(const void *left, const void *right)
 {
-    *producers = (struct producers){.shard = shard, .topic = *topic, .partition = partition};
+    const struct idle_entry *a = left;
+    const struct idle_entry *b = right;
+    if (a->last_ms != b->last_ms)
+        return a->last_ms < b->last_ms ? -1 : 1;
+    return a->order < b->order ? -1 : 1;
+}
+
+static bool is_sorted(const struct producer_shard *shard)
+{
+    const struct producer_entry *entry = shard->oldest;
+    while (entry != NULL && entry->shard_newer != NULL &&
+           entry->last_ms <= entry->shard_newer->last_ms)
+        entry = entry->shard_newer;
+    return entry == NULL || entry->shard_newer == NULL;
+}
+
+void producer_shard_sort(struct producer_shard *shard)
+{
+    if (is_sorted(shard))
+        return;
+    struct idle_entry *all = sl_alloc(shard->entries.count * sizeof *all);
+    if (all == NULL)
+        return;
+    size_t count = 0;
+    for (struct producer_entry *entry = shard->oldest; entry != NULL; entry = entry->shard_newer) {
+        all[count] = (struct idle_entry){entry->last_ms, count, entry};
+        count++;
+    }
+    qsort(all, count, sizeof *all, idle_compare);
+    shard->oldest = shard->newest = NULL;
+    for (size_t i = 0; i < count; i++)
+        shard_append(all[i].entry);
+    sl_free(all);
+}
+
+void producers_init(struct producers *producers, struct producer_shard *shard)
+{
+    *producers = (struct producers){.shard = shard};
 }
 
 void producers_fini(struct producers *producers)
@@ -196,6 +248,24 @@ void producers_fini(struct producers *producers)
     while (producers->oldest != NULL)
         entry_remove(producers->oldest);
     SL_ASSERT(producers->count == 0);
+}
+
+sl_err producer_entry_reserve(struct producer_entry *entry, uint32_t count)
+{
+    if (count <= 1 || entry->has_many)
+        return SLUICE_OK;
+    struct producer_past *many = sl_alloc_zero(PRODUCER_BATCHES_MAX, sizeof *many);
+    if (many == NULL)
+        return SLUICE_E_NO_MEMORY;
+    many[0] = entry->past.one;
+    entry->past.many = many;
+    entry->has_many = true;
+    return SLUICE_OK;
+}
+
+static const struct producer_past *newest_past(const struct producer_entry *entry)
+{
+    return &producer_entry_past_of(entry)[entry->past_count - 1];
 }
 
 /* ---- the rules ---- */
@@ -236,7 +306,7 @@ static const struct producer_past *past_match(const struct producer_entry *entry
     if (entry->epoch != batch->producer_epoch)
         return NULL;
     for (uint32_t i = 0; i < entry->past_count; i++) {
-        const struct producer_past *past = &entry->past[i];
+        const struct producer_past *past = &producer_entry_past_of(entry)[i];
         if (past->first_sequence == batch->base_sequence &&
             past->last_sequence == last_sequence_of(batch))
             return past;
@@ -253,8 +323,7 @@ static sl_err order_check(const struct producer_entry *entry, const struct produ
         return SLUICE_E_INVALID_PRODUCER_EPOCH;
     if (batch->producer_epoch > epoch)
         return batch->base_sequence == 0 ? SLUICE_OK : SLUICE_E_OUT_OF_ORDER_SEQUENCE;
-    int32_t last =
-        pending != NULL ? pending->last_sequence : entry->past[entry->past_count - 1].last_sequence;
+    int32_t last = pending != NULL ? pending->last_sequence : newest_past(entry)->last_sequence;
     return batch->base_sequence == sequence_add(last, 1) ? SLUICE_OK
                                                          : SLUICE_E_OUT_OF_ORDER_SEQUENCE;
 }
@@ -300,6 +369,12 @@ sl_err producers_admit(struct producers *producers, const struct producer_batch 
         if (err != SLUICE_OK)
             return err;
     }
+    sl_err err =
+        producer_entry_reserve(entry, entry->past_count + (entry->pending != NULL ? 2u : 1u));
+    if (err != SLUICE_OK) {
+        entry_drop_empty(entry);
+        return err;
+    }
     *ret_admission = (struct producer_admission){
         .entry = entry,
         .first_sequence = batch->base_sequence,
@@ -339,12 +414,13 @@ void producer_entry_remember(struct producer_entry *entry, int16_t epoch,
         entry->epoch = epoch;
         entry->past_count = 0;
     }
+    struct producer_past *at = producer_entry_past(entry);
     if (entry->past_count == PRODUCER_BATCHES_MAX) {
-        memmove(&entry->past[0], &entry->past[1],
-                (PRODUCER_BATCHES_MAX - 1) * sizeof entry->past[0]);
+        memmove(&at[0], &at[1], (PRODUCER_BATCHES_MAX - 1) * sizeof at[0]);
         entry->past_count--;
     }
-    entry->past[entry->past_count++] = *past;
+    SL_ASSERT(entry->has_many || entry->past_count == 0); /* reserved before */
+    at[entry->past_count++] = *past;
 }
 
 void producers_commit(struct producers *producers, struct producer_admission *admission,
@@ -375,8 +451,7 @@ void producers_abort(struct producers *producers, struct producer_admission *adm
     struct producer_waiter *waiters = admission->waiters;
     SL_ASSERT(entry->owner == producers && err != SLUICE_OK);
     pending_unlink(admission);
-    if (entry->pending == NULL && entry->past_count == 0)
-        entry_remove(entry);
+    entry_drop_empty(entry);
     admission->entry = NULL;
     admission->waiters = NULL;
     waiters_answer(waiters, err, -1, -1);
@@ -425,8 +500,13 @@ sl_err producers_apply(struct producers *producers, const struct producer_batch 
             return err;
     }
     /* A checkpoint may hold what the frames behind it tell again. */
-    if (entry->past_count != 0 && entry->past[entry->past_count - 1].base_offset >= base_offset)
+    if (entry->past_count != 0 && newest_past(entry)->base_offset >= base_offset)
         return SLUICE_OK;
+    sl_err err = producer_entry_reserve(entry, entry->past_count + 1u);
+    if (err != SLUICE_OK) {
+        entry_drop_empty(entry);
+        return err;
+    }
     struct producer_past past = {
         .first_sequence = batch->base_sequence,
         .last_sequence = last_sequence_of(batch),
@@ -447,8 +527,7 @@ uint32_t producers_ends(const struct producers *producers, struct producer_end *
     for (; entry != NULL && count < count_max; entry = entry->older) {
         if (entry->past_count > 0) {
             ret_ends[count++] = (struct producer_end){
-                .producer_id = entry->id,
-                .last_offset = entry->past[entry->past_count - 1].last_offset};
+                .producer_id = entry->id, .last_offset = newest_past(entry)->last_offset};
         }
     }
     return count;

@@ -49,14 +49,11 @@ uint32_t producer_shard_expire(struct producer_shard *shard, int64_t now_ms);
 /* One partition's producers. Caller's memory, embedded in its partition. */
 struct producers {
     struct producer_shard *shard;
-    struct sl_uuid topic;
-    uint32_t partition;
-    uint32_t count;
     struct producer_entry *oldest; /* idle longest first */
     struct producer_entry *newest;
+    uint32_t count;
 };
-void producers_init(struct producers *producers, struct producer_shard *shard,
-                    const struct sl_uuid *topic, uint32_t partition);
+void producers_init(struct producers *producers, struct producer_shard *shard);
 /* Forgets all. No admission may be open, none waits. */
 void producers_fini(struct producers *producers);
 
@@ -133,9 +130,12 @@ uint32_t producers_ends(const struct producers *producers, struct producer_end *
 /* ---- checkpoint ---- */
 
 typedef sl_err producer_add_fn(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload);
-/* Everything durable as PRODUCER_STATE items, idle longest first. */
-sl_err producer_shard_snapshot(const struct producer_shard *shard, producer_add_fn *add,
-                               void *add_arg) SL_MUST_CHECK;
+/* Everything durable of one partition as PRODUCER_STATE items, idle longest first. */
+sl_err producers_snapshot(const struct producers *producers, const struct sl_uuid *topic,
+                          uint32_t partition, producer_add_fn *add, void *add_arg) SL_MUST_CHECK;
+/* After items of many partitions were restored: who is idle longest in the shard is again the first
+ * to go. Without memory the order stays that of the items. */
+void producer_shard_sort(struct producer_shard *shard);
 /* Which partition a PRODUCER_STATE payload is of. E_CORRUPT, E_NEWER_FORMAT. [any] */
 sl_err producer_state_item_target(uint8_t version, struct sl_bytes payload,
                                   struct sl_uuid *ret_topic, uint32_t *ret_partition) SL_MUST_CHECK;

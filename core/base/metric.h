@@ -61,12 +61,17 @@ struct sl_metric_cell *sl_metric_cell(const struct sl_metric_writer *writer, siz
 struct sl_metric_cell *sl_metric_series(struct sl_metric_writer *writer, size_t index,
                                         const struct sl_bytes *values);
 
-/* [writer's thread], all three. The cell is the thread's own: a load and a store, no locked
+/* [writer's thread], all. The cell is the thread's own: a load and a store, no locked
  * instruction. */
 static inline void sl_metric_add(struct sl_metric_cell *cell, uint64_t count)
 {
     uint64_t value = atomic_load_explicit(&cell->value, memory_order_relaxed);
     atomic_store_explicit(&cell->value, value + count, memory_order_relaxed);
+}
+
+static inline uint64_t sl_metric_get(const struct sl_metric_cell *cell)
+{
+    return atomic_load_explicit(&cell->value, memory_order_relaxed);
 }
 
 /* Gauges are summed over the writers; a negative part is fine. */

@@ -3,6 +3,7 @@
 
 #include "base/status.h"
 #include "broker/sluice_state.h"
+#include "broker/storage_admin.h"
 #include "shard/recovery.h"
 
 #include <cjson/cJSON.h>
@@ -250,6 +251,8 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
                   .status = on_status,
                   .plugin_list = on_plugin_list,
                   .plugin_info = on_plugin_info,
+                  .storage = storage_admin_run,
+                  .closed = storage_admin_closed,
                   .config = on_config,
                   .wall_ms = on_wall_ms,
                   .write = on_write},

@@ -6,6 +6,8 @@
 #include "intake/conn.h"
 #include "shard/recovery.h"
 
+#include <stdio.h>
+
 static const struct sl_metric_row rows[BROKER_METRIC_COUNT] = {
 #define BROKER_METRIC_ROW(id, text, type, per, sentence) \
     [BROKER_METRIC_##                                    \
@@ -22,6 +24,17 @@ static const struct sl_metric_row rows[BROKER_METRIC_COUNT] = {
                               .help = "times that reading from a connection stopped, by cause",
                               .labels = {"cause"},
                               .series_max = 8},
+    [BROKER_METRIC_TURNS] = {.name = "sluice_loop_turn_seconds",
+                             .kind = SL_METRIC_HISTOGRAM,
+                             .help = "how long a loop was busy before it looked at its sockets "
+                                     "and timers again",
+                             .divisor = 1000000000},
+    [BROKER_METRIC_TURN_LONGEST] = {.name = "sluice_loop_longest_turn_seconds",
+                                    .kind = SL_METRIC_GAUGE,
+                                    .help = "the longest of these since the start",
+                                    .labels = {"loop"},
+                                    .series_max = SHARD_COUNT_MAX,
+                                    .divisor = 1000000000},
 #define PLUGIN_METRIC_ROW(id, key, sentence)                                                   \
     [BROKER_METRIC_PLUGIN_FIRST + PLUGIN_COUNT_##id] = {.name = "sluice_plugin_" key "_total", \
                                                         .kind = SL_METRIC_COUNTER,             \
@@ -75,6 +88,16 @@ sl_err broker_counters_init(struct broker_counters *counters, struct sl_metrics 
         counters->stalls[cause] = by_cause(counters->writer, BROKER_METRIC_STALLS, cause);
     }
     return SLUICE_OK;
+}
+
+void broker_counters_watch_loop(struct loop_room *room)
+{
+    char number[16];
+    struct sl_bytes loop[] = {{(const uint8_t *)number, 0}};
+    loop[0].size = (size_t)snprintf(number, sizeof(number), "%u", room->index);
+    struct sl_metric_writer *writer = room->counters.writer;
+    sl_loop_count_turns(room->loop, sl_metric_cell(writer, BROKER_METRIC_TURNS),
+                        sl_metric_series(writer, BROKER_METRIC_TURN_LONGEST, loop));
 }
 
 /* Sums over the shards of the room. */
@@ -151,6 +174,22 @@ static void add_extents(const struct shard *shard, uint64_t sums[BROKER_METRIC_C
     sums[BROKER_METRIC_COMPACT_NS] += (uint64_t)compact.elapsed_ns;
 }
 
+static void add_scrub(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])
+{
+    struct scrub_status status;
+    if (shard->extents == NULL) {
+        return;
+    }
+    scrub_status_get(shard, &status);
+    sums[BROKER_METRIC_SCRUB_BYTES] += status.bytes;
+    sums[BROKER_METRIC_SCRUB_ERRORS] += status.errors;
+    sums[BROKER_METRIC_SCRUB_PASSES] += status.passes;
+    sums[BROKER_METRIC_SCRUB_TODO] += status.busy ? status.bytes_total : 0;
+    sums[BROKER_METRIC_SCRUB_DONE] += status.busy ? status.bytes_done : 0;
+    sums[BROKER_METRIC_SCRUB_ENDED] += shard->index == 0 ? (uint64_t)status.ended_ms : 0;
+    sums[BROKER_METRIC_SCRUB_DAMAGED] += scrub_damaged(shard);
+}
+
 static void add_recovery(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])
 {
     const struct wal_recovery *recovery = &shard->recovery;
@@ -182,6 +221,7 @@ void broker_counters_publish(struct loop_room *room)
         add_groups(room->shards[i], sums);
         add_log(room->shards[i], sums);
         add_extents(room->shards[i], sums);
+        add_scrub(room->shards[i], sums);
         add_recovery(room->shards[i], sums);
     }
     add_intake(room, sums);

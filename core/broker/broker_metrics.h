@@ -49,6 +49,13 @@ struct loop_room;
     X(COMPACT_RECORDS, "sluice_compaction_removed_records_total", COUNTER, 0, "records removed, as newer ones of their key are there")\
     X(COMPACT_FAILURES,"sluice_compaction_failures_total", COUNTER, 0, "compactions that failed and are tried again") \
     X(COMPACT_NS,      "sluice_compaction_seconds_total", COUNTER, 1000000000, "time that compactions took")          \
+    X(SCRUB_BYTES,     "sluice_scrub_read_bytes_total",  COUNTER, 0, "bytes read to compare what is stored with its checksums") \
+    X(SCRUB_ERRORS,    "sluice_scrub_errors_total",      COUNTER, 0, "damaged places found so")                       \
+    X(SCRUB_PASSES,    "sluice_scrub_passes_total",      COUNTER, 0, "times that a shard was read whole, added up")   \
+    X(SCRUB_TODO,      "sluice_scrub_pass_bytes",        GAUGE,   0, "bytes that the present pass reads; 0: none runs") \
+    X(SCRUB_DONE,      "sluice_scrub_pass_done_bytes",   GAUGE,   0, "bytes of them that were read")                  \
+    X(SCRUB_ENDED,     "sluice_scrub_last_pass_seconds", GAUGE,1000, "when shard 0 was last read whole, in Unix time; 0: never") \
+    X(SCRUB_DAMAGED,   "sluice_storage_damaged_places",  GAUGE,   0, "damaged places that are known: records in them are not served") \
     X(PRODUCERS,       "sluice_producers",               GAUGE,   0, "idempotent producers remembered")               \
     X(PRODUCERS_EVICTED,"sluice_producers_evicted_total",COUNTER, 0, "producers forgotten because of the bound")      \
     X(GROUPS,          "sluice_groups",                  GAUGE,   0, "consumer groups with members or state")         \
@@ -70,6 +77,8 @@ enum {
 #undef BROKER_METRIC_ENUM
         BROKER_METRIC_STALLED, /* by cause */
     BROKER_METRIC_STALLS,
+    BROKER_METRIC_TURNS,
+    BROKER_METRIC_TURN_LONGEST, /* by loop */
     BROKER_METRIC_PLUGIN_FIRST, /* PLUGIN_COUNT_*, by plugin */
     BROKER_METRIC_PLUGIN_LAST = BROKER_METRIC_PLUGIN_FIRST + PLUGIN_COUNT_COUNT - 1,
     BROKER_METRIC_PLUGIN_DEATHS,  /* by plugin, cause */
@@ -88,6 +97,8 @@ struct broker_counters {
 sl_err broker_metrics_new(struct sl_metrics **ret_metrics) SL_MUST_CHECK;
 sl_err broker_counters_init(struct broker_counters *counters,
                             struct sl_metrics *metrics) SL_MUST_CHECK;
+/* The room's loop counts its turns. [before it runs] */
+void broker_counters_watch_loop(struct loop_room *room);
 /* Stores what the room's shards and connections have counted. [the room's loop] */
 void broker_counters_publish(struct loop_room *room);
 

@@ -22,6 +22,14 @@ static uint32_t default_shards(void)
     return processors <= 3 ? 1 : SL_MIN(processors / 2, WALS_PER_DISK_MAX);
 }
 
+void sluice_settings_take_live(struct broker_settings *settings, const struct sl_config *config)
+{
+    __atomic_store_n(&settings->scrub_bytes_per_s, config->storage.scrub_bytes_per_s,
+                     __ATOMIC_RELAXED);
+    __atomic_store_n(&settings->scrub_interval_ms, config->storage.scrub_interval_ms,
+                     __ATOMIC_RELAXED);
+}
+
 static void take_settings(struct broker_settings *settings, const struct sl_config *config)
 {
     broker_settings_init(settings);
@@ -45,6 +53,7 @@ static void take_settings(struct broker_settings *settings, const struct sl_conf
     settings->min_compaction_lag_ms = config->compaction.min_lag_ms;
     settings->max_compaction_lag_ms = config->compaction.max_lag_ms;
     settings->delete_retention_ms = config->compaction.delete_retention_ms;
+    sluice_settings_take_live(settings, config);
     snprintf(settings->listeners, sizeof(settings->listeners), "PLAINTEXT://%s",
              config->kafka.listen);
     snprintf(settings->log_dir, sizeof(settings->log_dir), "%s", config->data.dir);
@@ -85,6 +94,9 @@ static sl_err make_rooms(struct sluice *sluice)
             uint64_t budget = (uint64_t)sluice->config->core.memory_bytes_max / sluice->room_count;
             chunk_cache_init(&room->cache, room->loop, budget);
             err = broker_counters_init(&room->counters, sluice->metrics);
+        }
+        if (err == SLUICE_OK) {
+            broker_counters_watch_loop(room);
         }
     }
     return err;

@@ -60,6 +60,18 @@ static bool is_live(struct sluice *sluice, struct sl_buffer *text)
     return ok;
 }
 
+/* All else is served, and nobody else has these records: no reason to turn clients away. */
+static void say_damage(struct sl_buffer *text, const struct shard *shard)
+{
+    uint32_t damaged = scrub_damaged(shard);
+    char why[96];
+    if (damaged > 0) {
+        snprintf(why, sizeof(why), "%u damaged places are not served; see sluice scrub", damaged);
+        bool ok = say(text, "degraded: shard", shard->index, why);
+        (void)ok;
+    }
+}
+
 static bool is_ready(struct sluice *sluice, struct sl_buffer *text)
 {
     bool ok = true;
@@ -71,6 +83,7 @@ static bool is_ready(struct sluice *sluice, struct sl_buffer *text)
         if (status != SLUICE_OK) {
             ok = say(text, "degraded: shard", i, sl_status_text(status));
         }
+        say_damage(text, sluice->shards.shards[i]);
     }
     return ok;
 }

@@ -32,6 +32,7 @@ static void reload_end(void *arg, sl_err err, const char *text)
     if (err == SLUICE_OK) {
         sl_logger_set_level(sluice->logger, (enum sl_log_level)reload->merged->log.level);
         sl_logger_set_format(sluice->logger, (enum sl_log_format)reload->merged->log.format, false);
+        sluice_settings_take_live(&sluice->settings, reload->merged);
         log_changes(sluice, reload->diff);
         config_free(sluice->config);
         sluice->config = reload->merged;

@@ -36,6 +36,9 @@ struct sluice {
     bool started;
 };
 
+/* sluice.c: what a reload may change while others read it. [loop 0] */
+void sluice_settings_take_live(struct broker_settings *settings, const struct sl_config *config);
+
 /* sluice_facts.c */
 void sluice_facts_init(struct sluice *sluice); /* the data directory is open */
 /* What plugins count, to the metrics. [loop 0] */

@@ -133,6 +133,8 @@ void broker_settings_init(struct broker_settings *settings)
         .max_compaction_lag_ms = INT64_MAX,
         .min_dirty_ratio = 0.5,
         .compaction_check_interval_ms = 15000,
+        .scrub_bytes_per_s = 16 << 20,
+        .scrub_interval_ms = INT64_C(7) * 24 * 3600 * 1000,
         .compaction_buffer_bytes = 134217728,
         .timestamp_before_max_ms = INT64_MAX,
         .timestamp_after_max_ms = 3600000,

@@ -31,6 +31,8 @@ struct broker_settings {
     double min_dirty_ratio;               /* 0.5; log.cleaner.min.cleanable.ratio */
     int64_t compaction_check_interval_ms; /* 15000; log.cleaner.backoff.ms */
     int64_t compaction_buffer_bytes;      /* 134217728, shared by the shards */
+    int64_t scrub_bytes_per_s;            /* 16 MiB, shared by the shards; 0: off; may change */
+    int64_t scrub_interval_ms;            /* 7 days; 0: only when asked; may change */
     int64_t timestamp_before_max_ms;
     int64_t timestamp_after_max_ms; /* 3600000 */
     bool timestamp_log_append;

@@ -34,11 +34,21 @@ struct topic {
     uint32_t partition_count;
     uint32_t override_count;
     bool internal;
-    uint16_t *shards;                 /* of each partition; owned */
+    uint16_t *shards;     /* of each partition; owned; NULL: (first_shard + number) mod stride */
+    uint16_t first_shard; /* of partition 0 */
+    uint16_t stride;      /* partitions of one shard are so many apart; 1 where shards is set */
     struct topic_override *overrides; /* owned */
     struct topic_settings settings;   /* in force */
     void *user;                       /* the owner of the catalog hangs its partitions here */
 };
+
+/* Which shard a partition lies on. number < partition_count */
+static inline uint16_t topic_shard(const struct topic *topic, uint32_t number)
+{
+    return topic->shards != NULL
+               ? topic->shards[number]
+               : (uint16_t)(((uint32_t)topic->first_shard + number) % topic->stride);
+}
 
 struct catalog_limits {
     uint32_t topics_max;           /* 0: 100,000 */

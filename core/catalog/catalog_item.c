@@ -11,11 +11,11 @@
 #define ITEM_CREATE_FIXED_SIZE 28u
 #define ITEM_CONFIG_FIXED_SIZE 18u
 
-/* What a TOPIC_CREATE is written from; shards NULL: placed by the rule over shard_count. */
+/* What a TOPIC_CREATE is written from; topic NULL: placed by the rule over shard_count. */
 struct create_source {
     const struct sl_uuid *id;
     struct sl_bytes name;
-    const uint16_t *shards;
+    const struct topic *topic;
     const struct sluice_key_value *configs;
     uint32_t config_count;
     uint32_t partition_count;
@@ -62,8 +62,8 @@ uint16_t catalog_partition_shard(const struct sl_uuid *id, uint32_t partition, u
 
 static uint16_t shard_of(const struct create_source *source, uint32_t partition)
 {
-    if (source->shards != NULL)
-        return source->shards[partition];
+    if (source->topic != NULL)
+        return topic_shard(source->topic, partition);
     return catalog_partition_shard(source->id, partition, source->shard_count);
 }
 
@@ -117,7 +117,7 @@ sl_err catalog_item_encode_topic(const struct topic *topic, struct sl_bytes *ret
     struct create_source source = {
         .id = &topic->id,
         .name = topic->name,
-        .shards = topic->shards,
+        .topic = topic,
         .configs = configs,
         .config_count = topic->override_count,
         .partition_count = topic->partition_count,
@@ -212,11 +212,29 @@ static sl_err overrides_read(struct item_reader *reader, uint32_t count,
     return SLUICE_OK;
 }
 
+/* One after the other in a circle, as they are placed when created: nothing is kept for each. */
+static bool shards_are_in_turn(const uint8_t *raw, uint32_t count, struct topic *topic)
+{
+    uint32_t highest = 0;
+    for (uint32_t i = 0; i < count; i++)
+        highest = SL_MAX(highest, (uint32_t)sl_le16_load(raw + 2u * (size_t)i));
+    topic->first_shard = sl_le16_load(raw);
+    topic->stride = (uint16_t)SL_MIN(highest + 1, (uint32_t)UINT16_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        if (sl_le16_load(raw + 2u * (size_t)i) != topic_shard(topic, i))
+            return false;
+    }
+    return true;
+}
+
 static sl_err shards_read(struct item_reader *reader, struct topic *topic)
 {
     struct sl_bytes raw = item_read_bytes(reader, 2u * (size_t)topic->partition_count);
     if (reader->failed)
         return SLUICE_E_CORRUPT;
+    if (shards_are_in_turn(raw.data, topic->partition_count, topic))
+        return SLUICE_OK;
+    topic->stride = 1;
     topic->shards = sl_alloc_zero(topic->partition_count, sizeof *topic->shards);
     if (topic->shards == NULL)
         return SLUICE_E_NO_MEMORY;

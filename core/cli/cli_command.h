@@ -19,9 +19,9 @@ struct cli_values {
 };
 
 struct cli_options {
-    bool json, help, follow, running, is_key_null;
+    bool json, help, follow, running, is_key_null, now, records;
     struct cli_values socket, home, config, set, key, header, partition, partitions, offset, count,
-        format, acks, topic_config, before;
+        format, acks, topic_config, before, rate, topic, lsn;
     bool dev;
     const char *words[CLI_WORDS_MAX]; /* what is no option */
     uint32_t word_count;
@@ -58,6 +58,11 @@ enum {
     CLI_OPT_TOPIC_CONFIG,
     CLI_OPT_RUNNING,
     CLI_OPT_BEFORE,
+    CLI_OPT_NOW,
+    CLI_OPT_RATE,
+    CLI_OPT_TOPIC,
+    CLI_OPT_LSN,
+    CLI_OPT_RECORDS,
 };
 /* Those of every command that talks to a broker. */
 #define CLI_BROKER_OPTIONS                                                         \
@@ -92,6 +97,9 @@ static inline const char *cli_value(const struct cli_values *values, const char 
 bool cli_number(const struct cli_values *values, const char *name, int64_t min, int64_t max,
                 int64_t fallback, int64_t *ret_value);
 
+/* Bytes per second of --rate ("50 MiB"); 0 when it was not given. False: a sentence was written. */
+bool cli_rate(const struct cli *cli, uint64_t *ret_bytes_per_s);
+
 /* ---- the link (cli_link.c) ---- */
 
 struct cli_link {
@@ -121,6 +129,9 @@ void cli_table_write(const struct cli *cli, const cJSON *rows, const char *const
 const char *cli_member_text(const cJSON *object, const char *name, char ret_text[1024]);
 /* All members of an object, one a line. */
 void cli_object_write(const struct cli *cli, const cJSON *object);
+#define CLI_TIME_BYTES 48
+/* Wall time as 2026-11-21T11:12:31Z; "" for what is before 1970. */
+void cli_time_text(int64_t wall_ms, char ret_text[CLI_TIME_BYTES]);
 /* "sluice: …\n" on stderr. */
 void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
 
@@ -131,6 +142,7 @@ cli_command_fn cli_topic_trim;
 cli_command_fn cli_produce, cli_consume;
 cli_command_fn cli_plugin_list, cli_plugin_info, cli_status;
 cli_command_fn cli_wal_dump, cli_wal_verify, cli_wal_inspect, cli_wal_salvage;
+cli_command_fn cli_scrub, cli_recovery;
 cli_command_fn cli_extent_ls, cli_extent_dump, cli_extent_verify;
 cli_command_fn cli_config_check, cli_config_show, cli_config_schema, cli_config_reference;
 

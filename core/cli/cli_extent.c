@@ -382,33 +382,12 @@ static int word_visit(struct extent_visit *visit, const char *word)
 
 /* ---- ls as text ---- */
 
-/* Days since 1970 to a date, by eras of 400 years (Howard Hinnant, chrono-compatible date
- * algorithms). */
-static void date_text(int64_t days, char ret_text[16])
-{
-    int64_t shifted = days + 719468;
-    int64_t era = shifted / 146097;
-    int64_t day_of_era = shifted % 146097;
-    int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t month = (5 * day + 2) / 153; /* from March on */
-    int64_t year = year_of_era + era * 400 + (month >= 10);
-    snprintf(ret_text, 16, "%04u-%02u-%02u", (uint32_t)(year % 10000),
-             (uint32_t)(month < 10 ? month + 3 : month - 9) % 13,
-             (uint32_t)(day - (153 * month + 2) / 5 + 1) % 32);
-}
-
-static void created_text(const cJSON *row, char ret_text[48])
+static void created_text(const cJSON *row, char ret_text[CLI_TIME_BYTES])
 {
     char text[1024];
-    char date[16];
-    int64_t seconds = atoll(cli_member_text(row, "created_ms", text)) / 1000;
     ret_text[0] = '\0';
-    if (cJSON_HasObjectItem(row, "created_ms") && seconds >= 0) {
-        date_text(seconds / 86400, date);
-        snprintf(ret_text, 48, "%.10sT%02u:%02u:%02uZ", date, (uint32_t)(seconds / 3600 % 24),
-                 (uint32_t)(seconds / 60 % 60), (uint32_t)(seconds % 60));
+    if (cJSON_HasObjectItem(row, "created_ms")) {
+        cli_time_text(atoll(cli_member_text(row, "created_ms", text)), ret_text);
     }
 }
 

@@ -29,6 +29,11 @@ static const struct option options[] = {
     {CLI_OPTION(COUNT), 'n', .name = "--count", .argument = "N", VALUES(count), .doc = "stop after N records"},
     {CLI_OPTION(FORMAT), 'f', .name = "--format", .argument = "TEXT", VALUES(format), .doc = "%t topic %p partition %o offset %T time in ms %k key %v value %h headers %% \\n \\t; default %v\\n"},
     {CLI_OPTION(FOLLOW), 'F', .name = "--follow", FLAG(follow), .doc = "wait for further records"},
+    {CLI_OPTION(NOW), 0, .name = "--now", FLAG(now), .doc = "begin now, and wait for the end"},
+    {CLI_OPTION(RATE), 0, .name = "--rate", .argument = "SIZE", VALUES(rate), .doc = "at most so many bytes per second, such as \"50 MiB\""},
+    {CLI_OPTION(TOPIC), 't', .name = "--topic", .argument = "TOPIC", VALUES(topic), .doc = "only what belongs to this topic"},
+    {CLI_OPTION(LSN), 0, .name = "--lsn", .argument = "FROM[-TO]", VALUES(lsn), .doc = "only frames with these numbers"},
+    {CLI_OPTION(RECORDS), 0, .name = "--records", FLAG(records), .doc = "also the records in each batch"},
     {CLI_OPTION(RUNNING), 0, .name = "--running", FLAG(running), .doc = "ask the running broker instead of reading files"},
     {CLI_OPTION(JSON), 0, .name = "--json", FLAG(json), .doc = "JSON output"},
     {CLI_OPTION(SOCKET), 0, .name = "--socket", .argument = "PATH", VALUES(socket), .doc = "admin socket of the broker"},
@@ -147,6 +152,20 @@ bool cli_options_parse(struct cli *cli, int argc, char **argv)
             return false;
         }
     }
+    return true;
+}
+
+bool cli_rate(const struct cli *cli, uint64_t *ret_bytes_per_s)
+{
+    const char *text = cli_value(&cli->options.rate, NULL);
+    uint64_t value = 0;
+    if (text != NULL && (sl_text_parse_size((struct sl_bytes){(const uint8_t *)text, strlen(text)},
+                                            &value) != SLUICE_OK ||
+                         value == 0)) {
+        cli_complain("--rate is \"%.40s\" but must be a size such as \"50 MiB\"", text);
+        return false;
+    }
+    *ret_bytes_per_s = value;
     return true;
 }
 

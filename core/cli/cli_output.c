@@ -17,6 +17,36 @@ void cli_complain(const char *format, ...)
     va_end(args);
 }
 
+/* Days since 1970 to a date, by eras of 400 years (Howard Hinnant, chrono-compatible date
+ * algorithms). */
+static void date_text(int64_t days, char ret_text[16])
+{
+    int64_t shifted = days + 719468;
+    int64_t era = shifted / 146097;
+    int64_t day_of_era = shifted % 146097;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t day = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t month = (5 * day + 2) / 153; /* from March on */
+    int64_t year = year_of_era + era * 400 + (month >= 10);
+    snprintf(ret_text, 16, "%04u-%02u-%02u", (uint32_t)(year % 10000),
+             (uint32_t)(month < 10 ? month + 3 : month - 9) % 13,
+             (uint32_t)(day - (153 * month + 2) / 5 + 1) % 32);
+}
+
+void cli_time_text(int64_t wall_ms, char ret_text[CLI_TIME_BYTES])
+{
+    char date[16];
+    int64_t seconds = wall_ms / 1000;
+    ret_text[0] = '\0';
+    if (wall_ms >= 0) {
+        date_text(seconds / 86400, date);
+        snprintf(ret_text, CLI_TIME_BYTES, "%.10sT%02u:%02u:%02uZ", date,
+                 (uint32_t)(seconds / 3600 % 24), (uint32_t)(seconds / 60 % 60),
+                 (uint32_t)(seconds % 60));
+    }
+}
+
 void cli_json_write(const cJSON *object)
 {
     char *text = cJSON_PrintUnformatted(object);

@@ -322,24 +322,48 @@ void cli_progress_begin(struct cli_progress *progress, struct cli *cli, const ch
     progress->shown_ns = progress->begun_ns;
 }
 
+static const char *left_text(double seconds, char ret_text[32])
+{
+    if (seconds < 1) {
+        return "";
+    }
+    uint32_t whole = (uint32_t)SL_MIN(seconds, 359999.0);
+    if (whole >= 3600) {
+        snprintf(ret_text, 32, "%u h %02u min left", whole / 3600, whole / 60 % 60);
+    } else if (whole >= 60) {
+        snprintf(ret_text, 32, "%u min %02u s left", whole / 60, whole % 60);
+    } else {
+        snprintf(ret_text, 32, "%u s left", whole);
+    }
+    return ret_text;
+}
+
 static void progress_show(struct cli_progress *progress, int64_t now_ns)
 {
     char bar[PROGRESS_BARS + 1];
+    char text[32];
     double seconds = (double)(now_ns - progress->begun_ns) / 1e9;
     double part = SL_MIN((double)progress->done / (double)progress->total, 1.0);
     size_t filled = (size_t)(part * PROGRESS_BARS);
     memset(bar, '.', PROGRESS_BARS);
     memset(bar, '#', filled);
     bar[PROGRESS_BARS] = '\0';
-    fprintf(stderr, "\r%s [%s] %3.0f %%  %.0f of %.0f MiB  %.0f MiB/s\x1b[K", progress->what, bar,
-            part * 100, (double)progress->done / 1048576, (double)progress->total / 1048576,
-            seconds > 0 ? (double)progress->done / 1048576 / seconds : 0.0);
+    double rate = seconds > 0 ? (double)progress->done / seconds : 0;
+    double left = rate > 0 ? ((double)progress->total - (double)progress->done) / rate : 0;
+    fprintf(stderr, "\r%s [%s] %3.0f %%  %.1f of %.1f MiB  %.1f MiB/s  %s\x1b[K", progress->what,
+            bar, part * 100, (double)progress->done / 1048576, (double)progress->total / 1048576,
+            rate / 1048576, left_text(left, text));
     progress->shown_ns = now_ns;
 }
 
 void cli_progress_add(struct cli_progress *progress, uint64_t bytes)
 {
-    progress->done += bytes;
+    cli_progress_set(progress, progress->done + bytes);
+}
+
+void cli_progress_set(struct cli_progress *progress, uint64_t done)
+{
+    progress->done = done;
     if (!progress->shows) {
         return;
     }

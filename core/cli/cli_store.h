@@ -71,6 +71,7 @@ struct cli_progress {
 };
 void cli_progress_begin(struct cli_progress *progress, struct cli *cli, const char *what,
                         uint64_t total);
+void cli_progress_set(struct cli_progress *progress, uint64_t done);
 void cli_progress_add(struct cli_progress *progress, uint64_t bytes);
 void cli_progress_clear(struct cli_progress *progress); /* before other lines, and at the end */
 

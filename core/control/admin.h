@@ -24,6 +24,10 @@
 
 struct cJSON;
 
+/* Ends a command of hooks.storage, exactly once. result: [takes], also with an error; may be NULL.
+ */
+typedef void admin_storage_done(void *arg, sl_err err, const char *detail, struct cJSON *result);
+
 /* What the wiring knows and the broker table does not say. A slot that is NULL makes its command
  * answer E_UNSUPPORTED. [loop] */
 struct admin_hooks {
@@ -35,6 +39,10 @@ struct admin_hooks {
     void (*plugin_list)(void *arg, struct cJSON *array);
     /* Adds all that is known of one instance. E_NOT_FOUND. */
     sl_err (*plugin_info)(void *arg, const char *name, struct cJSON *object);
+    /* scrub, backup.begin, backup.release: what asks all shards. args: borrowed for the call. */
+    void (*storage)(void *arg, void *connection, const char *command, const struct cJSON *args,
+                    admin_storage_done *done, void *done_arg);
+    void (*closed)(void *arg, void *connection);  /* what it holds is given back; may be NULL */
     const struct sl_config *(*config)(void *arg); /* in force now */
     int64_t (*wall_ms)(void *arg);                /* required */
     /* Queues a copy of the bytes on the connection. Required. */

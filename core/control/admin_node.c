@@ -89,6 +89,28 @@ void admin_plugin_info(struct admin_request *request)
     admin_reply(request);
 }
 
+static void storage_done(void *arg, sl_err err, const char *detail, cJSON *result)
+{
+    struct admin_request *request = arg;
+    request->result = result;
+    if (err != SLUICE_OK) {
+        admin_fail(request, err, detail);
+    } else {
+        admin_reply(request);
+    }
+}
+
+void admin_storage(struct admin_request *request)
+{
+    const struct admin_hooks *hooks = &request->server->config.hooks;
+    if (hooks->storage == NULL || request->session->connection == NULL) {
+        admin_fail(request, SLUICE_E_UNSUPPORTED, "no storage in this broker");
+        return;
+    }
+    hooks->storage(hooks->arg, request->session->connection, request->command, request->args,
+                   storage_done, request);
+}
+
 void admin_config_show(struct admin_request *request)
 {
     const struct admin_hooks *hooks = &request->server->config.hooks;

@@ -27,6 +27,7 @@ struct admin_request {
     struct admin_session *session;
     struct admin_server *server;
     cJSON *message;                /* owned: the request */
+    const char *command;           /* borrows from message */
     const cJSON *args;             /* in message; an empty object when absent */
     cJSON *result;                 /* owned: what the handler gathers */
     struct sluice_topic_ref topic; /* borrows from message */
@@ -88,6 +89,6 @@ admin_handler_fn admin_topic_list, admin_topic_create, admin_topic_describe, adm
     admin_topic_trim;
 admin_handler_fn admin_produce, admin_consume;
 admin_handler_fn admin_status, admin_health, admin_plugin_list, admin_plugin_info,
-    admin_config_show, admin_help;
+    admin_config_show, admin_help, admin_storage;
 
 #endif

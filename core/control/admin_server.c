@@ -25,6 +25,14 @@ const struct admin_command admin_commands[] = {
      "topic, partition? (0), offset (number, \"beginning\", \"end\"), max? (500), wait_ms? (0)"},
     {"plugin.list", admin_plugin_list, "all plugin instances"},
     {"plugin.info", admin_plugin_info, "name: one instance"},
+    {"scrub", admin_storage,
+     "start? (false: only tell), bytes_per_s? (for this pass): reads what is stored and compares "
+     "it "
+     "with its checksums"},
+    {"backup.begin", admin_storage,
+     "a consistent cut of all shards, whose files stay until backup.release or the connection "
+     "ends"},
+    {"backup.release", admin_storage, "what: \"log\" or \"all\""},
     {"config.show", admin_config_show, "every key with value and origin"},
 };
 const size_t admin_command_count = SL_COUNT_OF(admin_commands);
@@ -85,6 +93,10 @@ static void session_free_if_done(struct admin_session *session)
 void admin_session_close(struct admin_session *session)
 {
     SL_ASSERT(!session->closed);
+    const struct admin_hooks *hooks = &session->server->config.hooks;
+    if (hooks->closed != NULL) {
+        hooks->closed(hooks->arg, session->connection);
+    }
     session->closed = true;
     session->connection = NULL;
     session_free_if_done(session);
@@ -232,8 +244,11 @@ static void request_start(struct admin_session *session, cJSON *message)
         cJSON_Delete(message);
         return;
     }
-    *request = (struct admin_request){
-        .session = session, .server = session->server, .message = message, .args = args};
+    *request = (struct admin_request){.session = session,
+                                      .server = session->server,
+                                      .message = message,
+                                      .command = name->valuestring,
+                                      .args = args};
     session->pending++;
     command->handle(request);
 }

@@ -126,6 +126,10 @@ struct sl_config {
         int64_t delete_retention_ms;
     } compaction;
     struct {
+        int64_t scrub_bytes_per_s; /* 0: off */
+        int64_t scrub_interval_ms; /* 0: only when asked */
+    } storage;
+    struct {
         int64_t id;
     } node;
     struct {

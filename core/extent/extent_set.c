@@ -334,6 +334,19 @@ void extent_set_status_get(const struct extent_set *set, struct extent_set_statu
     };
 }
 
+const struct extent_item *extent_set_from(const struct extent_set *set, uint64_t id)
+{
+    const struct extent *extent = extent_table_from(&set->table, id);
+    while (extent != NULL && extent->dropped)
+        extent = extent_table_from(&set->table, extent->item.id + 1);
+    return extent == NULL ? NULL : &extent->item;
+}
+
+uint64_t extent_set_id_max(const struct extent_set *set)
+{
+    return set->id_max;
+}
+
 void extent_set_each(const struct extent_set *set,
                      bool (*each)(void *arg, const struct extent_item *item, uint64_t live_bytes),
                      void *arg)

@@ -103,5 +103,9 @@ void extent_set_status_get(const struct extent_set *set, struct extent_set_statu
 void extent_set_each(const struct extent_set *set,
                      bool (*each)(void *arg, const struct extent_item *item, uint64_t live_bytes),
                      void *arg);
+/* The live extent with the lowest id that is at least `id`; NULL: none. Borrowed until the set
+ * changes. */
+const struct extent_item *extent_set_from(const struct extent_set *set, uint64_t id);
+uint64_t extent_set_id_max(const struct extent_set *set); /* the highest that was ever given */
 
 #endif

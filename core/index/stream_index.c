@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define RUNS_MIN 4u
+#define RUNS_SLACK_MAX 4u /* so few are not kept for later */
 
 void stream_index_init(struct stream_index *index)
 {
@@ -46,7 +46,7 @@ sl_err stream_index_reserve(struct stream_index *index, uint32_t batch_count)
         return SLUICE_OK;
     }
     uint32_t used = index->count - index->first;
-    return move_to(index, SL_MAX(SL_MAX(used * 2, RUNS_MIN), used + wanted));
+    return move_to(index, SL_MAX(used * 2, used + wanted));
 }
 
 sl_err stream_index_keep(struct stream_index *index, uint32_t count, uint32_t batch_count)
@@ -66,9 +66,11 @@ void stream_index_shrink(struct stream_index *index, uint32_t batch_count)
         sl_free(index->runs);
         index->runs = NULL;
         index->first = index->count = index->capacity = 0;
-    } else if (index->capacity > RUNS_MIN && index->capacity / 4 >= wanted) {
-        /* Without memory for the smaller one the larger one stays. */
-        sl_err err = move_to(index, SL_MAX(wanted + wanted / 2, RUNS_MIN));
+    } else if (index->capacity / 4 >= wanted ||
+               (wanted <= RUNS_SLACK_MAX && index->capacity > wanted)) {
+        /* Most streams are idle with a run or two. Without memory for the smaller one the larger
+         * one stays. */
+        sl_err err = move_to(index, wanted + (wanted > RUNS_SLACK_MAX ? wanted / 2 : 0));
         SL_ASSERT(err == SLUICE_OK || err == SLUICE_E_NO_MEMORY);
     }
 }
@@ -194,6 +196,15 @@ void stream_index_mark_verified(struct stream_index *index, int64_t base_offset)
     uint32_t at = lower_bound(index, ends_before, base_offset);
     if (at < index->count && index->runs[at].base_offset == base_offset) {
         index->runs[at].verified = true;
+    }
+}
+
+void stream_index_mark_suspect(struct stream_index *index, int64_t first_offset,
+                               int64_t last_offset)
+{
+    uint32_t at = lower_bound(index, ends_before, first_offset);
+    for (; at < index->count && index->runs[at].base_offset <= last_offset; at++) {
+        index->runs[at].verified = false;
     }
 }
 
@@ -344,7 +355,6 @@ static bool begins_until(const struct stream_run *run, int64_t offset)
 
 void stream_index_swap(struct stream_index *index, const struct stream_run *blocks, uint32_t count)
 {
-    int64_t first = blocks->base_offset; /* of all: between blocks offsets may be missing */
     int64_t last = blocks[count - 1].last_offset;
     while (count > 0 && blocks->last_offset < index->start_offset) {
         blocks++;
@@ -353,7 +363,7 @@ void stream_index_swap(struct stream_index *index, const struct stream_run *bloc
     if (count == 0) {
         return;
     }
-    uint32_t at = lower_bound(index, ends_before, SL_MAX(first, index->start_offset));
+    uint32_t at = lower_bound(index, ends_before, blocks->base_offset);
     uint32_t end = lower_bound(index, begins_until, last);
     SL_ASSERT(at <= end &&
               (count <= end - at || count - (end - at) <= index->capacity - index->count));

@@ -79,6 +79,9 @@ bool stream_index_find(const struct stream_index *index, int64_t offset,
                        struct stream_run *ret_run);
 /* The bytes of the run that begins at this offset were checked; nothing happens when it is gone. */
 void stream_index_mark_verified(struct stream_index *index, int64_t base_offset);
+/* The bytes of the runs with an offset from first to last are checked at the next read. */
+void stream_index_mark_suspect(struct stream_index *index, int64_t first_offset,
+                               int64_t last_offset);
 /* The first run with a timestamp at or after `timestamp`. */
 bool stream_index_find_time(const struct stream_index *index, int64_t timestamp,
                             struct stream_run *ret_run);

@@ -173,6 +173,14 @@ int64_t sl_loop_now_ns(struct sl_loop *loop)
     return loop->os->ops->loop_now_ns(loop);
 }
 
+void sl_loop_count_turns(struct sl_loop *loop, struct sl_metric_cell *turns,
+                         struct sl_metric_cell *longest)
+{
+    if (loop->os->ops->loop_count_turns != NULL) {
+        loop->os->ops->loop_count_turns(loop, turns, longest);
+    }
+}
+
 bool sl_loop_is_current(struct sl_loop *loop)
 {
     return loop->os->ops->loop_is_current(loop);

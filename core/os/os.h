@@ -110,6 +110,13 @@ struct sl_loop *sl_loop_free(struct sl_loop *loop);
 void sl_loop_post(struct sl_loop *loop, struct sl_task *task);
 int64_t sl_loop_now_ns(struct sl_loop *loop);  /* monotonic time at the start of this turn [loop] */
 bool sl_loop_is_current(struct sl_loop *loop); /* asserts use it [any] */
+struct sl_metric_cell;
+/* From now on the loop counts how long it is busy without looking at its sockets and timers: each
+ * turn is observed in the histogram `turns`, `longest` is the longest so far. Nanoseconds by the
+ * clock: waiting for events is not counted, waiting for a processor is. The cells are the loop's
+ * thread's from now on. A simulated loop counts nothing. [borrows both] [before it runs] */
+void sl_loop_count_turns(struct sl_loop *loop, struct sl_metric_cell *turns,
+                         struct sl_metric_cell *longest);
 
 typedef void sl_timer_fn(void *arg);
 sl_err sl_timer_new(struct sl_loop *loop, sl_timer_fn *fire, void *arg,
@@ -197,6 +204,7 @@ sl_err sl_descriptor_read(int descriptor, void *buffer, size_t size,
 sl_err sl_descriptor_write(int descriptor, const void *buffer, size_t size) SL_MUST_CHECK;
 void sl_descriptor_close(int descriptor);
 /* Whether people look at it: colours, progress. [any] */
+void sl_sleep_ms(int64_t ms); /* command-line code only [blocks] */
 bool sl_descriptor_is_terminal(int descriptor);
 
 #endif

@@ -53,6 +53,8 @@ struct sl_os_ops {
     void (*loop_post)(struct sl_loop *loop, struct sl_task *task); /* task->queued is 1 already */
     int64_t (*loop_now_ns)(struct sl_loop *loop);
     bool (*loop_is_current)(struct sl_loop *loop);
+    void (*loop_count_turns)(struct sl_loop *loop, struct sl_metric_cell *turns,
+                             struct sl_metric_cell *longest); /* NULL: it does not */
 
     sl_err (*timer_new)(struct sl_loop *loop, sl_timer_fn *fire, void *arg,
                         struct sl_timer **ret_timer);

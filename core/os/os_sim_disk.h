@@ -32,8 +32,7 @@ struct sim_inode {
     uint32_t undo_capacity;
     uint32_t open_count;
     bool locked;
-    bool marked;            /* by the collector */
-    struct sim_inode *twin; /* while the disk is copied */
+    bool marked; /* by the collector */
 };
 
 struct sim_name {

@@ -157,6 +157,7 @@ const struct sl_os_ops osuv_ops = {
     .loop_stop = osuv_loop_end,
     .loop_free = osuv_loop_destroy,
     .loop_post = osuv_loop_post,
+    .loop_count_turns = osuv_loop_count_turns,
     .loop_now_ns = osuv_loop_now_ns,
     .loop_is_current = osuv_loop_is_current,
     .timer_new = osuv_timer_make,

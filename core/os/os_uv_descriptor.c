@@ -3,6 +3,7 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <time.h>
 #include <unistd.h>
 
 sl_err sl_descriptor_read(int descriptor, void *buffer, size_t size, size_t *ret_size)
@@ -37,6 +38,13 @@ void sl_descriptor_close(int descriptor)
 {
     if (descriptor >= 0)
         close(descriptor);
+}
+
+void sl_sleep_ms(int64_t ms)
+{
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+    }
 }
 
 bool sl_descriptor_is_terminal(int descriptor)

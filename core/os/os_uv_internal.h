@@ -66,11 +66,13 @@ struct osuv_loop {
     struct task_list ready[SL_PRIORITY_COUNT];           /* the loop's own, in order */
     atomic_uint sleeping;                                /* 1: a poster must send wake */
     atomic_uint stopping;
-    _Atomic uintptr_t owner; /* thread that runs the loop; 0: none */
-    int64_t now_ns;          /* see now_is_known */
-    bool now_is_known;       /* now_ns was read in this turn */
-    pthread_t thread;        /* of loop_start */
-    int32_t cpu;             /* -1: not pinned */
+    _Atomic uintptr_t owner;                /* thread that runs the loop; 0: none */
+    int64_t now_ns;                         /* see now_is_known */
+    bool now_is_known;                      /* now_ns was read in this turn */
+    struct sl_metric_cell *turns, *longest; /* NULL: turns are not counted */
+    int64_t turn_ns;                        /* when this turn began, less all waiting before */
+    pthread_t thread;                       /* of loop_start */
+    int32_t cpu;                            /* -1: not pinned */
     char name[16];
 };
 
@@ -147,6 +149,8 @@ void osuv_loop_destroy(struct sl_loop *loop);
 void osuv_loop_post(struct sl_loop *loop, struct sl_task *task);
 int64_t osuv_loop_now_ns(struct sl_loop *loop);
 bool osuv_loop_is_current(struct sl_loop *loop);
+void osuv_loop_count_turns(struct sl_loop *loop, struct sl_metric_cell *turns,
+                           struct sl_metric_cell *longest);
 sl_err osuv_timer_make(struct sl_loop *loop, sl_timer_fn *fire, void *arg,
                        struct sl_timer **ret_timer);
 void osuv_timer_arm(struct sl_timer *timer, int64_t delay_ns);

@@ -10,6 +10,7 @@
  * to SLICE_NS or TASKS_PER_TURN, at least one task each, control going first again after every
  * task. What is left makes the wait a mere look (the idle handle), so that sockets and timers get
  * their turn too. */
+#include "base/metric.h"
 #include "os/os_uv_internal.h"
 
 #include <signal.h>
@@ -144,9 +145,31 @@ static void on_idle(uv_idle_t *handle)
     (void)handle; /* its being active is what counts */
 }
 
+/* A turn goes from one prepare phase to the next: tasks, then what was ready or due. */
+static void count_turn(struct osuv_loop *loop)
+{
+    if (!loop->turns)
+        return;
+    int64_t now_ns = osuv_mono_ns() - (int64_t)uv_metrics_idle_time(&loop->uv);
+    uint64_t busy_ns = (uint64_t)SL_MAX(now_ns - loop->turn_ns, (int64_t)0);
+    loop->turn_ns = now_ns;
+    sl_metric_observe(loop->turns, busy_ns);
+    if (busy_ns > sl_metric_get(loop->longest))
+        sl_metric_set(loop->longest, (int64_t)busy_ns);
+}
+
+void osuv_loop_count_turns(struct sl_loop *base, struct sl_metric_cell *turns,
+                           struct sl_metric_cell *longest)
+{
+    struct osuv_loop *loop = osuv_loop_of(base);
+    loop->turns = turns;
+    loop->longest = longest;
+}
+
 static void on_turn(uv_prepare_t *handle)
 {
     struct osuv_loop *loop = handle->data;
+    count_turn(loop);
     loop->now_is_known = false;
     run_turn(loop);
     loop->now_is_known = false; /* callbacks after the wait see a new time */
@@ -199,6 +222,8 @@ sl_err osuv_loop_make(struct sl_os *os, const char *name, int32_t cpu, struct sl
         sl_free(loop);
         return SLUICE_E_LIMIT;
     }
+    int error = uv_loop_configure(&loop->uv, UV_METRICS_IDLE_TIME);
+    SL_ASSERT(error == 0); /* two readings of the clock a wait */
     if (uv_async_init(&loop->uv, &loop->wake, on_wake) != 0) {
         uv_loop_close(&loop->uv);
         sl_free(loop);
@@ -233,6 +258,7 @@ void osuv_loop_run_here(struct sl_loop *base)
     pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
     if (loop->cpu >= 0)
         pin(loop);
+    loop->turn_ns = osuv_mono_ns() - (int64_t)uv_metrics_idle_time(&loop->uv);
     while (!atomic_load(&loop->stopping))
         uv_run(&loop->uv, UV_RUN_DEFAULT);
     atomic_store(&loop->stopping, 0);

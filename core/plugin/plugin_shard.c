@@ -397,7 +397,7 @@ static void check_output(struct placement *self, const struct topic *input, cons
     }
     bool same = output->partition_count == input->partition_count;
     for (uint32_t i = 0; same && i < output->partition_count; i++) {
-        same = output->shards[i] == input->shards[i];
+        same = topic_shard(output, i) == topic_shard(input, i);
     }
     if (!same) {
         struct sl_text_out out = sl_text_out_of(self->reason, PLUGIN_REASON_BYTES);

@@ -20,7 +20,7 @@ static void describe(struct commit_batch *batch, struct wal_item *item)
 {
     struct batch_view view = {batch->data, batch->size};
     struct batch_item about = {
-        .topic = batch->partition->id,
+        .topic = *partition_topic_id(batch->partition),
         .partition = batch->partition->number,
         .base_offset = batch->base_offset,
         .last_offset = batch->last_offset,

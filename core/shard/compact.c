@@ -429,7 +429,7 @@ static void begin(struct compactor *compactor)
     *job = (struct compact_job){
         .shard = compactor->shard,
         .partition = partition,
-        .topic = partition->id,
+        .topic = *partition_topic_id(partition),
         .number = partition->number,
         .mutants = compactor->shard->config.compact_mutants,
         .delete_retention_ms = partition->topic->settings.delete_retention_ms,

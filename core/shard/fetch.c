@@ -164,14 +164,22 @@ static void part_replied(struct shard_call *call)
 /* ---- reading ---- */
 
 static void settle_plan(struct shard *shard, struct fetch_entry *entry,
-                        const struct sluice_fetch_result *result)
+                        struct sluice_fetch_result *result)
 {
+    if (entry->is_cut) {
+        entry->plan->place_count = 1; /* nothing of it is pinned any more */
+    }
     if (entry->plan != NULL && result->status == SLUICE_OK && result->records.size > 0) {
         partition_mark_verified(entry->partition, entry->plan);
     }
-    if (result->status == SLUICE_E_CORRUPT && entry->partition->topic != NULL) {
+    bool is_damaged = entry->plan != NULL &&
+                      (result->status == SLUICE_E_CORRUPT || result->status == SLUICE_E_IO);
+    if (is_damaged) { /* not the answer that makes clients wait for another leader */
+        result->status = SLUICE_E_DAMAGED_RECORDS;
+    }
+    if (is_damaged && entry->partition->topic != NULL) {
         sl_log(shard->logger, SL_LOG_ERROR, "fetch",
-               "stored records are damaged and not served; run sluice wal verify",
+               "stored records are damaged and not served; run sluice scrub --now",
                sl_log_bytes("topic", entry->partition->topic->name),
                sl_log_u64("partition", entry->partition->number),
                sl_log_i64("offset", entry->offset));
@@ -223,20 +231,33 @@ static void part_reply(struct fetch_part *part)
 
 static void entry_cut(struct fetch_entry *entry, struct sluice_fetch_result *result)
 {
-    struct sl_bytes all = {entry->chunk->data, entry->plan->bytes};
+    uint32_t bytes = entry->is_cut ? entry->plan->places[0].size : entry->plan->bytes;
+    struct sl_bytes all = {entry->chunk->data, bytes};
     struct sl_bytes batches = {NULL, 0};
     sl_err err = partition_cut(all, entry->offset, entry->read_bytes_max, &batches);
     result->status = err;
     result->records = (struct sluice_bytes){batches.data, batches.size};
 }
 
-static sl_err entry_read(struct shard *shard, struct fetch_entry *entry,
-                         struct sluice_fetch_result *result, store_read_fn *read)
+static sl_err places_read(struct shard *shard, struct fetch_entry *entry, uint32_t count,
+                          store_read_fn *read)
 {
     const struct read_plan *plan = entry->plan;
     uint8_t *bytes = entry->chunk->data;
-    sl_err err = store_read_places(shard, plan->places, plan->place_count, bytes, read);
-    err = err != SLUICE_OK ? err : partition_check(plan, bytes);
+    sl_err err = store_read_places(shard, plan->places, count, bytes, read);
+    return err != SLUICE_OK ? err : partition_check_first(plan, count, bytes);
+}
+
+/* Damage further on does not stand in the way of what lies before it. */
+static sl_err entry_read(struct shard *shard, struct fetch_entry *entry,
+                         struct sluice_fetch_result *result, store_read_fn *read)
+{
+    uint32_t count = entry->plan->place_count;
+    sl_err err = places_read(shard, entry, count, read);
+    if ((err == SLUICE_E_CORRUPT || err == SLUICE_E_IO) && count > 1) {
+        entry->is_cut = true;
+        err = places_read(shard, entry, 1, read);
+    }
     if (err == SLUICE_OK) {
         entry_cut(entry, result);
     }

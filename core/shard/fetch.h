@@ -31,6 +31,7 @@ struct fetch_entry {
     struct chunk *chunk; /* holds the records */
     struct read_plan *plan;
     uint32_t read_bytes_max; /* granted of the whole answer's budget */
+    bool is_cut;             /* only the first place of the plan: what follows is damaged */
     bool cold;               /* its segments are pinned, a helper reads it */
 };
 

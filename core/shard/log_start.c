@@ -5,7 +5,7 @@ void log_start_add(struct log_start *self, const struct partition *partition, in
 {
     struct log_start_move *move = &self->moves[self->count];
     SL_ASSERT(start_offset <= partition_end(partition));
-    move->bounds = (struct bounds_item){.topic = partition->id,
+    move->bounds = (struct bounds_item){.topic = *partition_topic_id(partition),
                                         .partition = partition->number,
                                         .start_offset = start_offset,
                                         .end_offset = partition_end(partition)};

@@ -8,22 +8,26 @@
 #include "shard/retention.h"
 #include "shard/store.h"
 
-/* topic->user of a shard's catalog: its open partitions by number. */
-static struct partition **slots(const struct topic *topic)
+/* topic->user of a shard's catalog: its open partitions by number. Where those of a shard are
+ * `stride` apart there is a slot for each of them, not for those of other shards. */
+static struct partition **slot_of(const struct topic *topic, uint32_t number)
 {
-    return topic->user;
+    struct partition **slots = topic->user;
+    return &slots[number / topic->stride];
 }
 
 struct partition *partition_find(const struct topic *topic, uint32_t number)
 {
     SL_ASSERT(number < topic->partition_count);
-    return topic->user == NULL ? NULL : slots(topic)[number];
+    struct partition *partition = topic->user == NULL ? NULL : *slot_of(topic, number);
+    return partition == NULL || partition->number != number ? NULL : partition;
 }
 
 static sl_err make_slots(struct topic *topic)
 {
     if (topic->user == NULL) {
-        topic->user = sl_alloc_zero(topic->partition_count, sizeof(struct partition *));
+        uint32_t count = (topic->partition_count - 1) / topic->stride + 1;
+        topic->user = sl_alloc_zero(count, sizeof(struct partition *));
     }
     return topic->user == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
 }
@@ -46,18 +50,17 @@ sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
     }
     partition->shard = shard;
     partition->topic = topic;
-    partition->id = topic->id;
     partition->number = number;
     partition->refs = 1;
     stream_index_init(&partition->index);
-    producers_init(&partition->producers, shard->producers, &topic->id, number);
+    producers_init(&partition->producers, shard->producers);
     partition->next = shard->partitions;
     partition->previous_next = &shard->partitions;
     if (partition->next != NULL) {
         partition->next->previous_next = &partition->next;
     }
     shard->partitions = partition;
-    slots(topic)[number] = partition;
+    *slot_of(topic, number) = partition;
     if (shard->config.hooks != NULL && shard->config.hooks->partition_opened != NULL) {
         shard->config.hooks->partition_opened(shard->config.hooks_arg, shard, partition);
     }
@@ -84,7 +87,7 @@ void partition_unref(struct partition *partition)
 void partition_delete(struct partition *partition)
 {
     struct topic *topic = partition->topic;
-    slots(topic)[partition->number] = NULL;
+    *slot_of(topic, partition->number) = NULL;
     partition->topic = NULL;
     retention_skip(partition->shard->retention, partition);
     compact_skip(partition->shard, partition);
@@ -254,16 +257,22 @@ sl_err read_claim_check(const struct read_claim *claim, const struct wal_place *
     return check_batches(claim, (struct sl_bytes){bytes, place->size});
 }
 
-sl_err partition_check(const struct read_plan *plan, const uint8_t *bytes)
+sl_err partition_check_first(const struct read_plan *plan, uint32_t count, const uint8_t *bytes)
 {
     sl_err err = SLUICE_OK;
-    for (uint32_t i = 0; i < plan->place_count && err == SLUICE_OK; i++) {
-        if (!plan->claims[i].verified) {
+    for (uint32_t i = 0; i < count && err == SLUICE_OK; i++) {
+        bool is_in_extent = (plan->places[i].segment & WAL_PLACE_EXTENT) != 0;
+        if (is_in_extent || !plan->claims[i].verified) {
             err = read_claim_check(&plan->claims[i], &plan->places[i], bytes);
         }
         bytes += plan->places[i].size;
     }
     return err;
+}
+
+sl_err partition_check(const struct read_plan *plan, const uint8_t *bytes)
+{
+    return partition_check_first(plan, plan->place_count, bytes);
 }
 
 void partition_mark_verified(struct partition *partition, const struct read_plan *plan)

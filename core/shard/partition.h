@@ -25,25 +25,35 @@ struct partition {
     struct partition *unsealed_next;           /* in shard->space */
     struct partition **unsealed_previous_next; /* NULL: not in it */
     struct topic *topic;                       /* NULL: deleted; freed with the last ref */
-    struct sl_uuid id;                         /* of the topic */
     uint32_t number;
     uint32_t refs;             /* entries and readers that still point here */
     struct stream_index index; /* what is durable */
     struct producers producers;
-    int64_t next_offset;                           /* to be given out; >= the index's end */
-    uint32_t pending_batches;                      /* submitted, not yet durable */
-    uint32_t pending_synced;                       /* of those, in units that wait for the sync */
-    struct produce_entry *queue_head, *queue_tail; /* behind an open, a gate */
-    bool pumping;
-    bool unsealable;      /* its records in the log are damaged: they stay there */
-    bool uncompactable;   /* its records in extents are damaged, or too many for the memory */
-    bool compacted;       /* extents may replace parts of older ones */
-    int64_t clean_offset; /* records below it were compacted together */
+    int64_t next_offset;      /* to be given out; >= the index's end */
+    uint32_t pending_batches; /* submitted, not yet durable */
+    uint32_t pending_synced;  /* of those, in units that wait for the sync */
+    bool pumping : 1;
+    bool unsealable : 1;    /* its records in the log are damaged: they stay there */
+    bool uncompactable : 1; /* its records in extents are damaged, or too many for the memory */
+    bool compacted : 1;     /* extents may replace parts of older ones */
+    struct produce_entry *queue; /* behind an open, a gate: the last, whose next is the first */
+    int64_t clean_offset;        /* records below it were compacted together */
     struct partition_gate *gate; /* NULL: none attached */
     struct partition_observer *observers;
     struct fetch_waiter *waiters;
 };
 
+/* There are a million of them: with the allocator's share 208 bytes. What few of them need, and
+ * seldom, belongs elsewhere. */
+_Static_assert(sizeof(struct partition) <= 200,
+               "a partition has grown: see docs/storage/performance.md");
+
+/* Of its topic, which is there. */
+static inline const struct sl_uuid *partition_topic_id(const struct partition *partition)
+{
+    SL_ASSERT(partition->topic != NULL);
+    return &partition->topic->id;
+}
 /* The object, opened if need be. E_NO_MEMORY. partition < partition_count. */
 sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
                       struct partition **ret_partition) SL_MUST_CHECK;
@@ -101,10 +111,14 @@ bool read_plan_pin(struct shard *shard, const struct read_plan *plan) SL_MUST_CH
 void read_plan_unpin(struct shard *shard, const struct read_plan *plan);
 /* Recovery trusts the directories of frames that were known to be durable and the footers of
  * extents, and leaves the records to the first read: the bytes of each place that is not verified
- * are checked here. In the log, offsets and epochs against the claim (a batch's CRC does not cover
+ * are checked here, and those in extents at every read: what the page cache lets go comes back from
+ * the disk. In the log, offsets and epochs against the claim (a batch's CRC does not cover
  * them), the rest against the batches' CRC; in an extent, all against the CRC of the block.
  * E_CORRUPT. [any] */
 sl_err partition_check(const struct read_plan *plan, const uint8_t *bytes) SL_MUST_CHECK;
+/* Only the first `count` places. */
+sl_err partition_check_first(const struct read_plan *plan, uint32_t count,
+                             const uint8_t *bytes) SL_MUST_CHECK;
 /* After a check that passed: the index remembers. [loop] */
 void partition_mark_verified(struct partition *partition, const struct read_plan *plan);
 /* Cuts the bytes that a plan gave to whole batches: from the one that contains `offset` or is the

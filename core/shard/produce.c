@@ -203,12 +203,32 @@ static void take_verdict(struct produce_entry *entry, sl_err err,
     }
 }
 
+/* The queue is a circle known by its last entry, whose next is the first. */
+static struct produce_entry *queue_first(const struct partition *partition)
+{
+    return partition->queue == NULL ? NULL : partition->queue->next;
+}
+
 static void queue_pop(struct partition *partition)
 {
-    partition->queue_head = partition->queue_head->next;
-    if (partition->queue_head == NULL) {
-        partition->queue_tail = NULL;
+    struct produce_entry *first = partition->queue->next;
+    if (first == partition->queue) {
+        partition->queue = NULL;
+    } else {
+        partition->queue->next = first->next;
     }
+    first->next = NULL;
+}
+
+static void queue_push(struct partition *partition, struct produce_entry *entry)
+{
+    if (partition->queue == NULL) {
+        entry->next = entry;
+    } else {
+        entry->next = partition->queue->next;
+        partition->queue->next = entry;
+    }
+    partition->queue = entry;
 }
 
 static void open_done(struct sl_job *job)
@@ -353,8 +373,8 @@ static void pump(struct partition *partition)
         return;
     }
     partition->pumping = true;
-    while (partition->queue_head != NULL) {
-        struct produce_entry *entry = partition->queue_head;
+    struct produce_entry *entry;
+    while ((entry = queue_first(partition)) != NULL) {
         if (entry->opening || entry->gating) {
             break;
         }
@@ -380,18 +400,6 @@ static void pump(struct partition *partition)
     partition->pumping = false;
 }
 
-static void entry_enqueue(struct produce_entry *entry)
-{
-    struct partition *partition = entry->partition;
-    entry->next = NULL;
-    if (partition->queue_tail == NULL) {
-        partition->queue_head = entry;
-    } else {
-        partition->queue_tail->next = entry;
-    }
-    partition->queue_tail = entry;
-}
-
 static void entry_begin(struct shard *shard, struct produce_entry *entry)
 {
     struct topic *topic = catalog_by_id(shard->catalog, &entry->topic);
@@ -413,7 +421,7 @@ static void entry_begin(struct shard *shard, struct produce_entry *entry)
     partition_ref(partition);
     entry->partition = partition;
     partition_ref(partition);
-    entry_enqueue(entry);
+    queue_push(entry->partition, entry);
     pump(partition);
     partition_unref(partition);
 }

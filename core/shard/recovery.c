@@ -232,6 +232,7 @@ sl_err recovery_end(void *arg, char ret_problem[WAL_PROBLEM_BYTES])
                                : problem);
     }
     sl_free(load.blocks);
+    producer_shard_sort(shard->producers);
     struct extent_set_status status;
     extent_set_status_get(shard->extents, &status);
     shard->extents_recovered = status.extent_count;
@@ -255,7 +256,7 @@ static sl_err snapshot_bounds(struct shard *shard, add_fn *add, void *add_arg)
     sl_err err = SLUICE_OK;
     for (const struct partition *p = shard->partitions; p != NULL && err == SLUICE_OK;
          p = p->next) {
-        struct bounds_item item = {.topic = p->id, .partition = p->number};
+        struct bounds_item item = {.topic = *partition_topic_id(p), .partition = p->number};
         uint8_t payload[BOUNDS_ITEM_SIZE_MAX];
         stream_index_describe(&p->index, &item);
         size_t size = bounds_item_encode(&item, payload);
@@ -270,14 +271,25 @@ static sl_err snapshot_compactions(struct shard *shard, add_fn *add, void *add_a
     sl_err err = SLUICE_OK;
     for (const struct partition *p = shard->partitions; p != NULL && err == SLUICE_OK;
          p = p->next) {
-        const struct compaction_item item = {
-            .topic = p->id, .partition = p->number, .clean_offset = p->clean_offset};
+        const struct compaction_item item = {.topic = *partition_topic_id(p),
+                                             .partition = p->number,
+                                             .clean_offset = p->clean_offset};
         uint8_t payload[COMPACTION_ITEM_SIZE];
         compaction_item_encode(&item, payload);
         if (p->compacted) {
             err = add(add_arg, WAL_ITEM_COMPACTION, COMPACTION_ITEM_VERSION,
                       (struct sl_bytes){payload, sizeof(payload)});
         }
+    }
+    return err;
+}
+
+static sl_err snapshot_producers(struct shard *shard, add_fn *add, void *add_arg)
+{
+    sl_err err = SLUICE_OK;
+    for (const struct partition *p = shard->partitions; p != NULL && err == SLUICE_OK;
+         p = p->next) {
+        err = producers_snapshot(&p->producers, partition_topic_id(p), p->number, add, add_arg);
     }
     return err;
 }
@@ -301,7 +313,7 @@ sl_err recovery_snapshot(void *arg, add_fn *add, void *add_arg)
     err = err != SLUICE_OK ? err : extent_set_snapshot(shard->extents, add, add_arg);
     err = err != SLUICE_OK ? err : snapshot_bounds(shard, add, add_arg);
     err = err != SLUICE_OK ? err : snapshot_compactions(shard, add, add_arg);
-    err = err != SLUICE_OK ? err : producer_shard_snapshot(shard->producers, add, add_arg);
+    err = err != SLUICE_OK ? err : snapshot_producers(shard, add, add_arg);
     err = err != SLUICE_OK ? err : offset_store_snapshot(shard->offsets, add, add_arg);
     return err != SLUICE_OK ? err : position_store_snapshot(shard->positions, add, add_arg);
 }

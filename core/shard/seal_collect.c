@@ -61,7 +61,7 @@ bool seal_job_add(struct seal_job *job, struct partition *partition)
     }
     struct seal_stream *stream = &job->streams[job->stream_count++];
     *stream = (struct seal_stream){.partition = partition,
-                                   .topic = partition->id,
+                                   .topic = *partition_topic_id(partition),
                                    .number = partition->number,
                                    .first_run = job->run_count,
                                    .run_count = count};
@@ -129,8 +129,8 @@ sl_err seal_job_reserve(struct seal_job *job, uint32_t from, uint32_t to)
     for (uint32_t i = from; i < to; i++) {
         struct seal_stream *stream = &job->streams[i];
         struct partition *partition = stream->partition;
-        if (!is_wanted(stream)) {
-            continue;
+        if (!is_wanted(stream) || stream->block_count == 1) {
+            continue; /* one block takes the slot of one of its runs, or goes with the last */
         }
         sl_err err =
             stream_index_keep(&partition->index, stream->block_count, partition->pending_batches);

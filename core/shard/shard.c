@@ -115,7 +115,7 @@ struct shard *shard_of_partition(const struct shard_set *set, const struct topic
                                  uint32_t partition)
 {
     SL_ASSERT(partition < topic->partition_count);
-    uint32_t index = topic->shards[partition];
+    uint32_t index = topic_shard(topic, partition);
     SL_ASSERT(index < set->count);
     return set->shards[index];
 }
@@ -276,12 +276,14 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     shard->codecs = codec_context_new();
     shard->sealer = sealer_new(shard);
     shard->compactor = compactor_new(shard);
+    shard->scrubber = scrubber_new(shard);
     space_init(&shard->space, shard);
     sl_buffer_init(&shard->scratch, SCRATCH_BYTES_MAX);
     producer_ids_init(&shard->producer_ids);
     bool made = shard->catalog != NULL && shard->producers != NULL && shard->offsets != NULL &&
                 shard->positions != NULL && shard->retention != NULL && shard->groups != NULL &&
-                shard->codecs != NULL && shard->sealer != NULL && shard->compactor != NULL;
+                shard->codecs != NULL && shard->sealer != NULL && shard->compactor != NULL &&
+                shard->scrubber != NULL;
     return made ? SLUICE_OK : SLUICE_E_NO_MEMORY;
 }
 
@@ -306,7 +308,6 @@ static sl_err open_log(struct shard *shard, const struct shard_config *config)
                              .cluster = config->cluster,
                              .shard = config->index,
                              .limits = config->wal,
-                             .mutants = config->wal_mutants,
                              .events = &wal_hooks,
                              .events_arg = shard};
     struct wal *wal;
@@ -378,6 +379,7 @@ static int64_t next_due(struct shard *shard, int64_t now_ms)
     due_ms = SL_MIN(due_ms, group_coordinator_next_deadline_ms(shard->groups));
     due_ms = SL_MIN(due_ms, seal_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, compact_tick(shard, now_ms));
+    due_ms = SL_MIN(due_ms, scrub_tick(shard, now_ms));
     return SL_MIN(due_ms, shard->housekeeping_ms);
 }
 
@@ -404,7 +406,7 @@ void shard_schedule(struct shard *shard)
     }
     int64_t due_ms = SL_MIN(group_coordinator_next_deadline_ms(shard->groups),
                             SL_MIN(retention_due_ms(shard->retention), seal_due_ms(shard)));
-    due_ms = SL_MIN(due_ms, compact_due_ms(shard));
+    due_ms = SL_MIN(due_ms, SL_MIN(compact_due_ms(shard), scrub_due_ms(shard)));
     if (shard->waiting != NULL) {
         due_ms = SL_MIN(due_ms,
                         shard->waiting->deadline_ms); /* the newest; older ones armed it before */
@@ -421,7 +423,9 @@ sl_err shard_start(struct shard *shard)
         shard->started = shard->log != NULL;
         retention_start(shard->retention, shard_now_ms(shard));
         compact_start(shard);
+        scrub_start(shard);
         int64_t due_ms = SL_MIN(retention_due_ms(shard->retention), compact_due_ms(shard));
+        due_ms = SL_MIN(due_ms, scrub_due_ms(shard));
         arm(shard, SL_MIN(shard->housekeeping_ms, due_ms));
         space_freed(shard);
         seal_consider(shard);
@@ -445,6 +449,7 @@ void shard_stop(struct shard *shard, void (*closed)(void *arg), void *arg)
     shard->closed_arg = arg;
     shard_set_status(shard, shard->status != SLUICE_OK ? shard->status : SLUICE_E_STOPPING);
     shard->timer = sl_timer_free(shard->timer);
+    scrub_stop(shard);
     fetch_finish_all(shard);
     shard->groups = group_coordinator_free(shard->groups);
     if (shard->log == NULL) {
@@ -462,6 +467,7 @@ struct shard *shard_free(struct shard *shard)
     shard->log = commit_log_free(shard->log);
     shard->sealer = sealer_free(shard->sealer);
     shard->compactor = compactor_free(shard->compactor);
+    shard->scrubber = scrubber_free(shard->scrubber);
     partition_free_all(shard);
     shard->extents = extent_set_free(shard->extents);
     group_coordinator_free(shard->groups);

@@ -303,7 +303,7 @@ void topics_create_start(struct shard *home, const struct sluice_topic_spec *spe
     self->validate_only = validate_only;
     self->internal = internal;
     self->has_near = near != NULL;
-    self->near_shard = near != NULL ? near->shards[0] : 0;
+    self->near_shard = near != NULL ? topic_shard(near, 0) : 0;
     self->done = done;
     self->arg = arg;
     start(home, self, create_run);

@@ -67,7 +67,7 @@ static sl_err commit_room(struct stage_task *task, uint32_t count)
 static void prepare_position(struct stage_task *task, int64_t next)
 {
     struct position position = {.name = sl_bytes_of_text(task->config->rules.instance),
-                                .topic = task->partition->id,
+                                .topic = task->input_id,
                                 .partition = task->partition->number,
                                 .next_offset = next};
     task->payload_size = position_item_encode(&position, task->payload);

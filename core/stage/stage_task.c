@@ -220,6 +220,7 @@ sl_err stage_task_open(const struct stage_config *config, struct partition *part
     }
     task->config = config;
     task->partition = partition;
+    task->input_id = *partition_topic_id(partition);
     sl_link_init(&task->link);
     worker_call_init(&task->call);
     sl_buffer_init(&task->read, READ_BYTES_MAX);
@@ -240,7 +241,7 @@ sl_err stage_task_open(const struct stage_config *config, struct partition *part
     *ret_task = task;
     int64_t stored =
         position_store_get(config->shard->positions, sl_bytes_of_text(config->rules.instance),
-                           &partition->id, partition->number);
+                           partition_topic_id(partition), partition->number);
     task->position = stored >= 0 ? stored : first_position(partition, from);
     stage_task_publish(task);
     if (stored < 0) {

@@ -19,6 +19,7 @@ struct stage_task {
     struct sl_link link;
     const struct stage_config *config;
     struct partition *partition; /* referenced */
+    struct sl_uuid input_id;     /* of its topic, which may be gone */
     struct partition_observer observer;
     enum task_state state;
     bool closing;

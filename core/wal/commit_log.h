@@ -44,6 +44,7 @@ struct wal_unit {
 uint64_t wal_unit_size(const struct wal_unit *unit);
 /* A live segment. */
 struct wal_segment_status {
+    uint64_t end;       /* position behind the last frame given out */
     uint64_t bytes;     /* of its file */
     int64_t created_ms; /* wall time of its first frame */
 };

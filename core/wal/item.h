@@ -39,6 +39,8 @@ enum {
 
 /* A place whose segment has this bit lies in the extent of the number without it (core/extent). */
 #define WAL_PLACE_EXTENT (1ull << 63)
+/* Likewise, in a segment of the log in memory (memory_log.h). */
+#define WAL_PLACE_MEMORY (1ull << 62)
 
 /* Where a body lies. position is of its first byte in the segment's file. */
 struct wal_place {

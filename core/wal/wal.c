@@ -415,7 +415,8 @@ bool wal_segment_status_get(const struct wal *wal, uint64_t seq,
     const struct wal_segment *segment = segment_find(wal, seq);
     if (segment == NULL)
         return false;
-    *ret_status = (struct wal_segment_status){segment->size, segment->created_ms};
+    *ret_status = (struct wal_segment_status){
+        .end = segment->end, .bytes = segment->size, .created_ms = segment->created_ms};
     return true;
 }
 

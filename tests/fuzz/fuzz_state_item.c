@@ -62,10 +62,10 @@ static void producer_try(uint8_t version, struct sl_bytes payload)
     struct producers producers, copy;
     struct producer_shard *shard = producer_shard_new(&producer_limits);
     struct producer_shard *other = producer_shard_new(&producer_limits);
-    producers_init(&producers, shard, &topic, 0);
-    producers_init(&copy, other, &topic, 0);
+    producers_init(&producers, shard);
+    producers_init(&copy, other);
     if (producers_restore(&producers, version, payload) == SLUICE_OK) {
-        SL_ASSERT(producer_shard_snapshot(shard, producer_add, &copy) == SLUICE_OK);
+        SL_ASSERT(producers_snapshot(&producers, &topic, 0, producer_add, &copy) == SLUICE_OK);
         SL_ASSERT(copy.count == 1);
     }
     producers_fini(&producers);

@@ -10,9 +10,8 @@ static int64_t next_offset;
 static void setup(void)
 {
     struct producer_limits limits = {.partition_max = 3, .shard_max = 4, .expiry_ms = 1000};
-    struct sl_uuid topic = {{1}};
     shard = producer_shard_new(&limits);
-    producers_init(&producers, shard, &topic, 0);
+    producers_init(&producers, shard);
     next_offset = 0;
 }
 
@@ -227,7 +226,6 @@ Test(producer_state, silent_producers_expire)
 Test(producer_state, at_a_bound_the_one_idle_longest_is_forgotten)
 {
     struct producers other;
-    struct sl_uuid topic = {{2}};
     for (int64_t id = 1; id <= 3; id++)
         append(batch_of(id, 0, 0, 1));
     append(batch_of(1, 0, 1, 1));
@@ -236,7 +234,7 @@ Test(producer_state, at_a_bound_the_one_idle_longest_is_forgotten)
     cr_assert_eq(producer_shard_evicted(shard), 1);
     cr_assert_eq(kind_of(batch_of(2, 0, 50, 1)), PRODUCER_NEW, "2 was silent longest");
     cr_assert_eq(kind_of(batch_of(1, 0, 1, 1)), PRODUCER_DUPLICATE);
-    producers_init(&other, shard, &topic, 5);
+    producers_init(&other, shard);
     for (int64_t id = 1; id <= 2; id++) {
         struct producer_batch batch = batch_of(id, 0, 0, 1);
         cr_assert_eq(producers_apply(&other, &batch, 0, 0, -1, 0), SLUICE_OK);
@@ -275,10 +273,11 @@ Test(producer_state, a_snapshot_and_the_frames_behind_it_restore_the_state)
     struct producers copy;
     struct producer_verdict verdict;
     struct producer_batch last = batch_of(7, 2, 60, 10);
-    producers_init(&copy, restored, &producers.topic, 0);
+    const struct sl_uuid topic = {{1}};
+    producers_init(&copy, restored);
     for (int32_t i = 0; i < 7; i++)
         append(batch_of(7, 2, i * 10, 10));
-    cr_assert_eq(producer_shard_snapshot(shard, restore, &copy), SLUICE_OK);
+    cr_assert_eq(producers_snapshot(&producers, &topic, 0, restore, &copy), SLUICE_OK);
     cr_assert_eq(producers_apply(&copy, &last, 60, 69, -1, 5), SLUICE_OK, "told twice");
     struct producer_batch batch = batch_of(7, 2, 20, 10);
     cr_assert_eq(producers_check(&copy, &batch, &verdict), SLUICE_OK);
@@ -302,4 +301,28 @@ Test(producer_state, refuses_damaged_and_newer_items)
     payload[22] = 6;
     cr_assert_eq(producers_restore(&producers, 1, whole), SLUICE_E_CORRUPT, "six batches");
     cr_assert_eq(producer_shard_count(shard), 0);
+}
+
+Test(producer_state, after_a_restore_by_partition_the_one_idle_longest_goes_first)
+{
+    struct producer_limits limits = {.shard_max = 3};
+    struct producer_shard *restored = producer_shard_new(&limits);
+    struct producers parts[2];
+    const int64_t last_ms[2][2] = {{500, 900}, {100, 700}};
+    for (int p = 0; p < 2; p++) {
+        producers_init(&parts[p], restored);
+        for (int i = 0; i < 2 && (p == 0 || i == 0); i++) {
+            struct producer_batch batch = batch_of(10 * p + i, 0, 0, 1);
+            cr_assert_eq(producers_apply(&parts[p], &batch, 0, 0, -1, last_ms[p][i]), SLUICE_OK);
+        }
+    }
+    producer_shard_sort(restored);
+    struct producer_batch batch = batch_of(11, 0, 0, 1);
+    cr_assert_eq(producers_apply(&parts[1], &batch, 1, 1, -1, last_ms[1][1]), SLUICE_OK);
+    cr_assert_eq(producer_shard_count(restored), 3);
+    cr_assert_eq(parts[0].count, 2, "that of partition 1 was silent longest");
+    cr_assert_eq(parts[1].count, 1);
+    producers_fini(&parts[0]);
+    producers_fini(&parts[1]);
+    producer_shard_free(restored);
 }

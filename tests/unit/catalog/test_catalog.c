@@ -1,6 +1,7 @@
 /* test_catalog.c: specs, items, apply, reservations, snapshots. */
 #include "base/bytes.h"
 #include "catalog/catalog.h"
+#include "catalog/catalog_item.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -104,7 +105,24 @@ Test(catalog, places_consecutive_partitions_on_consecutive_shards)
 {
     const struct topic *topic = create("orders", 1, 7);
     for (uint32_t i = 1; i < 7; i++)
-        cr_assert_eq(topic->shards[i], (topic->shards[i - 1] + 1) % 3);
+        cr_assert_eq(topic_shard(topic, i), (topic_shard(topic, i - 1) + 1) % 3);
+}
+
+Test(catalog, keeps_a_placement_that_no_rule_gives)
+{
+    const struct topic *topic = create("orders", 1, 4);
+    struct sl_bytes payload;
+    cr_assert_eq(catalog_item_encode_topic(topic, &payload), SLUICE_OK);
+    uint8_t *shards = (uint8_t *)(uintptr_t)payload.data + 28 + strlen("orders");
+    const uint8_t placed[] = {2, 2, 0, 7};
+    for (uint32_t i = 0; i < 4; i++)
+        shards[2 * i] = placed[i];
+    struct topic *read;
+    cr_assert_eq(catalog_item_topic(payload, &read), SLUICE_OK);
+    for (uint32_t i = 0; i < 4; i++)
+        cr_assert_eq(topic_shard(read, i), placed[i]);
+    topic_free(read);
+    sl_free((void *)(uintptr_t)payload.data);
 }
 
 Test(catalog, refuses_specs_with_the_error_of_the_protocol)
@@ -227,7 +245,8 @@ Test(catalog, a_snapshot_makes_an_equal_catalog)
     const struct topic *b = catalog_by_name(other, sl_bytes_of_text("orders"));
     cr_assert_eq(catalog_topic_count(other), 2);
     cr_assert(sl_uuid_equal(&a->id, &b->id));
-    cr_assert_arr_eq(a->shards, b->shards, 5 * sizeof a->shards[0]);
+    for (uint32_t i = 0; i < 5; i++)
+        cr_assert_eq(topic_shard(a, i), topic_shard(b, i));
     cr_assert_str_eq(b->overrides[0].value, "5000");
     catalog_free(other);
 }

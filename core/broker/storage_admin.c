@@ -1,0 +1,197 @@
+/* storage_admin.c: see storage_admin.h; the scrub command. Backups are in backup_admin.c. */
+#include "broker/storage_admin.h"
+
+#include "broker/sluice_state.h"
+#include "shard/scrub.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct scrub_gather;
+
+struct scrub_call {
+    struct shard_call call;
+    struct scrub_gather *gather;
+    bool is_there;
+    struct scrub_status status;
+    struct scrub_finding findings[SCRUB_FINDINGS_MAX];
+};
+
+struct scrub_gather {
+    struct sluice *sluice;
+    bool start;
+    uint64_t bytes_per_s;
+    uint32_t pending;
+    admin_storage_done *done;
+    void *done_arg;
+    struct scrub_call calls[];
+};
+
+/* ---- the answer ---- */
+
+static void u64_add(cJSON *object, const char *name, uint64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+    cJSON_AddStringToObject(object, name, text);
+}
+
+static void i64_add(cJSON *object, const char *name, int64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%lld", (long long)value);
+    cJSON_AddStringToObject(object, name, text);
+}
+
+static void finding_add(cJSON *array, uint32_t shard, const struct scrub_finding *finding)
+{
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddNumberToObject(object, "shard", shard);
+    cJSON_AddStringToObject(object, "file", finding->file);
+    u64_add(object, "position", finding->position);
+    u64_add(object, "bytes", finding->bytes);
+    if (finding->topic[0] != '\0') {
+        cJSON_AddStringToObject(object, "topic", finding->topic);
+        cJSON_AddNumberToObject(object, "partition", finding->partition);
+        i64_add(object, "first_offset", finding->first_offset);
+        i64_add(object, "last_offset", finding->last_offset);
+    }
+    cJSON_AddItemToArray(array, object);
+}
+
+static void shard_add(cJSON *array, uint32_t shard, const struct scrub_status *status)
+{
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddNumberToObject(object, "shard", shard);
+    cJSON_AddBoolToObject(object, "running", status->busy);
+    u64_add(object, "bytes", status->bytes_total);
+    u64_add(object, "bytes_done", status->bytes_done);
+    u64_add(object, "bytes_per_s", status->bytes_per_s);
+    u64_add(object, "passes", status->passes);
+    u64_add(object, "errors", status->errors);
+    i64_add(object, "begun_ms", status->begun_ms);
+    i64_add(object, "ended_ms", status->ended_ms);
+    i64_add(object, "next_ms", status->next_ms);
+    u64_add(object, "last_bytes", status->last_bytes);
+    u64_add(object, "last_errors", status->last_errors);
+    i64_add(object, "last_elapsed_ms", status->last_elapsed_ms);
+    cJSON_AddItemToArray(array, object);
+}
+
+static cJSON *answer_new(const struct scrub_gather *gather)
+{
+    const struct sluice *sluice = gather->sluice;
+    cJSON *object = cJSON_CreateObject();
+    bool running = false;
+    uint64_t damaged = 0;
+    for (uint32_t i = 0; i < sluice->shards.count; i++) {
+        running = running || gather->calls[i].status.busy;
+        damaged += scrub_damaged(sluice->shards.shards[i]);
+    }
+    cJSON_AddBoolToObject(object, "running", running);
+    u64_add(object, "damaged", damaged);
+    cJSON *shards = cJSON_AddArrayToObject(object, "shards");
+    cJSON *findings = cJSON_AddArrayToObject(object, "findings");
+    for (uint32_t i = 0; i < sluice->shards.count; i++) {
+        const struct scrub_call *call = &gather->calls[i];
+        if (!call->is_there) {
+            continue;
+        }
+        shard_add(shards, i, &call->status);
+        for (uint32_t j = 0; j < call->status.finding_count; j++) {
+            finding_add(findings, i, &call->findings[j]);
+        }
+    }
+    return object;
+}
+
+/* ---- the calls ---- */
+
+static void replied(struct shard_call *shard_call)
+{
+    struct scrub_gather *gather = SL_CONTAINER_OF(shard_call, struct scrub_call, call)->gather;
+    if (--gather->pending > 0) {
+        return;
+    }
+    struct shard *home = gather->sluice->shards.shards[0];
+    gather->done(gather->done_arg, SLUICE_OK, "", answer_new(gather));
+    sl_free(gather);
+    shard_request_end(home);
+}
+
+/* [the shard's loop] */
+static void run(struct shard_call *shard_call)
+{
+    struct scrub_call *call = SL_CONTAINER_OF(shard_call, struct scrub_call, call);
+    struct shard *shard = shard_call->target;
+    call->is_there = shard->log != NULL && shard->extents != NULL;
+    if (call->is_there && call->gather->start) {
+        scrub_now(shard, call->gather->bytes_per_s);
+    }
+    if (call->is_there) {
+        scrub_status_get(shard, &call->status);
+        memcpy(call->findings, call->status.findings,
+               call->status.finding_count * sizeof(call->findings[0]));
+        call->status.findings = call->findings;
+    }
+    shard_call_reply(shard_call);
+}
+
+static uint64_t rate_take(const cJSON *args)
+{
+    const cJSON *rate = cJSON_GetObjectItemCaseSensitive(args, "bytes_per_s");
+    return cJSON_IsString(rate)                             ? strtoull(rate->valuestring, NULL, 10)
+           : cJSON_IsNumber(rate) && rate->valuedouble >= 1 ? (uint64_t)rate->valuedouble
+                                                            : 0;
+}
+
+static void scrub_run(struct sluice *sluice, const cJSON *args, admin_storage_done *done,
+                      void *done_arg)
+{
+    uint32_t count = sluice->shards.count;
+    struct scrub_gather *gather =
+        sl_alloc_zero(1, sizeof(*gather) + count * sizeof(gather->calls[0]));
+    if (gather == NULL) {
+        done(done_arg, SLUICE_E_NO_MEMORY, "", NULL);
+        return;
+    }
+    gather->sluice = sluice;
+    gather->start = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(args, "start"));
+    gather->bytes_per_s = rate_take(args);
+    gather->done = done;
+    gather->done_arg = done_arg;
+    gather->pending = count;
+    shard_request_begin(sluice->shards.shards[0]);
+    for (uint32_t i = 0; i < count; i++) {
+        struct scrub_call *call = &gather->calls[i];
+        call->gather = gather;
+        call->call.run = run;
+        call->call.reply = replied;
+        /* The last reply frees the gather: nothing of it is touched after the last start. */
+        shard_call_start(&call->call, sluice->shards.shards[i], sluice->rooms[0].loop,
+                         SL_PRIORITY_CONTROL);
+    }
+}
+
+/* ---- commands ---- */
+
+void storage_admin_run(void *arg, void *connection, const char *command, const cJSON *args,
+                       admin_storage_done *done, void *done_arg)
+{
+    struct sluice *sluice = ((struct admin_socket *)arg)->sluice;
+    (void)connection;
+    if (sluice->stopping) {
+        done(done_arg, SLUICE_E_STOPPING, "", NULL);
+    } else if (strcmp(command, "scrub") == 0) {
+        scrub_run(sluice, args, done, done_arg);
+    } else {
+        done(done_arg, SLUICE_E_UNSUPPORTED, command, NULL);
+    }
+}
+
+void storage_admin_closed(void *arg, void *connection)
+{
+    (void)arg;
+    (void)connection;
+}
