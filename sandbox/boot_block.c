@@ -42,7 +42,10 @@ static uint64_t total_size(const struct sandbox *sandbox, const struct sandbox_s
     for (uint32_t i = 0; i < spawn->output_count; i++) {
         size += spawn->outputs[i].size;
     }
-    return size + 8u * (8u + 2u * BOOT_FILTER_COUNT + spawn->output_count);
+    for (uint32_t i = 0; i < spawn->resource_count; i++) {
+        size += spawn->resources[i].name.size;
+    }
+    return size + 8u * (8u + 2u * BOOT_FILTER_COUNT + spawn->output_count + spawn->resource_count);
 }
 
 static void fill(struct block *block, const struct sandbox *sandbox,
@@ -59,6 +62,7 @@ static void fill(struct block *block, const struct sandbox *sandbox,
         .outputs_any = spawn->outputs_any,
         .output_count = spawn->output_count,
         .listener = sandbox->listener,
+        .resource_count = spawn->resource_count,
     };
 
     block->size = (sizeof(boot) + 7u) & ~7u;
@@ -75,6 +79,11 @@ static void fill(struct block *block, const struct sandbox *sandbox,
     }
     for (uint32_t i = 0; i < spawn->output_count; i++) {
         boot.outputs[i] = add(block, spawn->outputs[i].data, spawn->outputs[i].size);
+    }
+    for (uint32_t i = 0; i < spawn->resource_count; i++) {
+        boot.resource_kinds[i] = spawn->resources[i].kind;
+        boot.resources[i] =
+            add(block, spawn->resources[i].name.data, spawn->resources[i].name.size);
     }
     boot.size = block->size;
     memcpy(block->memory, &boot, sizeof(boot));

@@ -42,6 +42,8 @@ static void classify_signal(struct sandbox_worker *worker, int number)
     worker->cause.signal = number;
     if (number == SIGSYS) {
         say(worker, SANDBOX_CAUSE_DENIED, "made a forbidden system call");
+    } else if (number == SIGKILL && cgroup_out_of_memory(&worker->cgroup)) {
+        say_memory(worker, "was killed by the kernel");
     } else if (number == SIGXCPU ||
                (number == SIGKILL && worker->limits.cpu_s_max > 0 && !worker->control_lost)) {
         snprintf(text, sizeof(text), "used up its limit of %u s of CPU time",

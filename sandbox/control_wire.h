@@ -31,6 +31,10 @@
 #define WORKER_FD_OUTPUT  6
 #define WORKER_FD_BOOT    7 /* from START */
 #define WORKER_FD_MODULE  8
+/* Resources come behind the module and move to numbers that the filter knows as writable. */
+#define WORKER_FD_RESOURCE      32
+#define WORKER_FD_RESOURCE_MASK (~(SANDBOX_RESOURCES_MAX - 1u))
+#define CONTROL_DESCRIPTORS_MAX (2u + SANDBOX_RESOURCES_MAX)
 
 #define CONTROL_START        1u
 #define CONTROL_PROCEED      2u
@@ -55,6 +59,8 @@ struct control_hello {
     uint32_t uid;
     uint32_t ids_dropped;
     uint32_t capabilities_dropped;
+    uint32_t spaces;
+    int32_t spaces_error;
 };
 struct control_ready {
     uint32_t on;
@@ -74,7 +80,7 @@ struct control_note {
 };
 
 /* ---- the boot block: a sealed memfd ---- */
-#define BOOT_MAGIC          0x53425432u
+#define BOOT_MAGIC          0x53425433u
 #define BOOT_FILTER_STAGE_1 0u
 #define BOOT_FILTER_STAGE_2 1u
 #define BOOT_FILTER_COUNT   2u
@@ -102,6 +108,9 @@ struct boot_wire {
     struct boot_span kill_filters[BOOT_FILTER_COUNT]; /* default: kill the process */
     uint32_t listener;                                /* 0: use kill_filters at once */
     struct boot_span outputs[SANDBOX_OUTPUTS_MAX];
+    uint32_t resource_count;
+    uint32_t resource_kinds[SANDBOX_RESOURCES_MAX];
+    struct boot_span resources[SANDBOX_RESOURCES_MAX]; /* names */
 };
 
 #endif

@@ -57,7 +57,8 @@ static const struct rule rules[] = {
     PLAIN("munmap", IN_BOTH),
     PLAIN("mremap", IN_BOTH),
     PLAIN("mmap", IN_STAGE_1),
-    IF("mmap", IN_STAGE_2, MASKED(2, PROT_EXEC, 0)),
+    /* Private only: shared anonymous memory is in no limit but a cgroup's. */
+    IF2("mmap", IN_STAGE_2, MASKED(2, PROT_EXEC, 0), MASKED(3, MAP_TYPE, MAP_PRIVATE)),
     PLAIN("mprotect", IN_STAGE_1),
     IF("mprotect", IN_STAGE_2, MASKED(2, PROT_EXEC, 0)),
     PLAIN("madvise", IN_BOTH),
@@ -74,6 +75,10 @@ static const struct rule rules[] = {
     IF("writev", IN_BOTH, AT_MOST(0, 2)),
     IF("sendmsg", IN_BOTH, EQUAL(0, WORKER_FD_CONTROL)),
     IF("recvmsg", IN_BOTH, EQUAL(0, WORKER_FD_CONTROL)),
+    /* resources that the host opened; sendto without an address, or it would choose its peer */
+    IF("write", IN_BOTH, MASKED(0, WORKER_FD_RESOURCE_MASK, WORKER_FD_RESOURCE)),
+    IF2("sendto", IN_BOTH, MASKED(0, WORKER_FD_RESOURCE_MASK, WORKER_FD_RESOURCE), EQUAL(4, 0)),
+    IF("recvfrom", IN_BOTH, MASKED(0, WORKER_FD_RESOURCE_MASK, WORKER_FD_RESOURCE)),
     PLAIN("poll", IN_BOTH),
     PLAIN("ppoll", IN_BOTH),
     IF("ioctl", IN_BOTH, EQUAL(1, 0x5401 /* TCGETS: stdio asks whether it writes to a terminal */)),

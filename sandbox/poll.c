@@ -46,7 +46,30 @@ static bool signals_itself(struct sandbox_worker *worker, const struct seccomp_n
            worker->continues++ < CONTINUES_MAX;
 }
 
-static void take_denial(struct sandbox_worker *worker)
+/* Observe: the call fails, the worker lives, a line says what it tried. True: it made an event. */
+static bool observe_denial(struct sandbox_worker *worker, const struct seccomp_notif *notif,
+                           int64_t now_ms, struct sandbox_event *event)
+{
+    struct seccomp_notif_resp answer = {.id = notif->id, .error = -EPERM};
+    char name[32];
+    int size;
+
+    (void)ioctl(worker->listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+    worker->observed++;
+    if (!worker_log_allowed(worker, now_ms)) {
+        return false;
+    }
+    policy_call_name(notif->data.arch, notif->data.nr, name, sizeof(name));
+    size = snprintf((char *)worker->message, CONTROL_FROM_SIZE_MAX,
+                    "observe: made the forbidden system call %s, answered with EPERM", name);
+    event->kind = SANDBOX_EVENT_LOG;
+    event->log.level = SLUICE_LOG_WARN;
+    event->log.lost_count = 0;
+    event->log.line = (struct sluice_text){(const char *)worker->message, (uint64_t)size};
+    return true;
+}
+
+static bool take_denial(struct sandbox_worker *worker, int64_t now_ms, struct sandbox_event *event)
 {
     union {
         struct seccomp_notif notif;
@@ -60,12 +83,15 @@ static void take_denial(struct sandbox_worker *worker)
             worker_forget(worker, &worker->listener);
             worker_violation(worker, "passed something that is no seccomp listener");
         }
-        return;
+        return false;
     }
     if (signals_itself(worker, &in.notif)) {
         answer.id = in.notif.id;
         (void)ioctl(worker->listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
-        return;
+        return false;
+    }
+    if (worker->observe && !worker->killed) {
+        return observe_denial(worker, &in.notif, now_ms, event);
     }
     if (!worker->killed) {
         policy_call_name(in.notif.data.arch, in.notif.data.nr, worker->cause.syscall,
@@ -73,6 +99,7 @@ static void take_denial(struct sandbox_worker *worker)
     }
     snprintf(text, sizeof(text), "made the forbidden system call %s", worker->cause.syscall);
     sandbox_worker_kill(worker, SANDBOX_CAUSE_DENIED, text);
+    return false;
 }
 
 /* ---- the loop ---- */
@@ -119,7 +146,9 @@ bool sandbox_worker_poll(struct sandbox_worker *worker, int64_t now_ms,
                 return true;
             }
         } else if ((ready & WATCH_LISTENER) != 0) {
-            take_denial(worker);
+            if (take_denial(worker, now_ms, ret_event)) {
+                return true;
+            }
         } else if ((ready & WATCH_PID) != 0) {
             return take_result(worker, now_ms, ret_event) || take_exit(worker, ret_event);
         } else if (channel_in_flight(&worker->channel) == 0 || channel_sleep(&worker->channel)) {

@@ -5,6 +5,7 @@
  * there. The module goes over the socket after the process exists, so that limits which need the
  * process id come first. */
 #include "boot_block.h"
+#include "resource.h"
 #include "worker_handle.h"
 
 #include <errno.h>
@@ -189,16 +190,19 @@ static bool watch_all(struct sandbox_worker *worker)
 }
 
 static bool send_start(struct sandbox_worker *worker, const struct sandbox *sandbox,
-                       const struct sandbox_spawn *spawn)
+                       const struct sandbox_spawn *spawn, const int *resources)
 {
     const int boot = boot_block_build(sandbox, spawn, worker->pid);
-    const int descriptors[2] = {boot, spawn->module->fd};
+    int descriptors[CONTROL_DESCRIPTORS_MAX] = {boot, spawn->module->fd};
     sluice_status status;
+
+    memcpy(descriptors + 2, resources, spawn->resource_count * sizeof(resources[0]));
 
     if (boot < 0) {
         return false;
     }
-    status = worker_send(worker, CONTROL_START, (struct sluice_bytes){NULL, 0}, descriptors);
+    status = worker_send(worker, CONTROL_START, (struct sluice_bytes){NULL, 0}, descriptors,
+                         2 + spawn->resource_count);
     close(boot);
     return status == SLUICE_OK;
 }
@@ -209,7 +213,9 @@ static bool spawn_valid(const struct sandbox_spawn *spawn)
            spawn->config_json.size <= SANDBOX_CONFIG_SIZE_MAX &&
            spawn->script.size <= SANDBOX_SCRIPT_SIZE_MAX &&
            spawn->script_name.size <= SANDBOX_TEXT_SIZE_MAX &&
-           spawn->output_count <= SANDBOX_OUTPUTS_MAX && channel_geometry_valid(&spawn->geometry) &&
+           spawn->output_count <= SANDBOX_OUTPUTS_MAX &&
+           spawn->resource_count <= SANDBOX_RESOURCES_MAX &&
+           channel_geometry_valid(&spawn->geometry) &&
            spawn->limits.descriptors_max >= FIRST_FREE_FD;
 }
 
@@ -221,7 +227,8 @@ static struct sandbox_worker *worker_new(const struct sandbox_spawn *spawn, int6
         return NULL;
     }
     worker->pidfd = worker->control = worker->event = worker->listener = worker->epoll = -1;
-    worker->limits = spawn->limits;
+    worker->limits = worker->report.limits = spawn->limits;
+    worker->observe = spawn->observe;
     worker->spawned_ms = worker->log_ms = now_ms;
     worker->log_tokens = LOG_BURST;
     worker->phase = PHASE_LOADING;
@@ -247,11 +254,26 @@ static void close_child(const struct child_fds *child)
     }
 }
 
+/* Bounds that the kernel keeps for the whole process, before the module reaches it. Best effort:
+ * the report says which there are. */
+static void bound(struct sandbox_worker *worker, const struct sandbox *sandbox)
+{
+    const struct channel_geometry *geometry = &worker->channel.geometry;
+    const uint64_t shared = channel_input_bytes(geometry) + channel_output_bytes(geometry);
+
+    cgroup_make(&sandbox->cgroups, worker->pid, &worker->limits, shared, &worker->cgroup);
+    worker->report.cgroup_memory = worker->cgroup.memory;
+    worker->report.cgroup_cpu = worker->cgroup.cpu;
+    worker->report.cgroup_tasks = worker->cgroup.tasks;
+    worker->listener_wanted = sandbox->listener;
+}
+
 sluice_status sandbox_worker_spawn(const struct sandbox *sandbox, const struct sandbox_spawn *spawn,
                                    int64_t now_ms, struct sandbox_worker **ret_worker, char *text,
                                    size_t text_size)
 {
     struct child_fds child = {-1, -1, -1, -1, -1};
+    int resources[SANDBOX_RESOURCES_MAX];
     struct sandbox_worker *worker;
     const char *what = NULL;
     sluice_status status = SLUICE_OK;
@@ -260,8 +282,13 @@ sluice_status sandbox_worker_spawn(const struct sandbox *sandbox, const struct s
         snprintf(text, text_size, "cannot start a worker: a bound of its settings is broken");
         return SLUICE_E_INVALID;
     }
+    status = resources_open(spawn->resources, spawn->resource_count, resources, text, text_size);
+    if (status != SLUICE_OK) {
+        return status;
+    }
     worker = worker_new(spawn, now_ms);
     if (worker == NULL) {
+        resources_close(resources, spawn->resource_count);
         snprintf(text, text_size, "cannot start a worker: out of memory");
         return SLUICE_E_NO_MEMORY;
     }
@@ -273,13 +300,15 @@ sluice_status sandbox_worker_spawn(const struct sandbox *sandbox, const struct s
         what = "sluice-worker";
     } else if (!watch_all(worker)) {
         what = "epoll";
-    } else if (!send_start(worker, sandbox, spawn)) {
-        what = "its boot block";
+    } else {
+        bound(worker, sandbox);
+        what = send_start(worker, sandbox, spawn, resources) ? NULL : "its boot block";
     }
     if (what != NULL) {
         status = fail(text, text_size, what);
     }
     close_child(&child);
+    resources_close(resources, spawn->resource_count);
     if (status != SLUICE_OK) {
         sandbox_worker_close(worker);
         return status;

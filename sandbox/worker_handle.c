@@ -51,46 +51,37 @@ void worker_forget(struct sandbox_worker *worker, int *descriptor)
     }
 }
 
-static size_t attach_descriptors(struct msghdr *message, void *space, size_t space_size,
-                                 const int descriptors[2])
+static void attach_descriptors(struct msghdr *message, void *space, const int *descriptors,
+                               uint32_t count)
 {
-    size_t count = 0;
     struct cmsghdr *part;
 
-    if (descriptors == NULL) {
-        return 0;
-    }
     message->msg_control = space;
-    message->msg_controllen = space_size;
+    message->msg_controllen = CMSG_SPACE(count * sizeof(int));
     part = CMSG_FIRSTHDR(message);
     part->cmsg_level = SOL_SOCKET;
     part->cmsg_type = SCM_RIGHTS;
-    for (size_t i = 0; i < 2; i++) {
-        if (descriptors[i] >= 0) {
-            memcpy(CMSG_DATA(part) + count * sizeof(int), &descriptors[i], sizeof(int));
-            count++;
-        }
-    }
     part->cmsg_len = CMSG_LEN(count * sizeof(int));
-    message->msg_controllen = CMSG_SPACE(count * sizeof(int));
-    return count;
+    memcpy(CMSG_DATA(part), descriptors, count * sizeof(int));
 }
 
 sluice_status worker_send(struct sandbox_worker *worker, uint32_t kind, struct sluice_bytes body,
-                          const int descriptors[2])
+                          const int *descriptors, uint32_t descriptor_count)
 {
     struct control_head head = {CONTROL_VERSION, (uint16_t)kind,
                                 (uint32_t)(sizeof(head) + body.size)};
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        char bytes[CMSG_SPACE(CONTROL_DESCRIPTORS_MAX * sizeof(int))];
     } space;
     struct iovec parts[2] = {{&head, sizeof(head)}, {(void *)(uintptr_t)body.data, body.size}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = body.size > 0 ? 2 : 1};
     ssize_t sent;
 
     memset(&space, 0, sizeof(space));
-    attach_descriptors(&message, &space, sizeof(space), descriptors);
+    if (descriptor_count > 0) {
+        attach_descriptors(&message, &space, descriptors, descriptor_count);
+    }
     do {
         sent = sendmsg(worker->control, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
@@ -149,7 +140,7 @@ static sluice_status request(struct sandbox_worker *worker, uint32_t kind, uint3
         return SLUICE_E_BUSY;
     }
     status = worker_send(worker, kind, (struct sluice_bytes){(const uint8_t *)body.data, body.size},
-                         NULL);
+                         NULL, 0);
     if (status == SLUICE_OK) {
         worker->reply_kind = reply_kind;
         worker->reply_ms = now_ms;
@@ -274,10 +265,28 @@ struct sandbox_worker *sandbox_worker_close(struct sandbox_worker *worker)
     if (worker->output != NULL) {
         munmap(worker->output, channel_output_bytes(&worker->channel.geometry));
     }
+    cgroup_remove(&worker->cgroup);
     channel_fini(&worker->channel);
     free(worker->message);
     free(worker);
     return NULL;
+}
+
+uint32_t sandbox_worker_rest_ms(struct sandbox_worker *worker, int64_t now_ms)
+{
+    return worker->phase != PHASE_READY || worker->reaped
+               ? 0
+               : pace_rest_ms(&worker->pace, now_ms, sandbox_worker_cpu_ns(worker));
+}
+
+const struct sandbox_report *sandbox_worker_report(const struct sandbox_worker *worker)
+{
+    return &worker->report;
+}
+
+uint64_t sandbox_worker_observed(const struct sandbox_worker *worker)
+{
+    return worker->observed;
 }
 
 uint64_t sandbox_worker_cpu_ns(const struct sandbox_worker *worker)

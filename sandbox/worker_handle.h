@@ -3,8 +3,11 @@
 #ifndef SANDBOX_WORKER_HANDLE_H
 #define SANDBOX_WORKER_HANDLE_H
 
+#include "cgroup.h"
 #include "control_wire.h"
 #include "policy.h"
+
+#include <sandbox/pace.h>
 
 #include <sandbox/sandbox.h>
 #include <sys/types.h>
@@ -26,6 +29,7 @@ struct sandbox {
     struct policy_filter kill_filters[BOOT_FILTER_COUNT];
     bool listener;
     char *worker_path;
+    struct cgroup_room cgroups;
 };
 
 struct sandbox_worker {
@@ -54,15 +58,20 @@ struct sandbox_worker {
     int64_t reply_ms; /* since when the reply can be on its way */
     int64_t log_ms;   /* token bucket */
     int32_t log_tokens;
+    bool observe;
+    bool listener_wanted;
+    uint64_t observed; /* denied calls answered with EPERM */
+    struct pace pace;
+    struct cgroup cgroup;
     struct sandbox_cause cause;
     struct sandbox_report report;
     uint8_t *message; /* [owned] the last packet; views of events point here */
 };
 
-/* Sends one control message with up to two descriptors (-1: none) and rings. E_IO: the worker is
- * gone. */
+/* Sends one control message with up to CONTROL_DESCRIPTORS_MAX descriptors and rings. E_IO: the
+ * worker is gone. */
 sluice_status worker_send(struct sandbox_worker *worker, uint32_t kind, struct sluice_bytes body,
-                          const int descriptors[2]) SANDBOX_MUST_CHECK;
+                          const int *descriptors, uint32_t descriptor_count) SANDBOX_MUST_CHECK;
 /* Removes a descriptor from the epoll set and closes it. */
 void worker_forget(struct sandbox_worker *worker, int *descriptor);
 void worker_wake(const struct sandbox_worker *worker);
@@ -76,6 +85,8 @@ bool worker_take_message(struct sandbox_worker *worker, int64_t now_ms,
 #define WATCH_CONTROL  2u
 #define WATCH_EVENT    4u
 #define WATCH_LISTENER 8u
+/* Token bucket for lines of the worker's log, its own and those about it. */
+bool worker_log_allowed(struct sandbox_worker *worker, int64_t now_ms);
 bool worker_watch(const struct sandbox_worker *worker, int descriptor, uint32_t watch);
 
 /* Reaps the process if it ended: fills worker->cause. `block`: waits for its end. */

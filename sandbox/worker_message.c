@@ -97,6 +97,8 @@ static bool on_hello(struct sandbox_worker *worker, struct packet *packet)
     memcpy(&hello, packet->body, sizeof(hello));
     worker->report.landlock_abi = hello.landlock_abi;
     worker->report.uid = hello.uid;
+    worker->report.spaces = hello.spaces;
+    worker->report.spaces_error = hello.spaces_error;
     worker->report.ids_dropped = hello.ids_dropped != 0;
     worker->report.capabilities_dropped = hello.capabilities_dropped != 0;
     return true;
@@ -130,7 +132,7 @@ static bool on_loaded(struct sandbox_worker *worker, struct packet *packet)
     }
     worker->phase = PHASE_LOADED;
     worker_forget(worker, &worker->listener);
-    return worker_send(worker, CONTROL_PROCEED, (struct sluice_bytes){NULL, 0}, NULL) ==
+    return worker_send(worker, CONTROL_PROCEED, (struct sluice_bytes){NULL, 0}, NULL, 0) ==
                SLUICE_OK ||
            worker->control_lost;
 }
@@ -162,7 +164,7 @@ static bool ready_texts(const struct packet *packet, const struct control_ready 
     return left == 0;
 }
 
-static bool on_ready(struct sandbox_worker *worker, struct packet *packet,
+static bool on_ready(struct sandbox_worker *worker, struct packet *packet, int64_t now_ms,
                      struct sandbox_event *event)
 {
     struct sluice_text texts[CONTROL_READY_TEXTS + SANDBOX_OUTPUTS_MAX];
@@ -179,6 +181,10 @@ static bool on_ready(struct sandbox_worker *worker, struct packet *packet,
         return false;
     }
     worker->phase = PHASE_READY;
+    worker->report.listener_refused = worker->listener_wanted && !worker->report.listener;
+    worker->report.observe = worker->observe && worker->report.listener;
+    pace_init(&worker->pace, worker->limits.cpu_percent, worker->limits.cpu_burst_ms, now_ms,
+              sandbox_worker_cpu_ns(worker));
     event->kind = SANDBOX_EVENT_READY;
     event->ready.id = texts[0];
     event->ready.version = texts[1];
@@ -211,7 +217,7 @@ static bool on_failed(struct sandbox_worker *worker, struct packet *packet)
     return true;
 }
 
-static bool log_allowed(struct sandbox_worker *worker, int64_t now_ms)
+bool worker_log_allowed(struct sandbox_worker *worker, int64_t now_ms)
 {
     const int64_t gained = (now_ms - worker->log_ms) * LOG_PER_S / 1000;
 
@@ -232,7 +238,7 @@ static bool on_log(struct sandbox_worker *worker, struct packet *packet, int64_t
     struct sluice_text text;
 
     if (!take_note(packet, &note, &text) || text.size > SANDBOX_LOG_SIZE_MAX ||
-        !log_allowed(worker, now_ms)) {
+        !worker_log_allowed(worker, now_ms)) {
         return false;
     }
     event->kind = SANDBOX_EVENT_LOG;
@@ -273,7 +279,7 @@ static bool dispatch(struct sandbox_worker *worker, struct packet *packet, int64
     case CONTROL_LOADED:
         return on_loaded(worker, packet);
     case CONTROL_READY:
-        return on_ready(worker, packet, event);
+        return on_ready(worker, packet, now_ms, event);
     case CONTROL_FAILED:
         return on_failed(worker, packet);
     case CONTROL_LOG:

@@ -1,5 +1,6 @@
 /* confine.c: puts the walls up, from the outside in: rlimits, ids, capabilities, no_new_privs,
- * Landlock, seccomp. Namespaces and cgroups have their place before the ids.
+ * Landlock, seccomp. Namespaces are left before the ids are dropped and, in a user namespace, after
+ * (spaces.c); the cgroup is the host's work, before the module comes.
  *
  * Two traps: a change of user id clears PR_SET_PDEATHSIG, so it is set again after it; RLIMIT_NPROC
  * does not stop root from forking, so the id goes and seccomp forbids clone as well. */
@@ -118,8 +119,10 @@ const char *confine_process(struct worker *worker)
     if (!set_limits(worker->boot)) {
         return "cannot set its resource limits";
     }
+    spaces_leave(worker, false);
     drop_bounding();
     drop_ids(worker);
+    spaces_leave(worker, true);
     drop_capabilities(worker);
     if (!worker->hello.capabilities_dropped) {
         return "cannot drop its capabilities";

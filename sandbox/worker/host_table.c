@@ -20,12 +20,16 @@ static const void *get_extension(const struct sluice_host *host, const char *id)
     if (!host_offers(worker, id)) {
         return NULL;
     }
+    if (strcmp(id, SLUICE_EXT_RESOURCES) == 0) {
+        return &worker->resources;
+    }
     return strcmp(id, SLUICE_EXT_LIMITS) == 0 ? (const void *)&worker->limits : &worker->script;
 }
 
 bool host_offers(const struct worker *worker, const char *extension)
 {
     return strcmp(extension, SLUICE_EXT_LIMITS) == 0 ||
+           strcmp(extension, SLUICE_EXT_RESOURCES) == 0 ||
            (worker->boot->has_script != 0 && strcmp(extension, SLUICE_EXT_SCRIPT) == 0);
 }
 
@@ -94,6 +98,24 @@ static struct sluice_text span_text(const struct worker *worker, struct boot_spa
     return (struct sluice_text){(const char *)worker->boot + span.at, span.size};
 }
 
+static void resources_init(struct worker *worker)
+{
+    const struct boot_wire *boot = worker->boot;
+
+    for (uint32_t i = 0; i < boot->resource_count; i++) {
+        worker->resource_items[i] = (struct sluice_resource){
+            .size = sizeof(worker->resource_items[i]),
+            .kind = boot->resource_kinds[i],
+            .descriptor = WORKER_FD_RESOURCE + (int32_t)i,
+            .name = span_text(worker, boot->resources[i]),
+        };
+    }
+    worker->resources = (struct sluice_resources){.size = sizeof(worker->resources),
+                                                  .count = boot->resource_count,
+                                                  .stride = sizeof(worker->resource_items[0]),
+                                                  .items = worker->resource_items};
+}
+
 void host_init(struct worker *worker)
 {
     const struct sluice_text source = span_text(worker, worker->boot->script);
@@ -119,5 +141,6 @@ void host_init(struct worker *worker)
         .descriptors = worker->boot->limits.descriptors_max,
         .memory_bytes = worker->boot->limits.memory_bytes_max,
     };
+    resources_init(worker);
     worker->log_tokens = LINES_BURST;
 }

@@ -1,8 +1,8 @@
 /* worker.h: the parts of the worker program. One thread, one plugin, one instance of this struct.
  *
- * The order of main is the sandbox: descriptors, START, confine (rlimits, ids, capabilities,
- * no_new_privs), Landlock, stage-1 filter, dlopen and checks, create, init, describe, activate,
- * Landlock deny-all, stage-2 filter, READY, then batches until DRAIN or death. */
+ * The order of main is the sandbox: descriptors, START, confine (rlimits, namespaces, ids,
+ * capabilities, no_new_privs), Landlock, stage-1 filter, dlopen and checks, create, init, describe,
+ * activate, Landlock deny-all, stage-2 filter, READY, then batches until DRAIN or death. */
 #ifndef SANDBOX_WORKER_WORKER_H
 #define SANDBOX_WORKER_WORKER_H
 
@@ -32,6 +32,8 @@ struct worker {
     struct config config;
     struct sluice_script script;
     struct sluice_limits limits;
+    struct sluice_resource resource_items[SANDBOX_RESOURCES_MAX];
+    struct sluice_resources resources;
     char error[CHANNEL_REASON_SIZE_MAX]; /* set_error of the running call */
     uint32_t error_size;
     int64_t log_ms; /* token bucket */
@@ -51,6 +53,10 @@ struct worker {
 };
 
 /* ---- confine.c: everything up to the filter ---- */
+/* spaces.c: namespaces of its own, those that the kernel gives. Again after the ids were dropped,
+ * for those that an unprivileged process gets in a user namespace. */
+void spaces_leave(struct worker *worker, bool as_user);
+
 /* NULL, or what could not be done (a sentence). */
 const char *confine_process(struct worker *worker);
 const char *confine_files(struct worker *worker); /* Landlock: libraries only */
@@ -65,8 +71,8 @@ void link_note(uint32_t kind, int32_t number, uint32_t note, struct sluice_text 
 _Noreturn void link_fail(uint32_t cause, sluice_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Takes a message into `space`; blocks if `wait`. Returns its size, 0: none. Exits when the host is
- * gone. */
-uint32_t link_receive(uint8_t *space, uint32_t space_size, int descriptors[2], bool wait);
+ * gone. `descriptors` takes CONTROL_DESCRIPTORS_MAX, -1 where none came, or is NULL. */
+uint32_t link_receive(uint8_t *space, uint32_t space_size, int *descriptors, bool wait);
 
 /* ---- host_table.c: the host table ---- */
 void host_init(struct worker *worker);

@@ -66,29 +66,32 @@ _Noreturn void link_fail(uint32_t cause, sluice_status status, const char *forma
     _exit(1);
 }
 
-static void take_descriptors(struct msghdr *message, int descriptors[2])
+static void take_descriptors(struct msghdr *message, int *descriptors)
 {
     struct cmsghdr *part = CMSG_FIRSTHDR(message);
 
     if (descriptors != NULL && part != NULL && part->cmsg_type == SCM_RIGHTS) {
         const size_t bytes = part->cmsg_len - CMSG_LEN(0);
+        const size_t room = CONTROL_DESCRIPTORS_MAX * sizeof(int);
 
-        memcpy(descriptors, CMSG_DATA(part), bytes < 2 * sizeof(int) ? bytes : 2 * sizeof(int));
+        memcpy(descriptors, CMSG_DATA(part), bytes < room ? bytes : room);
     }
 }
 
-uint32_t link_receive(uint8_t *space, uint32_t space_size, int descriptors[2], bool wait)
+uint32_t link_receive(uint8_t *space, uint32_t space_size, int *descriptors, bool wait)
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        char bytes[CMSG_SPACE(CONTROL_DESCRIPTORS_MAX * sizeof(int))];
     } control;
     struct iovec part = {space, space_size};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     ssize_t size;
 
     if (descriptors != NULL) {
-        descriptors[0] = descriptors[1] = -1;
+        for (uint32_t i = 0; i < CONTROL_DESCRIPTORS_MAX; i++) {
+            descriptors[i] = -1;
+        }
         message.msg_control = &control;
         message.msg_controllen = sizeof(control);
     }

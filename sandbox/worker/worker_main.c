@@ -26,11 +26,12 @@ static void *map(int fd, uint64_t size, int protection)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* START brings two descriptors; the lowest free numbers are theirs. */
+/* START brings descriptors; the lowest free numbers are theirs. Those of resources move to the
+ * numbers that the filter knows. */
 static void take_start(void)
 {
     uint8_t space[256];
-    int descriptors[2];
+    int descriptors[CONTROL_DESCRIPTORS_MAX];
     const uint32_t size = link_receive(space, sizeof(space), descriptors, true);
     struct control_head head;
 
@@ -38,6 +39,12 @@ static void take_start(void)
     if (size < sizeof(head) || head.version != CONTROL_VERSION || head.kind != CONTROL_START ||
         descriptors[0] != WORKER_FD_BOOT || descriptors[1] != WORKER_FD_MODULE) {
         check("and its host are of different builds");
+    }
+    for (int i = 2; i < (int)CONTROL_DESCRIPTORS_MAX && descriptors[i] >= 0; i++) {
+        if (dup2(descriptors[i], WORKER_FD_RESOURCE + i - 2) < 0) {
+            check("cannot take its resources");
+        }
+        close(descriptors[i]);
     }
 }
 

@@ -1,5 +1,5 @@
-/* test_hostile.c: what plugins try, and the cause that the host names. After each attack the same
- * host runs a well-behaved worker: it was not harmed. */
+/* test_hostile.c: files that are no modules, modules that do not fit, and single settings of the
+ * sandbox. The attacks themselves are in test_attacks.c. */
 #include "toy_host.h"
 
 #include <criterion/criterion.h>
@@ -8,158 +8,68 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A worker of another module in the same process still does its work. */
-static void assert_host_is_well(void)
+/* An attack of the suite (sandbox/selftest) under settings that the suite does not use. */
+static uint32_t attack(const char *name, struct sandbox_limits limits, bool observe,
+                       struct toy_host *host, struct sandbox_event *ret_event)
 {
     struct toy_records records = {.size = 0};
-    struct sandbox_event event;
-    struct sandbox_task task;
-    struct toy_host host;
-
-    toy_records_add(&records, NULL, "drop", NULL);
-    task = toy_task(&records, 1);
-    toy_host_start(&host, "well_behaved", "{}");
-    cr_assert_eq(toy_host_run(&host, &task, &event), SANDBOX_EVENT_RESULT);
-    cr_assert_eq(event.result.status, SLUICE_OK);
-    toy_host_fini(&host);
-}
-
-static struct sandbox_cause attack(const char *name, struct sandbox_limits limits,
-                                   uint32_t timeout_ms)
-{
-    struct toy_records records = {.size = 0};
-    struct sandbox_event event;
     struct sandbox_spawn spawn;
     struct sandbox_task task;
-    struct toy_host host;
-    char config[64];
 
     toy_records_add(&records, "k", "v", NULL);
     task = toy_task(&records, 7);
-    task.timeout_ms = timeout_ms;
-    task.kill_ms = 2 * timeout_ms;
-    snprintf(config, sizeof(config), "{\"attack\":\"%s\"}", name);
-    toy_host_init(&host, "attacker");
-    spawn = toy_host_spawn_defaults(&host, config);
+    task.timeout_ms = task.kill_ms = 0;
+    toy_host_init(host, "../../lib/sluice/selftest/hostile");
+    spawn = toy_host_spawn_defaults(host, "{}");
+    spawn.instance = sluice_text_of(name);
     spawn.limits = limits;
     spawn.limits.load_timeout_ms = 25000;
-    toy_host_spawn(&host, &spawn);
-    cr_assert_eq(toy_host_wait(&host, SANDBOX_EVENT_READY, &event), SANDBOX_EVENT_READY);
-    cr_assert_eq(toy_host_run(&host, &task, &event), SANDBOX_EVENT_EXIT, "%s: not stopped", name);
-    cr_assert_not(event.exit.loading);
-    toy_host_fini(&host);
-    return event.exit;
-}
-
-struct denied {
-    char attack[16];
-    char syscall[16];
-};
-
-ParameterizedTestParameters(hostile, a_forbidden_call_kills_and_is_named)
-{
-    static struct denied cases[] = {
-        {"socket", "socket"}, {"execve", "execve"},     {"fork", "clone"},
-        {"clone3", "vfork"},  {"open", "openat"},       {"ptrace", "ptrace"},
-        {"kill", "kill"},     {"prctl", "prctl"},       {"memfd", "memfd_create"},
-        {"mmap", "mmap"},     {"mprotect", "mprotect"},
-    };
-    return cr_make_param_array(struct denied, cases, sizeof(cases) / sizeof(cases[0]));
-}
-
-ParameterizedTest(struct denied *param, hostile, a_forbidden_call_kills_and_is_named)
-{
-    const struct sandbox_cause cause = attack(param->attack, SANDBOX_LIMITS_DEFAULT, 10000);
-
-    cr_assert_eq(cause.kind, SANDBOX_CAUSE_DENIED, "%s: %s", param->attack, cause.text);
-    cr_assert_eq(cause.status, SLUICE_E_PLUGIN_DENIED);
-    cr_assert_str_eq(cause.syscall, param->syscall);
-    cr_assert(strstr(cause.text, param->syscall) != NULL);
-    cr_assert(cause.task_running && cause.task_id == 7);
-    assert_host_is_well();
-}
-
-struct lie {
-    char attack[16];
-};
-
-ParameterizedTestParameters(hostile, a_lie_in_shared_memory_or_on_the_socket_kills)
-{
-    static struct lie cases[] = {{"scribble"},   {"lie: count"}, {"lie: length"},
-                                 {"lie: items"}, {"lie: task"},  {"lie: index"},
-                                 {"garbage"},    {"flood log"},  {"close control"}};
-    return cr_make_param_array(struct lie, cases, sizeof(cases) / sizeof(cases[0]));
-}
-
-ParameterizedTest(struct lie *param, hostile, a_lie_in_shared_memory_or_on_the_socket_kills)
-{
-    const struct sandbox_cause cause = attack(param->attack, SANDBOX_LIMITS_DEFAULT, 10000);
-
-    cr_assert_eq(cause.kind, SANDBOX_CAUSE_PROTOCOL, "%s: %s", param->attack, cause.text);
-    assert_host_is_well();
-}
-
-Test(hostile, a_segfault_is_a_crash_with_its_signal)
-{
-    const struct sandbox_cause cause = attack("segfault", SANDBOX_LIMITS_DEFAULT, 10000);
-
-    cr_assert_eq(cause.kind, SANDBOX_CAUSE_CRASH);
-    cr_assert_str_eq(cause.text, "crashed with SIGSEGV");
-    assert_host_is_well();
-}
-
-Test(hostile, an_abort_is_a_crash_and_not_a_denied_signal)
-{
-    const struct sandbox_cause cause = attack("abort", SANDBOX_LIMITS_DEFAULT, 10000);
-
-    cr_assert_eq(cause.kind, SANDBOX_CAUSE_CRASH);
-    cr_assert_str_eq(cause.text, "crashed with SIGABRT");
-}
-
-Test(hostile, an_exit_is_named_with_its_status)
-{
-    const struct sandbox_cause cause = attack("exit", SANDBOX_LIMITS_DEFAULT, 10000);
-
-    cr_assert_eq(cause.kind, SANDBOX_CAUSE_EXIT);
-    cr_assert_eq(cause.exit_code, 7);
-}
-
-Test(hostile, an_endless_loop_ends_at_the_deadline)
-{
-    const struct sandbox_cause cause = attack("forever", SANDBOX_LIMITS_DEFAULT, 100);
-
-    cr_assert_eq(cause.kind, SANDBOX_CAUSE_DEADLINE);
-    cr_assert_eq(cause.status, SLUICE_E_PLUGIN_TIMEOUT);
-    cr_assert_str_eq(cause.text, "did not finish a batch and was past its deadline (200 ms)");
-    assert_host_is_well();
-}
-
-Test(hostile, an_endless_sleep_ends_at_the_deadline)
-{
-    cr_assert_eq(attack("forever asleep", SANDBOX_LIMITS_DEFAULT, 100).kind,
-                 SANDBOX_CAUSE_DEADLINE);
+    spawn.observe = observe;
+    toy_host_spawn(host, &spawn);
+    cr_assert_eq(toy_host_wait(host, SANDBOX_EVENT_READY, ret_event), SANDBOX_EVENT_READY);
+    return toy_host_run(host, &task, ret_event);
 }
 
 Test(hostile, an_endless_loop_ends_at_the_cpu_limit_when_there_is_no_deadline)
 {
     struct sandbox_limits limits = SANDBOX_LIMITS_DEFAULT;
-    struct sandbox_cause cause;
+    struct sandbox_event event;
+    struct toy_host host;
 
     limits.cpu_s_max = 1;
-    cause = attack("forever", limits, 0);
-    cr_assert_eq(cause.kind, SANDBOX_CAUSE_CPU, "%s", cause.text);
+    cr_assert_eq(attack("loop for ever", limits, false, &host, &event), SANDBOX_EVENT_EXIT);
+    cr_assert_eq(event.exit.kind, SANDBOX_CAUSE_CPU, "%s", event.exit.text);
+    toy_host_fini(&host);
 }
 
-Test(hostile, allocation_without_end_ends_at_the_memory_limit)
+Test(hostile, the_end_of_a_worker_says_which_task_ran_and_which_call_it_made)
 {
-    struct sandbox_limits limits = SANDBOX_LIMITS_DEFAULT;
-    struct sandbox_cause cause;
+    struct sandbox_event event;
+    struct toy_host host;
 
-    limits.memory_bytes_max = 32u << 20;
-    cause = attack("allocate", limits, 20000);
-    cr_assert_eq(cause.kind, SANDBOX_CAUSE_MEMORY, "%s", cause.text);
-    cr_assert(strstr(cause.text, "limit of 32 MiB") != NULL, "%s", cause.text);
-    assert_host_is_well();
+    cr_assert_eq(attack("call socket", SANDBOX_LIMITS_DEFAULT, false, &host, &event),
+                 SANDBOX_EVENT_EXIT);
+    cr_assert_eq(event.exit.kind, SANDBOX_CAUSE_DENIED);
+    cr_assert_eq(event.exit.status, SLUICE_E_PLUGIN_DENIED);
+    cr_assert_str_eq(event.exit.syscall, "socket");
+    cr_assert_str_eq(event.exit.text, "made the forbidden system call socket");
+    cr_assert(event.exit.task_running && event.exit.task_id == 7 && !event.exit.loading);
+    toy_host_fini(&host);
+}
+
+Test(hostile, observed_a_forbidden_call_fails_and_is_logged_and_the_worker_lives)
+{
+    struct sandbox_event event;
+    struct toy_host host;
+
+    cr_assert_eq(attack("call socket", SANDBOX_LIMITS_DEFAULT, true, &host, &event),
+                 SANDBOX_EVENT_RESULT);
+    cr_assert_eq(event.result.emit_count, 1);
+    cr_assert_eq(sandbox_worker_observed(host.worker), 1);
+    cr_assert(sandbox_worker_report(host.worker)->observe);
+    cr_assert_str_eq(host.logs[0],
+                     "observe: made the forbidden system call socket, answered with EPERM");
+    toy_host_fini(&host);
 }
 
 /* ---- before READY ---- */
@@ -296,5 +206,4 @@ Test(hostile, garbage_is_refused_or_fails_in_the_worker_alone)
               "%s", event.exit.text);
     toy_host_fini(&host);
     free(file.data);
-    assert_host_is_well();
 }

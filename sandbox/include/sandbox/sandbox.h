@@ -33,6 +33,7 @@ struct sandbox_worker;
 struct sandbox_options {
     const char *worker_path; /* absolute path of sluice-worker */
     bool no_listener;        /* tests: KILL_PROCESS instead of the listener that names calls */
+    bool no_cgroup;          /* tests: as on a system that gives none */
 };
 /* E_IO, E_NO_MEMORY, E_UNSUPPORTED (no seccomp filters on this kernel) with a sentence in `text`.
  */
@@ -45,21 +46,34 @@ struct sandbox_limits {
     uint64_t memory_bytes_max; /* writable private memory (RLIMIT_DATA) */
     uint32_t descriptors_max;  /* RLIMIT_NOFILE, at least 16 */
     uint32_t cpu_s_max;        /* CPU seconds of the process's life; 0: none. A backstop */
+    uint32_t cpu_percent;      /* share of one processor, see pace.h; 0: not paced */
+    uint32_t cpu_burst_ms;     /* CPU time that it may use at once */
     uint32_t stack_bytes_max;
     uint32_t load_timeout_ms;  /* spawn to READY */
     uint32_t reply_timeout_ms; /* reconfigure and drain */
 };
-#define SANDBOX_LIMITS_DEFAULT                                                              \
-    (struct sandbox_limits)                                                                 \
-    {                                                                                       \
-        .memory_bytes_max = 100u << 20, .descriptors_max = 50, .stack_bytes_max = 8u << 20, \
-        .load_timeout_ms = 5000, .reply_timeout_ms = 5000                                   \
+#define SANDBOX_LIMITS_DEFAULT                                                      \
+    (struct sandbox_limits)                                                         \
+    {                                                                               \
+        .memory_bytes_max = 100u << 20, .descriptors_max = 50, .cpu_percent = 10,   \
+        .cpu_burst_ms = 1000, .stack_bytes_max = 8u << 20, .load_timeout_ms = 5000, \
+        .reply_timeout_ms = 5000                                                    \
     }
 #define SANDBOX_GEOMETRY_DEFAULT                                                \
     (struct channel_geometry)                                                   \
     {                                                                           \
         .depth = 4, .input_slot_bytes = 4u << 20, .output_slot_bytes = 8u << 20 \
     }
+
+/* What a plugin may use beside its records. The host opens it and passes the descriptor: a worker
+ * never opens or connects by itself. */
+#define SANDBOX_RESOURCE_FILE       1u /* name: absolute path of a regular file, opened for reading */
+#define SANDBOX_RESOURCE_CONNECTION 2u /* name: "host:port", resolved and connected (TCP) */
+#define SANDBOX_RESOURCES_MAX       8u
+struct sandbox_resource {
+    uint32_t kind;
+    struct sluice_text name; /* at most SANDBOX_TEXT_SIZE_MAX */
+};
 
 /* All borrowed for the call of spawn. */
 struct sandbox_spawn {
@@ -76,6 +90,11 @@ struct sandbox_spawn {
     bool outputs_any;
     uint32_t output_count; /* at most SANDBOX_OUTPUTS_MAX */
     const struct sluice_text *outputs;
+    uint32_t resource_count; /* at most SANDBOX_RESOURCES_MAX */
+    const struct sandbox_resource *resources;
+    /* A forbidden call is logged and answered with EPERM instead of the worker's end. For finding
+     * out what a plugin needs, never for production; without a listener it is not observed. */
+    bool observe;
 };
 /* Starts the process and returns while it still loads; READY or EXIT comes by poll.
  * now_ms: monotonic milliseconds, as in every call below. [blocks] */
@@ -136,13 +155,31 @@ struct sandbox_attachment {
     struct sluice_text extra_outputs[SANDBOX_OUTPUTS_MAX];
 };
 
-/* Which walls stand around a worker, as it reported before it loaded the module. */
+/* Which walls stand around a worker: what it reported before it loaded the module, and what the
+ * host did. layers.h makes sentences of it. */
+#define SANDBOX_CGROUP_NONE  0u
+#define SANDBOX_CGROUP_V1    1u
+#define SANDBOX_CGROUP_V2    2u
+#define SANDBOX_SPACE_USER   (1u << 0)
+#define SANDBOX_SPACE_NET    (1u << 1)
+#define SANDBOX_SPACE_IPC    (1u << 2)
+#define SANDBOX_SPACE_UTS    (1u << 3)
+#define SANDBOX_SPACE_MOUNT  (1u << 4)
+#define SANDBOX_SPACE_CGROUP (1u << 5)
 struct sandbox_report {
-    int32_t landlock_abi; /* 0: none on this kernel */
-    bool listener;        /* denied calls are named by the host */
-    bool ids_dropped;     /* runs under a user id of its own */
+    int32_t landlock_abi;  /* 0: none on this kernel */
+    bool listener;         /* denied calls are named by the host */
+    bool listener_refused; /* the kernel has listeners, but none could be installed here */
+    bool ids_dropped;      /* runs under a user id of its own */
     bool capabilities_dropped;
+    bool observe;
     uint32_t uid;
+    uint32_t spaces;        /* SANDBOX_SPACE_* of its own */
+    int32_t spaces_error;   /* errno of the first that the kernel refused; 0: none */
+    uint32_t cgroup_memory; /* SANDBOX_CGROUP_* that bounds it */
+    uint32_t cgroup_cpu;
+    uint32_t cgroup_tasks;
+    struct sandbox_limits limits;
 };
 
 /* Views live until the next call with this worker. */
@@ -207,6 +244,13 @@ void sandbox_worker_kill(struct sandbox_worker *worker, uint32_t cause, const ch
 struct sandbox_worker *sandbox_worker_close(struct sandbox_worker *worker);
 
 int32_t sandbox_worker_pid(const struct sandbox_worker *worker);
+/* How long it must rest before the next task may be given, by its CPU share; 0: not at all. The
+ * caller holds tasks back; asks the worker's CPU clock once. [loop] */
+uint32_t sandbox_worker_rest_ms(struct sandbox_worker *worker, int64_t now_ms);
+/* What it reported, complete from READY on. [loop] */
+const struct sandbox_report *sandbox_worker_report(const struct sandbox_worker *worker);
+/* Calls answered with EPERM while observed. [loop] */
+uint64_t sandbox_worker_observed(const struct sandbox_worker *worker);
 /* CPU time used so far, from the worker's CPU clock; 0 after its end. [any] */
 uint64_t sandbox_worker_cpu_ns(const struct sandbox_worker *worker);
 /* Resident memory now, shared pages included; 0 after its end. Reads /proc, never a disk. [any] */

@@ -62,6 +62,29 @@ struct sluice_limits {
     uint64_t memory_bytes; /* writable private memory of the whole process */
 };
 
+/* Files and connections that the host opened for a confined plugin (extension
+ * "sluice.resources/1"), because its manifest asks for them and the operator's configuration grants
+ * them; it can open none itself. Always offered, the list may be empty: a plugin that cannot do
+ * without one refuses in create. They live as long as the instance; a connection that ends is not
+ * opened again before the next start of the worker. Calls on a connection block; the deadline of a
+ * batch goes on. */
+#define SLUICE_EXT_RESOURCES       "sluice.resources/1"
+#define SLUICE_RESOURCE_FILE       1u /* read, pread, lseek, fstat */
+#define SLUICE_RESOURCE_CONNECTION 2u /* TCP: read, write, send, recv, poll */
+struct sluice_resource {
+    uint32_t size;
+    uint32_t kind; /* SLUICE_RESOURCE_* */
+    int32_t descriptor;
+    uint32_t reserved;
+    struct sluice_text name; /* as granted: "/etc/countries.csv", "geo.example.org:7000" */
+};
+struct sluice_resources {
+    uint32_t size;
+    uint32_t count;
+    uint64_t stride; /* bytes from one item to the next */
+    const struct sluice_resource *items;
+};
+
 struct sluice_plugin_descriptor {
     uint32_t size;  /* sizeof(struct sluice_plugin_descriptor) */
     uint32_t magic; /* SLUICE_PLUGIN_MAGIC */
@@ -83,7 +106,8 @@ struct sluice_plugin_descriptor {
 /* ELF note that carries the manifest: owner "Sluice", type 1, descriptor = the JSON text. Keys:
  * id, version, kind ("processor"|"frontend"), on ("log"|"produce"), input (topic name or list),
  * output (topic name), outputs (further topics it may emit to), config (JSON Schema), defaults
- * (object), limits {memory_bytes, deadline_ms, descriptors}, permissions [..], state_version. */
+ * (object), limits {memory_bytes, cpu_percent, deadline_ms, descriptors}, permissions [..]
+ * ("read-only /absolute/path", "network-client host:port"), state_version. */
 #define SLUICE_MANIFEST_OWNER "Sluice"
 #define SLUICE_MANIFEST_TYPE  1u
 /* clang-format off */

@@ -22,7 +22,7 @@ Test(staged, reads_the_manifest_from_the_elf_note)
 
 Test(staged, says_so_when_there_is_no_manifest)
 {
-    const struct toy_file file = toy_file_read(SLUICE_BINARY_DIR "/tests/hostile/attacker.so");
+    const struct toy_file file = toy_file_read(SLUICE_BINARY_DIR "/tests/hostile/pass_through.so");
     struct sluice_text manifest;
 
     cr_assert_eq(staged_manifest((struct sluice_bytes){file.data, file.size}, &manifest),
@@ -32,7 +32,7 @@ Test(staged, says_so_when_there_is_no_manifest)
 
 Test(staged, keeps_a_copy_that_nobody_can_change)
 {
-    const struct toy_file file = toy_file_read(SLUICE_BINARY_DIR "/tests/hostile/attacker.so");
+    const struct toy_file file = toy_file_read(SLUICE_BINARY_DIR "/tests/hostile/pass_through.so");
     struct staged_module module;
     char text[256];
 

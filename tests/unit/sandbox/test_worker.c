@@ -341,7 +341,7 @@ Test(worker, dies_with_its_host)
     cr_assert_eq(pipe(link), 0);
     child = fork();
     if (child == 0) {
-        toy_host_start(&host, "attacker", "{\"attack\":\"forever\"}");
+        toy_host_start(&host, "pass_through", "{}");
         worker = sandbox_worker_pid(host.worker);
         (void)!write(link[1], &worker, sizeof(worker));
         pause();

@@ -1,0 +1,167 @@
+/* resource.c: see resource.h. The host opens with its own rights what the operator granted: a
+ * regular file for reading, or a TCP connection to one named peer. The worker gets the descriptor
+ * alone; its filter knows no call that opens, connects or names another peer. */
+#include "resource.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONNECT_MS 2000
+
+static sluice_status fail(const char *name, const char *what, char *text, size_t text_size)
+{
+    snprintf(text, text_size, "cannot open %.200s for the plugin: %s", name, what);
+    return SLUICE_E_IO;
+}
+
+static sluice_status open_file(const char *name, int *ret_descriptor, char *text, size_t text_size)
+{
+    struct stat stat;
+    int descriptor;
+
+    if (name[0] != '/') {
+        return fail(name, "the path is not absolute", text, text_size);
+    }
+    /* O_NONBLOCK: a FIFO put there must not hold the helper up. */
+    descriptor = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (descriptor < 0) {
+        return fail(name, strerror(errno), text, text_size);
+    }
+    if (fstat(descriptor, &stat) != 0 || !S_ISREG(stat.st_mode)) {
+        close(descriptor);
+        return fail(name, "it is not a regular file", text, text_size);
+    }
+    *ret_descriptor = descriptor;
+    return SLUICE_OK;
+}
+
+static bool wait_connected(int descriptor)
+{
+    struct pollfd wait = {.fd = descriptor, .events = POLLOUT};
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    if (poll(&wait, 1, CONNECT_MS) != 1) {
+        errno = ETIMEDOUT;
+        return false;
+    }
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0) {
+        errno = error != 0 ? error : errno;
+        return false;
+    }
+    return true;
+}
+
+/* A blocking descriptor, or -1 with errno. */
+static int connect_one(const struct addrinfo *address)
+{
+    const int descriptor =
+        socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (descriptor < 0) {
+        return -1;
+    }
+    if ((connect(descriptor, address->ai_addr, address->ai_addrlen) == 0 ||
+         (errno == EINPROGRESS && wait_connected(descriptor))) &&
+        fcntl(descriptor, F_SETFL, 0) == 0) {
+        return descriptor;
+    }
+    const int error = errno;
+    close(descriptor);
+    errno = error;
+    return -1;
+}
+
+/* "host:port" or "[v6]:port" in two texts; false: it is neither. */
+static bool split(char *name, const char **ret_host, const char **ret_port)
+{
+    char *colon = strrchr(name, ':');
+
+    if (colon == NULL || colon == name || colon[1] == '\0') {
+        return false;
+    }
+    *colon = '\0';
+    *ret_port = colon + 1;
+    *ret_host = name;
+    if (name[0] == '[' && colon[-1] == ']') {
+        colon[-1] = '\0';
+        *ret_host = name + 1;
+    }
+    return true;
+}
+
+static sluice_status open_connection(const char *name, int *ret_descriptor, char *text,
+                                     size_t text_size)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    struct addrinfo *found = NULL;
+    char parts[SANDBOX_TEXT_SIZE_MAX + 1];
+    const char *host;
+    const char *port;
+    int descriptor = -1;
+    int error;
+
+    snprintf(parts, sizeof(parts), "%s", name);
+    if (!split(parts, &host, &port)) {
+        return fail(name, "it is not host:port", text, text_size);
+    }
+    error = getaddrinfo(host, port, &hints, &found);
+    if (error != 0) {
+        return fail(name, gai_strerror(error), text, text_size);
+    }
+    for (const struct addrinfo *each = found; each != NULL && descriptor < 0;
+         each = each->ai_next) {
+        descriptor = connect_one(each);
+    }
+    error = errno;
+    freeaddrinfo(found);
+    if (descriptor < 0) {
+        return fail(name, strerror(error), text, text_size);
+    }
+    *ret_descriptor = descriptor;
+    return SLUICE_OK;
+}
+
+static sluice_status open_one(const struct sandbox_resource *resource, int *ret_descriptor,
+                              char *text, size_t text_size)
+{
+    char name[SANDBOX_TEXT_SIZE_MAX + 1];
+
+    if (resource->name.size == 0 || resource->name.size > SANDBOX_TEXT_SIZE_MAX ||
+        memchr(resource->name.data, '\0', resource->name.size) != NULL) {
+        snprintf(text, text_size, "cannot start a worker: a resource has no valid name");
+        return SLUICE_E_INVALID;
+    }
+    snprintf(name, sizeof(name), "%.*s", (int)resource->name.size, resource->name.data);
+    return resource->kind == SANDBOX_RESOURCE_FILE
+               ? open_file(name, ret_descriptor, text, text_size)
+               : open_connection(name, ret_descriptor, text, text_size);
+}
+
+sluice_status resources_open(const struct sandbox_resource *resources, uint32_t count,
+                             int *ret_descriptors, char *text, size_t text_size)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const sluice_status status = open_one(&resources[i], &ret_descriptors[i], text, text_size);
+
+        if (status != SLUICE_OK) {
+            resources_close(ret_descriptors, i);
+            return status;
+        }
+    }
+    return SLUICE_OK;
+}
+
+void resources_close(const int *descriptors, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        close(descriptors[i]);
+    }
+}

@@ -1,0 +1,2 @@
+-- before any record: while the file itself runs
+while true do end

@@ -1,0 +1,3 @@
+return { process = function(record)
+  while true do coroutine.wrap(function() while true do end end)() end
+end }

@@ -1,0 +1,1 @@
+return { process = function(record) debug.sethook() end }

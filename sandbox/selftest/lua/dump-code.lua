@@ -1,0 +1,1 @@
+return { process = function(record) return string.dump(function() end) end }

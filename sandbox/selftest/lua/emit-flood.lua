@@ -1,0 +1,1 @@
+return { process = function(record) while true do emit(record) end end }

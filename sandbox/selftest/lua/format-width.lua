@@ -1,0 +1,1 @@
+return { process = function(record) return ("%099999d"):format(1) end }

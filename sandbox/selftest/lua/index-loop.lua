@@ -1,0 +1,5 @@
+return { process = function(record)
+  local t = setmetatable({}, {})
+  getmetatable(t).__index = function(self, key) return self[key .. "x"] end
+  return t.a
+end }

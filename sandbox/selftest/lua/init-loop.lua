@@ -1,0 +1,1 @@
+return { init = function() while true do end end, process = function(record) end }

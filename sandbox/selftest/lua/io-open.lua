@@ -1,0 +1,1 @@
+return { process = function(record) return io.open("/etc/passwd"):read("a") end }

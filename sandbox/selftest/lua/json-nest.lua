@@ -1,0 +1,1 @@
+return { process = function(record) json.decode(("["):rep(1e6)) end }

@@ -1,0 +1,1 @@
+return { process = function(record) string.format = function() return "stolen" end end }

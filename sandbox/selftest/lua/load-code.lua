@@ -1,0 +1,1 @@
+return { process = function(record) load("return 1")() end }

@@ -1,0 +1,1 @@
+return { process = function(record) getmetatable(record).__index = {} end }

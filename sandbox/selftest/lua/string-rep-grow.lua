@@ -1,0 +1,4 @@
+return { process = function(record)
+  local s = "x"
+  while true do s = s .. s end
+end }

@@ -1,0 +1,1 @@
+return { process = function(record) return ("x"):rep(1 << 40) end }
