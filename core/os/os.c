@@ -70,6 +70,11 @@ sl_err sl_file_sync(struct sl_file *file)
     return file->os->ops->file_sync(file);
 }
 
+sl_err sl_file_allocate(struct sl_file *file, uint64_t size)
+{
+    return file->os->ops->file_allocate(file, size);
+}
+
 sl_err sl_file_fill_zero(struct sl_file *file, uint64_t size)
 {
     return file->os->ops->file_fill_zero(file, size);
@@ -83,6 +88,11 @@ sl_err sl_file_truncate(struct sl_file *file, uint64_t size)
 sl_err sl_file_size(struct sl_file *file, uint64_t *ret_size)
 {
     return file->os->ops->file_size(file, ret_size);
+}
+
+sl_err sl_file_link_count(struct sl_file *file, uint64_t *ret_count)
+{
+    return file->os->ops->file_link_count(file, ret_count);
 }
 
 sl_err sl_file_drop_cache(struct sl_file *file)
@@ -113,6 +123,11 @@ sl_err sl_dir_sync(struct sl_os *os, const char *path)
 sl_err sl_path_rename(struct sl_os *os, const char *from, const char *to)
 {
     return os->ops->path_rename(os, from, to);
+}
+
+sl_err sl_path_link(struct sl_os *os, const char *from, const char *to)
+{
+    return os->ops->path_link(os, from, to);
 }
 
 sl_err sl_path_remove(struct sl_os *os, const char *path)

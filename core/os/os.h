@@ -56,10 +56,15 @@ sl_err sl_file_pwritev(struct sl_file *file, const struct sl_iovec *pieces, size
                        uint64_t position) SL_MUST_CHECK;
 /* fdatasync; never retried after an error */
 sl_err sl_file_sync(struct sl_file *file) SL_MUST_CHECK;
+/* Gives it so many bytes of the disk, zeros, without writing them: syncs of what is written there
+ * later cost more than behind sl_file_fill_zero. */
+sl_err sl_file_allocate(struct sl_file *file, uint64_t size) SL_MUST_CHECK;
 /* preallocates by writing */
 sl_err sl_file_fill_zero(struct sl_file *file, uint64_t size) SL_MUST_CHECK;
 sl_err sl_file_truncate(struct sl_file *file, uint64_t size) SL_MUST_CHECK;
 sl_err sl_file_size(struct sl_file *file, uint64_t *ret_size) SL_MUST_CHECK;
+/* how many names it has */
+sl_err sl_file_link_count(struct sl_file *file, uint64_t *ret_count) SL_MUST_CHECK;
 /* so that reads come from the disk */
 sl_err sl_file_drop_cache(struct sl_file *file) SL_MUST_CHECK;
 sl_err sl_file_lock(struct sl_file *file) SL_MUST_CHECK; /* exclusive, until close; E_LOCKED */
@@ -71,6 +76,8 @@ sl_err sl_dir_list(struct sl_os *os, const char *path, sl_dir_entry_fn *entry,
 sl_err sl_dir_sync(struct sl_os *os, const char *path) SL_MUST_CHECK;
 /* replaces */
 sl_err sl_path_rename(struct sl_os *os, const char *from, const char *to) SL_MUST_CHECK;
+/* A second name of the file. E_EXISTS; E_UNSUPPORTED: this file system has none. */
+sl_err sl_path_link(struct sl_os *os, const char *from, const char *to) SL_MUST_CHECK;
 sl_err sl_path_remove(struct sl_os *os, const char *path) SL_MUST_CHECK; /* a file; E_NOT_FOUND */
 /* Bytes of the file system below path: its size and what is available to us. */
 sl_err sl_disk_space(struct sl_os *os, const char *path, uint64_t *ret_total_bytes,

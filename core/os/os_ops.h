@@ -30,9 +30,11 @@ struct sl_os_ops {
     sl_err (*file_pwritev)(struct sl_file *file, const struct sl_iovec *pieces, size_t count,
                            uint64_t position);
     sl_err (*file_sync)(struct sl_file *file);
+    sl_err (*file_allocate)(struct sl_file *file, uint64_t size);
     sl_err (*file_fill_zero)(struct sl_file *file, uint64_t size);
     sl_err (*file_truncate)(struct sl_file *file, uint64_t size);
     sl_err (*file_size)(struct sl_file *file, uint64_t *ret_size);
+    sl_err (*file_link_count)(struct sl_file *file, uint64_t *ret_count);
     sl_err (*file_drop_cache)(struct sl_file *file);
     sl_err (*file_lock)(struct sl_file *file);
 
@@ -40,6 +42,7 @@ struct sl_os_ops {
     sl_err (*dir_list)(struct sl_os *os, const char *path, sl_dir_entry_fn *entry, void *arg);
     sl_err (*dir_sync)(struct sl_os *os, const char *path);
     sl_err (*path_rename)(struct sl_os *os, const char *from, const char *to);
+    sl_err (*path_link)(struct sl_os *os, const char *from, const char *to);
     sl_err (*path_remove)(struct sl_os *os, const char *path);
     sl_err (*disk_space)(struct sl_os *os, const char *path, uint64_t *ret_total_bytes,
                          uint64_t *ret_available_bytes);

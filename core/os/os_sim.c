@@ -179,6 +179,17 @@ static sl_err sim_file_fill_zero(struct sl_file *base, uint64_t size)
     return sim_file_truncate(base, size);
 }
 
+static sl_err sim_file_allocate(struct sl_file *base, uint64_t size)
+{
+    return sim_file_fill_zero(base, size);
+}
+
+static sl_err sim_file_link_count(struct sl_file *base, uint64_t *ret_count)
+{
+    *ret_count = sim_disk_links(sim_os_of(base->os)->disk, file_of(base)->inode);
+    return SLUICE_OK;
+}
+
 static sl_err sim_file_size(struct sl_file *base, uint64_t *ret_size)
 {
     *ret_size = file_of(base)->inode->size;
@@ -270,6 +281,15 @@ static sl_err sim_path_rename(struct sl_os *os, const char *from, const char *to
     return change_ends(sim, err);
 }
 
+static sl_err sim_path_link(struct sl_os *os, const char *from, const char *to)
+{
+    struct sim_os *sim = sim_os_of(os);
+    sl_err err = change_begins(sim);
+    if (err == SLUICE_OK)
+        err = sim_disk_link(sim->disk, from, to);
+    return change_ends(sim, err);
+}
+
 static sl_err sim_path_remove(struct sl_os *os, const char *path)
 {
     struct sim_os *sim = sim_os_of(os);
@@ -304,15 +324,18 @@ static const struct sl_os_ops sim_ops = {
     .file_pread_cached = sim_file_pread_cached,
     .file_pwritev = sim_file_pwritev,
     .file_sync = sim_file_sync,
+    .file_allocate = sim_file_allocate,
     .file_fill_zero = sim_file_fill_zero,
     .file_truncate = sim_file_truncate,
     .file_size = sim_file_size,
+    .file_link_count = sim_file_link_count,
     .file_drop_cache = sim_file_drop_cache,
     .file_lock = sim_file_lock,
     .dir_make = sim_dir_make,
     .dir_list = sim_dir_list,
     .dir_sync = sim_dir_sync,
     .path_rename = sim_path_rename,
+    .path_link = sim_path_link,
     .path_remove = sim_path_remove,
     .disk_space = sim_disk_space,
     .loop_new = sim_loop_new,

@@ -106,12 +106,25 @@ static void names_bind(struct sim_names *names, const char *path, struct sim_ino
     name->inode = inode;
 }
 
-/* An inode has one name at most: a rename that happened without the one before it moves it all the
- * same. */
-static void names_unbind_inode(struct sim_names *names, const struct sim_inode *inode)
+static size_t directory_size(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? 0 : (size_t)(slash - path);
+}
+
+static bool is_same_directory(const char *a, const char *b)
+{
+    size_t size = directory_size(a);
+    return directory_size(b) == size && memcmp(a, b, size) == 0;
+}
+
+/* An inode has one name at most in a directory: a rename that happened without the one before it
+ * moves it all the same. Renames stay within a directory, links go to another one. */
+static void names_unbind_inode(struct sim_names *names, const struct sim_inode *inode,
+                               const char *path)
 {
     for (uint32_t i = 0; i < names->count; i++) {
-        if (names->at[i].inode == inode)
+        if (names->at[i].inode == inode && is_same_directory(names->at[i].path, path))
             names_remove(names, &names->at[i--]);
     }
 }
@@ -125,7 +138,7 @@ static void change_apply(struct sim_names *names, const struct sim_change *chang
         return;
     }
     if (change->kind == SIM_RENAME)
-        names_unbind_inode(names, change->inode);
+        names_unbind_inode(names, change->inode, change->path);
     names_bind(names, change->path, change->inode);
 }
 
@@ -363,8 +376,31 @@ sl_err sim_disk_rename(struct sl_sim_disk *disk, const char *from, const char *t
     struct sim_name *name = sim_names_find(&disk->seen, from);
     if (name == NULL || name->inode == NULL)
         return SLUICE_E_NOT_FOUND;
+    SL_ASSERT(is_same_directory(from, to));
     change_make(disk, SIM_RENAME, to, name->inode);
     return SLUICE_OK;
+}
+
+sl_err sim_disk_link(struct sl_sim_disk *disk, const char *from, const char *to)
+{
+    if (strlen(to) >= SIM_PATH_MAX)
+        return SLUICE_E_INVALID;
+    struct sim_name *name = sim_names_find(&disk->seen, from);
+    if (name == NULL || name->inode == NULL)
+        return SLUICE_E_NOT_FOUND;
+    if (sim_names_find(&disk->seen, to) != NULL)
+        return SLUICE_E_EXISTS;
+    SL_ASSERT(!is_same_directory(from, to));
+    change_make(disk, SIM_LINK, to, name->inode);
+    return SLUICE_OK;
+}
+
+uint32_t sim_disk_links(const struct sl_sim_disk *disk, const struct sim_inode *inode)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < disk->seen.count; i++)
+        count += disk->seen.at[i].inode == inode;
+    return count;
 }
 
 sl_err sim_disk_remove(struct sl_sim_disk *disk, const char *path)

@@ -46,7 +46,7 @@ struct sim_names {
     uint32_t capacity;
 };
 
-enum sim_change_kind { SIM_CREATE, SIM_RENAME, SIM_REMOVE };
+enum sim_change_kind { SIM_CREATE, SIM_RENAME, SIM_LINK, SIM_REMOVE };
 
 /* A change of names that no sl_dir_sync has made durable yet. */
 struct sim_change {
@@ -74,6 +74,9 @@ struct sim_name *sim_names_find(struct sim_names *names, const char *path); /* o
 sl_err sim_disk_create(struct sl_sim_disk *disk, const char *path, struct sim_inode **ret_inode);
 sl_err sim_disk_directory(struct sl_sim_disk *disk, const char *path); /* durable at once */
 sl_err sim_disk_rename(struct sl_sim_disk *disk, const char *from, const char *to);
+/* E_EXISTS */
+sl_err sim_disk_link(struct sl_sim_disk *disk, const char *from, const char *to);
+uint32_t sim_disk_links(const struct sl_sim_disk *disk, const struct sim_inode *inode);
 sl_err sim_disk_remove(struct sl_sim_disk *disk, const char *path);
 void sim_disk_sync_names(struct sl_sim_disk *disk, const char *directory);
 

@@ -208,6 +208,17 @@ sl_err osuv_file_fill_zero(struct sl_file *file, uint64_t size)
     return err;
 }
 
+sl_err osuv_file_allocate(struct sl_file *file, uint64_t size)
+{
+    int error;
+    do
+        error = fallocate(descriptor_of(file), 0, 0, (off_t)size) == 0 ? 0 : errno;
+    while (error == EINTR);
+    if (error == EOPNOTSUPP)
+        return osuv_file_truncate(file, size); /* then its blocks come with the writes */
+    return error == 0 ? SLUICE_OK : osuv_err(error);
+}
+
 sl_err osuv_file_truncate(struct sl_file *file, uint64_t size)
 {
     int result;
@@ -223,6 +234,15 @@ sl_err osuv_file_size(struct sl_file *file, uint64_t *ret_size)
     if (fstat(descriptor_of(file), &info) != 0)
         return osuv_err(errno);
     *ret_size = (uint64_t)info.st_size;
+    return SLUICE_OK;
+}
+
+sl_err osuv_file_link_count(struct sl_file *file, uint64_t *ret_count)
+{
+    struct stat info;
+    if (fstat(descriptor_of(file), &info) != 0)
+        return osuv_err(errno);
+    *ret_count = (uint64_t)info.st_nlink;
     return SLUICE_OK;
 }
 
@@ -314,6 +334,17 @@ sl_err osuv_path_rename(struct sl_os *os, const char *from, const char *to)
 {
     (void)os;
     return rename(from, to) == 0 ? SLUICE_OK : osuv_err(errno);
+}
+
+/* EPERM: a file system without links. EMLINK cannot be: two names are wanted. */
+sl_err osuv_path_link(struct sl_os *os, const char *from, const char *to)
+{
+    (void)os;
+    if (link(from, to) == 0)
+        return SLUICE_OK;
+    return errno == EPERM || errno == EOPNOTSUPP || errno == EXDEV || errno == EMLINK
+               ? SLUICE_E_UNSUPPORTED
+               : osuv_err(errno);
 }
 
 sl_err osuv_path_remove(struct sl_os *os, const char *path)

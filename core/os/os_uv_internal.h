@@ -129,12 +129,15 @@ sl_err osuv_file_pwritev(struct sl_file *file, const struct sl_iovec *pieces, si
 sl_err osuv_file_sync(struct sl_file *file);
 sl_err osuv_file_fill_zero(struct sl_file *file, uint64_t size);
 sl_err osuv_file_truncate(struct sl_file *file, uint64_t size);
+sl_err osuv_file_allocate(struct sl_file *file, uint64_t size);
+sl_err osuv_file_link_count(struct sl_file *file, uint64_t *ret_count);
 sl_err osuv_file_size(struct sl_file *file, uint64_t *ret_size);
 sl_err osuv_file_drop_cache(struct sl_file *file);
 sl_err osuv_file_lock(struct sl_file *file);
 sl_err osuv_dir_make(struct sl_os *os, const char *path);
 sl_err osuv_dir_list(struct sl_os *os, const char *path, sl_dir_entry_fn *entry, void *arg);
 sl_err osuv_dir_sync(struct sl_os *os, const char *path);
+sl_err osuv_path_link(struct sl_os *os, const char *from, const char *to);
 sl_err osuv_path_rename(struct sl_os *os, const char *from, const char *to);
 sl_err osuv_path_remove(struct sl_os *os, const char *path);
 sl_err osuv_disk_space(struct sl_os *os, const char *path, uint64_t *ret_total_bytes,

@@ -62,7 +62,12 @@ struct wal_status {
     bool disk_full; /* above 95 %, until below 92 % */
     bool fenced;
     uint64_t frames, syncs, sync_ns_total; /* since open; write and sync together */
+    /* Written to files since open: bodies of items; headers and directories; what fills frames up
+     * to 4 KiB; checkpoints; zeros of spares that were made ahead. */
+    uint64_t bytes_bodies, bytes_heads, bytes_padding, bytes_checkpoints, bytes_zeros;
 };
+
+#define WAL_PATH_BYTES 1024u
 
 struct commit_log;
 
@@ -89,6 +94,14 @@ struct commit_log_ops {
     void (*release)(struct commit_log *log, uint64_t segment);
     bool (*segment_status)(const struct commit_log *log, uint64_t segment,
                            struct wal_segment_status *ret_status); /* false: not live */
+    /* The path of a segment's file. A sealed segment that is pinned may get a second name, and what
+     * lies behind its end may be overwritten and cut: nobody looks there, and a file with another
+     * name is not recycled but only loses this one. NULL: segments have no files. [any] */
+    void (*segment_path)(const struct commit_log *log, uint64_t segment,
+                         char ret_path[WAL_PATH_BYTES]);
+    /* Ends the segment that is written to, soon. False: not now, as segments take up too much of
+     * bytes_max. NULL: never. */
+    bool (*rotate)(struct commit_log *log);
     void (*status)(const struct commit_log *log, struct wal_status *ret_status);
     /* What is pending ends, then `closed` runs in a task of the loop and may free the log. */
     void (*close)(struct commit_log *log, void (*closed)(void *arg), void *arg);
@@ -135,6 +148,19 @@ static inline bool commit_log_segment_status(const struct commit_log *log, uint6
                                              struct wal_segment_status *ret_status)
 {
     return log->ops->segment_status(log, segment, ret_status);
+}
+static inline bool commit_log_has_files(const struct commit_log *log)
+{
+    return log->ops->segment_path != NULL;
+}
+static inline void commit_log_segment_path(const struct commit_log *log, uint64_t segment,
+                                           char ret_path[WAL_PATH_BYTES])
+{
+    log->ops->segment_path(log, segment, ret_path);
+}
+static inline SL_MUST_CHECK bool commit_log_rotate(struct commit_log *log)
+{
+    return log->ops->rotate != NULL && log->ops->rotate(log);
 }
 static inline void commit_log_status(const struct commit_log *log, struct wal_status *ret_status)
 {

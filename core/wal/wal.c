@@ -420,6 +420,22 @@ bool wal_segment_status_get(const struct wal *wal, uint64_t seq,
     return true;
 }
 
+void wal_segment_path(const struct wal *wal, uint64_t segment, char ret_path[WAL_PATH_BYTES])
+{
+    wal_path_segment(ret_path, wal->directory, segment);
+}
+
+bool wal_rotate(struct wal *wal)
+{
+    uint64_t sealed = wal->sealed_bytes + wal_segment_last(wal)->size;
+    if (wal->fenced || wal->closing || sealed > wal->limits.bytes_max / 4 * 3)
+        return false;
+    wal->rotates = true;
+    wal_commit_rotate(wal);
+    wal_commit_kick(wal);
+    return true;
+}
+
 void wal_status_get(const struct wal *wal, struct wal_status *ret_status)
 {
     *ret_status = (struct wal_status){
@@ -438,6 +454,11 @@ void wal_status_get(const struct wal *wal, struct wal_status *ret_status)
         .frames = wal->frames,
         .syncs = wal->syncs,
         .sync_ns_total = wal->sync_ns_total,
+        .bytes_bodies = wal->bytes_bodies,
+        .bytes_heads = wal->bytes_heads,
+        .bytes_padding = wal->bytes_padding,
+        .bytes_checkpoints = wal->bytes_checkpoints,
+        .bytes_zeros = wal->bytes_zeros,
     };
 }
 

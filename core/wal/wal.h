@@ -141,6 +141,13 @@ void wal_release(struct wal *wal, uint64_t segment);
 /* False: it is not live. [loop] */
 bool wal_segment_status_get(const struct wal *wal, uint64_t segment,
                             struct wal_segment_status *ret_status);
+/* The path of its file, of at most WAL_PATH_BYTES. A sealed segment that is pinned may get a second
+ * name, and what lies behind its end may be overwritten and cut: recovery does not look there, and
+ * a file with another name is not recycled but only loses this one. [any] */
+void wal_segment_path(const struct wal *wal, uint64_t segment, char ret_path[WAL_PATH_BYTES]);
+/* Ends the segment that is written to, soon; the next begins with an idle frame when nothing else
+ * comes. False: not now, as segments take up too much of bytes_max. [loop] */
+bool wal_rotate(struct wal *wal) SL_MUST_CHECK;
 
 void wal_status_get(const struct wal *wal, struct wal_status *ret_status); /* [loop] */
 

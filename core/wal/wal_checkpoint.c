@@ -102,6 +102,7 @@ static void checkpoint_done(struct sl_job *job)
     if (checkpoint->err == SLUICE_OK) {
         checkpoint->durable_first_segment = checkpoint->header.first_segment;
         checkpoint->durable_lsn = checkpoint->header.lsn;
+        wal->bytes_checkpoints += checkpoint->bytes.size;
         wal_upkeep_request(wal);
     } else if (is_harmless(checkpoint->err)) {
         checkpoint->header.generation--; /* the same slot again: the other one is the good one */

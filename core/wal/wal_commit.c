@@ -77,6 +77,7 @@ static sl_err segment_switch(struct wal *wal)
         return err;
     if (sealed != NULL)
         wal->sealed_bytes += sealed->size;
+    wal->rotates = false;
     segment->size = wal->limits.segment_bytes;
     segment->end = WAL_SEGMENT_HEADER;
     segment->last_lsn = wal->last_lsn;
@@ -233,8 +234,8 @@ static sl_err commit_form(struct wal *wal)
         struct wal_frame *frame = &commit->frames[commit->frame_count];
         struct wal_unit *rest = group_measure(wal, frame);
         struct wal_segment *segment = wal_segment_last(wal);
-        bool fits =
-            segment != NULL && segment->end + frame->frame_size <= wal->limits.segment_bytes;
+        bool fits = segment != NULL && !wal->rotates &&
+                    segment->end + frame->frame_size <= wal->limits.segment_bytes;
         if (!fits && commit->frame_count > 0)
             break;
         head_size += WAL_FRAME_HEADER + (size_t)frame->directory_size;
@@ -511,9 +512,23 @@ static void mark_durable(struct wal_unit *unit, sl_err err)
         wal->marked_clean = true;
 }
 
+static void bytes_account(struct wal *wal)
+{
+    const struct wal_commit *commit = &wal->commit;
+    wal->bytes_heads += commit->opens ? WAL_SEGMENT_HEADER : 0;
+    for (uint32_t i = 0; i < commit->frame_count; i++) {
+        const struct wal_frame *frame = &commit->frames[i];
+        uint64_t heads = WAL_FRAME_HEADER + frame->directory_size;
+        wal->bytes_heads += heads;
+        wal->bytes_bodies += frame->body_size;
+        wal->bytes_padding += frame->frame_size - heads - frame->body_size;
+    }
+}
+
 static void commit_account(struct wal *wal)
 {
     struct wal_commit *commit = &wal->commit;
+    bytes_account(wal);
     uint64_t lsn = commit->frames[commit->frame_count - 1].lsn;
     if (commit->syncs) {
         wal->durable_lsn = lsn;
@@ -575,6 +590,7 @@ static void commit_done(struct sl_job *job)
         wal_commit_fence(wal, wal->fence_cause);
         return;
     }
+    wal_commit_rotate(wal);
     wal_commit_kick(wal);
     mark_later(wal);
     wal_close_step(wal);
@@ -629,6 +645,17 @@ void wal_commit_append(struct wal *wal, struct wal_unit *unit)
     wal->pending_tail = unit;
     wal->pending_units++;
     wal->pending_bytes += wal_unit_size(unit);
+}
+
+void wal_commit_rotate(struct wal *wal)
+{
+    bool begins = wal->rotates && !wal->fenced && !wal->closing && !wal->commit.busy &&
+                  wal->pending_head == NULL && !wal->mark_busy;
+    if (begins) {
+        wal->mark_item = (struct wal_item){.kind = WAL_ITEM_IDLE, .version = 1};
+        wal->mark_busy = true;
+        wal_commit_append(wal, &wal->mark);
+    }
 }
 
 static void kick_run(struct sl_task *task)

@@ -53,6 +53,17 @@ static bool log_segment_status(const struct commit_log *log, uint64_t segment,
     return wal_segment_status_get(wal_of_const(log), segment, ret_status);
 }
 
+static void log_segment_path(const struct commit_log *log, uint64_t segment,
+                             char ret_path[WAL_PATH_BYTES])
+{
+    wal_segment_path(wal_of_const(log), segment, ret_path);
+}
+
+static bool log_rotate(struct commit_log *log)
+{
+    return wal_rotate(wal_of(log));
+}
+
 static void log_status(const struct commit_log *log, struct wal_status *ret_status)
 {
     wal_status_get(wal_of_const(log), ret_status);
@@ -78,6 +89,8 @@ static const struct commit_log_ops wal_ops = {
     .file = log_file,
     .release = log_release,
     .segment_status = log_segment_status,
+    .segment_path = log_segment_path,
+    .rotate = log_rotate,
     .status = log_status,
     .close = log_close,
     .free = log_free,

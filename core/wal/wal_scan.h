@@ -8,7 +8,7 @@
 
 #include "wal/wal_format.h"
 
-#define WAL_PATH_MAX 1024u
+#define WAL_PATH_MAX WAL_PATH_BYTES
 
 /* ---- one segment file ---- */
 

@@ -97,6 +97,9 @@ struct wal_upkeep {
     uint32_t retired_count;
     uint64_t made[WAL_SPARES_MAX]; /* numbers of spares to make */
     uint32_t made_count;
+    uint32_t unwritten; /* of them, from the front, are not filled with zeros */
+    uint32_t kept;      /* out: segments that stay under another name */
+    uint64_t bytes_zeros;
     uint64_t disk_total;
     uint64_t disk_available;
     sl_err err;
@@ -125,6 +128,8 @@ struct wal {
     uint64_t spares[WAL_SPARES_MAX];
     uint32_t spare_count;
     uint64_t next_spare_number;
+    uint32_t spares_unwritten; /* to make, for segments that stay under another name */
+    bool rotates;              /* the next frame begins a segment */
 
     struct wal_unit *pending_head;
     struct wal_unit *pending_tail;
@@ -168,11 +173,14 @@ struct wal {
     uint64_t frames;
     uint64_t syncs;
     uint64_t sync_ns_total;
+    uint64_t bytes_bodies, bytes_heads, bytes_padding, bytes_checkpoints, bytes_zeros;
 };
 
 /* wal_commit.c */
 void wal_commit_init(struct wal *wal);
 void wal_commit_kick(struct wal *wal); /* forms and submits the next commit, if it may */
+void wal_commit_rotate(
+    struct wal *wal); /* begins what wal->rotates asks for, when nothing else does */
 void wal_commit_append(struct wal *wal, struct wal_unit *unit); /* no bounds are checked */
 void wal_commit_fence(struct wal *wal, sl_err cause);
 /* Something was told that is not durable yet. */

@@ -11,15 +11,33 @@
 
 /* ---- helper ---- */
 
-static sl_err segment_retire(struct wal *wal, struct wal_segment *segment, uint64_t spare_number)
+/* A file with another name is an extent now (core/extent/extent_promote.h), whatever happens to
+ * this name: what the disk says of it holds for every run. One that was to become an extent was
+ * cut. */
+static bool is_reusable(const struct wal *wal, struct wal_segment *segment, bool *ret_kept)
+{
+    uint64_t links = 0;
+    uint64_t size = 0;
+    bool known = sl_file_link_count(segment->file, &links) == SLUICE_OK &&
+                 sl_file_size(segment->file, &size) == SLUICE_OK;
+    *ret_kept = known && links > 1;
+    return known && links == 1 && size == wal->limits.segment_bytes;
+}
+
+/* *spare_number becomes 0 where the file cannot be a spare. */
+static sl_err segment_retire(struct wal *wal, struct wal_segment *segment, uint64_t *spare_number)
 {
     char from[WAL_PATH_MAX];
     char to[WAL_PATH_MAX];
+    bool kept = false;
+    if (!is_reusable(wal, segment, &kept))
+        *spare_number = 0;
+    wal->upkeep.kept += kept;
     wal_path_segment(from, wal->directory, segment->seq);
     segment->file = sl_file_close(segment->file);
-    if (spare_number == 0)
+    if (*spare_number == 0)
         return sl_path_remove(wal->os, from);
-    wal_path_spare(to, wal->directory, spare_number);
+    wal_path_spare(to, wal->directory, *spare_number);
     return sl_path_rename(wal->os, from, to);
 }
 
@@ -29,7 +47,18 @@ static bool is_shortage(sl_err err)
     return err == SLUICE_E_DISK_FULL || err == SLUICE_E_LIMIT || err == SLUICE_E_NO_MEMORY;
 }
 
-static sl_err spare_make(struct wal *wal, uint64_t number)
+/* Writing zeros ahead makes syncs of small frames cheaper, and doubles what is written where every
+ * spare becomes an extent: that happens where frames are large, so then the blocks are only taken.
+ */
+static sl_err spare_fill(struct wal *wal, struct sl_file *file, bool unwritten)
+{
+    if (unwritten)
+        return sl_file_allocate(file, wal->limits.segment_bytes);
+    wal->upkeep.bytes_zeros += wal->limits.segment_bytes;
+    return sl_file_fill_zero(file, wal->limits.segment_bytes);
+}
+
+static sl_err spare_make(struct wal *wal, uint64_t number, bool unwritten)
 {
     char path[WAL_PATH_MAX];
     struct sl_file *file;
@@ -37,7 +66,7 @@ static sl_err spare_make(struct wal *wal, uint64_t number)
     sl_err err = sl_file_open(wal->os, path, SL_FILE_READ | SL_FILE_WRITE | SL_FILE_CREATE, &file);
     if (err != SLUICE_OK)
         return err;
-    err = sl_file_fill_zero(file, wal->limits.segment_bytes);
+    err = spare_fill(wal, file, unwritten);
     if (err == SLUICE_OK)
         err = sl_file_sync(file);
     sl_file_close(file);
@@ -53,13 +82,15 @@ static void upkeep_work(struct sl_job *job)
     struct wal_upkeep *upkeep = SL_CONTAINER_OF(job, struct wal_upkeep, job);
     struct wal *wal = upkeep->wal;
     sl_err err = SLUICE_OK;
+    upkeep->kept = 0;
+    upkeep->bytes_zeros = 0;
     for (uint32_t i = 0; i < upkeep->retired_count && err == SLUICE_OK; i++)
-        err = segment_retire(wal, upkeep->retired[i], upkeep->retired_as[i]);
+        err = segment_retire(wal, upkeep->retired[i], &upkeep->retired_as[i]);
     if (err == SLUICE_OK && upkeep->retired_count > 0)
         err = sl_dir_sync(wal->os, wal->directory);
     uint32_t made = 0;
     while (made < upkeep->made_count && err == SLUICE_OK) {
-        err = spare_make(wal, upkeep->made[made]);
+        err = spare_make(wal, upkeep->made[made], made < upkeep->unwritten);
         made += err == SLUICE_OK;
     }
     if (err == SLUICE_OK || is_shortage(err)) {
@@ -111,6 +142,8 @@ static void made_choose(struct wal *wal)
     while (have + upkeep->made_count < wal->limits.spare_segments && !wal->closing &&
            !wal->disk_full)
         upkeep->made[upkeep->made_count++] = wal->next_spare_number++;
+    upkeep->unwritten = SL_MIN(wal->spares_unwritten, upkeep->made_count);
+    wal->spares_unwritten -= upkeep->unwritten;
 }
 
 static void spare_add(struct wal *wal, uint64_t number)
@@ -137,6 +170,8 @@ static void upkeep_end(struct wal *wal)
     }
     for (uint32_t i = 0; i < upkeep->made_count && upkeep->err == SLUICE_OK; i++)
         spare_add(wal, upkeep->made[i]);
+    wal->spares_unwritten += upkeep->kept;
+    wal->bytes_zeros += upkeep->bytes_zeros;
     upkeep->retired_count = 0;
     upkeep->busy = false;
 }
@@ -145,7 +180,7 @@ static void upkeep_done(struct sl_job *job)
 {
     struct wal_upkeep *upkeep = SL_CONTAINER_OF(job, struct wal_upkeep, job);
     struct wal *wal = upkeep->wal;
-    bool more = upkeep->wanted || upkeep->retired_count == WAL_RETIRE_MAX;
+    bool more = upkeep->wanted || upkeep->retired_count == WAL_RETIRE_MAX || upkeep->kept > 0;
     upkeep_end(wal);
     if (upkeep->err != SLUICE_OK)
         wal_commit_fence(wal, upkeep->err);

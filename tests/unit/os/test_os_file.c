@@ -101,6 +101,38 @@ Test(file, fills_with_zeros_and_keeps_the_size_asked_for)
     sl_file_close(file);
 }
 
+Test(file, gets_blocks_of_the_disk_without_writing_them)
+{
+    struct sl_file *file = open_new("allocated");
+    uint64_t size = 0;
+    cr_assert_eq(sl_file_allocate(file, 70000), SLUICE_OK);
+    cr_assert_eq(sl_file_size(file, &size), SLUICE_OK);
+    cr_expect_eq(size, 70000);
+    uint8_t back[4] = {1, 1, 1, 1};
+    size_t got = 0;
+    cr_assert_eq(sl_file_pread(file, back, sizeof back, 69996, &got), SLUICE_OK);
+    cr_expect(got == 4 && back[0] == 0 && back[3] == 0);
+    sl_file_close(file);
+}
+
+Test(file, is_counted_under_each_of_its_names)
+{
+    struct sl_file *file = open_new("first");
+    uint64_t count = 0;
+    cr_assert_eq(sl_file_link_count(file, &count), SLUICE_OK);
+    cr_expect_eq(count, 1);
+    sl_err err = sl_path_link(f->os, os_fixture_path(f, "first"), os_fixture_path(f, "second"));
+    cr_assert_eq(err, SLUICE_OK);
+    cr_assert_eq(sl_file_link_count(file, &count), SLUICE_OK);
+    cr_expect_eq(count, 2);
+    err = sl_path_link(f->os, os_fixture_path(f, "first"), os_fixture_path(f, "second"));
+    cr_expect_eq(err, SLUICE_E_EXISTS);
+    cr_assert_eq(sl_path_remove(f->os, os_fixture_path(f, "first")), SLUICE_OK);
+    cr_assert_eq(sl_file_link_count(file, &count), SLUICE_OK);
+    cr_expect_eq(count, 1);
+    sl_file_close(file);
+}
+
 Test(file, is_locked_by_one_opener_until_it_closes)
 {
     struct sl_file *first = open_new("lock"), *second = open_new("lock");

@@ -118,6 +118,38 @@ Test(os_sim, a_rename_without_a_directory_sync_may_be_lost_but_never_doubled)
     cr_assert(old_names > 10 && new_names > 10);
 }
 
+Test(os_sim, a_second_name_may_be_lost_without_a_sync_of_its_directory_and_the_first_stays)
+{
+    uint32_t linked = 0;
+    cr_assert_eq(sl_dir_make(os, "/e"), SLUICE_OK);
+    for (int round = 0; round < 100; round++) {
+        struct sl_file *file = file_make("/d/a");
+        file_write(file, 1, 0);
+        cr_assert_eq(sl_file_sync(file), SLUICE_OK);
+        sl_file_close(file);
+        cr_assert_eq(sl_dir_sync(os, "/d"), SLUICE_OK);
+        cr_assert_eq(sl_path_link(os, "/d/a", "/e/b"), SLUICE_OK);
+        cut();
+        size_t size = 0;
+        bool is_linked = sl_sim_disk_bytes(disk, "/e/b", &size) != NULL;
+        cr_assert_not_null(sl_sim_disk_bytes(disk, "/d/a", &size));
+        linked += is_linked;
+        cr_assert_eq(sl_file_open(os, "/d/a", SL_FILE_READ, &file), SLUICE_OK);
+        uint64_t count = 0;
+        cr_assert_eq(sl_file_link_count(file, &count), SLUICE_OK);
+        cr_assert_eq(count, 1u + is_linked);
+        sl_file_close(file);
+        cr_assert_eq(sl_path_rename(os, "/d/a", "/d/c"), SLUICE_OK); /* of this name only */
+        cr_assert_eq(sl_sim_disk_bytes(disk, "/e/b", &size) != NULL, is_linked);
+        cr_assert_eq(sl_path_remove(os, "/d/c"), SLUICE_OK);
+        if (is_linked)
+            cr_assert_eq(sl_path_remove(os, "/e/b"), SLUICE_OK);
+        cr_assert_eq(sl_dir_sync(os, "/d"), SLUICE_OK);
+        cr_assert_eq(sl_dir_sync(os, "/e"), SLUICE_OK);
+    }
+    cr_assert(linked > 10 && linked < 90);
+}
+
 Test(os_sim, after_a_failed_sync_the_cache_shows_what_the_disk_lacks)
 {
     const struct sl_sim_faults faults = {.sync_fails_after = 1};
