@@ -352,6 +352,17 @@ static sl_err rewrite_stream(void *arg, const struct extent_stream *stream)
     return extent_writer_stream(rewrite->writer, &stream->topic, stream->partition);
 }
 
+static sl_err rewrite_block(void *arg, const struct extent_stream *stream,
+                            const struct extent_block *block)
+{
+    struct extent_rewrite *rewrite = arg;
+    (void)stream;
+    if (block->begins_range) {
+        extent_writer_range(rewrite->writer);
+    }
+    return SLUICE_OK;
+}
+
 static sl_err rewrite_batch(void *arg, const struct extent_stream *stream, uint64_t position,
                             const struct batch_view *batch)
 {
@@ -364,8 +375,8 @@ static sl_err rewrite_batch(void *arg, const struct extent_stream *stream, uint6
 static sl_err extent_rewrite(struct salvage *salvage, struct salvaged_extent *extent,
                              const char *from_path, const char *to_directory)
 {
-    static const struct extent_inspect_events events = {rewrite_outline, rewrite_stream, NULL,
-                                                        rewrite_batch, NULL};
+    static const struct extent_inspect_events events = {rewrite_outline, rewrite_stream,
+                                                        rewrite_block, rewrite_batch, NULL};
     struct extent_rewrite rewrite = {.salvage = salvage, .directory = to_directory};
     struct extent_report report;
     struct extent_item item;

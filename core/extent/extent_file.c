@@ -153,8 +153,8 @@ static bool item_is_of(const struct extent_item *item, const struct extent_heade
 {
     return item->created_ms == header->created_ms && item->id == trailer->id &&
            item->footer_crc == trailer->footer_crc && item->stream_count == trailer->stream_count &&
-           item->block_count == trailer->block_count &&
-           item->bytes == trailer->footer_position - EXTENT_HEADER;
+           item->block_count == trailer->block_count && item->promoted == (trailer->segment != 0) &&
+           (item->promoted || item->bytes == trailer->footer_position - EXTENT_HEADER);
 }
 
 static sl_err trailer_read(struct outline_run *run, struct extent_trailer *ret_trailer)
@@ -170,6 +170,12 @@ static sl_err trailer_read(struct outline_run *run, struct extent_trailer *ret_t
     err = extent_trailer_decode(bytes, size, ret_trailer);
     if (err != SLUICE_OK)
         return refuse(run, err, "the trailer at %" PRIu64 " is damaged", size - EXTENT_TRAILER);
+    if (ret_trailer->segment != run->outline->header.segment)
+        return refuse(run, SLUICE_E_CORRUPT,
+                      "its header is of segment %" PRIu64 " of the log, its trailer of %" PRIu64,
+                      run->outline->header.segment, ret_trailer->segment);
+    if (ret_trailer->segment != 0)
+        run->outline->header.id = ret_trailer->id;
     if (ret_trailer->id != run->outline->header.id)
         return refuse(run, SLUICE_E_CORRUPT,
                       "its header is of extent %" PRIu64 ", its trailer of %" PRIu64,
@@ -181,6 +187,14 @@ static sl_err trailer_read(struct outline_run *run, struct extent_trailer *ret_t
     return SLUICE_OK;
 }
 
+/* Of a promoted extent only the footer tells how much of it is the stream's. */
+static bool bytes_agree(const struct outline_run *run)
+{
+    const struct extent_footer *footer = &run->outline->footer;
+    return run->item == NULL || !run->item->promoted ||
+           extent_footer_stream(footer, 0).bytes == run->item->bytes;
+}
+
 static sl_err footer_read(struct outline_run *run, const struct extent_trailer *trailer)
 {
     size_t size = (size_t)trailer->footer_size; /* at most EXTENT_FOOTER_MAX: the trailer agrees */
@@ -190,6 +204,8 @@ static sl_err footer_read(struct outline_run *run, const struct extent_trailer *
     sl_err err = read_exactly(run, bytes, size, trailer->footer_position);
     if (err == SLUICE_OK) {
         err = extent_footer_check(trailer, sl_bytes_of(bytes, size), &run->outline->footer);
+        if (err == SLUICE_OK && !bytes_agree(run))
+            err = SLUICE_E_CORRUPT;
         if (err != SLUICE_OK)
             err =
                 refuse(run, err, "the footer at %" PRIu64 " is damaged", trailer->footer_position);

@@ -2,7 +2,8 @@
  *
  * The entries stand in the order of the file: the streams, then the blocks of the first stream, of
  * the second … So one walk proves that every byte between header and footer belongs to exactly one
- * block and every block to exactly one stream. */
+ * block and every block to exactly one stream. In a promoted extent there is one stream, and
+ * between its blocks lies what else the frames hold. */
 #include "extent/extent_format.h"
 
 #include "base/bytes.h"
@@ -30,7 +31,10 @@
 #define BLOCK_POSITION      24
 #define BLOCK_SIZE          32
 #define BLOCK_EPOCH         36
-#define BLOCK_CRC           40 /* u32, then u32 zero */
+#define BLOCK_CRC           40
+#define BLOCK_FLAGS         44 /* u32: BEGINS_RANGE */
+
+#define BEGINS_RANGE 1u
 
 void extent_stream_encode(const struct extent_stream *stream,
                           uint8_t ret_bytes[EXTENT_STREAM_ENTRY])
@@ -75,6 +79,7 @@ void extent_block_encode(const struct extent_block *block, uint8_t ret_bytes[EXT
     sl_le32_store(to + BLOCK_SIZE, block->size);
     sl_le32_store(to + BLOCK_EPOCH, (uint32_t)block->leader_epoch);
     sl_le32_store(to + BLOCK_CRC, block->crc);
+    sl_le32_store(to + BLOCK_FLAGS, block->begins_range ? BEGINS_RANGE : 0);
 }
 
 static struct extent_block block_decode(const uint8_t *from)
@@ -87,6 +92,7 @@ static struct extent_block block_decode(const uint8_t *from)
         .size = sl_le32_load(from + BLOCK_SIZE),
         .leader_epoch = (int32_t)sl_le32_load(from + BLOCK_EPOCH),
         .crc = sl_le32_load(from + BLOCK_CRC),
+        .begins_range = (sl_le32_load(from + BLOCK_FLAGS) & BEGINS_RANGE) != 0,
     };
 }
 
@@ -104,6 +110,14 @@ struct extent_block extent_footer_block(const struct extent_footer *footer, uint
     return block_decode(footer->bytes.data + at);
 }
 
+uint32_t extent_footer_range(const struct extent_footer *footer, uint32_t first, uint32_t end)
+{
+    do {
+        first++;
+    } while (first < end && !extent_footer_block(footer, first).begins_range);
+    return first;
+}
+
 /* ---- the check ---- */
 
 /* Where the walk has come to. */
@@ -111,36 +125,42 @@ struct footer_walk {
     const struct extent_footer *footer;
     uint64_t position;
     uint32_t block;
+    bool has_gaps;
 };
 
 static bool block_follows(const struct footer_walk *walk, const struct extent_block *block,
                           int64_t previous_last)
 {
-    return block->position == walk->position && block->size >= BATCH_HEADER_SIZE &&
-           block->base_offset > previous_last && block->last_offset >= block->base_offset &&
-           block->last_offset < INT64_MAX;
+    bool is_next = block->position == walk->position ||
+                   (walk->has_gaps && block->position > walk->position &&
+                    block->position < walk->footer->trailer.footer_position);
+    return is_next && block->size >= BATCH_HEADER_SIZE && block->base_offset > previous_last &&
+           block->last_offset >= block->base_offset && block->last_offset < INT64_MAX;
 }
 
 static bool stream_follows(struct footer_walk *walk, const struct extent_stream *stream)
 {
     uint32_t left = walk->footer->trailer.block_count - walk->block;
     if (stream->first_block != walk->block || stream->block_count == 0 ||
-        stream->block_count > left || stream->position != walk->position ||
-        stream->partition > INT32_MAX || sl_uuid_is_zero(&stream->topic))
+        stream->block_count > left || stream->partition > INT32_MAX ||
+        sl_uuid_is_zero(&stream->topic))
         return false;
     int64_t last = -1;
     int64_t max_timestamp = INT64_MIN;
+    uint64_t bytes = 0;
     for (uint32_t i = 0; i < stream->block_count; i++) {
         struct extent_block block = extent_footer_block(walk->footer, walk->block++);
         if (!block_follows(walk, &block, last) ||
-            (i == 0 && block.base_offset != stream->base_offset))
+            (i == 0 &&
+             (block.base_offset != stream->base_offset || block.position != stream->position)))
             return false;
         last = block.last_offset;
         max_timestamp = SL_MAX(max_timestamp, block.max_timestamp);
-        walk->position += block.size; /* at most 2^23 times 2^32 */
+        walk->position = block.position + block.size; /* no more than 2^32 behind the footer */
+        bytes += block.size;
     }
     return last == stream->last_offset && max_timestamp == stream->max_timestamp &&
-           walk->position - stream->position == stream->bytes;
+           bytes == stream->bytes;
 }
 
 static int key_compare(const void *a, const void *b)
@@ -173,8 +193,9 @@ sl_err extent_footer_check(const struct extent_trailer *trailer, struct sl_bytes
                            struct extent_footer *ret_footer)
 {
     const struct extent_footer footer = {.bytes = bytes, .trailer = *trailer};
-    struct footer_walk walk = {.footer = &footer, .position = EXTENT_HEADER};
-    if (bytes.size != trailer->footer_size ||
+    bool has_gaps = trailer->segment != 0;
+    struct footer_walk walk = {.footer = &footer, .position = EXTENT_HEADER, .has_gaps = has_gaps};
+    if ((has_gaps && trailer->stream_count != 1) || bytes.size != trailer->footer_size ||
         bytes.size != extent_footer_size(trailer->stream_count, trailer->block_count) ||
         sl_crc32c(bytes.data, bytes.size) != trailer->footer_crc)
         return SLUICE_E_CORRUPT;
@@ -183,7 +204,9 @@ sl_err extent_footer_check(const struct extent_trailer *trailer, struct sl_bytes
         if (!stream_follows(&walk, &stream))
             return SLUICE_E_CORRUPT;
     }
-    if (walk.block != trailer->block_count || walk.position != trailer->footer_position)
+    bool is_full = has_gaps ? walk.position <= trailer->footer_position
+                            : walk.position == trailer->footer_position;
+    if (walk.block != trailer->block_count || !is_full)
         return SLUICE_E_CORRUPT;
     sl_err err = keys_differ(&footer);
     if (err != SLUICE_OK)

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "wal/wal_format.h"
 
 #define HEADER_MAGIC  0x5244485f5845534cu /* "LSEX_HDR" */
 #define TRAILER_MAGIC 0x444e455f5845534cu /* "LSEX_END" */
@@ -42,12 +43,29 @@ static bool id_is_possible(uint64_t id)
     return id > 0 && id < WAL_PLACE_EXTENT;
 }
 
+/* A promoted one keeps the header of the segment that it was: the log's recovery may still read it.
+ */
+static sl_err segment_header_decode(const uint8_t bytes[EXTENT_HEADER_USED],
+                                    struct extent_header *ret_header)
+{
+    struct wal_segment_header segment;
+    sl_err err = wal_segment_header_decode(bytes, &segment);
+    if (err != SLUICE_OK)
+        return err;
+    *ret_header = (struct extent_header){.cluster = segment.identity.cluster,
+                                         .shard = segment.identity.shard,
+                                         .created_ms = segment.created_ms,
+                                         .segment = segment.seq};
+    return segment.seq > 0 ? SLUICE_OK : SLUICE_E_CORRUPT;
+}
+
 /* Magic and CRC are of all majors, so that "newer" is told from "damaged". */
 sl_err extent_header_decode(const uint8_t bytes[EXTENT_HEADER_USED],
                             struct extent_header *ret_header)
 {
-    if (sl_le64_load(bytes + AT_MAGIC) != HEADER_MAGIC ||
-        sl_le32_load(bytes + AT_CRC) != sl_crc32c(bytes + AT_MAJOR, EXTENT_HEADER_USED - AT_MAJOR))
+    if (sl_le64_load(bytes + AT_MAGIC) != HEADER_MAGIC)
+        return segment_header_decode(bytes, ret_header);
+    if (sl_le32_load(bytes + AT_CRC) != sl_crc32c(bytes + AT_MAJOR, EXTENT_HEADER_USED - AT_MAJOR))
         return SLUICE_E_CORRUPT;
     uint16_t major = sl_le16_load(bytes + AT_MAJOR);
     if (major > EXTENT_FORMAT_MAJOR || sl_le64_load(bytes + AT_INCOMPATIBLE) != 0)
@@ -60,6 +78,7 @@ sl_err extent_header_decode(const uint8_t bytes[EXTENT_HEADER_USED],
     ret_header->shard = sl_le32_load(bytes + AT_SHARD);
     ret_header->id = sl_le64_load(bytes + AT_ID);
     ret_header->created_ms = (int64_t)sl_le64_load(bytes + AT_CREATED);
+    ret_header->segment = 0;
     return SLUICE_OK;
 }
 
@@ -71,7 +90,8 @@ sl_err extent_header_decode(const uint8_t bytes[EXTENT_HEADER_USED],
 #define END_FOOTER_SIZE     32 /* u64 */
 #define END_STREAM_COUNT    40 /* u32 */
 #define END_BLOCK_COUNT     44 /* u32 */
-#define END_FOOTER_CRC      48 /* u32, then zeros to 64 */
+#define END_FOOTER_CRC      48 /* u32, then u32 zero */
+#define END_SEGMENT         56 /* u64 */
 
 void extent_trailer_encode(const struct extent_trailer *trailer, uint8_t ret_bytes[EXTENT_TRAILER])
 {
@@ -84,6 +104,7 @@ void extent_trailer_encode(const struct extent_trailer *trailer, uint8_t ret_byt
     sl_le32_store(to + END_STREAM_COUNT, trailer->stream_count);
     sl_le32_store(to + END_BLOCK_COUNT, trailer->block_count);
     sl_le32_store(to + END_FOOTER_CRC, trailer->footer_crc);
+    sl_le64_store(to + END_SEGMENT, trailer->segment);
     sl_le32_store(to + END_CRC, sl_crc32c(to + END_CRC + 4, EXTENT_TRAILER - END_CRC - 4));
 }
 
@@ -114,6 +135,7 @@ sl_err extent_trailer_decode(const uint8_t bytes[EXTENT_TRAILER], uint64_t file_
         .stream_count = sl_le32_load(bytes + END_STREAM_COUNT),
         .block_count = sl_le32_load(bytes + END_BLOCK_COUNT),
         .footer_crc = sl_le32_load(bytes + END_FOOTER_CRC),
+        .segment = sl_le64_load(bytes + END_SEGMENT),
     };
     if (!id_is_possible(trailer.id) ||
         !counts_agree(trailer.stream_count, trailer.block_count, trailer.footer_size))
@@ -134,7 +156,10 @@ sl_err extent_trailer_decode(const uint8_t bytes[EXTENT_TRAILER], uint64_t file_
 #define ITEM_CREATED      24
 #define ITEM_FOOTER_CRC   32
 #define ITEM_STREAM_COUNT 36
-#define ITEM_BLOCK_COUNT  40 /* u32, then u32 zero */
+#define ITEM_BLOCK_COUNT  40
+#define ITEM_FLAGS        44 /* u32: ITEM_PROMOTED */
+
+#define ITEM_PROMOTED 1u
 
 void extent_item_encode(const struct extent_item *item, uint8_t ret_payload[EXTENT_ITEM_SIZE])
 {
@@ -146,6 +171,7 @@ void extent_item_encode(const struct extent_item *item, uint8_t ret_payload[EXTE
     sl_le32_store(ret_payload + ITEM_FOOTER_CRC, item->footer_crc);
     sl_le32_store(ret_payload + ITEM_STREAM_COUNT, item->stream_count);
     sl_le32_store(ret_payload + ITEM_BLOCK_COUNT, item->block_count);
+    sl_le32_store(ret_payload + ITEM_FLAGS, item->promoted ? ITEM_PROMOTED : 0);
 }
 
 static bool item_agrees(const struct extent_item *item)
@@ -153,8 +179,12 @@ static bool item_agrees(const struct extent_item *item)
     uint64_t footer_size = extent_footer_size(item->stream_count, item->block_count);
     if (!id_is_possible(item->id) || item->bytes == 0 || item->bytes > item->file_size)
         return false;
-    return counts_agree(item->stream_count, item->block_count, footer_size) &&
-           item->file_size - item->bytes == EXTENT_HEADER + footer_size + EXTENT_TRAILER;
+    if (!counts_agree(item->stream_count, item->block_count, footer_size))
+        return false;
+    uint64_t others = item->file_size - item->bytes;
+    uint64_t ends = EXTENT_HEADER + footer_size + EXTENT_TRAILER;
+    /* A promoted one has what else the frames hold. */
+    return item->promoted ? item->stream_count == 1 && others > ends : others == ends;
 }
 
 sl_err extent_item_decode(uint8_t version, struct sl_bytes payload, struct extent_item *ret_item)
@@ -171,7 +201,10 @@ sl_err extent_item_decode(uint8_t version, struct sl_bytes payload, struct exten
         .footer_crc = sl_le32_load(payload.data + ITEM_FOOTER_CRC),
         .stream_count = sl_le32_load(payload.data + ITEM_STREAM_COUNT),
         .block_count = sl_le32_load(payload.data + ITEM_BLOCK_COUNT),
+        .promoted = sl_le32_load(payload.data + ITEM_FLAGS) == ITEM_PROMOTED,
     };
+    if (sl_le32_load(payload.data + ITEM_FLAGS) > ITEM_PROMOTED)
+        return SLUICE_E_NEWER_FORMAT;
     if (!item_agrees(&item))
         return SLUICE_E_CORRUPT;
     *ret_item = item;

@@ -8,7 +8,10 @@
  * block is what is read and checked at once, and the sparse index by offset and by time. Each block
  * has a CRC of its own, the footer another, and the frame item that made the extent live names that
  * one: no byte is believed that is not covered. Numbers are little-endian; positions are 64 bits
- * wide. [any] */
+ * wide.
+ *
+ * A promoted extent was a segment of the log, of which one stream has nearly all: it begins with
+ * that one's header and holds its frames; the blocks lie where the frames have them. [any] */
 #ifndef SL_EXTENT_EXTENT_FORMAT_H
 #define SL_EXTENT_EXTENT_FORMAT_H
 
@@ -34,6 +37,8 @@ struct extent_header {
     uint32_t shard;
     uint64_t id;        /* of the shard; never given twice */
     int64_t created_ms; /* wall time */
+    uint64_t segment;   /* not 0: a promoted one, with the header of this segment of the log; the id
+                           is the trailer's */
 };
 
 struct extent_stream {
@@ -56,6 +61,7 @@ struct extent_block {
     uint32_t size;
     int32_t leader_epoch; /* the same in all its batches */
     uint32_t crc;         /* CRC-32C of its bytes */
+    bool begins_range;    /* what lies between the block before it and this one is elsewhere */
 };
 
 struct extent_trailer {
@@ -65,10 +71,13 @@ struct extent_trailer {
     uint32_t stream_count;
     uint32_t block_count;
     uint32_t footer_crc;
+    uint64_t segment; /* of the log, that it was; 0: it was written as an extent */
 };
 
 /* What a frame says of an extent: item EXTENT, version 1, 48 bytes: id u64, file size u64, bytes of
- * batches u64, created i64, footer CRC u32, stream count u32, block count u32, zero u32. */
+ * batches u64, created i64, footer CRC u32, stream count u32, block count u32, flags u32 (1:
+ * promoted).
+ */
 #define EXTENT_ITEM_VERSION 1u
 #define EXTENT_ITEM_SIZE    48u
 struct extent_item {
@@ -79,11 +88,13 @@ struct extent_item {
     uint32_t footer_crc;
     uint32_t stream_count;
     uint32_t block_count;
+    bool promoted;
 };
 /* Item EXTENT_DROP, version 1, 8 bytes: id u64. */
 #define EXTENT_DROP_ITEM_VERSION 1u
 #define EXTENT_DROP_ITEM_SIZE    8u
 
+/* Of one that is written as an extent. */
 void extent_header_encode(const struct extent_header *header,
                           uint8_t ret_bytes[EXTENT_HEADER_USED]);
 /* E_NEWER_FORMAT: its major is higher or it has an unknown incompatible feature; E_CORRUPT: magic
@@ -100,8 +111,9 @@ void extent_stream_encode(const struct extent_stream *stream,
 void extent_block_encode(const struct extent_block *block, uint8_t ret_bytes[EXTENT_BLOCK_ENTRY]);
 
 /* A footer that was checked: its CRC, and that streams and blocks follow each other without gap or
- * overlap from EXTENT_HEADER to the footer, that offsets rise within a stream, that no (topic,
- * partition) comes twice, and that sums agree. */
+ * overlap from EXTENT_HEADER to the footer (of a promoted one: gaps may be, but there is one
+ * stream), that offsets rise within a stream, that no (topic, partition) comes twice, and that sums
+ * agree. */
 struct extent_footer {
     struct sl_bytes bytes; /* borrowed */
     struct extent_trailer trailer;
@@ -109,6 +121,8 @@ struct extent_footer {
 /* bytes: the whole footer, without the trailer. E_CORRUPT, E_NO_MEMORY. */
 sl_err extent_footer_check(const struct extent_trailer *trailer, struct sl_bytes bytes,
                            struct extent_footer *ret_footer) SL_MUST_CHECK;
+/* Blocks [first, returned) are one range of the stream, whose last block is before `end`. */
+uint32_t extent_footer_range(const struct extent_footer *footer, uint32_t first, uint32_t end);
 struct extent_stream extent_footer_stream(const struct extent_footer *footer, uint32_t index);
 struct extent_block extent_footer_block(const struct extent_footer *footer, uint32_t index);
 

@@ -92,7 +92,7 @@ static sl_err identity_check(const struct load *load, const char *path, uint64_t
                  extent_path_shown(path), header->shard, load->set->shard);
         return SLUICE_E_FOREIGN;
     }
-    if (header->id != id) {
+    if (header->segment == 0 && header->id != id) {
         snprintf(load->problem, EXTENT_PROBLEM_BYTES,
                  "%s is extent %" PRIu64 " under another's name; put back its own files",
                  extent_path_shown(path), header->id);

@@ -231,7 +231,9 @@ void extent_set_drop(struct extent_set *set, uint64_t id)
 /* All extents are read between header and footer. */
 static bool place_is_inside(const struct extent *extent, const struct wal_place *place)
 {
-    uint64_t end = EXTENT_HEADER + extent->item.bytes;
+    const struct extent_item *item = &extent->item;
+    uint64_t end = item->file_size - EXTENT_TRAILER -
+                   extent_footer_size(item->stream_count, item->block_count);
     return place->position >= EXTENT_HEADER && place->position <= end &&
            place->size <= end - place->position;
 }

@@ -34,6 +34,7 @@ struct extent_writer {
     uint32_t stream_count;       /* closed */
     uint32_t block_count;        /* closed, of all streams */
     bool has_stream;
+    bool begins_range;           /* the next block */
     struct extent_footer footer; /* after finish; borrows streams */
 };
 
@@ -187,7 +188,16 @@ sl_err extent_writer_stream(struct extent_writer *writer, const struct sl_uuid *
     };
     writer->last_offset = -1;
     writer->has_stream = true;
+    writer->begins_range = false;
     return SLUICE_OK;
+}
+
+void extent_writer_range(struct extent_writer *writer)
+{
+    SL_ASSERT(writer->has_stream);
+    if (writer->block.size > 0)
+        block_close(writer);
+    writer->begins_range = writer->stream.block_count > 0;
 }
 
 /* Closes the block under way where the batch does not belong to it; begins one where none is. */
@@ -209,7 +219,9 @@ static sl_err block_for(struct extent_writer *writer, const struct batch_view *b
         .max_timestamp = batch_view_max_timestamp(batch),
         .position = position_now(writer),
         .leader_epoch = epoch,
+        .begins_range = writer->begins_range,
     };
+    writer->begins_range = false;
     return SLUICE_OK;
 }
 

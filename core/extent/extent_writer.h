@@ -21,6 +21,9 @@ sl_err extent_writer_new(struct sl_os *os, const char *directory,
 /* The batches that follow belong to this stream. A stream that got no batch is not recorded. */
 sl_err extent_writer_stream(struct extent_writer *writer, const struct sl_uuid *topic,
                             uint32_t partition) SL_MUST_CHECK;
+/* What lies between the batches before and those that follow is in other extents. Nothing happens
+ * at the beginning of a stream. */
+void extent_writer_range(struct extent_writer *writer);
 /* Whole batches, in order. E_CORRUPT, E_DISK_FULL, E_IO, E_LIMIT (footer). After an error only
  * free. */
 sl_err extent_writer_add(struct extent_writer *writer, struct sl_bytes batches) SL_MUST_CHECK;

@@ -314,8 +314,7 @@ static bool fits(const struct stream_index *index, uint32_t at, uint32_t end, in
     bool begins = at == end || index->runs[at].base_offset >= base ||
                   index->runs[at].base_offset < index->start_offset;
     bool ends = end >= index->count || index->runs[end].base_offset > last;
-    bool is_prefix = at == index->first || is_in_extent(&index->runs[at - 1], 0);
-    return begins && ends && is_prefix;
+    return begins && ends;
 }
 
 sl_err stream_index_replace(struct stream_index *index, const struct stream_run *blocks,

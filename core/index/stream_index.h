@@ -56,7 +56,8 @@ sl_err stream_index_reserve(struct stream_index *index, uint32_t batch_count) SL
 /* Puts the blocks of an extent (time_so_far is not looked at) where the runs lie that hold the same
  * offsets, from the first block's first to the last block's last; blocks wholly below the log start
  * are left out. With `count` slots kept before it cannot fail for want of memory. E_CORRUPT, with
- * nothing changed: a run lies only partly within, or an older one not in an extent. */
+ * nothing changed: a run lies only partly within. At recovery older runs may not be in extents yet:
+ * stream_index_is_ordered tells whether all is well at its end. */
 sl_err stream_index_replace(struct stream_index *index, const struct stream_run *blocks,
                             uint32_t count) SL_MUST_CHECK;
 /* Puts the blocks of an extent in the place of all runs that hold an offset from the first block's

@@ -136,19 +136,20 @@ struct extent_load {
 };
 
 static sl_err blocks_take(struct extent_load *load, const struct extent_item *item,
-                          const struct extent_footer *footer, const struct extent_stream *stream)
+                          const struct extent_footer *footer, uint32_t first, uint32_t end)
 {
-    if (stream->block_count > load->block_capacity) {
-        size_t size = stream->block_count * sizeof(*load->blocks);
+    uint32_t count = end - first;
+    if (count > load->block_capacity) {
+        size_t size = count * sizeof(*load->blocks);
         struct stream_run *blocks = sl_realloc(load->blocks, size);
         if (blocks == NULL) {
             return SLUICE_E_NO_MEMORY;
         }
         load->blocks = blocks;
-        load->block_capacity = stream->block_count;
+        load->block_capacity = count;
     }
-    for (uint32_t i = 0; i < stream->block_count; i++) {
-        struct extent_block block = extent_footer_block(footer, stream->first_block + i);
+    for (uint32_t i = 0; i < count; i++) {
+        struct extent_block block = extent_footer_block(footer, first + i);
         load->blocks[i] = store_run_of_block(item, &block, false);
     }
     return SLUICE_OK;
@@ -157,31 +158,47 @@ static sl_err blocks_take(struct extent_load *load, const struct extent_item *it
 /* Extents come in the order in which they were made: the later one is right where two hold the same
  * offsets, and what it leaves of an older run is in another later one. */
 static sl_err index_compacted(struct extent_load *load, struct partition *partition,
-                              const struct extent_stream *stream)
+                              uint32_t block_count)
 {
-    sl_err err = stream_index_reserve(&partition->index, stream->block_count);
+    sl_err err = stream_index_reserve(&partition->index, block_count);
     if (err == SLUICE_OK) {
-        store_swap(partition, load->blocks, stream->block_count);
+        store_swap(partition, load->blocks, block_count);
     }
     return err;
 }
 
-static sl_err index_stream(struct extent_load *load, struct partition *partition,
-                           const struct extent_stream *stream)
+static sl_err index_range(struct extent_load *load, struct partition *partition,
+                          uint32_t block_count)
 {
     struct stream_index *index = &partition->index;
     if (partition->compacted) {
-        return index_compacted(load, partition, stream);
+        return index_compacted(load, partition, block_count);
     }
-    sl_err err = stream_index_keep(index, stream->block_count, 0);
+    sl_err err = stream_index_keep(index, block_count, 0);
     if (err == SLUICE_OK) {
-        err = stream_index_replace(index, load->blocks, stream->block_count);
+        err = stream_index_replace(index, load->blocks, block_count);
         load->overlaps = err == SLUICE_E_CORRUPT;
     }
-    for (uint32_t i = 0; i < stream->block_count && err == SLUICE_OK; i++) {
+    for (uint32_t i = 0; i < block_count && err == SLUICE_OK; i++) {
         if (load->blocks[i].last_offset >= stream_index_start(index)) {
             extent_set_hold(load->shard->extents, &load->blocks[i].place);
         }
+    }
+    return err;
+}
+
+/* Each range by itself: what lies between two of them is in another extent. */
+static sl_err index_stream(struct extent_load *load, const struct extent_item *item,
+                           const struct extent_footer *footer, const struct extent_stream *stream,
+                           struct partition *partition)
+{
+    uint32_t end = stream->first_block + stream->block_count;
+    sl_err err = SLUICE_OK;
+    for (uint32_t at = stream->first_block; at < end && err == SLUICE_OK;) {
+        uint32_t next = extent_footer_range(footer, at, end);
+        err = blocks_take(load, item, footer, at, next);
+        err = err != SLUICE_OK ? err : index_range(load, partition, next - at);
+        at = next;
     }
     return err;
 }
@@ -199,16 +216,16 @@ static sl_err extent_found(void *arg, const struct extent_item *item,
         }
         struct partition *partition = NULL;
         err = partition_open(load->shard, topic, stream.partition, &partition);
-        err = err != SLUICE_OK ? err : blocks_take(load, item, footer, &stream);
-        err = err != SLUICE_OK ? err : index_stream(load, partition, &stream);
+        err = err != SLUICE_OK ? err : index_stream(load, item, footer, &stream, partition);
     }
     return err;
 }
 
+/* Extents come in the order of their ids, which need not be that of offsets. */
 static bool indexes_are_ordered(const struct shard *shard)
 {
     for (const struct partition *p = shard->partitions; p != NULL; p = p->next) {
-        if (p->compacted && !stream_index_is_ordered(&p->index)) {
+        if (!stream_index_is_ordered(&p->index)) {
             return false;
         }
     }

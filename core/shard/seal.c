@@ -4,14 +4,17 @@
 
 #include "shard/seal_job.h"
 
-#define SEAL_BYTES     (256u << 20)
-#define AGE_MAX_MS     600000
-#define JOB_BYTES_MAX  (256u << 20)
-#define OWN_FILE_BYTES (16u << 20)
-#define URGENT_PERCENT 75u
-#define RETRY_MS_MIN   1000
-#define RETRY_MS_MAX   60000
-#define NEVER          INT64_MAX
+#define SEAL_BYTES          (256u << 20)
+#define AGE_MAX_MS          600000
+#define JOB_BYTES_MAX       (256u << 20)
+#define OWN_FILE_BYTES      (16u << 20)
+#define PROMOTE_PERCENT     90u
+#define PROMOTE_PERCENT_MIN 51u /* so that a segment can be that of one stream only */
+#define PROMOTE_RUN_BYTES   (16u << 10)
+#define URGENT_PERCENT      75u
+#define RETRY_MS_MIN        1000
+#define RETRY_MS_MAX        60000
+#define NEVER               INT64_MAX
 
 #define THROTTLE_PERMILLE 850u
 #define THROTTLE_SPAN     80u  /* then the reserve begins, and produce is refused */
@@ -46,6 +49,8 @@ struct sealer {
     int64_t retry_at_ms; /* not before, after one */
     int64_t due_ms;      /* when to consider anew */
     bool told;           /* the failure was logged */
+    bool promotes;       /* false: this file system has no links, or the last job failed at one */
+    bool has_links;
     struct seal_status status;
 };
 
@@ -111,8 +116,9 @@ static void begin(struct sealer *sealer, uint64_t first, uint64_t border)
     *job = (struct seal_job){.shard = shard,
                              .first_segment = first,
                              .border = first,
-                             .no_sync = sealer->mutants.no_sync,
-                             .own_file_bytes = sealer->limits.own_file_bytes};
+                             .limits = sealer->limits,
+                             .mutants = sealer->mutants,
+                             .promotes = sealer->promotes && commit_log_has_files(shard->log)};
     for (; job->border < border; job->border++) {
         /* Live segments follow each other, and the last is not among them. */
         bool is_live = commit_log_pin(shard->log, job->border);
@@ -205,8 +211,11 @@ static void succeed(struct sealer *sealer)
     sealer->sealed_below = job->partial ? sealer->sealed_below : job->border;
     sealer->retry_ms = RETRY_MS_MIN;
     sealer->told = false;
+    sealer->promotes = sealer->has_links;
     sealer->status.jobs += job->bytes > 0;
     sealer->status.bytes += job->bytes;
+    sealer->status.bytes_promoted += job->bytes_promoted;
+    sealer->status.bytes_written += job->bytes_written;
     sealer->status.elapsed_ns += sl_loop_now_ns(sealer->shard->loop) - sealer->begin_ns;
     space_freed(sealer->shard);
     end(sealer);
@@ -236,6 +245,10 @@ static void on_helper(struct sealer *sealer, enum seal_state state,
 static void fail(struct sealer *sealer, sl_err err)
 {
     struct shard *shard = sealer->shard;
+    if (sealer->job.promotion_failed) {
+        sealer->promotes = false;
+        sealer->has_links = sealer->has_links && err != SLUICE_E_UNSUPPORTED;
+    }
     if (shard->status == SLUICE_OK) {
         sealer->status.failures++;
         sealer->retry_at_ms = shard_now_ms(shard) + sealer->retry_ms;
@@ -281,6 +294,7 @@ static void unit_durable(struct wal_unit *unit, sl_err err)
             extent_set_add(sealer->shard->extents, &file->item, file->file);
             file->file = NULL;
             sealer->status.extents++;
+            sealer->status.promoted += file->item.promoted;
         }
     }
     sealer->state = SEAL_APPLY;
@@ -446,7 +460,13 @@ struct sealer *sealer_new(struct shard *shard)
         .age_max_ms = limits->age_max_ms > 0 ? limits->age_max_ms : AGE_MAX_MS,
         .job_bytes_max = limits->job_bytes_max > 0 ? limits->job_bytes_max : JOB_BYTES_MAX,
         .own_file_bytes = limits->own_file_bytes > 0 ? limits->own_file_bytes : OWN_FILE_BYTES,
+        .promote_percent = limits->promote_percent > 0
+                               ? SL_MAX(limits->promote_percent, PROMOTE_PERCENT_MIN)
+                               : PROMOTE_PERCENT,
+        .promote_run_bytes =
+            limits->promote_run_bytes > 0 ? limits->promote_run_bytes : PROMOTE_RUN_BYTES,
     };
+    sealer->promotes = sealer->has_links = true;
     sealer->step.run = step_run;
     sealer->step.priority = SL_PRIORITY_BACKGROUND;
     sealer->due_ms = NEVER;

@@ -6,9 +6,11 @@
  *
  * One job at a time. It takes the runs of all partitions that lie in segments before a border,
  * writes those of each stream together (a large stream into a file of its own, the small ones into
- * one), and makes the files live with one unit; only then do indexes point at them. Order that
- * makes it safe: an extent and its directory are synced before the frame that names it; segments
- * are recycled after that frame is durable and a checkpoint contains it. A job that fails changes
+ * one), and makes the files live with one unit; only then do indexes point at them. A segment that
+ * nearly all belongs to one stream is not copied: its file becomes an extent (extent_promote.h) for
+ * that stream, and only what others have in it is written anew. Order that makes it safe: an extent
+ * and its directory are synced before the frame that names it; segments are recycled, or lose the
+ * log's name, after that frame is durable and a checkpoint contains it. A job that fails changes
  * nothing and is tried again, later each time. A stream whose bytes are damaged stays in the log.
  *
  * A job begins when sealed segments hold seal_bytes, when the oldest of them is older than
@@ -26,19 +28,29 @@ struct seal_limits {         /* 0: the default */
     int64_t age_max_ms;      /* 10 minutes */
     uint64_t job_bytes_max;  /* of segments that one job empties, but one at least; 256 MiB */
     uint64_t own_file_bytes; /* a stream with so many in a job gets a file of its own; 16 MiB */
+    /* A segment is promoted when one stream has at least so much of it (90 %; above 100: never),
+     * in runs of at least so many bytes on average (16 KiB), as each costs an entry in the index.
+     */
+    uint32_t promote_percent;
+    uint32_t promote_run_bytes;
 };
 
 /* Mutants, for the tests that show why the order matters. All false in a broker. */
 struct seal_mutants {
-    bool no_sync;       /* the frame is written while the extent is not on the disk yet */
-    bool release_first; /* segments are given back before the frame is durable */
+    bool no_sync;         /* the frame is written while the extent is not on the disk yet */
+    bool release_first;   /* segments are given back before the frame is durable */
+    bool promote_no_sync; /* a promoted segment is not synced behind its frames */
+    bool promote_no_directory_sync; /* the frame is written while its name may be lost */
 };
 
 struct seal_status {
-    uint64_t jobs;     /* that moved something */
-    uint64_t failures; /* jobs that will be tried again */
-    uint64_t bytes;    /* of records moved */
-    uint64_t extents;  /* files made */
+    uint64_t jobs;           /* that moved something */
+    uint64_t failures;       /* jobs that will be tried again */
+    uint64_t bytes;          /* of records moved */
+    uint64_t extents;        /* files made */
+    uint64_t promoted;       /* of them, segments that became extents */
+    uint64_t bytes_promoted; /* of the records, those that were not written again */
+    uint64_t bytes_written;  /* to extents, with headers and footers */
     int64_t elapsed_ns;
     bool busy;
 };

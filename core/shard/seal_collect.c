@@ -43,6 +43,70 @@ static uint32_t count_before(const struct stream_run *runs, uint32_t count, uint
     return low;
 }
 
+/* Runs [from, returned) lie in one segment. */
+static uint32_t end_of_segment(const struct stream_run *runs, uint32_t from, uint32_t count)
+{
+    uint32_t end = from + 1;
+    while (end < count && runs[end].place.segment == runs[from].place.segment) {
+        end++;
+    }
+    return end;
+}
+
+/* A small file would not be worth its inode, small runs not their entries in the index. */
+static bool is_promotable(const struct seal_job *job, uint64_t segment, uint64_t bytes,
+                          uint32_t run_count, uint64_t *ret_end)
+{
+    struct wal_segment_status status;
+    if (!job->promotes || !commit_log_segment_status(job->shard->log, segment, &status)) {
+        return false;
+    }
+    *ret_end = status.end;
+    uint64_t least = SL_MIN(job->limits.own_file_bytes, job->shard->config.wal.segment_bytes / 2);
+    return bytes >= least && bytes / job->limits.promote_run_bytes >= run_count &&
+           bytes * 100 >= status.end * job->limits.promote_percent;
+}
+
+/* Of one segment. */
+static sl_err add_runs(struct seal_job *job, struct seal_stream *stream,
+                       const struct stream_run *runs, uint32_t count)
+{
+    uint64_t bytes = 0;
+    uint64_t end = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += runs[i].place.size;
+    }
+    bool promoted = is_promotable(job, runs->place.segment, bytes, count, &end);
+    if (promoted) {
+        void *promotions = grown(job->promotions, &job->promotion_capacity,
+                                 job->promotion_count + 1, sizeof(*job->promotions));
+        if (promotions == NULL) {
+            return SLUICE_E_NO_MEMORY;
+        }
+        job->promotions = promotions;
+        job->promotions[job->promotion_count++] =
+            (struct seal_promotion){.topic = stream->topic,
+                                    .number = stream->number,
+                                    .segment = runs->place.segment,
+                                    .end = end,
+                                    .first_run = job->run_count,
+                                    .run_count = count};
+    }
+    stream->bytes += promoted ? 0 : bytes;
+    for (uint32_t i = 0; i < count; i++) {
+        job->runs[job->run_count++] =
+            (struct seal_run){.base_offset = runs[i].base_offset,
+                              .last_offset = runs[i].last_offset,
+                              .segment = runs[i].place.segment,
+                              .max_timestamp = SL_MAX(runs[i].max_timestamp, (int64_t)-1),
+                              .position = runs[i].place.position,
+                              .size = runs[i].place.size,
+                              .leader_epoch = runs[i].leader_epoch,
+                              .promoted = promoted};
+    }
+    return SLUICE_OK;
+}
+
 bool seal_job_add(struct seal_job *job, struct partition *partition)
 {
     uint32_t count = 0;
@@ -66,25 +130,23 @@ bool seal_job_add(struct seal_job *job, struct partition *partition)
                                    .first_run = job->run_count,
                                    .run_count = count};
     partition_ref(partition);
-    for (uint32_t i = 0; i < count; i++) {
-        job->runs[job->run_count++] = (struct seal_run){.base_offset = runs[i].base_offset,
-                                                        .last_offset = runs[i].last_offset,
-                                                        .segment = runs[i].place.segment,
-                                                        .position = runs[i].place.position,
-                                                        .size = runs[i].place.size,
-                                                        .leader_epoch = runs[i].leader_epoch};
-        stream->bytes += runs[i].place.size;
+    for (uint32_t i = 0; i < count && job->err == SLUICE_OK;) {
+        uint32_t end = end_of_segment(runs, i, count);
+        job->err = add_runs(job, stream, runs + i, end - i);
+        i = end;
     }
-    return true;
+    return job->err == SLUICE_OK;
 }
 
 sl_err seal_job_plan(struct seal_job *job)
 {
     uint32_t own = 0;
+    uint32_t shared = 0;
     for (uint32_t i = 0; i < job->stream_count; i++) {
-        own += job->streams[i].bytes >= job->own_file_bytes;
+        own += job->streams[i].bytes >= job->limits.own_file_bytes;
+        shared += job->streams[i].bytes > 0 && job->streams[i].bytes < job->limits.own_file_bytes;
     }
-    job->file_count = own + (own < job->stream_count);
+    job->file_count = job->promotion_count + own + (shared > 0);
     job->files = sl_alloc_zero(SL_MAX(job->file_count, 1u), sizeof(*job->files));
     job->items = sl_alloc_zero(SL_MAX(job->file_count, 1u), sizeof(*job->items));
     if (job->files == NULL || job->items == NULL) {
@@ -92,6 +154,9 @@ sl_err seal_job_plan(struct seal_job *job)
     }
     for (uint32_t i = 0; i < job->file_count; i++) {
         job->files[i].id = extent_set_next_id(job->shard->extents);
+    }
+    for (uint32_t i = 0; i < job->promotion_count; i++) {
+        job->promotions[i].file = i;
     }
     job->created_ms = shard_wall_ms(job->shard);
     return SLUICE_OK;
@@ -107,7 +172,9 @@ void seal_job_fini(struct seal_job *job)
     for (uint32_t i = 0; job->files != NULL && i < job->file_count; i++) {
         extent_writer_free(job->files[i].writer);
         sl_file_close(job->files[i].file);
+        sl_buffer_fini(&job->files[i].footer_bytes);
     }
+    sl_free(job->promotions);
     sl_free(job->streams);
     sl_free(job->runs);
     sl_free(job->files);
@@ -121,7 +188,41 @@ void seal_job_fini(struct seal_job *job)
 
 static bool is_wanted(const struct seal_stream *stream)
 {
-    return stream->block_count > 0 && stream->partition->topic != NULL;
+    return !stream->damaged && stream->partition->topic != NULL;
+}
+
+/* The first promotion at or behind a run; they are in the order of their runs. */
+static uint32_t promotion_from(const struct seal_job *job, uint32_t run)
+{
+    uint32_t low = 0;
+    uint32_t high = job->promotion_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (job->promotions[middle].first_run < run) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+uint32_t seal_stream_promotions(const struct seal_job *job, const struct seal_stream *stream,
+                                uint32_t *ret_first)
+{
+    *ret_first = promotion_from(job, stream->first_run);
+    return promotion_from(job, stream->first_run + stream->run_count) - *ret_first;
+}
+
+static uint32_t count_blocks(const struct seal_job *job, const struct seal_stream *stream)
+{
+    uint32_t first = 0;
+    uint32_t count = stream->block_count;
+    uint32_t promotions = seal_stream_promotions(job, stream, &first);
+    for (uint32_t i = first; i < first + promotions; i++) {
+        count += job->files[job->promotions[i].file].item.block_count;
+    }
+    return count;
 }
 
 sl_err seal_job_reserve(struct seal_job *job, uint32_t from, uint32_t to)
@@ -132,8 +233,8 @@ sl_err seal_job_reserve(struct seal_job *job, uint32_t from, uint32_t to)
         if (!is_wanted(stream) || stream->block_count == 1) {
             continue; /* one block takes the slot of one of its runs, or goes with the last */
         }
-        sl_err err =
-            stream_index_keep(&partition->index, stream->block_count, partition->pending_batches);
+        sl_err err = stream_index_keep(&partition->index, count_blocks(job, stream),
+                                       partition->pending_batches);
         if (err != SLUICE_OK) {
             return err;
         }
@@ -141,20 +242,46 @@ sl_err seal_job_reserve(struct seal_job *job, uint32_t from, uint32_t to)
     return SLUICE_OK;
 }
 
+/* Blocks [first, end) of a file in the place of what is in the log. */
+static void apply_blocks(struct seal_job *job, struct stream_index *index,
+                         const struct seal_file *file, uint32_t first, uint32_t end)
+{
+    uint32_t count = end - first;
+    SL_ASSERT(count > 0 && count <= job->block_count_max);
+    for (uint32_t i = 0; i < count; i++) {
+        struct extent_block block = extent_footer_block(&file->footer, first + i);
+        /* In a promoted one nothing was read, so the first who reads it looks. */
+        job->blocks[i] = store_run_of_block(&file->item, &block, !file->item.promoted);
+    }
+    sl_err err = stream_index_replace(index, job->blocks, count);
+    SL_ASSERT(err == SLUICE_OK); /* memory was kept, and runs lie on one side of the border */
+    for (uint32_t i = 0; i < count; i++) {
+        if (job->blocks[i].last_offset >= stream_index_start(index)) {
+            extent_set_hold(job->shard->extents, &job->blocks[i].place);
+        }
+    }
+}
+
+/* In the order of offsets: copied ranges of one file, and promoted segments between them. */
 static void apply(struct seal_job *job, const struct seal_stream *stream)
 {
     struct stream_index *index = &stream->partition->index;
-    const struct seal_file *file = &job->files[stream->file];
-    struct extent_footer footer = extent_writer_footer(file->writer);
-    for (uint32_t i = 0; i < stream->block_count; i++) {
-        struct extent_block block = extent_footer_block(&footer, stream->first_block + i);
-        job->blocks[i] = store_run_of_block(&file->item, &block, true);
-    }
-    sl_err err = stream_index_replace(index, job->blocks, stream->block_count);
-    SL_ASSERT(err == SLUICE_OK); /* memory was kept, and runs lie on one side of the border */
-    for (uint32_t i = 0; i < stream->block_count; i++) {
-        if (job->blocks[i].last_offset >= stream_index_start(index)) {
-            extent_set_hold(job->shard->extents, &job->blocks[i].place);
+    const struct seal_file *copy = &job->files[stream->file];
+    uint32_t block = stream->first_block;
+    uint32_t promotion = promotion_from(job, stream->first_run);
+    for (uint32_t i = 0; i < stream->run_count;) {
+        if (job->runs[stream->first_run + i].promoted) {
+            const struct seal_file *file = &job->files[job->promotions[promotion].file];
+            apply_blocks(job, index, file, 0, file->item.block_count);
+            i += job->promotions[promotion++].run_count;
+            continue;
+        }
+        uint32_t end =
+            extent_footer_range(&copy->footer, block, stream->first_block + stream->block_count);
+        apply_blocks(job, index, copy, block, end);
+        block = end;
+        while (i < stream->run_count && !job->runs[stream->first_run + i].promoted) {
+            i++;
         }
     }
     stream_index_shrink(index, stream->partition->pending_batches);

@@ -14,11 +14,13 @@
 
 /* ---- order ---- */
 
+enum { SHARED, OWN, NOWHERE }; /* nothing of it is copied */
+
 static int by_name(const void *left, const void *right)
 {
     const struct seal_stream *a = left;
     const struct seal_stream *b = right;
-    int order = (int)a->file - (int)b->file; /* 1: of its own */
+    int order = (int)a->file - (int)b->file;
     order = order != 0 ? order : memcmp(&a->topic, &b->topic, sizeof(a->topic));
     return order != 0 ? order : (a->number > b->number) - (a->number < b->number);
 }
@@ -27,15 +29,21 @@ static void plan(struct seal_job *job)
 {
     uint32_t shared = 0;
     for (uint32_t i = 0; i < job->stream_count; i++) {
-        job->streams[i].file = job->streams[i].bytes >= job->own_file_bytes;
-        shared += job->streams[i].file == 0;
+        struct seal_stream *stream = &job->streams[i];
+        stream->file = stream->bytes >= job->limits.own_file_bytes ? OWN
+                       : stream->bytes > 0                         ? SHARED
+                                                                   : NOWHERE;
+        shared += stream->file == SHARED;
     }
     qsort(job->streams, job->stream_count, sizeof(*job->streams), by_name);
-    uint32_t file = 0;
+    uint32_t file = job->promotion_count;
+    for (uint32_t i = 0; i < shared; i++) {
+        job->streams[i].file = file;
+    }
     if (shared > 0) {
         job->files[file++].stream_count = shared;
     }
-    for (uint32_t i = shared; i < job->stream_count; i++, file++) {
+    for (uint32_t i = shared; i < job->stream_count && job->streams[i].file == OWN; i++, file++) {
         job->streams[i].file = file;
         job->files[file].first_stream = i;
         job->files[file].stream_count = 1;
@@ -54,7 +62,7 @@ static sl_err begin_file(struct seal_job *job, struct seal_file *file)
                                          .id = file->id,
                                          .created_ms = job->created_ms};
     job->stream = 0;
-    job->run = 0;
+    job->run = job->copied = 0;
     return extent_writer_new(config->os, extent_set_directory(job->shard->extents), &header,
                              &file->writer);
 }
@@ -82,12 +90,19 @@ static sl_err read_run(struct seal_job *job, const struct seal_run *run)
 static sl_err write_run(struct seal_job *job, struct seal_file *file,
                         const struct seal_stream *stream)
 {
-    sl_err err = read_run(job, &job->runs[stream->first_run + job->run]);
+    const struct seal_run *run = &job->runs[stream->first_run + job->run];
+    if (run->promoted) {
+        job->run++;
+        return SLUICE_OK;
+    }
+    sl_err err = read_run(job, run);
     if (err != SLUICE_OK) {
         return err;
     }
-    if (job->run == 0) {
+    if (job->copied++ == 0) {
         err = extent_writer_stream(file->writer, &stream->topic, stream->number);
+    } else if (run[-1].promoted) {
+        extent_writer_range(file->writer);
     }
     job->run++;
     return err != SLUICE_OK ? err : extent_writer_add(file->writer, sl_buffer_bytes(&job->buffer));
@@ -97,6 +112,7 @@ static sl_err write_run(struct seal_job *job, struct seal_file *file,
 static void note_blocks(struct seal_job *job, struct seal_file *file)
 {
     struct extent_footer footer = extent_writer_footer(file->writer);
+    file->footer = footer;
     uint32_t index = 0;
     for (uint32_t i = 0; i < file->stream_count; i++) {
         struct seal_stream *stream = &job->streams[file->first_stream + i];
@@ -128,13 +144,14 @@ static sl_err end_file(struct seal_job *job, struct seal_file *file)
         file->writer = extent_writer_free(file->writer);
         return SLUICE_OK;
     }
-    if (job->no_sync) {
+    if (job->mutants.no_sync) {
         extent_writer_skip_sync(file->writer);
     }
     sl_err err = extent_writer_finish(file->writer, &file->item, &file->file);
     if (err == SLUICE_OK) {
         note_blocks(job, file);
         job->bytes += file->item.bytes;
+        job->bytes_written += file->item.file_size;
     }
     return err;
 }
@@ -145,7 +162,7 @@ static sl_err end_file(struct seal_job *job, struct seal_file *file)
 static void leave_out(struct seal_job *job, struct seal_file *file, struct seal_stream *stream)
 {
     stream->damaged = true;
-    if (job->run > 0) {
+    if (job->copied > 0) {
         file->writer = extent_writer_free(file->writer);
     } else {
         job->stream++;
@@ -166,7 +183,7 @@ static sl_err write_stream(struct seal_job *job, struct seal_file *file, uint64_
     }
     if (err == SLUICE_OK && (stream->damaged || job->run == stream->run_count)) {
         job->stream++;
-        job->run = 0;
+        job->run = job->copied = 0;
     }
     return err;
 }
@@ -177,7 +194,11 @@ static sl_err write_slice(struct seal_job *job)
     sl_err err = SLUICE_OK;
     while (job->file < job->file_count && left > 0 && err == SLUICE_OK) {
         struct seal_file *file = &job->files[job->file];
-        if (file->writer == NULL) {
+        if (job->file < job->promotion_count) {
+            err = seal_job_promote(job, &job->promotions[job->file]);
+            job->file++;
+            left = 0; /* a sync is enough for one turn */
+        } else if (file->writer == NULL) {
             err = begin_file(job, file);
         } else if (job->stream < file->stream_count) {
             err = write_stream(job, file, &left);
@@ -202,6 +223,26 @@ static void forget_file(struct seal_job *job, struct seal_file *file)
     }
 }
 
+/* What was promoted of a stream that turned out to be damaged elsewhere stays in the log. */
+static void promotions_judge(struct seal_job *job)
+{
+    for (uint32_t i = 0; i < job->stream_count && job->promotion_count > 0; i++) {
+        uint32_t first = 0;
+        uint32_t count = seal_stream_promotions(job, &job->streams[i], &first);
+        for (uint32_t k = first; k < first + count; k++) {
+            struct seal_file *file = &job->files[job->promotions[k].file];
+            if (job->streams[i].damaged) {
+                forget_file(job, file);
+                continue;
+            }
+            job->bytes += file->item.bytes;
+            job->bytes_promoted += file->item.bytes;
+            job->bytes_written += file->footer.bytes.size + EXTENT_TRAILER;
+            job->block_count_max = SL_MAX(job->block_count_max, file->item.block_count);
+        }
+    }
+}
+
 void seal_job_write(struct seal_job *job)
 {
     if (!job->planned) {
@@ -210,6 +251,9 @@ void seal_job_write(struct seal_job *job)
     }
     job->err = write_slice(job);
     job->written = job->err == SLUICE_OK && job->file == job->file_count;
+    if (job->written) {
+        promotions_judge(job);
+    }
 }
 
 void seal_job_discard(struct seal_job *job)

@@ -67,6 +67,13 @@ static void expect_all(const char *topic, int32_t partition, int64_t from, int64
     cr_assert_eq(from, end);
 }
 
+static bool count_promoted(void *arg, const struct extent_item *item, uint64_t live_bytes)
+{
+    (void)live_bytes;
+    *(uint64_t *)arg += item->promoted;
+    return true;
+}
+
 Test(seal, a_log_that_is_written_round_and_round_keeps_every_record)
 {
     fixture_open_small(&f, 1, 1);
@@ -347,6 +354,71 @@ static void damage_the_log(uint64_t segment, uint64_t position)
     cr_assert_not_null(bytes, "%s", path);
     cr_assert_lt(position, size);
     bytes[position] ^= 1;
+}
+
+/* Frames of 8 KiB hold batches of 5 KB: 90 % is never reached. */
+static void open_promoting(uint64_t seed)
+{
+    fixture_open_small(&f, seed, 1);
+    f.seal.promote_percent = 51;
+    f.seal.promote_run_bytes = 1024;
+    fixture_restart(&f, false);
+    fixture_create_topic(&f, "t", 3, NULL, NULL);
+}
+
+/* Segments of which one partition has nearly all. */
+static int64_t fill_mixed(int64_t from, int64_t ret_little[2])
+{
+    for (int round = 0; round < 12; round++) {
+        from = fill("t", 0, 12, from);
+        ret_little[round % 2] = fill("t", 1 + round % 2, 1, ret_little[round % 2]);
+    }
+    return from;
+}
+
+Test(seal, a_segment_of_one_stream_becomes_its_extent_and_the_others_are_copied)
+{
+    int64_t little[2] = {0};
+    open_promoting(14);
+    int64_t end = fill_mixed(0, little);
+    struct seal_status status = sealed();
+    cr_assert_gt(status.promoted, 3);
+    cr_assert_gt(status.bytes_promoted, status.bytes / 2);
+    cr_assert_lt(status.bytes_written, status.bytes / 2);
+    expect_all("t", 0, 0, end);
+    expect_all("t", 1, 0, little[0]);
+    fixture_restart(&f, true); /* the log still has the segments under its own name, or has not */
+    expect_all("t", 0, 0, end);
+    expect_all("t", 2, 0, little[1]);
+    end = fill_mixed(end, little);
+    fixture_restart(&f, false);
+    expect_all("t", 0, 0, end);
+    expect_all("t", 1, 0, little[0]);
+    struct wal_status log;
+    commit_log_status(home()->log, &log);
+    cr_assert_gt(log.first_segment, 10, "segments lose the log's name");
+    fixture_close(&f);
+}
+
+Test(seal, a_promoted_segment_goes_when_its_stream_does)
+{
+    int64_t little[2] = {0};
+    open_promoting(15);
+    fill_mixed(0, little);
+    cr_assert_gt(sealed().promoted, 3);
+    fixture_create_topic(&f, "u", 1, NULL, NULL);
+    int64_t end = fill("u", 0, 100, 0);
+    delete_topic("t");
+    settle(4000);
+    expect_all("u", 0, 0, end);
+    uint64_t promoted = 0;
+    extent_set_each(home()->extents, count_promoted, &promoted);
+    struct seal_status status = sealed();
+    cr_assert_lt(promoted, status.promoted);
+    cr_assert_gt(extents().live_bytes * 2, extents().file_bytes, "of u alone");
+    fixture_restart(&f, true);
+    expect_all("u", 0, 0, end);
+    fixture_close(&f);
 }
 
 Test(seal, a_damaged_stream_stays_in_the_log_and_the_others_move)
