@@ -53,22 +53,31 @@ class Extent:
 
     def _header(self):
         magic, crc, major, self.minor, _, incompatible = struct.unpack_from("<QIHHQQ", self.data, 0)
-        need(magic == 0x5244485F5845534C, "magic of the header")
+        self.promoted = magic == 0x4745535F4C57534C
+        need(magic == 0x5244485F5845534C or self.promoted, "magic of the header")
         need(crc == crc32c(self.data[12:128]), "CRC of the header")
         need(major == 1 and incompatible == 0, "newer format")
         need(not any(self.data[128:HEADER_SIZE]), "padding of the header")
         self.cluster = self.data[32:48]
         self.shard, = struct.unpack_from("<I", self.data, 48)
-        self.id, self.created_ms = struct.unpack_from("<Qq", self.data, 56)
-        need(0 < self.id < 1 << 63, "id")
+        self.segment = 0
+        if self.promoted:
+            self.segment, = struct.unpack_from("<Q", self.data, 56)
+            self.created_ms, = struct.unpack_from("<q", self.data, 88)
+            need(self.segment > 0, "number of the segment")
+        else:
+            self.id, self.created_ms = struct.unpack_from("<Qq", self.data, 56)
 
     def _trailer(self):
         at = len(self.data) - TRAILER_SIZE
         magic, crc, _, identity, self.footer_position, self.footer_size, self.stream_count, self.block_count, \
-            self.footer_crc = struct.unpack_from("<QIIQQQIII", self.data, at)
+            self.footer_crc, _, segment = struct.unpack_from("<QIIQQQIIIIQ", self.data, at)
         need(magic == 0x444E455F5845534C, "magic of the trailer")
         need(crc == crc32c(self.data[at + 12:]), "CRC of the trailer")
-        need(identity == self.id, "id of the trailer")
+        if self.promoted:
+            self.id = identity
+        need(identity == self.id and 0 < self.id < 1 << 63, "id")
+        need(segment == self.segment, "segment of the trailer")
         need(self.block_count >= self.stream_count >= 1, "counts")
         need(self.footer_size == STREAM_SIZE * self.stream_count + BLOCK_SIZE * self.block_count <= 1 << 28,
              "size of the footer")
@@ -77,32 +86,37 @@ class Extent:
     def _footer(self):
         footer = self.data[self.footer_position:self.footer_position + self.footer_size]
         need(crc32c(footer) == self.footer_crc, "CRC of the footer")
-        blocks = [dict(zip(("base", "last", "timestamp", "position", "size", "epoch", "crc"),
-                           struct.unpack_from("<qqqQIiI", footer, STREAM_SIZE * self.stream_count + BLOCK_SIZE * i)))
+        blocks = [dict(zip(("base", "last", "timestamp", "position", "size", "epoch", "crc", "flags"),
+                           struct.unpack_from("<qqqQIiII", footer, STREAM_SIZE * self.stream_count + BLOCK_SIZE * i)))
                   for i in range(self.block_count)]
         at, used, seen = HEADER_SIZE, 0, set()
+        need(not self.promoted or self.stream_count == 1, "streams of a promoted extent")
         self.streams = []
         for i in range(self.stream_count):
             names = ("topic", "partition", "first", "count", "zero", "base", "last", "timestamp", "position", "bytes")
             stream = dict(zip(names, struct.unpack_from("<16sIIIIqqqQQ", footer, STREAM_SIZE * i)))
             own = stream["blocks"] = blocks[used:used + stream["count"]]
             need(stream["first"] == used and 1 <= stream["count"] == len(own), "blocks of a stream")
-            need(stream["position"] == at, "position of a stream")
+            need(stream["position"] == own[0]["position"], "position of a stream")
             need(any(stream["topic"]) and stream["partition"] < 1 << 31, "name of a stream")
             need((stream["topic"], stream["partition"]) not in seen, "a stream comes twice")
             seen.add((stream["topic"], stream["partition"]))
-            before = -1
+            before, size = -1, 0
             for block in own:
-                need(block["position"] == at and block["size"] >= 61, "place of a block")
+                need(block["position"] == at or self.promoted and block["position"] > at, "place of a block")
+                need(block["size"] >= 61, "size of a block")
+                at = block["position"]
                 need(before < block["base"] <= block["last"] < (1 << 63) - 1, "offsets of a block")
                 before = block["last"]
                 at += block["size"]
+                size += block["size"]
             used += stream["count"]
             need(stream["base"] == own[0]["base"] and stream["last"] == before, "offsets of a stream")
             need(stream["timestamp"] == max(b["timestamp"] for b in own), "timestamp of a stream")
-            need(stream["bytes"] == at - stream["position"], "bytes of a stream")
+            need(stream["bytes"] == size, "bytes of a stream")
             self.streams.append(stream)
-        need(used == self.block_count and at == self.footer_position, "blocks and batches")
+        need(used == self.block_count, "blocks")
+        need(at == self.footer_position or self.promoted and at < self.footer_position, "batches")
 
     def block_batches(self, block):
         """The batches of one block, as bytes."""
@@ -130,7 +144,7 @@ def main():
     for path in sys.argv[1:]:
         with open(path, "rb") as file:
             extent = Extent(file.read())
-        print(f"extent {extent.id} shard {extent.shard} cluster {extent.cluster.hex()} created {extent.created_ms}")
+        print(f"{'promoted ' if extent.promoted else ''}extent {extent.id} shard {extent.shard} cluster {extent.cluster.hex()} created {extent.created_ms}")
         for stream in extent.streams:
             print(f"  {stream['topic'].hex()}-{stream['partition']} offsets {stream['base']}..{stream['last']} "
                   f"{len(extent.batches(stream))} batches in {stream['count']} blocks, {stream['bytes']} bytes")

@@ -25,11 +25,14 @@ class Reader(unittest.TestCase):
         for line in output.splitlines():
             word, *rest = line.split(" ")
             if word == "extent":
-                streams = {}
+                streams, begins = {}, False
                 cls.given[int(rest[0])] = (int(rest[1]), int(rest[2]), streams)
+            elif word == "range":
+                begins = True
             else:
                 streams.setdefault((bytes.fromhex(rest[0]), int(rest[1])), []).append(
-                    ([int(word) for word in rest[2:6]], bytes.fromhex(rest[6])))
+                    ([int(word) for word in rest[2:6]] + [begins], bytes.fromhex(rest[6])))
+                begins = False
 
     @classmethod
     def tearDownClass(cls):
@@ -58,15 +61,30 @@ class Reader(unittest.TestCase):
         for identity, (_, _, streams) in self.given.items():
             extent = extent_reader.Extent(self.bytes_of(identity))
             for stream in extent.streams:
-                expected = []  # (size, epoch)
+                expected = []  # (size, epoch, flags)
                 for fields, batch in streams[stream["topic"], stream["partition"]]:
-                    if expected and expected[-1][1] == fields[2] and expected[-1][0] + len(batch) <= 262144:
-                        expected[-1] = (expected[-1][0] + len(batch), fields[2])
+                    fits = expected and expected[-1][1] == fields[2] and expected[-1][0] + len(batch) <= 262144
+                    if fits and not fields[4] and not extent.promoted:
+                        expected[-1] = (expected[-1][0] + len(batch), *expected[-1][1:])
                     else:
-                        expected.append((len(batch), fields[2]))
-                self.assertEqual([(b["size"], b["epoch"]) for b in stream["blocks"]], expected)
+                        expected.append((len(batch), fields[2], int(fields[4])))
+                self.assertEqual([(b["size"], b["epoch"], b["flags"]) for b in stream["blocks"]], expected)
                 cut += len(expected) - 1
         self.assertGreater(cut, 10)
+
+    def test_reads_a_promoted_segment_whatever_lies_between_its_blocks(self):
+        data = bytearray(self.bytes_of(77))
+        extent = extent_reader.Extent(bytes(data))
+        self.assertTrue(extent.promoted)
+        self.assertEqual((extent.segment, len(extent.streams)), (9, 1))
+        at = 4096
+        for block in extent.streams[0]["blocks"]:
+            self.assertGreater(block["position"], at)
+            data[at:block["position"]] = os.urandom(block["position"] - at)
+            at = block["position"] + block["size"]
+        data[at:extent.footer_position] = os.urandom(extent.footer_position - at)
+        again = extent_reader.Extent(bytes(data))
+        self.assertEqual(again.batches(again.streams[0]), extent.batches(extent.streams[0]))
 
     def test_refuses_a_flipped_bit(self):
         data = self.bytes_of(1)
