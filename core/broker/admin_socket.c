@@ -186,6 +186,26 @@ static void add_recovery(const struct sluice *sluice, cJSON *object)
     }
 }
 
+static void add_storage(const struct sluice *sluice, cJSON *object)
+{
+    const struct storage_watch *storage = &sluice->storage;
+    cJSON *entry = cJSON_AddObjectToObject(object, "storage");
+    char why[160];
+    uint32_t damaged = 0;
+    for (uint32_t i = 0; i < sluice->shards.count; i++) {
+        damaged += scrub_damaged(sluice->shards.shards[i]);
+    }
+    storage_watch_explain(storage, why);
+    cJSON_AddStringToObject(entry, "state", storage_state_name(storage_watch_state(storage)));
+    cJSON_AddNumberToObject(entry, "disk_bytes", (double)storage->total);
+    cJSON_AddNumberToObject(entry, "available_bytes", (double)storage->available);
+    cJSON_AddNumberToObject(entry, "used_percent", (double)storage->permille / 10);
+    cJSON_AddNumberToObject(entry, "damaged_places", damaged);
+    if (why[0] != '\0') {
+        cJSON_AddStringToObject(entry, "why", why);
+    }
+}
+
 static void add_frontends(const struct sluice *sluice, cJSON *object)
 {
     cJSON *frontends = cJSON_AddArrayToObject(object, "frontends");
@@ -211,6 +231,7 @@ static void on_status(void *arg, cJSON *object)
     cJSON_AddStringToObject(object, "cluster_id", sluice->facts.cluster_id);
     cJSON_AddStringToObject(object, "data_dir", sluice->config->data.dir);
     cJSON_AddNumberToObject(object, "loops", sluice->room_count);
+    add_storage(sluice, object);
     add_shards(sluice, object);
     add_recovery(sluice, object);
     add_frontends(sluice, object);

@@ -1,7 +1,7 @@
 /* broker_metrics.c: see broker_metrics.h. */
 #include "broker/broker_metrics.h"
 
-#include "broker/loop_room.h"
+#include "broker/sluice_state.h"
 #include "extent/extent_set.h"
 #include "intake/conn.h"
 #include "shard/recovery.h"
@@ -225,6 +225,12 @@ void broker_counters_publish(struct loop_room *room)
         add_recovery(room->shards[i], sums);
     }
     add_intake(room, sums);
+    if (room->index == 0) {
+        const struct storage_watch *storage = &room->sluice->storage;
+        sums[BROKER_METRIC_STORAGE_STATE] = storage_watch_state(storage);
+        sums[BROKER_METRIC_DISK_TOTAL] = storage->total;
+        sums[BROKER_METRIC_DISK_AVAILABLE] = storage->available;
+    }
     for (size_t i = 0; i < BROKER_METRIC_STALLED; i++) {
         sl_metric_set(room->counters.cells[i], (int64_t)sums[i]);
     }

@@ -49,6 +49,9 @@ struct loop_room;
     X(COMPACT_RECORDS, "sluice_compaction_removed_records_total", COUNTER, 0, "records removed, as newer ones of their key are there")\
     X(COMPACT_FAILURES,"sluice_compaction_failures_total", COUNTER, 0, "compactions that failed and are tried again") \
     X(COMPACT_NS,      "sluice_compaction_seconds_total", COUNTER, 1000000000, "time that compactions took")          \
+    X(STORAGE_STATE,   "sluice_storage_state",           GAUGE,   0, "0: ok, 1: producers are slowed as the disk is nearly full, 2: read-only as it is full") \
+    X(DISK_TOTAL,      "sluice_disk_bytes",              GAUGE,   0, "size of the file system of data.dir")           \
+    X(DISK_AVAILABLE,  "sluice_disk_available_bytes",    GAUGE,   0, "what of it is available")                       \
     X(SCRUB_BYTES,     "sluice_scrub_read_bytes_total",  COUNTER, 0, "bytes read to compare what is stored with its checksums") \
     X(SCRUB_ERRORS,    "sluice_scrub_errors_total",      COUNTER, 0, "damaged places found so")                       \
     X(SCRUB_PASSES,    "sluice_scrub_passes_total",      COUNTER, 0, "times that a shard was read whole, added up")   \

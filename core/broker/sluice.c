@@ -215,6 +215,7 @@ static sl_err make(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES]
         return err;
     }
     sluice_facts_init(sluice);
+    storage_watch_init(&sluice->storage, sluice);
     frontend_set_init(&sluice->frontends, sluice);
     snprintf(ret_problem, SLUICE_PROBLEM_BYTES, "cannot make the event loops");
     err = broker_metrics_new(&sluice->metrics);

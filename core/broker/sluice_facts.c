@@ -40,7 +40,7 @@ static sl_err render_metrics(void *arg, struct sl_buffer *buffer)
 
 static bool say(struct sl_buffer *text, const char *what, uint32_t number, const char *why)
 {
-    char line[200];
+    char line[256];
     int size = snprintf(line, sizeof(line), "%s %u: %s\n", what, number, why);
     sl_err err = sl_buffer_append(text, line, (size_t)SL_MIN(size, (int)sizeof(line) - 1));
     (void)err; /* a finding that does not fit is one of many */
@@ -72,12 +72,24 @@ static void say_damage(struct sl_buffer *text, const struct shard *shard)
     }
 }
 
+static bool storage_is_writable(struct sluice *sluice, struct sl_buffer *text)
+{
+    char why[160];
+    storage_watch_explain(&sluice->storage, why);
+    if (why[0] != '\0') {
+        bool ok = say(text, "node", (uint32_t)sluice->settings.node_id, why);
+        (void)ok;
+    }
+    return storage_watch_state(&sluice->storage) != STORAGE_READ_ONLY;
+}
+
 static bool is_ready(struct sluice *sluice, struct sl_buffer *text)
 {
     bool ok = true;
     if (__atomic_load_n(&sluice->stopping, __ATOMIC_RELAXED)) {
         ok = say(text, "node", (uint32_t)sluice->settings.node_id, "stopping");
     }
+    ok = storage_is_writable(sluice, text) && ok;
     for (uint32_t i = 0; i < sluice->shards.count; i++) {
         sl_err status = shard_status(sluice->shards.shards[i]);
         if (status != SLUICE_OK) {

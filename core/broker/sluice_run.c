@@ -54,6 +54,7 @@ static void beat(void *arg)
     if (room->index == 0) {
         sl_logger_tick(sluice->logger);
         sluice_facts_publish_plugins(sluice);
+        storage_watch_beat(&sluice->storage);
     }
     sl_timer_start(room->beat, BEAT_NS);
 }

@@ -7,6 +7,7 @@
 #include "broker/loop_room.h"
 #include "broker/plugin_link.h"
 #include "broker/sluice.h"
+#include "broker/storage_watch.h"
 #include "broker/superblock.h"
 
 #define SLUICE_ROOMS_MAX 64u
@@ -28,6 +29,7 @@ struct sluice {
     uint32_t shards_pending;
     struct frontend_set frontends;
     struct admin_socket admin;
+    struct storage_watch storage;
     struct plugin_manager *plugins;
     struct plugin_meter plugin_meter;
     bool plugins_started;

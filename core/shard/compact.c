@@ -447,6 +447,14 @@ static void begin(struct compactor *compactor)
     }
 }
 
+/* It needs room before it makes any: sealing and deletion go first. */
+static bool disk_is_full(const struct shard *shard)
+{
+    struct wal_status log;
+    commit_log_status(shard->log, &log);
+    return log.disk_full;
+}
+
 static void step_run(struct sl_task *task)
 {
     struct compactor *compactor = SL_CONTAINER_OF(task, struct compactor, step);
@@ -454,7 +462,7 @@ static void step_run(struct sl_task *task)
         end(compactor, interval_ms(compactor));
     } else if (!compact_choice_step(&compactor->choice)) {
         sl_loop_post(compactor->shard->loop, &compactor->step);
-    } else if (compactor->choice.best == NULL) {
+    } else if (compactor->choice.best == NULL || disk_is_full(compactor->shard)) {
         end(compactor, interval_ms(compactor));
     } else {
         begin(compactor);

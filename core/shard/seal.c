@@ -20,6 +20,9 @@
 #define THROTTLE_SPAN     80u  /* then the reserve begins, and produce is refused */
 #define THROTTLE_MS_MAX   100u /* a job empties more than that fills */
 
+#define DISK_THROTTLE_PERMILLE 900u
+#define DISK_SPAN              50u
+
 #define DAMAGE_LINES_MAX 16u /* in the log, of one job */
 
 enum seal_state {
@@ -62,16 +65,24 @@ struct sealable {
     uint64_t border;    /* of one job */
 };
 
+/* What is moved lies twice on the disk for a while: a job takes half of what is left at most. */
+static uint64_t job_bytes_max(const struct sealer *sealer, const struct wal_status *log)
+{
+    uint64_t room = log->disk_total > 0 ? log->disk_available / 2 : UINT64_MAX;
+    return SL_MIN(sealer->limits.job_bytes_max, room);
+}
+
 static struct sealable look(const struct sealer *sealer, const struct wal_status *log)
 {
     struct sealable found = {.created_ms = NEVER};
     struct wal_segment_status segment;
+    uint64_t bytes_max = job_bytes_max(sealer, log);
     uint64_t at = SL_MAX(log->first_segment, sealer->sealed_below);
     for (; at < log->last_segment; at++) {
         if (!commit_log_segment_status(sealer->shard->log, at, &segment)) {
             continue;
         }
-        bool fits = found.bytes == 0 || found.bytes + segment.bytes <= sealer->limits.job_bytes_max;
+        bool fits = found.bytes == 0 || found.bytes + segment.bytes <= bytes_max;
         found.border = fits ? at + 1 : found.border;
         found.bytes += segment.bytes;
         found.created_ms = SL_MIN(found.created_ms, segment.created_ms);
@@ -93,6 +104,13 @@ static int64_t delay_of(const struct sealer *sealer, const struct wal_status *lo
     }
     int64_t age_ms = SL_MAX(shard_wall_ms(sealer->shard) - found->created_ms, (int64_t)0);
     return SL_MAX(sealer->limits.age_max_ms - age_ms, (int64_t)0);
+}
+
+/* For one segment: the job is cut to what there is room for, but never below that. */
+static bool disk_has_room(const struct wal_status *log, const struct sealable *found)
+{
+    uint64_t segments = SL_MAX(log->last_segment - log->first_segment, UINT64_C(1));
+    return !log->disk_full || found->bytes / segments < log->disk_available;
 }
 
 static void wake_at(struct sealer *sealer, int64_t due_ms)
@@ -148,7 +166,9 @@ void seal_consider(struct shard *shard)
     commit_log_status(shard->log, &log);
     struct sealable found = look(sealer, &log);
     int64_t delay_ms = delay_of(sealer, &log, &found);
-    if (delay_ms == 0) {
+    if (delay_ms == 0 && !disk_has_room(&log, &found)) {
+        wake_at(sealer, now_ms + RETRY_MS_MIN); /* deletion makes room */
+    } else if (delay_ms == 0) {
         begin(sealer, log.first_segment, found.border);
     } else {
         wake_at(sealer, delay_ms == NEVER ? NEVER : now_ms + delay_ms);
@@ -489,6 +509,21 @@ bool seal_is_applying(const struct shard *shard)
     return shard->sealer->state == SEAL_APPLY;
 }
 
+/* From 90 % of the disk on, up to where produce is refused. */
+static int32_t disk_throttle_ms(const struct wal_status *log)
+{
+    if (log->disk_total < 1000 || log->disk_full) {
+        return log->disk_full ? (int32_t)THROTTLE_MS_MAX : 0;
+    }
+    uint64_t used = log->disk_total - SL_MIN(log->disk_available, log->disk_total);
+    uint64_t permille = used / (log->disk_total / 1000);
+    if (permille < DISK_THROTTLE_PERMILLE) {
+        return 0;
+    }
+    uint64_t delay_ms = (permille - DISK_THROTTLE_PERMILLE + 1) * THROTTLE_MS_MAX / DISK_SPAN;
+    return (int32_t)SL_MIN(delay_ms, (uint64_t)THROTTLE_MS_MAX);
+}
+
 int32_t seal_throttle_ms(const struct shard *shard)
 {
     struct wal_status log;
@@ -496,12 +531,13 @@ int32_t seal_throttle_ms(const struct shard *shard)
         return 0;
     }
     commit_log_status(shard->log, &log);
+    int32_t disk_ms = disk_throttle_ms(&log);
     uint64_t permille = (log.bytes_used + log.pending_bytes) / (log.bytes_max / 1000);
     if (permille <= THROTTLE_PERMILLE) {
-        return 0;
+        return disk_ms;
     }
     uint64_t delay_ms = (permille - THROTTLE_PERMILLE) * THROTTLE_MS_MAX / THROTTLE_SPAN;
-    return (int32_t)SL_MIN(delay_ms, (uint64_t)THROTTLE_MS_MAX);
+    return SL_MAX(disk_ms, (int32_t)SL_MIN(delay_ms, (uint64_t)THROTTLE_MS_MAX));
 }
 
 void seal_status_get(const struct shard *shard, struct seal_status *ret_status)

@@ -59,7 +59,9 @@ struct wal_status {
     uint64_t first_segment; /* the oldest that is live */
     uint64_t last_segment;  /* the one that is written to; those before it are sealed */
     uint64_t bytes_max;
-    bool disk_full; /* above 95 %, until below 92 % */
+    bool disk_full;      /* above 95 %, until below 92 % */
+    uint64_t disk_total; /* bytes of its file system; 0: there is none, or it is not known yet */
+    uint64_t disk_available;
     bool fenced;
     uint64_t frames, syncs, sync_ns_total; /* since open; write and sync together */
     /* Written to files since open: bodies of items; headers and directories; what fills frames up
@@ -103,6 +105,9 @@ struct commit_log_ops {
      * bytes_max. NULL: never. */
     bool (*rotate)(struct commit_log *log);
     void (*status)(const struct commit_log *log, struct wal_status *ret_status);
+    /* Somebody else looked at the disk; the log looks by itself only while it is written to. NULL:
+     * it has none. */
+    void (*disk_seen)(struct commit_log *log, uint64_t total_bytes, uint64_t available_bytes);
     /* What is pending ends, then `closed` runs in a task of the loop and may free the log. */
     void (*close)(struct commit_log *log, void (*closed)(void *arg), void *arg);
     void (*free)(struct commit_log *log); /* after closed, or after a simulated power cut */
@@ -165,6 +170,13 @@ static inline SL_MUST_CHECK bool commit_log_rotate(struct commit_log *log)
 static inline void commit_log_status(const struct commit_log *log, struct wal_status *ret_status)
 {
     log->ops->status(log, ret_status);
+}
+static inline void commit_log_disk_seen(struct commit_log *log, uint64_t total_bytes,
+                                        uint64_t available_bytes)
+{
+    if (log->ops->disk_seen != NULL) {
+        log->ops->disk_seen(log, total_bytes, available_bytes);
+    }
 }
 static inline void commit_log_close(struct commit_log *log, void (*closed)(void *arg), void *arg)
 {

@@ -450,6 +450,8 @@ void wal_status_get(const struct wal *wal, struct wal_status *ret_status)
         .last_segment = wal_segment_unsettled(wal),
         .bytes_max = wal->limits.bytes_max,
         .disk_full = wal->disk_full,
+        .disk_total = wal->disk_total,
+        .disk_available = wal->disk_available,
         .fenced = wal->fenced,
         .frames = wal->frames,
         .syncs = wal->syncs,

@@ -69,6 +69,15 @@ static void log_status(const struct commit_log *log, struct wal_status *ret_stat
     wal_status_get(wal_of_const(log), ret_status);
 }
 
+/* A log that finds its disk full also looks at it more often. */
+static void log_disk_seen(struct commit_log *log, uint64_t total_bytes, uint64_t available_bytes)
+{
+    struct wal *wal = wal_of(log);
+    if (wal->fenced || wal->closing)
+        return;
+    wal_disk_judge(wal, total_bytes, available_bytes);
+}
+
 static void log_close(struct commit_log *log, void (*closed)(void *arg), void *arg)
 {
     wal_close(wal_of(log), closed, arg);
@@ -92,6 +101,7 @@ static const struct commit_log_ops wal_ops = {
     .segment_path = log_segment_path,
     .rotate = log_rotate,
     .status = log_status,
+    .disk_seen = log_disk_seen,
     .close = log_close,
     .free = log_free,
 };

@@ -14,6 +14,7 @@
 #define WAL_SPARES_KEPT        8u  /* of recycled segments */
 #define WAL_RESERVE_DIVISOR    16u /* of bytes_max is kept for units with `reserve` */
 #define WAL_LAST_DIVISOR       32u /* and of that, so much for units with `frees_space` */
+#define WAL_DISK_LOW_PERCENT   90u
 #define WAL_DISK_FULL_PERCENT  95u
 #define WAL_DISK_AGAIN_PERCENT 92u
 #define WAL_DISK_CHECK_NS      1000000000   /* while there is traffic, or the disk is full */
@@ -148,6 +149,8 @@ struct wal {
     bool fence_told;
     sl_err fence_cause;
     bool disk_full;
+    uint64_t disk_total; /* bytes; 0: not known yet */
+    uint64_t disk_available;
     bool disk_timer_runs;
 
     struct sl_task kick;     /* forms the next commit */
@@ -206,6 +209,7 @@ void wal_checkpoint_resume(struct wal *wal); /* all that was told is durable now
 /* wal_upkeep.c */
 void wal_upkeep_init(struct wal *wal);
 void wal_upkeep_request(struct wal *wal);
+void wal_disk_judge(struct wal *wal, uint64_t total_bytes, uint64_t available_bytes);
 void wal_upkeep_fini(struct wal *wal);
 
 /* wal.c */

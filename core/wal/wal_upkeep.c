@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+#define SPARES_SHARE 4u /* of a full disk's last bytes, a spare takes no more than so much of it \
+                         */
+
 /* ---- helper ---- */
 
 /* A file with another name is an extent now (core/extent/extent_promote.h), whatever happens to
@@ -132,6 +135,12 @@ static void retired_choose(struct wal *wal)
     wal->first_segment += count;
 }
 
+/* The segment that is next should not have to ask a full disk for room. */
+static bool spares_may_be_made(const struct wal *wal)
+{
+    return !wal->disk_full || wal->disk_available / SPARES_SHARE > wal->limits.segment_bytes;
+}
+
 static void made_choose(struct wal *wal)
 {
     struct wal_upkeep *upkeep = &wal->upkeep;
@@ -140,7 +149,7 @@ static void made_choose(struct wal *wal)
         have += upkeep->retired_as[i] != 0;
     upkeep->made_count = 0;
     while (have + upkeep->made_count < wal->limits.spare_segments && !wal->closing &&
-           !wal->disk_full)
+           spares_may_be_made(wal))
         upkeep->made[upkeep->made_count++] = wal->next_spare_number++;
     upkeep->unwritten = SL_MIN(wal->spares_unwritten, upkeep->made_count);
     wal->spares_unwritten -= upkeep->unwritten;
@@ -152,12 +161,13 @@ static void spare_add(struct wal *wal, uint64_t number)
     wal->spares[wal->spare_count++] = number;
 }
 
-static void disk_judge(struct wal *wal)
+void wal_disk_judge(struct wal *wal, uint64_t total_bytes, uint64_t available_bytes)
 {
-    const struct wal_upkeep *upkeep = &wal->upkeep;
     uint64_t percent = wal->disk_full ? WAL_DISK_AGAIN_PERCENT : WAL_DISK_FULL_PERCENT;
-    uint64_t used = upkeep->disk_total - SL_MIN(upkeep->disk_available, upkeep->disk_total);
-    wal->disk_full = upkeep->disk_total > 0 && used >= upkeep->disk_total / 100 * percent;
+    uint64_t used = total_bytes - SL_MIN(available_bytes, total_bytes);
+    wal->disk_total = total_bytes;
+    wal->disk_available = available_bytes;
+    wal->disk_full = total_bytes > 0 && used >= total_bytes / 100 * percent;
 }
 
 static void upkeep_end(struct wal *wal)
@@ -185,7 +195,7 @@ static void upkeep_done(struct sl_job *job)
     if (upkeep->err != SLUICE_OK)
         wal_commit_fence(wal, upkeep->err);
     else
-        disk_judge(wal);
+        wal_disk_judge(wal, upkeep->disk_total, upkeep->disk_available);
     if (wal->disk_full && !wal->disk_timer_runs && !wal->closing) {
         wal->disk_timer_runs = true;
         sl_timer_start(wal->disk_timer, WAL_DISK_CHECK_NS);
