@@ -6,9 +6,10 @@
 
 #include <stdio.h>
 
-#define INERT   " (Stored and shown; without effect in this version.)"
-#define T(name) SLUICE_CONFIG_TYPE_##name
-#define ANY     INT64_MIN, INT64_MAX
+#define SEGMENT_MS 604800000 /* a week */
+#define INERT      " (Stored and shown; without effect in this version.)"
+#define T(name)    SLUICE_CONFIG_TYPE_##name
+#define ANY        INT64_MIN, INT64_MAX
 
 static const struct topic_config_key keys[] = {
     {"cleanup.policy",
@@ -188,7 +189,9 @@ static const struct topic_config_key keys[] = {
      {T(INT), 1048576, INT32_MAX, NULL},
      "1073741824",
      "log.segment.bytes",
-     "A larger record batch is refused. Retention does not wait for a segment to be full.",
+     "When a partition has so much in the write-ahead log it is rolled: moved into extents, where "
+     "compaction finds it; at most once a second. Retention does not wait for it. A larger record "
+     "batch is refused.",
      false},
     {"segment.index.bytes",
      {T(INT), 4, INT32_MAX, NULL},
@@ -206,8 +209,11 @@ static const struct topic_config_key keys[] = {
      {T(LONG), 1, INT64_MAX, NULL},
      "604800000",
      "log.roll.ms",
-     "Segments are shared by the topics of a shard; retention does not wait for one to end." INERT,
-     true},
+     "Records of the topic are rolled, moved from the write-ahead log into extents where "
+     "compaction "
+     "finds them, at this age at the latest (sooner by wal.age_max); at most once a second. "
+     "Retention does not wait for it.",
+     false},
     {"sluice.durability",
      {T(STRING), ANY, "fsync,os,memory"},
      "fsync",
@@ -324,6 +330,11 @@ static void segment_bytes_set(struct topic_settings *settings, const struct conf
     settings->segment_bytes = (int32_t)value->number;
 }
 
+static void segment_ms_set(struct topic_settings *settings, const struct config_value *value)
+{
+    settings->segment_ms = value->number;
+}
+
 static void after_max_set(struct topic_settings *settings, const struct config_value *value)
 {
     settings->timestamp_after_max_ms = value->number;
@@ -404,6 +415,7 @@ static const struct {
     {"retention.bytes", retention_bytes_set},
     {"retention.ms", retention_ms_set},
     {"segment.bytes", segment_bytes_set},
+    {"segment.ms", segment_ms_set},
     {"sluice.durability", durability_set},
     {"sluice.validate", validate_set},
 };
@@ -427,6 +439,7 @@ void topic_settings_resolve(const struct topic_override *overrides, uint32_t ove
     *ret_settings = (struct topic_settings){
         .message_bytes_max = broker->message_bytes_max,
         .segment_bytes = broker->segment_bytes,
+        .segment_ms = SEGMENT_MS,
         .timestamp_log_append = broker->timestamp_log_append,
         .compact = broker->cleanup_compact,
         .remove = broker->cleanup_delete,

@@ -38,7 +38,8 @@ const char *topic_durability_text(enum topic_durability durability); /* as it is
 /* What produce, fetch, retention and compaction look at. */
 struct topic_settings {
     int32_t message_bytes_max; /* of a batch: E_BATCH_TOO_LARGE */
-    int32_t segment_bytes;     /* of a batch: E_SEGMENT_TOO_SMALL */
+    int32_t segment_bytes;     /* of a batch: E_SEGMENT_TOO_SMALL; in the log before it is rolled */
+    int64_t segment_ms;        /* in the log before it is rolled */
     bool timestamp_log_append; /* LogAppendTime */
     bool compact;              /* records without a key are refused */
     bool remove;               /* cleanup.policy holds delete */

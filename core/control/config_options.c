@@ -95,7 +95,7 @@ const struct config_option config_options[] = {
      .doc = "When so much of the write-ahead log is full files, their records move into extents; at most half of wal.bytes_max."},
     {.key = "wal.age_max", .type = CONFIG_TYPE_DURATION, .apply = CONFIG_APPLY_RESTART, AT(wal.age_max_ms),
      .initial = "10 min", .min = SECOND, .max = DAY,
-     .doc = "Records in full files of the write-ahead log move into extents at this age, however few they are."},
+     .doc = "Records in the write-ahead log move into extents at this age, however few they are; sooner by a topic's segment.ms."},
     {.key = "groups.initial_rebalance_delay", .type = CONFIG_TYPE_DURATION, .apply = CONFIG_APPLY_RESTART,
      AT(groups.initial_rebalance_delay_ms), .initial = "3 s", .initial_dev = "0 s", .min = 0, .max = 10 * MINUTE,
      .doc = "How long a new consumer group waits for further members before its first assignment."},

@@ -80,6 +80,7 @@ static void batch_durable(struct commit *commit, struct commit_batch *batch,
     /* Memory was reserved at submit, offsets are given out in order. */
     SL_ASSERT(index_batch(batch, place, commit->unit.time_ms) == SLUICE_OK);
     space_enter(&shard->space, partition);
+    roll_note(shard, partition);
     partition_notify(partition);
 }
 

@@ -5,7 +5,6 @@
 #include "shard/seal_job.h"
 
 #define SEAL_BYTES          (256u << 20)
-#define AGE_MAX_MS          600000
 #define JOB_BYTES_MAX       (256u << 20)
 #define OWN_FILE_BYTES      (16u << 20)
 #define PROMOTE_PERCENT     90u
@@ -99,11 +98,12 @@ static int64_t delay_of(const struct sealer *sealer, const struct wal_status *lo
     }
     uint64_t enough = SL_MIN(sealer->limits.seal_bytes, log->bytes_max / 2);
     bool is_urgent = log->bytes_used >= log->bytes_max / 100 * URGENT_PERCENT;
-    if (found->bytes >= enough || is_urgent) {
+    uint64_t first = SL_MAX(log->first_segment, sealer->sealed_below);
+    if (found->bytes >= enough || is_urgent || first < roll_due_below(sealer->shard)) {
         return 0;
     }
     int64_t age_ms = SL_MAX(shard_wall_ms(sealer->shard) - found->created_ms, (int64_t)0);
-    return SL_MAX(sealer->limits.age_max_ms - age_ms, (int64_t)0);
+    return SL_MAX(roll_age_ms(sealer->shard) - age_ms, (int64_t)0);
 }
 
 /* For one segment: the job is cut to what there is room for, but never below that. */
@@ -183,6 +183,11 @@ int64_t seal_tick(struct shard *shard, int64_t now_ms)
         seal_consider(shard);
     }
     return shard->sealer->due_ms;
+}
+
+uint64_t seal_bytes_enough(const struct shard *shard)
+{
+    return shard->sealer->limits.seal_bytes;
 }
 
 int64_t seal_due_ms(const struct shard *shard)
@@ -477,7 +482,7 @@ struct sealer *sealer_new(struct shard *shard)
     sealer->mutants = shard->config.seal_mutants;
     sealer->limits = (struct seal_limits){
         .seal_bytes = limits->seal_bytes > 0 ? limits->seal_bytes : SEAL_BYTES,
-        .age_max_ms = limits->age_max_ms > 0 ? limits->age_max_ms : AGE_MAX_MS,
+        .age_max_ms = limits->age_max_ms > 0 ? limits->age_max_ms : ROLL_AGE_MAX_MS,
         .job_bytes_max = limits->job_bytes_max > 0 ? limits->job_bytes_max : JOB_BYTES_MAX,
         .own_file_bytes = limits->own_file_bytes > 0 ? limits->own_file_bytes : OWN_FILE_BYTES,
         .promote_percent = limits->promote_percent > 0

@@ -14,7 +14,7 @@
  * nothing and is tried again, later each time. A stream whose bytes are damaged stays in the log.
  *
  * A job begins when sealed segments hold seal_bytes, when the oldest of them is older than
- * age_max_ms, or when the log is three quarters full. [loop] */
+ * age_max_ms or was ended for its age (roll.h), or when the log is three quarters full. [loop] */
 #ifndef SL_SHARD_SEAL_H
 #define SL_SHARD_SEAL_H
 
@@ -61,6 +61,8 @@ struct sealer *sealer_free(struct sealer *sealer);
 void seal_consider(struct shard *shard); /* begins a job when one is due */
 /* Considers, when it is time to; returns the next time, INT64_MAX: none. Monotonic ms. */
 int64_t seal_tick(struct shard *shard, int64_t now_ms);
+/* A job is due when so much is sealed; bytes. */
+uint64_t seal_bytes_enough(const struct shard *shard);
 int64_t seal_due_ms(const struct shard *shard);
 /* Extents are live whose bytes are not held yet. */
 bool seal_is_applying(const struct shard *shard);

@@ -232,6 +232,7 @@ static void storage_fenced(void *arg, sl_err cause)
 
 static void segment_sealed(void *arg)
 {
+    roll_sealed(arg);
     seal_consider(arg);
 }
 
@@ -278,6 +279,7 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     shard->compactor = compactor_new(shard);
     shard->scrubber = scrubber_new(shard);
     space_init(&shard->space, shard);
+    roll_init(shard);
     sl_buffer_init(&shard->scratch, SCRATCH_BYTES_MAX);
     producer_ids_init(&shard->producer_ids);
     bool made = shard->catalog != NULL && shard->producers != NULL && shard->offsets != NULL &&
@@ -377,6 +379,7 @@ static int64_t next_due(struct shard *shard, int64_t now_ms)
     }
     due_ms = SL_MIN(due_ms, retention_tick(shard->retention, now_ms));
     due_ms = SL_MIN(due_ms, group_coordinator_next_deadline_ms(shard->groups));
+    due_ms = SL_MIN(due_ms, roll_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, seal_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, compact_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, scrub_tick(shard, now_ms));
@@ -407,6 +410,7 @@ void shard_schedule(struct shard *shard)
     int64_t due_ms = SL_MIN(group_coordinator_next_deadline_ms(shard->groups),
                             SL_MIN(retention_due_ms(shard->retention), seal_due_ms(shard)));
     due_ms = SL_MIN(due_ms, SL_MIN(compact_due_ms(shard), scrub_due_ms(shard)));
+    due_ms = SL_MIN(due_ms, roll_due_ms(shard));
     if (shard->waiting != NULL) {
         due_ms = SL_MIN(due_ms,
                         shard->waiting->deadline_ms); /* the newest; older ones armed it before */
@@ -465,6 +469,7 @@ struct shard *shard_free(struct shard *shard)
         return NULL;
     }
     shard->log = commit_log_free(shard->log);
+    roll_fini(shard);
     shard->sealer = sealer_free(shard->sealer);
     shard->compactor = compactor_free(shard->compactor);
     shard->scrubber = scrubber_free(shard->scrubber);

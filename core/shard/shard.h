@@ -22,6 +22,7 @@
 #include "deliver/position_store.h"
 #include "record/batch_validate.h"
 #include "shard/compact.h"
+#include "shard/roll.h"
 #include "shard/scrub.h"
 #include "shard/seal.h"
 #include "shard/space.h"
@@ -82,6 +83,7 @@ struct shard {
     uint64_t extents_recovered, extents_removed; /* live ones; files that nothing named */
     struct extent_set *extents;
     struct space space;
+    struct roll roll;
     struct sealer *sealer;
     struct compactor *compactor;
     struct scrubber *scrubber;

@@ -125,6 +125,8 @@ static void pass_begin(struct space *space)
     struct wal_status status;
     commit_log_status(space->shard->log, &status);
     space->pass_wanted = false;
+    space->pass_least_ms = INT64_MAX;
+    roll_pass_begin(space->shard);
     space->pass_oldest = status.last_segment; /* what comes meanwhile lies there or behind */
     space_walk_begin(space, &space->pass_walk);
     sl_loop_post(space->shard->loop, &space->pass);
@@ -134,6 +136,7 @@ static void pass_end(struct space *space)
 {
     struct shard *shard = space->shard;
     space_walk_end(space, &space->pass_walk);
+    roll_pass_end(shard, space->pass_least_ms);
     commit_log_release(shard->log, space->pass_oldest);
     space_retry(shard);
     if (space->pass_wanted) {
@@ -162,6 +165,9 @@ static void pass_run(struct sl_task *task)
         space->pass_oldest = SL_MIN(space->pass_oldest, oldest);
         if (oldest == UINT64_MAX) {
             space_leave(space, partition);
+        } else if (partition->topic != NULL) {
+            space->pass_least_ms =
+                SL_MIN(space->pass_least_ms, partition->topic->settings.segment_ms);
         }
     }
     sl_loop_post(shard->loop, &space->pass);

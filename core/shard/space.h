@@ -34,6 +34,7 @@ struct space {
     struct sl_task pass; /* queued: a job of the shard */
     struct space_walk pass_walk;
     uint64_t pass_oldest;
+    int64_t pass_least_ms; /* of segment.ms */
     bool pass_wanted;
 
     struct wal_unit drop_unit;

@@ -286,6 +286,64 @@ Test(seal, what_is_old_is_sealed_though_it_is_little)
     fixture_close(&f);
 }
 
+static bool is_sealed(const char *name)
+{
+    uint32_t count = 0;
+    struct topic *topic = catalog_by_name(home()->catalog, sl_bytes_of_text(name));
+    return stream_index_unsealed(&partition_find(topic, 0)->index, &count) == NULL;
+}
+
+/* Virtual milliseconds until what the topic has lies in extents; -1: never. */
+static int64_t wait_sealed(const char *name)
+{
+    int64_t begin_ms = shard_now_ms(home());
+    for (int i = 0; i < 100000; i++) {
+        if (is_sealed(name)) {
+            return shard_now_ms(home()) - begin_ms;
+        }
+        sl_os_sim_step(f.os);
+    }
+    return -1;
+}
+
+Test(seal, a_quiet_log_is_rolled_by_age_and_stays_quiet)
+{
+    fixture_open_small(&f, 20, 1);
+    fixture_create_topic(&f, "t", 1, NULL, NULL);
+    int64_t end = fill("t", 0, 1, 0);
+    int64_t waited_ms = wait_sealed("t");
+    cr_assert(waited_ms >= ROLL_AGE_MAX_MS && waited_ms < 2 * ROLL_AGE_MAX_MS, "%ld",
+              (long)waited_ms);
+    struct wal_status before, after;
+    settle(100);
+    commit_log_status(home()->log, &before);
+    settle(3000);
+    commit_log_status(home()->log, &after);
+    cr_assert_eq(after.last_segment, before.last_segment, "nothing comes, nothing is rolled");
+    expect_all("t", 0, 0, end);
+    fixture_restart(&f, true);
+    expect_all("t", 0, 0, end);
+    fixture_close(&f);
+}
+
+Test(seal, segment_ms_of_one_topic_rolls_the_log_for_all)
+{
+    fixture_open_small(&f, 21, 1);
+    fixture_create_topic(&f, "t", 1, NULL, NULL);
+    fixture_create_topic(&f, "u", 1, "segment.ms", "5000");
+    fill("t", 0, 1, 0);
+    fill("u", 0, 1, 0);
+    int64_t waited_ms = wait_sealed("u");
+    cr_assert(waited_ms >= 5000 && waited_ms < 10000, "%ld", (long)waited_ms);
+    cr_assert(is_sealed("t"));
+    settle(100);
+    int64_t end = fill("t", 0, 1, 500);
+    waited_ms = wait_sealed("t");
+    cr_assert_geq(waited_ms, ROLL_AGE_MAX_MS, "u has nothing in the log any more");
+    expect_all("t", 0, 0, end);
+    fixture_close(&f);
+}
+
 Test(seal, thousands_of_streams_are_moved_in_slices)
 {
     enum { COUNT = 2500 };
