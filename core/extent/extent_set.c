@@ -291,6 +291,17 @@ sl_err extent_set_read(struct extent_set *set, const struct wal_place *place, vo
     return err == SLUICE_OK && got != place->size ? SLUICE_E_CORRUPT : err;
 }
 
+void extent_set_prefetch(struct extent_set *set, const struct wal_place *place)
+{
+    SL_ASSERT(place_is_ours(place));
+    struct extent *extent = extent_table_find(&set->table, place_id(place));
+    SL_ASSERT(extent != NULL); /* the caller has a pin */
+    struct sl_file *file = atomic_load_explicit(&extent->file, memory_order_acquire);
+    sl_err err = file != NULL ? SLUICE_OK : file_open(set, extent, &file);
+    if (err == SLUICE_OK && place_is_inside(extent, place))
+        sl_file_prefetch(file, place->position, place->size);
+}
+
 bool extent_set_pin(struct extent_set *set, uint64_t id)
 {
     struct extent *extent = extent_set_find(set, id);

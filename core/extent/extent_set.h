@@ -84,6 +84,9 @@ sl_err extent_set_read_cached(struct extent_set *set, const struct wal_place *pl
  * short or gone; E_LIMIT, E_IO. [blocks] */
 sl_err extent_set_read(struct extent_set *set, const struct wal_place *place,
                        void *ret_bytes) SL_MUST_CHECK;
+/* Asks for the bytes of a place, as extent_set_read would read them; a hint, so nothing is told.
+ * From a helper, pinned. [blocks] */
+void extent_set_prefetch(struct extent_set *set, const struct wal_place *place);
 /* False: no such extent. Opens nothing. [loop] */
 bool extent_set_pin(struct extent_set *set, uint64_t id) SL_MUST_CHECK;
 void extent_set_unpin(struct extent_set *set, uint64_t id);

@@ -95,6 +95,11 @@ sl_err sl_file_link_count(struct sl_file *file, uint64_t *ret_count)
     return file->os->ops->file_link_count(file, ret_count);
 }
 
+void sl_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size)
+{
+    file->os->ops->file_prefetch(file, position, size);
+}
+
 sl_err sl_file_drop_cache(struct sl_file *file)
 {
     return file->os->ops->file_drop_cache(file);

@@ -144,6 +144,7 @@ const struct sl_os_ops osuv_ops = {
     .file_truncate = osuv_file_truncate,
     .file_size = osuv_file_size,
     .file_link_count = osuv_file_link_count,
+    .file_prefetch = osuv_file_prefetch,
     .file_drop_cache = osuv_file_drop_cache,
     .file_lock = osuv_file_lock,
     .dir_make = osuv_dir_make,

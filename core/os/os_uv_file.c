@@ -246,6 +246,11 @@ sl_err osuv_file_link_count(struct sl_file *file, uint64_t *ret_count)
     return SLUICE_OK;
 }
 
+void osuv_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size)
+{
+    (void)!posix_fadvise(descriptor_of(file), (off_t)position, (off_t)size, POSIX_FADV_WILLNEED);
+}
+
 sl_err osuv_file_drop_cache(struct sl_file *file)
 {
     int error = posix_fadvise(descriptor_of(file), 0, 0, POSIX_FADV_DONTNEED);

@@ -170,7 +170,11 @@ static void settle_plan(struct shard *shard, struct fetch_entry *entry,
         entry->plan->place_count = 1; /* nothing of it is pinned any more */
     }
     if (entry->plan != NULL && result->status == SLUICE_OK && result->records.size > 0) {
-        partition_mark_verified(entry->partition, entry->plan);
+        const struct read_plan *plan = entry->plan;
+        partition_mark_verified(entry->partition, plan);
+        readahead_note(shard, entry->partition, entry->offset,
+                       plan->claims[plan->place_count - 1].last_offset + 1, result->records.size,
+                       entry->was_cold);
     }
     bool is_damaged = entry->plan != NULL &&
                       (result->status == SLUICE_E_CORRUPT || result->status == SLUICE_E_IO);
@@ -268,6 +272,7 @@ static void entry_unpin(struct shard *shard, struct fetch_entry *entry)
 {
     read_plan_unpin(shard, entry->plan);
     entry->cold = false;
+    entry->was_cold = true;
 }
 
 static void cold_work(struct sl_job *job)
@@ -402,7 +407,7 @@ static bool part_plan(struct fetch_part *part)
             continue;
         }
         *entry->plan = plan;
-        bytes += plan.bytes;
+        bytes += plan.is_full ? SL_MAX(plan.bytes, entry->read_bytes_max) : plan.bytes;
     }
     int64_t now_ms = shard_now_ms(shard);
     return failed || part->finishing || bytes >= bytes_min || now_ms >= part->deadline_ms;

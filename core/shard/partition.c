@@ -191,9 +191,14 @@ bool partition_plan(const struct partition *partition, int64_t offset, uint32_t 
     struct stream_run run;
     ret_plan->place_count = 0;
     ret_plan->bytes = 0;
-    while (ret_plan->place_count < PARTITION_PLACES_MAX &&
-           (ret_plan->place_count == 0 || ret_plan->bytes < bytes_max) &&
-           stream_index_find(&partition->index, offset, &run)) {
+    ret_plan->is_full = false;
+    while (stream_index_find(&partition->index, offset, &run)) {
+        bool exceeds = (uint64_t)ret_plan->bytes + run.place.size > bytes_max;
+        if (ret_plan->place_count == PARTITION_PLACES_MAX ||
+            (ret_plan->place_count > 0 && exceeds && ret_plan->bytes >= bytes_max / 2)) {
+            ret_plan->is_full = true;
+            break;
+        }
         ret_plan->claims[ret_plan->place_count] = read_claim_of(&run);
         ret_plan->places[ret_plan->place_count++] = run.place;
         ret_plan->bytes += run.place.size;

@@ -101,8 +101,10 @@ struct read_plan {
     struct read_claim claims[PARTITION_PLACES_MAX];
     uint32_t place_count;
     uint32_t bytes; /* sum of the sizes */
+    bool is_full;   /* there is more than it takes */
 };
-/* Fills the plan until it has bytes_max bytes or more. False: nothing at or after the offset. */
+/* Fills the plan up to bytes_max; beyond it with one run, where there would be less than half of
+ * that otherwise, since runs are read whole. False: nothing at or after the offset. */
 bool partition_plan(const struct partition *partition, int64_t offset, uint32_t bytes_max,
                     struct read_plan *ret_plan);
 /* Holds the segments while a helper reads from them. False: one is gone, which only a deletion can

@@ -24,6 +24,7 @@
 #include "shard/compact.h"
 #include "shard/roll.h"
 #include "shard/scrub.h"
+#include "shard/readahead.h"
 #include "shard/seal.h"
 #include "shard/space.h"
 #include "wal/wal.h"
@@ -101,8 +102,9 @@ struct shard {
     struct codec_context *codecs;
     struct sl_buffer scratch;     /* of the loop: never across a callback */
     struct partition *partitions; /* all that are open */
-    struct fetch_part *waiting;   /* fetches that wait for data or time */
-    struct sl_timer *timer;       /* fetch deadlines, group deadlines */
+    struct readahead readahead;
+    struct fetch_part *waiting; /* fetches that wait for data or time */
+    struct sl_timer *timer;     /* fetch deadlines, group deadlines */
     int64_t timer_at_ms;
     int64_t housekeeping_ms;                 /* next expiry of producers and offsets */
     uint64_t bytes_removed, records_removed; /* by retention and deletion of records */

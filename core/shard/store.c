@@ -32,6 +32,16 @@ static bool follows(const struct wal_place *place, const struct wal_place *next)
            next->size <= UINT32_MAX - place->size;
 }
 
+/* The place at *at with those that lie behind it; *at moves on. */
+static struct wal_place join(const struct wal_place *places, uint32_t count, uint32_t *at)
+{
+    struct wal_place place = places[(*at)++];
+    while (*at < count && follows(&place, &places[*at])) {
+        place.size += places[(*at)++].size;
+    }
+    return place;
+}
+
 sl_err store_read_places(struct shard *shard, const struct wal_place *places, uint32_t count,
                          void *ret_bytes, store_read_fn *read)
 {
@@ -39,14 +49,22 @@ sl_err store_read_places(struct shard *shard, const struct wal_place *places, ui
     sl_err err = SLUICE_OK;
     uint32_t i = 0;
     while (i < count && err == SLUICE_OK) {
-        struct wal_place place = places[i++];
-        while (i < count && follows(&place, &places[i])) {
-            place.size += places[i++].size;
-        }
+        struct wal_place place = join(places, count, &i);
         err = read(shard, &place, into);
         into += place.size;
     }
     return err;
+}
+
+void store_prefetch(struct shard *shard, const struct wal_place *places, uint32_t count)
+{
+    uint32_t i = 0;
+    while (i < count) {
+        struct wal_place place = join(places, count, &i);
+        if (is_in_extent(&place)) {
+            extent_set_prefetch(shard->extents, &place);
+        }
+    }
 }
 
 bool store_pin(struct shard *shard, const struct wal_place *place)

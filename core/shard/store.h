@@ -19,6 +19,9 @@ store_read_fn store_read SL_MUST_CHECK;
 /* Several places one after the other into ret_bytes; those that lie together are read at once. */
 sl_err store_read_places(struct shard *shard, const struct wal_place *places, uint32_t count,
                          void *ret_bytes, store_read_fn *read) SL_MUST_CHECK;
+/* Asks for the bytes of several places, in extents: what is in the log was written a short while
+ * ago. While the caller holds a pin on each. [blocks] */
+void store_prefetch(struct shard *shard, const struct wal_place *places, uint32_t count);
 /* Keeps the file of a place. False: it is gone. [loop] */
 bool store_pin(struct shard *shard, const struct wal_place *place) SL_MUST_CHECK;
 void store_unpin(struct shard *shard, const struct wal_place *place);
