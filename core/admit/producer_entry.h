@@ -27,6 +27,10 @@ struct producer_entry {
     int16_t epoch;       /* of `past` */
     uint16_t past_count; /* 0: nothing durable yet */
     bool has_many;
+    int16_t refused_epoch;
+    int32_t refused_sequence;
+    /* Why the batch with that epoch and first sequence was refused for now; OK: none is. */
+    sl_err refused_err;
     union {
         struct producer_past one;
         struct producer_past *many; /* PRODUCER_BATCHES_MAX; owned */

@@ -8,6 +8,7 @@
 
 #include "admit/producer_entry.h"
 #include "base/hash.h"
+#include "base/status.h"
 
 #include <stdlib.h>
 
@@ -100,7 +101,7 @@ static void entry_remove(struct producer_entry *entry)
 
 static void entry_drop_empty(struct producer_entry *entry)
 {
-    if (entry->pending == NULL && entry->past_count == 0)
+    if (entry->pending == NULL && entry->past_count == 0 && entry->refused_err == SLUICE_OK)
         entry_remove(entry);
 }
 
@@ -314,11 +315,39 @@ static const struct producer_past *past_match(const struct producer_entry *entry
     return NULL;
 }
 
+/* ---- what was refused for now ----
+ *
+ * A producer has several batches under way. When one is refused as the disk is full, those behind
+ * it are out of order; told so, librdkafka gives its producer up when it had to send them again
+ * over a new connection. Kafka looks at the disk before it looks at sequences, so that all are
+ * refused alike. The same here, also when there is room again meanwhile: until the first of them is
+ * back. */
+
+static void refused_note(struct producer_entry *entry, const struct producer_admission *admission,
+                         sl_err err)
+{
+    if (entry->refused_err == SLUICE_OK || entry->refused_epoch != admission->epoch) {
+        entry->refused_err = err;
+        entry->refused_epoch = admission->epoch;
+        entry->refused_sequence = admission->first_sequence;
+    }
+}
+
+static bool is_behind_refused(const struct producer_entry *entry,
+                              const struct producer_batch *batch)
+{
+    return entry->refused_err != SLUICE_OK && entry->refused_epoch == batch->producer_epoch &&
+           entry->refused_sequence != batch->base_sequence;
+}
+
 static sl_err order_check(const struct producer_entry *entry, const struct producer_batch *batch)
 {
     const struct producer_admission *pending = newest_pending(entry);
     int16_t epoch = pending != NULL ? pending->epoch : entry->epoch;
-    SL_ASSERT(pending != NULL || entry->past_count != 0); /* else it would have been removed */
+    if (is_behind_refused(entry, batch))
+        return entry->refused_err;
+    if (pending == NULL && entry->past_count == 0)
+        return SLUICE_OK; /* all that is known is what was refused: as good as unknown */
     if (batch->producer_epoch < epoch)
         return SLUICE_E_INVALID_PRODUCER_EPOCH;
     if (batch->producer_epoch > epoch)
@@ -375,6 +404,7 @@ sl_err producers_admit(struct producers *producers, const struct producer_batch 
         entry_drop_empty(entry);
         return err;
     }
+    entry->refused_err = SLUICE_OK;
     *ret_admission = (struct producer_admission){
         .entry = entry,
         .first_sequence = batch->base_sequence,
@@ -451,6 +481,8 @@ void producers_abort(struct producers *producers, struct producer_admission *adm
     struct producer_waiter *waiters = admission->waiters;
     SL_ASSERT(entry->owner == producers && err != SLUICE_OK);
     pending_unlink(admission);
+    if (sl_status_is_retriable(err) && err != SLUICE_E_FENCED) /* then nothing is taken any more */
+        refused_note(entry, admission, err);
     entry_drop_empty(entry);
     admission->entry = NULL;
     admission->waiters = NULL;

@@ -7,6 +7,8 @@
  *   4. the same epoch goes on at last + 1 (2^31-1 wraps to 0), else E_OUT_OF_ORDER_SEQUENCE
  *   5. an unknown producer may begin anywhere
  *   6. transactional batches: E_INVALID_TXN_STATE, as no transaction can have begun here
+ *   7. behind a batch that was refused for now (the disk is full, …) any other one of that epoch is
+ *      refused with the same error, until that batch is back: it is not the sequence that is wrong
  *
  * Two phases, because an answer follows durability but the next batch does not wait for it:
  *

@@ -238,7 +238,9 @@ class Plodder(Sender):
         self.producers += 1
         while True:
             try:
+                # api_version: its guess would be of an ancient broker when a kill comes in between.
                 return KafkaProducer(bootstrap_servers=self.address, acks="all", retries=1000000, linger_ms=5,
+                                     api_version=(2, 1, 0),
                                      retry_backoff_ms=20, reconnect_backoff_ms=20, reconnect_backoff_max_ms=100,
                                      max_in_flight_requests_per_connection=1, max_block_ms=60000, max_request_size=1000000,
                                      compression_type=self.random.choice((None, "gzip", "lz4")))

@@ -206,6 +206,32 @@ Test(producer_state, a_producer_whose_only_batch_was_aborted_leaves_nothing)
     cr_assert_eq(kind_of(batch_of(7, 0, 99, 1)), PRODUCER_NEW);
 }
 
+Test(producer_state, what_follows_a_batch_refused_for_now_is_refused_alike_until_that_one_is_back)
+{
+    struct producer_admission admission;
+    append(batch_of(7, 0, 0, 5));
+    admit(batch_of(7, 0, 5, 5), &admission);
+    producers_abort(&producers, &admission, SLUICE_E_DISK_FULL);
+    cr_assert_eq(error_of(batch_of(7, 0, 10, 5)), SLUICE_E_DISK_FULL);
+    cr_assert_eq(error_of(batch_of(7, 0, 15, 5)), SLUICE_E_DISK_FULL);
+    cr_assert_eq(kind_of(batch_of(7, 0, 0, 5)), PRODUCER_DUPLICATE, "that one is durable");
+    append(batch_of(7, 0, 5, 5));
+    cr_assert_eq(error_of(batch_of(7, 0, 15, 5)), SLUICE_E_OUT_OF_ORDER_SEQUENCE);
+    append(batch_of(7, 0, 10, 5));
+}
+
+Test(producer_state, a_producer_that_was_refused_from_its_first_batch_on_keeps_its_order)
+{
+    struct producer_admission admission;
+    admit(batch_of(7, 0, 0, 5), &admission);
+    producers_abort(&producers, &admission, SLUICE_E_LOG_FULL);
+    cr_assert_eq(error_of(batch_of(7, 0, 5, 5)), SLUICE_E_LOG_FULL, "it may not overtake");
+    cr_assert_eq(kind_of(batch_of(7, 1, 0, 5)), PRODUCER_NEW, "a new epoch begins anew");
+    append(batch_of(7, 0, 0, 5));
+    append(batch_of(7, 0, 5, 5));
+    cr_assert_eq(producer_shard_count(shard), 1);
+}
+
 Test(producer_state, silent_producers_expire)
 {
     struct producer_admission admission;
