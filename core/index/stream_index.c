@@ -354,6 +354,7 @@ static bool begins_until(const struct stream_run *run, int64_t offset)
 
 void stream_index_swap(struct stream_index *index, const struct stream_run *blocks, uint32_t count)
 {
+    int64_t first = blocks->base_offset; /* of all: between blocks offsets may be missing */
     int64_t last = blocks[count - 1].last_offset;
     while (count > 0 && blocks->last_offset < index->start_offset) {
         blocks++;
@@ -362,7 +363,7 @@ void stream_index_swap(struct stream_index *index, const struct stream_run *bloc
     if (count == 0) {
         return;
     }
-    uint32_t at = lower_bound(index, ends_before, blocks->base_offset);
+    uint32_t at = lower_bound(index, ends_before, SL_MAX(first, index->start_offset));
     uint32_t end = lower_bound(index, begins_until, last);
     SL_ASSERT(at <= end &&
               (count <= end - at || count - (end - at) <= index->capacity - index->count));

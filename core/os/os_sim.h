@@ -15,6 +15,10 @@ struct sl_sim_disk; /* survives power cuts; outlives the instances of sl_os made
 
 struct sl_sim_disk *sl_sim_disk_new(uint64_t seed);
 struct sl_sim_disk *sl_sim_disk_free(struct sl_sim_disk *disk);
+/* `to` becomes what `from` is at this moment, with nothing open and chances of its own: what a
+ * power cut now might leave can be looked at while `from` goes on. What `to` held is gone; nothing
+ * of it is open. */
+void sl_sim_disk_copy(struct sl_sim_disk *to, const struct sl_sim_disk *from, uint64_t seed);
 /* After the instance is gone: what was not synced is kept or lost by the seed. */
 void sl_sim_disk_power_cut(struct sl_sim_disk *disk);
 /* The bytes of a stored file, for tests that flip bits or truncate; NULL when missing. */

@@ -142,8 +142,8 @@ static void change_apply(struct sim_names *names, const struct sim_change *chang
     names_bind(names, change->path, change->inode);
 }
 
-static void change_make(struct sl_sim_disk *disk, enum sim_change_kind kind, const char *path,
-                        struct sim_inode *inode)
+static void change_add(struct sl_sim_disk *disk, enum sim_change_kind kind, const char *path,
+                       struct sim_inode *inode)
 {
     if (disk->change_count == disk->change_capacity) {
         disk->change_capacity = disk->change_capacity == 0 ? 16 : disk->change_capacity * 2;
@@ -152,8 +152,14 @@ static void change_make(struct sl_sim_disk *disk, enum sim_change_kind kind, con
     struct sim_change *change = &disk->changes[disk->change_count++];
     change->kind = kind;
     change->inode = inode;
-    snprintf(change->path, sizeof change->path, "%s", path);
-    change_apply(&disk->seen, change);
+    memcpy(change->path, path, strlen(path) + 1);
+}
+
+static void change_make(struct sl_sim_disk *disk, enum sim_change_kind kind, const char *path,
+                        struct sim_inode *inode)
+{
+    change_add(disk, kind, path, inode);
+    change_apply(&disk->seen, &disk->changes[disk->change_count - 1]);
 }
 
 /* ---- inodes ---- */
@@ -526,4 +532,61 @@ void sl_sim_disk_power_cut(struct sl_sim_disk *disk)
     }
     cut_names(disk);
     collect(disk);
+}
+
+/* ---- copies ---- */
+
+static void inode_copy(struct sim_inode *to, const struct sim_inode *from)
+{
+    inode_grow(to, SL_MAX(from->size, from->durable_size));
+    if (from->size > 0)
+        memcpy(to->bytes, from->bytes, from->size);
+    to->size = from->size;
+    to->durable_size = from->durable_size;
+    for (uint32_t i = 0; i < from->undo_count; i++) {
+        const struct sim_undo *undo = &from->undo[i];
+        inode_grow(to, ((size_t)undo->sector + 1) * SIM_SECTOR); /* of a file that was shortened */
+        undo_keep(to, undo->sector);
+        to->undo[i] = *undo;
+    }
+}
+
+static void names_copy(struct sim_names *to, const struct sim_names *from)
+{
+    while (to->capacity < from->count)
+        names_grow(to);
+    for (uint32_t i = 0; i < from->count; i++) {
+        struct sim_name *name = &to->at[i];
+        memcpy(name->path, from->at[i].path, strlen(from->at[i].path) + 1);
+        name->inode = from->at[i].inode == NULL ? NULL : from->at[i].inode->twin;
+    }
+    to->count = from->count;
+}
+
+static void disk_clear(struct sl_sim_disk *disk)
+{
+    disk->seen.count = 0;
+    disk->durable.count = 0;
+    disk->change_count = 0;
+    for (struct sim_inode *inode = disk->inodes; inode != NULL; inode = inode->next)
+        SL_ASSERT(inode->open_count == 0);
+    collect(disk);
+}
+
+void sl_sim_disk_copy(struct sl_sim_disk *to, const struct sl_sim_disk *from, uint64_t seed)
+{
+    disk_clear(to);
+    to->random = seed;
+    to->capacity_bytes = from->capacity_bytes;
+    to->used_bytes = from->used_bytes;
+    for (struct sim_inode *inode = from->inodes; inode != NULL; inode = inode->next) {
+        inode->twin = inode_take(to);
+        inode_copy(inode->twin, inode);
+    }
+    names_copy(&to->seen, &from->seen);
+    names_copy(&to->durable, &from->durable);
+    for (uint32_t i = 0; i < from->change_count; i++) {
+        const struct sim_change *change = &from->changes[i];
+        change_add(to, change->kind, change->path, change->inode->twin);
+    }
 }

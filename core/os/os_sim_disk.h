@@ -32,7 +32,8 @@ struct sim_inode {
     uint32_t undo_capacity;
     uint32_t open_count;
     bool locked;
-    bool marked; /* by the collector */
+    bool marked;            /* by the collector */
+    struct sim_inode *twin; /* while the disk is copied */
 };
 
 struct sim_name {

@@ -318,9 +318,9 @@ static sl_err fill(struct compact_job *job, struct sl_buffer *out, const struct 
         return err;
     }
     int32_t before = job->run == 0 ? job->epoch_before : job->runs[job->run - 1].claim.leader_epoch;
-    int32_t epoch = before >= 0 ? before : builder.header.leader_epoch;
     batch_header_init(&builder.header);
-    builder.header.leader_epoch = epoch; /* not of the next, which would begin too early then */
+    /* Not of the next, which would begin too early then; 0: of none that ever was. */
+    builder.header.leader_epoch = SL_MAX(before, 0);
     builder.header.base_offset = base;
     builder.header.last_offset_delta = (int32_t)(last - base);
     return batch_builder_finish(&builder, BATCH_CODEC_NONE, job->codecs, &job->packed, &made);

@@ -310,6 +310,7 @@ static sl_err open_log(struct shard *shard, const struct shard_config *config)
                              .cluster = config->cluster,
                              .shard = config->index,
                              .limits = config->wal,
+                             .mutants = config->wal_mutants,
                              .events = &wal_hooks,
                              .events_arg = shard};
     struct wal *wal;

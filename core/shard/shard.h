@@ -52,6 +52,16 @@ struct shard_hooks {
     void (*partition_opened)(void *arg, struct shard *shard, struct partition *partition);
 };
 
+/* Mutants, for the tests that show why the order matters. All false in a broker. */
+struct shard_mutants {
+    bool drop_first;   /* an extent's file goes before the frame that drops it is durable */
+    bool start_first;  /* the log start rises before the frame that says so is durable */
+    bool no_producers; /* checkpoints forget producers … */
+    bool no_bounds;    /* … log starts … */
+    bool no_offsets;   /* … offsets of groups … */
+    bool no_positions; /* … positions of stages */
+};
+
 struct shard_config {
     struct sl_os *os;
     struct sl_loop *loop;
@@ -62,10 +72,12 @@ struct shard_config {
     uint32_t index;
     struct shard_set *set;
     struct wal_limits wal;
+    struct wal_mutants wal_mutants;
     struct seal_limits seal;
     struct seal_mutants seal_mutants;
     struct compact_limits compact;
     struct compact_mutants compact_mutants;
+    struct shard_mutants mutants;
     const struct broker_settings *settings;
     size_t expanded_bytes_max; /* cap for decompression */
     const struct shard_hooks *hooks;

@@ -1,27 +1,49 @@
-/* storage_model.c: see storage_model.h. */
+/* storage_model.c: topics, batches and their bytes (storage_model.h). */
 #include "storage_model.h"
 
+#include "base/bytes.h"
 #include "base/crc32c.h"
-#include "shard/store.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define READ_BYTES 4096u /* a plan takes whole runs, so that this is often exceeded */
-#define CONTENT_AT 21u   /* of a batch: attributes */
+#define CONTENT_AT    21u /* of a batch: attributes */
+#define PATTERN_BYTES (MODEL_BATCH_MAX + 4096u)
+#define VALUE_MIN     12u
 
-void model_init(struct storage_model *model, uint64_t seed)
+void model_topic_reset(struct storage_model *model, struct model_topic *topic)
+{
+    uint32_t slot = model_slot(model, topic);
+    for (uint32_t i = 0; i < MODEL_PARTITIONS; i++) {
+        struct model_partition *partition = &topic->partitions[i];
+        partition->count = partition->acked = 0;
+        partition->start = partition->start_wanted = 0;
+        partition->producer_id = -1;
+        for (uint32_t g = 0; g < MODEL_GROUPS; g++) {
+            model->offsets[g][slot][i] = (struct model_offset){-1, -1};
+        }
+    }
+}
+
+void model_init(struct storage_model *model, uint64_t seed, uint32_t shard_count)
 {
     model->seed = seed;
+    model->shard_count = shard_count;
     model->next_number = 0;
     model->next_topic = 0;
+    model->next_producer = 1;
+    model->next_offset = 0;
     model->fault[0] = '\0';
     sl_buffer_init(&model->scratch, 64u << 20);
     for (uint32_t i = 0; i < MODEL_TOPICS; i++) {
         model->topics[i].state = MODEL_ABSENT;
         model->topics[i].name[0] = '\0';
+        model_topic_reset(model, &model->topics[i]);
+    }
+    for (uint32_t i = 0; i < MODEL_SHARDS_MAX; i++) {
+        model->stages[i].count = model->stages[i].acked = 0;
     }
 }
 
@@ -40,6 +62,32 @@ void model_fault(struct storage_model *model, const char *format, ...)
     }
 }
 
+uint32_t model_slot(const struct storage_model *model, const struct model_topic *topic)
+{
+    return (uint32_t)(topic - model->topics);
+}
+
+struct sl_bytes model_group(uint32_t group)
+{
+    static const char *const names[MODEL_GROUPS] = {"g0", "g1", "g2"};
+    return sl_bytes_of_text(names[group]);
+}
+
+struct sl_bytes model_stage_name(void)
+{
+    return sl_bytes_of_text("stage");
+}
+
+struct sl_uuid model_stage_topic(void)
+{
+    return (struct sl_uuid){{9, 9, 9}};
+}
+
+uint32_t model_offset_tag(uint32_t group, uint32_t slot, uint32_t partition)
+{
+    return (group * MODEL_TOPICS + slot) * MODEL_PARTITIONS + partition;
+}
+
 /* ---- batches ---- */
 
 int64_t model_end(const struct model_partition *partition)
@@ -51,14 +99,49 @@ int64_t model_end(const struct model_partition *partition)
     return last->base_offset + last->count;
 }
 
+static uint64_t mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static uint64_t record_hash(const struct storage_model *model, uint32_t number, uint32_t record)
+{
+    return mix(model->seed + ((uint64_t)number << 8) + record);
+}
+
+static const uint8_t *pattern(void)
+{
+    static uint8_t bytes[PATTERN_BYTES];
+    if (bytes[0] == 0) {
+        for (uint32_t i = 0; i < PATTERN_BYTES; i++) {
+            bytes[i] = (uint8_t)(mix(i) | 1);
+        }
+    }
+    return bytes;
+}
+
+/* Its number, its place in the batch and the seed, then bytes that follow from them. */
 static void value_of(const struct storage_model *model, uint32_t number, uint32_t record,
                      uint8_t *ret_bytes, uint32_t size)
 {
-    uint64_t state = model->seed * 0x9e3779b97f4a7c15u + ((uint64_t)number << 32) + record;
-    for (uint32_t i = 0; i < size; i++) {
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        ret_bytes[i] = (uint8_t)(state >> 56);
-    }
+    uint64_t hash = record_hash(model, number, record);
+    memcpy(ret_bytes, pattern() + hash % 4096, size);
+    sl_le64_store(ret_bytes, hash);
+    sl_le32_store(ret_bytes + 8, number);
+}
+
+uint32_t model_record_key(const struct storage_model *model, const struct model_batch *batch,
+                          uint32_t record)
+{
+    return (uint32_t)(record_hash(model, batch->number, record) >> 32) % MODEL_KEYS;
+}
+
+bool model_record_is_tombstone(const struct storage_model *model, const struct model_batch *batch,
+                               uint32_t record)
+{
+    return (record_hash(model, batch->number, record) >> 50) % 5 == 0;
 }
 
 /* What a commit does not write into: behind base offset, length, epoch, magic and CRC. */
@@ -67,22 +150,31 @@ static uint32_t content_crc(const uint8_t *batch, size_t size)
     return sl_crc32c(batch + CONTENT_AT, size - CONTENT_AT);
 }
 
-static void build(struct storage_model *model, struct model_batch *batch, uint32_t value_size,
-                  uint8_t *data)
+static void build(struct storage_model *model, const struct model_topic *topic,
+                  const struct model_partition *partition, struct model_batch *batch, uint8_t *data)
 {
     struct batch_builder builder;
     struct batch_header header;
     struct batch_view view;
     uint8_t value[MODEL_BATCH_MAX];
+    uint8_t key;
     batch_header_init(&header);
+    if (batch->sequence >= 0) {
+        header.producer_id = partition->producer_id;
+        header.producer_epoch = 0;
+        header.base_sequence = batch->sequence;
+    }
     sl_buffer_reset(&model->scratch);
     sl_err err = batch_builder_start(&builder, &model->scratch, &header);
     for (uint32_t i = 0; i < batch->count && err == SLUICE_OK; i++) {
-        value_of(model, batch->number, i, value, value_size);
-        const struct record_fields record = {.key_is_null = true,
-                                             .value = {value, value_size},
-                                             .timestamp_ms =
-                                                 MODEL_TIME_MS + batch->base_offset + i};
+        value_of(model, batch->number, i, value, batch->value_size);
+        key = (uint8_t)model_record_key(model, batch, i);
+        const struct record_fields record = {
+            .key = {&key, 1},
+            .key_is_null = !topic->compacted,
+            .value = {value, batch->value_size},
+            .value_is_null = topic->compacted && model_record_is_tombstone(model, batch, i),
+            .timestamp_ms = MODEL_TIME_MS + batch->base_offset + i};
         err = batch_builder_append(&builder, &record);
     }
     err = err != SLUICE_OK ? err
@@ -93,22 +185,41 @@ static void build(struct storage_model *model, struct model_batch *batch, uint32
     batch->crc = content_crc(data, view.size);
 }
 
-struct model_batch *model_append(struct storage_model *model, struct model_partition *partition,
-                                 uint32_t records, uint32_t value_size, uint8_t *data)
+static int32_t next_sequence(const struct model_partition *partition)
 {
+    for (uint32_t i = partition->count; i > 0; i--) {
+        const struct model_batch *batch = &partition->batches[i - 1];
+        if (batch->sequence >= 0) {
+            return batch->sequence + (int32_t)batch->count;
+        }
+    }
+    return 0;
+}
+
+struct model_batch *model_append(struct storage_model *model, struct model_topic *topic,
+                                 uint32_t partition_number, uint32_t records, uint32_t value_size,
+                                 bool of_producer, uint8_t *data)
+{
+    struct model_partition *partition = &topic->partitions[partition_number];
     if (partition->count == MODEL_BATCHES_MAX) {
         return NULL;
     }
+    bool has_sequence = of_producer && partition->producer_id >= 0;
     int64_t base = model_end(partition);
+    int32_t sequence = has_sequence ? next_sequence(partition) : -1;
     struct model_batch *batch = &partition->batches[partition->count++];
-    *batch =
-        (struct model_batch){.number = model->next_number++, .base_offset = base, .count = records};
-    build(model, batch, value_size, data);
+    *batch = (struct model_batch){.number = model->next_number++,
+                                  .value_size = SL_MAX(value_size, VALUE_MIN),
+                                  .base_offset = base,
+                                  .count = records,
+                                  .sequence = sequence};
+    build(model, topic, partition, batch, data);
     return batch;
 }
 
 /* ---- comparing ---- */
 
+/* The batch that holds the offset or is the next behind it; NULL: none. */
 static struct model_batch *find(struct model_partition *partition, int64_t offset)
 {
     uint32_t low = 0;
@@ -133,135 +244,141 @@ static bool is_same(const struct model_batch *batch, const struct batch_view *vi
            content_crc(view->data, view->size) == batch->crc;
 }
 
-int64_t model_compare(struct storage_model *model, struct model_partition *partition,
-                      struct sl_bytes bytes, int64_t offset)
+static bool is_same_record(const struct storage_model *model, const struct model_batch *batch,
+                           const struct batch_view *view, const struct record_view *record)
 {
+    uint32_t n = (uint32_t)record->offset_delta;
+    uint8_t value[MODEL_BATCH_MAX];
+    bool is_deleted = model_record_is_tombstone(model, batch, n);
+    if (n >= batch->count || record->key.size != 1 ||
+        record->key.data[0] != model_record_key(model, batch, n) ||
+        record->value_is_null != is_deleted ||
+        record_timestamp(view, record) != MODEL_TIME_MS + batch->base_offset + n) {
+        return false;
+    }
+    value_of(model, batch->number, n, value, batch->value_size);
+    return is_deleted || (record->value.size == batch->value_size &&
+                          memcmp(record->value.data, value, batch->value_size) == 0);
+}
+
+/* What compaction left of a batch. */
+static bool compare_rest(struct storage_model *model, struct model_batch *batch,
+                         const struct batch_view *view)
+{
+    struct record_iterator iterator;
+    struct record_view record;
+    uint8_t found = 0;
+    record_iterator_init(&iterator, batch_view_records(view), batch_view_record_count(view));
+    while (record_iterator_next(&iterator, &record)) {
+        if (!is_same_record(model, batch, view, &record)) {
+            return false;
+        }
+        found |= (uint8_t)(1u << record.offset_delta);
+    }
+    if (record_iterator_finish(&iterator) != SLUICE_OK || (found & batch->gone) != 0) {
+        return false;
+    }
+    batch->gone |= (uint8_t)(~found & ((1u << batch->count) - 1));
+    return true;
+}
+
+static void mark_gone(struct model_partition *partition, int64_t from, int64_t to)
+{
+    for (struct model_batch *batch = find(partition, from);
+         batch != NULL && batch < partition->batches + partition->count && batch->base_offset < to;
+         batch++) {
+        for (uint32_t i = 0; i < batch->count; i++) {
+            int64_t offset = batch->base_offset + i;
+            batch->gone |= (uint8_t)((offset >= from && offset < to) << i);
+        }
+    }
+}
+
+static bool compare_compacted(struct storage_model *model, struct model_partition *partition,
+                              const struct batch_view *view)
+{
+    int64_t base = batch_view_base_offset(view);
+    struct model_batch *batch = find(partition, base);
+    if (batch_view_check_crc(view) != SLUICE_OK || batch == NULL) {
+        return false;
+    }
+    if (batch_view_record_count(view) == 0) { /* also one that fills a hole */
+        mark_gone(partition, base, batch_view_next_offset(view));
+        return true;
+    }
+    return base == batch->base_offset &&
+           batch_view_next_offset(view) == batch->base_offset + batch->count &&
+           batch_view_leader_epoch(view) == batch->epoch && compare_rest(model, batch, view);
+}
+
+static bool compare_one(struct storage_model *model, const struct model_topic *topic,
+                        struct model_partition *partition, const struct batch_view *view,
+                        int64_t offset)
+{
+    if (topic->compacted) {
+        bool first = batch_view_base_offset(view) <= offset;
+        if (!first) {
+            mark_gone(partition, offset, batch_view_base_offset(view));
+        }
+        return compare_compacted(model, partition, view);
+    }
     const struct model_batch *batch = find(partition, offset);
-    const struct model_batch *end = partition->batches + partition->count;
+    return batch != NULL && is_same(batch, view);
+}
+
+int64_t model_compare(struct storage_model *model, const struct model_topic *topic,
+                      struct model_partition *partition, struct sl_bytes bytes, int64_t offset)
+{
     while (bytes.size > 0) {
         struct batch_view view;
-        if (batch == NULL || batch == end || batch_view_init(&view, bytes) != SLUICE_OK ||
-            !is_same(batch, &view)) {
-            model_fault(model, "other bytes at offset %" PRId64, offset);
+        if (batch_view_init(&view, bytes) != SLUICE_OK || batch_view_next_offset(&view) <= offset ||
+            !compare_one(model, topic, partition, &view, offset)) {
+            model_fault(model, "%s-%u: other bytes at offset %" PRId64, topic->name,
+                        (unsigned)(partition - topic->partitions), offset);
             return INT64_MAX;
         }
-        offset = batch->base_offset + batch->count;
-        batch++;
+        offset = batch_view_next_offset(&view);
         bytes = sl_bytes_of(bytes.data + view.size, bytes.size - view.size);
     }
     return offset;
 }
 
-/* ---- judging ---- */
+/* ---- adopting ---- */
 
-static int64_t read_some(struct storage_model *model, struct model_partition *wanted,
-                         const struct partition *partition, int64_t offset)
+static void adopt_partition(struct model_partition *partition, uint32_t count, int64_t start,
+                            const uint8_t *gone)
 {
-    struct read_plan plan;
-    struct shard *shard = partition->shard;
-    struct sl_bytes cut;
-    if (!partition_plan(partition, offset, READ_BYTES, &plan) || !read_plan_pin(shard, &plan)) {
-        model_fault(model, "no place is known of offset %" PRId64, offset);
-        return INT64_MAX;
-    }
-    sl_buffer_reset(&model->scratch);
-    sl_err err = sl_buffer_reserve(&model->scratch, plan.bytes);
-    SL_ASSERT(err == SLUICE_OK);
-    uint8_t *bytes = model->scratch.data;
-    err = store_read_places(shard, plan.places, plan.place_count, bytes, store_read);
-    err = err != SLUICE_OK ? err : partition_check(&plan, bytes);
-    err = err != SLUICE_OK
-              ? err
-              : partition_cut(sl_bytes_of(bytes, plan.bytes), offset, UINT32_MAX, &cut);
-    read_plan_unpin(shard, &plan);
-    if (err != SLUICE_OK) {
-        model_fault(model, "offset %" PRId64 " cannot be read: error %d", offset, err);
-        return INT64_MAX;
-    }
-    return model_compare(model, wanted, cut, offset);
-}
-
-/* Times rise with offsets, one a millisecond. */
-static void judge_times(struct storage_model *model, const struct partition *partition)
-{
-    struct stream_run run;
-    int64_t start = partition_start(partition);
-    int64_t end = partition_end(partition);
-    for (int64_t at = start; at < end; at += 1 + (end - start) / 4) {
-        if (!stream_index_find_time(&partition->index, MODEL_TIME_MS + at, &run) ||
-            run.base_offset > at || run.last_offset < at) {
-            model_fault(model, "the time of offset %" PRId64 " is not found", at);
-        }
+    partition->count = partition->acked = count;
+    partition->start = partition->start_wanted = start;
+    for (uint32_t i = 0; i < count; i++) {
+        partition->batches[i].gone = gone[i];
     }
 }
 
-static void judge_epochs(struct storage_model *model, struct model_partition *wanted,
-                         const struct partition *partition)
+static void adopt_topic(struct storage_model *model, const struct model_found *found, uint32_t slot)
 {
-    for (uint32_t i = 1; i < wanted->count; i++) {
-        const struct model_batch *batch = &wanted->batches[i];
-        int32_t before = batch[-1].epoch;
-        int32_t found = -1;
-        if (batch->epoch == before || batch[-1].base_offset < partition_start(partition)) {
-            continue;
-        }
-        if (stream_index_epoch_end(&partition->index, before, &found) != batch->base_offset ||
-            found != before) {
-            model_fault(model, "epoch %d does not end at %" PRId64, before, batch->base_offset);
-        }
+    struct model_topic *topic = &model->topics[slot];
+    topic->state = found->topics[slot] ? MODEL_LIVE : MODEL_ABSENT;
+    for (uint32_t i = 0; i < topic->partition_count && found->topics[slot]; i++) {
+        adopt_partition(&topic->partitions[i], found->counts[slot][i], found->starts[slot][i],
+                        found->gone[slot][i]);
     }
 }
 
-static void judge_partition(struct storage_model *model, struct model_partition *wanted,
-                            const struct partition *partition)
-{
-    int64_t start = partition == NULL ? 0 : partition_start(partition);
-    int64_t end = partition == NULL ? 0 : partition_end(partition);
-    uint32_t count = 0;
-    while (count < wanted->count && wanted->batches[count].base_offset < end) {
-        count++;
-    }
-    if (count < wanted->acked) {
-        model_fault(model, "%u batches were acknowledged, %u recovered", wanted->acked, count);
-    }
-    wanted->count = wanted->acked = count;
-    if (model_end(wanted) != end) {
-        model_fault(model, "it ends at %" PRId64 ", which is in no batch", end);
-    }
-    if (start < wanted->start || start > SL_MAX(wanted->start, wanted->start_wanted)) {
-        model_fault(model, "it starts at %" PRId64 ", not at %" PRId64, start, wanted->start);
-    }
-    wanted->start = wanted->start_wanted = start;
-    while (start < end && model->fault[0] == '\0') {
-        start = read_some(model, wanted, partition, start);
-    }
-    if (partition != NULL && model->fault[0] == '\0') {
-        judge_times(model, partition);
-        judge_epochs(model, wanted, partition);
-    }
-}
-
-static void judge_topic(struct storage_model *model, struct model_topic *wanted,
-                        const struct topic *topic)
-{
-    bool may_be = wanted->state != MODEL_ABSENT;
-    bool must_be = wanted->state == MODEL_LIVE;
-    if ((topic != NULL && !may_be) || (topic == NULL && must_be)) {
-        model_fault(model, "topic %s is %s", wanted->name, topic != NULL ? "back" : "lost");
-    }
-    wanted->state = topic != NULL ? MODEL_LIVE : MODEL_ABSENT;
-    for (uint32_t i = 0; topic != NULL && i < topic->partition_count; i++) {
-        judge_partition(model, &wanted->partitions[i], partition_find(topic, i));
-    }
-}
-
-void model_judge(struct storage_model *model, struct shard *shard)
+void model_adopt(struct storage_model *model, const struct model_found *found)
 {
     for (uint32_t i = 0; i < MODEL_TOPICS; i++) {
-        struct model_topic *wanted = &model->topics[i];
-        if (wanted->name[0] != '\0') {
-            judge_topic(model, wanted,
-                        catalog_by_name(shard->catalog, sl_bytes_of_text(wanted->name)));
+        if (model->topics[i].name[0] != '\0') {
+            adopt_topic(model, found, i);
         }
+        for (uint32_t g = 0; g < MODEL_GROUPS; g++) {
+            for (uint32_t k = 0; k < MODEL_PARTITIONS; k++) {
+                int64_t offset = found->topics[i] ? found->offsets[g][i][k] : -1;
+                model->offsets[g][i][k] = (struct model_offset){offset, offset};
+            }
+        }
+    }
+    for (uint32_t i = 0; i < model->shard_count; i++) {
+        model->stages[i].count = model->stages[i].acked = found->positions[i];
     }
 }

@@ -417,3 +417,17 @@ Test(stream_index, sealing_by_chance_never_loses_an_offset)
         }
     }
 }
+
+Test(stream_index, what_compaction_left_takes_the_place_of_runs_at_the_log_start_too)
+{
+    const struct stream_run blocks[] = {{.base_offset = 0, .last_offset = 4, .leader_epoch = 1},
+                                        {.base_offset = 20, .last_offset = 29, .leader_epoch = 3}};
+    struct stream_run run;
+    three_runs();
+    stream_index_drop_below(&stream, 12);
+    cr_assert_eq(stream_index_reserve(&stream, 2), SLUICE_OK);
+    stream_index_swap(&stream, blocks, 2);
+    cr_assert(stream_index_find(&stream, 12, &run));
+    cr_assert_eq(run.base_offset, 20, "the run of 10 to 19 is replaced by nothing");
+    cr_assert_eq(stream_index_start(&stream), 12);
+}
