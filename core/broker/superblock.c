@@ -64,6 +64,29 @@ static sl_err create(struct sl_os *os, const char *directory, const char *path, 
     return err;
 }
 
+struct look {
+    bool found;
+};
+
+static void look_entry(void *arg, const char *name, bool is_directory)
+{
+    struct look *look = arg;
+    look->found = look->found || (is_directory && strncmp(name, "shard-", 6) == 0);
+}
+
+/* A folder that has shards had a superblock: to make a new one would make its data somebody else's.
+ */
+static sl_err create_or_refuse(struct sl_os *os, const char *directory, const char *path,
+                               uint32_t shards, struct superblock *ret_superblock)
+{
+    struct look look = {false};
+    sl_err err = sl_dir_list(os, directory, look_entry, &look);
+    if (err == SLUICE_OK && look.found) {
+        err = SLUICE_E_NOT_FOUND;
+    }
+    return err != SLUICE_OK ? err : create(os, directory, path, shards, ret_superblock);
+}
+
 static sl_err load(struct sl_file *file, struct superblock *ret_superblock)
 {
     uint8_t bytes[SUPERBLOCK_SIZE];
@@ -98,7 +121,9 @@ static void explain(sl_err err, const char *directory, char ret_problem[SUPERBLO
             ? "another broker runs on it; stop that one, or give this one another data.dir"
         : err == SLUICE_E_NEWER_FORMAT ? "a newer release wrote it; start that release"
         : err == SLUICE_E_CORRUPT      ? "sluice.meta is damaged; restore it from a backup"
-                                       : "check that it exists, may be written and has room";
+        : err == SLUICE_E_NOT_FOUND ? "it has shards, but sluice.meta is missing; restore it from "
+                                      "a backup"
+                                    : "check that it exists, may be written and has room";
     snprintf(ret_problem, SUPERBLOCK_PROBLEM_BYTES, "data directory %s: %s; %s", directory,
              sl_status_text(err), advice);
 }
@@ -115,9 +140,11 @@ sl_err superblock_open(struct sl_os *os, const char *directory, uint32_t wanted_
     if (err == SLUICE_OK) {
         err = sl_file_open(os, path, SL_FILE_READ, &file);
         if (err == SLUICE_E_NOT_FOUND) {
-            err = create(os, directory, path, wanted_shards, ret_superblock);
+            err = create_or_refuse(os, directory, path, wanted_shards, ret_superblock);
         } else if (err == SLUICE_OK) {
             err = load(file, ret_superblock);
+            /* A start that was killed may have left a name that is only seen. */
+            err = err != SLUICE_OK ? err : sl_dir_sync(os, directory);
         }
         sl_file_close(file);
     }

@@ -12,6 +12,7 @@ struct sim_file {
     struct sl_file base;
     struct sim_inode *inode;
     uint32_t flags;
+    bool is_unsynced; /* mutant */
 };
 
 static struct sim_file *file_of(struct sl_file *file)
@@ -95,7 +96,9 @@ static sl_err sim_file_open(struct sl_os *os, const char *path, uint32_t flags,
     struct sim_file *file = sl_alloc(sizeof *file);
     if (file == NULL)
         return SLUICE_E_NO_MEMORY;
-    *file = (struct sim_file){{os}, inode, flags};
+    const char *unsynced = sim->faults.no_sync_of;
+    *file =
+        (struct sim_file){{os}, inode, flags, unsynced != NULL && strstr(path, unsynced) != NULL};
     inode->open_count++;
     *ret_file = &file->base;
     return SLUICE_OK;
@@ -173,7 +176,7 @@ static sl_err sim_file_sync(struct sl_file *base)
         sim_inode_sync_failed(file->inode);
         return SLUICE_E_IO;
     }
-    if (!sim->faults.sync_is_a_lie)
+    if (!sim->faults.sync_is_a_lie && !file->is_unsynced)
         sim_inode_sync(file->inode);
     return SLUICE_OK;
 }
@@ -273,6 +276,12 @@ static sl_err sim_dir_list(struct sl_os *os, const char *path, sl_dir_entry_fn *
     return SLUICE_OK;
 }
 
+static bool ends_with(const char *path, const char *end)
+{
+    size_t size = strlen(path);
+    return end != NULL && size >= strlen(end) && strcmp(path + size - strlen(end), end) == 0;
+}
+
 static sl_err sim_dir_sync(struct sl_os *os, const char *path)
 {
     struct sim_os *sim = sim_os_of(os);
@@ -283,7 +292,7 @@ static sl_err sim_dir_sync(struct sl_os *os, const char *path)
         sim->power_off = true;
         return SLUICE_E_POWER_CUT;
     }
-    if (!sim->faults.sync_is_a_lie)
+    if (!sim->faults.sync_is_a_lie && !ends_with(path, sim->faults.no_dir_sync_of))
         sim_disk_sync_names(sim->disk, path);
     return SLUICE_OK;
 }

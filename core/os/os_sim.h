@@ -4,8 +4,8 @@
  * helpers run at moments drawn from the seed. The disk keeps, per file, what is durable and the
  * sectors (512 B) written since the last sync; a power cut keeps any subset of those, some torn, in
  * any order; renames, creations and removals not made durable by sl_dir_sync may or may not have
- * happened. Making a directory is durable at once. Sockets, descriptors, directory watches and
- * signals are SLUICE_E_UNSUPPORTED. */
+ * happened; a directory is such a name too, and what lies in a lost one is lost. Sockets,
+ * descriptors, directory watches and signals are SLUICE_E_UNSUPPORTED. */
 #ifndef SL_OS_OS_SIM_H
 #define SL_OS_OS_SIM_H
 
@@ -34,6 +34,8 @@ struct sl_sim_faults {
     uint64_t write_fails_after; /* writes until one fails with E_IO, half done; 0: never */
     int64_t sync_delay_ns;      /* virtual time a sync takes */
     bool sync_is_a_lie;         /* mutant: sync makes nothing durable */
+    const char *no_sync_of;     /* … of files whose path as opened holds this; NULL: of none */
+    const char *no_dir_sync_of; /* … of directories whose path ends so */
     bool reads_are_cold; /* no byte of a file is in memory: sl_file_pread_cached would block */
 };
 sl_err sl_os_sim_new(uint64_t seed, struct sl_sim_disk *disk, const struct sl_sim_faults *faults,

@@ -204,8 +204,10 @@ static void collect(struct sl_sim_disk *disk)
         i->marked = i->open_count > 0;
     mark(&disk->seen);
     mark(&disk->durable);
-    for (uint32_t i = 0; i < disk->change_count; i++)
-        disk->changes[i].inode->marked = true;
+    for (uint32_t i = 0; i < disk->change_count; i++) {
+        if (disk->changes[i].inode != NULL)
+            disk->changes[i].inode->marked = true;
+    }
     disk->used_bytes = 0;
     for (struct sim_inode **link = &disk->inodes; *link != NULL;) {
         struct sim_inode *inode = *link;
@@ -370,8 +372,13 @@ sl_err sim_disk_directory(struct sl_sim_disk *disk, const char *path)
 {
     if (strlen(path) >= SIM_PATH_MAX)
         return SLUICE_E_INVALID;
-    names_bind(&disk->seen, path, NULL);
-    names_bind(&disk->durable, path, NULL);
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path) { /* nobody can sync what it lies in */
+        names_bind(&disk->seen, path, NULL);
+        names_bind(&disk->durable, path, NULL);
+        return SLUICE_OK;
+    }
+    change_make(disk, SIM_CREATE, path, NULL);
     return SLUICE_OK;
 }
 
@@ -507,6 +514,27 @@ static void cut_inode(struct sl_sim_disk *disk, struct sim_inode *inode)
     inode->durable_size = size;
 }
 
+static bool has_parent(struct sim_names *names, const char *path)
+{
+    char parent[SIM_PATH_MAX];
+    const char *end = strrchr(path, '/');
+    if (end == NULL || end == path)
+        return true;
+    snprintf(parent, sizeof parent, "%.*s", (int)(end - path), path);
+    return sim_names_find(names, parent) != NULL;
+}
+
+/* What lies in a directory whose name was lost is lost. */
+static void cut_orphans(struct sim_names *names)
+{
+    for (uint32_t i = 0; i < names->count; i++) {
+        if (!has_parent(names, names->at[i].path)) {
+            names_remove(names, &names->at[i]);
+            i = UINT32_MAX; /* from the start: it may have been a directory */
+        }
+    }
+}
+
 static void cut_names(struct sl_sim_disk *disk)
 {
     bool in_order = (sim_random_next(&disk->random) & 1) != 0;
@@ -517,6 +545,7 @@ static void cut_names(struct sl_sim_disk *disk)
             change_apply(&disk->durable, &disk->changes[i]);
     }
     disk->change_count = 0;
+    cut_orphans(&disk->durable);
     while (disk->seen.capacity < disk->durable.count)
         names_grow(&disk->seen);
     memcpy(disk->seen.at, disk->durable.at, disk->durable.count * sizeof *disk->seen.at);
@@ -587,6 +616,7 @@ void sl_sim_disk_copy(struct sl_sim_disk *to, const struct sl_sim_disk *from, ui
     names_copy(&to->durable, &from->durable);
     for (uint32_t i = 0; i < from->change_count; i++) {
         const struct sim_change *change = &from->changes[i];
-        change_add(to, change->kind, change->path, change->inode->twin);
+        change_add(to, change->kind, change->path,
+                   change->inode == NULL ? NULL : change->inode->twin);
     }
 }

@@ -73,7 +73,7 @@ uint64_t sim_random_next(uint64_t *state);                                  /* s
 struct sim_name *sim_names_find(struct sim_names *names, const char *path); /* or NULL */
 
 sl_err sim_disk_create(struct sl_sim_disk *disk, const char *path, struct sim_inode **ret_inode);
-sl_err sim_disk_directory(struct sl_sim_disk *disk, const char *path); /* durable at once */
+sl_err sim_disk_directory(struct sl_sim_disk *disk, const char *path);
 sl_err sim_disk_rename(struct sl_sim_disk *disk, const char *from, const char *to);
 /* E_EXISTS */
 sl_err sim_disk_link(struct sl_sim_disk *disk, const char *from, const char *to);

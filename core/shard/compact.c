@@ -307,6 +307,10 @@ static void submit(struct compactor *compactor)
                                             .frees_space = true,
                                             .durable = unit_durable};
         compactor->state = COMPACT_SUBMITTED;
+        if (job->mutants.swap_first && job->file != NULL) {
+            swap(compactor);
+            space_freed(compactor->shard);
+        }
         err = commit_log_submit(compactor->shard->log, &compactor->unit);
     }
     if (err != SLUICE_OK) {

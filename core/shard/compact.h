@@ -45,8 +45,10 @@ struct compact_limits {   /* 0: the default */
 
 /* Mutants, for the tests that show why the order matters. All false in a broker. */
 struct compact_mutants {
-    bool no_margin;   /* the first batch of a round may go */
-    bool clean_first; /* the clean offset rises with the first round */
+    bool no_margin;       /* the first batch of a round may go */
+    bool clean_first;     /* the clean offset rises with the first round */
+    bool tombstone_early; /* tombstones go in the round that meets them */
+    bool swap_first;      /* the index points at a round's extent before its frame is durable */
 };
 
 struct compact_status {

@@ -145,6 +145,7 @@ static bool is_kept(const struct compact_job *job, const struct batch_view *batc
     }
     bool is_over = record->value_is_null && batch_view_has(batch, BATCH_DELETE_HORIZON) &&
                    job->now_ms >= batch_view_base_timestamp(batch);
+    is_over = is_over || (record->value_is_null && job->mutants.tombstone_early);
     return !is_over && record_offset(batch, record) >= key_map_get(&job->map, record->key);
 }
 

@@ -45,6 +45,10 @@ sl_err log_start_submit(struct log_start *self)
     if (self->shard->status != SLUICE_OK) {
         return self->shard->status;
     }
+    if (self->shard->config.mutants.start_unlogged) {
+        durable(&self->unit, SLUICE_OK);
+        return SLUICE_OK;
+    }
     self->unit = (struct wal_unit){.items = self->items,
                                    .item_count = self->count,
                                    .reserve = true,

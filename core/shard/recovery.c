@@ -322,15 +322,25 @@ static sl_err snapshot_ids(struct shard *shard, add_fn *add, void *add_arg)
 sl_err recovery_snapshot(void *arg, add_fn *add, void *add_arg)
 {
     struct shard *shard = arg;
+    const struct shard_mutants *forget = &shard->config.mutants;
     sl_err err = SLUICE_OK;
     if (shard->index == 0) {
         err = catalog_snapshot(shard->catalog, add, add_arg);
         err = err != SLUICE_OK ? err : snapshot_ids(shard, add, add_arg);
     }
     err = err != SLUICE_OK ? err : extent_set_snapshot(shard->extents, add, add_arg);
-    err = err != SLUICE_OK ? err : snapshot_bounds(shard, add, add_arg);
+    if (err == SLUICE_OK && !forget->no_bounds) {
+        err = snapshot_bounds(shard, add, add_arg);
+    }
     err = err != SLUICE_OK ? err : snapshot_compactions(shard, add, add_arg);
-    err = err != SLUICE_OK ? err : snapshot_producers(shard, add, add_arg);
-    err = err != SLUICE_OK ? err : offset_store_snapshot(shard->offsets, add, add_arg);
-    return err != SLUICE_OK ? err : position_store_snapshot(shard->positions, add, add_arg);
+    if (err == SLUICE_OK && !forget->no_producers) {
+        err = snapshot_producers(shard, add, add_arg);
+    }
+    if (err == SLUICE_OK && !forget->no_offsets) {
+        err = offset_store_snapshot(shard->offsets, add, add_arg);
+    }
+    if (err == SLUICE_OK && !forget->no_positions) {
+        err = position_store_snapshot(shard->positions, add, add_arg);
+    }
+    return err;
 }

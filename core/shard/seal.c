@@ -305,14 +305,10 @@ static void apply_step(struct sealer *sealer)
 
 /* ---- submit ---- */
 
-static void unit_durable(struct wal_unit *unit, sl_err err)
+/* The frame names them. */
+static void files_add(struct sealer *sealer)
 {
-    struct sealer *sealer = SL_CONTAINER_OF(unit, struct sealer, unit);
     struct seal_job *job = &sealer->job;
-    if (err != SLUICE_OK) {
-        end(sealer); /* fenced; the frame may be there, so the files stay: the next start decides */
-        return;
-    }
     for (uint32_t i = 0; i < job->file_count; i++) {
         struct seal_file *file = &job->files[i];
         if (file->file != NULL) {
@@ -322,6 +318,20 @@ static void unit_durable(struct wal_unit *unit, sl_err err)
             sealer->status.promoted += file->item.promoted;
         }
     }
+}
+
+static void unit_durable(struct wal_unit *unit, sl_err err)
+{
+    struct sealer *sealer = SL_CONTAINER_OF(unit, struct sealer, unit);
+    if (err != SLUICE_OK) {
+        end(sealer); /* fenced; the frame may be there, so the files stay: the next start decides */
+        return;
+    }
+    if (sealer->mutants.index_first) {
+        succeed(sealer);
+        return;
+    }
+    files_add(sealer);
     sealer->state = SEAL_APPLY;
     sealer->next_stream = 0;
     apply_step(sealer);
@@ -346,7 +356,13 @@ static sl_err submit(struct sealer *sealer)
                                      .frees_space = true,
                                      .durable = unit_durable};
     sl_err err = extent_set_reserve(sealer->shard->extents, count);
-    return err != SLUICE_OK ? err : commit_log_submit(sealer->shard->log, &sealer->unit);
+    err = err != SLUICE_OK ? err : commit_log_submit(sealer->shard->log, &sealer->unit);
+    if (err == SLUICE_OK && sealer->mutants.index_first) {
+        files_add(sealer);
+        seal_job_apply(job, 0, job->stream_count);
+        space_freed(sealer->shard);
+    }
+    return err;
 }
 
 static void reserve_step(struct sealer *sealer)

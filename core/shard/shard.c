@@ -294,6 +294,7 @@ static sl_err open_log(struct shard *shard, const struct shard_config *config)
     char directory[DIRECTORY_BYTES];
     snprintf(directory, sizeof(directory), "%s/shard-%u", config->data_directory, config->index);
     sl_err err = sl_dir_make(config->os, directory);
+    err = err != SLUICE_OK ? err : sl_dir_sync(config->os, config->data_directory);
     const struct extent_set_config extents = {.os = config->os,
                                               .loop = config->loop,
                                               .directory = directory,

@@ -54,12 +54,12 @@ struct shard_hooks {
 
 /* Mutants, for the tests that show why the order matters. All false in a broker. */
 struct shard_mutants {
-    bool drop_first;   /* an extent's file goes before the frame that drops it is durable */
-    bool start_first;  /* the log start rises before the frame that says so is durable */
-    bool no_producers; /* checkpoints forget producers … */
-    bool no_bounds;    /* … log starts … */
-    bool no_offsets;   /* … offsets of groups … */
-    bool no_positions; /* … positions of stages */
+    bool drop_first;     /* an extent's file goes before the frame that drops it is durable */
+    bool start_unlogged; /* the log start rises without a frame that says so */
+    bool no_producers;   /* checkpoints forget producers … */
+    bool no_bounds;      /* … log starts … */
+    bool no_offsets;     /* … offsets of groups … */
+    bool no_positions;   /* … positions of stages */
 };
 
 struct shard_config {

@@ -68,6 +68,13 @@ void space_walk_end(struct space *space, struct space_walk *walk)
 
 /* ---- extents that hold nothing ---- */
 
+static void drop_files(struct space *space)
+{
+    for (uint32_t i = 0; i < space->drop_count; i++) {
+        extent_set_drop(space->shard->extents, space->drop_ids[i]);
+    }
+}
+
 static void drop_durable(struct wal_unit *unit, sl_err err)
 {
     struct space *space = SL_CONTAINER_OF(unit, struct space, drop_unit);
@@ -76,8 +83,8 @@ static void drop_durable(struct wal_unit *unit, sl_err err)
     if (err != SLUICE_OK) {
         return; /* fenced: the next start sees them dead again */
     }
-    for (uint32_t i = 0; i < space->drop_count; i++) {
-        extent_set_drop(space->shard->extents, space->drop_ids[i]);
+    if (!space->shard->config.mutants.drop_first) {
+        drop_files(space);
     }
     space->drop_count = 0;
     if (more) {
@@ -101,6 +108,9 @@ static void drop_submit(struct space *space)
                                          .durable = drop_durable};
     /* Refused: tried again at the next occasion. */
     space->dropping = commit_log_submit(space->shard->log, &space->drop_unit) == SLUICE_OK;
+    if (space->dropping && space->shard->config.mutants.drop_first) {
+        drop_files(space);
+    }
 }
 
 void space_retry(struct shard *shard)

@@ -41,6 +41,8 @@ struct wal_mutants {
     bool no_incarnation; /* nor the chain, which would notice every stale frame as well */
     bool no_durable_lsn;
     bool no_sync;
+    bool rename_first;     /* a segment gets its name before its bytes are on the disk */
+    bool checkpoint_early; /* segments are recycled before the checkpoint is on the disk */
 };
 
 struct wal_events {

@@ -130,6 +130,10 @@ static void checkpoint_begin(struct sl_task *task)
         checkpoint_end(wal);
         return;
     }
+    if (wal->mutants.checkpoint_early) {
+        checkpoint->durable_first_segment = checkpoint->header.first_segment;
+        wal_upkeep_request(wal);
+    }
     sl_helpers_submit(wal->os, wal->loop, &checkpoint->job);
 }
 

@@ -341,6 +341,12 @@ static sl_err commit_sync(const struct wal_commit *commit, struct sl_file *file)
     return commit->wal->mutants.no_sync ? SLUICE_OK : sl_file_sync(file);
 }
 
+static sl_err name_write(struct wal *wal, const char *spare, const char *path)
+{
+    sl_err err = sl_path_rename(wal->os, spare, path);
+    return err != SLUICE_OK ? err : sl_dir_sync(wal->os, wal->directory);
+}
+
 /* Into a spare, which becomes the segment once it is whole. */
 static sl_err commit_write_opening(struct wal_commit *commit)
 {
@@ -355,14 +361,14 @@ static sl_err commit_write_opening(struct wal_commit *commit)
     if (err == SLUICE_OK)
         err = sl_file_open(wal->os, spare, SL_FILE_READ | SL_FILE_WRITE | SL_FILE_CREATE,
                            &commit->file);
+    if (err == SLUICE_OK && wal->mutants.rename_first)
+        err = name_write(wal, spare, path);
     if (err == SLUICE_OK)
         err = sl_file_pwritev(commit->file, commit->pieces, commit->piece_count, 0);
     if (err == SLUICE_OK)
         err = commit_sync(commit, commit->file);
-    if (err == SLUICE_OK)
-        err = sl_path_rename(wal->os, spare, path);
-    if (err == SLUICE_OK)
-        err = sl_dir_sync(wal->os, wal->directory);
+    if (err == SLUICE_OK && !wal->mutants.rename_first)
+        err = name_write(wal, spare, path);
     return err;
 }
 

@@ -28,19 +28,47 @@
 
 struct mutant {
     const char *name;
-    size_t at; /* of its switch in struct sim_mutants */
+    size_t at;              /* of its switch in struct sim_mutants … */
+    const char *no_sync_of; /* … or what the disk does not sync (os_sim.h) */
+    const char *no_dir_sync_of;
     const char *what;
 };
-#define MUTANT(name, member, what)                       \
-    {                                                    \
-        name, offsetof(struct sim_mutants, member), what \
-    }
+#define SWITCH(member)    offsetof(struct sim_mutants, member), NULL, NULL
+#define UNSYNCED(path)    0, path, NULL
+#define UNSYNCED_DIR(end) 0, NULL, end
 
+/* Chain, incarnation and durable LSN are for what this disk does not do to a log of many segments:
+ * sim_wal kills those. */
 static const struct mutant mutants[] = {
-    MUTANT("no_sync", wal.no_sync, "the log is not synced before it is acknowledged"),
-    MUTANT("extent_no_sync", seal.no_sync, "an extent goes live before it is on the disk"),
-    MUTANT("release_first", seal.release_first,
-           "segments are given back before the frame that names the extent is durable"),
+    {"no_sync", SWITCH(wal.no_sync), "the log is acknowledged before it is on the disk"},
+    {"rename_first", SWITCH(wal.rename_first), "a segment has its name before its bytes"},
+    {"no_segment_dir_sync", UNSYNCED_DIR("/wal"), "the name of a segment is not synced"},
+    {"no_tail_sync", UNSYNCED(".seg"), "what a start finds is not synced before it is built on"},
+    {"checkpoint_early", SWITCH(wal.checkpoint_early),
+     "segments are recycled before the checkpoint is on the disk"},
+    {"no_checkpoint_sync", UNSYNCED("checkpoint.tmp"), "a checkpoint is renamed before its sync"},
+    {"no_extent_sync", UNSYNCED(".ext"), "a frame names an extent that is not on the disk"},
+    {"no_extent_dir_sync", UNSYNCED_DIR("/ext"), "a frame names an extent whose name may be lost"},
+    {"extent_no_sync", SWITCH(seal.no_sync), "both"},
+    {"release_first", SWITCH(seal.release_first),
+     "segments are given back before the frame that names the extent"},
+    {"index_first", SWITCH(seal.index_first),
+     "indexes point at an extent before its frame is on the disk"},
+    {"no_margin", SWITCH(compact.no_margin), "a compacted extent does not cover what it replaces"},
+    {"tombstone_early", SWITCH(compact.tombstone_early),
+     "tombstones go in the round that meets them"},
+    {"swap_first", SWITCH(compact.swap_first),
+     "an index points at a compacted extent before its frame is on the disk"},
+    {"drop_first", SWITCH(shard.drop_first),
+     "an extent's file goes before the frame that drops it"},
+    {"start_unlogged", SWITCH(shard.start_unlogged), "a log start rises without a frame"},
+    {"no_bounds", SWITCH(shard.no_bounds), "checkpoints forget log starts"},
+    {"no_producers", SWITCH(shard.no_producers), "checkpoints forget producers"},
+    {"no_offsets", SWITCH(shard.no_offsets), "checkpoints forget offsets of groups"},
+    {"no_positions", SWITCH(shard.no_positions), "checkpoints forget positions of stages"},
+    {"no_superblock_sync", UNSYNCED("sluice.meta"), "the superblock is renamed before its sync"},
+    {"no_folder_sync", UNSYNCED_DIR("d"), "names in the data folder are not synced"},
+    {"no_shard_sync", UNSYNCED_DIR("/shard-0"), "names in a shard's folder are not synced"},
 };
 
 static const struct mutant *mutant_find(const char *name)
@@ -56,7 +84,12 @@ static const struct mutant *mutant_find(const char *name)
 static void mutant_set(struct sim_mutants *switches, const struct mutant *mutant)
 {
     memset(switches, 0, sizeof(*switches));
-    if (mutant != NULL) {
+    if (mutant == NULL) {
+        return;
+    }
+    switches->no_sync_of = mutant->no_sync_of;
+    switches->no_dir_sync_of = mutant->no_dir_sync_of;
+    if (mutant->no_sync_of == NULL && mutant->no_dir_sync_of == NULL) {
         *(bool *)((uint8_t *)switches + mutant->at) = true;
     }
 }

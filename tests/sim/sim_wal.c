@@ -27,7 +27,7 @@
 
 #define RUNS_MAX    5u
 #define FLIGHTS_MAX 64u
-#define DIRECTORY   "/d/shard-0"
+#define DIRECTORY   "/d"
 
 struct counts {
     uint64_t histories, cuts, kills, closes, sync_failures, recoveries, cut_recoveries;
@@ -372,6 +372,9 @@ static bool flip(struct sim *sim)
     SL_ASSERT(err == SLUICE_OK);
     err = verify(sim, &recovery);
     sl_os_free(sim->os);
+    if (err == SLUICE_E_NOT_FOUND && sim->model.acked == 0) {
+        return false; /* the power went before there was a log */
+    }
     if (err != SLUICE_OK) {
         failed(sim, "verify refuses a sound log", recovery.problem);
         return false;

@@ -350,11 +350,10 @@ static void read_somewhere(struct sim *sim)
     }
     int64_t start = partition_start(partition);
     int64_t offset = start + sim_draw(sim, (uint32_t)(partition_end(partition) - start));
-    *reading = (struct reading){.sim = sim,
-                                .partition = partition,
-                                .topic = topic,
-                                .wanted = &topic->partitions[number],
-                                .offset = offset};
+    struct model_partition *wanted = &topic->partitions[number];
+    wanted->start = SL_MAX(wanted->start, start); /* seen: what is below is gone for good */
+    *reading = (struct reading){
+        .sim = sim, .partition = partition, .topic = topic, .wanted = wanted, .offset = offset};
     if (!partition_plan(partition, offset, 1 + sim_draw(sim, 20000), &reading->plan)) {
         model_fault(&sim->model, "no place is known of offset %" PRId64, offset);
         return;
@@ -428,6 +427,7 @@ static void create_topic(struct sim *sim, struct model_topic *topic)
     snprintf(topic->name, sizeof(topic->name), "t%u", sim->model.next_topic++);
     topic->partition_count = 1 + sim_draw(sim, MODEL_PARTITIONS);
     topic->compacted = sim_draw(sim, 3) == 0;
+    topic->keeps_tombstones = sim_draw(sim, 2) == 0;
     topic->deletes = !topic->compacted || sim_draw(sim, 3) == 0;
     topic->retention_bytes = topic->deletes && sim_draw(sim, 3) == 0 ? sizes[sim_draw(sim, 3)] : -1;
     model_topic_reset(&sim->model, topic);
@@ -438,9 +438,9 @@ static void create_topic(struct sim *sim, struct model_topic *topic)
         const char *policy = topic->deletes ? "compact,delete" : "compact";
         configs[count++] =
             (struct sluice_key_value){sluice_text_of("cleanup.policy"), sluice_text_of(policy)};
-        configs[count++] =
-            (struct sluice_key_value){sluice_text_of("delete.retention.ms"),
-                                      sluice_text_of(sim_draw(sim, 3) == 0 ? "100000" : "0")};
+        configs[count++] = (struct sluice_key_value){
+            sluice_text_of("delete.retention.ms"),
+            sluice_text_of(topic->keeps_tombstones ? "1000000000000" : "0")};
     }
     if (topic->retention_bytes >= 0) {
         snprintf(bytes, sizeof(bytes), "%" PRId64, topic->retention_bytes);

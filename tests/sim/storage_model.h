@@ -55,6 +55,7 @@ struct model_topic {
     uint32_t partition_count;
     bool compacted;
     bool deletes;            /* retention and deletion of records are allowed */
+    bool keeps_tombstones;   /* for ever */
     int64_t retention_bytes; /* -1: none */
     struct model_partition partitions[MODEL_PARTITIONS];
 };

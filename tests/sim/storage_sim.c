@@ -34,7 +34,7 @@ static sl_err machine_open_shard(struct sim *sim, struct machine *machine, uint3
                                         .loop = machine->loop,
                                         .cache = &machine->cache,
                                         .data_directory = "d",
-                                        .cluster = {{1, 2, 3}},
+                                        .cluster = machine->superblock.cluster,
                                         .index = index,
                                         .set = &machine->set,
                                         .wal = sim->wal,
@@ -67,11 +67,17 @@ static sl_err machine_open(struct sim *sim, struct machine *machine, struct sl_s
     machine->closed_count = 0;
     machine->set.count = 0;
     machine->problem[0] = '\0';
-    sl_err err = sl_os_sim_new(seed, disk, faults, &machine->os);
+    machine->lock = NULL;
+    struct sl_sim_faults all = *faults;
+    all.no_sync_of = sim->mutants.no_sync_of;
+    all.no_dir_sync_of = sim->mutants.no_dir_sync_of;
+    sl_err err = sl_os_sim_new(seed, disk, &all, &machine->os);
     SL_ASSERT(err == SLUICE_OK);
     err = sl_loop_new(machine->os, "sim", -1, &machine->loop);
     SL_ASSERT(err == SLUICE_OK);
     chunk_cache_init(&machine->cache, machine->loop, 64u << 20);
+    err = superblock_open(machine->os, "d", sim->model.shard_count, &machine->superblock,
+                          &machine->lock, machine->problem);
     for (uint32_t i = 0; i < sim->model.shard_count && err == SLUICE_OK; i++) {
         err = machine_open_shard(sim, machine, i);
     }
@@ -96,6 +102,7 @@ static void machine_kill(struct machine *machine)
         shard->timer = sl_timer_free(shard->timer);
         shard_free(shard);
     }
+    sl_file_close(machine->lock);
     machine->cache.used_bytes = 0;
     chunk_cache_fini(&machine->cache);
     sl_loop_free(machine->loop);

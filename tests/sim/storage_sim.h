@@ -13,6 +13,7 @@
 
 #include "storage_model.h"
 
+#include "broker/superblock.h"
 #include "os/os_sim.h"
 #include "shard/commit.h"
 #include "shard/log_start.h"
@@ -31,6 +32,8 @@ struct sim_mutants {
     struct seal_mutants seal;
     struct compact_mutants compact;
     struct shard_mutants shard;
+    const char *no_sync_of; /* of os_sim.h */
+    const char *no_dir_sync_of;
 };
 
 /* A broker's storage, as long as it has power. */
@@ -38,10 +41,12 @@ struct machine {
     struct sl_sim_disk *disk;
     struct sl_os *os;
     struct sl_loop *loop;
+    struct sl_file *lock;
+    struct superblock superblock;
     struct chunk_cache cache;
     struct shard_set set;
     uint32_t closed_count;
-    char problem[SHARD_PROBLEM_BYTES];
+    char problem[SUPERBLOCK_PROBLEM_BYTES];
 };
 
 /* A unit under way, with the memory that the log borrows. */

@@ -8,7 +8,7 @@
 #include "extent/extent_writer.h"
 #include "os/os_sim.h"
 
-#define FIXTURE_DIRECTORY "/data/shard-0"
+#define FIXTURE_DIRECTORY "/shard-0"
 #define FIXTURE_EXTENTS   FIXTURE_DIRECTORY "/ext"
 #define FIXTURE_ITEMS_MAX 64u
 

@@ -8,7 +8,7 @@
 #define FIXTURE_UNITS_MAX 512u
 #define FIXTURE_ITEMS_MAX 1024u
 #define FIXTURE_SEGMENT   65536u
-#define FIXTURE_DIRECTORY "/data/shard-0"
+#define FIXTURE_DIRECTORY "/shard-0"
 #define FIXTURE_LOG       FIXTURE_DIRECTORY "/wal"
 
 struct fixture_unit {
