@@ -247,6 +247,11 @@ static sl_err on_plugin_info(void *arg, const char *name, cJSON *object)
     return plugin_info_json(((struct admin_socket *)arg)->sluice->plugins, name, object);
 }
 
+static sl_err on_plugin_sandbox(void *arg, const char *name, cJSON *object)
+{
+    return plugin_walls_json(((struct admin_socket *)arg)->sluice->plugins, name, object);
+}
+
 static const struct sl_config *on_config(void *arg)
 {
     return ((struct admin_socket *)arg)->sluice->config;
@@ -272,6 +277,7 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
                   .status = on_status,
                   .plugin_list = on_plugin_list,
                   .plugin_info = on_plugin_info,
+                  .plugin_sandbox = on_plugin_sandbox,
                   .storage = storage_admin_run,
                   .closed = storage_admin_closed,
                   .config = on_config,

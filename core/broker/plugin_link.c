@@ -27,6 +27,10 @@ static void take_instance(const struct config_instance *from, struct plugin_inst
         .memory_bytes = from->memory_bytes,
         .deadline_ms = from->deadline_ms,
         .descriptors = from->descriptors,
+        .cpu_percent = from->cpu_percent,
+        .permissions = from->permissions.items,
+        .permission_count = from->permissions.count,
+        .observe = from->sandbox == CONFIG_SANDBOX_OBSERVE,
     };
 }
 

@@ -24,6 +24,10 @@ void plugin_list_json(struct plugin_manager *manager, struct cJSON *array);
 sl_err plugin_info_json(struct plugin_manager *manager, const char *name,
                         struct cJSON *object) SL_MUST_CHECK;
 
+/* What confines it: layers, limits, permissions, topics (plugin_walls.c). */
+sl_err plugin_walls_json(struct plugin_manager *manager, const char *name,
+                         struct cJSON *object) SL_MUST_CHECK;
+
 /* Stores counts, lags, stalls and deaths of all instances into the writer's series. */
 #define PLUGIN_STALL_CELLS_MAX 256u
 struct plugin_meter {

@@ -39,6 +39,8 @@ struct admin_hooks {
     void (*plugin_list)(void *arg, struct cJSON *array);
     /* Adds all that is known of one instance. E_NOT_FOUND. */
     sl_err (*plugin_info)(void *arg, const char *name, struct cJSON *object);
+    /* What confines it: principal, topics, limits, permissions, layers. E_NOT_FOUND. */
+    sl_err (*plugin_sandbox)(void *arg, const char *name, struct cJSON *object);
     /* scrub, backup.begin, backup.release: what asks all shards. args: borrowed for the call. */
     void (*storage)(void *arg, void *connection, const char *command, const struct cJSON *args,
                     admin_storage_done *done, void *done_arg);

@@ -66,11 +66,13 @@ void admin_plugin_list(struct admin_request *request)
     admin_reply(request);
 }
 
-void admin_plugin_info(struct admin_request *request)
+/* What `tell` knows of the plugin that "name" names. */
+static void plugin_tell(struct admin_request *request,
+                        sl_err (*tell)(void *arg, const char *name, struct cJSON *object))
 {
     const struct admin_hooks *hooks = &request->server->config.hooks;
     const char *name = admin_arg_text(request, "name");
-    if (hooks->plugin_info == NULL) {
+    if (tell == NULL) {
         admin_fail(request, SLUICE_E_UNSUPPORTED, "no plugin host in this broker");
         return;
     }
@@ -79,7 +81,7 @@ void admin_plugin_info(struct admin_request *request)
         return;
     }
     cJSON *object = cJSON_CreateObject();
-    sl_err err = hooks->plugin_info(hooks->arg, name, object);
+    sl_err err = tell(hooks->arg, name, object);
     if (err != SLUICE_OK) {
         cJSON_Delete(object);
         admin_fail(request, err, name);
@@ -87,6 +89,16 @@ void admin_plugin_info(struct admin_request *request)
     }
     request->result = object;
     admin_reply(request);
+}
+
+void admin_plugin_info(struct admin_request *request)
+{
+    plugin_tell(request, request->server->config.hooks.plugin_info);
+}
+
+void admin_plugin_sandbox(struct admin_request *request)
+{
+    plugin_tell(request, request->server->config.hooks.plugin_sandbox);
 }
 
 static void storage_done(void *arg, sl_err err, const char *detail, cJSON *result)

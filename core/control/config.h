@@ -18,6 +18,7 @@
 
 enum { CONFIG_LOG_DEBUG, CONFIG_LOG_INFO, CONFIG_LOG_WARN, CONFIG_LOG_ERROR }; /* = SLUICE_LOG_* */
 enum { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
+enum { CONFIG_SANDBOX_ENFORCE, CONFIG_SANDBOX_OBSERVE };
 enum { CONFIG_ON_UNSET, CONFIG_ON_LOG, CONFIG_ON_PRODUCE }; /* = SLUICE_ON_* */
 
 struct config_list {
@@ -56,6 +57,9 @@ struct config_instance {
     int64_t memory_bytes;
     int64_t deadline_ms;
     int64_t descriptors;
+    int64_t cpu_percent;
+    struct config_list permissions;
+    int32_t sandbox;             /* CONFIG_SANDBOX_* */
     struct config_origin origin; /* of the entry as a whole */
 };
 

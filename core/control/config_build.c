@@ -187,12 +187,28 @@ static void bound_check(struct builder *builder, const struct bound *bound)
                    bound->margin > 0 ? margin : "");
 }
 
+/* Observe takes the teeth out of the sandbox: never where records are real. */
+static void observe_check(struct builder *builder)
+{
+    const struct sl_config *config = builder->config;
+    for (uint32_t i = 0; i < config->plugins.instance_count && !config->dev; i++) {
+        const struct config_instance *instance = &config->plugins.instances[i];
+        if (instance->sandbox == CONFIG_SANDBOX_OBSERVE) {
+            config_problem(builder->report, SLUICE_E_CONFIG_VALUE, &instance->origin,
+                           "plugins.instances.%s.sandbox is \"observe\", which is for development: "
+                           "run with --dev, or set it to enforce",
+                           instance->name);
+        }
+    }
+}
+
 static void rules_check(struct builder *builder)
 {
     const struct sl_config *config = builder->config;
     for (size_t i = 0; i < SL_COUNT_OF(bounds); i++) {
         bound_check(builder, &bounds[i]);
     }
+    observe_check(builder);
     if (!is_affinity(config->runtime.affinity)) {
         config_problem(builder->report, SLUICE_E_CONFIG_VALUE, NULL,
                        "runtime.affinity is \"%.60s\" but must be auto, none, or a list of "

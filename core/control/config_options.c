@@ -166,11 +166,20 @@ const struct config_option config_instance_options[] = {
      .initial = "", .may_be_empty = true,
      .doc = "SHA-256 of the module file: lets a frontend that is not first-party run inside the broker."},
     {.key = "limits.memory_bytes", .type = CONFIG_TYPE_SIZE, .apply = CONFIG_APPLY_RESTART, IN(memory_bytes),
-     .initial = "0", .min = 0, .max = TIB, .doc = "Memory of its worker; 0: as the manifest says, else 100 MiB."},
+     .initial = "0", .min = 0, .max = TIB, .doc = "Memory of its worker; 0: 100 MiB. The stricter of this and the manifest holds."},
     {.key = "limits.deadline_ms", .type = CONFIG_TYPE_INT, .apply = CONFIG_APPLY_RESTART, IN(deadline_ms),
      .initial = "0", .min = 0, .max = DAY, .doc = "Milliseconds that one batch may take; 0: as the manifest says."},
     {.key = "limits.descriptors", .type = CONFIG_TYPE_INT, .apply = CONFIG_APPLY_RESTART, IN(descriptors),
-     .initial = "0", .min = 0, .max = 65536, .doc = "Open files of its worker; 0: as the manifest says, else 50."},
+     .initial = "0", .min = 0, .max = 65536, .doc = "Open files of its worker; 0: 50. The stricter of this and the manifest holds."},
+    {.key = "limits.cpu_percent", .type = CONFIG_TYPE_INT, .apply = CONFIG_APPLY_RESTART, IN(cpu_percent),
+     .initial = "0", .min = 0, .max = 100,
+     .doc = "Share of one processor that its worker may use, after a burst of 1 s; batches wait beyond it; 0: 10. The stricter of this and the manifest holds."},
+    {.key = "permissions", .type = CONFIG_TYPE_LIST, .apply = CONFIG_APPLY_RESTART, IN(permissions),
+     .initial = "", .may_be_empty = true,
+     .doc = "What it may have if its manifest asks for it: \"read-only /absolute/path\", \"network-client host:port\"; the broker opens both, the plugin gets the descriptor."},
+    {.key = "sandbox", .type = CONFIG_TYPE_ENUM, .apply = CONFIG_APPLY_RESTART, IN(sandbox),
+     .initial = "enforce", .choices = "enforce|observe",
+     .doc = "enforce: a forbidden system call ends the worker; observe: it is logged and fails, with --dev only."},
 };
 /* clang-format on */
 

@@ -256,6 +256,7 @@ static void take_limits(struct reading *reading, const cJSON *item)
         {"memory_bytes", offsetof(struct manifest, memory_bytes), 1 << 20, (int64_t)1 << 40},
         {"deadline_ms", offsetof(struct manifest, deadline_ms), 1, 600000},
         {"descriptors", offsetof(struct manifest, descriptors), 16, 4096},
+        {"cpu_percent", offsetof(struct manifest, cpu_percent), 1, 100},
     };
     if (!cJSON_IsObject(item)) {
         refuse(reading, "limits", "must be an object");
@@ -269,7 +270,8 @@ static void take_limits(struct reading *reading, const cJSON *item)
             i++;
         }
         if (i == SL_COUNT_OF(limits)) {
-            refuse(reading, each->string, "is not a limit: memory_bytes, deadline_ms, descriptors");
+            refuse(reading, each->string,
+                   "is not a limit: memory_bytes, cpu_percent, deadline_ms, descriptors");
             return;
         }
         int64_t value = 0;
@@ -289,13 +291,10 @@ static void take_permissions(struct reading *reading, const cJSON *item)
     cJSON_ArrayForEach(each, item)
     {
         const char *text = cJSON_IsString(each) ? each->valuestring : "";
-        if (strcmp(text, "read_config") == 0) {
-            reading->manifest->permissions |= MANIFEST_MAY_READ_CONFIG;
-        } else if (strcmp(text, "write_metrics") == 0) {
-            reading->manifest->permissions |= MANIFEST_MAY_WRITE_METRICS;
-        } else {
-            fault(reading, SLUICE_E_UNSUPPORTED,
-                  "manifest: the permission \"%.64s\" cannot be given by this version", text);
+        char why[PERMISSION_REASON_BYTES];
+        sl_err err = plugin_permission_add(&reading->manifest->permissions, text, why);
+        if (err != SLUICE_OK) {
+            fault(reading, err, "manifest: %.240s", why);
         }
     }
 }

@@ -3,14 +3,15 @@
  *
  *   {"id":"mask","version":"1.0.0","kind":"processor","on":"log","input":"orders" | ["a","b*"],
  *    "output":"%s.masked","outputs":["audit"],"config":{schema},"defaults":{…},
- *    "limits":{"memory_bytes":…,"deadline_ms":…,"descriptors":…},"permissions":[…],"state_version":1}
+ *    "limits":{"memory_bytes":…,"cpu_percent":…,"deadline_ms":…,"descriptors":…},
+ *    "permissions":["read-only /a/path","network-client host:port"],"state_version":1}
  *
  * Hostile input: everything is checked and copied into bounded memory; a fault is one sentence.
  * Unknown keys are refused, so that a misspelt limit is not a limit that does not hold. [any] */
 #ifndef SL_PLUGIN_MANIFEST_H
 #define SL_PLUGIN_MANIFEST_H
 
-#include "base/base.h"
+#include "plugin/plugin_permission.h"
 
 #define MANIFEST_BYTES_MAX      (64u << 10)
 #define MANIFEST_ID_BYTES       65u /* with NUL */
@@ -34,14 +35,13 @@ struct manifest {
     char outputs[MANIFEST_TOPICS_MAX][MANIFEST_TOPIC_BYTES];
     uint32_t output_count;
     char *defaults;       /* owned: JSON object as text; NULL: none */
-    int64_t memory_bytes; /* 0: not said, as the two below */
+    int64_t memory_bytes; /* 0: not said, as the three below */
     int64_t deadline_ms;
     int64_t descriptors;
+    int64_t cpu_percent; /* of one processor */
     int64_t state_version;
-    uint32_t permissions; /* MANIFEST_MAY_* */
+    struct plugin_permissions permissions; /* that it asks for */
 };
-#define MANIFEST_MAY_READ_CONFIG   (1u << 0)
-#define MANIFEST_MAY_WRITE_METRICS (1u << 1)
 
 /* E_PLUGIN_MANIFEST with a sentence, E_UNSUPPORTED (a permission that this version cannot give),
  * E_NO_MEMORY. */

@@ -168,7 +168,9 @@ static void load_one(struct plugin_manager *manager, struct plugin_file *file,
         .config = its,
     });
     if (version == NULL) {
-        instance_refuse(instance, "out of memory, or its configuration is not a JSON object");
+        instance_refuse(
+            instance,
+            "out of memory, its configuration is not a JSON object, or a permission is none");
         return;
     }
     instance_load_version(instance, version);

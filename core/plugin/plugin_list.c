@@ -100,10 +100,21 @@ static void show(const struct plugin_instance *instance, struct plugin_lag *lags
         plugin_attachment_inputs_text(is, input, sizeof(input));
         info.on = is->on == SLUICE_ON_PRODUCE ? "produce" : "log";
         info.output = is->output;
+        info.outputs = is->outputs;
+        info.output_count = is->output_count;
+        info.outputs_any = is->outputs_any;
+        info.deadline_ms = is->deadline_ms;
+    }
+    if (version != NULL) {
+        info.asked = version->script == NULL ? &version->module->manifest.permissions : NULL;
+        info.granted = &version->granted;
+        info.has = &version->has;
     }
     if (instance->parts[0].host != NULL) {
         info.pid = worker_host_pid(instance->parts[0].host);
         info.cpu_ns = worker_host_cpu_ns(instance->parts[0].host);
+        info.report = worker_host_report(instance->parts[0].host);
+        info.observed = worker_host_observed(instance->parts[0].host);
         info.rss_bytes = worker_host_rss_bytes(instance->parts[0].host);
     }
     add_counts(instance, &info);

@@ -32,23 +32,41 @@ static char *merge_config(const char *defaults, const char *config)
     return text;
 }
 
-/* The stricter of both; 0: not said. */
-static int64_t stricter(int64_t a, int64_t b)
+/* The stricter of what the module says and what the operator says, whose silence is the default: a
+ * module alone cannot give itself more than that. 0: not said. */
+static int64_t stricter(int64_t manifest, int64_t config, int64_t initial)
 {
-    return a == 0 ? b : b == 0 ? a : SL_MIN(a, b);
+    int64_t allowed = config == 0 ? initial : config;
+    return manifest == 0 ? allowed : SL_MIN(manifest, allowed);
 }
 
 static void set_limits(struct plugin_version *version, const struct manifest *manifest,
                        const struct plugin_instance_config *config)
 {
-    int64_t memory = stricter(manifest->memory_bytes, config != NULL ? config->memory_bytes : 0);
-    int64_t descriptors = stricter(manifest->descriptors, config != NULL ? config->descriptors : 0);
-    if (memory > 0) {
-        version->limits.memory_bytes_max = (uint64_t)memory;
+    static const struct plugin_instance_config none = {0};
+    const struct plugin_instance_config *is = config != NULL ? config : &none;
+    struct sandbox_limits *limits = &version->limits; /* the defaults */
+    limits->memory_bytes_max = (uint64_t)stricter(manifest->memory_bytes, is->memory_bytes,
+                                                  (int64_t)limits->memory_bytes_max);
+    int64_t descriptors = stricter(manifest->descriptors, is->descriptors, limits->descriptors_max);
+    limits->descriptors_max = (uint32_t)SL_MAX(descriptors, 16);
+    limits->cpu_percent =
+        (uint32_t)stricter(manifest->cpu_percent, is->cpu_percent, limits->cpu_percent);
+}
+
+/* False: one that the configuration names is none, or there are too many. */
+static bool set_permissions(struct plugin_version *version, const struct manifest *manifest,
+                            const struct plugin_instance_config *config)
+{
+    char reason[PERMISSION_REASON_BYTES];
+    for (uint32_t i = 0; config != NULL && i < config->permission_count; i++) {
+        if (plugin_permission_add(&version->granted, config->permissions[i], reason) != SLUICE_OK) {
+            return false;
+        }
     }
-    if (descriptors > 0) {
-        version->limits.descriptors_max = (uint32_t)SL_MAX(descriptors, 16);
-    }
+    plugin_permission_both(&manifest->permissions, &version->granted, &version->has);
+    version->observe = config != NULL && config->observe;
+    return true;
 }
 
 struct plugin_version *instance_version_new(const struct version_parts *parts)
@@ -73,6 +91,7 @@ struct plugin_version *instance_version_new(const struct version_parts *parts)
         }
     }
     set_limits(version, &parts->module->manifest, parts->config);
+    ok = ok && set_permissions(version, &parts->module->manifest, parts->config);
     return ok ? version : plugin_version_unref(version);
 }
 

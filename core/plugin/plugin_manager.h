@@ -18,7 +18,10 @@
 #ifndef SL_PLUGIN_PLUGIN_MANAGER_H
 #define SL_PLUGIN_PLUGIN_MANAGER_H
 
+#include "plugin/manifest.h"
 #include "shard/shard.h"
+
+#include <sandbox/sandbox.h>
 
 #define PLUGIN_INSTANCES_MAX 256u
 #define PLUGIN_TEXT_BYTES    512u
@@ -46,6 +49,10 @@ struct plugin_instance_config {
     int64_t memory_bytes;
     int64_t deadline_ms;
     int64_t descriptors;
+    int64_t cpu_percent;
+    const char *const *permissions; /* plugin_permission.h */
+    uint32_t permission_count;
+    bool observe; /* denied calls are logged and fail; the configuration allows it in --dev alone */
 };
 
 /* Borrowed for the call that takes it; copied. */
@@ -148,6 +155,16 @@ struct plugin_info {
     int32_t pid; /* of the worker on shard 0; 0: none */
     uint64_t cpu_ns;
     uint64_t rss_bytes; /* of that worker, now */
+    /* What stands around it; NULL: no worker runs. */
+    const struct sandbox_report *report;
+    uint64_t observed;                        /* calls that observe let fail */
+    const struct plugin_permissions *asked;   /* by the module; NULL as the two below: none */
+    const struct plugin_permissions *granted; /* by the configuration */
+    const struct plugin_permissions *has;
+    const char (*outputs)[MANIFEST_TOPIC_BYTES]; /* beside output */
+    uint32_t output_count;
+    bool outputs_any; /* all but internal topics */
+    uint32_t deadline_ms;
     const struct plugin_lag *lags;
     uint32_t lag_count;
 };

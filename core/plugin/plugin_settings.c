@@ -42,13 +42,15 @@ static bool copy_instance(struct plugin_instance_config *to,
 {
     *to = *from;
     to->name = to->module = to->output = to->config_json = to->sha256 = NULL;
-    to->inputs = to->outputs = NULL;
-    to->input_count = to->output_count = 0;
+    to->inputs = to->outputs = to->permissions = NULL;
+    to->input_count = to->output_count = to->permission_count = 0;
     return copy_text(&to->name, from->name) && copy_text(&to->module, from->module) &&
            copy_text(&to->output, from->output) && copy_text(&to->config_json, from->config_json) &&
            copy_text(&to->sha256, from->sha256) &&
            copy_list(&to->inputs, &to->input_count, from->inputs, from->input_count) &&
-           copy_list(&to->outputs, &to->output_count, from->outputs, from->output_count);
+           copy_list(&to->outputs, &to->output_count, from->outputs, from->output_count) &&
+           copy_list(&to->permissions, &to->permission_count, from->permissions,
+                     from->permission_count);
 }
 
 sl_err kept_settings_copy(struct kept_settings *kept, const struct plugin_settings *from)
@@ -81,6 +83,7 @@ void kept_settings_fini(struct kept_settings *kept)
         free_text(instance->sha256);
         free_list(instance->inputs, instance->input_count);
         free_list(instance->outputs, instance->output_count);
+        free_list(instance->permissions, instance->permission_count);
     }
     sl_free(kept->instances);
     free_text(kept->is.plugins_dir);

@@ -148,7 +148,9 @@ static void fill_config(struct instance_part *part)
 {
     const struct plugin_attachment *is = &part->attachment->is;
     struct shard *shard = part->owner->shard;
+    snprintf(part->principal, sizeof(part->principal), "Plugin:%s", part->name);
     struct output_rules rules = {.shard = shard,
+                                 .principal = part->principal,
                                  .instance = part->name,
                                  .version = part->version_text,
                                  .any = is->outputs_any,

@@ -28,6 +28,7 @@ struct instance_part {
     struct sl_link link; /* in the shard's list, once attached */
     struct plugin_shard *owner;
     char name[MANIFEST_ID_BYTES];
+    char principal[MANIFEST_ID_BYTES + 8u]; /* "Plugin:" and the name */
     char version_text[MANIFEST_VERSION_BYTES];
     struct worker_host *host;
     struct shared_attachment *attachment; /* referenced; NULL: not attached */

@@ -33,6 +33,9 @@ struct plugin_version {
     char *config_json; /* owned */
     struct sandbox_limits limits;
     struct channel_geometry geometry;
+    struct plugin_permissions granted; /* by the configuration */
+    struct plugin_permissions has;     /* of these, what the manifest asks for */
+    bool observe; /* see sandbox_spawn; the configuration allows it in --dev alone */
 };
 
 /* Stages the bytes and reads the manifest. E_PLUGIN_LOAD, E_PLUGIN_MANIFEST … with a sentence.

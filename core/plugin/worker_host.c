@@ -92,6 +92,9 @@ static int64_t next_due(const struct worker_host *host)
     if (host->current == NULL && host->version != NULL) {
         due = SL_MIN(due, supervisor_due_at(&host->supervisor));
     }
+    if (worker_host_is_running(host) && host->rest_until_ms != 0) {
+        due = SL_MIN(due, host->rest_until_ms);
+    }
     struct sl_link *first = sl_list_first(&host->urgent);
     if (first != NULL) {
         due = SL_MIN(due, SL_CONTAINER_OF(first, struct worker_call, urgent_link)->deadline_ms);
@@ -233,6 +236,16 @@ uint64_t worker_host_cpu_ns(const struct worker_host *host)
 uint64_t worker_host_rss_bytes(const struct worker_host *host)
 {
     return worker_host_is_running(host) ? sandbox_worker_rss_bytes(host->current->worker) : 0;
+}
+
+const struct sandbox_report *worker_host_report(const struct worker_host *host)
+{
+    return worker_host_is_running(host) ? sandbox_worker_report(host->current->worker) : NULL;
+}
+
+uint64_t worker_host_observed(const struct worker_host *host)
+{
+    return worker_host_is_running(host) ? sandbox_worker_observed(host->current->worker) : 0;
 }
 
 void worker_host_close(struct worker_host *host, void (*closed)(void *arg), void *arg)

@@ -45,7 +45,8 @@ struct worker_host {
     struct sl_list urgent; /* pending urgent calls, oldest first */
     struct sl_timer *timer;
     struct sl_task feed_task;
-    uint32_t polling; /* inside the events of a worker: nothing is submitted */
+    uint32_t polling;      /* inside the events of a worker: nothing is submitted */
+    int64_t rest_until_ms; /* the worker used up its CPU share; 0: it did not */
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;

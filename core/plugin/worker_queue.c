@@ -76,7 +76,11 @@ void worker_queue_fail_late(struct worker_host *host, int64_t at_ms)
         if (call->running) {
             forget_running(host, call);
         }
-        worker_queue_fail(call, SLUICE_E_TIMEOUT, "the deadline passed");
+        worker_queue_fail(call, SLUICE_E_TIMEOUT,
+                          host->rest_until_ms > at_ms
+                              ? "the deadline passed while its worker rested: it used up its CPU "
+                                "share (limits.cpu_percent)"
+                              : "the deadline passed");
     }
 }
 
@@ -166,6 +170,22 @@ void worker_queue_feed_later(struct worker_host *host)
     }
 }
 
+/* Its CPU share is used up: batches wait, a batch that runs is not cut short. Asked once for all
+ * that is given now; a system call. */
+static bool rests(struct worker_host *host)
+{
+    int64_t now = worker_host_now_ms(host);
+    if (sl_list_is_empty(&host->queue)) {
+        return false;
+    }
+    if (host->rest_until_ms > now) {
+        return true;
+    }
+    uint32_t rest_ms = sandbox_worker_rest_ms(host->current->worker, now);
+    host->rest_until_ms = rest_ms > 0 ? now + rest_ms : 0;
+    return rest_ms > 0;
+}
+
 void worker_queue_feed(struct worker_host *host, bool may_finish)
 {
     if (host->polling > 0 || host->closing) {
@@ -183,6 +203,9 @@ void worker_queue_feed(struct worker_host *host, bool may_finish)
     }
     uint32_t depth = host->current->version->geometry.depth;
     struct sl_link *link = NULL;
+    if (rests(host)) {
+        return;
+    }
     while (!host->switching && host->current != NULL && host->current->count < depth &&
            (link = sl_list_first(&host->queue)) != NULL) {
         if (!start_call(host, call_of(link), may_finish)) {

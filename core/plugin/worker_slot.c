@@ -78,6 +78,7 @@ static void reconfigure_ended(struct worker_host *host, sl_err err, const char *
 static void current_died(struct worker_host *host, bool bypass, const char *text)
 {
     host->current = NULL;
+    host->rest_until_ms = 0;
     supervisor_exited(&host->supervisor, worker_host_now_ms(host), bypass);
     reconfigure_ended(host, SLUICE_E_PLUGIN_CRASHED, text);
     if (!host->closing) {
@@ -276,12 +277,34 @@ static void slot_readable(void *arg)
 
 /* ---- its spawn ---- */
 
+_Static_assert((int)PERMISSION_FILE == (int)SANDBOX_RESOURCE_FILE &&
+                   (int)PERMISSION_CONNECTION == (int)SANDBOX_RESOURCE_CONNECTION,
+               "the same numbers");
+
+/* Of what it has, what the host opens. */
+static uint32_t list_resources(const struct plugin_permissions *has,
+                               struct sandbox_resource ret_resources[PERMISSIONS_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < has->count; i++) {
+        if (has->items[i].kind <= PERMISSION_CONNECTION) {
+            ret_resources[count++] = (struct sandbox_resource){
+                .kind = has->items[i].kind, .name = sluice_text_of(has->items[i].name)};
+        }
+    }
+    return count;
+}
+
 /* [helper] */
 static void spawn_work(struct sl_job *job)
 {
     struct worker_slot *slot = SL_CONTAINER_OF(job, struct worker_slot, job);
     const struct plugin_version *version = slot->version;
+    struct sandbox_resource resources[PERMISSIONS_MAX];
     struct sandbox_spawn spawn = {
+        .resources = resources,
+        .resource_count = list_resources(&version->has, resources),
+        .observe = version->observe,
         .instance = sluice_text_of(version->instance),
         .module = &version->module->staged,
         .config_json = sluice_text_of(version->config_json),

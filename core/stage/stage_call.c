@@ -206,6 +206,7 @@ void stage_call_submit(struct stage_task *task)
         .partition = (int32_t)task->partition->number,
         .timeout_ms = task->config->timeout_ms,
         .topic = text_of_sl(task->partition->topic->name),
+        .principal = sluice_text_of(task->config->rules.principal),
         .records = {records.data, records.size},
         .record_count = task->input.record_count,
         .limit = task->input.record_count,

@@ -1,6 +1,7 @@
 /* stage_output.c: see stage_output.h. */
 #include "stage/stage_output.h"
 
+#include "admit/authorizer.h"
 #include "route/partitioner.h"
 
 #include <inttypes.h>
@@ -195,23 +196,6 @@ void stage_output_batches(struct stage_output *output, struct commit_batch *ret_
 
 /* ---- where a record may go ---- */
 
-static bool is_granted(const struct output_rules *rules, const struct output_source *source,
-                       struct sl_bytes name)
-{
-    if (sl_bytes_equal(name, source->default_topic)) {
-        return true;
-    }
-    if (topic_name_is_reserved(name)) {
-        return false;
-    }
-    for (uint32_t i = 0; i < rules->grant_count; i++) {
-        if (sl_bytes_equal(name, sl_bytes_of_text(rules->grants[i]))) {
-            return true;
-        }
-    }
-    return rules->any;
-}
-
 static void say(struct stage_output *output, struct sl_bytes topic, const char *text)
 {
     snprintf(output->reason, sizeof(output->reason), "topic %.*s %s", (int)topic.size,
@@ -222,14 +206,14 @@ static sl_err check_topic(struct stage_output *output, const struct output_rules
                           const struct output_source *source, struct sl_bytes name,
                           struct topic **ret_topic)
 {
-    const char *why = "";
-    if (topic_name_check(name, false, &why) != SLUICE_OK) {
-        say(output, name, "cannot be emitted to: internal, or not a valid name");
-        return SLUICE_E_PERMISSION;
-    }
-    if (!is_granted(rules, source, name)) {
-        say(output, name, "is not granted to the plugin");
-        return SLUICE_E_PERMISSION;
+    const struct topic_capability capability = {.principal = rules->principal,
+                                                .own = source->default_topic,
+                                                .topics = rules->grants,
+                                                .topic_count = rules->grant_count,
+                                                .any = rules->any};
+    sl_err err = authorizer_write(&capability, name, output->reason);
+    if (err != SLUICE_OK) {
+        return err;
     }
     if (sl_bytes_equal(name, source->topic->name)) {
         say(output, name, "is the input: the records would go round for ever");

@@ -22,6 +22,7 @@
 struct output_rules {
     struct shard *shard;
     const char *instance;
+    const char *principal;     /* "Plugin:<instance>" */
     const char *version;       /* of the plugin, for dead letters */
     bool any;                  /* all but internal topics */
     const char *const *grants; /* topics beside the default output */

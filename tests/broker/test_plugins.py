@@ -412,7 +412,8 @@ class Hostile(PluginTest):
         self.others_go_on()
 
     def test_lua_that_loops_or_allocates_costs_the_record(self):
-        self.drop("bad.lua", 'return {name="bad", input="bad", output="bad.out", process=function(r)\n'
+        self.drop("bad.lua", 'return {name="bad", input="bad", output="bad.out", deadline_ms=800,\n'
+                  'process=function(r)\n'
                   'if r.value == "loop" then while true do end end\n'
                   'if r.value == "eat" then local t = {} while true do t[#t+1] = string.rep("x", 1000) .. #t end end\n'
                   'return r end}')

@@ -19,7 +19,9 @@ Test(manifest, takes_every_key)
         parse("{\"id\":\"mask\",\"version\":\"1.2.0\",\"kind\":\"processor\",\"on\":\"produce\","
               "\"input\":[\"a\",\"b*\"],\"output\":\"%s.x\",\"outputs\":[\"audit\"],"
               "\"config\":{},\"defaults\":{\"k\":1},\"limits\":{\"memory_bytes\":2097152,"
-              "\"deadline_ms\":20,\"descriptors\":32},\"permissions\":[\"read_config\"],"
+              "\"deadline_ms\":20,\"descriptors\":32,\"cpu_percent\":5},"
+              "\"permissions\":[\"read-only /etc/a.csv\",\"network-client "
+              "geo:7000\",\"read_config\"],"
               "\"state_version\":3}",
               &manifest, reason),
         SLUICE_OK, "%s", reason);
@@ -33,6 +35,10 @@ Test(manifest, takes_every_key)
     cr_assert_eq(manifest.memory_bytes, 2097152);
     cr_assert_eq(manifest.deadline_ms, 20);
     cr_assert_eq(manifest.state_version, 3);
+    cr_assert_eq(manifest.cpu_percent, 5);
+    cr_assert_eq(manifest.permissions.count, 3);
+    cr_assert_eq(manifest.permissions.items[1].kind, PERMISSION_CONNECTION);
+    cr_assert_str_eq(manifest.permissions.items[1].name, "geo:7000");
     manifest_fini(&manifest);
 }
 
@@ -61,8 +67,15 @@ Test(manifest, says_in_a_sentence_what_is_wrong)
         {"{\"id\":\"a\",\"kind\":\"processor\",\"input\":\"a*b\"}", "topic \"a*b\""},
         {"{\"id\":\"a\",\"kind\":\"processor\",\"input\":\"__sluice_x\"}", "__sluice_x"},
         {"{\"id\":\"a\",\"kind\":\"processor\",\"output\":\"%s%s\"}", "topic \"%s%s\""},
-        {"{\"id\":\"a\",\"kind\":\"processor\",\"permissions\":[\"network-client x:1\"]}",
+        {"{\"id\":\"a\",\"kind\":\"processor\",\"permissions\":[\"network-server x:1\"]}",
          "cannot be given"},
+        {"{\"id\":\"a\",\"kind\":\"processor\",\"permissions\":[\"network-client x\"]}",
+         "must be \"read-only"},
+        {"{\"id\":\"a\",\"kind\":\"processor\",\"permissions\":[\"read-only etc/passwd\"]}",
+         "must be \"read-only"},
+        {"{\"id\":\"a\",\"kind\":\"processor\",\"permissions\":[\"read-only /a/../b\"]}",
+         "must be \"read-only"},
+        {"{\"id\":\"a\",\"kind\":\"processor\",\"limits\":{\"cpu_percent\":101}}", "whole number"},
         {"{\"id\":\"a\",\"kind\":\"frontend\",\"on\":\"log\"}", "frontend"},
         {"{\"id\":\"a\",\"kind\":\"processor\",\"defaults\":[]}", "\"defaults\" must be an object"},
     };

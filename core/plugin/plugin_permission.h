@@ -1,0 +1,44 @@
+/* plugin_permission.h: what a plugin may have beside records: words of its manifest and of the
+ * operator's configuration. It gets what both say. [any]
+ *
+ *   "read-only /absolute/path"     a regular file, opened by the host for reading
+ *   "network-client host:port"     one TCP connection, made by the host
+ *   "read_config"                  its own configuration (always given)
+ *   "write_metrics"                counters under its own name (for the metrics extension) */
+#ifndef SL_PLUGIN_PLUGIN_PERMISSION_H
+#define SL_PLUGIN_PLUGIN_PERMISSION_H
+
+#include "base/base.h"
+
+#define PERMISSIONS_MAX         8u
+#define PERMISSION_NAME_BYTES   256u
+#define PERMISSION_REASON_BYTES 256u
+
+enum permission_kind {
+    PERMISSION_FILE = 1,       /* = SANDBOX_RESOURCE_FILE */
+    PERMISSION_CONNECTION = 2, /* = SANDBOX_RESOURCE_CONNECTION */
+    PERMISSION_READ_CONFIG,
+    PERMISSION_WRITE_METRICS,
+};
+struct plugin_permission {
+    uint32_t kind;                    /* enum permission_kind */
+    char name[PERMISSION_NAME_BYTES]; /* path or host:port; empty */
+};
+struct plugin_permissions {
+    struct plugin_permission items[PERMISSIONS_MAX];
+    uint32_t count;
+};
+
+/* Adds one, each once. E_UNSUPPORTED, E_LIMIT, E_INVALID with a sentence. */
+sl_err plugin_permission_add(struct plugin_permissions *permissions, const char *text,
+                             char ret_reason[PERMISSION_REASON_BYTES]) SL_MUST_CHECK;
+bool plugin_permission_has(const struct plugin_permissions *permissions,
+                           const struct plugin_permission *permission);
+/* What both have. */
+void plugin_permission_both(const struct plugin_permissions *a, const struct plugin_permissions *b,
+                            struct plugin_permissions *ret_both);
+/* As it is written. */
+void plugin_permission_text(const struct plugin_permission *permission, char *ret_text,
+                            size_t size);
+
+#endif
