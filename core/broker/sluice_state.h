@@ -3,6 +3,7 @@
 #define SL_BROKER_SLUICE_STATE_H
 
 #include "broker/admin_socket.h"
+#include "broker/backup_admin.h"
 #include "broker/frontend_set.h"
 #include "broker/loop_room.h"
 #include "broker/plugin_link.h"
@@ -30,6 +31,7 @@ struct sluice {
     struct frontend_set frontends;
     struct admin_socket admin;
     struct storage_watch storage;
+    struct backup_admin backup;
     struct plugin_manager *plugins;
     struct plugin_meter plugin_meter;
     bool plugins_started;

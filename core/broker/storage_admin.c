@@ -180,11 +180,16 @@ void storage_admin_run(void *arg, void *connection, const char *command, const c
                        admin_storage_done *done, void *done_arg)
 {
     struct sluice *sluice = ((struct admin_socket *)arg)->sluice;
-    (void)connection;
+    const char *what = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(args, "what"));
     if (sluice->stopping) {
         done(done_arg, SLUICE_E_STOPPING, "", NULL);
     } else if (strcmp(command, "scrub") == 0) {
         scrub_run(sluice, args, done, done_arg);
+    } else if (strcmp(command, "backup.begin") == 0) {
+        backup_admin_begin(&sluice->backup, sluice, connection, done, done_arg);
+    } else if (strcmp(command, "backup.release") == 0) {
+        bool only_log = what != NULL && strcmp(what, "log") == 0;
+        backup_admin_release(&sluice->backup, connection, only_log, done, done_arg);
     } else {
         done(done_arg, SLUICE_E_UNSUPPORTED, command, NULL);
     }
@@ -192,6 +197,5 @@ void storage_admin_run(void *arg, void *connection, const char *command, const c
 
 void storage_admin_closed(void *arg, void *connection)
 {
-    (void)arg;
-    (void)connection;
+    backup_admin_closed(&((struct admin_socket *)arg)->sluice->backup, connection);
 }

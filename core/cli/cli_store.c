@@ -37,7 +37,7 @@ static int number_compare(const void *left, const void *right)
 }
 
 /* data.dir as `serve` with the same flags would have it. */
-static int configured_directory(struct cli *cli, char ret_path[STORE_PATH_BYTES])
+int cli_store_configured(struct cli *cli, char ret_path[STORE_PATH_BYTES])
 {
     struct config_sources sources = {.dev = cli->options.dev,
                                      .home = cli_value(&cli->options.home, NULL),
@@ -68,7 +68,7 @@ int cli_store_open(struct cli_store *store, struct cli *cli, const char *directo
     if (directory != NULL) {
         snprintf(store->directory, sizeof(store->directory), "%s", directory);
     } else {
-        int code = configured_directory(cli, store->directory);
+        int code = cli_store_configured(cli, store->directory);
         if (code != CLI_OK) {
             return code;
         }

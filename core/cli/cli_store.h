@@ -28,6 +28,8 @@ struct cli_store {
 /* directory: NULL for data.dir as `serve` with the same flags would have it. CLI_OK, or a code: a
  * sentence was written. Close it in any case. */
 int cli_store_open(struct cli_store *store, struct cli *cli, const char *directory);
+/* data.dir as `serve` with the same flags would have it. CLI_OK, or a sentence was written. */
+int cli_store_configured(struct cli *cli, char ret_path[STORE_PATH_BYTES]);
 void cli_store_close(struct cli_store *store);
 /* index < shard_count */
 void cli_store_shard_path(const struct cli_store *store, uint32_t index,

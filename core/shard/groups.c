@@ -31,6 +31,7 @@ struct group_call {
     struct sluice_group_member *members;
     struct sl_buffer bytes;
     /* Offsets. */
+    struct cut_waiter waiter;
     struct wal_unit unit;
     struct wal_item *items;
     uint8_t *payloads;
@@ -422,10 +423,21 @@ static sl_err encode_commits(struct group_call *self)
     return SLUICE_OK;
 }
 
+static void commit_run(struct shard_call *call);
+
+static void commit_goes_on(struct cut_waiter *waiter)
+{
+    commit_run(&SL_CONTAINER_OF(waiter, struct group_call, waiter)->call);
+}
+
 static void commit_run(struct shard_call *call)
 {
     struct group_call *self = SL_CONTAINER_OF(call, struct group_call, call);
     struct shard *shard = call->target;
+    self->waiter.go_on = commit_goes_on;
+    if (cut_wait(shard, &self->waiter)) {
+        return;
+    }
     if (shard->status != SLUICE_OK) {
         self->status = SLUICE_E_COORDINATOR_NOT_AVAILABLE;
         shard_call_reply(call);

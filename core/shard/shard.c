@@ -234,6 +234,7 @@ static void segment_sealed(void *arg)
 {
     roll_sealed(arg);
     seal_consider(arg);
+    cut_consider(arg);
 }
 
 static const struct wal_events wal_hooks = {.apply = recovery_apply,
@@ -280,6 +281,7 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     shard->scrubber = scrubber_new(shard);
     space_init(&shard->space, shard);
     roll_init(shard);
+    cut_init(&shard->cut, shard);
     sl_buffer_init(&shard->scratch, SCRATCH_BYTES_MAX);
     producer_ids_init(&shard->producer_ids);
     bool made = shard->catalog != NULL && shard->producers != NULL && shard->offsets != NULL &&
@@ -456,6 +458,7 @@ void shard_stop(struct shard *shard, void (*closed)(void *arg), void *arg)
     shard_set_status(shard, shard->status != SLUICE_OK ? shard->status : SLUICE_E_STOPPING);
     shard->timer = sl_timer_free(shard->timer);
     scrub_stop(shard);
+    cut_stop(shard);
     fetch_finish_all(shard);
     shard->groups = group_coordinator_free(shard->groups);
     if (shard->log == NULL) {

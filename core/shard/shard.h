@@ -23,6 +23,7 @@
 #include "record/batch_validate.h"
 #include "shard/compact.h"
 #include "shard/roll.h"
+#include "shard/cut.h"
 #include "shard/scrub.h"
 #include "shard/readahead.h"
 #include "shard/seal.h"
@@ -100,8 +101,9 @@ struct shard {
     struct sealer *sealer;
     struct compactor *compactor;
     struct scrubber *scrubber;
-    sl_err status; /* SLUICE_OK, or why it does not serve: E_CORRUPT after a refused recovery,
-                      E_FENCED; other loops ask shard_status */
+    struct cut cut; /* of a backup */
+    sl_err status;  /* SLUICE_OK, or why it does not serve: E_CORRUPT after a refused recovery,
+                       E_FENCED; other loops ask shard_status */
     struct catalog *catalog;
     struct producer_shard *producers;
     struct producer_ids producer_ids;    /* shard 0 */

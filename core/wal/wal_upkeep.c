@@ -9,8 +9,9 @@
 
 #include <string.h>
 
-#define SPARES_SHARE 4u /* of a full disk's last bytes, a spare takes no more than so much of it \
-                         */
+#define SPARES_SHARE                                                            \
+    4u /* of a full disk's last bytes, a spare takes no more than so much of it \
+        */
 
 /* ---- helper ---- */
 

@@ -172,9 +172,9 @@ def test_extent_verify_draws_on_a_terminal_only():
 
 # ---- the log ----
 
-def start_on(directory):
+def start_on(directory, *settings):
     """A broker on a copy of the data folder."""
-    broker = Broker(*SMALL, start=False)
+    broker = Broker(*(settings or SMALL), start=False)
     data = os.path.join(broker.home, "data")
     shutil.rmtree(data, ignore_errors=True)
     shutil.copytree(directory, data)
