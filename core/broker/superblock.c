@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAGIC      "SLUICEDB"
-#define CRC_AT     (SUPERBLOCK_SIZE - 4)
-#define PATH_BYTES 4096u
-#define SHARDS_MAX 64u
+#define MAGIC        "SLUICEDB"
+#define CRC_AT       (SUPERBLOCK_SIZE - 4)
+#define PATH_BYTES   4096u
+#define SHARDS_MAX   64u
+#define LOCK_WAIT_MS 2000
+#define LOCK_STEP_MS 10
 
 void superblock_encode(const struct superblock *superblock, uint8_t p[SUPERBLOCK_SIZE])
 {
@@ -98,6 +100,19 @@ static sl_err load(struct sl_file *file, struct superblock *ret_superblock)
     return err != SLUICE_OK ? err : superblock_decode(bytes, ret_superblock);
 }
 
+/* A broker that was killed while it started a worker left a child that holds the lock until it runs
+ * the worker's program: some milliseconds, on a busy machine more. */
+static sl_err lock_wait(struct sl_file *lock)
+{
+    sl_err err = sl_file_lock(lock);
+    for (int waited_ms = 0; err == SLUICE_E_LOCKED && waited_ms < LOCK_WAIT_MS;
+         waited_ms += LOCK_STEP_MS) {
+        sl_sleep_ms(LOCK_STEP_MS);
+        err = sl_file_lock(lock);
+    }
+    return err;
+}
+
 static sl_err lock_directory(struct sl_os *os, const char *directory, struct sl_file **ret_lock)
 {
     char path[PATH_BYTES];
@@ -105,7 +120,7 @@ static sl_err lock_directory(struct sl_os *os, const char *directory, struct sl_
     struct sl_file *lock = NULL;
     sl_err err = sl_dir_make(os, directory);
     err = err != SLUICE_OK ? err : sl_file_open(os, path, SL_FILE_WRITE | SL_FILE_CREATE, &lock);
-    err = err != SLUICE_OK ? err : sl_file_lock(lock);
+    err = err != SLUICE_OK ? err : lock_wait(lock);
     if (err != SLUICE_OK) {
         sl_file_close(lock);
         return err;

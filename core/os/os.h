@@ -214,7 +214,7 @@ sl_err sl_descriptor_read(int descriptor, void *buffer, size_t size,
 sl_err sl_descriptor_write(int descriptor, const void *buffer, size_t size) SL_MUST_CHECK;
 void sl_descriptor_close(int descriptor);
 /* Whether people look at it: colours, progress. [any] */
-void sl_sleep_ms(int64_t ms); /* command-line code only [blocks] */
+void sl_sleep_ms(int64_t ms); /* command-line code and start-up only [blocks] */
 bool sl_descriptor_is_terminal(int descriptor);
 
 #endif

@@ -140,7 +140,7 @@ def one_round(args):
         load = loads.mixed(address, admin, args.seed)
         if not loads.stage_runs(broker):
             raise SystemExit("kill9: the broker does not load copier.lua: " + broker.log()[-2000:])
-        load.append(loads.Copied(address, load[0]))
+        load.append(loads.Copied("copier", address, load[0], "ids.a.copied"))
         for one in load[:-1]:
             one.start()
         time.sleep(0.3)

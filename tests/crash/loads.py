@@ -8,7 +8,7 @@ it adds to `problems` what must not be, and gives one line of counts.
   Plodder    the same through kafka-python, without idempotence
   Keyed      a compacted topic: updates and tombstones of some keys
   Brief      a topic with retention by size whose records are also deleted by offset
-  Copied     a Lua stage: each input comes out once
+  Copied     a stage: each input comes out once
   Readers    a group of two that commits what it has read
   Offsets    commits of one group, looked at after each kill
   Topics     topics that come, are written to, go, and come again under the same name"""
@@ -384,11 +384,11 @@ class Brief(Sender):
 # ---- stage ----
 
 class Copied:
-    """Each input of the stage once in its output, in order: compared with what the input topic holds."""
-    name, done = "stage", 0
+    """Each input of a stage once in its output or among its dead letters, in order: compared with what its input holds."""
 
-    def __init__(self, address, source):
-        self.address, self.source, self.problems = address, source, []
+    def __init__(self, name, address, source, output, admin=None):
+        self.name, self.address, self.source, self.output, self.admin = name, address, source, output, admin
+        self.problems, self.done, self.seen, self.letters_from = [], 0, {}, self.letters_end() if admin else {}
 
     def killed(self):
         pass
@@ -396,32 +396,57 @@ class Copied:
     def finish(self):
         pass
 
-    def check(self):
-        limit = time.monotonic() + READ_LIMIT_S
-        want = [number_of(value) for part in self.source.found for _, (_, value) in sorted(part.items())]
-        while True:
-            copies, _ = read_all(self.address, "ids.a.copied")
-            if sum(map(len, copies)) >= len(want) or time.monotonic() > limit:
-                break
-            time.sleep(0.3)
-        seen = {}
+    # Dead letters: those of before are of no concern.
+
+    def letters_end(self):
+        try:
+            places = self.admin.call("topic.describe", topic=f"__sluice_dlq.{self.name}")["partition_list"]
+            return {place["partition"]: int(place["end_offset"]) for place in places}
+        except Refused:  # none ever
+            return {}
+
+    def letters(self):
+        ends = self.letters_end() if self.admin else {}
+        if not ends:
+            return []
+        found, _ = read_all(self.address, f"__sluice_dlq.{self.name}", len(ends))
+        return [number_of(value) for partition, part in enumerate(found)
+                for offset, (_, value) in part.items() if offset >= self.letters_from.get(partition, 0)]
+
+    def look(self, copies):
+        self.seen = {}
         for number, part in enumerate(copies):
             last = {}
             for offset, (_, value) in sorted(part.items()):
                 one = number_of(value)
                 if value != value_of(*one):
-                    self.problems.append(f"stage: {number}:{offset} is not what went in")
-                if one in seen:
-                    self.problems.append(f"stage: input {one} came out twice, at {seen[one]} and {number}:{offset}")
+                    self.problems.append(f"{self.name}: {number}:{offset} is not what went in")
+                if one in self.seen:
+                    self.problems.append(f"{self.name}: input {one} came out twice, at {self.seen[one]} and {number}:{offset}")
                 if last.get(one[0], -1) >= one[1]:
-                    self.problems.append(f"stage: input {one} came out after {last[one[0]]}")
-                seen[one] = f"{number}:{offset}"
+                    self.problems.append(f"{self.name}: input {one} came out after {last[one[0]]}")
+                self.seen[one] = f"{number}:{offset}"
                 last[one[0]] = one[1]
-        missing = set(want) - set(seen)
+
+    def check(self):
+        limit = time.monotonic() + READ_LIMIT_S
+        want = [number_of(value) for part in self.source.found for _, (_, value) in sorted(part.items())]
+        while True:
+            copies, _ = read_all(self.address, self.output)
+            letters = self.letters()
+            if sum(map(len, copies)) + len(letters) >= len(want) or time.monotonic() > limit:
+                break
+            time.sleep(0.3)
+        self.look(copies)
+        for one in letters:
+            if one in self.seen:
+                self.problems.append(f"{self.name}: input {one} came out, and is a dead letter")
+            self.seen[one] = "dead letter"
+        missing = set(want) - set(self.seen)
         if missing:
-            self.problems.append(f"stage: {len(missing)} inputs did not come out, first {min(missing)}")
-        self.done = len(seen)
-        return f"stage: {len(want)} in, {len(seen)} out"
+            self.problems.append(f"{self.name}: {len(missing)} inputs did not come out, first {min(missing)}")
+        self.done = len(self.seen)
+        return f"stage {self.name}: {len(want)} in, {len(self.seen) - len(letters)} out, {len(letters)} dead letters"
 
 
 # ---- groups ----
