@@ -50,6 +50,10 @@ static const struct mutant mutants[] = {
     {"no_extent_sync", UNSYNCED(".ext"), "a frame names an extent that is not on the disk"},
     {"no_extent_dir_sync", UNSYNCED_DIR("/ext"), "a frame names an extent whose name may be lost"},
     {"extent_no_sync", SWITCH(seal.no_sync), "both"},
+    {"promote_no_sync", SWITCH(seal.promote_no_sync),
+     "a segment becomes an extent without a sync of its footer"},
+    {"promote_no_dir_sync", SWITCH(seal.promote_no_directory_sync),
+     "a frame names a promoted segment whose name may be lost"},
     {"release_first", SWITCH(seal.release_first),
      "segments are given back before the frame that names the extent"},
     {"index_first", SWITCH(seal.index_first),
@@ -268,6 +272,7 @@ static void report(const struct shared *shared, const struct options *options)
                  {"bytes_retained", c.bytes_retained},
                  {"seal_jobs", c.seal_jobs},
                  {"extents", c.extents},
+                 {"promoted", c.promoted},
                  {"compactions", c.compactions},
                  {"records_compacted", c.records_compacted},
                  {"cuts_per_cpu_second", seconds > 0 ? (uint64_t)((double)c.cuts / seconds) : 0}};

@@ -90,10 +90,15 @@ static bool flight_add(struct sim *sim, struct flight *flight, struct model_topi
 {
     uint32_t i = flight->batch_count;
     uint32_t most = sim_draw(sim, 8) == 0 ? 900 : 150;
+    uint32_t records = 1 + sim_draw(sim, MODEL_RECORDS_MAX);
+    uint32_t value_size = 4 + sim_draw(sim, most);
+    if (sim->is_narrow && !flight->is_stage && topic == sim->model.topics) { /* frames are full */
+        records = MODEL_RECORDS_MAX;
+        value_size = 650 + sim_draw(sim, 250);
+    }
     bool of_producer = !flight->is_stage && sim_draw(sim, 4) > 0;
     struct model_batch *batch =
-        model_append(&sim->model, topic, number, 1 + sim_draw(sim, MODEL_RECORDS_MAX),
-                     4 + sim_draw(sim, most), of_producer, flight->data[i]);
+        model_append(&sim->model, topic, number, records, value_size, of_producer, flight->data[i]);
     if (batch == NULL) {
         return false;
     }
@@ -156,10 +161,14 @@ static void append(struct sim *sim)
 {
     struct flight *flight = flight_take(sim);
     struct model_topic *topic = live_topic(sim);
+    bool is_narrow = sim->is_narrow && sim_draw(sim, 16) > 0;
+    if (is_narrow && sim->model.topics[0].state == MODEL_LIVE) {
+        topic = &sim->model.topics[0];
+    }
     if (flight == NULL || topic == NULL) {
         return;
     }
-    uint32_t number = sim_draw(sim, topic->partition_count);
+    uint32_t number = is_narrow ? 0 : sim_draw(sim, topic->partition_count);
     struct partition *partition = partition_at(sim, topic, number, true);
     if (partition == NULL || !flight_add(sim, flight, topic, number, partition)) {
         return;

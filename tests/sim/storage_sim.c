@@ -154,6 +154,7 @@ static void machine_count(struct sim *sim, const struct machine *machine)
         compact_status_get(shard, &compact);
         sim->counts.seal_jobs += seal.jobs;
         sim->counts.extents += seal.extents;
+        sim->counts.promoted += seal.promoted;
         sim->counts.compactions += compact.jobs;
         sim->counts.records_compacted += compact.records_removed;
         sim->counts.bytes_retained += shard->bytes_removed;
@@ -230,6 +231,7 @@ static void fill_disk(struct sim *sim)
 static void run_work(struct sim *sim, uint32_t steps, bool close)
 {
     struct machine *machine = &sim->machine;
+    sim->is_narrow = sim_draw(sim, 2) == 0;
     uint32_t rate = 1 + sim_draw(sim, 5);
     uint32_t cut_rate = 32u << sim_draw(sim, 3);
     uint32_t full_rate = sim_draw(sim, 8) == 0 ? 200 : UINT32_MAX;
@@ -311,7 +313,9 @@ static void limits_draw(struct sim *sim)
     sim->seal = (struct seal_limits){.seal_bytes = segment * (1 + sim_draw(sim, 2)),
                                      .age_max_ms = 1 + sim_draw(sim, 1000),
                                      .job_bytes_max = segment * (1 + sim_draw(sim, 3)),
-                                     .own_file_bytes = 2000u << sim_draw(sim, 5)};
+                                     .own_file_bytes = 2000u << sim_draw(sim, 5),
+                                     .promote_percent = 40 + 20 * sim_draw(sim, 4),
+                                     .promote_run_bytes = 1u << sim_draw(sim, 12)};
     sim->compact = (struct compact_limits){.round_bytes = 1000u << sim_draw(sim, 6),
                                            .round_runs = 1 + sim_draw(sim, 16)};
     broker_settings_init(&sim->settings);

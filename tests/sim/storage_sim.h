@@ -23,7 +23,7 @@
 struct sim_counts {
     uint64_t histories, cuts, kills, closes, failures, full_disks, recoveries, cut_recoveries;
     uint64_t batches, acked, reads, topics_deleted, starts_raised, offsets, stage_units;
-    uint64_t seal_jobs, extents, compactions, records_compacted, bytes_retained;
+    uint64_t seal_jobs, extents, promoted, compactions, records_compacted, bytes_retained;
 };
 
 /* What is broken on purpose. */
@@ -119,6 +119,7 @@ struct sim {
     struct committing committing;
     struct model_topic *topic_busy; /* created or deleted */
     bool disk_is_full;
+    bool is_narrow; /* this run appends to one partition mostly: whole segments are its */
 };
 
 uint32_t sim_draw(struct sim *sim, uint32_t below);
