@@ -25,6 +25,11 @@ struct judging {
     model_fault((judging)->model, "%s-%u: " format, (judging)->topic->name, (judging)->number, \
                 ##__VA_ARGS__)
 
+static bool refuses(const struct judging *self, const struct shard *shard)
+{
+    return self->model->is_damaged && shard->status != SLUICE_OK;
+}
+
 /* ---- bytes ---- */
 
 static int64_t read_some(struct judging *self, int64_t offset)
@@ -48,6 +53,10 @@ static int64_t read_some(struct judging *self, int64_t offset)
               ? err
               : partition_cut(sl_bytes_of(bytes, plan.bytes), offset, UINT32_MAX, &cut);
     read_plan_unpin(shard, &plan);
+    if (err == SLUICE_E_CORRUPT && model->is_damaged) {
+        model->told++;
+        return INT64_MAX;
+    }
     if (err != SLUICE_OK) {
         FAULT(self, "offset %" PRId64 " cannot be read: error %d", offset, err);
         return INT64_MAX;
@@ -224,10 +233,11 @@ static void judge_partition(struct judging *self)
         for (uint32_t i = 0; i < self->count; i++) {
             before[i] = wanted->batches[i].gone;
         }
+        uint64_t told = self->model->told;
         judge_bytes(self);
-        if (self->topic->compacted) {
+        if (self->topic->compacted && told == self->model->told) {
             judge_keys(self);
-        } else {
+        } else if (!self->topic->compacted) {
             judge_times(self);
         }
         judge_epochs(self);
@@ -251,6 +261,9 @@ static void judge_offsets(struct judging *self, const struct topic *topic)
         struct sl_bytes group = model_group(g);
         const struct shard *shard =
             shard_of_group(self->set, (struct sluice_text){(const char *)group.data, group.size});
+        if (refuses(self, shard)) {
+            continue;
+        }
         const struct model_offset *wanted = &self->model->offsets[g][self->slot][self->number];
         struct offset_commit commit = {.offset = -1};
         bool is_there = offset_store_get(shard->offsets, group, &topic->id, self->number, &commit);
@@ -271,6 +284,9 @@ static void judge_copies(struct judging *self, const struct model_topic *wanted,
 {
     for (uint32_t i = 1; i < self->set->count; i++) {
         const struct catalog *catalog = self->set->shards[i]->catalog;
+        if (refuses(self, self->set->shards[i])) {
+            continue;
+        }
         bool is_here = catalog_by_name(catalog, sl_bytes_of_text(wanted->name)) != NULL;
         if (is_here != is_there) {
             model_fault(self->model, "shard %u has another catalog: %s", i, wanted->name);
@@ -295,10 +311,14 @@ static void judge_topic(struct judging *self, struct model_topic *wanted)
         const struct shard *shard = shard_of_partition(self->set, topic, i);
         const struct topic *copy = catalog_by_id(shard->catalog, &topic->id);
         self->number = i;
+        judge_offsets(self, topic);
+        if (refuses(self, shard)) {
+            self->found->counts[self->slot][i] = UINT32_MAX;
+            continue;
+        }
         self->wanted = &wanted->partitions[i];
         self->partition = copy == NULL ? NULL : partition_find(copy, i);
         judge_partition(self);
-        judge_offsets(self, topic);
     }
 }
 
@@ -348,6 +368,9 @@ void model_judge(struct storage_model *model, const struct shard_set *set,
 {
     struct judging self = {.model = model, .set = set, .found = ret_found};
     uint32_t topics = 0;
+    if (refuses(&self, set->shards[0])) {
+        return; /* then all do */
+    }
     for (uint32_t i = 0; i < MODEL_TOPICS && model_is_well(model); i++) {
         ret_found->topics[i] = false;
         if (model->topics[i].name[0] != '\0') {
@@ -359,6 +382,9 @@ void model_judge(struct storage_model *model, const struct shard_set *set,
         model_fault(model, "a topic of another time is back");
     }
     for (uint32_t i = 0; i < set->count && model_is_well(model); i++) {
+        if (refuses(&self, set->shards[i])) {
+            continue;
+        }
         judge_stage(&self, i);
     }
 }

@@ -95,6 +95,9 @@ struct storage_model {
     struct model_stage stages[MODEL_SHARDS_MAX];
     struct sl_buffer scratch; /* for building and reading batches */
     char fault[256];          /* "": all is well */
+    /* Files were damaged: what a shard refuses, or a read tells, is no fault but counted. */
+    bool is_damaged;
+    uint64_t told;
 };
 
 /* What recovery gave back, for model_adopt. */

@@ -60,8 +60,8 @@ static sl_err machine_open_shard(struct sim *sim, struct machine *machine, uint3
 }
 
 /* Recovery of all shards; they do not work yet. */
-static sl_err machine_open(struct sim *sim, struct machine *machine, struct sl_sim_disk *disk,
-                           uint64_t seed, const struct sl_sim_faults *faults)
+sl_err sim_machine_open(struct sim *sim, struct machine *machine, struct sl_sim_disk *disk,
+                        uint64_t seed, const struct sl_sim_faults *faults)
 {
     machine->disk = disk;
     machine->closed_count = 0;
@@ -79,12 +79,16 @@ static sl_err machine_open(struct sim *sim, struct machine *machine, struct sl_s
     err = superblock_open(machine->os, "d", sim->model.shard_count, &machine->superblock,
                           &machine->lock, machine->problem);
     for (uint32_t i = 0; i < sim->model.shard_count && err == SLUICE_OK; i++) {
+        uint32_t open = machine->set.count;
         err = machine_open_shard(sim, machine, i);
+        if (sim->model.is_damaged && machine->set.count > open) {
+            err = SLUICE_OK; /* that one refuses; the others serve */
+        }
     }
     return err;
 }
 
-static sl_err machine_start(struct machine *machine)
+sl_err sim_machine_start(struct machine *machine)
 {
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < machine->set.count && err == SLUICE_OK; i++) {
@@ -94,7 +98,7 @@ static sl_err machine_start(struct machine *machine)
 }
 
 /* As when the process is killed; sim_acts_abandon comes before. */
-static void machine_kill(struct machine *machine)
+void sim_machine_kill(struct machine *machine)
 {
     sl_os_sim_abandon(machine->os);
     for (uint32_t i = 0; i < machine->set.count; i++) {
@@ -119,7 +123,7 @@ static bool machine_is_closed(const struct machine *machine)
     return machine->closed_count == machine->set.count;
 }
 
-static void machine_close(struct sim *sim, struct machine *machine)
+void sim_machine_close(struct sim *sim, struct machine *machine)
 {
     for (uint32_t i = 0; i < machine->set.count; i++) {
         shard_stop(machine->set.shards[i], on_closed, machine);
@@ -175,7 +179,7 @@ static bool is_excused(const struct sim *sim, const struct machine *machine,
 static bool recover(struct sim *sim, struct machine *machine, struct sl_sim_disk *disk,
                     uint64_t seed, const struct sl_sim_faults *faults)
 {
-    sl_err err = machine_open(sim, machine, disk, seed, faults);
+    sl_err err = sim_machine_open(sim, machine, disk, seed, faults);
     if (err != SLUICE_OK && is_excused(sim, machine, faults)) {
         sim->counts.cut_recoveries++;
         return false;
@@ -212,7 +216,7 @@ static void branch(struct sim *sim)
         cut = i + 1 < RECOVERIES_MAX && sim_draw(sim, 3) == 0;
         faults.power_cut_after = cut ? 1 + sim_draw(sim, 24) : 0;
         recover(sim, &machine, sim->copy, sim_draw64(sim), &faults);
-        machine_kill(&machine);
+        sim_machine_kill(&machine);
     }
     sim->disk_is_full = was_full;
 }
@@ -228,13 +232,13 @@ static void fill_disk(struct sim *sim)
     sim->counts.full_disks += sim->disk_is_full;
 }
 
-static void run_work(struct sim *sim, uint32_t steps, bool close)
+void sim_run_work(struct sim *sim, uint32_t steps, bool close)
 {
     struct machine *machine = &sim->machine;
     sim->is_narrow = sim_draw(sim, 2) == 0;
     uint32_t rate = 1 + sim_draw(sim, 5);
     uint32_t cut_rate = 32u << sim_draw(sim, 3);
-    uint32_t full_rate = sim_draw(sim, 8) == 0 ? 200 : UINT32_MAX;
+    uint32_t full_rate = sim_draw(sim, 8) == 0 && !sim->no_branches ? 200 : UINT32_MAX;
     for (uint32_t i = 0; i < steps; i++) {
         if (sl_os_sim_power_is_off(machine->os) || !model_is_well(&sim->model)) {
             return;
@@ -246,12 +250,12 @@ static void run_work(struct sim *sim, uint32_t steps, bool close)
             fill_disk(sim);
         }
         sl_os_sim_step(machine->os);
-        if (sim_draw(sim, cut_rate) == 0) {
+        if (sim_draw(sim, cut_rate) == 0 && !sim->no_branches) {
             branch(sim);
         }
     }
     if (close && model_is_well(&sim->model) && !sl_os_sim_power_is_off(machine->os)) {
-        machine_close(sim, machine);
+        sim_machine_close(sim, machine);
     }
 }
 
@@ -278,8 +282,8 @@ static void run(struct sim *sim)
     bool close = faults.power_cut_after == 0 && sim_draw(sim, 2) == 0;
     if (recover(sim, machine, sim->disk, sim_draw64(sim), &faults)) {
         model_adopt(&sim->model, &sim->found);
-        if (machine_start(machine) == SLUICE_OK) {
-            run_work(sim, 100 + sim_draw(sim, sim_draw(sim, 4) == 0 ? 3000 : 800), close);
+        if (sim_machine_start(machine) == SLUICE_OK) {
+            sim_run_work(sim, 100 + sim_draw(sim, sim_draw(sim, 4) == 0 ? 3000 : 800), close);
         }
     }
     /* A kill leaves all that was written; amid any operation, when the power seemed to go. */
@@ -293,7 +297,7 @@ static void run(struct sim *sim)
     machine_count(sim, machine);
     sl_os_sim_abandon(machine->os);
     sim_acts_abandon(sim);
-    machine_kill(machine);
+    sim_machine_kill(machine);
     if (cut) {
         sl_sim_disk_power_cut(sim->disk);
     }
@@ -301,7 +305,7 @@ static void run(struct sim *sim)
     sim->disk_is_full = false;
 }
 
-static void limits_draw(struct sim *sim)
+void sim_limits_draw(struct sim *sim)
 {
     uint64_t segment = 4096u * (5 + sim_draw(sim, 6));
     sim->wal = (struct wal_limits){.segment_bytes = segment,
@@ -340,7 +344,7 @@ static void judge_rest(struct sim *sim)
             model_fault(&sim->model, "extents hold more than they have");
         }
     }
-    machine_close(sim, &sim->machine);
+    sim_machine_close(sim, &sim->machine);
 }
 
 void sim_history(struct sim *sim, uint64_t seed)
@@ -351,17 +355,17 @@ void sim_history(struct sim *sim, uint64_t seed)
     sim->disk = sl_sim_disk_new(sim_draw64(sim));
     uint32_t kind = sim_draw(sim, 8);
     model_init(&sim->model, seed, kind < 4 ? 1 : kind < 7 ? 2 : 3);
-    limits_draw(sim);
+    sim_limits_draw(sim);
     uint32_t runs = 1 + sim_draw(sim, RUNS_MAX);
     for (uint32_t i = 0; i < runs && model_is_well(&sim->model); i++) {
         run(sim);
     }
     if (model_is_well(&sim->model)) {
         bool serves = recover(sim, &sim->machine, sim->disk, sim_draw64(sim), &none);
-        if (serves && machine_start(&sim->machine) == SLUICE_OK) {
+        if (serves && sim_machine_start(&sim->machine) == SLUICE_OK) {
             judge_rest(sim);
         }
-        machine_kill(&sim->machine);
+        sim_machine_kill(&sim->machine);
     }
     model_fini(&sim->model);
     sim->disk = sl_sim_disk_free(sim->disk);

@@ -119,6 +119,7 @@ struct sim {
     struct committing committing;
     struct model_topic *topic_busy; /* created or deleted */
     bool disk_is_full;
+    bool no_branches;
     bool is_narrow; /* this run appends to one partition mostly: whole segments are its */
 };
 
@@ -132,6 +133,16 @@ void sim_acts_abandon(struct sim *sim); /* what was under way is given up */
 
 /* ---- storage_sim.c ---- */
 
+/* Recovery of all shards; they do not work yet. What it wants is freed by sim_machine_kill, also
+ * after an error. */
+sl_err sim_machine_open(struct sim *sim, struct machine *machine, struct sl_sim_disk *disk,
+                        uint64_t seed, const struct sl_sim_faults *faults);
+sl_err sim_machine_start(struct machine *machine);
+void sim_machine_close(struct sim *sim, struct machine *machine); /* in order */
+/* As when the process is killed; sim_acts_abandon comes before, for the machine that acts. */
+void sim_machine_kill(struct machine *machine);
+void sim_limits_draw(struct sim *sim);
+void sim_run_work(struct sim *sim, uint32_t steps, bool close);
 /* One history. model.fault says what was wrong. */
 void sim_history(struct sim *sim, uint64_t seed);
 void sim_init(struct sim *sim);
