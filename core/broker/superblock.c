@@ -66,26 +66,47 @@ static sl_err create(struct sl_os *os, const char *directory, const char *path, 
     return err;
 }
 
+/* Those of the shards are on the disk before the superblock is: where it is and one of them is not,
+ * that one was lost. */
+static sl_err folders_make(struct sl_os *os, const char *directory, uint32_t shards)
+{
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; i < shards && err == SLUICE_OK; i++) {
+        char shard[PATH_BYTES];
+        char log[PATH_BYTES + 8];
+        snprintf(shard, sizeof(shard), "%s/shard-%u", directory, i);
+        snprintf(log, sizeof(log), "%s/wal", shard);
+        err = sl_dir_make(os, log);
+        err = err != SLUICE_OK ? err : sl_dir_sync(os, shard);
+    }
+    return err != SLUICE_OK ? err : sl_dir_sync(os, directory);
+}
+
 struct look {
     bool found;
 };
 
-static void look_entry(void *arg, const char *name, bool is_directory)
+static void look_entry(void *arg, const char *name SL_UNUSED, bool is_directory SL_UNUSED)
 {
     struct look *look = arg;
-    look->found = look->found || (is_directory && strncmp(name, "shard-", 6) == 0);
+    look->found = true;
 }
 
-/* A folder that has shards had a superblock: to make a new one would make its data somebody else's.
+/* A folder whose shards have files had a superblock: a new one would make its data somebody else's.
  */
 static sl_err create_or_refuse(struct sl_os *os, const char *directory, const char *path,
                                uint32_t shards, struct superblock *ret_superblock)
 {
     struct look look = {false};
-    sl_err err = sl_dir_list(os, directory, look_entry, &look);
-    if (err == SLUICE_OK && look.found) {
-        err = SLUICE_E_NOT_FOUND;
+    for (uint32_t i = 0; i < SHARDS_MAX; i++) {
+        char log[PATH_BYTES];
+        snprintf(log, sizeof(log), "%s/shard-%u/wal", directory, i);
+        sl_err err = sl_dir_list(os, log, look_entry, &look);
+        if (err != SLUICE_OK && err != SLUICE_E_NOT_FOUND) {
+            return err;
+        }
     }
+    sl_err err = look.found ? SLUICE_E_NOT_FOUND : folders_make(os, directory, shards);
     return err != SLUICE_OK ? err : create(os, directory, path, shards, ret_superblock);
 }
 

@@ -291,12 +291,34 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     return made ? SLUICE_OK : SLUICE_E_NO_MEMORY;
 }
 
+static void ignore_entry(void *arg SL_UNUSED, const char *name SL_UNUSED,
+                         bool is_directory SL_UNUSED)
+{
+}
+
+static sl_err find_folders(struct shard *shard, const struct shard_config *config,
+                           const char *directory)
+{
+    char log[DIRECTORY_BYTES + 8];
+    snprintf(log, sizeof(log), "%s/wal", directory);
+    if (!config->has_folders) {
+        sl_err err = sl_dir_make(config->os, directory);
+        return err != SLUICE_OK ? err : sl_dir_sync(config->os, config->data_directory);
+    }
+    sl_err err = sl_dir_list(config->os, log, ignore_entry, NULL);
+    if (err == SLUICE_E_NOT_FOUND) {
+        snprintf(shard->recovery.problem, sizeof(shard->recovery.problem),
+                 "%.180s is missing; put it back, or restore the data folder from a backup", log);
+        err = SLUICE_E_CORRUPT;
+    }
+    return err;
+}
+
 static sl_err open_log(struct shard *shard, const struct shard_config *config)
 {
     char directory[DIRECTORY_BYTES];
     snprintf(directory, sizeof(directory), "%s/shard-%u", config->data_directory, config->index);
-    sl_err err = sl_dir_make(config->os, directory);
-    err = err != SLUICE_OK ? err : sl_dir_sync(config->os, config->data_directory);
+    sl_err err = find_folders(shard, config, directory);
     const struct extent_set_config extents = {.os = config->os,
                                               .loop = config->loop,
                                               .directory = directory,

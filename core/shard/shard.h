@@ -22,10 +22,10 @@
 #include "deliver/position_store.h"
 #include "record/batch_validate.h"
 #include "shard/compact.h"
+#include "shard/readahead.h"
 #include "shard/roll.h"
 #include "shard/cut.h"
 #include "shard/scrub.h"
-#include "shard/readahead.h"
 #include "shard/seal.h"
 #include "shard/space.h"
 #include "wal/wal.h"
@@ -69,6 +69,7 @@ struct shard_config {
     struct chunk_cache *cache; /* of the loop */
     struct sl_logger *logger;
     const char *data_directory;
+    bool has_folders; /* they were made before: a shard without them was lost */
     struct sl_uuid cluster;
     uint32_t index;
     struct shard_set *set;

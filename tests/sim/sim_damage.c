@@ -13,7 +13,10 @@
  * Exit status 0: so it was. Else the first fault is printed with what was done to which file. */
 #include "storage_sim.h"
 
+#include "extent/extent_inspect.h"
 #include "os/os_sim_disk.h"
+#include "wal/wal_inspect.h"
+#include "wal/wal_salvage.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,6 +31,8 @@
 #define FILES_MAX     256u
 #define PROCESSES_MAX 16u
 #define BUILD_STEPS   6000u
+#define TOOLS_EVERY   16u /* of what is done */
+#define MENDS_EVERY   16u
 
 /* ---- kinds ---- */
 
@@ -60,9 +65,11 @@ static const struct kind *kind_of(const char *path)
 
 /* ---- what was done, and what came of it ---- */
 
-enum harm { FLIPPED, CUT, ZEROED, SWAPPED, MISSING, OF_SHARD, OF_CLUSTER, HARM_COUNT };
-static const char *const harm_names[HARM_COUNT] = {
-    "flipped", "cut", "zeroed", "swapped", "missing", "of_another_shard", "of_another_cluster"};
+enum harm { FLIPPED, CUT, ZEROED, SWAPPED, MISSING, LOST, OF_SHARD, OF_CLUSTER, HARM_COUNT };
+static const char *const harm_names[HARM_COUNT] = {"flipped",          "cut",
+                                                   "zeroed",           "swapped",
+                                                   "missing",          "folder_missing",
+                                                   "of_another_shard", "of_another_cluster"};
 
 struct tally {
     uint64_t done;
@@ -87,7 +94,8 @@ struct campaign {
     uint32_t bits;
     char files[FILES_MAX][SIM_PATH_MAX];
     uint32_t file_count;
-    const char *path; /* under way */
+    const char *path;  /* under way */
+    const char *place; /* that, or the folder that it is in */
     enum harm harm;
     uint64_t position;
 };
@@ -139,12 +147,12 @@ static bool has_refused(struct campaign *campaign, const struct machine *machine
     return refused;
 }
 
-static void judge(struct campaign *campaign)
+/* A start. Returns whether it, or a shard, refuses. */
+static bool start(struct campaign *campaign)
 {
     const struct sl_sim_faults none = {0};
     struct sim *sim = campaign->sim;
     struct machine machine;
-    uint64_t told = sim->model.told;
     sl_err err = sim_machine_open(sim, &machine, sim->copy, 7, &none);
     if (err == SLUICE_OK) {
         model_judge(&sim->model, &machine.set, &sim->found);
@@ -155,6 +163,95 @@ static void judge(struct campaign *campaign)
         sim->model.fault[0] = '\0';
     }
     sim_machine_kill(&machine);
+    return refused;
+}
+
+/* ---- afterwards ---- */
+
+static void put_back_file(struct campaign *campaign, const struct sim_name *name)
+{
+    struct sl_sim_disk *copy = campaign->sim->copy;
+    struct sim_name *here = sim_names_find(&copy->seen, name->path);
+    struct sim_inode *inode = here == NULL ? NULL : here->inode;
+    sl_err err = inode != NULL ? SLUICE_OK : sim_disk_create(copy, name->path, &inode);
+    err = err != SLUICE_OK ? err : sim_inode_resize(copy, inode, name->inode->size);
+    if (err == SLUICE_OK && name->inode->size > 0) {
+        err = sim_inode_write(copy, inode, name->inode->bytes, name->inode->size, 0);
+    }
+    SL_ASSERT(err == SLUICE_OK);
+}
+
+/* Of the folder, or of the file that was damaged. */
+static void put_back(struct campaign *campaign)
+{
+    const struct sim_names *names = &campaign->sim->disk->seen;
+    struct sl_sim_disk *copy = campaign->sim->copy;
+    size_t size = strlen(campaign->place);
+    for (uint32_t i = 0; i < names->count; i++) {
+        const struct sim_name *name = &names->at[i];
+        if (strncmp(name->path, campaign->place, size) != 0) {
+            continue;
+        }
+        if (name->inode != NULL) {
+            put_back_file(campaign, name);
+        } else if (sim_names_find(&copy->seen, name->path) == NULL) {
+            sl_err err = sim_disk_directory(copy, name->path);
+            SL_ASSERT(err == SLUICE_OK);
+        }
+    }
+}
+
+static bool keep_all(void *arg, uint64_t lsn, struct wal_item_view *item, struct sl_bytes body,
+                     bool sure)
+{
+    (void)arg, (void)lsn, (void)item, (void)body, (void)sure;
+    return true;
+}
+
+static void ignore_loss(void *arg, uint64_t first_lsn, uint64_t last_lsn, const char *where)
+{
+    (void)arg, (void)first_lsn, (void)last_lsn, (void)where;
+}
+
+/* Tools for damaged folders survive them. */
+static void use_tools(struct campaign *campaign)
+{
+    static const struct wal_inspect_events look = {0};
+    static const struct wal_salvage_events keep = {.keep = keep_all, .lost = ignore_loss};
+    static const struct extent_inspect_events read = {0};
+    struct wal_recovery recovery;
+    struct wal_salvage_report salvage;
+    struct extent_report extent;
+    struct sl_os *os = NULL;
+    char shard[16];
+    sl_err err = sl_os_sim_new(1, campaign->sim->copy, NULL, &os);
+    SL_ASSERT(err == SLUICE_OK);
+    snprintf(shard, sizeof(shard), "%.9s", campaign->path);
+    err = wal_inspect(os, shard, true, &look, NULL, &recovery);
+    err = wal_salvage(os, shard, NULL, &keep, NULL, &salvage);
+    err = extent_inspect(os, campaign->path, true, &read, NULL, &extent);
+    (void)err; /* what they say is theirs to test */
+    sl_os_free(os);
+}
+
+/* What was refused is as it was: with its file put back all is well again. */
+static void judge(struct campaign *campaign)
+{
+    struct sim *sim = campaign->sim;
+    uint64_t told = sim->model.told;
+    if (campaign->turn % TOOLS_EVERY < campaign->processes) {
+        use_tools(campaign);
+    }
+    bool refused = start(campaign);
+    bool is_mended =
+        campaign->harm >= MISSING || campaign->turn % MENDS_EVERY < campaign->processes;
+    if (refused && is_mended) {
+        put_back(campaign);
+        if (start(campaign)) {
+            fault(campaign, "what was put back is refused");
+        }
+        sim->model.told = told;
+    }
     struct tally *tally =
         &campaign->shared
              ->tallies[campaign->process][campaign->harm][kind_of(campaign->path) - kinds];
@@ -171,7 +268,7 @@ static bool begin(struct campaign *campaign, enum harm harm, const char *path, u
         return false;
     }
     campaign->harm = harm;
-    campaign->path = path;
+    campaign->path = campaign->place = path;
     campaign->position = position;
     sl_sim_disk_copy(campaign->sim->copy, campaign->sim->disk, 1);
     return true;
@@ -289,7 +386,13 @@ static void swap_in_all(struct campaign *campaign, const char *path)
             replace(campaign, OF_SHARD, path, campaign->sim->disk, like);
         }
     }
-    replace(campaign, OF_CLUSTER, path, campaign->other, path);
+    const struct sim_names *names = &campaign->other->seen;
+    for (uint32_t i = 0; i < names->count; i++) {
+        const char *like = names->at[i].path;
+        if (names->at[i].inode != NULL && kind_of(like) == kind_of(path)) {
+            replace(campaign, OF_CLUSTER, path, campaign->other, like);
+        }
+    }
 }
 
 static void harm_file(struct campaign *campaign, const char *path)
@@ -312,9 +415,10 @@ static void harm_file(struct campaign *campaign, const char *path)
 /* A folder with all that is in it. */
 static void lose_folder(struct campaign *campaign, const char *folder, const char *file)
 {
-    if (!begin(campaign, MISSING, file, 1)) {
+    if (!begin(campaign, LOST, file, 0)) {
         return;
     }
+    campaign->place = folder;
     struct sim_names *names = &campaign->sim->copy->seen;
     size_t size = strlen(folder);
     for (uint32_t i = 0; i < names->count;) {

@@ -34,6 +34,7 @@ static sl_err machine_open_shard(struct sim *sim, struct machine *machine, uint3
                                         .loop = machine->loop,
                                         .cache = &machine->cache,
                                         .data_directory = "d",
+                                        .has_folders = true,
                                         .cluster = machine->superblock.cluster,
                                         .index = index,
                                         .set = &machine->set,
