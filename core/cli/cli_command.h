@@ -21,7 +21,7 @@ struct cli_values {
 struct cli_options {
     bool json, help, follow, running, is_key_null, now, records;
     struct cli_values socket, home, config, set, key, header, partition, partitions, offset, count,
-        format, acks, topic_config, before, rate, topic, lsn;
+        format, acks, topic_config, before, rate, topic, lsn, offsets;
     bool dev;
     const char *words[CLI_WORDS_MAX]; /* what is no option */
     uint32_t word_count;
@@ -63,6 +63,7 @@ enum {
     CLI_OPT_TOPIC,
     CLI_OPT_LSN,
     CLI_OPT_RECORDS,
+    CLI_OPT_OFFSETS,
 };
 /* Those of every command that talks to a broker. */
 #define CLI_BROKER_OPTIONS                                                         \
@@ -97,6 +98,11 @@ static inline const char *cli_value(const struct cli_values *values, const char 
 bool cli_number(const struct cli_values *values, const char *name, int64_t min, int64_t max,
                 int64_t fallback, int64_t *ret_value);
 
+/* "7" or "7-9"; without the option all. False: a sentence was written. */
+struct cli_range {
+    int64_t first, last;
+};
+bool cli_range(const struct cli_values *values, const char *name, struct cli_range *ret_range);
 /* Bytes per second of --rate ("50 MiB"); 0 when it was not given. False: a sentence was written. */
 bool cli_rate(const struct cli *cli, uint64_t *ret_bytes_per_s);
 

@@ -43,8 +43,9 @@ const struct cli_command cli_commands[] = {
      CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(RATE), "read and check every byte of a backup"},
     {"backup restore", cli_backup_restore, "DIR [NEWDIR]", 1, 2, CLI_FILE_OPTIONS | CLI_OPTION(RATE),
      "make a data folder out of a backup"},
-    {"wal dump", cli_wal_dump, "[DIR]", 0, 1, CLI_FILE_OPTIONS,
-     "every frame and item of the write-ahead log of a stopped broker"},
+    {"wal dump", cli_wal_dump, "[DIR]", 0, 1,
+     CLI_FILE_OPTIONS | CLI_OPTION(TOPIC) | CLI_OPTION(PARTITION) | CLI_OPTION(OFFSETS) | CLI_OPTION(LSN) |
+         CLI_OPTION(RECORDS), "every frame and item of the write-ahead log"},
     {"wal verify", cli_wal_verify, "[DIR]", 0, 1, CLI_FILE_OPTIONS,
      "read and check every byte of it"},
     {"wal inspect", cli_wal_inspect, "[DIR]", 0, 1, CLI_FILE_OPTIONS,

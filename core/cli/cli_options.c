@@ -33,6 +33,7 @@ static const struct option options[] = {
     {CLI_OPTION(RATE), 0, .name = "--rate", .argument = "SIZE", VALUES(rate), .doc = "at most so many bytes per second, such as \"50 MiB\""},
     {CLI_OPTION(TOPIC), 't', .name = "--topic", .argument = "TOPIC", VALUES(topic), .doc = "only what belongs to this topic"},
     {CLI_OPTION(LSN), 0, .name = "--lsn", .argument = "FROM[-TO]", VALUES(lsn), .doc = "only frames with these numbers"},
+    {CLI_OPTION(OFFSETS), 0, .name = "--offsets", .argument = "FROM[-TO]", VALUES(offsets), .doc = "only batches that hold one of these offsets"},
     {CLI_OPTION(RECORDS), 0, .name = "--records", FLAG(records), .doc = "also the records in each batch"},
     {CLI_OPTION(RUNNING), 0, .name = "--running", FLAG(running), .doc = "ask the running broker instead of reading files"},
     {CLI_OPTION(JSON), 0, .name = "--json", FLAG(json), .doc = "JSON output"},
@@ -166,6 +167,28 @@ bool cli_rate(const struct cli *cli, uint64_t *ret_bytes_per_s)
         return false;
     }
     *ret_bytes_per_s = value;
+    return true;
+}
+
+bool cli_range(const struct cli_values *values, const char *name, struct cli_range *ret_range)
+{
+    const char *text = cli_value(values, NULL);
+    struct cli_range range = {.first = 0, .last = INT64_MAX};
+    if (text != NULL) {
+        const char *dash = strchr(text, '-');
+        size_t size = dash == NULL ? strlen(text) : (size_t)(dash - text);
+        struct sl_bytes first = {(const uint8_t *)text, size};
+        struct sl_bytes last =
+            dash == NULL ? first : (struct sl_bytes){(const uint8_t *)dash + 1, strlen(dash + 1)};
+        if (sl_text_parse_i64(first, &range.first) != SLUICE_OK ||
+            sl_text_parse_i64(last, &range.last) != SLUICE_OK || range.first < 0 ||
+            range.last < range.first) {
+            cli_complain("%s is \"%.60s\" but must be a number or a range such as 100-200", name,
+                         text);
+            return false;
+        }
+    }
+    *ret_range = range;
     return true;
 }
 

@@ -119,6 +119,33 @@ bool cli_store_lock(const struct cli_store *store, struct sl_file **ret_lock)
     return sl_file_lock(*ret_lock) != SLUICE_E_LOCKED;
 }
 
+void cli_store_pin(const struct cli_store *store, struct cli_store_pin *ret_pin)
+{
+    static const char request[] = "{\"id\":1,\"command\":\"backup.begin\"}\n";
+    char address[STORE_PATH_BYTES + 32], answer[64];
+    size_t got = 0;
+    *ret_pin = (struct cli_store_pin){.link = {.cli = store->cli, .descriptor = -1}};
+    snprintf(address, sizeof(address), "unix:%.900s%s/../sluice.sock", store->directory,
+             store->is_shard ? "/.." : "");
+    if (sl_connect(store->cli->os, address, &ret_pin->link.descriptor) != SLUICE_OK) {
+        return;
+    }
+    ret_pin->is_held =
+        sl_descriptor_write(ret_pin->link.descriptor, request, strlen(request)) == SLUICE_OK &&
+        sl_descriptor_read(ret_pin->link.descriptor, answer, sizeof(answer), &got) == SLUICE_OK;
+    if (!ret_pin->is_held) {
+        sl_descriptor_close(ret_pin->link.descriptor);
+    }
+}
+
+void cli_store_unpin(struct cli_store_pin *pin)
+{
+    if (pin->is_held) {
+        sl_descriptor_close(pin->link.descriptor); /* with it the broker takes them back */
+        pin->is_held = false;
+    }
+}
+
 /* ---- the log of a shard ---- */
 
 struct log_reading {

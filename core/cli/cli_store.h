@@ -38,6 +38,17 @@ void cli_store_shard_path(const struct cli_store *store, uint32_t index,
  */
 bool cli_store_lock(const struct cli_store *store, struct sl_file **ret_lock);
 
+/* Keeps the files of a running broker as they are while they are read: segments that were recycled
+ * under the reader would look damaged. */
+struct cli_store_pin {
+    struct cli_link link;
+    bool is_held;
+};
+/* Asks the broker on the socket beside the folder; where none answers nothing is held, and readers
+ * try again. */
+void cli_store_pin(const struct cli_store *store, struct cli_store_pin *ret_pin);
+void cli_store_unpin(struct cli_store_pin *pin);
+
 /* What a shard's log says of its extents: those that are live, in order of their items. */
 struct cli_store_log {
     struct extent_item *extents; /* owned */

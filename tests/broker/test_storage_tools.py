@@ -6,6 +6,7 @@ import pty
 import shutil
 import subprocess
 import tempfile
+import threading
 import urllib.request
 
 import sluice_broker
@@ -110,14 +111,15 @@ def test_extent_verify_finds_a_flipped_bit_and_a_missing_file():
         files = extents_of(data)
         verdicts = lines_of("extent", "verify", data)
         assert verdicts[-1]["event"] == "sound" and verdicts[-1]["all"] and int(verdicts[-1]["batches"]) > 0
-        flip(files[0], 5000)  # in the first block
+        at = next(int(e["position"]) for e in lines_of("extent", "dump", files[0]) if e["event"] == "block") + 900
+        flip(files[0], at)
         code, out, err = sluice("extent", "verify", data)
         assert code == 1, out
         assert os.path.basename(files[0]) in err and "restore it from a backup" in err
         damage = [e for e in lines_of("extent", "verify", data, code=1) if e["event"] == "damage"]
         assert len(damage) == 1 and damage[0]["topic"] in ("orders", "events")
         assert damage[0]["block_base_offset"] == damage[0]["base_offset"]
-        flip(files[0], 5000)
+        flip(files[0], at)
         os.rename(files[0], files[0] + ".kept")
         code, out, err = sluice("extent", "verify", data)
         assert code == 1 and "missing" in out, (out, err)
@@ -358,6 +360,66 @@ def test_wal_salvage_survives_without_checkpoint_header_and_segment():
         assert any("first_lsn" in e for e in done), done
         with start_on(new) as again:
             assert values(again) == list(range(200))
+
+
+# ---- dump and verify of the log ----
+
+def test_wal_dump_and_verify_work_beside_a_running_broker():
+    with Broker(*SMALL) as broker:
+        sealed(broker, ["orders"])
+        data = data_of(broker)
+        stop, done = threading.Event(), []
+
+        def write():
+            while not stop.is_set():
+                fill(broker, "orders")
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(10):
+                done.append(lines_of("wal", "verify", data)[-1])
+                lines_of("wal", "dump", data)
+        finally:
+            stop.set()
+            writer.join()
+        assert all(one["event"] == "sound" and one["running"] for one in done), done
+        assert int(done[-1]["last_lsn"]) > int(done[0]["last_lsn"]) > 0
+        assert broker.run("backup", "create", os.path.join(broker.home, "backup"))[0] == 0  # nothing is held any more
+        assert broker.stop() == 0
+        last, = lines_of("wal", "verify", data)
+        assert last["clean"] and "running" not in last and last["torn_tail_bytes"] == "0", last
+        segment = sorted(glob.glob(os.path.join(data, "shard-0", "wal", "*.seg")))[-1]
+        flip(segment, 4096 + 40)
+        code, _, err = sluice("wal", "verify", data)
+        assert code == 1 and "position" in err and os.path.basename(segment) in err, (code, err)
+
+
+def test_wal_dump_shows_what_is_asked_for():
+    with Broker(*SMALL) as broker:
+        made = broker.run("produce", "other", "-k", "key", "hello", "w\u00f6rld")
+        assert made[0] == 0, made
+        data = filled(broker, 5)  # and then it is killed
+
+        def dump(*arguments):
+            return lines_of("wal", "dump", data, *arguments)
+
+        kinds = {e["event"] for e in dump()}
+        assert {"checkpoint", "frame", "item", "segment", "sound"} <= kinds, kinds
+        frame, item = dump("--topic", "other")
+        assert (frame["event"], item["topic"], item["base_offset"], item["last_offset"]) == ("frame", "other", "0", "1")
+        _, _, first, second = dump("--topic", "other", "--records")
+        assert (first["offset"], first["key"], first["value"]) == ("0", "key", "hello"), first
+        assert second["value_base64"] == "d8O2cmxk", second
+        found = [e for e in dump("--topic", "orders", "--partition", "0", "--offsets", "15-25") if e["event"] == "item"]
+        assert [e["base_offset"] for e in found] == ["10", "20"], found
+        assert [e["value"] for e in dump("--topic", "orders", "--offsets", "17", "--records") if e["event"] == "record"] \
+            == ["value-17"]
+        lsn = frame["lsn"]
+        assert {e["lsn"] for e in dump("--lsn", lsn) if e["event"] in ("frame", "item")} == {lsn}
+        assert sluice("wal", "dump", data, "--offsets", "9-3")[0] == 2
+        code, out, _ = sluice("wal", "dump", data, "--topic", "other")
+        assert code == 0 and out.startswith("frame lsn=%s " % lsn) and "\x1b" not in out
 
 
 # ---- the report of a start ----
