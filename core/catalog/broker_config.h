@@ -12,6 +12,7 @@
 /* In force; filled by the wiring from sluice.yaml over the defaults of broker_settings_init. */
 struct broker_settings {
     int32_t node_id;
+    bool in_memory;                       /* no disk: every topic is in memory */
     int32_t partition_count;              /* of a topic created without a number; num.partitions */
     int32_t replication_factor;           /* 1 */
     bool auto_create_topics;              /* true */

@@ -276,6 +276,41 @@ static sl_err configs_check(const struct sluice_key_value *configs, uint32_t cou
     return SLUICE_OK;
 }
 
+static struct sl_bytes config_of(const struct sluice_topic_spec *spec, const char *key)
+{
+    for (uint32_t i = 0; i < spec->config_count; i++) {
+        if (sl_bytes_equal(item_text(spec->configs[i].key), sl_bytes_of_text(key)))
+            return item_text(spec->configs[i].value);
+    }
+    return (struct sl_bytes){0};
+}
+
+/* What a class cannot be combined with. */
+static sl_err durability_check(const struct catalog *catalog, const struct sluice_topic_spec *spec,
+                               char ret_reason[CATALOG_REASON_BYTES])
+{
+    struct sl_bytes durability = config_of(spec, "sluice.durability");
+    struct sl_bytes cleanup = config_of(spec, "cleanup.policy");
+    bool wants_memory = config_list_has(durability, "memory");
+    bool compacts = cleanup.data != NULL ? config_list_has(cleanup, "compact")
+                                         : catalog->broker->cleanup_compact;
+    if (catalog->broker->in_memory && durability.data != NULL && !wants_memory) {
+        snprintf(
+            ret_reason, CATALOG_REASON_BYTES,
+            "sluice.durability: this broker has no disk (data.dir: none), so that '%.*s' cannot "
+            "be kept: only 'memory' can",
+            (int)SL_MIN(durability.size, 20u), (const char *)durability.data);
+        return SLUICE_E_INVALID_CONFIG;
+    }
+    if (compacts && (wants_memory || catalog->broker->in_memory)) {
+        snprintf(
+            ret_reason, CATALOG_REASON_BYTES,
+            "cleanup.policy: a topic in memory cannot be compacted, only 'delete' is possible");
+        return SLUICE_E_INVALID_CONFIG;
+    }
+    return SLUICE_OK;
+}
+
 static sl_err room_check(const struct catalog *catalog, uint32_t partition_count,
                          char ret_reason[CATALOG_REASON_BYTES])
 {
@@ -314,6 +349,8 @@ sl_err catalog_spec_check(const struct catalog *catalog, const struct sluice_top
         err = replication_check(spec->replication_factor, ret_reason);
     if (err == SLUICE_OK)
         err = configs_check(spec->configs, spec->config_count, ret_reason);
+    if (err == SLUICE_OK)
+        err = durability_check(catalog, spec, ret_reason);
     if (err == SLUICE_OK)
         err = room_check(catalog, partition_count, ret_reason);
     if (err == SLUICE_OK)

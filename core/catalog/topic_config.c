@@ -219,9 +219,10 @@ static const struct topic_config_key keys[] = {
      "fsync",
      NULL,
      "When a record is acknowledged and readable: fsync, when it is synced to disk; os, when it is "
-     "written (a killed broker loses nothing, a power cut the last second). Fixed when the topic "
-     "is "
-     "created. Stages, which are exactly-once, read and write fsync topics only.",
+     "written (a killed broker loses nothing, a power cut the last second); memory, when it is in "
+     "memory: after a restart the topic is there and empty, and its offsets go on. Fixed when the "
+     "topic is created. Stages, which are exactly-once, read and write fsync topics only. With "
+     "data.dir: none every topic is memory.",
      false},
     {"sluice.validate",
      {T(STRING), ANY, "header,records"},
@@ -248,8 +249,6 @@ static const struct {
     const char *value;
     const char *reason;
 } refusals[] = {
-    {"sluice.durability", "memory",
-     "sluice.durability: 'memory' is not available in this version, only 'fsync' and 'os' are"},
     {"remote.storage.enable", "true",
      "remote.storage.enable: there is no tiered storage here, it must be false"},
 };
@@ -454,6 +453,8 @@ void topic_settings_resolve(const struct topic_override *overrides, uint32_t ove
     };
     for (uint32_t i = 0; i < override_count; i++)
         override_set(&overrides[i], ret_settings);
+    if (broker->in_memory)
+        ret_settings->durability = TOPIC_MEMORY;
 }
 
 /* ---- DescribeConfigs ---- */
@@ -477,6 +478,10 @@ static void default_describe(const struct topic_config_key *key,
     struct broker_config_view view;
     entry->value = sluice_text_of(key->default_value);
     entry->source = SLUICE_CONFIG_SOURCE_DEFAULT;
+    if (broker->in_memory && strcmp(key->name, "sluice.durability") == 0) {
+        entry->value = sluice_text_of(topic_durability_text(TOPIC_MEMORY));
+        entry->source = SLUICE_CONFIG_SOURCE_BROKER;
+    }
     if (key->synonym == NULL)
         return;
     if (broker_config_find(broker, key->synonym, buffer, &view) && !view.is_default) {

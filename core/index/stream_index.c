@@ -269,6 +269,25 @@ static bool is_in_extent(const struct stream_run *run, int64_t unused)
     return (run->place.segment & WAL_PLACE_EXTENT) != 0;
 }
 
+uint64_t stream_index_lowest_segment(const struct stream_index *index)
+{
+    uint64_t lowest = UINT64_MAX;
+    for (uint32_t i = lower_bound(index, is_in_extent, 0); i < index->count; i++) {
+        lowest = SL_MIN(lowest, index->runs[i].place.segment);
+    }
+    return lowest;
+}
+
+void stream_index_move(struct stream_index *index, int64_t base_offset,
+                       const struct wal_place *place)
+{
+    uint32_t at = lower_bound(index, ends_before, base_offset);
+    if (at < index->count && index->runs[at].base_offset == base_offset) {
+        SL_ASSERT(index->runs[at].place.size == place->size);
+        index->runs[at].place = *place;
+    }
+}
+
 const struct stream_run *stream_index_unsealed(const struct stream_index *index,
                                                uint32_t *ret_count)
 {

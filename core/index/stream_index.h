@@ -99,6 +99,11 @@ int64_t stream_index_epoch_end(const struct stream_index *index, int32_t epoch, 
 void stream_index_drop_below(struct stream_index *index, int64_t offset);
 /* The oldest segment of the log that holds a run; UINT64_MAX: none does. */
 uint64_t stream_index_oldest_segment(const struct stream_index *index);
+/* The same where stream_index_move was used: looks at all. */
+uint64_t stream_index_lowest_segment(const struct stream_index *index);
+/* The run that begins at this offset lies elsewhere now; nothing happens when it is gone. */
+void stream_index_move(struct stream_index *index, int64_t base_offset,
+                       const struct wal_place *place);
 /* The runs that are not in extents, in order; borrowed until the index changes. NULL: none is. */
 const struct stream_run *stream_index_unsealed(const struct stream_index *index,
                                                uint32_t *ret_count);

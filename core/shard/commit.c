@@ -1,6 +1,8 @@
 /* commit.c: see commit.h. */
 #include "shard/commit.h"
 
+#include "shard/offset_lease.h"
+
 static void stamp(struct commit *commit, struct commit_batch *batch, int64_t now_ms)
 {
     struct partition *partition = batch->partition;
@@ -79,8 +81,12 @@ static void batch_durable(struct commit *commit, struct commit_batch *batch,
     }
     /* Memory was reserved at submit, offsets are given out in order. */
     SL_ASSERT(index_batch(batch, place, commit->unit.time_ms) == SLUICE_OK);
-    space_enter(&shard->space, partition);
-    roll_note(shard, partition);
+    if (partition_is_in_memory(partition)) {
+        memory_space_enter(&shard->memory, partition, place->segment);
+    } else {
+        space_enter(&shard->space, partition);
+        roll_note(shard, partition);
+    }
     partition_notify(partition);
 }
 
@@ -144,6 +150,43 @@ static sl_err check(const struct commit *commit)
     return SLUICE_OK;
 }
 
+/* NULL: what it holds cannot be in one. */
+static struct commit_log *log_of(const struct commit *commit)
+{
+    const struct shard *shard = commit->shard;
+    uint32_t in_memory = 0;
+    for (uint32_t i = 0; i < commit->batch_count; i++) {
+        in_memory += partition_is_in_memory(commit->batches[i].partition);
+    }
+    if (in_memory == 0 || shard->log == shard->memory.log) {
+        return shard->log;
+    }
+    return in_memory == commit->batch_count && commit->extra_count == 0 ? shard->memory.log : NULL;
+}
+
+static sl_err leases_take(const struct commit *commit)
+{
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; i < commit->batch_count && err == SLUICE_OK; i++) {
+        const struct batch_view view = {commit->batches[i].data, commit->batches[i].size};
+        err = offset_lease_take(commit->batches[i].partition,
+                                (int64_t)batch_view_last_offset_delta(&view) + 1);
+    }
+    return err == SLUICE_E_WOULD_BLOCK ? SLUICE_E_BUSY : err;
+}
+
+/* In memory, what is oldest goes where the topics allow it. */
+static sl_err submit_to(struct commit *commit, struct commit_log *log)
+{
+    struct memory_space *memory = &commit->shard->memory;
+    sl_err err = log == memory->log ? memory_space_reserve(memory) : SLUICE_OK;
+    err = err != SLUICE_OK ? err : commit_log_submit(log, &commit->unit);
+    while (err == SLUICE_E_LOG_FULL && log == memory->log && memory_space_make_room(memory)) {
+        err = commit_log_submit(log, &commit->unit);
+    }
+    return err == SLUICE_E_LOG_FULL && log == memory->log ? SLUICE_E_MEMORY_FULL : err;
+}
+
 /* A unit is as durable as the most demanding of its topics, and what it carries beside batches is
  * synced. What is told when it is written may not pass what waits in the same partition. */
 static bool may_be_told_when_written(const struct commit *commit)
@@ -159,6 +202,11 @@ static bool may_be_told_when_written(const struct commit *commit)
 sl_err commit_submit(struct commit *commit)
 {
     sl_err err = check(commit);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    struct commit_log *log = log_of(commit);
+    err = log == NULL ? SLUICE_E_MIXED_DURABILITY : leases_take(commit);
     err = err != SLUICE_OK ? err : reserve(commit);
     if (err != SLUICE_OK) {
         return err;
@@ -175,7 +223,7 @@ sl_err commit_submit(struct commit *commit)
     commit->unit.reserve = commit->reserve;
     commit->unit.durable = unit_durable;
     commit->unit.when_written = may_be_told_when_written(commit);
-    err = commit_log_submit(commit->shard->log, &commit->unit);
+    err = submit_to(commit, log);
     if (err == SLUICE_E_FENCED) {
         /* The log tells when its last job is back; until then nothing may be judged by what the
          * refused batches left behind. */

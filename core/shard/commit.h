@@ -39,7 +39,10 @@ struct commit {
     void (*done)(struct commit *commit, sl_err err);
 };
 
-/* Errors as commit_log_submit, E_FENCED, E_UNKNOWN_TOPIC (a partition was deleted): nothing changed
+/* The batches go to the log of their topics' class: in memory, or on the disk, where the most
+ * demanding class of the unit holds. Errors as commit_log_submit, E_MEMORY_FULL,
+ * E_MIXED_DURABILITY (topics in memory beside others, or beside items that are to stay), E_BUSY (an
+ * offset lease is on its way), E_FENCED, E_UNKNOWN_TOPIC (a partition was deleted): nothing changed
  * and done does not run; admissions are the caller's to abort. */
 sl_err commit_submit(struct commit *commit) SL_MUST_CHECK;
 

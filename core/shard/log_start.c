@@ -15,6 +15,17 @@ void log_start_add(struct log_start *self, const struct partition *partition, in
                                                    .payload = {move->payload, size}};
 }
 
+void log_start_move_now(struct partition *partition, int64_t start_offset)
+{
+    struct shard *shard = partition->shard;
+    uint64_t bytes = stream_index_bytes(&partition->index);
+    int64_t start = partition_start(partition);
+    partition_drop_below(partition, start_offset);
+    shard->bytes_removed += bytes - stream_index_bytes(&partition->index);
+    shard->records_removed += (uint64_t)(partition_start(partition) - start);
+    partition_notify(partition); /* who waits below the start learns it now */
+}
+
 static void apply(struct shard *shard, const struct bounds_item *bounds)
 {
     struct topic *topic = catalog_by_id(shard->catalog, &bounds->topic);
@@ -22,12 +33,7 @@ static void apply(struct shard *shard, const struct bounds_item *bounds)
     if (partition == NULL) {
         return; /* deleted meanwhile */
     }
-    uint64_t bytes = stream_index_bytes(&partition->index);
-    int64_t start = partition_start(partition);
-    partition_drop_below(partition, bounds->start_offset);
-    shard->bytes_removed += bytes - stream_index_bytes(&partition->index);
-    shard->records_removed += (uint64_t)(partition_start(partition) - start);
-    partition_notify(partition); /* who waits below the start learns it now */
+    log_start_move_now(partition, bounds->start_offset);
 }
 
 static void durable(struct wal_unit *unit, sl_err err)

@@ -26,6 +26,8 @@ struct log_start {
 
 /* Adds a move. start_offset is of what is durable: at most the partition's end. */
 void log_start_add(struct log_start *self, const struct partition *partition, int64_t start_offset);
+/* The same at once, for a partition that is in memory: nothing of it is logged. */
+void log_start_move_now(struct partition *partition, int64_t start_offset);
 /* shard, done and at least one move are set; all memory is the caller's and stays until done.
  * Errors as commit_log_submit, and the shard's status: then done does not run. */
 sl_err log_start_submit(struct log_start *self) SL_MUST_CHECK;

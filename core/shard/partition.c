@@ -87,11 +87,16 @@ void partition_unref(struct partition *partition)
 void partition_delete(struct partition *partition)
 {
     struct topic *topic = partition->topic;
+    bool in_memory = partition_is_in_memory(partition);
     *slot_of(topic, partition->number) = NULL;
     partition->topic = NULL;
     retention_skip(partition->shard->retention, partition);
     compact_skip(partition->shard, partition);
-    space_leave(&partition->shard->space, partition);
+    if (in_memory) {
+        memory_space_leave(partition);
+    } else {
+        space_leave(&partition->shard->space, partition);
+    }
     *partition->previous_next = partition->next;
     if (partition->next != NULL) {
         partition->next->previous_next = partition->previous_next;
@@ -126,6 +131,7 @@ void partition_drop_below(struct partition *partition, int64_t offset)
     stream_index_drop_below(&partition->index, offset);
     stream_index_shrink(&partition->index, partition->pending_batches);
     space_freed(partition->shard);
+    memory_space_freed(&partition->shard->memory);
 }
 
 static void free_slots(void *arg, struct topic *topic)

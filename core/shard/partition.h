@@ -22,7 +22,7 @@ struct partition {
     struct shard *shard;
     struct partition *next; /* in shard->partitions */
     struct partition **previous_next;
-    struct partition *unsealed_next;           /* in shard->space */
+    struct partition *unsealed_next;           /* in shard->space, or a bucket of shard->memory */
     struct partition **unsealed_previous_next; /* NULL: not in it */
     struct topic *topic;                       /* NULL: deleted; freed with the last ref */
     uint32_t number;
@@ -36,8 +36,13 @@ struct partition {
     bool unsealable : 1;    /* its records in the log are damaged: they stay there */
     bool uncompactable : 1; /* its records in extents are damaged, or too many for the memory */
     bool compacted : 1;     /* extents may replace parts of older ones */
+    bool leasing : 1;       /* its lease is on its way to the disk */
+    bool moved : 1;         /* in memory: older segments may hold later records */
     struct produce_entry *queue; /* behind an open, a gate: the last, whose next is the first */
-    int64_t clean_offset;        /* records below it were compacted together */
+    union {
+        int64_t clean_offset; /* records below it were compacted together */
+        int64_t lease_end;    /* of a topic in memory (offset_lease.h) */
+    };
     struct partition_gate *gate; /* NULL: none attached */
     struct partition_observer *observers;
     struct fetch_waiter *waiters;
@@ -54,6 +59,11 @@ static inline const struct sl_uuid *partition_topic_id(const struct partition *p
     SL_ASSERT(partition->topic != NULL);
     return &partition->topic->id;
 }
+static inline bool partition_is_in_memory(const struct partition *partition)
+{
+    return partition->topic->settings.durability == TOPIC_MEMORY;
+}
+
 /* The object, opened if need be. E_NO_MEMORY. partition < partition_count. */
 sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
                       struct partition **ret_partition) SL_MUST_CHECK;

@@ -1,10 +1,10 @@
 /* produce.c: see produce.h. */
 #include "shard/produce.h"
 
+#include "shard/offset_lease.h"
+
 #include <stdio.h>
 #include <string.h>
-
-static void pump(struct partition *partition);
 
 /* ---- the answer, on the origin's loop ---- */
 
@@ -246,7 +246,7 @@ static void open_done(struct sl_job *job)
         queue_pop(partition);
         entry_end(entry, entry->job_err);
     }
-    pump(partition);
+    produce_pump(partition);
     struct shard *shard = partition->shard;
     partition_unref(partition);
     shard_job_end(shard);
@@ -360,14 +360,26 @@ static void gate_done(void *arg, const struct gate_outcome *outcome)
     if (err != SLUICE_OK) {
         gate_refused(entry, outcome, err);
     }
-    pump(partition);
+    produce_pump(partition);
     partition_unref(partition);
 }
 
 /* ---- order within a partition ---- */
 
+/* Offsets for the entry at the head of the queue. False: it waits for a lease, or ended. */
+static bool entry_lease(struct partition *partition, struct produce_entry *entry)
+{
+    const struct batch_view view = {entry->data, entry->size};
+    sl_err err = offset_lease_take(partition, (int64_t)batch_view_last_offset_delta(&view) + 1);
+    if (err != SLUICE_OK && err != SLUICE_E_WOULD_BLOCK) {
+        queue_pop(partition);
+        entry_end(entry, err);
+    }
+    return err == SLUICE_OK;
+}
+
 /* Takes entries off the queue until one has to wait for a helper or a gate. */
-static void pump(struct partition *partition)
+void produce_pump(struct partition *partition)
 {
     if (partition->pumping) {
         return;
@@ -383,6 +395,10 @@ static void pump(struct partition *partition)
             entry_end(entry, SLUICE_E_UNKNOWN_TOPIC);
         } else if (entry->must_open) {
             open_start(entry);
+        } else if (!entry_lease(partition, entry)) {
+            if (partition->leasing) {
+                break;
+            }
         } else if (partition->gate == NULL) {
             queue_pop(partition);
             if (entry_admit(entry)) {
@@ -422,7 +438,7 @@ static void entry_begin(struct shard *shard, struct produce_entry *entry)
     entry->partition = partition;
     partition_ref(partition);
     queue_push(entry->partition, entry);
-    pump(partition);
+    produce_pump(partition);
     partition_unref(partition);
 }
 

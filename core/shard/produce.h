@@ -90,6 +90,8 @@ struct produce_request {
     char texts[512]; /* last: not cleared */
 };
 
+/* Goes on with what waits in the partition. [loop] */
+void produce_pump(struct partition *partition);
 /* chunk: holds the input that the batches lie in, or NULL when that is not known to be kept: then
  * they are copied. */
 void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_context *context,

@@ -87,6 +87,11 @@ static void run(struct shard_call *call)
         answer(self, err, partition);
         return;
     }
+    if (partition_is_in_memory(partition)) {
+        log_start_move_now(partition, offset);
+        answer(self, SLUICE_OK, partition);
+        return;
+    }
     self->start = (struct log_start){
         .shard = call->target, .moves = &self->move, .items = &self->item, .done = moved};
     log_start_add(&self->start, partition, offset);

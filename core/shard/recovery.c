@@ -276,6 +276,9 @@ static sl_err snapshot_bounds(struct shard *shard, add_fn *add, void *add_arg)
         struct bounds_item item = {.topic = *partition_topic_id(p), .partition = p->number};
         uint8_t payload[BOUNDS_ITEM_SIZE_MAX];
         stream_index_describe(&p->index, &item);
+        if (partition_is_in_memory(p)) { /* all that is kept of it: its lease */
+            item.start_offset = item.end_offset = p->lease_end;
+        }
         size_t size = bounds_item_encode(&item, payload);
         err = add(add_arg, WAL_ITEM_LOG_BOUNDS, BOUNDS_ITEM_VERSION,
                   (struct sl_bytes){payload, size});
@@ -306,6 +309,9 @@ static sl_err snapshot_producers(struct shard *shard, add_fn *add, void *add_arg
     sl_err err = SLUICE_OK;
     for (const struct partition *p = shard->partitions; p != NULL && err == SLUICE_OK;
          p = p->next) {
+        if (partition_is_in_memory(p)) {
+            continue;
+        }
         err = producers_snapshot(&p->producers, partition_topic_id(p), p->number, add, add_arg);
     }
     return err;

@@ -77,7 +77,7 @@ static struct stream_limits limits_of(const struct retention *self, const struct
 }
 
 /* Looks at one partition; returns how many of its runs go. */
-static uint32_t look(struct retention *self, const struct partition *partition)
+static uint32_t look(struct retention *self, struct partition *partition)
 {
     const struct topic *topic = partition->topic;
     if (!topic->settings.remove) {
@@ -86,7 +86,9 @@ static uint32_t look(struct retention *self, const struct partition *partition)
     struct stream_limits limits = limits_of(self, topic);
     uint32_t runs = 0;
     int64_t offset = stream_index_excess(&partition->index, &limits, &runs);
-    if (offset > partition_start(partition)) {
+    if (offset > partition_start(partition) && partition_is_in_memory(partition)) {
+        log_start_move_now(partition, offset);
+    } else if (offset > partition_start(partition)) {
         log_start_add(&self->start, partition, offset);
     }
     return runs;

@@ -401,7 +401,7 @@ struct scrubber *scrubber_free(struct scrubber *scrubber)
 
 void scrub_start(struct shard *shard)
 {
-    shard->scrubber->stopped = !shard->started;
+    shard->scrubber->stopped = !shard->started || shard->extents == NULL; /* no disk */
     shard->scrubber->begun_mono_ms = shard_now_ms(shard);
 }
 

@@ -154,7 +154,8 @@ static void begin(struct sealer *sealer, uint64_t first, uint64_t border)
 void seal_consider(struct shard *shard)
 {
     struct sealer *sealer = shard->sealer;
-    if (sealer->state != SEAL_IDLE || !shard->started || shard->status != SLUICE_OK) {
+    if (sealer->state != SEAL_IDLE || !shard->started || shard->extents == NULL ||
+        shard->status != SLUICE_OK) {
         return;
     }
     int64_t now_ms = shard_now_ms(shard);
@@ -548,7 +549,7 @@ static int32_t disk_throttle_ms(const struct wal_status *log)
 int32_t seal_throttle_ms(const struct shard *shard)
 {
     struct wal_status log;
-    if (shard->log == NULL) {
+    if (shard->log == NULL || shard->extents == NULL) {
         return 0;
     }
     commit_log_status(shard->log, &log);

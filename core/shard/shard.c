@@ -9,6 +9,7 @@
 #include "shard/partition.h"
 #include "shard/recovery.h"
 #include "shard/retention.h"
+#include "wal/memory_log.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #define DIRECTORY_BYTES   4096u
 #define TIMER_NEVER       INT64_MAX
 #define OPEN_FILES_MAX    256u /* extents */
+#define MEMORY_BYTES      (64u << 20)
 
 int64_t shard_now_ms(const struct shard *shard)
 {
@@ -137,8 +139,8 @@ struct topic *shard_find_topic(const struct shard *shard, const struct sluice_to
 
 bool shard_topic_is_exact(const struct shard *shard, const struct topic *topic)
 {
-    (void)shard;
-    return topic->settings.durability == TOPIC_FSYNC;
+    bool has_disk = shard->log != shard->memory.log;
+    return topic->settings.durability == (has_disk ? TOPIC_FSYNC : TOPIC_MEMORY);
 }
 
 /* ---- calls between loops ---- */
@@ -214,6 +216,7 @@ static void topic_deleted(void *arg, struct topic *topic)
         offset_store_apply(shard->offsets, WAL_ITEM_OFFSET_FORGET, OFFSET_STORE_ITEM_VERSION, item);
     SL_ASSERT(err == SLUICE_OK);
     space_freed(shard);
+    memory_space_freed(&shard->memory);
 }
 
 static const struct catalog_events catalog_hooks = {.created = topic_created,
@@ -282,6 +285,7 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     space_init(&shard->space, shard);
     roll_init(shard);
     cut_init(&shard->cut, shard);
+    memory_space_init(&shard->memory, shard);
     sl_buffer_init(&shard->scratch, SCRATCH_BYTES_MAX);
     producer_ids_init(&shard->producer_ids);
     bool made = shard->catalog != NULL && shard->producers != NULL && shard->offsets != NULL &&
@@ -314,6 +318,25 @@ static sl_err find_folders(struct shard *shard, const struct shard_config *confi
     return err;
 }
 
+static sl_err open_memory(struct shard *shard, const struct shard_config *config)
+{
+    const struct memory_log_config memory = {
+        .os = config->os,
+        .loop = config->loop,
+        .bytes_max = config->memory_bytes_max > 0 ? config->memory_bytes_max : MEMORY_BYTES};
+    return memory_log_open(&memory, &shard->memory.log);
+}
+
+/* Nothing was before, and nothing will be after. */
+static sl_err open_without_disk(struct shard *shard, const struct shard_config *config)
+{
+    sl_err err = open_memory(shard, config);
+    shard->log = shard->memory.log;
+    shard->recovery.epoch = 1;
+    shard->recovery.clean = true;
+    return err;
+}
+
 static sl_err open_log(struct shard *shard, const struct shard_config *config)
 {
     char directory[DIRECTORY_BYTES];
@@ -342,15 +365,21 @@ static sl_err open_log(struct shard *shard, const struct shard_config *config)
     err = wal_open(&log, &shard->recovery, &wal);
     if (err == SLUICE_OK) {
         shard->log = wal_commit_log(wal);
+        err = open_memory(shard, config);
     }
     return err;
 }
 
-/* Positions in the log end where the recovered batches end. */
+/* Positions in the log end where the recovered batches end. Of a topic in memory there is nothing
+ * but how far its offsets were leased. */
 static void take_ends(struct shard *shard)
 {
     for (struct partition *p = shard->partitions; p != NULL; p = p->next) {
         p->next_offset = stream_index_end(&p->index);
+        if (partition_is_in_memory(p)) {
+            stream_index_drop_below(&p->index, p->next_offset);
+            p->lease_end = p->next_offset;
+        }
     }
 }
 
@@ -376,7 +405,8 @@ sl_err shard_open(const struct shard_config *config, const struct shard *catalog
         err = catalog_snapshot(catalog_source->catalog, copy_topic, shard);
     }
     if (err == SLUICE_OK) {
-        err = open_log(shard, config);
+        err = config->data_directory == NULL ? open_without_disk(shard, config)
+                                             : open_log(shard, config);
     }
     bool refuses = err == SLUICE_E_CORRUPT || err == SLUICE_E_FOREIGN;
     if (err != SLUICE_OK && !refuses) {
@@ -472,6 +502,12 @@ static void log_closed(void *arg)
     maybe_closed(shard);
 }
 
+static void disk_closed(void *arg)
+{
+    struct shard *shard = arg;
+    commit_log_close(shard->memory.log, log_closed, shard);
+}
+
 void shard_stop(struct shard *shard, void (*closed)(void *arg), void *arg)
 {
     shard->stopping = true;
@@ -487,7 +523,8 @@ void shard_stop(struct shard *shard, void (*closed)(void *arg), void *arg)
         log_closed(shard);
         return;
     }
-    commit_log_close(shard->log, log_closed, shard);
+    bool has_disk = shard->log != shard->memory.log;
+    commit_log_close(shard->log, has_disk ? disk_closed : log_closed, shard);
 }
 
 struct shard *shard_free(struct shard *shard)
@@ -495,7 +532,11 @@ struct shard *shard_free(struct shard *shard)
     if (shard == NULL) {
         return NULL;
     }
-    shard->log = commit_log_free(shard->log);
+    if (shard->log != shard->memory.log) {
+        commit_log_free(shard->log);
+    }
+    shard->log = NULL;
+    shard->memory.log = commit_log_free(shard->memory.log);
     roll_fini(shard);
     shard->sealer = sealer_free(shard->sealer);
     shard->compactor = compactor_free(shard->compactor);
@@ -510,6 +551,7 @@ struct shard *shard_free(struct shard *shard)
     retention_free(shard->retention);
     codec_context_free(shard->codecs);
     sl_buffer_fini(&shard->scratch);
+    memory_space_fini(&shard->memory);
     sl_free(shard);
     return NULL;
 }

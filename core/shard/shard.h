@@ -22,6 +22,7 @@
 #include "deliver/position_store.h"
 #include "record/batch_validate.h"
 #include "shard/compact.h"
+#include "shard/memory_space.h"
 #include "shard/readahead.h"
 #include "shard/roll.h"
 #include "shard/cut.h"
@@ -68,13 +69,14 @@ struct shard_config {
     struct sl_loop *loop;
     struct chunk_cache *cache; /* of the loop */
     struct sl_logger *logger;
-    const char *data_directory;
-    bool has_folders; /* they were made before: a shard without them was lost */
+    const char *data_directory; /* NULL: no disk, everything is in memory */
+    bool has_folders;           /* they were made before: a shard without them was lost */
     struct sl_uuid cluster;
     uint32_t index;
     struct shard_set *set;
     struct wal_limits wal;
     struct wal_mutants wal_mutants;
+    uint64_t memory_bytes_max; /* of records of topics in memory; 0: 64 MiB */
     struct seal_limits seal;
     struct seal_mutants seal_mutants;
     struct compact_limits compact;
@@ -99,6 +101,7 @@ struct shard {
     struct extent_set *extents;
     struct space space;
     struct roll roll;
+    struct memory_space memory; /* of topics in memory; its log is the only one without a disk */
     struct sealer *sealer;
     struct compactor *compactor;
     struct scrubber *scrubber;

@@ -117,7 +117,8 @@ void space_retry(struct shard *shard)
 {
     struct space *space = &shard->space;
     /* What the sealer is about to put into indexes is not held yet. */
-    if (space->dropping || shard->status != SLUICE_OK || seal_is_applying(shard)) {
+    if (shard->extents == NULL || space->dropping || shard->status != SLUICE_OK ||
+        seal_is_applying(shard)) {
         return;
     }
     if (space->drop_count == 0) {
@@ -186,8 +187,8 @@ static void pass_run(struct sl_task *task)
 void space_freed(struct shard *shard)
 {
     struct space *space = &shard->space;
-    if (!shard->started || shard->status != SLUICE_OK) {
-        return; /* at recovery: a pass follows */
+    if (!shard->started || shard->status != SLUICE_OK || shard->extents == NULL) {
+        return; /* at recovery: a pass follows; without a disk there is nothing to look for */
     }
     if (space->pass_walk.active) {
         space->pass_wanted = true;

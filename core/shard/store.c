@@ -9,6 +9,11 @@ static bool is_in_extent(const struct wal_place *place)
     return (place->segment & WAL_PLACE_EXTENT) != 0;
 }
 
+static struct commit_log *log_of(const struct shard *shard, const struct wal_place *place)
+{
+    return (place->segment & WAL_PLACE_MEMORY) != 0 ? shard->memory.log : shard->log;
+}
+
 static uint64_t extent_of(const struct wal_place *place)
 {
     return place->segment & ~WAL_PLACE_EXTENT;
@@ -17,13 +22,13 @@ static uint64_t extent_of(const struct wal_place *place)
 sl_err store_read_cached(struct shard *shard, const struct wal_place *place, void *ret_bytes)
 {
     return is_in_extent(place) ? extent_set_read_cached(shard->extents, place, ret_bytes)
-                               : commit_log_read_cached(shard->log, place, ret_bytes);
+                               : commit_log_read_cached(log_of(shard, place), place, ret_bytes);
 }
 
 sl_err store_read(struct shard *shard, const struct wal_place *place, void *ret_bytes)
 {
     return is_in_extent(place) ? extent_set_read(shard->extents, place, ret_bytes)
-                               : commit_log_read(shard->log, place, ret_bytes);
+                               : commit_log_read(log_of(shard, place), place, ret_bytes);
 }
 
 static bool follows(const struct wal_place *place, const struct wal_place *next)
@@ -70,7 +75,7 @@ void store_prefetch(struct shard *shard, const struct wal_place *places, uint32_
 bool store_pin(struct shard *shard, const struct wal_place *place)
 {
     return is_in_extent(place) ? extent_set_pin(shard->extents, extent_of(place))
-                               : commit_log_pin(shard->log, place->segment);
+                               : commit_log_pin(log_of(shard, place), place->segment);
 }
 
 void store_unpin(struct shard *shard, const struct wal_place *place)
@@ -78,7 +83,7 @@ void store_unpin(struct shard *shard, const struct wal_place *place)
     if (is_in_extent(place)) {
         extent_set_unpin(shard->extents, extent_of(place));
     } else {
-        commit_log_unpin(shard->log, place->segment);
+        commit_log_unpin(log_of(shard, place), place->segment);
     }
 }
 

@@ -102,8 +102,9 @@ static void submit_commit(struct stage_task *task)
         stage_task_step_later(task);
         return;
     }
-    stage_task_back_off(task, err == SLUICE_E_LOG_FULL    ? "the log is full"
-                              : err == SLUICE_E_DISK_FULL ? "the disk is full"
+    stage_task_back_off(task, err == SLUICE_E_LOG_FULL      ? "the log is full"
+                              : err == SLUICE_E_MEMORY_FULL ? "the memory for topics is full"
+                              : err == SLUICE_E_DISK_FULL   ? "the disk is full"
                               : err == SLUICE_E_INVALID_CONFIG
                                   ? "an output topic is not as durable "
                                     "as the input"

@@ -40,6 +40,7 @@ typedef int32_t sluice_status;
     X(E_LOG_FULL,                      1106,  56, 507,  8, 1, "the write-ahead log is at its bound")             \
     X(E_POWER_CUT,                     1107,  56, 500, 13, 0, "simulated power cut")                             \
     X(E_FOREIGN,                       1108,  56, 500,  9, 0, "the file belongs to another cluster or shard")    \
+    X(E_MEMORY_FULL,                   1109,  56, 507,  8, 1, "the memory for topics is at its bound")           \
     X(E_DAMAGED_RECORDS,               1109,   2, 500, 15, 0, "the stored records are damaged")                  \
     /* 1200: record batches */                                                                                  \
     X(E_CORRUPT_BATCH,                 1200,   2, 400,  3, 1, "the record batch fails its checksum")             \
@@ -66,6 +67,7 @@ typedef int32_t sluice_status;
     X(E_INVALID_REPLICA_ASSIGNMENT,    1312,  39, 400,  3, 0, "the replica assignment is not valid")             \
     X(E_TOPIC_AUTHORIZATION,           1313,  29, 403,  7, 0, "not authorized for this topic")                   \
     X(E_POLICY,                        1314,  44, 403,  9, 0, "refused by policy")                               \
+    X(E_MIXED_DURABILITY,              1315,  44, 409,  9, 0, "topics in memory and on disk cannot be written to in one step") \
     /* 1400: producers */                                                                                       \
     X(E_OUT_OF_ORDER_SEQUENCE,         1400,  45, 409,  9, 0, "the sequence number is out of order")             \
     X(E_DUPLICATE_SEQUENCE,            1401,  46, 409,  6, 0, "the sequence number was seen already")            \

@@ -33,7 +33,8 @@ static void start(struct fixture *fixture, uint32_t shards)
         struct shard_config config = {.os = fixture->os,
                                       .loop = fixture->loops[i % fixture->loop_count],
                                       .cache = &fixture->caches[i % fixture->loop_count],
-                                      .data_directory = "data",
+                                      .data_directory = fixture->no_disk ? NULL : "data",
+                                      .memory_bytes_max = fixture->memory_bytes_max,
                                       .cluster = {{1}},
                                       .index = i,
                                       .set = &fixture->set,
@@ -69,6 +70,7 @@ static void open_disk(struct fixture *fixture, uint64_t seed, uint32_t shards,
     fixture->disk = sl_sim_disk_new(seed);
     broker_settings_init(&fixture->settings);
     fixture->settings.group_initial_delay_ms = 0;
+    fixture->settings.in_memory = fixture->no_disk;
     fixture->settings.retention_ms = -1; /* tests write records of 1970 */
     fixture->context =
         (struct sluice_context){.size = sizeof(struct sluice_context), .connection = 7};
@@ -85,6 +87,13 @@ void fixture_open_spread(struct fixture *fixture, uint64_t seed, uint32_t shards
 {
     memset(fixture, 0, sizeof(*fixture));
     fixture->spread = true;
+    open_disk(fixture, seed, shards, &limits);
+}
+
+void fixture_open_without_disk(struct fixture *fixture, uint64_t seed, uint32_t shards)
+{
+    memset(fixture, 0, sizeof(*fixture));
+    fixture->no_disk = true;
     open_disk(fixture, seed, shards, &limits);
 }
 
@@ -226,22 +235,30 @@ static void call_create(struct fixture *fixture, void *arg)
                         created);
 }
 
-void fixture_create_topic(struct fixture *fixture, const char *name, int32_t partitions,
-                          const char *config_key, const char *config_value)
+sluice_status fixture_try_topic(struct fixture *fixture, const char *name, int32_t partitions,
+                                const struct sluice_key_value *configs, uint32_t config_count)
 {
-    struct sluice_key_value config = {sluice_text_of(config_key), sluice_text_of(config_value)};
     struct sluice_topic_spec spec = {.size = sizeof(spec),
                                      .partition_count = partitions,
                                      .name = sluice_text_of(name),
                                      .replication_factor = 1,
-                                     .config_count = config_key != NULL,
-                                     .configs = &config};
+                                     .config_count = config_count,
+                                     .configs = configs};
     struct created created = {0};
     created.spec = &spec;
     fixture_at_home(fixture, call_create, &created);
     fixture_run_until(fixture, &created.done);
     cr_assert(created.done);
-    cr_assert_eq(created.status, SLUICE_OK, "status %d", created.status);
+    return created.status;
+}
+
+void fixture_create_topic(struct fixture *fixture, const char *name, int32_t partitions,
+                          const char *config_key, const char *config_value)
+{
+    struct sluice_key_value config = {sluice_text_of(config_key), sluice_text_of(config_value)};
+    sluice_status status =
+        fixture_try_topic(fixture, name, partitions, &config, config_key != NULL);
+    cr_assert_eq(status, SLUICE_OK, "status %d", status);
 }
 
 static void on_deleted(void *arg, const struct sluice_topic_result *results, uint32_t count)

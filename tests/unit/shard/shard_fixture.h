@@ -17,7 +17,9 @@ struct fixture {
     struct sl_sim_faults faults;
     uint64_t seed;
     struct sl_os *os;
-    bool spread;        /* a loop for each shard */
+    bool spread;  /* a loop for each shard */
+    bool no_disk; /* as data.dir: none */
+    uint64_t memory_bytes_max;
     bool allow_refusal; /* a shard may refuse at start */
     struct wal_limits wal;
     struct seal_limits seal;
@@ -36,6 +38,8 @@ struct fixture {
 void fixture_open(struct fixture *fixture, uint64_t seed, uint32_t shards);
 /* The same, with a loop for each shard: what crosses shards crosses loops. */
 void fixture_open_spread(struct fixture *fixture, uint64_t seed, uint32_t shards);
+/* No disk: all is in memory, and a restart begins anew. */
+void fixture_open_without_disk(struct fixture *fixture, uint64_t seed, uint32_t shards);
 /* The same on a log so small that it goes round quickly: 8 segments of 64 KiB, two of which are
  * sealed at a time. */
 void fixture_open_small(struct fixture *fixture, uint64_t seed, uint32_t shards);
@@ -54,6 +58,10 @@ struct shard *fixture_home(struct fixture *fixture);
 
 void fixture_create_topic(struct fixture *fixture, const char *name, int32_t partitions,
                           const char *config_key, const char *config_value);
+
+/* With its result. */
+sluice_status fixture_try_topic(struct fixture *fixture, const char *name, int32_t partitions,
+                                const struct sluice_key_value *configs, uint32_t config_count);
 
 struct deletion {
     const char *name;
