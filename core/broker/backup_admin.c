@@ -146,8 +146,10 @@ static void command_end(struct backup_admin *backup, enum backup_state state, sl
 
 static void failed_released(struct backup_admin *backup)
 {
-    char detail[64];
-    snprintf(detail, sizeof(detail), "shard %u", backup->failed);
+    char detail[96];
+    bool in_memory = backup->err == SLUICE_E_UNSUPPORTED;
+    snprintf(detail, sizeof(detail), "shard %u%s", backup->failed,
+             in_memory ? " has no disk, so there are no files to copy" : "");
     command_end(backup, BACKUP_NONE, backup->err, detail, NULL);
 }
 
