@@ -206,6 +206,14 @@ static void add_storage(const struct sluice *sluice, cJSON *object)
     }
 }
 
+/* Records of topics in memory. */
+static void add_memory(const struct sluice *sluice, cJSON *object)
+{
+    cJSON *entry = cJSON_AddObjectToObject(object, "memory");
+    cJSON_AddNumberToObject(entry, "bytes_max", (double)sluice->config->memory.bytes_max);
+    cJSON_AddBoolToObject(entry, "everything", !config_has_disk(sluice->config));
+}
+
 static void add_frontends(const struct sluice *sluice, cJSON *object)
 {
     cJSON *frontends = cJSON_AddArrayToObject(object, "frontends");
@@ -230,8 +238,11 @@ static void on_status(void *arg, cJSON *object)
                             (double)((sl_os_mono_ns(sluice->os) - sluice->started_ns) / 1000000));
     cJSON_AddStringToObject(object, "cluster_id", sluice->facts.cluster_id);
     cJSON_AddStringToObject(object, "data_dir", sluice->config->data.dir);
+    cJSON_AddStringToObject(object, "durability",
+                            config_has_disk(sluice->config) ? "by topic" : "memory");
     cJSON_AddNumberToObject(object, "loops", sluice->room_count);
     add_storage(sluice, object);
+    add_memory(sluice, object);
     add_shards(sluice, object);
     add_recovery(sluice, object);
     add_frontends(sluice, object);
@@ -291,6 +302,9 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
         return err;
     }
     char address[FRONTEND_PATH_BYTES];
+    if (strcmp(sluice->config->admin.socket, CONFIG_NO_SOCKET) == 0) {
+        return SLUICE_OK;
+    }
     snprintf(address, sizeof(address), "unix:%s", sluice->config->admin.socket);
     err = sl_listener_new(sluice->rooms[0].loop, address, on_accept, admin, &admin->listener);
     if (err != SLUICE_OK) {

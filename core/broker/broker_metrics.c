@@ -138,6 +138,15 @@ static void add_log(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT
     if (shard->log == NULL) {
         return;
     }
+    commit_log_status(shard->memory.log, &status);
+    sums[BROKER_METRIC_LOG_MEMORY] += status.bytes_used;
+    sums[BROKER_METRIC_LOG_MEMORY_MAX] += status.bytes_max;
+    sums[BROKER_METRIC_LOG_DROPPED] += shard->memory.dropped_bytes;
+    sums[BROKER_METRIC_LOG_DROPPED_RECORDS] += shard->memory.dropped_records;
+    if (shard->log == shard->memory.log) {
+        sums[BROKER_METRIC_IN_MEMORY] += shard->index == 0;
+        return;
+    }
     commit_log_status(shard->log, &status);
     sums[BROKER_METRIC_WAL_BYTES] += status.bytes_used;
     sums[BROKER_METRIC_WAL_PENDING] += status.pending_bytes;

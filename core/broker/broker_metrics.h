@@ -30,6 +30,11 @@ struct loop_room;
     X(WAL_SYNC_NS,     "sluice_wal_sync_seconds_total",  COUNTER, 1000000000, "time spent in those")                  \
     X(WAL_DISK_FULL,   "sluice_wal_disk_full",           GAUGE,   0, "shards that refuse produce as the disk is full")\
     X(WAL_FENCED,      "sluice_wal_fenced",              GAUGE,   0, "shards whose storage failed")                   \
+    X(IN_MEMORY,       "sluice_memory_only",             GAUGE,   0, "1: there is no disk (data.dir: none), nothing is left after the end") \
+    X(LOG_MEMORY,      "sluice_memory_used_bytes",       GAUGE,   0, "memory that holds records of topics in memory")  \
+    X(LOG_MEMORY_MAX,  "sluice_memory_bound_bytes",      GAUGE,   0, "its bound (memory.bytes_max)")                   \
+    X(LOG_DROPPED,     "sluice_memory_dropped_bytes_total", COUNTER, 0, "bytes of their records that went before their time, as the bound was reached") \
+    X(LOG_DROPPED_RECORDS, "sluice_memory_dropped_records_total", COUNTER, 0, "offsets that went so")                 \
     X(RECOVERY_NS,     "sluice_recovery_seconds",        GAUGE, 1000000000, "time that the last start took to recover") \
     X(RECOVERY_SCANNED,"sluice_recovery_scanned_bytes",  GAUGE,   0, "bytes of the log that it read")                 \
     X(RECOVERY_FRAMES, "sluice_recovery_frames",         GAUGE,   0, "frames that it found")                          \

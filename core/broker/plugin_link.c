@@ -55,6 +55,7 @@ sl_err plugin_settings_take(const struct sl_config *config, struct plugin_settin
     ret_copy->instances = instances;
     find_worker(config->executable, ret_copy->worker_path);
     ret_copy->settings = (struct plugin_settings){.plugins_dir = config->plugins.dir,
+                                                  .makes_no_folder = !config_has_disk(config),
                                                   .system_dir = config->plugins.system_dir,
                                                   .worker_path = ret_copy->worker_path,
                                                   .dev = config->dev,

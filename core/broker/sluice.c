@@ -54,6 +54,7 @@ static void take_settings(struct broker_settings *settings, const struct sl_conf
     settings->max_compaction_lag_ms = config->compaction.max_lag_ms;
     settings->delete_retention_ms = config->compaction.delete_retention_ms;
     sluice_settings_take_live(settings, config);
+    settings->in_memory = !config_has_disk(config);
     snprintf(settings->listeners, sizeof(settings->listeners), "PLAINTEXT://%s",
              config->kafka.listen);
     snprintf(settings->log_dir, sizeof(settings->log_dir), "%s", config->data.dir);
@@ -129,12 +130,14 @@ static sl_err open_shard(struct sluice *sluice, uint32_t index,
         .loop = room->loop,
         .cache = &room->cache,
         .logger = sluice->logger,
-        .data_directory = sluice->config->data.dir,
+        .data_directory = config_has_disk(sluice->config) ? sluice->config->data.dir : NULL,
         .has_folders = true,
         .cluster = sluice->superblock.cluster,
         .index = index,
         .set = &sluice->shards,
         .wal = wal_limits_of(sluice->config),
+        .memory_bytes_max =
+            (uint64_t)sluice->config->memory.bytes_max / sluice->superblock.shard_count,
         .seal = seal_limits_of(sluice->config),
         .settings = &sluice->settings,
         .expanded_bytes_max = (size_t)sluice->config->core.decompressed_bytes_max,
@@ -153,7 +156,9 @@ static sl_err open_shard(struct sluice *sluice, uint32_t index,
     }
     sluice->shards.shards[index] = shard;
     room->shards[room->shard_count++] = shard;
-    log_recovery(sluice, shard);
+    if (config_has_disk(sluice->config)) {
+        log_recovery(sluice, shard);
+    }
     return SLUICE_OK;
 }
 
@@ -205,13 +210,25 @@ static sl_err open_shards(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM
     return err;
 }
 
+/* Without a disk it is another cluster each time: clients do not take it for the one before. */
+static sl_err open_directory(struct sluice *sluice, uint32_t shards,
+                             char ret_problem[SLUICE_PROBLEM_BYTES])
+{
+    if (config_has_disk(sluice->config)) {
+        return superblock_open(sluice->os, sluice->config->data.dir, shards, &sluice->superblock,
+                               &sluice->lock, ret_problem);
+    }
+    sluice->superblock.shard_count = shards;
+    sl_os_random(sluice->os, sluice->superblock.cluster.b, sizeof(sluice->superblock.cluster.b));
+    return SLUICE_OK;
+}
+
 static sl_err make(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES])
 {
     int64_t wanted = sluice->config->runtime.shards;
     uint32_t shards = wanted > 0 ? (uint32_t)wanted : default_shards();
     take_settings(&sluice->settings, sluice->config);
-    sl_err err = superblock_open(sluice->os, sluice->config->data.dir, shards, &sluice->superblock,
-                                 &sluice->lock, ret_problem);
+    sl_err err = open_directory(sluice, shards, ret_problem);
     if (err != SLUICE_OK) {
         return err;
     }

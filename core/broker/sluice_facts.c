@@ -80,6 +80,11 @@ static bool storage_is_writable(struct sluice *sluice, struct sl_buffer *text)
         bool ok = say(text, "node", (uint32_t)sluice->settings.node_id, why);
         (void)ok;
     }
+    if (sluice->settings.in_memory) {
+        bool ok = say(text, "node", (uint32_t)sluice->settings.node_id,
+                      "everything is in memory (data.dir: none): nothing is left after the end");
+        (void)ok;
+    }
     return storage_watch_state(&sluice->storage) != STORAGE_READ_ONLY;
 }
 

@@ -69,6 +69,12 @@ static void announce_ready(void *arg)
            sl_log_text("admin", sluice->config->admin.socket),
            sl_log_u64("shards", sluice->shards.count),
            sl_log_duration("took", sl_os_mono_ns(sluice->os) - sluice->started_ns));
+    if (!config_has_disk(sluice->config)) {
+        sl_log(sluice->logger, SL_LOG_WARN, "sluice",
+               "no disk (data.dir: none): topics, records, groups and offsets are in memory, and "
+               "NOTHING IS LEFT after the end",
+               sl_log_size("memory", (uint64_t)sluice->config->memory.bytes_max));
+    }
     if (sluice->events.ready != NULL) {
         sluice->events.ready(sluice->events.arg);
     }

@@ -183,6 +183,8 @@ void storage_admin_run(void *arg, void *connection, const char *command, const c
     const char *what = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(args, "what"));
     if (sluice->stopping) {
         done(done_arg, SLUICE_E_STOPPING, "", NULL);
+    } else if (!config_has_disk(sluice->config)) {
+        done(done_arg, SLUICE_E_UNSUPPORTED, "this broker has no disk (data.dir: none)", NULL);
     } else if (strcmp(command, "scrub") == 0) {
         scrub_run(sluice, args, done, done_arg);
     } else if (strcmp(command, "backup.begin") == 0) {

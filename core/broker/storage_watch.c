@@ -146,7 +146,8 @@ static void look_done(struct sl_job *job)
 void storage_watch_beat(struct storage_watch *watch)
 {
     struct sluice *sluice = watch->sluice;
-    if (watch->beats++ % BEATS != 0 || watch->busy || sluice->stopping) {
+    if (watch->beats++ % BEATS != 0 || watch->busy || sluice->stopping ||
+        !config_has_disk(sluice->config)) {
         return;
     }
     watch->busy = true;

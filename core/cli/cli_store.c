@@ -52,7 +52,13 @@ int cli_store_configured(struct cli *cli, char ret_path[STORE_PATH_BYTES])
         return CLI_CONFIG;
     }
     snprintf(ret_path, STORE_PATH_BYTES, "%s", config->data.dir);
+    bool has_disk = config_has_disk(config);
     config_free(config);
+    if (!has_disk) {
+        cli_complain("data.dir is none: that broker keeps everything in memory, there is no file "
+                     "to look at");
+        return CLI_FAILED;
+    }
     return CLI_OK;
 }
 

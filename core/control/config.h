@@ -79,8 +79,11 @@ struct sl_config {
         const char *listen;
     } http;
     struct {
-        const char *dir;
+        const char *dir; /* CONFIG_NO_DISK: see config_has_disk */
     } data;
+    struct {
+        int64_t bytes_max; /* of all shards */
+    } memory;
     struct {
         const char *dir;
         const char *system_dir;
@@ -146,6 +149,10 @@ struct sl_config {
     struct config_arena *arena;          /* owns all texts, the tree and this struct */
 };
 struct sl_config *config_free(struct sl_config *config); /* NULL is fine; returns NULL */
+
+#define CONFIG_NO_DISK   "none"                       /* of data.dir: everything is in memory */
+#define CONFIG_NO_SOCKET "none"                       /* of admin.socket */
+bool config_has_disk(const struct sl_config *config); /* [any] */
 
 /* ---- errors ---- */
 

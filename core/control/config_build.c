@@ -124,11 +124,17 @@ static const char *beside(struct config_arena *arena, const char *path, uint32_t
     return text;
 }
 
+bool config_has_disk(const struct sl_config *config)
+{
+    return strcmp(config->data.dir, CONFIG_NO_DISK) != 0;
+}
+
 static sl_err derived_build(struct builder *builder)
 {
     struct sl_config *config = builder->config;
     if (config->admin.socket[0] == '\0') {
-        config->admin.socket = beside(builder->arena, config->data.dir, 1, ADMIN_SOCKET_NAME);
+        const char *path = config_has_disk(config) ? config->data.dir : config->plugins.dir;
+        config->admin.socket = beside(builder->arena, path, 1, ADMIN_SOCKET_NAME);
     }
     if (config->plugins.system_dir[0] == '\0' && config->executable != NULL) {
         config->plugins.system_dir =

@@ -38,7 +38,10 @@ const struct config_option config_options[] = {
      .doc = "Address and port for /metrics, /livez and /readyz."},
     {.key = "data.dir", .type = CONFIG_TYPE_PATH, .apply = CONFIG_APPLY_RESTART, AT(data.dir),
      .initial = "/var/lib/sluice/data", .initial_dev = "var/data",
-     .doc = "Folder of all durable data; one broker at a time can use it."},
+     .doc = "Folder of all durable data; one broker at a time can use it. none: no disk, everything is in memory and gone after the end (a folder of that name is ./none)."},
+    {.key = "memory.bytes_max", .type = CONFIG_TYPE_SIZE, .apply = CONFIG_APPLY_RESTART, AT(memory.bytes_max),
+     .initial = "256 MiB", .initial_dev = "64 MiB", .min = 4 * MIB, .max = 16 * TIB,
+     .doc = "Bound of the records of topics in memory (sluice.durability=memory, or all with data.dir: none), shared by the shards. At the bound the oldest records go, of topics with a retention.ms or retention.bytes; produce is refused where none has one."},
     {.key = "plugins.dir", .type = CONFIG_TYPE_PATH, .apply = CONFIG_APPLY_RESTART, AT(plugins.dir),
      .initial = "/var/lib/sluice/plugins", .initial_dev = "var/plugins",
      .doc = "Folder that is watched: a .lua or .so file put there is loaded, changed or unloaded with the file."},
@@ -143,7 +146,7 @@ const struct config_option config_options[] = {
      .doc = "Number of this broker as clients see it."},
     {.key = "admin.socket", .type = CONFIG_TYPE_PATH, .apply = CONFIG_APPLY_RESTART, AT(admin.socket),
      .initial = "", .may_be_empty = true,
-     .doc = "Unix socket for the command line; empty: sluice.sock beside data.dir."},
+     .doc = "Unix socket for the command line; empty: sluice.sock beside data.dir (without one, beside plugins.dir); none: no socket."},
 };
 
 const struct config_option config_instance_options[] = {

@@ -343,7 +343,8 @@ sl_err plugin_manager_new(const struct plugin_manager_config *config,
 static void make_directory(struct plugin_manager *manager)
 {
     const char *path = manager->settings.is.plugins_dir;
-    sl_err err = sl_dir_make(manager->config.os, path);
+    sl_err err =
+        manager->settings.is.makes_no_folder ? SLUICE_OK : sl_dir_make(manager->config.os, path);
     err = err != SLUICE_OK
               ? err
               : sl_watch_new(manager->loop, path, directory_changed, manager, &manager->watch);
