@@ -93,10 +93,18 @@ static bool has_word(const char *text, const char *word, const char *separators)
 
 /* ---- where this process is ---- */
 
-/* The path of this process in the hierarchy of a controller ("": version 2). */
-static bool own_path(const char *controller, char ret_path[CGROUP_PATH])
+static FILE *open_text(const char *proc, const char *name)
 {
-    FILE *file = fopen("/proc/self/cgroup", "re");
+    char path[CGROUP_PATH];
+
+    snprintf(path, sizeof(path), "%s/%s", proc, name);
+    return fopen(path, "re");
+}
+
+/* The path of this process in the hierarchy of a controller ("": version 2). */
+static bool own_path(const char *proc, const char *controller, char ret_path[CGROUP_PATH])
+{
+    FILE *file = open_text(proc, "cgroup");
     char line[CGROUP_PATH + 128];
     bool found = false;
 
@@ -126,9 +134,9 @@ struct mount {
 };
 
 /* mountinfo: id parent major:minor root point options … - type source super-options */
-static bool find_mount(const char *controller, struct mount *ret_mount)
+static bool find_mount(const char *proc, const char *controller, struct mount *ret_mount)
 {
-    FILE *file = fopen("/proc/self/mountinfo", "re");
+    FILE *file = open_text(proc, "mountinfo");
     char line[4096];
     bool found = false;
 
@@ -152,14 +160,14 @@ static bool find_mount(const char *controller, struct mount *ret_mount)
 }
 
 /* The folder of the group that this process is in. */
-static bool own_folder(const char *controller, char ret_folder[CGROUP_PATH])
+static bool own_folder(const char *proc, const char *controller, char ret_folder[CGROUP_PATH])
 {
     char path[CGROUP_PATH];
     struct mount mount;
     size_t root;
     int size;
 
-    if (!own_path(controller, path) || !find_mount(controller, &mount)) {
+    if (!own_path(proc, controller, path) || !find_mount(proc, controller, &mount)) {
         return false;
     }
     root = strcmp(mount.root, "/") == 0 ? 0 : strlen(mount.root);
@@ -243,12 +251,13 @@ static bool room_above(char folder[CGROUP_PATH])
     return false;
 }
 
-static void open_v2(struct cgroup_room *room)
+static void open_v2(struct cgroup_room *room, const char *proc)
 {
     char folder[CGROUP_PATH];
     char given[256];
 
-    if (!own_folder("", folder) || !there(folder, "cgroup.type") || access(folder, W_OK) != 0) {
+    if (!own_folder(proc, "", folder) || !there(folder, "cgroup.type") ||
+        access(folder, W_OK) != 0) {
         return;
     }
     get(folder, "cgroup.controllers", given, sizeof(given));
@@ -268,28 +277,28 @@ static void open_v2(struct cgroup_room *room)
     sweep(folder);
 }
 
-static void open_v1(struct cgroup_room *room, uint32_t kind)
+static void open_v1(struct cgroup_room *room, const char *proc, uint32_t kind)
 {
     char folder[CGROUP_PATH];
 
     /* release_agent is a file of the root alone. */
-    if (own_folder(controllers[kind], folder) && !there(folder, "release_agent") &&
+    if (own_folder(proc, controllers[kind], folder) && !there(folder, "release_agent") &&
         access(folder, W_OK) == 0) {
         take(room, kind, SANDBOX_CGROUP_V1, folder);
         sweep(folder);
     }
 }
 
-void cgroup_room_open(struct cgroup_room *room, bool none)
+void cgroup_room_open(struct cgroup_room *room, const char *proc)
 {
     memset(room, 0, sizeof(*room));
-    if (none) {
+    if (proc == NULL) {
         return;
     }
-    open_v2(room);
+    open_v2(room, proc);
     for (uint32_t i = 0; i < CGROUP_KINDS; i++) {
         if (room->versions[i] == SANDBOX_CGROUP_NONE) {
-            open_v1(room, i);
+            open_v1(room, proc, i);
         }
     }
 }

@@ -28,8 +28,9 @@ struct cgroup {
     char paths[CGROUP_KINDS][CGROUP_PATH]; /* "" : none */
 };
 
-/* Looks what there is, once a process; removes groups that dead brokers left. [blocks briefly] */
-void cgroup_room_open(struct cgroup_room *room, bool none);
+/* Looks what there is, once a process; removes groups that dead brokers left. proc: "/proc/self",
+ * or a folder with its files cgroup and mountinfo; NULL: none is wanted. [blocks briefly] */
+void cgroup_room_open(struct cgroup_room *room, const char *proc);
 /* Best effort: what could not be set says NONE. shared_bytes: the channel's. [blocks briefly] */
 void cgroup_make(const struct cgroup_room *room, pid_t pid, const struct sandbox_limits *limits,
                  uint64_t shared_bytes, struct cgroup *ret_cgroup);

@@ -37,7 +37,7 @@ sluice_status sandbox_open(const struct sandbox_options *options, struct sandbox
         snprintf(text, text_size, "the worker program %s cannot be run", sandbox->worker_path);
         status = SLUICE_E_IO;
     }
-    cgroup_room_open(&sandbox->cgroups, options->no_cgroup);
+    cgroup_room_open(&sandbox->cgroups, options->no_cgroup ? NULL : "/proc/self");
     sandbox->listener = !options->no_listener && seccomp_api_get() >= SECCOMP_API_NOTIFY;
     for (uint32_t i = 0; i < BOOT_FILTER_COUNT && status == SLUICE_OK; i++) {
         status = policy_compile(i + 1, false, &sandbox->kill_filters[i], text, text_size);

@@ -119,7 +119,8 @@ void plugin_manager_reload(struct plugin_manager *manager, const struct plugin_s
     X(RETRIES, "retries", "batches that came again")                                       \
     X(TIMEOUTS, "timeouts", "gate calls past their deadline")                              \
     X(STARTS, "worker_starts", "worker processes started")                                 \
-    X(DEATHS, "worker_deaths", "worker processes that ended unasked")
+    X(DEATHS, "worker_deaths", "worker processes that ended unasked")                      \
+    X(RESTS, "cpu_rests", "times that a worker used up its share of CPU and batches waited")
 enum {
 #define PLUGIN_COUNT_ENUM(name, key, doc) PLUGIN_COUNT_##name,
     PLUGIN_COUNT_TABLE(PLUGIN_COUNT_ENUM)

@@ -182,6 +182,9 @@ static bool rests(struct worker_host *host)
         return true;
     }
     uint32_t rest_ms = sandbox_worker_rest_ms(host->current->worker, now);
+    if (rest_ms > 0 && host->rest_until_ms == 0) {
+        stage_count_add(host->config.counts, STAGE_COUNT_RESTS, 1);
+    }
     host->rest_until_ms = rest_ms > 0 ? now + rest_ms : 0;
     return rest_ms > 0;
 }

@@ -16,7 +16,8 @@
     X(RETRIES, "retries", "batches that came again")                                         \
     X(TIMEOUTS, "timeouts", "gate calls past their deadline")                                \
     X(STARTS, "worker_starts", "worker processes started")                                   \
-    X(DEATHS, "worker_deaths", "worker processes that ended unasked")
+    X(DEATHS, "worker_deaths", "worker processes that ended unasked")                        \
+    X(RESTS, "cpu_rests", "times that a worker used up its CPU share")
 enum {
 #define STAGE_COUNT_ENUM(name, key, doc) STAGE_COUNT_##name,
     STAGE_COUNT_TABLE(STAGE_COUNT_ENUM)

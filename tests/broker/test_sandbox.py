@@ -188,7 +188,9 @@ class Limits(SandboxTest):
         self.assertEqual(self.wait_values("spin.out", 30), [str(i) for i in range(30)])
         # 1 s at once, the rest at a fifth of the speed; up to four batches may be on their way beyond it.
         self.assertGreater(time.monotonic() - begun, (3 - 1 - 0.5) / 0.2)
-        self.assertEqual(self.info("spin")["worker_deaths"], "0")
+        info = self.info("spin")
+        self.assertEqual(info["worker_deaths"], "0")
+        self.assertGreater(int(info["cpu_rests"]), 0)
 
 
 class Observe(SandboxTest):
