@@ -117,19 +117,21 @@ static void tell(struct shard_call *call)
 static void look_work(struct sl_job *job)
 {
     struct storage_watch *watch = SL_CONTAINER_OF(job, struct storage_watch, job);
-    const struct sluice *sluice = watch->sluice;
-    watch->err =
-        sl_disk_space(sluice->os, sluice->config->data.dir, &watch->total, &watch->available);
+    /* A copy of the path: a reload replaces the configuration. */
+    watch->err = sl_disk_space(watch->sluice->os, watch->directory, &watch->seen_total,
+                               &watch->seen_available);
 }
 
 static void look_done(struct sl_job *job)
 {
     struct storage_watch *watch = SL_CONTAINER_OF(job, struct storage_watch, job);
     struct sluice *sluice = watch->sluice;
-    if (watch->err != SLUICE_OK || watch->total < 1000 || sluice->stopping) {
+    if (watch->err != SLUICE_OK || watch->seen_total < 1000 || sluice->stopping) {
         look_ended(watch);
         return;
     }
+    watch->total = watch->seen_total;
+    watch->available = watch->seen_available;
     judge(watch);
     uint32_t count = sluice->shards.count;
     watch->pending = count;
@@ -160,4 +162,5 @@ void storage_watch_beat(struct storage_watch *watch)
 void storage_watch_init(struct storage_watch *watch, struct sluice *sluice)
 {
     watch->sluice = sluice;
+    snprintf(watch->directory, sizeof(watch->directory), "%s", sluice->config->data.dir);
 }

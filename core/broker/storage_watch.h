@@ -27,10 +27,12 @@ struct storage_watch {
     struct sl_job job;
     bool busy;
     uint32_t beats;
-    sl_err err;                /* of the job */
-    uint64_t total, available; /* the job's, then loop 0's */
-    uint32_t state;            /* enum storage_state; written by loop 0, read by any */
-    uint32_t permille;         /* of the disk in use; likewise */
+    sl_err err;                          /* of the job */
+    uint64_t seen_total, seen_available; /* likewise */
+    uint64_t total, available;           /* loop 0's; shards read it while they are told */
+    char directory[4096];
+    uint32_t state;    /* enum storage_state; written by loop 0, read by any */
+    uint32_t permille; /* of the disk in use; likewise */
     uint32_t pending;
     struct storage_call calls[SHARD_COUNT_MAX];
 };

@@ -269,6 +269,24 @@ static uint64_t bytes_planned(const struct backup *backup)
     return bytes;
 }
 
+#define LEFT_DIVISOR 10u /* of the broker's disk, so much is left: it slows its producers then */
+
+/* On the broker's own disk the copy must not make it slow, or read-only. */
+static bool disk_stays(struct backup *backup, uint64_t bytes)
+{
+    uint64_t total = 0, available = 0, own_total = 0, own_available = 0;
+    struct sl_os *os = backup->cli->os;
+    if (sl_disk_space(os, backup->directory, &total, &available) != SLUICE_OK ||
+        sl_disk_space(os, backup->source, &own_total, &own_available) != SLUICE_OK ||
+        total != own_total || available < bytes || available - bytes >= total / LEFT_DIVISOR) {
+        return true;
+    }
+    cli_complain("%.500s lies on the disk of the broker, which would be more than 90 %% full: copy "
+                 "%.1f MiB to another one",
+                 backup->directory, (double)bytes / 1048576);
+    return false;
+}
+
 static bool has_room(struct backup *backup, uint64_t bytes)
 {
     uint64_t total = 0, available = 0;
@@ -394,7 +412,7 @@ static int create(struct backup *backup)
 {
     bool kept = false;
     uint64_t bytes = bytes_planned(backup);
-    if (!has_room(backup, bytes)) {
+    if (!has_room(backup, bytes) || !disk_stays(backup, bytes)) {
         return CLI_FAILED;
     }
     backup_pace_begin(&backup->pace, backup->cli, "copying", backup->bytes_per_s, bytes);
@@ -409,9 +427,7 @@ static int create(struct backup *backup)
         backup_manifest_write(backup->cli, backup->directory, manifest) ? CLI_OK : CLI_FAILED;
     if (code == CLI_OK) {
         told(backup, manifest);
-        if (!release(backup, "all", &kept)) {
-            code = CLI_FAILED;
-        }
+        (void)release(backup, "all", &kept); /* a broker that is gone holds nothing */
     }
     cJSON_Delete(manifest);
     return code;

@@ -297,6 +297,15 @@ static void slice_work(struct sl_job *helper)
     scrub_job_read(SL_CONTAINER_OF(helper, struct scrub_job, helper));
 }
 
+/* Its records were deleted or compacted meanwhile: its file waits for this pin only. */
+static bool is_gone(const struct scrubber *scrubber)
+{
+    const struct scrub_job *job = &scrubber->job;
+    const struct extent_item *item =
+        job->is_extent ? extent_set_from(scrubber->shard->extents, job->number) : NULL;
+    return job->is_extent && (item == NULL || item->id != job->number);
+}
+
 static void slice_done(struct sl_job *helper)
 {
     struct scrubber *scrubber = SL_CONTAINER_OF(helper, struct scrubber, job.helper);
@@ -310,7 +319,7 @@ static void slice_done(struct sl_job *helper)
     }
     publish(scrubber);
     bool gives_way = !job->is_extent && log_is_urgent(shard);
-    if (job->ended || scrubber->stopped || gives_way) {
+    if (job->ended || scrubber->stopped || gives_way || is_gone(scrubber)) {
         file_end(scrubber);
     }
     uint64_t pause_ms = job->bytes * 1000 / SL_MAX(rate_of(scrubber), UINT64_C(1));

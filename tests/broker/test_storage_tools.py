@@ -440,6 +440,8 @@ def test_a_start_reports_what_it_found_and_mended():
         live = [e for e in lines_of("extent", "ls", data)[0]["extents"] if e["state"] == "live"]
         broker.start()
         report, = broker.json("status")["recovery"]
+        assert broker.json("recovery")["recovery"] == [report]
+        assert broker.run("recovery")[1].startswith(b"shard")
         assert not report["clean"] and report["frames"] > 0 and report["segments"] > 0, report
         assert report["extents"] == len(live) and report["repairs"] >= 1, report
         line = [one for one in broker.log().splitlines() if " recovered " in one][-1]
