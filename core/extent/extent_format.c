@@ -157,9 +157,10 @@ sl_err extent_trailer_decode(const uint8_t bytes[EXTENT_TRAILER], uint64_t file_
 #define ITEM_FOOTER_CRC   32
 #define ITEM_STREAM_COUNT 36
 #define ITEM_BLOCK_COUNT  40
-#define ITEM_FLAGS        44 /* u32: ITEM_PROMOTED */
+#define ITEM_FLAGS        44 /* u32: ITEM_PROMOTED, ITEM_PURE */
 
 #define ITEM_PROMOTED 1u
+#define ITEM_PURE     2u
 
 void extent_item_encode(const struct extent_item *item, uint8_t ret_payload[EXTENT_ITEM_SIZE])
 {
@@ -171,7 +172,9 @@ void extent_item_encode(const struct extent_item *item, uint8_t ret_payload[EXTE
     sl_le32_store(ret_payload + ITEM_FOOTER_CRC, item->footer_crc);
     sl_le32_store(ret_payload + ITEM_STREAM_COUNT, item->stream_count);
     sl_le32_store(ret_payload + ITEM_BLOCK_COUNT, item->block_count);
-    sl_le32_store(ret_payload + ITEM_FLAGS, item->promoted ? ITEM_PROMOTED : 0);
+    uint32_t flags = item->promoted ? ITEM_PROMOTED : 0;
+    flags |= item->pure ? ITEM_PURE : 0;
+    sl_le32_store(ret_payload + ITEM_FLAGS, flags);
 }
 
 static bool item_agrees(const struct extent_item *item)
@@ -193,6 +196,7 @@ sl_err extent_item_decode(uint8_t version, struct sl_bytes payload, struct exten
         return SLUICE_E_NEWER_FORMAT;
     if (version != EXTENT_ITEM_VERSION || payload.size != EXTENT_ITEM_SIZE)
         return SLUICE_E_CORRUPT;
+    uint32_t flags = sl_le32_load(payload.data + ITEM_FLAGS);
     struct extent_item item = {
         .id = sl_le64_load(payload.data + ITEM_ID),
         .file_size = sl_le64_load(payload.data + ITEM_FILE_SIZE),
@@ -201,10 +205,13 @@ sl_err extent_item_decode(uint8_t version, struct sl_bytes payload, struct exten
         .footer_crc = sl_le32_load(payload.data + ITEM_FOOTER_CRC),
         .stream_count = sl_le32_load(payload.data + ITEM_STREAM_COUNT),
         .block_count = sl_le32_load(payload.data + ITEM_BLOCK_COUNT),
-        .promoted = sl_le32_load(payload.data + ITEM_FLAGS) == ITEM_PROMOTED,
+        .promoted = (flags & ITEM_PROMOTED) != 0,
+        .pure = (flags & ITEM_PURE) != 0,
     };
-    if (sl_le32_load(payload.data + ITEM_FLAGS) > ITEM_PROMOTED)
+    if ((flags & ~(ITEM_PROMOTED | ITEM_PURE)) != 0)
         return SLUICE_E_NEWER_FORMAT;
+    if (item.pure && !item.promoted)
+        return SLUICE_E_CORRUPT;
     if (!item_agrees(&item))
         return SLUICE_E_CORRUPT;
     *ret_item = item;

@@ -76,7 +76,7 @@ struct extent_trailer {
 
 /* What a frame says of an extent: item EXTENT, version 1, 48 bytes: id u64, file size u64, bytes of
  * batches u64, created i64, footer CRC u32, stream count u32, block count u32, flags u32 (1:
- * promoted).
+ * promoted, 2: and pure).
  */
 #define EXTENT_ITEM_VERSION 1u
 #define EXTENT_ITEM_SIZE    48u
@@ -89,6 +89,7 @@ struct extent_item {
     uint32_t stream_count;
     uint32_t block_count;
     bool promoted;
+    bool pure; /* promoted, and its frames hold no records but the stream's */
 };
 /* Item EXTENT_DROP, version 1, 8 bytes: id u64. */
 #define EXTENT_DROP_ITEM_VERSION 1u

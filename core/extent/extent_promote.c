@@ -17,6 +17,7 @@ struct promoter {
     struct sl_buffer bytes; /* of a piece that is read */
     struct wal_frame_header frame;
     uint64_t frame_position;
+    uint64_t body_bytes; /* of the frames so far */
     int64_t created_ms;
 };
 
@@ -51,6 +52,7 @@ static sl_err frame_read(struct promoter *self, uint64_t position)
     if (err == SLUICE_OK)
         err = wal_frame_header_decode(bytes, &self->frame);
     self->frame_position = position;
+    self->body_bytes += err == SLUICE_OK ? self->frame.body_size : 0;
     return err == SLUICE_OK && self->frame.incarnation != self->about->segment ? SLUICE_E_CORRUPT
                                                                                : err;
 }
@@ -130,6 +132,9 @@ static sl_err blocks_make(struct promoter *self, const struct extent_piece *piec
         extent_block_encode(&block, footer->data + extent_footer_size(1, i));
         stream_count(&self->stream, &block);
     }
+    /* To the end, so that all bodies are counted. */
+    while (err == SLUICE_OK && self->frame_position + self->frame.frame_size < self->about->end)
+        err = frame_read(self, self->frame_position + self->frame.frame_size);
     if (err == SLUICE_OK) {
         extent_stream_encode(&self->stream, footer->data);
         footer->size = (size_t)size;
@@ -204,6 +209,7 @@ static sl_err promote(struct promoter *self, const struct extent_piece *pieces, 
         .stream_count = 1,
         .block_count = trailer.block_count,
         .promoted = true,
+        .pure = self->body_bytes == self->stream.bytes,
     };
     return err;
 }

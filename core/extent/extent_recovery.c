@@ -60,7 +60,7 @@ sl_err extent_set_snapshot(struct extent_set *set,
     const struct extent *extent = extent_table_from(&set->table, 0);
     while (extent != NULL && err == SLUICE_OK) {
         extent_item_encode(&extent->item, payload);
-        if (!extent->dropped)
+        if (!extent->dropped && !extent->replaced)
             err = add(add_arg, WAL_ITEM_EXTENT, EXTENT_ITEM_VERSION,
                       (struct sl_bytes){payload, sizeof payload});
         extent = extent_table_from(&set->table, extent->item.id + 1);
@@ -169,6 +169,17 @@ static sl_err leftovers_remove(struct extent_set *set)
     return err == SLUICE_OK && removed ? sl_dir_sync(set->os, set->directory) : err;
 }
 
+/* Since when bytes are dead is not written down: not before the file was. */
+static void dead_date(struct extent_set *set)
+{
+    struct extent *extent = extent_table_from(&set->table, 0);
+    while (extent != NULL) {
+        if (extent->held < extent->item.bytes)
+            extent->dead_since_ms = extent->item.created_ms;
+        extent = extent_table_from(&set->table, extent->item.id + 1);
+    }
+}
+
 sl_err extent_set_load(struct extent_set *set, extent_found_fn *found, void *arg,
                        char ret_problem[EXTENT_PROBLEM_BYTES])
 {
@@ -182,6 +193,7 @@ sl_err extent_set_load(struct extent_set *set, extent_found_fn *found, void *arg
             return err;
         extent = extent_table_from(&set->table, extent->item.id + 1);
     }
+    dead_date(set);
     sl_err err = leftovers_remove(set);
     if (err != SLUICE_OK)
         snprintf(ret_problem, EXTENT_PROBLEM_BYTES, "%s cannot be cleaned of old files",

@@ -33,6 +33,8 @@ struct extent *extent_set_insert(struct extent_set *set, const struct extent_ite
     extent->item = *item;
     sl_link_init(&extent->dead);
     sl_link_init(&extent->open);
+    /* What else a promoted one has died at the latest when its copy does: not known here. */
+    extent->dead_since_ms = item->promoted && !item->pure ? item->created_ms : 0;
     extent_table_insert(&set->table, item->id, extent);
     sl_list_push_back(&set->dead, &extent->dead);
     set->extent_count++;
@@ -182,6 +184,12 @@ void extent_set_hold(struct extent_set *set, const struct wal_place *place)
         sl_list_remove(&extent->dead);
 }
 
+static void dead_list(struct extent_set *set, struct extent *extent)
+{
+    if (extent->held == 0 && !extent->given && !extent->moving && !sl_link_is_listed(&extent->dead))
+        sl_list_push_back(&set->dead, &extent->dead);
+}
+
 void extent_set_release(struct extent_set *set, const struct wal_place *place)
 {
     if (!place_is_ours(place))
@@ -190,8 +198,51 @@ void extent_set_release(struct extent_set *set, const struct wal_place *place)
     SL_ASSERT(extent != NULL && extent->held >= place->size);
     extent->held -= place->size;
     set->live_bytes -= place->size;
-    if (extent->held == 0 && !extent->given && !sl_link_is_listed(&extent->dead))
-        sl_list_push_back(&set->dead, &extent->dead);
+    if (extent->dead_since_ms == 0)
+        extent->dead_since_ms = sl_os_wall_ms(set->os);
+    dead_list(set, extent);
+}
+
+/* ---- moving ---- */
+
+bool extent_set_next(const struct extent_set *set, uint64_t id, struct extent_view *ret_extent)
+{
+    const struct extent *extent = extent_table_from(&set->table, id);
+    while (extent != NULL && extent->dropped)
+        extent = extent_table_from(&set->table, extent->item.id + 1);
+    if (extent == NULL)
+        return false;
+    *ret_extent = (struct extent_view){
+        .item = extent->item,
+        .held = extent->held,
+        .dead_since_ms = extent->dead_since_ms,
+        .movable = !extent->given && !extent->moving && !extent->refused,
+    };
+    return true;
+}
+
+void extent_set_move_begin(struct extent_set *set, uint64_t id)
+{
+    struct extent *extent = extent_set_find(set, id);
+    SL_ASSERT(extent != NULL && !extent->given && !extent->moving);
+    extent->moving = true;
+    sl_list_remove(&extent->dead);
+}
+
+void extent_set_move_end(struct extent_set *set, uint64_t id, bool refused)
+{
+    struct extent *extent = extent_set_find(set, id);
+    SL_ASSERT(extent != NULL && extent->moving);
+    extent->moving = false;
+    extent->refused = refused;
+    dead_list(set, extent);
+}
+
+void extent_set_replace(struct extent_set *set, uint64_t id)
+{
+    struct extent *extent = extent_set_find(set, id);
+    SL_ASSERT(extent != NULL && extent->moving);
+    extent->replaced = true;
 }
 
 uint32_t extent_set_take_dead(struct extent_set *set, uint64_t *ret_ids, uint32_t count_max)

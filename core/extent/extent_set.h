@@ -93,6 +93,24 @@ void extent_set_unpin(struct extent_set *set, uint64_t id);
 /* The open file of a pinned extent, for sendfile; NULL when it is not open. [loop] */
 struct sl_file *extent_set_file(struct extent_set *set, uint64_t id);
 
+/* ---- moving what lives in an extent into another ---- */
+
+struct extent_view {
+    struct extent_item item;
+    uint64_t held;         /* live bytes */
+    int64_t dead_since_ms; /* wall time; the oldest of its dead bytes are so at least; 0: none is */
+    bool movable;          /* not dead, not being moved, not refused */
+};
+/* The live extent with the lowest id from `id` on. False: none. [loop] */
+bool extent_set_next(const struct extent_set *set, uint64_t id, struct extent_view *ret_extent);
+/* From now on extent_set_take_dead does not give it. */
+void extent_set_move_begin(struct extent_set *set, uint64_t id);
+/* Nothing came of it; refused: nor will it (damaged). */
+void extent_set_move_end(struct extent_set *set, uint64_t id, bool refused);
+/* The frame that drops it and names another is durable: it is in no snapshot any more. When nothing
+ * of it is held, extent_set_drop. */
+void extent_set_replace(struct extent_set *set, uint64_t id);
+
 struct extent_set_status {
     uint64_t extent_count;
     uint64_t file_bytes;    /* of the files */

@@ -22,8 +22,12 @@ struct extent {
     uint64_t held;                  /* bytes */
     struct extent *next;            /* spare, or waiting to be removed */
     uint32_t pins;
-    bool given;   /* by take_dead */
-    bool dropped; /* goes with its last pin */
+    int64_t dead_since_ms;
+    bool given;    /* by take_dead */
+    bool moving;   /* not given by take_dead */
+    bool refused;  /* not movable */
+    bool replaced; /* not in snapshots */
+    bool dropped;  /* goes with its last pin */
 };
 
 /* Closes and removes files on a helper, one job at a time. */

@@ -8,6 +8,7 @@
 #define ROUND_BYTES      (256u << 20)
 #define ROUND_RUNS       8192u
 #define BUFFER_BYTES_MAX (1u << 30) /* a run: one batch, or 1 MiB of them */
+#define REWRITE_WAIT_MS  100
 #define NEVER            INT64_MAX
 
 enum compact_state {
@@ -478,7 +479,10 @@ int64_t compact_tick(struct shard *shard, int64_t now_ms)
     struct compactor *compactor = shard->compactor;
     if (now_ms >= compactor->due_ms) {
         compactor->due_ms = NEVER;
-        if (compactor->state == COMPACT_IDLE && shard->started && shard->status == SLUICE_OK) {
+        if (rewrite_is_busy(shard)) { /* what it moves must not change meanwhile */
+            compactor->due_ms = now_ms + SL_MIN(interval_ms(compactor), (int64_t)REWRITE_WAIT_MS);
+        } else if (compactor->state == COMPACT_IDLE && shard->started &&
+                   shard->status == SLUICE_OK) {
             compactor->state = COMPACT_CHOOSE;
             compact_choice_begin(&compactor->choice, shard);
             shard_job_begin(shard);

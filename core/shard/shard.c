@@ -281,6 +281,7 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     shard->codecs = codec_context_new();
     shard->sealer = sealer_new(shard);
     shard->compactor = compactor_new(shard);
+    shard->rewriter = rewriter_new(shard);
     shard->scrubber = scrubber_new(shard);
     space_init(&shard->space, shard);
     roll_init(shard);
@@ -291,7 +292,7 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     bool made = shard->catalog != NULL && shard->producers != NULL && shard->offsets != NULL &&
                 shard->positions != NULL && shard->retention != NULL && shard->groups != NULL &&
                 shard->codecs != NULL && shard->sealer != NULL && shard->compactor != NULL &&
-                shard->scrubber != NULL;
+                shard->rewriter != NULL && shard->scrubber != NULL;
     return made ? SLUICE_OK : SLUICE_E_NO_MEMORY;
 }
 
@@ -438,6 +439,7 @@ static int64_t next_due(struct shard *shard, int64_t now_ms)
     due_ms = SL_MIN(due_ms, roll_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, seal_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, compact_tick(shard, now_ms));
+    due_ms = SL_MIN(due_ms, rewrite_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, scrub_tick(shard, now_ms));
     return SL_MIN(due_ms, shard->housekeeping_ms);
 }
@@ -466,7 +468,7 @@ void shard_schedule(struct shard *shard)
     int64_t due_ms = SL_MIN(group_coordinator_next_deadline_ms(shard->groups),
                             SL_MIN(retention_due_ms(shard->retention), seal_due_ms(shard)));
     due_ms = SL_MIN(due_ms, SL_MIN(compact_due_ms(shard), scrub_due_ms(shard)));
-    due_ms = SL_MIN(due_ms, roll_due_ms(shard));
+    due_ms = SL_MIN(due_ms, SL_MIN(roll_due_ms(shard), rewrite_due_ms(shard)));
     if (shard->waiting != NULL) {
         due_ms = SL_MIN(due_ms,
                         shard->waiting->deadline_ms); /* the newest; older ones armed it before */
@@ -483,8 +485,10 @@ sl_err shard_start(struct shard *shard)
         shard->started = shard->log != NULL;
         retention_start(shard->retention, shard_now_ms(shard));
         compact_start(shard);
+        rewrite_start(shard);
         scrub_start(shard);
         int64_t due_ms = SL_MIN(retention_due_ms(shard->retention), compact_due_ms(shard));
+        due_ms = SL_MIN(due_ms, rewrite_due_ms(shard));
         due_ms = SL_MIN(due_ms, scrub_due_ms(shard));
         arm(shard, SL_MIN(shard->housekeeping_ms, due_ms));
         space_freed(shard);
@@ -517,6 +521,7 @@ void shard_stop(struct shard *shard, void (*closed)(void *arg), void *arg)
     shard->timer = sl_timer_free(shard->timer);
     scrub_stop(shard);
     cut_stop(shard);
+    rewrite_stop(shard);
     fetch_finish_all(shard);
     shard->groups = group_coordinator_free(shard->groups);
     if (shard->log == NULL) {
@@ -540,6 +545,7 @@ struct shard *shard_free(struct shard *shard)
     roll_fini(shard);
     shard->sealer = sealer_free(shard->sealer);
     shard->compactor = compactor_free(shard->compactor);
+    shard->rewriter = rewriter_free(shard->rewriter);
     shard->scrubber = scrubber_free(shard->scrubber);
     partition_free_all(shard);
     shard->extents = extent_set_free(shard->extents);

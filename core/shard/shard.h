@@ -25,6 +25,7 @@
 #include "shard/cut.h"
 #include "shard/memory_space.h"
 #include "shard/readahead.h"
+#include "shard/rewrite.h"
 #include "shard/roll.h"
 #include "shard/scrub.h"
 #include "shard/seal.h"
@@ -81,6 +82,8 @@ struct shard_config {
     struct seal_mutants seal_mutants;
     struct compact_limits compact;
     struct compact_mutants compact_mutants;
+    struct rewrite_limits rewrite;
+    struct rewrite_mutants rewrite_mutants;
     struct shard_mutants mutants;
     const struct broker_settings *settings;
     size_t expanded_bytes_max; /* cap for decompression */
@@ -104,6 +107,7 @@ struct shard {
     struct memory_space memory; /* of topics in memory; its log is the only one without a disk */
     struct sealer *sealer;
     struct compactor *compactor;
+    struct rewriter *rewriter;
     struct scrubber *scrubber;
     struct cut cut; /* of a backup */
     sl_err status;  /* SLUICE_OK, or why it does not serve: E_CORRUPT after a refused recovery,

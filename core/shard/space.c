@@ -118,7 +118,7 @@ void space_retry(struct shard *shard)
     struct space *space = &shard->space;
     /* What the sealer is about to put into indexes is not held yet. */
     if (shard->extents == NULL || space->dropping || shard->status != SLUICE_OK ||
-        seal_is_applying(shard)) {
+        seal_is_applying(shard) || rewrite_is_applying(shard)) {
         return;
     }
     if (space->drop_count == 0) {

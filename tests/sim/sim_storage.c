@@ -56,6 +56,8 @@ static const struct mutant mutants[] = {
      "a frame names a promoted segment whose name may be lost"},
     {"release_first", SWITCH(seal.release_first),
      "segments are given back before the frame that names the extent"},
+    {"rewrite_drop_later", SWITCH(rewrite.drop_later),
+     "what lives in a file is moved, and no frame says that the file goes"},
     {"index_first", SWITCH(seal.index_first),
      "indexes point at an extent before its frame is on the disk"},
     {"no_margin", SWITCH(compact.no_margin), "a compacted extent does not cover what it replaces"},
@@ -273,6 +275,7 @@ static void report(const struct shared *shared, const struct options *options)
                  {"seal_jobs", c.seal_jobs},
                  {"extents", c.extents},
                  {"promoted", c.promoted},
+                 {"rewritten", c.rewritten},
                  {"compactions", c.compactions},
                  {"records_compacted", c.records_compacted},
                  {"cuts_per_cpu_second", seconds > 0 ? (uint64_t)((double)c.cuts / seconds) : 0}};

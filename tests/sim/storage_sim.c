@@ -44,6 +44,8 @@ static sl_err machine_open_shard(struct sim *sim, struct machine *machine, uint3
                                         .seal_mutants = sim->mutants.seal,
                                         .compact = sim->compact,
                                         .compact_mutants = sim->mutants.compact,
+                                        .rewrite = sim->rewrite,
+                                        .rewrite_mutants = sim->mutants.rewrite,
                                         .mutants = sim->mutants.shard,
                                         .settings = &sim->settings,
                                         .expanded_bytes_max = 1u << 20};
@@ -155,11 +157,14 @@ static void machine_count(struct sim *sim, const struct machine *machine)
         const struct shard *shard = machine->set.shards[i];
         struct seal_status seal;
         struct compact_status compact;
+        struct rewrite_status rewrite;
         seal_status_get(shard, &seal);
         compact_status_get(shard, &compact);
         sim->counts.seal_jobs += seal.jobs;
         sim->counts.extents += seal.extents;
         sim->counts.promoted += seal.promoted;
+        rewrite_status_get(shard, &rewrite);
+        sim->counts.rewritten += rewrite.extents;
         sim->counts.compactions += compact.jobs;
         sim->counts.records_compacted += compact.records_removed;
         sim->counts.bytes_retained += shard->bytes_removed;
@@ -321,6 +326,11 @@ void sim_limits_draw(struct sim *sim)
                                      .own_file_bytes = 2000u << sim_draw(sim, 5),
                                      .promote_percent = 40 + 20 * sim_draw(sim, 4),
                                      .promote_run_bytes = 1u << sim_draw(sim, 12)};
+    static const int64_t erase_ms[] = {0, 1, 100, 10000};
+    sim->rewrite = (struct rewrite_limits){.erase_max_ms = erase_ms[sim_draw(sim, 4)],
+                                           .bytes_per_s = 1u << (16 + sim_draw(sim, 12)),
+                                           .job_bytes = 4096u << sim_draw(sim, 6),
+                                           .interval_ms = 1 + sim_draw(sim, 100)};
     sim->compact = (struct compact_limits){.round_bytes = 1000u << sim_draw(sim, 6),
                                            .round_runs = 1 + sim_draw(sim, 16)};
     broker_settings_init(&sim->settings);

@@ -23,7 +23,8 @@
 struct sim_counts {
     uint64_t histories, cuts, kills, closes, failures, full_disks, recoveries, cut_recoveries;
     uint64_t batches, acked, reads, topics_deleted, starts_raised, offsets, stage_units;
-    uint64_t seal_jobs, extents, promoted, compactions, records_compacted, bytes_retained;
+    uint64_t seal_jobs, extents, promoted, rewritten, compactions, records_compacted,
+        bytes_retained;
 };
 
 /* What is broken on purpose. */
@@ -31,6 +32,7 @@ struct sim_mutants {
     struct wal_mutants wal;
     struct seal_mutants seal;
     struct compact_mutants compact;
+    struct rewrite_mutants rewrite;
     struct shard_mutants shard;
     const char *no_sync_of; /* of os_sim.h */
     const char *no_dir_sync_of;
@@ -106,6 +108,7 @@ struct sim {
     struct wal_limits wal;
     struct seal_limits seal;
     struct compact_limits compact;
+    struct rewrite_limits rewrite;
     struct broker_settings settings;
     struct storage_model model;
     struct model_found found;

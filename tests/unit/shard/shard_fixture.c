@@ -19,6 +19,13 @@ static const struct wal_limits limits = {.segment_bytes = 256u << 10,
                                          .frame_bytes_max = 128u << 10,
                                          .spare_segments = 1};
 
+static struct rewrite_limits rewrite_limits_of(const struct fixture *fixture)
+{
+    struct rewrite_limits rewrite = fixture->rewrite;
+    rewrite.interval_ms = rewrite.interval_ms > 0 ? rewrite.interval_ms : 3600000;
+    return rewrite;
+}
+
 static void start(struct fixture *fixture, uint32_t shards)
 {
     cr_assert_eq(sl_os_sim_new(fixture->seed, fixture->disk, &fixture->faults, &fixture->os),
@@ -43,6 +50,7 @@ static void start(struct fixture *fixture, uint32_t shards)
                                       .seal_mutants = fixture->seal_mutants,
                                       .compact = fixture->compact,
                                       .compact_mutants = fixture->compact_mutants,
+                                      .rewrite = rewrite_limits_of(fixture),
                                       .settings = &fixture->settings,
                                       .expanded_bytes_max = 1u << 20};
         char problem[SHARD_PROBLEM_BYTES] = "";

@@ -26,6 +26,7 @@ struct fixture {
     struct seal_mutants seal_mutants;
     struct compact_limits compact;
     struct compact_mutants compact_mutants;
+    struct rewrite_limits rewrite; /* unless set: once an hour */
     struct sl_loop *loops[4];
     struct chunk_cache caches[4];
     uint32_t loop_count;
