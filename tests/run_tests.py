@@ -9,8 +9,12 @@ Criterion test green): reports go to files, and a file is a failure.
 --sanitized is for a build with a sanitizer: unit suites, but those that it cannot run, and brokers on
 two shards.
 
+As many run at a time as there are processors, the longest first; those that measure time or memory, or that
+want the machine for themselves, run alone at the end.
+
 The last line is "N passed, N failed" and, when there are any, ", N skipped"."""
 import argparse
+import concurrent.futures
 import ctypes
 import json
 import os
@@ -18,6 +22,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 LIMIT_S = 600  # of one suite
@@ -30,21 +35,38 @@ UNFIT = {
 }
 
 
+# What runs alone, by suite, and why.
+ALONE = {
+    "test_attacks": "it measures shares of the processor",
+    "test_sandbox": "it measures shares of the processor",
+    "test_os": "its loops spin",
+    "broker/backpressure": "it measures memory and stalls",
+    "broker/disk_full": "it mounts",
+}
+# What takes long begins first, so that no processor idles at the end: seconds of a quiet machine, where above 5.
+LONG = {"test_shard": 30, "sim_storage": 60, "sim_storage_mutants": 60, "sim_wal": 30, "broker/plugins": 40, "broker/scrub": 20,
+        "broker/retention": 30, "broker/compaction": 20, "broker/kafka_python": 15, "broker/confluent": 15, "broker/seal": 15,
+        "broker/storage_tools": 15, "tidy": 10, "tidy_rules": 8, "test_extent": 20, "test_wal": 10, "sdk_test": 10}
+
+
 class Totals:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
         self.notes = []
+        self.lock = threading.Lock()
 
-    def add(self, name, passed, failed, skipped, seconds, output):
-        self.passed += passed
-        self.failed += failed
-        self.skipped += skipped
-        word = "FAIL" if failed else "ok  "
-        extra = f", {skipped} skipped" if skipped else ""
-        print(f"{word}  {name:<28} {passed} passed, {failed} failed{extra}  {seconds:.1f} s", flush=True)
-        if failed:
-            sys.stdout.write(output[-8000:] + ("" if output.endswith("\n") else "\n"))
-            sys.stdout.flush()
+    def add(self, name, passed, failed, skipped, seconds, output, line=""):
+        """`line`: what the test says of itself."""
+        with self.lock:
+            self.passed += passed
+            self.failed += failed
+            self.skipped += skipped
+            word = "FAIL" if failed else "ok  "
+            extra = f", {skipped} skipped" if skipped else ""
+            print(f"{word}  {name:<28} {passed} passed, {failed} failed{extra}  {seconds:.1f} s{line}", flush=True)
+            if failed:
+                sys.stdout.write(output[-8000:] + ("" if output.endswith("\n") else "\n"))
+                sys.stdout.flush()
 
 
 def run(command, environment, cwd=None):
@@ -143,71 +165,90 @@ def run_plain(name, command, properties, environment, reports, totals):
     found, _ = reports_of(reports)
     skip = code == properties.get("SKIP_RETURN_CODE", 77) and not found
     failed = int((code != 0 or bool(found)) and not skip)
-    totals.add(name, int(not failed and not skip), failed, int(skip), time.monotonic() - start,
-               output + found)
-    if not failed and not skip and output.strip():  # its counts and seeds
-        print(f"      {output.strip().splitlines()[-1][:150]}", flush=True)
+    says = output.strip().splitlines()[-1][:150] if not failed and not skip and output.strip() else ""  # counts and seeds
+    totals.add(name, int(not failed and not skip), failed, int(skip), time.monotonic() - start, output + found,
+               "\n      " + says if says else "")
     if skip:
         totals.notes.append(f"{name}: {output.strip().splitlines()[-1] if output.strip() else 'skipped'}")
 
 
-def run_broker_tests(source, wanted, environment, reports, totals):
+def run_broker(name, environment, source, reports, totals):
+    start = time.monotonic()
+    module = "test_" + name.split("/")[1]
+    code, output = run([sys.executable, "-m", "unittest", "-v", module], environment, os.path.join(source, "tests", "broker"))
+    ran = re.search(r"^Ran (\d+) test", output, re.M)
+    count = {key: int(value) for key, value in
+             re.findall(r"(failures|errors|skipped)=(\d+)", output.splitlines()[-1] if output else "")}
+    failed = count.get("failures", 0) + count.get("errors", 0)
+    found, _ = reports_of(reports)
+    if found or (code != 0 and failed == 0):
+        failed += 1
+    skipped = count.get("skipped", 0)
+    total = int(ran.group(1)) if ran else 0
+    totals.add(name, max(0, total - failed - skipped), failed, skipped, time.monotonic() - start, output + found)
+    for reason in re.findall(r"\.\.\. skipped ['\"](.*)['\"]", output):
+        totals.notes.append(f"{name}: {reason}")
+
+
+def broker_names(source):
     folder = os.path.join(source, "tests", "broker")
-    names = sorted(n for n in os.listdir(folder) if re.match(r"test_.*\.py$", n)) if os.path.isdir(folder) else []
-    for file in names:
-        name = f"broker/{file[5:-3]}"
-        if wanted and not any(word in name for word in wanted):
-            continue
-        start = time.monotonic()
-        code, output = run([sys.executable, "-m", "unittest", "-v", file[:-3]], environment, folder)
-        ran = re.search(r"^Ran (\d+) test", output, re.M)
-        count = {key: int(value) for key, value in
-                 re.findall(r"(failures|errors|skipped)=(\d+)", output.splitlines()[-1] if output else "")}
-        failed = count.get("failures", 0) + count.get("errors", 0)
-        found, _ = reports_of(reports)
-        if found or (code != 0 and failed == 0):
-            failed += 1
-        skipped = count.get("skipped", 0)
-        total = int(ran.group(1)) if ran else 0
-        totals.add(name, max(0, total - failed - skipped), failed, skipped, time.monotonic() - start,
-                   output + found)
-        for reason in re.findall(r"\.\.\. skipped ['\"](.*)['\"]", output):
-            totals.notes.append(f"{name}: {reason}")
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return [f"broker/{name[5:-3]}" for name in names if re.match(r"test_.*\.py$", name)]
+
+
+def jobs_of(args, build, source, kind, totals):
+    """name → what runs it, given an environment and a folder for reports."""
+    jobs = {}
+    for name, command, properties in ctest_entries(build):
+        if os.path.basename(command[0]) == "run_sanitized.sh":
+            command = command[1:]  # does for ctest what is done here
+        if name in UNFIT.get(kind, {}):
+            totals.notes.append(f"{name}: not with this sanitizer: {UNFIT[kind][name]}")
+        elif is_criterion(command[0]):
+            jobs[name] = lambda environment, reports, name=name, command=command: \
+                run_criterion(name, command, environment, reports, totals)
+        elif not args.sanitized:
+            jobs[name] = lambda environment, reports, name=name, command=command, properties=properties: \
+                run_plain(name, command, properties, environment, reports, totals)
+    for name in broker_names(source):
+        jobs[name] = lambda environment, reports, name=name: run_broker(name, environment, source, reports, totals)
+    return {name: job for name, job in jobs.items() if not args.wanted or any(word in name for word in args.wanted)}
+
+
+def run_jobs(jobs, environment, scratch, at_a_time):
+    """Each with a folder of its own for reports of a sanitizer."""
+    def one(name):
+        reports = os.path.join(scratch, "reports", name.replace("/", "-"))
+        os.makedirs(reports)
+        jobs[name](dict(environment, **sanitized_environment(reports)), reports)
+    together = sorted((name for name in jobs if name not in ALONE), key=lambda name: -LONG.get(name, 0))
+    with concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
+        for done in [pool.submit(one, name) for name in together]:
+            done.result()
+    for name in jobs:
+        if name in ALONE:
+            one(name)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build/test")
     parser.add_argument("--sanitized", action="store_true", help="a build with a sanitizer: see above")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="so many at a time")
     parser.add_argument("wanted", nargs="*")
     args = parser.parse_args()
     source = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     build = os.path.abspath(args.build)
     totals = Totals()
     with tempfile.TemporaryDirectory(prefix="sluice-test-") as scratch:
-        reports = os.path.join(scratch, "reports")
-        os.mkdir(reports)
-        environment = dict(os.environ, SLUICE_BUILD_DIR=build, SLUICE_SOURCE_DIR=source,
-                           **sanitized_environment(reports))
+        environment = dict(os.environ, SLUICE_BUILD_DIR=build, SLUICE_SOURCE_DIR=source)
         kind = sanitizer_of(build) if args.sanitized else ""
         if kind:
             environment["SLUICE_RUNTIME__SHARDS"] = "2"
             environment["SLUICE_SANITIZER"] = kind  # for tests that measure memory
         if kind == "thread":  # it cannot start where addresses are random
             without_random_addresses()
-        for name, command, properties in ctest_entries(build):
-            if args.wanted and not any(word in name for word in args.wanted):
-                continue
-            if os.path.basename(command[0]) == "run_sanitized.sh":
-                command = command[1:]  # does for ctest what is done here
-            if name in UNFIT.get(kind, {}):
-                totals.notes.append(f"{name}: not with this sanitizer: {UNFIT[kind][name]}")
-                continue
-            if is_criterion(command[0]):
-                run_criterion(name, command, environment, reports, totals)
-            elif not args.sanitized:
-                run_plain(name, command, properties, environment, reports, totals)
-        run_broker_tests(source, args.wanted, environment, reports, totals)
+        run_jobs(jobs_of(args, build, source, kind, totals), environment, scratch, args.jobs)
     for note in totals.notes:
         print(f"skipped  {note}")
     tail = f", {totals.skipped} skipped" if totals.skipped else ""

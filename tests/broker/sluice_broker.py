@@ -12,6 +12,7 @@ Beside unittest classes a module may have tests that are functions test_…; it 
 library sets MISSING to the reason, and its tests are skipped."""
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -29,9 +30,15 @@ TEST_S = 120  # for a whole test that is a function
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the kernel gives to clients, any of which could have it before the broker listens."""
+    while True:
+        port = random.SystemRandom().randrange(11000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def wait_for(condition, what, every_s=0.02):
