@@ -6,5 +6,5 @@ set -eu
 cd "$(dirname "$(readlink -f "$0")")/../.."
 state=${SLUICE_STATE:-build/long}
 mkdir -p "$state"
-exec nice /usr/bin/python3 tests/crash/kill9.py --rounds $((${KILLS:-10000} / 100)) --kills 100 \
+exec /usr/bin/python3 tests/crash/kill9.py --rounds $((${KILLS:-10000} / 100)) --kills 100 \
   --state "$state/kill_nine.rounds" --seed "${SLUICE_SEED:-1}" --build "${SLUICE_BUILD_DIR:-build/test}"
