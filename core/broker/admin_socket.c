@@ -186,6 +186,30 @@ static void add_recovery(const struct sluice *sluice, cJSON *object)
     }
 }
 
+/* Since the start, as /metrics counts it. */
+static void add_written(const struct sluice *sluice, cJSON *object)
+{
+    static const struct {
+        const char *name;
+        size_t index;
+    } table[] = {{"produced_bytes", BROKER_METRIC_BYTES_IN},
+                 {"log_body_bytes", BROKER_METRIC_WRITTEN_BODIES},
+                 {"log_head_bytes", BROKER_METRIC_WRITTEN_HEADS},
+                 {"log_padding_bytes", BROKER_METRIC_WRITTEN_PADDING},
+                 {"log_zero_bytes", BROKER_METRIC_WRITTEN_ZEROS},
+                 {"checkpoint_bytes", BROKER_METRIC_WRITTEN_CHECKPOINTS},
+                 {"extent_bytes", BROKER_METRIC_WRITTEN_EXTENTS},
+                 {"promoted_bytes", BROKER_METRIC_PROMOTED_BYTES},
+                 {"compacted_bytes", BROKER_METRIC_COMPACT_OUT},
+                 {"rewritten_bytes", BROKER_METRIC_REWRITE_BYTES},
+                 {"dead_bytes", BROKER_METRIC_EXTENT_DEAD}};
+    cJSON *entry = cJSON_AddObjectToObject(object, "written");
+    for (size_t i = 0; i < SL_COUNT_OF(table); i++) {
+        uint64_t value = sl_metrics_value(sluice->metrics, table[i].index, NULL);
+        cJSON_AddNumberToObject(entry, table[i].name, (double)value);
+    }
+}
+
 static void add_storage(const struct sluice *sluice, cJSON *object)
 {
     const struct storage_watch *storage = &sluice->storage;
@@ -201,6 +225,7 @@ static void add_storage(const struct sluice *sluice, cJSON *object)
     cJSON_AddNumberToObject(entry, "available_bytes", (double)storage->available);
     cJSON_AddNumberToObject(entry, "used_percent", (double)storage->permille / 10);
     cJSON_AddNumberToObject(entry, "damaged_places", damaged);
+    add_written(sluice, entry);
     if (why[0] != '\0') {
         cJSON_AddStringToObject(entry, "why", why);
     }

@@ -155,6 +155,11 @@ static void add_log(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT
     sums[BROKER_METRIC_WAL_SYNC_NS] += status.sync_ns_total;
     sums[BROKER_METRIC_WAL_DISK_FULL] += status.disk_full;
     sums[BROKER_METRIC_WAL_FENCED] += status.fenced;
+    sums[BROKER_METRIC_WRITTEN_BODIES] += status.bytes_bodies;
+    sums[BROKER_METRIC_WRITTEN_HEADS] += status.bytes_heads;
+    sums[BROKER_METRIC_WRITTEN_PADDING] += status.bytes_padding;
+    sums[BROKER_METRIC_WRITTEN_CHECKPOINTS] += status.bytes_checkpoints;
+    sums[BROKER_METRIC_WRITTEN_ZEROS] += status.bytes_zeros;
 }
 
 static void add_extents(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])
@@ -169,10 +174,22 @@ static void add_extents(const struct shard *shard, uint64_t sums[BROKER_METRIC_C
     sums[BROKER_METRIC_EXTENTS] += extents.extent_count;
     sums[BROKER_METRIC_EXTENT_BYTES] += extents.file_bytes;
     sums[BROKER_METRIC_EXTENT_LIVE] += extents.live_bytes;
+    sums[BROKER_METRIC_EXTENT_DEAD] +=
+        extents.file_bytes - SL_MIN(extents.file_bytes, extents.live_bytes);
+    sums[BROKER_METRIC_PROMOTED] += seal.promoted;
+    sums[BROKER_METRIC_PROMOTED_BYTES] += seal.bytes_promoted;
+    sums[BROKER_METRIC_WRITTEN_EXTENTS] += seal.bytes_written;
     sums[BROKER_METRIC_SEAL_JOBS] += seal.jobs;
     sums[BROKER_METRIC_SEAL_BYTES] += seal.bytes;
     sums[BROKER_METRIC_SEAL_FAILURES] += seal.failures;
     sums[BROKER_METRIC_SEAL_NS] += (uint64_t)seal.elapsed_ns;
+    struct rewrite_status rewrite;
+    rewrite_status_get(shard, &rewrite);
+    sums[BROKER_METRIC_REWRITE_JOBS] += rewrite.jobs;
+    sums[BROKER_METRIC_REWRITE_EXTENTS] += rewrite.extents;
+    sums[BROKER_METRIC_REWRITE_BYTES] += rewrite.bytes;
+    sums[BROKER_METRIC_REWRITE_FREED] += rewrite.bytes_freed;
+    sums[BROKER_METRIC_REWRITE_FAILURES] += rewrite.failures;
     struct compact_status compact;
     compact_status_get(shard, &compact);
     sums[BROKER_METRIC_COMPACT_JOBS] += compact.jobs;

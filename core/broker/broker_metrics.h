@@ -44,6 +44,20 @@ struct loop_room;
     X(EXTENTS,         "sluice_extents",                 GAUGE,   0, "files of sealed records")                       \
     X(EXTENT_BYTES,    "sluice_extent_file_bytes",       GAUGE,   0, "bytes of these files")                          \
     X(EXTENT_LIVE,     "sluice_extent_live_bytes",       GAUGE,   0, "bytes in them that are still referred to")      \
+    X(EXTENT_DEAD,     "sluice_extent_dead_bytes",              GAUGE, 0, "bytes in them that are not, until the file goes or is rewritten")\
+    X(REWRITE_JOBS,    "sluice_rewrite_jobs_total",             COUNTER, 0, "times that what lives in files with dead bytes moved to a new one")\
+    X(REWRITE_EXTENTS, "sluice_rewrite_extents_total",          COUNTER, 0, "files that went so")\
+    X(REWRITE_BYTES,   "sluice_rewrite_written_bytes_total",    COUNTER, 0, "bytes of record batches moved so")\
+    X(REWRITE_FREED,   "sluice_rewrite_freed_bytes_total",      COUNTER, 0, "bytes of files given back so")\
+    X(REWRITE_FAILURES, "sluice_rewrite_failures_total",         COUNTER, 0, "rewritings that failed and are tried again")\
+    X(PROMOTED,        "sluice_seal_promoted_segments_total",   COUNTER, 0, "segments of the log that became extents where they lay")\
+    X(PROMOTED_BYTES,  "sluice_seal_promoted_bytes_total",      COUNTER, 0, "bytes of record batches in them")\
+    X(WRITTEN_EXTENTS, "sluice_seal_written_bytes_total",       COUNTER, 0, "bytes written to extents by moving records out of the log")\
+    X(WRITTEN_BODIES,  "sluice_wal_written_body_bytes_total",   COUNTER, 0, "bytes of record batches and other bodies written to the log")\
+    X(WRITTEN_HEADS,   "sluice_wal_written_head_bytes_total",   COUNTER, 0, "bytes of headers and directories written to the log")\
+    X(WRITTEN_PADDING, "sluice_wal_written_padding_bytes_total", COUNTER, 0, "bytes that fill frames up to 4 KiB")\
+    X(WRITTEN_CHECKPOINTS, "sluice_wal_written_checkpoint_bytes_total", COUNTER, 0, "bytes of checkpoints")\
+    X(WRITTEN_ZEROS,   "sluice_wal_written_zero_bytes_total",   COUNTER, 0, "zeros written into segments ahead of their use")\
     X(SEAL_JOBS,       "sluice_seal_jobs_total",         COUNTER, 0, "times that records moved from the log to extents") \
     X(SEAL_BYTES,      "sluice_sealed_bytes_total",      COUNTER, 0, "bytes of record batches moved so")              \
     X(SEAL_FAILURES,   "sluice_seal_failures_total",     COUNTER, 0, "such moves that failed and are tried again")    \

@@ -76,6 +76,12 @@ static struct seal_limits seal_limits_of(const struct sl_config *config)
                                 .age_max_ms = config->wal.age_max_ms};
 }
 
+static struct rewrite_limits rewrite_limits_of(const struct sl_config *config)
+{
+    return (struct rewrite_limits){.erase_max_ms = config->storage.erase_max_ms,
+                                   .bytes_per_s = (uint64_t)config->storage.rewrite_bytes_per_s};
+}
+
 /* ---- making it ---- */
 
 static sl_err make_rooms(struct sluice *sluice)
@@ -139,6 +145,7 @@ static sl_err open_shard(struct sluice *sluice, uint32_t index,
         .memory_bytes_max =
             (uint64_t)sluice->config->memory.bytes_max / sluice->superblock.shard_count,
         .seal = seal_limits_of(sluice->config),
+        .rewrite = rewrite_limits_of(sluice->config),
         .settings = &sluice->settings,
         .expanded_bytes_max = (size_t)sluice->config->core.decompressed_bytes_max,
         .hooks = &plugin_manager_hooks,

@@ -135,6 +135,8 @@ struct sl_config {
     struct {
         int64_t scrub_bytes_per_s; /* 0: off */
         int64_t scrub_interval_ms; /* 0: only when asked */
+        int64_t erase_max_ms;
+        int64_t rewrite_bytes_per_s; /* of a shard */
     } storage;
     struct {
         int64_t id;
