@@ -213,6 +213,33 @@ def test_flipped_bytes_of_a_backup_are_refused_with_file_and_position():
         assert code == 1 and "is not empty" in err, err
 
 
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def test_a_manifest_that_leads_out_of_its_folder_or_is_newer_is_refused():
+    with tempfile.TemporaryDirectory() as target:
+        def manifest(**members):
+            text = json.dumps({"format": "sluice-backup", "major": 1, "minor": 0, "shards": [], "files": [], **members})
+            with open(os.path.join(target, "backup.json"), "w") as file:
+                file.write(text + '\n{"crc32c":"%08x"}\n' % crc32c(text.encode()))
+            return sluice("backup", "restore", target, os.path.join(target, "new"))
+
+        for path in ("../../../etc/passwd", "/etc/passwd", "shard-0/../../x", ""):
+            code, _, err = manifest(files=[{"path": path, "bytes": "1", "crc32c": "00000000"}])
+            assert code == 1 and "is damaged" in err, (path, err)
+        code, _, err = manifest(major=2)
+        assert code == 1 and "newer version" in err, err
+        code, _, err = manifest(files=[{"path": "sluice.meta", "bytes": "4096", "crc32c": ""}])
+        assert code == 1 and "missing" in err, err
+        assert not os.path.exists(os.path.join(target, "new", "sluice.meta"))
+
+
 def test_an_interrupted_backup_is_none_and_holds_nothing():
     with Broker(*SMALL) as broker:
         sealed(broker, ["orders"])
