@@ -92,7 +92,8 @@ static int64_t next_due(const struct worker_host *host)
     if (host->current == NULL && host->version != NULL) {
         due = SL_MIN(due, supervisor_due_at(&host->supervisor));
     }
-    if (worker_host_is_running(host) && host->rest_until_ms != 0) {
+    if (worker_host_is_running(host) && host->rest_until_ms != 0 &&
+        !sl_list_is_empty(&host->queue)) {
         due = SL_MIN(due, host->rest_until_ms);
     }
     struct sl_link *first = sl_list_first(&host->urgent);

@@ -172,17 +172,19 @@ void worker_queue_feed_later(struct worker_host *host)
 
 /* Its CPU share is used up: batches wait, a batch that runs is not cut short. Asked once for all
  * that is given now; a system call. */
-static bool rests(struct worker_host *host)
+static bool rests(struct worker_host *host, uint32_t depth)
 {
     int64_t now = worker_host_now_ms(host);
-    if (sl_list_is_empty(&host->queue)) {
-        return false;
-    }
     if (host->rest_until_ms > now) {
         return true;
     }
+    bool rested = host->rest_until_ms != 0;
+    host->rest_until_ms = 0;
+    if (sl_list_is_empty(&host->queue) || host->current->count >= depth) {
+        return false;
+    }
     uint32_t rest_ms = sandbox_worker_rest_ms(host->current->worker, now);
-    if (rest_ms > 0 && host->rest_until_ms == 0) {
+    if (rest_ms > 0 && !rested) {
         stage_count_add(host->config.counts, STAGE_COUNT_RESTS, 1);
     }
     host->rest_until_ms = rest_ms > 0 ? now + rest_ms : 0;
@@ -206,7 +208,7 @@ void worker_queue_feed(struct worker_host *host, bool may_finish)
     }
     uint32_t depth = host->current->version->geometry.depth;
     struct sl_link *link = NULL;
-    if (rests(host)) {
+    if (rests(host, depth)) {
         return;
     }
     while (!host->switching && host->current != NULL && host->current->count < depth &&

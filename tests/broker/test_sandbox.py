@@ -2,6 +2,7 @@
 selftest holds."""
 import json
 import os
+import pty
 import socket
 import subprocess
 import threading
@@ -120,8 +121,28 @@ class Selftest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(b"1 of 1 attacks were stopped", done.stdout)
         self.assertNotIn(b"\x1b", done.stdout)
-        done = subprocess.run([SLUICE, "sandbox", "selftest", "no such attack"], capture_output=True, timeout=60)
+        done = subprocess.run([SLUICE, "sandbox", "selftest", "nobody's"], capture_output=True, timeout=60)
         self.assertEqual(done.returncode, 2)
+
+
+    def test_a_terminal_gets_colours_and_a_bar(self):
+        ours, theirs = pty.openpty()
+        child = subprocess.Popen([SLUICE, "sandbox", "selftest", "control: garbage"], stdout=theirs, stderr=theirs,
+                                 env={key: value for key, value in os.environ.items() if key != "NO_COLOR"})
+        os.close(theirs)
+        shown = b""
+        try:
+            while True:
+                part = os.read(ours, 65536)
+                if not part:
+                    break
+                shown += part
+        except OSError:  # how a terminal ends
+            pass
+        self.assertEqual(child.wait(timeout=60), 0)
+        os.close(ours)
+        self.assertIn(b"[..............................] 0 of 1", shown)
+        self.assertIn(b"\x1b[32myes\x1b[0m", shown)
 
 
 class Permissions(SandboxTest):
@@ -179,6 +200,19 @@ class Permissions(SandboxTest):
 
 
 class Limits(SandboxTest):
+    def test_a_gate_beyond_its_share_answers_in_time_and_serves_again(self):
+        self.start({"busy": {"module": "busy.so", "limits": {"cpu_percent": 1, "deadline_ms": 2000}}})
+        self.drop_c("busy", SPIN.replace("100000000ll", "50000000ll"), top="#include <time.h>", on="produce")
+        self.broker.run("topic", "create", "busy")
+
+        def send():
+            code, _, err = self.broker.run("produce", "busy", stdin=b"x\n")
+            return code == 0, err
+        wait_for(lambda: "CPU share" in send()[1], "a producer that is told of the share")
+        wait_for(lambda: send()[0], "the gate again")
+        self.assertEqual(self.info("busy")["worker_deaths"], "0")
+        self.assertGreater(int(self.info("busy")["cpu_rests"]), 0)
+
     def test_a_plugin_beyond_its_cpu_share_waits_and_loses_nothing(self):
         self.start({"spin": {"module": "spin.so", "limits": {"cpu_percent": 20}}})
         self.drop_c("spin", SPIN, top="#include <time.h>")
@@ -188,9 +222,7 @@ class Limits(SandboxTest):
         self.assertEqual(self.wait_values("spin.out", 30), [str(i) for i in range(30)])
         # 1 s at once, the rest at a fifth of the speed; up to four batches may be on their way beyond it.
         self.assertGreater(time.monotonic() - begun, (3 - 1 - 0.5) / 0.2)
-        info = self.info("spin")
-        self.assertEqual(info["worker_deaths"], "0")
-        self.assertGreater(int(info["cpu_rests"]), 0)
+        self.assertEqual(self.info("spin")["worker_deaths"], "0")
 
 
 class Observe(SandboxTest):
