@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import urllib.request
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -36,7 +37,7 @@ SYSTEMS = {"tmpfs": (64 * MIB, None), "ext4": (80 * MIB, ["mkfs.ext4", "-q", "-F
 WAYS = ("trim", "delete", "retention")
 SETTINGS = ("wal.segment_bytes=1 MiB", "wal.bytes_max=8 MiB", "wal.frame_bytes_max=960 KiB", "wal.group_bytes_max=256 KiB",
             "wal.seal_bytes=1 MiB", "wal.age_max=1 s", "retention.check_interval=200 ms", "runtime.shards=1",
-            "groups.initial_rebalance_delay=0 s")
+            "groups.initial_rebalance_delay=0 s", "core.topics.auto_create=false")
 RECORD_BYTES, RETENTION_MS, BACK_LIMIT_S, FILL_LIMIT_S = 60000, 25000, 90, 180
 KAFKA_STORAGE_ERROR = 56
 
@@ -103,7 +104,8 @@ class Filler:
         from confluent_kafka import Producer
         self.topic, self.numbers, self.acked, self.errors, self.pending = topic, 0, {}, {}, 0
         self.producer = Producer({**loads.client(address), "message.send.max.retries": 0, "linger.ms": 2,
-                                  "message.timeout.ms": 30000, "queue.buffering.max.messages": 100})
+                                  "message.timeout.ms": 30000, "queue.buffering.max.messages": 100,
+                                  "topic.metadata.refresh.interval.ms": 500})
 
     def value(self, number):
         return b"%d:" % number + random.Random(number).randbytes(RECORD_BYTES)
@@ -116,11 +118,15 @@ class Filler:
             self.errors[error.code()] = self.errors.get(error.code(), 0) + 1
 
     def send(self):
+        from confluent_kafka import KafkaException
         number = self.numbers
         self.numbers += 1
         self.pending += 1
-        self.producer.produce(self.topic, self.value(number), partition=number % loads.PARTITIONS,
-                              on_delivery=lambda error, message: self.delivered(number, error, message))
+        try:
+            self.producer.produce(self.topic, self.value(number), partition=number % loads.PARTITIONS,
+                                  on_delivery=lambda error, message: self.delivered(number, error, message))
+        except KafkaException:  # it still knows of the deleted topic: not sent
+            self.pending -= 1
 
     def flush(self):
         self.producer.flush(60)
@@ -295,10 +301,11 @@ def run_one(name, way, seed):
         try:
             scenario.run()
         except Exception as error:
+            traceback.print_exc(file=sys.stdout)
             scenario.problems.append(f"{name}, {way}: {type(error).__name__}: {error}")
         finally:
             if scenario.problems:
-                print(scenario.broker.log()[-1200:])
+                print("\n".join(line[:300] for line in scenario.broker.log().splitlines()[-12:]))
             scenario.broker.close()
             shutil.rmtree(scenario.socket_folder)
     print(f"{name}, {SYSTEMS[name][0] // MIB} MiB, {way}: {len(scenario.problems)} problems, {time.monotonic() - begun:.0f} s")
