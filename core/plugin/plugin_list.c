@@ -45,6 +45,15 @@ static void add_counts(const struct plugin_instance *instance, struct plugin_inf
     }
 }
 
+/* What a task waits for; a worker that rests is a cause of its own. */
+static const char *stall_of(const struct instance_part *part, const struct stage_task *task)
+{
+    const char *stall = stage_task_stall(task);
+    bool waits = strcmp(stall, STAGE_STALL_WORKER) == 0;
+    return waits && part->host != NULL && worker_host_rests(part->host) ? "waits for its CPU share"
+                                                                        : stall;
+}
+
 /* Tasks of the shards that live on this loop; those of other loops are theirs to walk. */
 static uint32_t add_lags(const struct plugin_instance *instance, struct plugin_lag *lags)
 {
@@ -64,7 +73,7 @@ static uint32_t add_lags(const struct plugin_instance *instance, struct plugin_l
                                         .partition = partition->number,
                                         .next_offset = stage_task_position(task),
                                         .end_offset = partition_end(partition),
-                                        .stall = stage_task_stall(task)};
+                                        .stall = stall_of(part, task)};
             }
         }
     }

@@ -249,6 +249,11 @@ uint64_t worker_host_observed(const struct worker_host *host)
     return worker_host_is_running(host) ? sandbox_worker_observed(host->current->worker) : 0;
 }
 
+bool worker_host_rests(const struct worker_host *host)
+{
+    return worker_host_is_running(host) && host->rest_until_ms > worker_host_now_ms(host);
+}
+
 void worker_host_close(struct worker_host *host, void (*closed)(void *arg), void *arg)
 {
     host->closing = true;

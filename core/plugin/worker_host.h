@@ -67,6 +67,8 @@ uint64_t worker_host_rss_bytes(const struct worker_host *host);
 /* What stands around the running worker; NULL: none runs. Valid until the loop goes on. */
 const struct sandbox_report *worker_host_report(const struct worker_host *host);
 uint64_t worker_host_observed(const struct worker_host *host);
+/* Its worker used up its CPU share: batches wait for that. */
+bool worker_host_rests(const struct worker_host *host);
 /* Ends all workers; pending calls end with E_STOPPING; closed follows on the loop (not inside),
  * then the host is gone. No other event follows. */
 void worker_host_close(struct worker_host *host, void (*closed)(void *arg), void *arg);

@@ -214,6 +214,6 @@ void stage_call_submit(struct stage_task *task)
         .base_timestamp = batch_view_base_timestamp(&task->input.view),
     };
     task->state = TASK_WORKING;
-    stage_task_set_stall(task, "waits for the worker");
+    stage_task_set_stall(task, STAGE_STALL_WORKER);
     task->config->port->submit(task->config->port, &task->call);
 }

@@ -200,13 +200,16 @@ Test(cgroup, version_1_bounds_memory_where_the_broker_has_a_group)
     static const char *const files[] = {"memory.limit_in_bytes", "cgroup.procs", NULL};
     struct cgroup_room room;
     struct cgroup cgroup;
+    char left[128];
 
     proc("4:memory:/box\n3:cpu:/\n0::/\n", MOUNT_MEMORY);
     put("", "memory/box/cgroup.procs");
-    put("", "memory/box/sluice-999999-999998/gone");
+    snprintf(left, sizeof(left), "%s/memory/box/sluice-4999999-4999998", root);
+    cr_assert_eq(mkdir(left, 0755), 0); /* of a broker that died with its worker */
     open_room(&room);
     cr_assert_eq(room.versions[CGROUP_MEMORY], SANDBOX_CGROUP_V1);
     cr_assert_eq(room.versions[CGROUP_CPU], SANDBOX_CGROUP_NONE);
+    cr_assert_neq(access(left, F_OK), 0);
     make_worker("memory/box", files, &room, &cgroup);
     cr_assert_eq(cgroup.memory, SANDBOX_CGROUP_V1);
     cr_assert_eq(cgroup.cpu, SANDBOX_CGROUP_NONE);
