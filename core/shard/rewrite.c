@@ -360,13 +360,21 @@ static void step_run(struct sl_task *task)
 
 /* ---- when ---- */
 
+/* What it writes must not take the last of a full disk, which the log lives on. */
+static bool disk_has_room(const struct rewriter *rewriter)
+{
+    struct wal_status log;
+    commit_log_status(rewriter->shard->log, &log);
+    return !log.disk_full || log.disk_available / 2 >= rewriter->limits.job_bytes;
+}
+
 static bool may_begin(const struct rewriter *rewriter)
 {
     const struct shard *shard = rewriter->shard;
     struct compact_status compaction;
     compact_status_get(shard, &compaction);
     return shard->started && shard->status == SLUICE_OK && shard->extents != NULL &&
-           !compaction.busy;
+           !compaction.busy && disk_has_room(rewriter);
 }
 
 static void begin(struct rewriter *rewriter)
