@@ -347,6 +347,23 @@ static sl_err check_epoch(const struct fetch_entry *entry, int32_t current)
                                          : SLUICE_E_FENCED_LEADER_EPOCH;
 }
 
+/* A client that read beyond what a power cut left learns where (KIP-320, KIP-595). */
+static bool diverges(const struct fetch_entry *entry, struct sluice_fetch_result *result)
+{
+    int32_t epoch = -1;
+    result->diverging_epoch = 0;
+    if (entry->last_epoch <= 0) {
+        return false;
+    }
+    int64_t end = stream_index_epoch_end(&entry->partition->index, entry->last_epoch, &epoch);
+    if (epoch <= 0 || (epoch == entry->last_epoch && entry->offset <= end)) {
+        return false; /* nothing is known of that epoch any more, or all is well */
+    }
+    result->diverging_epoch = epoch;
+    result->diverging_end_offset = end;
+    return true;
+}
+
 static sl_err entry_look(struct shard *shard, struct fetch_entry *entry,
                          struct sluice_fetch_result *result)
 {
@@ -363,6 +380,9 @@ static sl_err entry_look(struct shard *shard, struct fetch_entry *entry,
     sl_err err = check_epoch(entry, result->leader_epoch);
     if (err != SLUICE_OK) {
         return err;
+    }
+    if (diverges(entry, result)) {
+        return SLUICE_OK;
     }
     if (entry->offset < result->log_start_offset || entry->offset > result->high_watermark) {
         return SLUICE_E_OFFSET_OUT_OF_RANGE;
@@ -388,10 +408,11 @@ static bool part_plan(struct fetch_part *part)
             entry->plan->place_count = 0;
         }
         result->status = entry_look(shard, entry, result);
-        failed = failed || result->status != SLUICE_OK;
+        failed = failed || result->status != SLUICE_OK || result->diverging_epoch > 0;
         uint32_t left = bytes >= bytes_max ? 0 : (uint32_t)(bytes_max - bytes);
         entry->read_bytes_max = SL_MIN(entry->bytes_max, left);
-        if (result->status != SLUICE_OK || (bytes > 0 && entry->read_bytes_max == 0)) {
+        if (result->status != SLUICE_OK || result->diverging_epoch > 0 ||
+            (bytes > 0 && entry->read_bytes_max == 0)) {
             continue;
         }
         struct read_plan plan;
@@ -542,6 +563,7 @@ static sl_err entry_prepare(struct fetch_request *request, uint32_t index,
     entry->topic = topic->id;
     entry->partition_number = (uint32_t)from->partition;
     entry->leader_epoch = from->leader_epoch;
+    entry->last_epoch = from->last_epoch;
     entry->offset = from->offset;
     entry->bytes_max = (uint32_t)SL_MAX(from->bytes_max, 0);
     struct shard *owner = shard_of_partition(home->set, topic, entry->partition_number);

@@ -24,6 +24,7 @@ struct fetch_entry {
     struct sl_uuid topic;
     uint32_t partition_number;
     int32_t leader_epoch;
+    int32_t last_epoch;
     int64_t offset;
     uint32_t bytes_max;
     struct partition *partition;

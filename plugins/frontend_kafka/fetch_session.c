@@ -267,6 +267,7 @@ bool fetch_session_set(struct fetch_sessions *sessions, struct fetch_session *se
         sessions->partition_count++;
     }
     partition->leader_epoch = entry->leader_epoch;
+    partition->last_epoch = entry->last_epoch;
     partition->bytes_max = entry->bytes_max;
     partition->offset = entry->offset;
     return true;
@@ -301,7 +302,7 @@ bool fetch_session_note(struct fetch_session *session, const struct sluice_fetch
         return true;
     }
     news = result->records.size > 0 || partition->high_watermark != result->high_watermark ||
-           partition->log_start_offset != result->log_start_offset;
+           partition->log_start_offset != result->log_start_offset || result->diverging_epoch > 0;
     partition->high_watermark = result->high_watermark;
     partition->log_start_offset = result->log_start_offset;
     if (result->records.size > 0) {

@@ -28,6 +28,7 @@ struct fetch_partition {
     int32_t partition;
     struct sluice_uuid topic_id;
     int32_t leader_epoch;
+    int32_t last_epoch; /* of the record read last */
     int32_t bytes_max;
     int64_t offset;
     int64_t high_watermark;   /* as last answered; -1: not yet */

@@ -5,10 +5,9 @@
  * Records are sent from where the broker has them. An error in a partition, or a request without
  * partitions, is answered at once; waiting for bytes is the broker's.
  *
- * last_fetched_epoch (version 12, KIP-595) is read and not looked at, and DivergingEpoch is never
- * answered: only followers send it, to find where their copy must be cut off (clients send -1), and
- * there are none. Nor could a reader's copy diverge: a batch is given out when it is durable, and
- * what is durable is never cut. An offset beyond the end is OFFSET_OUT_OF_RANGE, and
+ * last_fetched_epoch (version 12, KIP-595; -1 from most clients) is answered with DivergingEpoch
+ * where what was read last is not of this log: topics that are acknowledged before they are synced
+ * may lose their end in a power cut. An offset beyond the end is OFFSET_OUT_OF_RANGE, and
  * current_leader_epoch is checked as KIP-320 says (FENCED or UNKNOWN_LEADER_EPOCH). */
 #include "kafka_api.h"
 #include "kafka_messages.h"
@@ -84,6 +83,10 @@ static bool fill_partition(struct kafka_call *call, const struct sluice_fetch_en
     partition->high_watermark = result->high_watermark;
     partition->last_stable_offset = result->last_stable_offset;
     partition->log_start_offset = result->log_start_offset;
+    if (result->diverging_epoch > 0) {
+        partition->diverging_epoch.epoch = result->diverging_epoch;
+        partition->diverging_epoch.end_offset = result->diverging_end_offset;
+    }
     partition->records = (struct kafka_records){
         .data = result->records.data,
         .size = (int32_t)result->records.size,
@@ -208,6 +211,7 @@ static bool name_entries(struct kafka_call *call, struct fetch_state *state)
                 .leader_epoch = partition->current_leader_epoch,
                 .offset = partition->fetch_offset,
                 .bytes_max = partition->partition_max_bytes,
+                .last_epoch = partition->last_fetched_epoch,
             };
         }
     }
@@ -241,6 +245,7 @@ static bool take_entries(struct kafka_call *call, const struct fetch_session *se
             .leader_epoch = p->leader_epoch,
             .offset = p->offset,
             .bytes_max = p->bytes_max,
+            .last_epoch = p->last_epoch,
         };
     }
     state->entry_count = at;

@@ -160,8 +160,8 @@ struct sluice_fetch_entry {
     int32_t partition;
     int32_t leader_epoch; /* that the client knows; -1: no check */
     int64_t offset;
-    int32_t bytes_max; /* soft: the first batch of the answer comes whole */
-    int32_t reserved;
+    int32_t bytes_max;  /* soft: the first batch of the answer comes whole */
+    int32_t last_epoch; /* of the record that the client read last; 0 or less: no check */
 };
 struct sluice_fetch {
     uint32_t size;
@@ -186,7 +186,10 @@ struct sluice_fetch_result {
     struct sluice_bytes records;
     uint64_t records_token; /* for conn_write: sends `records` without a copy */
     uint32_t aborted_count;
-    uint32_t reserved;
+    /* above 0: what the client read last is not of this log, since a power cut took it: this epoch
+     * ends at diverging_end_offset here, and no records are given */
+    int32_t diverging_epoch;
+    int64_t diverging_end_offset;
     const struct sluice_aborted *aborted;
 };
 typedef void sluice_fetch_done(void *arg, const struct sluice_fetch_result *results, uint32_t count,

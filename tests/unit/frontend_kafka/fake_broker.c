@@ -213,6 +213,8 @@ static void answer_fetch(struct fake *fake, const struct fake_held *held)
         results[i].status = fake->status != SLUICE_OK ? fake->status : status_of(&held->refs[i]);
         results[i].high_watermark = fake->high_watermark;
         results[i].last_stable_offset = fake->high_watermark;
+        results[i].diverging_epoch = fake->diverging_epoch;
+        results[i].diverging_end_offset = 3;
         if (results[i].status == SLUICE_OK && fake->records != NULL) {
             results[i].records =
                 (struct sluice_bytes){(const uint8_t *)fake->records, strlen(fake->records)};

@@ -101,6 +101,7 @@ struct fake {
     char fetched_topics[FAKE_ENTRIES_MAX][64];
     const char *records; /* of every fetched partition; NULL: none */
     int64_t high_watermark;
+    int32_t diverging_epoch; /* ends at offset 3 */
     uint32_t record_errors;
     struct sluice_group_join join;
     char client_id[64];

@@ -128,6 +128,20 @@ Test(kafka_fetch, an_error_has_no_offsets_and_empty_records)
     cr_assert_eq(p->records.size, 0);
 }
 
+Test(kafka_fetch, a_reader_of_what_a_power_cut_took_learns_where_its_epoch_ends)
+{
+    struct kafka_fetch_request request = fetch_of(1);
+    partitions[0].last_fetched_epoch = 7;
+    cr_assert_eq(exchange(12, &request)->responses[0].partitions[0].diverging_epoch.epoch, -1);
+    cr_assert_eq(fake.fetched[0].last_epoch, 7);
+    fake.diverging_epoch = 6;
+    const struct kafka_fetch_response_partition *p =
+        &exchange(12, &request)->responses[0].partitions[0];
+    cr_assert_eq(p->error_code, 0);
+    cr_assert_eq(p->diverging_epoch.epoch, 6);
+    cr_assert_eq(p->diverging_epoch.end_offset, 3);
+}
+
 Test(kafka_fetch, a_request_without_partitions_is_answered_at_once) /* trap 17 */
 {
     struct kafka_fetch_request request = fetch_of(0);

@@ -402,15 +402,16 @@ static void on_fetched(void *arg, const struct sluice_fetch_result *results, uin
     fetched->done = true;
 }
 
-void fixture_fetch_start(struct fixture *fixture, const char *topic, int32_t partition,
-                         int64_t offset, int32_t bytes_min, int32_t wait_ms,
-                         struct fetched *ret_fetched)
+static void fetch_with(struct fixture *fixture, const char *topic, int32_t partition,
+                       int64_t offset, int32_t last_epoch, int32_t bytes_min, int32_t wait_ms,
+                       struct fetched *ret_fetched)
 {
     struct sluice_fetch_entry entry = {.topic = {.name = sluice_text_of(topic)},
                                        .partition = partition,
                                        .leader_epoch = -1,
                                        .offset = offset,
-                                       .bytes_max = 32768};
+                                       .bytes_max = 32768,
+                                       .last_epoch = last_epoch};
     struct sluice_fetch request = {.size = sizeof(request),
                                    .bytes_max = 32768,
                                    .bytes_min = bytes_min,
@@ -420,6 +421,21 @@ void fixture_fetch_start(struct fixture *fixture, const char *topic, int32_t par
     memset(ret_fetched, 0, sizeof(*ret_fetched));
     fetch_start(fixture_home(fixture), &fixture->context, &request, NULL, NULL, on_fetched,
                 ret_fetched);
+}
+
+void fixture_fetch_start(struct fixture *fixture, const char *topic, int32_t partition,
+                         int64_t offset, int32_t bytes_min, int32_t wait_ms,
+                         struct fetched *ret_fetched)
+{
+    fetch_with(fixture, topic, partition, offset, -1, bytes_min, wait_ms, ret_fetched);
+}
+
+void fixture_fetch_after(struct fixture *fixture, const char *topic, int64_t offset,
+                         int32_t last_epoch, struct fetched *ret_fetched)
+{
+    fetch_with(fixture, topic, 0, offset, last_epoch, 1, 1000, ret_fetched);
+    fixture_run_until(fixture, &ret_fetched->done);
+    cr_assert(ret_fetched->done);
 }
 
 void fixture_fetch(struct fixture *fixture, const char *topic, int32_t partition, int64_t offset,

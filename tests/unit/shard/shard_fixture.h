@@ -101,6 +101,9 @@ void fixture_fetch_start(struct fixture *fixture, const char *topic, int32_t par
                          struct fetched *ret_fetched);
 void fixture_fetch(struct fixture *fixture, const char *topic, int32_t partition, int64_t offset,
                    struct fetched *ret_fetched);
+/* Of a client that read a record of this epoch last; partition 0. */
+void fixture_fetch_after(struct fixture *fixture, const char *topic, int64_t offset,
+                         int32_t last_epoch, struct fetched *ret_fetched);
 struct sluice_offset_answer fixture_offset(struct fixture *fixture, const char *topic,
                                            int32_t partition, int64_t timestamp);
 
