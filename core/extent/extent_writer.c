@@ -15,6 +15,8 @@
 #include <string.h>
 
 #define WRITE_BYTES (1u << 20)
+#define SYNC_BYTES \
+    (8u << 20) /* what one sync has to carry at most: the log's syncs wait behind it */
 
 struct extent_writer {
     struct sl_os *os;
@@ -26,6 +28,7 @@ struct extent_writer {
     uint8_t *buffer;             /* owned, of WRITE_BYTES */
     size_t buffered;             /* bytes in it */
     uint64_t position;           /* in the file, of the buffer */
+    uint64_t unsynced;           /* bytes written since the last sync */
     struct sl_buffer streams;    /* entries; after finish the whole footer */
     struct sl_buffer blocks;     /* entries */
     struct extent_stream stream; /* under way; block_count counts its closed blocks */
@@ -45,7 +48,12 @@ static sl_err buffer_write(struct extent_writer *writer)
     const struct sl_iovec piece = {writer->buffer, writer->buffered};
     sl_err err = sl_file_pwritev(writer->file, &piece, 1, writer->position);
     writer->position += writer->buffered;
+    writer->unsynced += writer->buffered;
     writer->buffered = 0;
+    if (err == SLUICE_OK && writer->unsynced >= SYNC_BYTES && !writer->skips_sync) {
+        writer->unsynced = 0;
+        err = sl_file_sync(writer->file);
+    }
     return err;
 }
 
