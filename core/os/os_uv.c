@@ -7,7 +7,9 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define HELPERS_MAX 64u
+#define HELPERS_MAX        64u
+#define BACKGROUND_THREADS 2u
+#define BACKGROUND_NICE    5
 
 static const struct {
     int number;
@@ -105,6 +107,7 @@ static void os_free(struct sl_os *os)
 {
     struct osuv *uv = osuv_os_of(os);
     osuv_workers_fini(&uv->helpers);
+    osuv_workers_fini(&uv->background);
     sl_free(uv);
 }
 
@@ -119,6 +122,12 @@ sl_err sl_os_uv_new(uint32_t helper_count, struct sl_os **ret_os)
     if (pthread_getaffinity_np(pthread_self(), sizeof os->cpus, &os->cpus) != 0)
         memset(&os->cpus, 0xff, sizeof os->cpus); /* more CPUs than a cpu_set_t: any of them */
     sl_err err = osuv_workers_init(&os->helpers, os, "helper", helper_count);
+    if (!err) {
+        err = osuv_workers_init(&os->background, os, "background", BACKGROUND_THREADS);
+        os->background.nice = BACKGROUND_NICE;
+        if (err)
+            osuv_workers_fini(&os->helpers);
+    }
     if (err) {
         sl_free(os);
         return err;

@@ -30,6 +30,7 @@ struct osuv_workers {
     struct sl_job *last;
     uint32_t queued_count;
     pthread_t *threads; /* owned array of thread_max */
+    int nice;           /* of its threads, above the others' */
     uint32_t thread_max;
     uint32_t thread_count; /* started so far; the rest start when all are busy */
     uint32_t idle_count;   /* waiting for a job */
@@ -41,6 +42,7 @@ struct osuv {
     struct sl_os base;
     cpu_set_t cpus; /* of the process at the start; threads that are not pinned run on these */
     struct osuv_workers helpers;
+    struct osuv_workers background; /* for jobs of SL_PRIORITY_BACKGROUND */
 };
 
 struct osuv_file {

@@ -2,10 +2,13 @@
  * queue).
  *
  * A job's work runs here; then its task is posted to its loop, where done runs. Helper threads
- * start when a job comes and all others are busy, so that an idle broker has none. */
+ * start when a job comes and all others are busy, so that an idle broker has none. Background jobs
+ * (sealing, compaction, checkpoints) have threads of their own, which yield to the others: a cold
+ * read never waits behind them. */
 #include "os/os_uv_internal.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 
 struct osuv_lane {
     struct sl_lane base;
@@ -40,6 +43,9 @@ static void *worker_thread(void *arg)
 {
     struct osuv_workers *workers = arg;
     osuv_thread_settle(workers->os, workers->name);
+    /* Of this thread alone, on Linux. What comes of a refusal is that it is as quick as others. */
+    if (workers->nice > 0)
+        (void)setpriority(PRIO_PROCESS, 0, workers->nice);
     pthread_mutex_lock(&workers->mutex);
     for (struct sl_job *job; (job = take(workers)) != NULL;) {
         pthread_mutex_unlock(&workers->mutex);
@@ -143,5 +149,7 @@ void osuv_lane_submit(struct sl_lane *base, struct sl_job *job)
 
 void osuv_helpers_submit(struct sl_os *os, struct sl_job *job)
 {
-    osuv_workers_submit(&osuv_os_of(os)->helpers, job);
+    struct osuv *uv = osuv_os_of(os);
+    bool is_background = job->task.priority == SL_PRIORITY_BACKGROUND;
+    osuv_workers_submit(is_background ? &uv->background : &uv->helpers, job);
 }

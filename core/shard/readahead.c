@@ -42,7 +42,7 @@ static void advance(struct shard *shard, struct partition *partition,
         return;
     }
     job->job = (struct sl_job){.work = job_work, .done = job_done};
-    job->job.task.priority = SL_PRIORITY_BACKGROUND;
+    job->job.task.priority = SL_PRIORITY_PROCESSING;
     job->shard = shard;
     job->reader = (uint32_t)(reader - shard->readahead.readers);
     reader->until = job->plan.claims[job->plan.place_count - 1].last_offset + 1;
