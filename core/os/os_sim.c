@@ -73,11 +73,27 @@ static sl_err change_ends(struct sim_os *sim, sl_err err)
     return err;
 }
 
+#define CALL_GROWS (1u << 0) /* may need room on the disk */
+#define CALL_OPENS (1u << 1) /* needs a descriptor */
+
+static sl_err call_begins(struct sim_os *sim, uint32_t about)
+{
+    sl_err err = sim->faults.call_error;
+    uint32_t only = err == SLUICE_E_DISK_FULL ? CALL_GROWS : err == SLUICE_E_LIMIT ? CALL_OPENS : 0;
+    if (only != 0 && (about & only) == 0)
+        return SLUICE_OK;
+    return counts_down(&sim->faults.call_fails_after) ? err : SLUICE_OK;
+}
+
 /* ---- files ---- */
 
 static sl_err sim_file_open(struct sl_os *os, const char *path, uint32_t flags,
                             struct sl_file **ret_file)
 {
+    sl_err failed =
+        call_begins(sim_os_of(os), CALL_OPENS | ((flags & SL_FILE_CREATE) != 0 ? CALL_GROWS : 0));
+    if (failed != SLUICE_OK)
+        return failed;
     struct sim_os *sim = sim_os_of(os);
     sl_err err = change_begins(sim);
     if (err != SLUICE_OK)
@@ -123,6 +139,9 @@ static void check_may_block(const struct sl_file *base)
 static sl_err read_now(struct sl_file *base, void *buffer, size_t size, uint64_t position,
                        size_t *ret_size)
 {
+    sl_err failed = call_begins(sim_os_of(base->os), 0);
+    if (failed != SLUICE_OK)
+        return failed;
     const struct sim_inode *inode = file_of(base)->inode;
     if (sim_os_of(base->os)->power_off)
         return SLUICE_E_POWER_CUT;
@@ -152,11 +171,13 @@ static sl_err sim_file_pwritev(struct sl_file *base, const struct sl_iovec *piec
     sl_err err = change_begins(sim);
     if (err == SLUICE_OK && counts_down(&sim->faults.write_fails_after))
         err = SLUICE_E_IO;
+    sl_err failed = err != SLUICE_OK ? SLUICE_OK : call_begins(sim, CALL_GROWS);
+    count = failed != SLUICE_OK ? count / 2 : count;
     for (size_t i = 0; i < count && err == SLUICE_OK; i++) {
         err = sim_inode_write(sim->disk, file->inode, pieces[i].base, pieces[i].size, position);
         position += pieces[i].size;
     }
-    return change_ends(sim, err);
+    return change_ends(sim, failed != SLUICE_OK ? failed : err);
 }
 
 static sl_err sim_file_sync(struct sl_file *base)
@@ -176,6 +197,11 @@ static sl_err sim_file_sync(struct sl_file *base)
         sim_inode_sync_failed(file->inode);
         return SLUICE_E_IO;
     }
+    err = call_begins(sim, CALL_GROWS); /* blocks are given out late */
+    if (err != SLUICE_OK) {
+        sim_inode_sync_failed(file->inode);
+        return err;
+    }
     if (!sim->faults.sync_is_a_lie && !file->is_unsynced)
         sim_inode_sync(file->inode);
     return SLUICE_OK;
@@ -183,6 +209,10 @@ static sl_err sim_file_sync(struct sl_file *base)
 
 static sl_err sim_file_truncate(struct sl_file *base, uint64_t size)
 {
+    sl_err failed =
+        call_begins(sim_os_of(base->os), size > file_of(base)->inode->size ? CALL_GROWS : 0);
+    if (failed != SLUICE_OK)
+        return failed;
     struct sim_os *sim = sim_os_of(base->os);
     sl_err err = change_begins(sim);
     if (err == SLUICE_OK)
@@ -205,12 +235,18 @@ static sl_err sim_file_allocate(struct sl_file *base, uint64_t size)
 
 static sl_err sim_file_link_count(struct sl_file *base, uint64_t *ret_count)
 {
+    sl_err failed = call_begins(sim_os_of(base->os), 0);
+    if (failed != SLUICE_OK)
+        return failed;
     *ret_count = sim_disk_links(sim_os_of(base->os)->disk, file_of(base)->inode);
     return SLUICE_OK;
 }
 
 static sl_err sim_file_size(struct sl_file *base, uint64_t *ret_size)
 {
+    sl_err failed = call_begins(sim_os_of(base->os), 0);
+    if (failed != SLUICE_OK)
+        return failed;
     *ret_size = file_of(base)->inode->size;
     return SLUICE_OK;
 }
@@ -225,12 +261,18 @@ static void sim_file_prefetch(struct sl_file *base, uint64_t position, uint64_t 
 
 static sl_err sim_file_drop_cache(struct sl_file *base)
 {
+    sl_err failed = call_begins(sim_os_of(base->os), 0);
+    if (failed != SLUICE_OK)
+        return failed;
     sim_inode_drop_cache(file_of(base)->inode);
     return SLUICE_OK;
 }
 
 static sl_err sim_file_lock(struct sl_file *base)
 {
+    sl_err failed = call_begins(sim_os_of(base->os), 0);
+    if (failed != SLUICE_OK)
+        return failed;
     struct sim_inode *inode = file_of(base)->inode;
     if (inode->locked)
         return SLUICE_E_LOCKED;
@@ -242,6 +284,9 @@ static sl_err sim_file_lock(struct sl_file *base)
 
 static sl_err sim_dir_make(struct sl_os *os, const char *path)
 {
+    sl_err failed = call_begins(sim_os_of(os), CALL_GROWS);
+    if (failed != SLUICE_OK)
+        return failed;
     struct sim_os *sim = sim_os_of(os);
     sl_err err = change_begins(sim);
     char part[SIM_PATH_MAX];
@@ -261,6 +306,9 @@ static sl_err sim_dir_make(struct sl_os *os, const char *path)
 
 static sl_err sim_dir_list(struct sl_os *os, const char *path, sl_dir_entry_fn *entry, void *arg)
 {
+    sl_err failed = call_begins(sim_os_of(os), CALL_OPENS);
+    if (failed != SLUICE_OK)
+        return failed;
     struct sim_os *sim = sim_os_of(os);
     if (sim->power_off)
         return SLUICE_E_POWER_CUT;
@@ -284,6 +332,9 @@ static bool ends_with(const char *path, const char *end)
 
 static sl_err sim_dir_sync(struct sl_os *os, const char *path)
 {
+    sl_err failed = call_begins(sim_os_of(os), CALL_OPENS);
+    if (failed != SLUICE_OK)
+        return failed;
     struct sim_os *sim = sim_os_of(os);
     sl_err err = change_begins(sim);
     if (err != SLUICE_OK)
@@ -307,6 +358,9 @@ static sl_err sim_file_pread_cached(struct sl_file *file, void *buffer, size_t s
 
 static sl_err sim_path_rename(struct sl_os *os, const char *from, const char *to)
 {
+    sl_err failed = call_begins(sim_os_of(os), CALL_GROWS);
+    if (failed != SLUICE_OK)
+        return failed;
     struct sim_os *sim = sim_os_of(os);
     sl_err err = change_begins(sim);
     if (err == SLUICE_OK)
@@ -316,6 +370,9 @@ static sl_err sim_path_rename(struct sl_os *os, const char *from, const char *to
 
 static sl_err sim_path_link(struct sl_os *os, const char *from, const char *to)
 {
+    sl_err failed = call_begins(sim_os_of(os), CALL_GROWS);
+    if (failed != SLUICE_OK)
+        return failed;
     struct sim_os *sim = sim_os_of(os);
     sl_err err = change_begins(sim);
     if (err == SLUICE_OK)
@@ -325,6 +382,9 @@ static sl_err sim_path_link(struct sl_os *os, const char *from, const char *to)
 
 static sl_err sim_path_remove(struct sl_os *os, const char *path)
 {
+    sl_err failed = call_begins(sim_os_of(os), 0);
+    if (failed != SLUICE_OK)
+        return failed;
     struct sim_os *sim = sim_os_of(os);
     sl_err err = change_begins(sim);
     if (err == SLUICE_OK)
@@ -335,6 +395,9 @@ static sl_err sim_path_remove(struct sl_os *os, const char *path)
 static sl_err sim_disk_space(struct sl_os *os, const char *path, uint64_t *ret_total_bytes,
                              uint64_t *ret_available_bytes)
 {
+    sl_err failed = call_begins(sim_os_of(os), 0);
+    if (failed != SLUICE_OK)
+        return failed;
     (void)path;
     const struct sl_sim_disk *disk = sim_os_of(os)->disk;
     *ret_total_bytes = disk->capacity_bytes;
@@ -411,4 +474,9 @@ sl_err sl_os_sim_new(uint64_t seed, struct sl_sim_disk *disk, const struct sl_si
 bool sl_os_sim_power_is_off(struct sl_os *os)
 {
     return sim_os_of(os)->power_off;
+}
+
+uint64_t sl_os_sim_calls_left(struct sl_os *os)
+{
+    return sim_os_of(os)->faults.call_fails_after;
 }

@@ -32,6 +32,11 @@ struct sl_sim_faults {
     uint64_t sync_fails_after;  /* syncs until one fails with E_IO (and loses what it covered); 0:
                                    never */
     uint64_t write_fails_after; /* writes until one fails with E_IO, half done; 0: never */
+    /* Calls of files and directories until one fails so: E_DISK_FULL only those that may need room,
+     * E_LIMIT those that need a descriptor, others any. A write is half done then, what a sync
+     * covered is lost. 0: never. */
+    uint64_t call_fails_after;
+    sl_err call_error;
     int64_t sync_delay_ns;      /* virtual time a sync takes */
     bool sync_is_a_lie;         /* mutant: sync makes nothing durable */
     const char *no_sync_of;     /* … of files whose path as opened holds this; NULL: of none */
@@ -44,6 +49,7 @@ sl_err sl_os_sim_new(uint64_t seed, struct sl_sim_disk *disk, const struct sl_si
  * is off. */
 bool sl_os_sim_step(struct sl_os *os);
 bool sl_os_sim_power_is_off(struct sl_os *os);
+uint64_t sl_os_sim_calls_left(struct sl_os *os); /* of call_fails_after; 0: one failed */
 /* Drops all that is queued without running it (the machine lost power); then sl_os_free works. */
 void sl_os_sim_abandon(struct sl_os *os);
 

@@ -329,8 +329,8 @@ sl_err recovery_snapshot(void *arg, add_fn *add, void *add_arg)
 {
     struct shard *shard = arg;
     const struct shard_mutants *forget = &shard->config.mutants;
-    sl_err err = SLUICE_OK;
-    if (shard->index == 0) {
+    sl_err err = shard->is_behind ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+    if (err == SLUICE_OK && shard->index == 0) {
         err = catalog_snapshot(shard->catalog, add, add_arg);
         err = err != SLUICE_OK ? err : snapshot_ids(shard, add, add_arg);
     }

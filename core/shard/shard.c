@@ -49,6 +49,7 @@ void shard_set_status(struct shard *shard, sl_err status)
 
 void shard_refuse(struct shard *shard, sl_err cause)
 {
+    shard->is_behind = true;
     if (shard->status == SLUICE_OK) {
         shard_set_status(shard, cause);
         sl_log(shard->logger, SL_LOG_ERROR, "shard",

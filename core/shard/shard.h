@@ -141,6 +141,8 @@ struct shard {
     bool log_closed;
     bool extents_stopping;
     bool stopping;
+    bool is_behind; /* a durable change could not be applied: what is in memory is not written down
+                     */
 };
 
 /* Recovers the shard's log and state. On E_CORRUPT and the like the shard exists and refuses
@@ -158,7 +160,8 @@ struct shard *shard_free(struct shard *shard); /* after closed; NULL is fine */
 int64_t shard_now_ms(const struct shard *shard);  /* monotonic [loop] */
 int64_t shard_wall_ms(const struct shard *shard); /* [any] */
 int32_t shard_epoch(const struct shard *shard);   /* stamped as partition leader epoch */
-/* Serves no more: what it holds in memory is behind what is durable. [loop] */
+/* Serves no more: what it holds in memory is behind what is durable, so that no checkpoint may be
+ * made of it. [loop] */
 void shard_refuse(struct shard *shard, sl_err cause);
 void shard_set_status(struct shard *shard, sl_err status); /* [loop] */
 sl_err shard_status(const struct shard *shard);            /* [any] */

@@ -12,8 +12,9 @@ static void committed(struct commit *commit, sl_err err)
     if (err == SLUICE_OK) {
         struct sl_bytes payload = {task->payload, task->payload_size};
         sl_err applied = position_store_apply(shard->positions, POSITION_ITEM_VERSION, payload);
-        /* Durable: a store that does not know it would process records again. */
-        SL_ASSERT(applied == SLUICE_OK);
+        if (applied != SLUICE_OK) { /* it is durable: this store would process records again */
+            shard_refuse(shard, applied);
+        }
         task->position = task->next_position;
         struct stage_counts *counts = task->config->counts;
         stage_count_add(counts, STAGE_COUNT_RECORDS_IN, task->commit_records);

@@ -302,6 +302,14 @@ static uint64_t bytes_used(const struct wal *wal)
     return wal->sealed_bytes + wal_segment_last(wal)->end;
 }
 
+/* Of a small log the last share is a few frames all the same, or nothing could free space any more
+ * when it is full. */
+static uint64_t last_share(const struct wal *wal)
+{
+    uint64_t least = SL_MIN(wal->limits.bytes_max / 8, (uint64_t)WAL_LAST_BYTES_MIN);
+    return SL_MAX(wal->limits.bytes_max / WAL_LAST_DIVISOR, least);
+}
+
 static sl_err submit_check(const struct wal *wal, const struct wal_unit *unit, uint64_t size)
 {
     if (wal->fenced)
@@ -314,8 +322,8 @@ static sl_err submit_check(const struct wal *wal, const struct wal_unit *unit, u
     if (wal->disk_full && !unit->reserve && !unit->frees_space)
         return SLUICE_E_DISK_FULL;
     uint64_t reserve = unit->frees_space ? 0
-                       : unit->reserve   ? wal->limits.bytes_max / WAL_LAST_DIVISOR
-                                         : wal->limits.bytes_max / WAL_RESERVE_DIVISOR;
+                       : unit->reserve   ? last_share(wal)
+                                         : 2 * last_share(wal);
     if (bytes_used(wal) + wal->pending_bytes + frame_size > wal->limits.bytes_max - reserve)
         return SLUICE_E_LOG_FULL;
     return SLUICE_OK;

@@ -9,11 +9,13 @@
 #include "base/buffer.h"
 #include "wal/wal_scan.h"
 
-#define WAL_COMMIT_FRAMES      4u /* one sync covers at most so many frames */
-#define WAL_SPARES_MAX         16u
-#define WAL_SPARES_KEPT        8u  /* of recycled segments */
-#define WAL_RESERVE_DIVISOR    16u /* of bytes_max is kept for units with `reserve` */
-#define WAL_LAST_DIVISOR       32u /* and of that, so much for units with `frees_space` */
+#define WAL_COMMIT_FRAMES 4u /* one sync covers at most so many frames */
+#define WAL_SPARES_MAX    16u
+#define WAL_SPARES_KEPT   8u /* of recycled segments */
+/* So much of bytes_max is kept for units with `frees_space`, as much again for those with
+ * `reserve`. */
+#define WAL_LAST_DIVISOR       32u
+#define WAL_LAST_BYTES_MIN     (8u * WAL_BLOCK) /* at least, up to an eighth of bytes_max */
 #define WAL_DISK_LOW_PERCENT   90u
 #define WAL_DISK_FULL_PERCENT  95u
 #define WAL_DISK_AGAIN_PERCENT 92u

@@ -36,8 +36,7 @@ static struct partition *partition_at(struct sim *sim, const struct model_topic 
         return partition_find(topic, number);
     }
     sl_err err = partition_open(shard, topic, number, &partition);
-    SL_ASSERT(err == SLUICE_OK);
-    return partition;
+    return err == SLUICE_OK ? partition : NULL;
 }
 
 /* ---- appending ---- */
@@ -64,7 +63,9 @@ static void appended(struct commit *commit, sl_err err)
         const struct sl_bytes payload = {flight->position, sizeof(flight->position)};
         struct sl_bytes item = {payload.data, flight->items[flight->batch_count].payload.size};
         err = position_store_apply(commit->shard->positions, POSITION_ITEM_VERSION, item);
-        SL_ASSERT(err == SLUICE_OK);
+        if (err != SLUICE_OK) {
+            shard_refuse(commit->shard, err);
+        }
         sim->model.stages[flight->shard].acked++;
         sim->counts.stage_units++;
     }
@@ -134,7 +135,8 @@ static void flight_submit(struct sim *sim, struct flight *flight, struct shard *
 }
 
 /* As produce.c does: check, admit, commit. */
-static void admit(struct sim *sim, struct flight *flight)
+/* False: no memory. */
+static bool admit(struct sim *sim, struct flight *flight)
 {
     const struct model_partition *partition = flight->partitions[0];
     const struct model_batch *batch = &partition->batches[flight->indices[0]];
@@ -144,17 +146,17 @@ static void admit(struct sim *sim, struct flight *flight)
                                          .base_sequence = batch->sequence,
                                          .record_count = batch->count};
     if (batch->sequence < 0) {
-        return;
+        return true;
     }
     sl_err err = producers_check(producers, &about, &verdict);
     if (err != SLUICE_OK || verdict.kind != PRODUCER_NEW) {
         model_fault(&sim->model, "sequence %d is not new: %d (%d)", batch->sequence, err,
                     verdict.kind);
-        return;
+        return false;
     }
     err = producers_admit(producers, &about, &flight->admission, shard_wall_ms(home(sim)));
-    SL_ASSERT(err == SLUICE_OK);
-    flight->batches[0].admission = &flight->admission;
+    flight->batches[0].admission = err == SLUICE_OK ? &flight->admission : NULL;
+    return err == SLUICE_OK;
 }
 
 static void append(struct sim *sim)
@@ -173,7 +175,10 @@ static void append(struct sim *sim)
     if (partition == NULL || !flight_add(sim, flight, topic, number, partition)) {
         return;
     }
-    admit(sim, flight);
+    if (!admit(sim, flight)) {
+        flight->partitions[0]->count--;
+        return;
+    }
     flight_submit(sim, flight, partition->shard, 0);
     if (!flight->busy && flight->batches[0].admission != NULL) {
         producers_abort(&partition->producers, flight->batches[0].admission, SLUICE_E_LOG_FULL);
@@ -298,7 +303,7 @@ static void reading_end(struct reading *reading, sl_err err)
         struct sl_bytes all = sl_bytes_of(reading->bytes, reading->plan.bytes);
         err = partition_cut(all, reading->offset, UINT32_MAX, &cut);
     }
-    if (err != SLUICE_OK && !sl_os_sim_power_is_off(sim->machine.os)) {
+    if (err != SLUICE_OK && !sl_os_sim_power_is_off(sim->machine.os) && !sim->may_fail) {
         model_fault(&sim->model, "offset %" PRId64 " reads with error %d", reading->offset, err);
     }
     if (err == SLUICE_OK && reading->topic->state == MODEL_LIVE) {
@@ -326,6 +331,9 @@ static void read_start(struct sim *sim, struct reading *reading)
     const struct read_plan *plan = &reading->plan;
     struct shard *shard = reading->partition->shard;
     reading->bytes = sl_alloc(plan->bytes);
+    if (reading->bytes == NULL) {
+        return;
+    }
     reading->busy = true;
     sl_err err = store_read_places(shard, plan->places, plan->place_count, reading->bytes,
                                    store_read_cached);

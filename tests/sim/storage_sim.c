@@ -79,6 +79,10 @@ sl_err sim_machine_open(struct sim *sim, struct machine *machine, struct sl_sim_
     err = sl_loop_new(machine->os, "sim", -1, &machine->loop);
     SL_ASSERT(err == SLUICE_OK);
     chunk_cache_init(&machine->cache, machine->loop, 64u << 20);
+    if (sim->fails_after != NULL) {
+        *sim->fails_after = sim->fails_at;
+        sim->fails_after = NULL;
+    }
     err = superblock_open(machine->os, "d", sim->model.shard_count, &machine->superblock,
                           &machine->lock, machine->problem);
     for (uint32_t i = 0; i < sim->model.shard_count && err == SLUICE_OK; i++) {
@@ -315,7 +319,7 @@ void sim_limits_draw(struct sim *sim)
 {
     uint64_t segment = 4096u * (5 + sim_draw(sim, 6));
     sim->wal = (struct wal_limits){.segment_bytes = segment,
-                                   .bytes_max = segment * (4 + sim_draw(sim, 4)),
+                                   .bytes_max = segment * (6 + sim_draw(sim, 4)),
                                    .group_bytes_max = 4096u << sim_draw(sim, 2),
                                    .frame_bytes_max = 12288,
                                    .spare_segments = sim_draw(sim, 3),

@@ -123,6 +123,9 @@ struct sim {
     struct model_topic *topic_busy; /* created or deleted */
     bool disk_is_full;
     bool no_branches;
+    bool may_fail;         /* a call of the system, or an allocation */
+    uint64_t *fails_after; /* armed with fails_at when a machine is about to open; NULL: nothing */
+    uint64_t fails_at;
     bool is_narrow; /* this run appends to one partition mostly: whole segments are its */
 };
 
