@@ -28,7 +28,9 @@ static bool limits_agree(const struct wal_limits *limits)
 static void idle_fire(void *arg)
 {
     struct wal *wal = arg;
-    if (wal->pending_units == 0 && !wal->fenced && !wal->closing)
+    if (wal->pending_head != NULL)
+        wal_commit_kick(wal);
+    else if (wal->pending_units == 0 && !wal->fenced && !wal->closing)
         wal_commit_mark(wal);
 }
 

@@ -633,7 +633,11 @@ void wal_commit_kick(struct wal *wal)
         return;
     commit_prepare(commit);
     sl_err err = commit_form(wal);
-    if (commit->frame_count == 0) { /* no memory for a single frame */
+    if (commit->frame_count == 0 && err == SLUICE_E_NO_MEMORY) { /* nothing was begun: it waits */
+        sl_timer_start(wal->idle_timer, WAL_MEMORY_RETRY_NS);
+        return;
+    }
+    if (commit->frame_count == 0) {
         wal_commit_fence(wal, err);
         return;
     }

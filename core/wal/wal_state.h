@@ -19,6 +19,7 @@
 #define WAL_DISK_LOW_PERCENT   90u
 #define WAL_DISK_FULL_PERCENT  95u
 #define WAL_DISK_AGAIN_PERCENT 92u
+#define WAL_MEMORY_RETRY_NS    10000000     /* when there was none for a frame */
 #define WAL_DISK_CHECK_NS      1000000000   /* while there is traffic, or the disk is full */
 #define WAL_UNSYNCED_MAX_NS    1000000000   /* what is only written is synced so soon … */
 #define WAL_UNSYNCED_BYTES_MAX (8ull << 20) /* … or when it is so much */
