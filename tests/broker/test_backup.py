@@ -39,7 +39,10 @@ def restored(target, *settings):
     assert json.loads(done[1].splitlines()[-1])["event"] == "restored"
     assert sorted(os.listdir(data)) == sorted(["lock", "sluice.meta"] + [os.path.basename(p) for p in
                                               glob.glob(os.path.join(target, "data", "shard-*"))]), os.listdir(data)
-    return start_on(data, *settings)
+    try:
+        return start_on(data, *settings)  # on a copy
+    finally:
+        shutil.rmtree(home)
 
 
 def records(broker, topic, partitions=1):
