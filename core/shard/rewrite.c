@@ -450,6 +450,9 @@ struct rewriter *rewriter_free(struct rewriter *rewriter)
 
 void rewrite_start(struct shard *shard)
 {
+    if (shard->extents == NULL) {
+        return; /* no disk */
+    }
     shard->rewriter->due_ms = shard_now_ms(shard) + shard->rewriter->limits.interval_ms;
 }
 

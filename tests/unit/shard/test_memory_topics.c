@@ -398,6 +398,22 @@ Test(memory_topics, without_a_disk_all_works_and_nothing_is_there_after_a_restar
     fixture_close(&f);
 }
 
+Test(memory_topics, without_a_disk_nothing_that_is_done_for_files_is_done)
+{
+    fixture_open_without_disk(&f, 18, 2);
+    f.settings.retention_ms = 3600000;
+    f.settings.scrub_interval_ms = 60000;
+    fixture_create_topic(&f, "t", 2, NULL, NULL);
+    int64_t end_ns = sl_os_mono_ns(f.os) + INT64_C(4) * 3600 * 1000000000;
+    while (sl_os_mono_ns(f.os) < end_ns) {
+        cr_assert_eq(fixture_produce(&f, "t", 0, 5, NOW).status, SLUICE_OK);
+        for (int i = 0; i < 50; i++)
+            sl_os_sim_step(f.os);
+    }
+    cr_assert_eq(f.disk->seen.count, 0);
+    fixture_close(&f);
+}
+
 Test(memory_topics, without_a_disk_another_class_is_refused)
 {
     const struct sluice_key_value classes[] = {
