@@ -33,7 +33,10 @@ static int64_t outstanding;
 
 static bool fails_now(void)
 {
-    bool f = countdown > 0 && --countdown == 0; if (f && getenv("FAIL_ABORT")) abort(); return f;
+    bool f = countdown > 0 && --countdown == 0;
+    if (f && getenv("FAIL_ABORT"))
+        abort();
+    return f;
 }
 
 void *__real_sl_alloc(size_t size);
@@ -219,7 +222,11 @@ static void run(struct campaign *campaign)
         campaign->kind = kind;
         campaign->at = UINT64_MAX;
         uint64_t count = UINT64_MAX - scenario(campaign);
-        if (getenv("AT")) { campaign->at = strtoull(getenv("AT"), NULL, 10); scenario(campaign); return; }
+        if (getenv("AT")) {
+            campaign->at = strtoull(getenv("AT"), NULL, 10);
+            scenario(campaign);
+            return;
+        }
         uint64_t first = 1 + campaign->every * campaign->process / campaign->processes;
         for (uint64_t at = first; at <= count; at += campaign->every * campaign->processes) {
             campaign->at = at;
