@@ -177,14 +177,13 @@ static void callers_make(void)
     }
 }
 
-static sl_err on_snapshot(void *arg,
-                          sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
-                                        struct sl_bytes payload),
-                          void *add_arg)
+static sl_err on_snapshot(void *arg, bool begins, wal_add_fn *add, void *add_arg, bool *ret_done)
 {
     (void)arg;
+    (void)begins;
     (void)add;
     (void)add_arg;
+    *ret_done = true;
     return SLUICE_OK;
 }
 

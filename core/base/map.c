@@ -182,3 +182,17 @@ struct sl_map_node *sl_map_next(const struct sl_map *map, const struct sl_map_no
     }
     return NULL;
 }
+
+/* Growth puts the nodes of bucket i into i and i + the old count: nobody goes below the cursor. */
+size_t sl_map_visit(const struct sl_map *map, size_t bucket, size_t count,
+                    void (*visit)(void *arg, struct sl_map_node *node), void *arg)
+{
+    size_t visited = 0;
+    for (; bucket < map->bucket_count && visited < count; bucket++) {
+        for (struct sl_map_node *node = map->buckets[bucket]; node; node = node->next) {
+            visit(arg, node);
+            visited++;
+        }
+    }
+    return bucket < map->bucket_count ? bucket : SIZE_MAX;
+}

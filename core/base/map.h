@@ -45,6 +45,12 @@ void sl_map_remove(struct sl_map *map, struct sl_map_node *node);
  */
 struct sl_map_node *sl_map_next(const struct sl_map *map, const struct sl_map_node *node);
 
+/* Visits buckets from `bucket` on until `count` nodes or more were visited; returns the bucket to
+ * go on with, SIZE_MAX at the end. Begin with 0. Between two calls the map may change: a node that
+ * is there all the time is visited at least once, where the map grew perhaps twice. */
+size_t sl_map_visit(const struct sl_map *map, size_t bucket, size_t count,
+                    void (*visit)(void *arg, struct sl_map_node *node), void *arg);
+
 /* Walks the map; the body may remove and free `node`. */
 #define SL_MAP_EACH(map, node)                                                     \
     for (struct sl_map_node *node = sl_map_next((map), NULL),                      \

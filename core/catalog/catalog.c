@@ -20,6 +20,7 @@ struct catalog {
     struct chain_map reserved; /* struct reservation */
     uint32_t partition_count;
     uint32_t reserved_partition_count;
+    uint32_t serial; /* topics ever created */
     struct catalog_limits limits;
     const struct broker_settings *broker; /* borrowed */
     struct catalog_events events;
@@ -398,6 +399,7 @@ static sl_err create_apply(struct catalog *catalog, struct sl_bytes payload)
         return same_name == same_id ? SLUICE_OK : SLUICE_E_CORRUPT;
     }
     catalog_release(catalog, topic->name);
+    topic->serial = ++catalog->serial;
     settings_resolve(catalog, topic);
     chain_map_put(&catalog->by_name, &topic->by_name, topic_name_hash(topic->name));
     chain_map_put(&catalog->by_id, &topic->by_id, id_hash(&topic->id));
@@ -459,6 +461,7 @@ sl_err catalog_apply(struct catalog *catalog, uint16_t kind, uint8_t version,
 struct snapshot {
     catalog_add_fn *add;
     void *arg;
+    uint32_t serial; /* the last that is wanted */
     sl_err err;
 };
 
@@ -466,7 +469,8 @@ static void snapshot_visit(void *arg, struct topic *topic)
 {
     struct snapshot *snapshot = arg;
     struct sl_bytes payload = {0};
-    if (snapshot->err == SLUICE_OK)
+    /* Wraps after four thousand million topics; the distance counts. */
+    if (snapshot->err == SLUICE_OK && (int32_t)(topic->serial - snapshot->serial) <= 0)
         snapshot->err = catalog_item_encode_topic(topic, &payload);
     if (snapshot->err == SLUICE_OK && payload.data != NULL)
         snapshot->err =
@@ -476,7 +480,26 @@ static void snapshot_visit(void *arg, struct topic *topic)
 
 sl_err catalog_snapshot(const struct catalog *catalog, catalog_add_fn *add, void *add_arg)
 {
-    struct snapshot snapshot = {add, add_arg, SLUICE_OK};
+    struct snapshot snapshot = {add, add_arg, catalog->serial, SLUICE_OK};
     catalog_each(catalog, snapshot_visit, &snapshot);
+    return snapshot.err;
+}
+
+void catalog_walk_begin(const struct catalog *catalog, struct catalog_walk *ret_walk)
+{
+    *ret_walk = (struct catalog_walk){.serial = catalog->serial};
+}
+
+static void walk_visit(void *arg, struct chain_link *link)
+{
+    snapshot_visit(arg, topic_of_name_link(link));
+}
+
+sl_err catalog_walk_next(const struct catalog *catalog, struct catalog_walk *walk, uint32_t count,
+                         catalog_add_fn *add, void *add_arg, bool *ret_done)
+{
+    struct snapshot snapshot = {add, add_arg, walk->serial, SLUICE_OK};
+    walk->bucket = chain_map_visit(&catalog->by_name, walk->bucket, count, walk_visit, &snapshot);
+    *ret_done = walk->bucket == UINT32_MAX;
     return snapshot.err;
 }

@@ -34,6 +34,7 @@ struct topic {
     uint32_t partition_count;
     uint32_t override_count;
     bool internal;
+    uint32_t serial;      /* of its creation, for walks */
     uint16_t *shards;     /* of each partition; owned; NULL: (first_shard + number) mod stride */
     uint16_t first_shard; /* of partition 0 */
     uint16_t stride;      /* partitions of one shard are so many apart; 1 where shards is set */
@@ -116,5 +117,16 @@ typedef sl_err catalog_add_fn(void *arg, uint16_t kind, uint8_t version, struct 
 /* All topics as TOPIC_CREATE items, for a checkpoint. Ends at the first error of `add`. */
 sl_err catalog_snapshot(const struct catalog *catalog, catalog_add_fn *add,
                         void *add_arg) SL_MUST_CHECK;
+
+/* The same in slices, while the catalog changes: each topic as it is when it is its turn, those
+ * created since the begin left out (another one of the same name may be among the items). */
+struct catalog_walk {
+    uint32_t bucket;
+    uint32_t serial;
+};
+void catalog_walk_begin(const struct catalog *catalog, struct catalog_walk *ret_walk);
+/* About `count` topics; *ret_done: that was all. */
+sl_err catalog_walk_next(const struct catalog *catalog, struct catalog_walk *walk, uint32_t count,
+                         catalog_add_fn *add, void *add_arg, bool *ret_done) SL_MUST_CHECK;
 
 #endif

@@ -86,3 +86,18 @@ void chain_map_each(const struct chain_map *map, void (*visit)(void *arg, struct
         }
     }
 }
+
+/* Growth puts the elements of bucket i into i and i + the old count: nobody goes below the cursor.
+ */
+uint32_t chain_map_visit(const struct chain_map *map, uint32_t first, uint32_t count,
+                         void (*visit)(void *arg, struct chain_link *link), void *arg)
+{
+    uint32_t visited = 0;
+    for (; first < map->bucket_count && visited < count; first++) {
+        for (struct chain_link *link = map->buckets[first]; link != NULL; link = link->next) {
+            visit(arg, link);
+            visited++;
+        }
+    }
+    return first < map->bucket_count ? first : UINT32_MAX;
+}

@@ -28,6 +28,11 @@ void chain_map_put(struct chain_map *map, struct chain_link *link, uint64_t hash
 struct chain_link *chain_map_get(const struct chain_map *map, uint64_t hash, chain_match_fn *match,
                                  const void *key);                     /* or NULL */
 void chain_map_remove(struct chain_map *map, struct chain_link *link); /* must be inside */
+/* Visits buckets from `bucket` on until `count` elements or more were visited; returns the bucket
+ * to go on with, UINT32_MAX at the end. Begin with 0. Between two calls the map may change: an
+ * element that is there all the time is visited at least once, where the map grew perhaps twice. */
+uint32_t chain_map_visit(const struct chain_map *map, uint32_t bucket, uint32_t count,
+                         void (*visit)(void *arg, struct chain_link *link), void *arg);
 void chain_map_each(const struct chain_map *map, void (*visit)(void *arg, struct chain_link *link),
                     void *arg);
 

@@ -90,7 +90,7 @@ static bool checkpoint_choose(struct backup *backup, const cJSON *shard,
         if (wal_checkpoint_read(backup->cli->os, path, &header, &items) != SLUICE_OK) {
             continue;
         }
-        bool fits = header.lsn <= backup_u64(shard, "lsn") &&
+        bool fits = header.end_lsn <= backup_u64(shard, "lsn") &&
                     header.first_segment >= backup_u64(shard, "first_segment") &&
                     (!found || header.generation > ret_header->generation);
         if (fits && found) {

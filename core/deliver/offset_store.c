@@ -466,10 +466,10 @@ static void snapshot_visit(void *arg, struct chain_link *link)
     sl_free(payload);
 }
 
-sl_err offset_store_snapshot(const struct offset_store *store, offset_store_add_fn *add,
-                             void *add_arg)
+sl_err offset_store_snapshot(const struct offset_store *store, uint32_t *at, uint32_t count,
+                             offset_store_add_fn *add, void *add_arg)
 {
     struct snapshot snapshot = {add, add_arg, SLUICE_OK};
-    chain_map_each(&store->entries, snapshot_visit, &snapshot);
+    *at = chain_map_visit(&store->entries, *at, count, snapshot_visit, &snapshot);
     return snapshot.err;
 }

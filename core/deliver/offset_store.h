@@ -88,8 +88,10 @@ uint32_t offset_store_expired(const struct offset_store *store, int64_t wall_ms,
 
 typedef sl_err offset_store_add_fn(void *arg, uint16_t kind, uint8_t version,
                                    struct sl_bytes payload);
-/* Everything as OFFSET_COMMIT items, for a checkpoint. */
-sl_err offset_store_snapshot(const struct offset_store *store, offset_store_add_fn *add,
-                             void *add_arg) SL_MUST_CHECK;
+/* About `count` offsets as OFFSET_COMMIT items, as they are now, from *at on (begin with 0);
+ * UINT32_MAX: that was all. An offset that is there all the time is among them at least once,
+ * whatever changes between calls. */
+sl_err offset_store_snapshot(const struct offset_store *store, uint32_t *at, uint32_t count,
+                             offset_store_add_fn *add, void *add_arg) SL_MUST_CHECK;
 
 #endif

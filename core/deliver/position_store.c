@@ -138,17 +138,29 @@ int64_t position_store_get(const struct position_store *store, struct sl_bytes n
     return entry == NULL ? -1 : entry->position.next_offset;
 }
 
-sl_err position_store_snapshot(const struct position_store *store, position_add_fn *add_item,
-                               void *add_arg)
+struct snapshot {
+    position_add_fn *add;
+    void *arg;
+    sl_err err;
+};
+
+static void snapshot_visit(void *arg, struct sl_map_node *node)
 {
-    sl_err err = SLUICE_OK;
-    for (struct sl_map_node *node = sl_map_next(&store->map, NULL);
-         node != NULL && err == SLUICE_OK; node = sl_map_next(&store->map, node)) {
-        uint8_t payload[POSITION_ITEM_BYTES_MAX];
-        const struct entry *entry = SL_CONTAINER_OF(node, struct entry, node);
-        size_t size = position_item_encode(&entry->position, payload);
-        err = add_item(add_arg, WAL_ITEM_STAGE_POSITION, POSITION_ITEM_VERSION,
-                       (struct sl_bytes){payload, size});
+    struct snapshot *snapshot = arg;
+    uint8_t payload[POSITION_ITEM_BYTES_MAX];
+    const struct entry *entry = SL_CONTAINER_OF(node, struct entry, node);
+    if (snapshot->err != SLUICE_OK) {
+        return;
     }
-    return err;
+    size_t size = position_item_encode(&entry->position, payload);
+    snapshot->err = snapshot->add(snapshot->arg, WAL_ITEM_STAGE_POSITION, POSITION_ITEM_VERSION,
+                                  (struct sl_bytes){payload, size});
+}
+
+sl_err position_store_snapshot(const struct position_store *store, size_t *at, size_t count,
+                               position_add_fn *add_item, void *add_arg)
+{
+    struct snapshot snapshot = {add_item, add_arg, SLUICE_OK};
+    *at = sl_map_visit(&store->map, *at, count, snapshot_visit, &snapshot);
+    return snapshot.err;
 }

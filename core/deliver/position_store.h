@@ -37,7 +37,10 @@ sl_err position_store_apply(struct position_store *store, uint8_t version,
 int64_t position_store_get(const struct position_store *store, struct sl_bytes name,
                            const struct sl_uuid *topic, uint32_t partition);
 typedef sl_err position_add_fn(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload);
-sl_err position_store_snapshot(const struct position_store *store, position_add_fn *add,
-                               void *add_arg) SL_MUST_CHECK;
+/* About `count` positions, as they are now, from *at on (begin with 0); SIZE_MAX: that was all. A
+ * position that is there all the time is among them at least once, whatever changes between calls.
+ */
+sl_err position_store_snapshot(const struct position_store *store, size_t *at, size_t count,
+                               position_add_fn *add, void *add_arg) SL_MUST_CHECK;
 
 #endif

@@ -37,8 +37,8 @@ const char *extent_set_directory(const struct extent_set *set); /* for the write
 
 /* ---- recovery ---- */
 
-/* EXTENT or EXTENT_DROP, in order of the log. E_CORRUPT: an id that is there already. The drop of
- * an id that is not there only says that it was given. */
+/* EXTENT or EXTENT_DROP, in order of the log. E_CORRUPT: another extent of an id that is there. The
+ * drop of an id that is not there only says that it was given. */
 sl_err extent_set_apply(struct extent_set *set, uint16_t kind, uint8_t version,
                         struct sl_bytes payload) SL_MUST_CHECK;
 typedef sl_err extent_found_fn(void *arg, const struct extent_item *item,
@@ -51,11 +51,17 @@ typedef sl_err extent_found_fn(void *arg, const struct extent_item *item,
  * ret_problem says which file, where, and what to do; nothing is removed then. [blocks] */
 sl_err extent_set_load(struct extent_set *set, extent_found_fn *found, void *arg,
                        char ret_problem[EXTENT_PROBLEM_BYTES]) SL_MUST_CHECK;
-/* One EXTENT item for each live extent, and what keeps ids from being given twice. */
-sl_err extent_set_snapshot(struct extent_set *set,
-                           sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
-                                         struct sl_bytes payload),
-                           void *add_arg) SL_MUST_CHECK;
+/* One EXTENT item for each live extent, and what keeps ids from being given twice: in slices, while
+ * the set changes. Those whose ids were given after the begin are left out. */
+struct extent_walk {
+    uint64_t id; /* the next */
+    uint64_t last_id;
+};
+typedef sl_err extent_add_fn(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload);
+void extent_walk_begin(const struct extent_set *set, struct extent_walk *ret_walk);
+/* At most `count`; *ret_done: that was all. */
+sl_err extent_walk_next(const struct extent_set *set, struct extent_walk *walk, uint32_t count,
+                        extent_add_fn *add, void *add_arg, bool *ret_done) SL_MUST_CHECK;
 
 /* ---- life ---- */
 

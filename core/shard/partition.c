@@ -92,6 +92,7 @@ void partition_delete(struct partition *partition)
     partition->topic = NULL;
     retention_skip(partition->shard->retention, partition);
     compact_skip(partition->shard, partition);
+    snapshot_skip(&partition->shard->snapshot, partition);
     if (in_memory) {
         memory_space_leave(partition);
     } else {

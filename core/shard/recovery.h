@@ -1,4 +1,4 @@
-/* recovery.h: a shard's state out of its log, and into a checkpoint; for shard.c (wal.h says when).
+/* recovery.h: a shard's state out of its log; for shard.c (wal.h says when).
  *
  * Items build the catalog, indexes of what lies in the log, producers, offsets, positions and the
  * set of extents. When all are applied the footers of extents are read: their blocks take the place
@@ -15,9 +15,5 @@ sl_err recovery_end(void *arg, char ret_problem[WAL_PROBLEM_BYTES]) SL_MUST_CHEC
 /* What the start mended: a torn tail cut, damaged checkpoints passed over, left-over files removed.
  */
 uint64_t recovery_repairs(const struct shard *shard);
-sl_err recovery_snapshot(void *arg,
-                         sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
-                                       struct sl_bytes payload),
-                         void *add_arg) SL_MUST_CHECK; /* [loop] */
 
 #endif

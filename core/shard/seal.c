@@ -328,10 +328,6 @@ static void unit_durable(struct wal_unit *unit, sl_err err)
         end(sealer); /* fenced; the frame may be there, so the files stay: the next start decides */
         return;
     }
-    if (sealer->mutants.index_first) {
-        succeed(sealer);
-        return;
-    }
     files_add(sealer);
     sealer->state = SEAL_APPLY;
     sealer->next_stream = 0;
@@ -357,13 +353,7 @@ static sl_err submit(struct sealer *sealer)
                                      .frees_space = true,
                                      .durable = unit_durable};
     sl_err err = extent_set_reserve(sealer->shard->extents, count);
-    err = err != SLUICE_OK ? err : commit_log_submit(sealer->shard->log, &sealer->unit);
-    if (err == SLUICE_OK && sealer->mutants.index_first) {
-        files_add(sealer);
-        seal_job_apply(job, 0, job->stream_count);
-        space_freed(sealer->shard);
-    }
-    return err;
+    return err != SLUICE_OK ? err : commit_log_submit(sealer->shard->log, &sealer->unit);
 }
 
 static void reserve_step(struct sealer *sealer)

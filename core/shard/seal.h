@@ -41,7 +41,6 @@ struct seal_mutants {
     bool release_first;   /* segments are given back before the frame is durable */
     bool promote_no_sync; /* a promoted segment is not synced behind its frames */
     bool promote_no_directory_sync; /* the frame is written while its name may be lost */
-    bool index_first;               /* indexes point at the extent before the frame is durable */
 };
 
 struct seal_status {

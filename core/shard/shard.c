@@ -245,7 +245,7 @@ static const struct wal_events wal_hooks = {.apply = recovery_apply,
                                             .recovered = recovery_end,
                                             .fenced = storage_fenced,
                                             .sealed = segment_sealed,
-                                            .snapshot = recovery_snapshot};
+                                            .snapshot = snapshot_slice};
 
 /* ---- opening ---- */
 
@@ -398,6 +398,7 @@ sl_err shard_open(const struct shard_config *config, const struct shard *catalog
     shard->logger = config->logger;
     shard->set = config->set;
     shard->index = config->index;
+    shard->snapshot.slice_count = config->snapshot_slice;
     sl_err err = make_rooms(shard, config);
     if (err == SLUICE_OK && catalog_source != NULL) {
         err = catalog_source->status; /* without the catalog every batch in the log looks deleted,

@@ -29,6 +29,7 @@
 #include "shard/roll.h"
 #include "shard/scrub.h"
 #include "shard/seal.h"
+#include "shard/snapshot.h"
 #include "shard/space.h"
 #include "wal/wal.h"
 
@@ -85,6 +86,7 @@ struct shard_config {
     struct rewrite_limits rewrite;
     struct rewrite_mutants rewrite_mutants;
     struct shard_mutants mutants;
+    uint32_t snapshot_slice; /* things that a slice of a checkpoint looks at; 0: the default */
     const struct broker_settings *settings;
     size_t expanded_bytes_max; /* cap for decompression */
     const struct shard_hooks *hooks;
@@ -121,6 +123,7 @@ struct shard {
     struct offset_store *offsets;
     struct position_store *positions; /* of stage tasks */
     struct retention *retention;
+    struct snapshot snapshot; /* for a checkpoint */
     struct codec_context *codecs;
     struct sl_buffer scratch;     /* of the loop: never across a callback */
     struct partition *partitions; /* all that are open */

@@ -198,6 +198,8 @@ static sl_err run_begin(struct wal *wal, struct wal_scan *scan, struct wal_recov
     }
     wal->checkpoint.header.generation = scan->checkpoint.generation;
     wal->checkpoint.durable_lsn = scan->checkpoint.lsn;
+    wal->checkpoint.durable_last_segment = scan->checkpoint.last_segment;
+    wal->checkpoint.durable_bytes = scan->checkpoint.items_size;
     wal->checkpoint.durable_first_segment = scan->checkpoint.first_segment;
     return err;
 }
@@ -293,6 +295,7 @@ struct wal *wal_free(struct wal *wal)
     sl_buffer_fini(&wal->commit.heads);
     sl_free(wal->commit.pieces);
     sl_buffer_fini(&wal->checkpoint.bytes);
+    sl_file_close(wal->checkpoint.file); /* under way when the power went, or fenced */
     sl_free(wal);
     return NULL;
 }

@@ -33,6 +33,7 @@ struct wal_limits {
     uint32_t spare_segments; /* zero-filled ahead in the background; 2; at most 16 */
     uint32_t
         idle_mark_ms; /* an idle frame after this silence carries the durable LSN; 50; 0: never */
+    uint32_t checkpoint_chunk_bytes; /* of items that a helper writes at once; 0: 512 KiB */
 };
 
 /* Mutants of the format, for the tests that show why each field is there. All false in a broker. */
@@ -44,6 +45,8 @@ struct wal_mutants {
     bool rename_first;     /* a segment gets its name before its bytes are on the disk */
     bool checkpoint_early; /* segments are recycled before the checkpoint is on the disk */
 };
+
+typedef sl_err wal_add_fn(void *add_arg, uint16_t kind, uint8_t version, struct sl_bytes payload);
 
 struct wal_events {
     /* One item, in order, at recovery: first those of the checkpoint (with its LSN), then those of
@@ -62,14 +65,14 @@ struct wal_events {
     void (*fenced)(void *arg, sl_err cause);
     /* A segment was sealed: what comes now lies in the next one. NULL: nobody asks. [loop] */
     void (*sealed)(void *arg);
-    /* State items for a checkpoint: emit through `add`, in the order of recovery, what holds after
-     * all units that were called durable, and nothing of those still under way. Called after each
-     * seal, at close, and when released segments are needed [loop]. NULL: no checkpoints are made.
-     */
-    sl_err (*snapshot)(void *arg,
-                       sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
-                                     struct sl_bytes payload),
-                       void *add_arg);
+    /* State items for a checkpoint, in slices of less than a millisecond, each in a turn of its
+     * own: emit through `add`, in the order of recovery, what holds now; *ret_done: that was all.
+     * `begins`: from the start, whatever came before. What changes between slices may be emitted as
+     * it was at any moment since the begin: at recovery all frames since then are applied on top,
+     * in order, so that `apply` must bear an item whose effect, or a later one's, is there already.
+     * What came to be after the begin may be left out. Called after a seal, at open and close, and
+     * when released segments are needed [loop]. NULL: no checkpoints are made. */
+    sl_err (*snapshot)(void *arg, bool begins, wal_add_fn *add, void *add_arg, bool *ret_done);
 };
 
 struct wal_config {

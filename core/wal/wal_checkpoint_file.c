@@ -88,33 +88,76 @@ sl_err wal_checkpoint_read(struct sl_os *os, const char *path,
     return err;
 }
 
-static sl_err tmp_write(struct sl_os *os, const char *path, struct sl_bytes bytes)
+sl_err wal_checkpoint_create(struct sl_os *os, const char *directory, struct sl_file **ret_file)
 {
+    char tmp[WAL_PATH_MAX];
     struct sl_file *file;
-    sl_err err = sl_file_open(os, path, SL_FILE_READ | SL_FILE_WRITE | SL_FILE_CREATE, &file);
+    wal_path_checkpoint_tmp(tmp, directory);
+    sl_err err = sl_file_open(os, tmp, SL_FILE_READ | SL_FILE_WRITE | SL_FILE_CREATE, &file);
     if (err != SLUICE_OK)
         return err;
-    const struct sl_iovec piece = {(void *)(uintptr_t)bytes.data, bytes.size};
     err = sl_file_truncate(file, 0);
-    if (err == SLUICE_OK)
-        err = sl_file_pwritev(file, &piece, 1, 0);
-    if (err == SLUICE_OK)
-        err = sl_file_sync(file);
-    sl_file_close(file);
-    return err;
+    if (err != SLUICE_OK) {
+        sl_file_close(file);
+        return err;
+    }
+    *ret_file = file;
+    return SLUICE_OK;
 }
 
-sl_err wal_checkpoint_write(struct sl_os *os, const char *directory, uint64_t generation,
-                            struct sl_bytes bytes)
+sl_err wal_checkpoint_put(struct sl_file *file, uint64_t position, struct sl_bytes bytes)
+{
+    const struct sl_iovec piece = {(void *)(uintptr_t)bytes.data, bytes.size};
+    return bytes.size == 0 ? SLUICE_OK : sl_file_pwritev(file, &piece, 1, position);
+}
+
+static sl_err file_finish(struct sl_os *os, const char *directory, struct sl_file *file,
+                          uint64_t generation)
 {
     char tmp[WAL_PATH_MAX];
     char path[WAL_PATH_MAX];
     wal_path_checkpoint_tmp(tmp, directory);
     wal_path_checkpoint(path, directory, generation);
-    sl_err err = tmp_write(os, tmp, bytes);
+    sl_err err = sl_file_sync(file);
+    sl_file_close(file);
     if (err == SLUICE_OK)
         err = sl_path_rename(os, tmp, path);
-    if (err == SLUICE_OK)
-        err = sl_dir_sync(os, directory);
-    return err;
+    return err == SLUICE_OK ? sl_dir_sync(os, directory) : err;
+}
+
+sl_err wal_checkpoint_finish(struct sl_os *os, const char *directory, struct sl_file *file,
+                             const struct wal_checkpoint_header *header)
+{
+    uint8_t bytes[WAL_CHECKPOINT_HEADER];
+    wal_checkpoint_header_encode(header, bytes);
+    sl_err err = wal_checkpoint_put(file, 0, sl_bytes_of(bytes, sizeof bytes));
+    if (err != SLUICE_OK) {
+        sl_file_close(file);
+        return err;
+    }
+    return file_finish(os, directory, file, header->generation);
+}
+
+sl_err wal_checkpoint_write(struct sl_os *os, const char *directory, uint64_t generation,
+                            struct sl_bytes bytes)
+{
+    struct sl_file *file;
+    sl_err err = wal_checkpoint_create(os, directory, &file);
+    if (err != SLUICE_OK)
+        return err;
+    err = wal_checkpoint_put(file, 0, bytes);
+    if (err != SLUICE_OK) {
+        sl_file_close(file);
+        return err;
+    }
+    return file_finish(os, directory, file, generation);
+}
+
+void wal_checkpoint_discard(struct sl_os *os, const char *directory, struct sl_file *file)
+{
+    char tmp[WAL_PATH_MAX];
+    wal_path_checkpoint_tmp(tmp, directory);
+    sl_file_close(file);
+    sl_err err = sl_path_remove(os, tmp);
+    (void)err; /* the next one begins with an empty one, and so does the next start */
 }

@@ -40,7 +40,7 @@ static void header_seal(uint8_t *header)
 }
 
 /* Magic and CRC of a header are of all majors, so that "newer" is told from "damaged". */
-static sl_err identity_decode(uint64_t magic, const uint8_t *from,
+static sl_err identity_decode(uint64_t magic, uint64_t known, const uint8_t *from,
                               struct wal_file_identity *ret_identity)
 {
     if (sl_le64_load(from + AT_MAGIC) != magic)
@@ -48,12 +48,12 @@ static sl_err identity_decode(uint64_t magic, const uint8_t *from,
     if (sl_le32_load(from + AT_CRC) != sl_crc32c(from + AT_MAJOR, WAL_HEADER_USED - AT_MAJOR))
         return SLUICE_E_CORRUPT;
     uint16_t major = sl_le16_load(from + AT_MAJOR);
-    if (major > WAL_FORMAT_MAJOR || sl_le64_load(from + AT_INCOMPATIBLE) != 0)
+    if (major > WAL_FORMAT_MAJOR || (sl_le64_load(from + AT_INCOMPATIBLE) & ~known) != 0)
         return SLUICE_E_NEWER_FORMAT;
     if (major != WAL_FORMAT_MAJOR)
         return SLUICE_E_CORRUPT;
     ret_identity->features_compatible = sl_le64_load(from + AT_COMPATIBLE);
-    ret_identity->features_incompatible = 0;
+    ret_identity->features_incompatible = sl_le64_load(from + AT_INCOMPATIBLE);
     memcpy(ret_identity->cluster.b, from + AT_CLUSTER, sizeof ret_identity->cluster.b);
     ret_identity->shard = sl_le32_load(from + AT_SHARD);
     return SLUICE_OK;
@@ -77,7 +77,7 @@ sl_err wal_segment_header_decode(const uint8_t bytes[WAL_HEADER_USED],
                                  struct wal_segment_header *ret_header)
 {
     struct wal_segment_header header;
-    sl_err err = identity_decode(SEGMENT_MAGIC, bytes, &header.identity);
+    sl_err err = identity_decode(SEGMENT_MAGIC, 0, bytes, &header.identity);
     if (err != SLUICE_OK)
         return err;
     const uint8_t *from = bytes + AT_REST;
@@ -96,7 +96,10 @@ sl_err wal_segment_header_decode(const uint8_t bytes[WAL_HEADER_USED],
 void wal_checkpoint_header_encode(const struct wal_checkpoint_header *header,
                                   uint8_t ret_bytes[WAL_CHECKPOINT_HEADER])
 {
-    identity_encode(CHECKPOINT_MAGIC, &header->identity, ret_bytes);
+    struct wal_file_identity identity = header->identity;
+    bool is_spread = header->end_lsn > header->lsn;
+    identity.features_incompatible = is_spread ? WAL_CHECKPOINT_SPREAD : 0;
+    identity_encode(CHECKPOINT_MAGIC, &identity, ret_bytes);
     uint8_t *to = ret_bytes + AT_REST;
     sl_le64_store(to, header->generation);
     sl_le64_store(to + 8, header->lsn);
@@ -107,6 +110,7 @@ void wal_checkpoint_header_encode(const struct wal_checkpoint_header *header,
     sl_le64_store(to + 48, (uint64_t)header->time_ms);
     sl_le32_store(to + 56, header->epoch);
     sl_le32_store(to + 60, header->items_crc);
+    sl_le64_store(to + 64, is_spread ? header->end_lsn : 0);
     header_seal(ret_bytes);
 }
 
@@ -114,7 +118,7 @@ sl_err wal_checkpoint_header_decode(const uint8_t bytes[WAL_CHECKPOINT_HEADER],
                                     struct wal_checkpoint_header *ret_header)
 {
     struct wal_checkpoint_header header;
-    sl_err err = identity_decode(CHECKPOINT_MAGIC, bytes, &header.identity);
+    sl_err err = identity_decode(CHECKPOINT_MAGIC, WAL_CHECKPOINT_SPREAD, bytes, &header.identity);
     if (err != SLUICE_OK)
         return err;
     const uint8_t *from = bytes + AT_REST;
@@ -127,6 +131,10 @@ sl_err wal_checkpoint_header_decode(const uint8_t bytes[WAL_CHECKPOINT_HEADER],
     header.time_ms = (int64_t)sl_le64_load(from + 48);
     header.epoch = sl_le32_load(from + 56);
     header.items_crc = sl_le32_load(from + 60);
+    bool is_spread = (header.identity.features_incompatible & WAL_CHECKPOINT_SPREAD) != 0;
+    header.end_lsn = is_spread ? sl_le64_load(from + 64) : header.lsn;
+    if (is_spread && header.end_lsn <= header.lsn)
+        return SLUICE_E_CORRUPT;
     if (header.first_segment == 0 || header.first_segment > header.last_segment)
         return SLUICE_E_CORRUPT;
     *ret_header = header;

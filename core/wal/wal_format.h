@@ -22,6 +22,9 @@
 #define WAL_ITEM_HEADER       16u
 #define WAL_CHECKPOINT_HEADER 128u
 
+/* Incompatible feature of checkpoints: items may already hold what frames up to end_lsn say. */
+#define WAL_CHECKPOINT_SPREAD 1u
+
 #define WAL_FORMAT_MAJOR 1u
 #define WAL_FORMAT_MINOR 0u
 
@@ -67,6 +70,7 @@ struct wal_checkpoint_header {
     struct wal_file_identity identity;
     uint64_t generation;    /* rises with every checkpoint; even: checkpoint-0, odd: checkpoint-1 */
     uint64_t lsn;           /* every frame up to it is contained */
+    uint64_t end_lsn;       /* >= lsn: items may hold what frames up to it say; all were durable */
     uint64_t first_segment; /* reading goes on with these: first to last, none missing */
     uint64_t last_segment;
     uint64_t item_count;

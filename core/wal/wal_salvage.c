@@ -547,7 +547,7 @@ static sl_err checkpoint_read(struct salvage *self)
         err = checkpoint_consider(self, 1);
     if (err != SLUICE_OK || !self->has_checkpoint)
         return err;
-    self->claimed = self->checkpoint.lsn;
+    self->claimed = self->checkpoint.end_lsn;
     self->out_time_ms = self->checkpoint.time_ms;
     self->out_epoch = self->checkpoint.epoch;
     self->report->checkpoint_lsn = self->checkpoint.lsn;
@@ -598,6 +598,7 @@ static sl_err checkpoint_write(struct salvage *self, struct sl_buffer *items, ui
     header.item_count = count;
     header.items_size = items->size - WAL_CHECKPOINT_HEADER;
     header.items_crc = sl_crc32c(items->data + WAL_CHECKPOINT_HEADER, (size_t)header.items_size);
+    header.end_lsn = SL_MIN(header.end_lsn, self->last_lsn); /* no further does the new log reach */
     wal_checkpoint_header_encode(&header, items->data);
     if (!self->writes)
         return SLUICE_OK;

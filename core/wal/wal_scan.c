@@ -193,7 +193,7 @@ static sl_err checkpoint_read(struct scan_run *run)
     if (err != SLUICE_OK || !run->scan->has_checkpoint)
         return err;
     run->recovery->checkpoint_lsn = run->scan->checkpoint.lsn;
-    run->claimed = run->scan->checkpoint.lsn;
+    run->claimed = run->scan->checkpoint.end_lsn;
     run->scan->epoch = run->scan->checkpoint.epoch;
     return SLUICE_OK;
 }

@@ -110,8 +110,19 @@ void wal_path_checkpoint_tmp(char ret_path[WAL_PATH_MAX], const char *directory)
 sl_err wal_checkpoint_read(struct sl_os *os, const char *path,
                            struct wal_checkpoint_header *ret_header,
                            struct sl_bytes *ret_items) SL_MUST_CHECK;
-/* Makes `bytes` (header and items) durable under its name: temporary file, sync, rename, sync. */
+/* A checkpoint is written to a temporary file, items first, from WAL_CHECKPOINT_HEADER on. [blocks]
+ */
+sl_err wal_checkpoint_create(struct sl_os *os, const char *directory,
+                             struct sl_file **ret_file) SL_MUST_CHECK;
+sl_err wal_checkpoint_put(struct sl_file *file, uint64_t position,
+                          struct sl_bytes bytes) SL_MUST_CHECK;
+/* Header, sync, rename, sync. [takes file] */
+sl_err wal_checkpoint_finish(struct sl_os *os, const char *directory, struct sl_file *file,
+                             const struct wal_checkpoint_header *header) SL_MUST_CHECK;
+/* All of it at once: `bytes` are header and items. */
 sl_err wal_checkpoint_write(struct sl_os *os, const char *directory, uint64_t generation,
                             struct sl_bytes bytes) SL_MUST_CHECK;
+/* Nothing will come of it. [takes file] */
+void wal_checkpoint_discard(struct sl_os *os, const char *directory, struct sl_file *file);
 
 #endif

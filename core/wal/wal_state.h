@@ -11,8 +11,7 @@
 
 #define WAL_COMMIT_FRAMES 4u /* one sync covers at most so many frames */
 #define WAL_SPARES_MAX    16u
-#define WAL_SPARES_KEPT   8u     /* of recycled segments */
-#define WAL_LARGE_FRAME   65536u /* bytes on average: their syncs gain nothing from zeros ahead */
+#define WAL_SPARES_KEPT   8u /* of recycled segments */
 /* So much of bytes_max is kept for units with `frees_space`, as much again for those with
  * `reserve`. */
 #define WAL_LAST_DIVISOR       32u
@@ -31,7 +30,6 @@ struct wal_segment {
     struct sl_file *file; /* NULL until its first frame is durable */
     uint64_t size;        /* of the file */
     uint64_t end;         /* position behind the last frame given out */
-    uint64_t opened_lsn;  /* before its first frame; 0: of an earlier run */
     uint64_t last_lsn;
     int64_t created_ms; /* of its first frame */
     uint32_t pins;
@@ -80,15 +78,24 @@ struct wal_commit {
 
 struct wal_checkpoint {
     struct sl_job job;
-    struct sl_task begin;
+    struct sl_task step;
     struct wal *wal;
-    bool busy;   /* begin is posted or the job runs */
+    bool busy;   /* step is posted, the job runs, or it is held */
     bool wanted; /* another one after it */
-    bool held;   /* begins when all that was told is durable: in the end of the next sync */
-    struct wal_checkpoint_header header;
-    uint64_t durable_first_segment; /* of the last one on disk */
-    uint64_t durable_lsn;           /* likewise */
-    struct sl_buffer bytes;
+    bool begun;  /* the snapshot is on its way */
+    bool last;   /* it is complete */
+    bool held;   /* complete, and waits until all that was told is durable: the end of a sync */
+    struct wal_checkpoint_header header; /* of this one, or of the last */
+    uint64_t durable_first_segment;      /* of the last one on disk */
+    uint64_t durable_last_segment;       /* likewise */
+    uint64_t durable_lsn;                /* likewise */
+    uint64_t durable_bytes;              /* likewise; items */
+    uint64_t count;                      /* made since the open */
+    struct sl_buffer bytes;              /* items that are not in the file yet */
+    /* The helper's: */
+    struct sl_file *file; /* NULL: none yet, or no more */
+    uint64_t synced_size; /* of items */
+    bool discards;
     sl_err err;
 };
 
@@ -135,7 +142,6 @@ struct wal {
     uint32_t spare_count;
     uint64_t next_spare_number;
     uint32_t spares_unwritten; /* to make, for segments that stay under another name */
-    bool has_large_frames;     /* in the segment that was sealed last */
     bool rotates;              /* the next frame begins a segment */
 
     struct wal_unit *pending_head;
@@ -210,6 +216,9 @@ void wal_segment_forget(struct wal_segment *segment); /* closes and frees */
 /* wal_checkpoint.c */
 void wal_checkpoint_init(struct wal *wal);
 void wal_checkpoint_request(struct wal *wal);
+/* The same, unless so little was written since the last one that it would be most of the writing.
+ */
+void wal_checkpoint_consider(struct wal *wal);
 void wal_checkpoint_resume(struct wal *wal); /* all that was told is durable now, or fenced */
 
 /* wal_upkeep.c */

@@ -42,7 +42,8 @@ static void offset_try(uint16_t kind, uint8_t version, struct sl_bytes payload)
     struct offset_store *store = offset_store_new(0);
     struct offset_store *copy = offset_store_new(0);
     if (offset_store_apply(store, kind, version, payload) == SLUICE_OK) {
-        SL_ASSERT(offset_store_snapshot(store, offset_add, copy) == SLUICE_OK);
+        uint32_t at = 0;
+        SL_ASSERT(offset_store_snapshot(store, &at, UINT32_MAX, offset_add, copy) == SLUICE_OK);
         SL_ASSERT(offset_store_count(copy) == offset_store_count(store));
     }
     offset_store_free(store);

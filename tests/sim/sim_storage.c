@@ -58,8 +58,6 @@ static const struct mutant mutants[] = {
      "segments are given back before the frame that names the extent"},
     {"rewrite_drop_later", SWITCH(rewrite.drop_later),
      "what lives in a file is moved, and no frame says that the file goes"},
-    {"index_first", SWITCH(seal.index_first),
-     "indexes point at an extent before its frame is on the disk"},
     {"no_margin", SWITCH(compact.no_margin), "a compacted extent does not cover what it replaces"},
     {"tombstone_early", SWITCH(compact.tombstone_early),
      "tombstones go in the round that meets them"},

@@ -102,13 +102,13 @@ static sl_err on_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
     return model_apply(&sim->model, kind, payload, place, lsn);
 }
 
-static sl_err on_snapshot(void *arg,
-                          sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
-                                        struct sl_bytes payload),
-                          void *add_arg)
+static sl_err on_snapshot(void *arg, bool begins, wal_add_fn *add, void *add_arg, bool *ret_done)
 {
     struct sim *sim = arg;
     uint8_t buffer[16];
+    *ret_done = draw(sim, 3) == 0; /* the log goes on before the checkpoint is complete */
+    if (!begins)
+        return SLUICE_OK;
     return add(add_arg, WAL_ITEM_LOG_BOUNDS, 1, model_snapshot(&sim->model, buffer));
 }
 
@@ -438,6 +438,7 @@ static void limits_draw(struct sim *sim)
         .frame_bytes_max = (uint32_t)SL_MIN(segment - 4096, 16384u),
         .spare_segments = draw(sim, 3),
         .idle_mark_ms = draw(sim, 2) * 5,
+        .checkpoint_chunk_bytes = draw(sim, 2), /* 1: time passes before it is complete */
     };
 }
 

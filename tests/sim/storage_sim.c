@@ -47,6 +47,7 @@ static sl_err machine_open_shard(struct sim *sim, struct machine *machine, uint3
                                         .rewrite = sim->rewrite,
                                         .rewrite_mutants = sim->mutants.rewrite,
                                         .mutants = sim->mutants.shard,
+                                        .snapshot_slice = sim->snapshot_slice,
                                         .settings = &sim->settings,
                                         .expanded_bytes_max = 1u << 20};
     const struct shard *source = index > 0 ? machine->set.shards[0] : NULL;
@@ -323,7 +324,10 @@ void sim_limits_draw(struct sim *sim)
                                    .group_bytes_max = 4096u << sim_draw(sim, 2),
                                    .frame_bytes_max = 12288,
                                    .spare_segments = sim_draw(sim, 3),
-                                   .idle_mark_ms = sim_draw(sim, 2) * 50};
+                                   .idle_mark_ms = sim_draw(sim, 2) * 50,
+                                   .checkpoint_chunk_bytes =
+                                       sim_draw(sim, 2)}; /* 1: after every slice time passes */
+    sim->snapshot_slice = sim_draw(sim, 4);
     sim->seal = (struct seal_limits){.seal_bytes = segment * (1 + sim_draw(sim, 2)),
                                      .age_max_ms = 1 + sim_draw(sim, 1000),
                                      .job_bytes_max = segment * (1 + sim_draw(sim, 3)),

@@ -106,6 +106,7 @@ struct sim {
     uint64_t random;
     struct sim_mutants mutants;
     struct wal_limits wal;
+    uint32_t snapshot_slice;
     struct seal_limits seal;
     struct compact_limits compact;
     struct rewrite_limits rewrite;

@@ -51,6 +51,7 @@ static void start(struct fixture *fixture, uint32_t shards)
                                       .compact = fixture->compact,
                                       .compact_mutants = fixture->compact_mutants,
                                       .rewrite = rewrite_limits_of(fixture),
+                                      .snapshot_slice = fixture->snapshot_slice,
                                       .settings = &fixture->settings,
                                       .expanded_bytes_max = 1u << 20};
         char problem[SHARD_PROBLEM_BYTES] = "";

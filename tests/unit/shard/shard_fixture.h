@@ -23,6 +23,7 @@ struct fixture {
     bool allow_refusal; /* a shard may refuse at start */
     struct wal_limits wal;
     struct seal_limits seal;
+    uint32_t snapshot_slice; /* set between open and restart; 0: the default */
     struct seal_mutants seal_mutants;
     struct compact_limits compact;
     struct compact_mutants compact_mutants;

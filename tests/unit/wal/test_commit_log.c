@@ -39,11 +39,10 @@ struct rig_unit {
 
 /* ---- implementations ---- */
 
-static sl_err no_state(void *arg SL_UNUSED,
-                       sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
-                                     struct sl_bytes payload) SL_UNUSED,
-                       void *add_arg SL_UNUSED)
+static sl_err no_state(void *arg SL_UNUSED, bool begins SL_UNUSED, wal_add_fn *add SL_UNUSED,
+                       void *add_arg SL_UNUSED, bool *ret_done)
 {
+    *ret_done = true;
     return SLUICE_OK;
 }
 

@@ -44,12 +44,11 @@ static sl_err on_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
     return SLUICE_OK;
 }
 
-static sl_err on_snapshot(void *arg,
-                          sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
-                                        struct sl_bytes payload),
-                          void *add_arg)
+static sl_err on_snapshot(void *arg, bool begins, wal_add_fn *add, void *add_arg, bool *ret_done)
 {
     (void)arg;
+    (void)begins;
+    *ret_done = true;
     return add(add_arg, WAL_ITEM_STAGE_POSITION, 1, sl_bytes_of(&real.durable, 4));
 }
 

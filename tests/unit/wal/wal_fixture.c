@@ -26,13 +26,13 @@ static void on_fenced(void *arg, sl_err cause)
     cr_assert_eq(cause, SLUICE_E_IO);
 }
 
-static sl_err on_snapshot(void *arg,
-                          sl_err (*add)(void *add_arg, uint16_t kind, uint8_t version,
-                                        struct sl_bytes payload),
-                          void *add_arg)
+/* Each slice has the same item. */
+static sl_err on_snapshot(void *arg, bool begins, wal_add_fn *add, void *add_arg, bool *ret_done)
 {
     struct fixture *fixture = arg;
-    fixture->snapshots++;
+    fixture->snapshots += begins;
+    fixture->slices_left = begins ? fixture->more_slices : fixture->slices_left - 1;
+    *ret_done = fixture->slices_left == 0;
     if (fixture->snapshot_number == 0)
         return SLUICE_OK;
     return add(add_arg, WAL_ITEM_STAGE_POSITION, 1, sl_bytes_of(&fixture->snapshot_number, 8));

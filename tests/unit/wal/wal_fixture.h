@@ -44,7 +44,9 @@ struct fixture {
     struct fixture_item applied[FIXTURE_ITEMS_MAX]; /* by the last recovery */
     uint32_t applied_count;
     uint64_t snapshot_number; /* emitted as a STAGE_POSITION item; 0: none */
-    uint32_t snapshots;
+    uint32_t snapshots;       /* begun */
+    uint32_t more_slices;     /* that a snapshot takes beyond its first */
+    uint32_t slices_left;     /* of the one under way */
     uint32_t recovered_count;
     uint32_t sealed_count;
     sl_err recovered_result; /* of the owner, at the end of recovery */

@@ -1,0 +1,159 @@
+/* snapshot.c: see snapshot.h. */
+#include "shard/snapshot.h"
+
+#include "shard/partition.h"
+
+#define SLICE_COUNT 512u /* with a producer each about 0.2 ms */
+
+/* Does a slice of one stage; *ret_done: it is at its end. */
+typedef sl_err stage_fn(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                        bool *ret_done);
+
+static sl_err topics_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                           bool *ret_done)
+{
+    *ret_done = shard->index != 0;
+    if (*ret_done) {
+        return SLUICE_OK;
+    }
+    return catalog_walk_next(shard->catalog, &shard->snapshot.topics, count, add, add_arg,
+                             ret_done);
+}
+
+static sl_err ids_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                        bool *ret_done)
+{
+    uint8_t payload[PRODUCER_BLOCK_ITEM_SIZE];
+    (void)count;
+    *ret_done = true;
+    if (shard->index != 0) {
+        return SLUICE_OK;
+    }
+    producer_ids_snapshot(&shard->producer_ids, payload);
+    return add(add_arg, WAL_ITEM_PRODUCER_BLOCK, PRODUCER_BLOCK_ITEM_VERSION,
+               (struct sl_bytes){payload, sizeof(payload)});
+}
+
+static sl_err extents_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                            bool *ret_done)
+{
+    return extent_walk_next(shard->extents, &shard->snapshot.extents, count, add, add_arg,
+                            ret_done);
+}
+
+static sl_err add_bounds(const struct partition *partition, wal_add_fn *add, void *add_arg)
+{
+    struct bounds_item item = {.topic = *partition_topic_id(partition),
+                               .partition = partition->number};
+    uint8_t payload[BOUNDS_ITEM_SIZE_MAX];
+    stream_index_describe(&partition->index, &item);
+    if (partition_is_in_memory(partition)) { /* all that is kept of it: its lease */
+        item.start_offset = item.end_offset = partition->lease_end;
+    }
+    if (item.end_offset == 0 || partition->shard->config.mutants.no_bounds) {
+        return SLUICE_OK; /* never written to: as if it had not been opened */
+    }
+    size_t size = bounds_item_encode(&item, payload);
+    return add(add_arg, WAL_ITEM_LOG_BOUNDS, BOUNDS_ITEM_VERSION, (struct sl_bytes){payload, size});
+}
+
+static sl_err add_compaction(const struct partition *partition, wal_add_fn *add, void *add_arg)
+{
+    const struct compaction_item item = {.topic = *partition_topic_id(partition),
+                                         .partition = partition->number,
+                                         .clean_offset = partition->clean_offset};
+    uint8_t payload[COMPACTION_ITEM_SIZE];
+    if (!partition->compacted) {
+        return SLUICE_OK;
+    }
+    compaction_item_encode(&item, payload);
+    return add(add_arg, WAL_ITEM_COMPACTION, COMPACTION_ITEM_VERSION,
+               (struct sl_bytes){payload, sizeof(payload)});
+}
+
+static sl_err partitions_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                               bool *ret_done)
+{
+    struct snapshot *snapshot = &shard->snapshot;
+    sl_err err = SLUICE_OK;
+    for (; count > 0 && snapshot->partition != NULL && err == SLUICE_OK; count--) {
+        const struct partition *partition = snapshot->partition;
+        uint32_t producers = partition->producers.count;
+        snapshot->partition = partition->next;
+        err = add_bounds(partition, add, add_arg);
+        err = err != SLUICE_OK ? err : add_compaction(partition, add, add_arg);
+        if (err == SLUICE_OK && !shard->config.mutants.no_producers &&
+            !partition_is_in_memory(partition)) {
+            err = producers_snapshot(&partition->producers, partition_topic_id(partition),
+                                     partition->number, add, add_arg);
+        }
+        count = producers < count ? count - producers : 1;
+    }
+    *ret_done = snapshot->partition == NULL;
+    return err;
+}
+
+static sl_err offsets_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                            bool *ret_done)
+{
+    uint32_t *at = &shard->snapshot.offset;
+    if (shard->config.mutants.no_offsets) {
+        *ret_done = true;
+        return SLUICE_OK;
+    }
+    sl_err err = offset_store_snapshot(shard->offsets, at, count, add, add_arg);
+    *ret_done = *at == UINT32_MAX;
+    return err;
+}
+
+static sl_err positions_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                              bool *ret_done)
+{
+    size_t *at = &shard->snapshot.position;
+    if (shard->config.mutants.no_positions) {
+        *ret_done = true;
+        return SLUICE_OK;
+    }
+    sl_err err = position_store_snapshot(shard->positions, at, count, add, add_arg);
+    *ret_done = *at == SIZE_MAX;
+    return err;
+}
+
+static void begin(struct shard *shard)
+{
+    struct snapshot *snapshot = &shard->snapshot;
+    *snapshot =
+        (struct snapshot){.slice_count = snapshot->slice_count, .partition = shard->partitions};
+    catalog_walk_begin(shard->catalog, &snapshot->topics);
+    extent_walk_begin(shard->extents, &snapshot->extents);
+}
+
+sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg, bool *ret_done)
+{
+    static stage_fn *const stages[SNAPSHOT_STAGE_COUNT] = {
+        [SNAPSHOT_TOPICS] = topics_slice,   [SNAPSHOT_IDS] = ids_slice,
+        [SNAPSHOT_EXTENTS] = extents_slice, [SNAPSHOT_PARTITIONS] = partitions_slice,
+        [SNAPSHOT_OFFSETS] = offsets_slice, [SNAPSHOT_POSITIONS] = positions_slice,
+    };
+    struct shard *shard = arg;
+    struct snapshot *snapshot = &shard->snapshot;
+    if (shard->is_behind) {
+        return SLUICE_E_NO_MEMORY; /* what it lacks must come from the log at the next start */
+    }
+    if (begins) {
+        begin(shard);
+    }
+    uint32_t count = snapshot->slice_count != 0 ? snapshot->slice_count : SLICE_COUNT;
+    bool stage_done = false;
+    sl_err err = stages[snapshot->stage](shard, count, add, add_arg, &stage_done);
+    snapshot->stage += stage_done;
+    *ret_done = snapshot->stage == SNAPSHOT_STAGE_COUNT;
+    return err;
+}
+
+void snapshot_skip(struct snapshot *snapshot, const struct partition *partition)
+{
+    if (snapshot->partition == partition) {
+        snapshot->partition = partition->next;
+    }
+}

@@ -1,0 +1,48 @@
+/* snapshot.h: a shard's state as items, for a checkpoint, in slices that keep no loop waiting.
+ *
+ *   topics, producer ids (shard 0) ─► extents ─► partitions (bounds, compaction, producers)
+ *   ─► offsets ─► positions
+ *
+ * Between slices everything may change. Each item is as it is when it is its turn, so that some of
+ * what changes meanwhile is in and some is not; recovery applies all frames since the begin on top
+ * (wal.h). That this comes to the same is argued kind by kind in
+ * docs/decisions/checkpoints-in-slices.md. A topic, extent or partition that came to be after the
+ * begin is left out: its frames tell all of it. [loop] */
+#ifndef SL_SHARD_SNAPSHOT_H
+#define SL_SHARD_SNAPSHOT_H
+
+#include "catalog/catalog.h"
+#include "extent/extent_set.h"
+#include "wal/wal.h"
+
+struct partition;
+struct shard;
+
+enum snapshot_stage {
+    SNAPSHOT_TOPICS,
+    SNAPSHOT_IDS,
+    SNAPSHOT_EXTENTS,
+    SNAPSHOT_PARTITIONS,
+    SNAPSHOT_OFFSETS,
+    SNAPSHOT_POSITIONS,
+    SNAPSHOT_STAGE_COUNT
+};
+
+/* Where a walk is; of the shard. All zero: none is under way. */
+struct snapshot {
+    uint32_t slice_count; /* things that a slice looks at; 0: the default */
+    enum snapshot_stage stage;
+    struct catalog_walk topics;
+    struct extent_walk extents;
+    struct partition *partition; /* the next */
+    uint32_t offset;
+    size_t position;
+};
+
+/* arg: the shard; as the member of struct wal_events. */
+sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg,
+                      bool *ret_done) SL_MUST_CHECK;
+/* The partition leaves the shard's list. */
+void snapshot_skip(struct snapshot *snapshot, const struct partition *partition);
+
+#endif
