@@ -97,6 +97,18 @@ class Reader(unittest.TestCase):
                 for stream in extent.streams:
                     extent.batches(stream)
 
+    def test_refuses_a_flipped_bit_in_all_that_a_promoted_segment_is_read_by(self):
+        data = self.bytes_of(77)
+        extent = extent_reader.Extent(data)
+        blocks = [at for block in extent.streams[0]["blocks"]
+                  for at in range(block["position"], block["position"] + block["size"], 97)]
+        for at in list(range(0, 128)) + [4095] + blocks + list(range(extent.footer_position, len(data))):
+            damaged = bytearray(data)
+            damaged[at] ^= 1 << at % 8
+            with self.assertRaises(extent_reader.Refused, msg=f"byte {at}"):
+                again = extent_reader.Extent(bytes(damaged))
+                again.batches(again.streams[0])
+
     def test_knows_its_crc(self):
         self.assertEqual(extent_reader.crc32c(b"123456789"), 0xE3069283)
 
