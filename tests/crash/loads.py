@@ -205,6 +205,14 @@ class Sender(Load):
         return duplicates, lost
 
 
+def log_starts(address, topic, partitions=PARTITIONS):
+    from confluent_kafka import Consumer, TopicPartition
+    consumer = Consumer({**client(address), "group.id": "reader"})
+    lows = [consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)[0] for number in range(partitions)]
+    consumer.close()
+    return lows
+
+
 def read_all(address, topic, partitions=PARTITIONS):
     """(key, value) by partition and offset, up to the end; and the log start offsets."""
     from confluent_kafka import Consumer, TopicPartition
@@ -215,9 +223,14 @@ def read_all(address, topic, partitions=PARTITIONS):
     consumer.assign([TopicPartition(topic, number, low) for number, (low, _) in enumerate(bounds)])
     limit = time.monotonic() + READ_LIMIT_S
     while any(next_offset[p] < bounds[p][1] for p in range(partitions)):
-        for message in consumer.consume(10000, 0.2):
+        messages = consumer.consume(10000, 0.2)
+        for message in messages:
             if message.error() is None:
                 found[message.partition()][message.offset()] = message.key(), message.value()
+        if not messages:  # retention may have taken the rest meanwhile
+            for number in range(partitions):
+                low, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)
+                next_offset[number] = max(next_offset[number], low)
         if time.monotonic() > limit:
             raise SystemExit(f"{topic}: read {next_offset} of {bounds} within {READ_LIMIT_S} s")
         for place in consumer.position([TopicPartition(topic, number) for number in range(partitions)]):
