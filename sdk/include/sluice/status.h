@@ -41,7 +41,7 @@ typedef int32_t sluice_status;
     X(E_POWER_CUT,                     1107,  56, 500, 13, 0, "simulated power cut")                             \
     X(E_FOREIGN,                       1108,  56, 500,  9, 0, "the file belongs to another cluster or shard")    \
     X(E_MEMORY_FULL,                   1109,  56, 507,  8, 1, "the memory for topics is at its bound")           \
-    X(E_DAMAGED_RECORDS,               1109,   2, 500, 15, 0, "the stored records are damaged")                  \
+    X(E_DAMAGED_RECORDS,               1110,   2, 500, 15, 0, "the stored records are damaged")                  \
     /* 1200: record batches */                                                                                  \
     X(E_CORRUPT_BATCH,                 1200,   2, 400,  3, 1, "the record batch fails its checksum")             \
     X(E_INVALID_RECORD,                1201,  87, 400,  3, 0, "the record batch is not valid")                   \
