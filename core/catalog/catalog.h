@@ -46,9 +46,9 @@ struct topic {
 /* Which shard a partition lies on. number < partition_count */
 static inline uint16_t topic_shard(const struct topic *topic, uint32_t number)
 {
-    return topic->shards != NULL
-               ? topic->shards[number]
-               : (uint16_t)(((uint32_t)topic->first_shard + number) % topic->stride);
+    return (uint16_t)(topic->shards != NULL
+                          ? topic->shards[number]
+                          : (uint16_t)(((uint32_t)topic->first_shard + number) % topic->stride));
 }
 
 struct catalog_limits {

@@ -5,12 +5,31 @@
 #include "shard/produce.h"
 
 struct lease {
+    struct lease *next; /* in shard->leases: under way */
+    struct lease **previous_next;
     struct wal_unit unit;
     struct wal_item item;
     uint8_t payload[BOUNDS_ITEM_SIZE_MAX];
     struct partition *partition; /* referenced */
     int64_t end;
 };
+
+static void lease_free(struct lease *lease)
+{
+    *lease->previous_next = lease->next;
+    if (lease->next != NULL) {
+        lease->next->previous_next = lease->previous_next;
+    }
+    sl_free(lease);
+}
+
+void offset_lease_fini(struct shard *shard)
+{
+    while (shard->leases != NULL) {
+        partition_unref(shard->leases->partition);
+        lease_free(shard->leases);
+    }
+}
 
 static void durable(struct wal_unit *unit, sl_err err)
 {
@@ -20,7 +39,7 @@ static void durable(struct wal_unit *unit, sl_err err)
     if (err == SLUICE_OK) {
         partition->lease_end = lease->end;
     }
-    sl_free(lease);
+    lease_free(lease);
     produce_pump(partition);
     partition_unref(partition);
 }
@@ -48,6 +67,12 @@ static sl_err lease_start(struct partition *partition, int64_t end)
         sl_free(lease);
         return err;
     }
+    lease->next = partition->shard->leases;
+    lease->previous_next = &partition->shard->leases;
+    if (lease->next != NULL) {
+        lease->next->previous_next = &lease->next;
+    }
+    partition->shard->leases = lease;
     partition->leasing = true;
     partition_ref(partition);
     return SLUICE_OK;

@@ -14,10 +14,13 @@
 #define OFFSET_LEASE_BLOCK (1 << 20) /* offsets */
 
 struct partition;
+struct shard;
 
 /* Whether so many more offsets may be given out. E_WOULD_BLOCK: the lease is on its way to the
  * disk; produce_pump runs for the partition when it is there or failed. Others as
  * commit_log_submit. OK for every partition that needs none. */
 sl_err offset_lease_take(struct partition *partition, int64_t count) SL_MUST_CHECK;
+/* Forgets those under way; the log is gone: after a simulated power cut there may be some. */
+void offset_lease_fini(struct shard *shard);
 
 #endif

@@ -6,6 +6,7 @@
 #include "shard/compact.h"
 #include "shard/fetch.h"
 #include "shard/groups.h"
+#include "shard/offset_lease.h"
 #include "shard/partition.h"
 #include "shard/recovery.h"
 #include "shard/retention.h"
@@ -549,6 +550,7 @@ struct shard *shard_free(struct shard *shard)
     shard->compactor = compactor_free(shard->compactor);
     shard->rewriter = rewriter_free(shard->rewriter);
     shard->scrubber = scrubber_free(shard->scrubber);
+    offset_lease_fini(shard);
     partition_free_all(shard);
     shard->extents = extent_set_free(shard->extents);
     group_coordinator_free(shard->groups);

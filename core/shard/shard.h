@@ -38,6 +38,7 @@
 
 struct compactor;
 struct fetch_part;
+struct lease;
 struct partition;
 struct retention;
 struct shard;
@@ -106,6 +107,7 @@ struct shard {
     struct extent_set *extents;
     struct space space;
     struct roll roll;
+    struct lease *leases;       /* of offsets, under way */
     struct memory_space memory; /* of topics in memory; its log is the only one without a disk */
     struct sealer *sealer;
     struct compactor *compactor;
