@@ -1,7 +1,7 @@
 /* storage_bare.c: what the broker's ways through sockets and disk are compared with.
  *
- *   storage_bare read FILE CHUNK_KIB
- *       reads the file in chunks, one after the other: seconds; page cache as it is found
+ *   storage_bare read FILE CHUNK_KIB [BYTES]
+ *       reads the file, or so much of it, in chunks, one after the other; page cache as it is found
  *   storage_bare send FILE CHUNK_KIB copy|sendfile
  *       a server thread that answers each request (of 8 bytes: a position) with the next chunk of
  *       the file, by pread and send or by sendfile; the client reads the whole file through it
@@ -27,6 +27,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 4096u
@@ -57,15 +58,16 @@ static void report(const char *what, uint64_t bytes, double seconds)
 
 /* ---- read ---- */
 
-static int read_file(const char *path, size_t chunk)
+static int read_file(const char *path, size_t chunk, uint64_t bytes_max)
 {
     uint64_t size;
     int file = file_open(path, &size);
+    size = SL_MIN(size, bytes_max);
     char *bytes = malloc(chunk);
     memset(bytes, 0, chunk);
     double begin_s = bench_now_s();
     for (uint64_t at = 0; at < size; at += chunk) {
-        if (pread(file, bytes, chunk, (off_t)at) < 0) {
+        if (pread(file, bytes, (size_t)SL_MIN(size - at, (uint64_t)chunk), (off_t)at) < 0) {
             fail("pread");
         }
     }
@@ -81,6 +83,7 @@ struct server {
     uint64_t size;
     size_t chunk;
     bool by_sendfile;
+    double cpu_s; /* of the thread */
 };
 
 static void send_chunk(const struct server *server, int to, uint64_t at, char *bytes)
@@ -113,6 +116,9 @@ static void *server_run(void *arg)
     while (recv(client, &at, sizeof(at), MSG_WAITALL) == (ssize_t)sizeof(at)) {
         send_chunk(server, client, at, bytes);
     }
+    struct timespec cpu;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    server->cpu_s = (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9;
     close(client);
     free(bytes);
     return NULL;
@@ -136,9 +142,13 @@ static int send_file(const char *path, size_t chunk, bool by_sendfile)
         wire_write(descriptor, &at, sizeof(at));
         wire_read(descriptor, bytes, (size_t)SL_MIN(server.size - at, (uint64_t)chunk));
     }
-    report(by_sendfile ? "sendfile" : "pread and send", server.size, bench_now_s() - begin_s);
+    double elapsed_s = bench_now_s() - begin_s;
     close(descriptor);
     pthread_join(thread, NULL);
+    printf("{\"what\":\"%s\",\"bytes\":%llu,\"seconds\":%.6f,\"mb_per_s\":%.1f,"
+           "\"server_cpu_s_per_gb\":%.4f}\n",
+           by_sendfile ? "sendfile" : "pread and send", (unsigned long long)server.size, elapsed_s,
+           (double)server.size / elapsed_s / 1e6, server.cpu_s * 1e9 / (double)server.size);
     return 0;
 }
 
@@ -249,8 +259,9 @@ static int serve(const char *directory)
 
 int main(int count, char **words)
 {
-    if (count == 4 && strcmp(words[1], "read") == 0) {
-        return read_file(words[2], (size_t)atoi(words[3]) << 10);
+    if (count >= 4 && strcmp(words[1], "read") == 0) {
+        return read_file(words[2], (size_t)atoi(words[3]) << 10,
+                         count > 4 ? strtoull(words[4], NULL, 10) : UINT64_MAX);
     }
     if (count == 5 && strcmp(words[1], "send") == 0) {
         return send_file(words[2], (size_t)atoi(words[3]) << 10, strcmp(words[4], "sendfile") == 0);

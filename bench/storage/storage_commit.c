@@ -12,7 +12,7 @@
  * The bare loop writes the same batches (the same bytes, from as many pieces), padded to 4 KiB,
  * into files of zeros that go round, and syncs after as many of them as the shard put behind one
  * sync in the round before: equally grouped. It checks nothing, answers nobody and knows no
- * offsets. A JSON object a case: medians of the rounds, and the best. */
+ * offsets. A JSON object a case: medians of the rounds, and the best round of each. */
 #include "bare_log.h"
 #include "bench_shard.h"
 
@@ -53,8 +53,9 @@ struct round {
     double bare_rate;
     double ratio;
     double p50_us, p99_us;
-    double per_sync; /* batches */
-    double cpu_us;   /* a batch, all threads */
+    double per_sync;    /* batches */
+    double cpu_us;      /* a batch, all threads */
+    double bare_cpu_us; /* likewise */
 };
 
 static struct bench_shard bench;
@@ -133,7 +134,7 @@ static void callers_end(void)
     }
 }
 
-static double bare_run(uint32_t per_sync, double seconds)
+static double bare_run(uint32_t per_sync, double seconds, uint64_t *ret_count)
 {
     static struct iovec pieces[CALLERS_MAX];
     uint32_t next = 0;
@@ -149,6 +150,7 @@ static double bare_run(uint32_t per_sync, double seconds)
         count += per_sync;
         now_s = bench_now_s();
     }
+    *ret_count = count;
     return (double)count / (now_s - begin_s);
 }
 
@@ -170,7 +172,10 @@ static struct round round_run(double seconds)
                           .p50_us = bench_percentile(samples_us10, sample_count, 50) / 10.0,
                           .p99_us = bench_percentile(samples_us10, sample_count, 99) / 10.0};
     uint32_t per_sync = SL_MAX(1u, (uint32_t)(round.per_sync + 0.5));
-    round.bare_rate = bare_run(SL_MIN(per_sync, CALLERS_MAX), seconds);
+    cpu_s = bench_cpu_s();
+    uint64_t bare_count = 0;
+    round.bare_rate = bare_run(SL_MIN(per_sync, CALLERS_MAX), seconds, &bare_count);
+    round.bare_cpu_us = (bench_cpu_s() - cpu_s) * 1e6 / (double)bare_count;
     round.ratio = round.rate / round.bare_rate;
     return round;
 }
@@ -187,12 +192,13 @@ static double median_of(const struct round *rounds, uint32_t count, size_t membe
 static void case_run(const struct bench_case *what, uint32_t round_count, double seconds)
 {
     struct round rounds[ROUNDS_MAX];
-    double best = 0;
+    double best_rate = 0, best_bare_rate = 0;
     callers_make(what);
     round_run(seconds); /* warm: files, memory, the log's spare segments */
     for (uint32_t i = 0; i < round_count; i++) {
         rounds[i] = round_run(seconds);
-        best = SL_MAX(best, rounds[i].ratio);
+        best_rate = SL_MAX(best_rate, rounds[i].rate);
+        best_bare_rate = SL_MAX(best_bare_rate, rounds[i].bare_rate);
     }
     double bytes = (double)callers[0].entry.batch.size;
     double rate = median_of(rounds, round_count, offsetof(struct round, rate));
@@ -202,13 +208,17 @@ static void case_run(const struct bench_case *what, uint32_t round_count, double
            "\"records_per_batch\":%u,\"batch_bytes\":%.0f,\"batches_per_s\":%.0f,"
            "\"records_per_s\":%.0f,\"mb_per_s\":%.1f,\"bare_mb_per_s\":%.1f,"
            "\"kb_per_sync\":%.1f,\"batches_per_sync\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f,"
-           "\"cpu_us_per_batch\":%.3f,\"ratio\":%.3f,\"best_ratio\":%.3f,\"rounds\":%u}\n",
+           "\"cpu_us_per_batch\":%.3f,\"bare_cpu_us_per_batch\":%.3f,\"ratio\":%.3f,\"best_mb_per_"
+           "s\":%.1f,\"best_bare_mb_per_s\":"
+           "%.1f,\"rounds\":%u}\n",
            what->name, what->callers, what->records, bytes, rate, rate * what->records,
            rate * bytes / 1e6, bare_rate * bytes / 1e6, per_sync * bytes / 1e3, per_sync,
            median_of(rounds, round_count, offsetof(struct round, p50_us)),
            median_of(rounds, round_count, offsetof(struct round, p99_us)),
            median_of(rounds, round_count, offsetof(struct round, cpu_us)),
-           median_of(rounds, round_count, offsetof(struct round, ratio)), best, round_count);
+           median_of(rounds, round_count, offsetof(struct round, bare_cpu_us)),
+           median_of(rounds, round_count, offsetof(struct round, ratio)), best_rate * bytes / 1e6,
+           best_bare_rate * bytes / 1e6, round_count);
     fflush(stdout);
     callers_end();
 }

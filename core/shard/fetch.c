@@ -415,20 +415,22 @@ static bool part_plan(struct fetch_part *part)
             (bytes > 0 && entry->read_bytes_max == 0)) {
             continue;
         }
-        struct read_plan plan;
-        if (!partition_plan(entry->partition, entry->offset, entry->read_bytes_max, &plan)) {
-            continue;
+        if (entry->offset >= result->high_watermark) {
+            continue; /* it takes no memory to wait */
         }
         if (entry->plan == NULL) {
-            entry->plan = sl_alloc(sizeof(plan));
+            entry->plan = sl_alloc(sizeof(*entry->plan));
         }
         if (entry->plan == NULL) {
             result->status = SLUICE_E_NO_MEMORY;
             failed = true;
             continue;
         }
-        *entry->plan = plan;
-        bytes += plan.is_full ? SL_MAX(plan.bytes, entry->read_bytes_max) : plan.bytes;
+        const struct read_plan *plan = entry->plan;
+        if (!partition_plan(entry->partition, entry->offset, entry->read_bytes_max, entry->plan)) {
+            continue;
+        }
+        bytes += plan->is_full ? SL_MAX(plan->bytes, entry->read_bytes_max) : plan->bytes;
     }
     int64_t now_ms = shard_now_ms(shard);
     return failed || part->finishing || bytes >= bytes_min || now_ms >= part->deadline_ms;
