@@ -77,10 +77,13 @@ static sl_err segment_switch(struct wal *wal)
         return err;
     if (sealed != NULL)
         wal->sealed_bytes += sealed->size;
+    wal->has_large_frames =
+        sealed != NULL && sealed->opened_lsn > 0 &&
+        sealed->end >= (sealed->last_lsn - sealed->opened_lsn) * WAL_LARGE_FRAME;
     wal->rotates = false;
     segment->size = wal->limits.segment_bytes;
     segment->end = WAL_SEGMENT_HEADER;
-    segment->last_lsn = wal->last_lsn;
+    segment->last_lsn = segment->opened_lsn = wal->last_lsn;
     commit->opens = true;
     commit->previous_lsn = wal->last_lsn;
     commit->previous_file = wal->written_lsn > wal->durable_lsn ? sealed->file : NULL;

@@ -11,7 +11,8 @@
 
 #define WAL_COMMIT_FRAMES 4u /* one sync covers at most so many frames */
 #define WAL_SPARES_MAX    16u
-#define WAL_SPARES_KEPT   8u /* of recycled segments */
+#define WAL_SPARES_KEPT   8u     /* of recycled segments */
+#define WAL_LARGE_FRAME   65536u /* bytes on average: their syncs gain nothing from zeros ahead */
 /* So much of bytes_max is kept for units with `frees_space`, as much again for those with
  * `reserve`. */
 #define WAL_LAST_DIVISOR       32u
@@ -30,6 +31,7 @@ struct wal_segment {
     struct sl_file *file; /* NULL until its first frame is durable */
     uint64_t size;        /* of the file */
     uint64_t end;         /* position behind the last frame given out */
+    uint64_t opened_lsn;  /* before its first frame; 0: of an earlier run */
     uint64_t last_lsn;
     int64_t created_ms; /* of its first frame */
     uint32_t pins;
@@ -142,6 +144,7 @@ struct wal {
     uint32_t spare_count;
     uint64_t next_spare_number;
     uint32_t spares_unwritten; /* to make, for segments that stay under another name */
+    bool has_large_frames;     /* in the segment that was sealed last */
     bool rotates;              /* the next frame begins a segment */
 
     struct wal_unit *pending_head;

@@ -154,6 +154,7 @@ static void made_choose(struct wal *wal)
         upkeep->made[upkeep->made_count++] = wal->next_spare_number++;
     upkeep->unwritten = SL_MIN(wal->spares_unwritten, upkeep->made_count);
     wal->spares_unwritten -= upkeep->unwritten;
+    upkeep->unwritten = wal->has_large_frames ? upkeep->made_count : upkeep->unwritten;
 }
 
 static void spare_add(struct wal *wal, uint64_t number)

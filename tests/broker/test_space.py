@@ -67,6 +67,7 @@ def test_a_promoted_byte_is_written_once():
               % (written, padding, zeros, found["sluice_seal_promoted_segments_total"]))
         assert found["sluice_seal_promoted_segments_total"] >= 8, found
         assert written <= 1.1, written
+        assert zeros <= 0.5, zeros  # the first segments; later spares are not filled where frames are large
         assert broker.consume("t") == lines
         broker.crash()
         broker.start()
