@@ -2,6 +2,7 @@
 #include "broker/admin_socket.h"
 
 #include "base/status.h"
+#include "broker/plugin_lags.h"
 #include "broker/sluice_state.h"
 #include "broker/storage_admin.h"
 #include "shard/recovery.h"
@@ -278,9 +279,9 @@ static void on_plugin_list(void *arg, cJSON *array)
     plugin_list_json(((struct admin_socket *)arg)->sluice->plugins, array);
 }
 
-static sl_err on_plugin_info(void *arg, const char *name, cJSON *object)
+static void on_plugin_info(void *arg, const char *name, admin_storage_done *done, void *done_arg)
 {
-    return plugin_info_json(((struct admin_socket *)arg)->sluice->plugins, name, object);
+    plugin_lags_info(((struct admin_socket *)arg)->sluice, name, done, done_arg);
 }
 
 static sl_err on_plugin_sandbox(void *arg, const char *name, cJSON *object)

@@ -103,21 +103,6 @@ void plugin_list_json(struct plugin_manager *manager, struct cJSON *array)
     plugin_manager_each(manager, list_one, array);
 }
 
-static void add_lags(cJSON *object, const struct plugin_info *info)
-{
-    cJSON *lags = cJSON_AddArrayToObject(object, "partitions");
-    for (uint32_t i = 0; i < info->lag_count; i++) {
-        const struct plugin_lag *lag = &info->lags[i];
-        cJSON *entry = cJSON_CreateObject();
-        cJSON_AddStringToObject(entry, "topic", lag->topic);
-        cJSON_AddNumberToObject(entry, "partition", lag->partition);
-        add_number(entry, "position", (uint64_t)lag->next_offset);
-        add_number(entry, "lag", (uint64_t)SL_MAX(lag->end_offset - lag->next_offset, (int64_t)0));
-        cJSON_AddStringToObject(entry, "stall", lag->stall);
-        cJSON_AddItemToArray(lags, entry);
-    }
-}
-
 struct search {
     const char *name;
     cJSON *object;
@@ -142,7 +127,6 @@ static void describe_one(void *arg, const struct plugin_info *info)
     cJSON_AddNumberToObject(search->object, "worker_pid", info->pid);
     add_number(search->object, "worker_cpu_ns", info->cpu_ns);
     add_number(search->object, "worker_rss_bytes", info->rss_bytes);
-    add_lags(search->object, info);
 }
 
 sl_err plugin_info_json(struct plugin_manager *manager, const char *name, struct cJSON *object)
@@ -159,48 +143,53 @@ static struct sl_bytes text_bytes(const char *text)
     return (struct sl_bytes){(const uint8_t *)text, strlen(text)};
 }
 
-static void publish_lag(struct plugin_meter *meter, const struct plugin_info *info,
-                        const struct plugin_lag *lag)
+static void publish_lag(void *arg, const struct plugin_lag *lag)
 {
+    struct plugin_meter *meter = arg;
     char number[16];
     snprintf(number, sizeof(number), "%u", lag->partition);
-    struct sl_bytes place[] = {text_bytes(info->name), text_bytes(lag->topic), text_bytes(number)};
+    struct sl_bytes place[] = {text_bytes(lag->plugin), text_bytes(lag->topic), text_bytes(number)};
     int64_t behind = SL_MAX(lag->end_offset - lag->next_offset, (int64_t)0);
     sl_metric_set(sl_metric_series(meter->writer, BROKER_METRIC_PLUGIN_LAG, place), behind);
     if (lag->stall[0] == '\0' || meter->stall_count == PLUGIN_STALL_CELLS_MAX) {
         return;
     }
-    struct sl_bytes cause[] = {text_bytes(info->name), text_bytes(lag->stall)};
+    struct sl_bytes cause[] = {text_bytes(lag->plugin), text_bytes(lag->stall)};
     struct sl_metric_cell *cell =
         sl_metric_series(meter->writer, BROKER_METRIC_PLUGIN_STALLED, cause);
     sl_metric_add(cell, 1);
     meter->stalls[meter->stall_count++] = cell;
 }
 
-static void publish_one(void *arg, const struct plugin_info *info)
+static void publish_counts(void *arg, const struct plugin_info *info)
 {
-    struct plugin_meter *meter = arg;
+    struct sl_metric_writer *writer = arg;
     struct sl_bytes name[] = {text_bytes(info->name)};
     for (uint32_t i = 0; i < PLUGIN_COUNT_COUNT; i++) {
         struct sl_metric_cell *cell =
-            sl_metric_series(meter->writer, BROKER_METRIC_PLUGIN_FIRST + i, name);
+            sl_metric_series(writer, BROKER_METRIC_PLUGIN_FIRST + i, name);
         sl_metric_set(cell, (int64_t)info->counts[i]);
     }
     for (uint32_t i = 0; i < info->cause_count; i++) {
         struct sl_bytes cause[] = {text_bytes(info->name), text_bytes(info->cause_names[i])};
-        sl_metric_set(sl_metric_series(meter->writer, BROKER_METRIC_PLUGIN_DEATHS, cause),
+        sl_metric_set(sl_metric_series(writer, BROKER_METRIC_PLUGIN_DEATHS, cause),
                       (int64_t)info->cause_counts[i]);
-    }
-    for (uint32_t i = 0; i < info->lag_count; i++) {
-        publish_lag(meter, info, &info->lags[i]);
     }
 }
 
-void plugin_meter_publish(struct plugin_meter *meter, struct plugin_manager *manager)
+void plugin_meter_publish_counts(struct plugin_meter *meter, struct plugin_manager *manager)
+{
+    plugin_manager_each(manager, publish_counts, meter->writer);
+}
+
+void plugin_meter_publish_lags(struct plugin_meter *meter, const struct plugin_manager *manager,
+                               struct shard *const *shards, uint32_t shard_count)
 {
     for (uint32_t i = 0; i < meter->stall_count; i++) {
         sl_metric_set(meter->stalls[i], 0);
     }
     meter->stall_count = 0;
-    plugin_manager_each(manager, publish_one, meter);
+    for (uint32_t i = 0; i < shard_count; i++) {
+        plugin_manager_each_lag(manager, shards[i]->index, publish_lag, meter);
+    }
 }

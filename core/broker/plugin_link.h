@@ -1,5 +1,5 @@
 /* plugin_link.h: between the broker and core/plugin: settings out of the configuration, lists for
- * the admin socket, metrics. All on loop 0. */
+ * the admin socket, metrics. On loop 0, but where said otherwise. */
 #ifndef SL_BROKER_PLUGIN_LINK_H
 #define SL_BROKER_PLUGIN_LINK_H
 
@@ -21,6 +21,7 @@ void plugin_settings_drop(struct plugin_settings_copy *copy);
 
 /* For admin_hooks. */
 void plugin_list_json(struct plugin_manager *manager, struct cJSON *array);
+/* All but where it is on its partitions (plugin_lags.h). E_NOT_FOUND. */
 sl_err plugin_info_json(struct plugin_manager *manager, const char *name,
                         struct cJSON *object) SL_MUST_CHECK;
 
@@ -28,13 +29,17 @@ sl_err plugin_info_json(struct plugin_manager *manager, const char *name,
 sl_err plugin_walls_json(struct plugin_manager *manager, const char *name,
                          struct cJSON *object) SL_MUST_CHECK;
 
-/* Stores counts, lags, stalls and deaths of all instances into the writer's series. */
+/* One for each loop: its own series, which the metrics sum. */
 #define PLUGIN_STALL_CELLS_MAX 256u
 struct plugin_meter {
     struct sl_metric_writer *writer;
     struct sl_metric_cell *stalls[PLUGIN_STALL_CELLS_MAX]; /* that were set at the last look */
     uint32_t stall_count;
 };
-void plugin_meter_publish(struct plugin_meter *meter, struct plugin_manager *manager);
+/* Stores counts and deaths of all instances, on all shards. */
+void plugin_meter_publish_counts(struct plugin_meter *meter, struct plugin_manager *manager);
+/* Stores lags and stalls of what stages read on these shards. [loop of the shards] */
+void plugin_meter_publish_lags(struct plugin_meter *meter, const struct plugin_manager *manager,
+                               struct shard *const *shards, uint32_t shard_count);
 
 #endif

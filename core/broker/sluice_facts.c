@@ -17,12 +17,19 @@ static struct loop_room *current_room(struct sluice *sluice)
     return NULL;
 }
 
-void sluice_facts_publish_plugins(struct sluice *sluice)
+void sluice_facts_publish_plugins(struct loop_room *room)
 {
-    if (sluice->plugins_started && !sluice->stopping) {
-        sluice->plugin_meter.writer = sluice->rooms[0].counters.writer;
-        plugin_meter_publish(&sluice->plugin_meter, sluice->plugins);
+    struct sluice *sluice = room->sluice;
+    struct plugin_meter *meter = &sluice->plugin_meters[room->index];
+    if (!__atomic_load_n(&sluice->plugins_started, __ATOMIC_ACQUIRE) ||
+        __atomic_load_n(&sluice->stopping, __ATOMIC_RELAXED)) {
+        return;
     }
+    meter->writer = room->counters.writer;
+    if (room->index == 0) {
+        plugin_meter_publish_counts(meter, sluice->plugins);
+    }
+    plugin_meter_publish_lags(meter, sluice->plugins, room->shards, room->shard_count);
 }
 
 static sl_err render_metrics(void *arg, struct sl_buffer *buffer)
@@ -31,9 +38,7 @@ static sl_err render_metrics(void *arg, struct sl_buffer *buffer)
     struct loop_room *room = current_room(sluice);
     if (room != NULL) {
         broker_counters_publish(room); /* its own counts are exact, others' half a second old */
-    }
-    if (room == &sluice->rooms[0]) {
-        sluice_facts_publish_plugins(sluice);
+        sluice_facts_publish_plugins(room);
     }
     return sl_metrics_render(sluice->metrics, buffer);
 }

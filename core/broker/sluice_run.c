@@ -44,6 +44,7 @@ static void beat(void *arg)
         return;
     }
     broker_counters_publish(room);
+    sluice_facts_publish_plugins(room);
     __atomic_store_n(&room->beat_ms, sl_loop_now_ns(room->loop) / 1000000, __ATOMIC_RELAXED);
     for (uint32_t i = 0; room->index == 0 && i < sluice->room_count; i++) {
         struct loop_room *other = &sluice->rooms[i];
@@ -53,7 +54,6 @@ static void beat(void *arg)
     }
     if (room->index == 0) {
         sl_logger_tick(sluice->logger);
-        sluice_facts_publish_plugins(sluice);
         storage_watch_beat(&sluice->storage);
     }
     sl_timer_start(room->beat, BEAT_NS);
@@ -106,7 +106,7 @@ static void open_frontends(struct sluice *sluice)
 static void plugins_started(void *arg)
 {
     struct sluice *sluice = arg;
-    sluice->plugins_started = true;
+    __atomic_store_n(&sluice->plugins_started, true, __ATOMIC_RELEASE);
     if (!sluice->stopping) {
         open_frontends(sluice);
     }

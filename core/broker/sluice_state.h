@@ -33,8 +33,8 @@ struct sluice {
     struct storage_watch storage;
     struct backup_admin backup;
     struct plugin_manager *plugins;
-    struct plugin_meter plugin_meter;
-    bool plugins_started;
+    struct plugin_meter plugin_meters[SLUICE_ROOMS_MAX]; /* by room */
+    bool plugins_started;                                /* written by loop 0 */
     int64_t started_ns;
     bool stopping;
     bool started;
@@ -45,7 +45,7 @@ void sluice_settings_take_live(struct broker_settings *settings, const struct sl
 
 /* sluice_facts.c */
 void sluice_facts_init(struct sluice *sluice); /* the data directory is open */
-/* What plugins count, to the metrics. [loop 0] */
-void sluice_facts_publish_plugins(struct sluice *sluice);
+/* What plugins count on this loop, to the metrics. [the room's loop] */
+void sluice_facts_publish_plugins(struct loop_room *room);
 
 #endif

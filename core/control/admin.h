@@ -24,7 +24,8 @@
 
 struct cJSON;
 
-/* Ends a command of hooks.storage, exactly once. result: [takes], also with an error; may be NULL.
+/* Ends a command of hooks.storage or hooks.plugin_info, exactly once. result: [takes], also with an
+ * error; may be NULL.
  */
 typedef void admin_storage_done(void *arg, sl_err err, const char *detail, struct cJSON *result);
 
@@ -37,8 +38,9 @@ struct admin_hooks {
     /* Adds one object per instance: name, module, version, kind, on, input, output, state, reason.
      */
     void (*plugin_list)(void *arg, struct cJSON *array);
-    /* Adds all that is known of one instance. E_NOT_FOUND. */
-    sl_err (*plugin_info)(void *arg, const char *name, struct cJSON *object);
+    /* All that is known of one instance, from all shards. name: borrowed for the call. E_NOT_FOUND.
+     */
+    void (*plugin_info)(void *arg, const char *name, admin_storage_done *done, void *done_arg);
     /* What confines it: principal, topics, limits, permissions, layers. E_NOT_FOUND. */
     sl_err (*plugin_sandbox)(void *arg, const char *name, struct cJSON *object);
     /* scrub, backup.begin, backup.release: what asks all shards. args: borrowed for the call. */

@@ -66,42 +66,7 @@ void admin_plugin_list(struct admin_request *request)
     admin_reply(request);
 }
 
-/* What `tell` knows of the plugin that "name" names. */
-static void plugin_tell(struct admin_request *request,
-                        sl_err (*tell)(void *arg, const char *name, struct cJSON *object))
-{
-    const struct admin_hooks *hooks = &request->server->config.hooks;
-    const char *name = admin_arg_text(request, "name");
-    if (tell == NULL) {
-        admin_fail(request, SLUICE_E_UNSUPPORTED, "no plugin host in this broker");
-        return;
-    }
-    if (name == NULL) {
-        admin_fail(request, SLUICE_E_INVALID, "\"name\" is missing");
-        return;
-    }
-    cJSON *object = cJSON_CreateObject();
-    sl_err err = tell(hooks->arg, name, object);
-    if (err != SLUICE_OK) {
-        cJSON_Delete(object);
-        admin_fail(request, err, name);
-        return;
-    }
-    request->result = object;
-    admin_reply(request);
-}
-
-void admin_plugin_info(struct admin_request *request)
-{
-    plugin_tell(request, request->server->config.hooks.plugin_info);
-}
-
-void admin_plugin_sandbox(struct admin_request *request)
-{
-    plugin_tell(request, request->server->config.hooks.plugin_sandbox);
-}
-
-static void storage_done(void *arg, sl_err err, const char *detail, cJSON *result)
+static void hook_done(void *arg, sl_err err, const char *detail, cJSON *result)
 {
     struct admin_request *request = arg;
     request->result = result;
@@ -112,6 +77,45 @@ static void storage_done(void *arg, sl_err err, const char *detail, cJSON *resul
     }
 }
 
+/* The name of a plugin; NULL: the request has failed. */
+static const char *plugin_name(struct admin_request *request, bool has_host)
+{
+    const char *name = admin_arg_text(request, "name");
+    if (!has_host) {
+        admin_fail(request, SLUICE_E_UNSUPPORTED, "no plugin host in this broker");
+        return NULL;
+    }
+    if (name == NULL) {
+        admin_fail(request, SLUICE_E_INVALID, "\"name\" is missing");
+    }
+    return name;
+}
+
+void admin_plugin_info(struct admin_request *request)
+{
+    const struct admin_hooks *hooks = &request->server->config.hooks;
+    const char *name = plugin_name(request, hooks->plugin_info != NULL);
+    if (name != NULL) {
+        hooks->plugin_info(hooks->arg, name, hook_done, request);
+    }
+}
+
+void admin_plugin_sandbox(struct admin_request *request)
+{
+    const struct admin_hooks *hooks = &request->server->config.hooks;
+    const char *name = plugin_name(request, hooks->plugin_sandbox != NULL);
+    if (name == NULL) {
+        return;
+    }
+    cJSON *object = cJSON_CreateObject();
+    sl_err err = hooks->plugin_sandbox(hooks->arg, name, object);
+    if (err != SLUICE_OK) {
+        cJSON_Delete(object);
+        object = NULL;
+    }
+    hook_done(request, err, name, object);
+}
+
 void admin_storage(struct admin_request *request)
 {
     const struct admin_hooks *hooks = &request->server->config.hooks;
@@ -120,7 +124,7 @@ void admin_storage(struct admin_request *request)
         return;
     }
     hooks->storage(hooks->arg, request->session->connection, request->command, request->args,
-                   storage_done, request);
+                   hook_done, request);
 }
 
 void admin_config_show(struct admin_request *request)

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LAGS_MAX 1024u
-
 static const char *const count_keys[] = {
 #define COUNT_KEY(name, key, doc) key,
     PLUGIN_COUNT_TABLE(COUNT_KEY)
@@ -54,34 +52,39 @@ static const char *stall_of(const struct instance_part *part, const struct stage
                                                                         : stall;
 }
 
-/* Tasks of the shards that live on this loop; those of other loops are theirs to walk. */
-static uint32_t add_lags(const struct plugin_instance *instance, struct plugin_lag *lags)
+static void visit_part(const struct instance_part *part, plugin_lag_fn *visit, void *arg)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < instance->manager->config.set->count; i++) {
-        const struct instance_part *part = &instance->parts[i];
-        if (!sl_loop_is_current(instance->manager->config.set->shards[i]->loop)) {
-            continue;
+    SL_LIST_EACH(&part->tasks, link)
+    {
+        const struct stage_task *task = stage_task_of_link(link);
+        const struct partition *partition = stage_task_partition(task);
+        if (partition->topic == NULL) {
+            continue; /* deleted; the task is about to end */
         }
-        SL_LIST_EACH(&part->tasks, link)
-        {
-            const struct stage_task *task = stage_task_of_link(link);
-            const struct partition *partition = stage_task_partition(task);
-            if (count < LAGS_MAX && partition->topic != NULL) {
-                lags[count++] =
-                    (struct plugin_lag){.topic = (const char *)partition->topic->name.data,
+        visit(arg, &(struct plugin_lag){.plugin = part->name,
+                                        .topic = (const char *)partition->topic->name.data,
                                         .partition = partition->number,
                                         .next_offset = stage_task_position(task),
                                         .end_offset = partition_end(partition),
-                                        .stall = stall_of(part, task)};
-            }
-        }
+                                        .stall = stall_of(part, task)});
     }
-    return count;
 }
 
-static void show(const struct plugin_instance *instance, struct plugin_lag *lags,
-                 plugin_info_fn *visit, void *arg)
+void plugin_manager_each_lag(const struct plugin_manager *manager, uint32_t shard,
+                             plugin_lag_fn *visit, void *arg)
+{
+    const struct plugin_shard *self = &manager->shards[shard];
+    if (self->shard == NULL) {
+        return; /* no plugin can run here */
+    }
+    SL_ASSERT(sl_loop_is_current(self->shard->loop));
+    SL_LIST_EACH(&self->parts, link)
+    {
+        visit_part(SL_CONTAINER_OF(link, struct instance_part, link), visit, arg);
+    }
+}
+
+static void show(const struct plugin_instance *instance, plugin_info_fn *visit, void *arg)
 {
     char path[PLUGIN_REASON_BYTES];
     char input[PLUGIN_TEXT_BYTES] = "";
@@ -101,8 +104,6 @@ static void show(const struct plugin_instance *instance, struct plugin_lag *lags
         .output = "",
         .state = state_name(instance->state),
         .reason = instance->reason,
-        .lags = lags,
-        .lag_count = add_lags(instance, lags),
     };
     if (instance->attachment != NULL) {
         const struct plugin_attachment *is = &instance->attachment->is;
@@ -153,13 +154,9 @@ static void show_file(const struct plugin_manager *manager, const struct plugin_
 
 void plugin_manager_each(struct plugin_manager *manager, plugin_info_fn *visit, void *arg)
 {
-    struct plugin_lag *lags = sl_alloc_zero(LAGS_MAX, sizeof(*lags));
-    if (lags == NULL) {
-        return;
-    }
     SL_LIST_EACH(&manager->instances, link)
     {
-        show(SL_CONTAINER_OF(link, struct plugin_instance, link), lags, visit, arg);
+        show(SL_CONTAINER_OF(link, struct plugin_instance, link), visit, arg);
     }
     SL_LIST_EACH(&manager->files, link)
     {
@@ -168,5 +165,4 @@ void plugin_manager_each(struct plugin_manager *manager, plugin_info_fn *visit, 
             show_file(manager, file, visit, arg);
         }
     }
-    sl_free(lags);
 }

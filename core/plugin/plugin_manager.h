@@ -128,7 +128,9 @@ enum {
         PLUGIN_COUNT_COUNT
 };
 
+/* A partition that a stage reads. */
 struct plugin_lag {
+    const char *plugin;
     const char *topic;
     uint32_t partition;
     int64_t next_offset; /* position */
@@ -167,12 +169,14 @@ struct plugin_info {
     uint32_t output_count;
     bool outputs_any; /* all but internal topics */
     uint32_t deadline_ms;
-    const struct plugin_lag *lags;
-    uint32_t lag_count;
 };
 const char *plugin_count_key(uint32_t count); /* "records_in" */
 typedef void plugin_info_fn(void *arg, const struct plugin_info *info);
 /* Every instance, refused files too, in the order of names. [shard 0's loop] */
 void plugin_manager_each(struct plugin_manager *manager, plugin_info_fn *visit, void *arg);
+typedef void plugin_lag_fn(void *arg, const struct plugin_lag *lag);
+/* What stages read on a shard; views live for the call. [the shard's loop] */
+void plugin_manager_each_lag(const struct plugin_manager *manager, uint32_t shard,
+                             plugin_lag_fn *visit, void *arg);
 
 #endif

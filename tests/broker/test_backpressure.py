@@ -255,7 +255,7 @@ class Backpressure(unittest.TestCase):
     def setUp(self):
         self.broker = sluice_broker.Broker(
             f"core.memory_bytes_max={BUDGET // MIB} MiB", "core.frame_bytes_max=16 MiB",
-            "kafka.request_bytes_max=16 MiB", "runtime.shards=1",  # the lag of a stage is told by its own loop
+            "kafka.request_bytes_max=16 MiB",
             environment={"LD_PRELOAD": SHIM, "SLOW_SYNC_MS": str(SLOW_SYNC_MS)})
         self.addCleanup(self.broker.close)
         self.idle_bytes = resident(self.broker.process.pid, "VmRSS")

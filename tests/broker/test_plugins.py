@@ -1,11 +1,13 @@
 """Plugins in a real broker: dropped in, broken, replaced, removed; hostile ones; crashes under load."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import unittest
+import urllib.request
 
 from sluice_broker import SOURCE, Broker, wait_for
 
@@ -318,6 +320,38 @@ class Shards(PluginTest):
         self.assertEqual(len(self.wait_values("out", 6)), 6)
         os.remove(os.path.join(self.plugins, "up.lua"))
         self.wait_log(" up ", "unloaded")
+
+    def places(self, name):
+        return [(e["topic"], e["partition"], e["position"], e["lag"], e["stall"]) for e in self.info(name)["partitions"]]
+
+    def metrics(self, metric):
+        """The series of a metric: its labels and its value."""
+        text = urllib.request.urlopen("http://127.0.0.1:%d/metrics" % self.broker.http, timeout=30).read().decode()
+        return {labels: int(value) for labels, value in re.findall(r"^%s\{(.*)\} (\d+)$" % metric, text, re.M)}
+
+    def test_lags_are_told_of_the_partitions_on_all_loops(self):
+        self.addCleanup(self.broker.crash)  # the stage never ends
+        self.drop_c("stuck", 'while (has(record, "wait")) usleep(1000);', limits={"deadline_ms": 600000})
+        self.broker.run("topic", "create", "stuck", "-p", "4")
+
+        def told(position, lag, stall=""):
+            places = [("stuck", p, str(position), str(lag), stall) for p in range(4)]
+            wait_for(lambda: self.places("stuck") == places, f"four partitions at {position}: {self.places('stuck')}")
+            lags = {f'plugin="stuck",topic="stuck",partition="{p}"': lag for p in range(4)}
+            wait_for(lambda: self.metrics("sluice_plugin_lag_records") == lags,
+                     f"four lags of {lag}: {self.metrics('sluice_plugin_lag_records')}")
+            stalls = {labels: count for labels, count in self.metrics("sluice_plugin_stalled_partitions").items() if count}
+            return stalls
+
+        def produce(text):
+            for partition in range(4):
+                self.assertEqual(self.broker.run("produce", "stuck", "-p", str(partition), stdin=text)[0], 0)
+        told(0, 0)
+        produce(b"a\nb\n")
+        told(2, 0)
+        produce(b"wait\nc\nd\n")
+        stall = "waits for the worker"
+        self.assertEqual(told(2, 3, stall), {f'plugin="stuck",cause="{stall}"': 4})
 
 
 class Gates(PluginTest):
