@@ -93,6 +93,15 @@ static void on_configs_describe(const struct sluice_broker *broker,
     config_listing(link->home, link->facts->settings, resource, name, done, arg);
 }
 
+static void on_configs_preview(const struct sluice_broker *broker,
+                               const struct sluice_context *context,
+                               const struct sluice_topic_spec *spec, sluice_config_done *done,
+                               void *arg)
+{
+    (void)context;
+    config_preview(of(broker)->facts->settings, spec, done, arg);
+}
+
 /* ---- records ---- */
 
 /* The input chunk that holds all batches of the request, when it comes out of conn_input. */
@@ -294,6 +303,7 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .metrics = on_metrics,
         .health = on_health,
         .records_delete = on_records_delete,
+        .configs_preview = on_configs_preview,
     };
 }
 

@@ -1,6 +1,7 @@
 /* topic_listing.c: see topic_listing.h. */
 #include "intake/topic_listing.h"
 
+#include "catalog/catalog_item.h"
 #include "shard/topics.h"
 
 #include <stdio.h>
@@ -194,5 +195,45 @@ void config_listing(struct shard *home, const struct broker_settings *settings, 
         refuse_config(resource, name, known ? SLUICE_E_UNKNOWN_TOPIC : SLUICE_E_INVALID_REQUEST,
                       known ? "" : "only topics and this node have a configuration", done, arg);
     }
+    sl_free(entries);
+}
+
+/* What the log would hold of the topic, read back: the same as after a creation. */
+static sl_err topic_preview(const struct sluice_topic_spec *spec, struct topic **ret_topic)
+{
+    const struct sl_uuid id = {.b = {1}};
+    char reason[CONFIG_REASON_BYTES];
+    for (uint32_t i = 0; i < spec->config_count; i++) {
+        const struct sluice_key_value *config = &spec->configs[i];
+        sl_err err =
+            config->value.data == NULL
+                ? SLUICE_OK
+                : topic_config_check(sl_of_text(config->key), sl_of_text(config->value), reason);
+        if (err != SLUICE_OK) {
+            return err;
+        }
+    }
+    struct sl_bytes payload;
+    sl_err err = catalog_create_encode(spec, &id, 1, 1, false, &payload);
+    if (err == SLUICE_OK) {
+        err = catalog_item_topic(payload, ret_topic);
+        sl_free((void *)(uintptr_t)payload.data);
+    }
+    return err;
+}
+
+void config_preview(const struct broker_settings *settings, const struct sluice_topic_spec *spec,
+                    sluice_config_done *done, void *arg)
+{
+    struct topic *topic = NULL;
+    struct config_entries *entries = sl_alloc_zero(1, sizeof(*entries));
+    sl_err err = entries == NULL ? SLUICE_E_NO_MEMORY : topic_preview(spec, &topic);
+    if (err == SLUICE_OK) {
+        topic_config_describe(topic->overrides, topic->override_count, settings, entries);
+        give_entries(SLUICE_RESOURCE_TOPIC, spec->name, entries, done, arg);
+    } else {
+        refuse_config(SLUICE_RESOURCE_TOPIC, spec->name, err, "", done, arg);
+    }
+    topic_free(topic);
     sl_free(entries);
 }

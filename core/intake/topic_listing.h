@@ -12,5 +12,8 @@ void topic_listing_start(struct shard *home, int32_t node_id, const struct sluic
 /* All keys of a topic or of the broker. [loop of home] */
 void config_listing(struct shard *home, const struct broker_settings *settings, int32_t resource,
                     struct sluice_text name, sluice_config_done *done, void *arg);
+/* All keys of a topic that the spec would make. [any] */
+void config_preview(const struct broker_settings *settings, const struct sluice_topic_spec *spec,
+                    sluice_config_done *done, void *arg);
 
 #endif

@@ -1,7 +1,7 @@
 /* handle_topics.c: CreateTopics and DeleteTopics (KIP-4, KIP-464, KIP-525, KIP-516, KIP-599).
  *
- * Each topic has its own outcome. From version 5 the answer tells the configuration of what was
- * created: one more broker call a topic. Replica assignments can only name this node. */
+ * Each topic has its own outcome. From version 5 the answer tells the configuration of what was, or
+ * would be, created: one more broker call a topic. Replica assignments can only name this node. */
 #include "config_answer.h"
 #include "kafka_api.h"
 #include "kafka_messages.h"
@@ -89,10 +89,15 @@ static void ask_for_configs(struct kafka_call *call)
     creation->failed =
         creation->failed || all == NULL || !kafka_conn_is_open(call->conn); /* nobody is told */
     for (uint32_t i = 0; !creation->failed && i < creation->count; i++) {
-        if (creation->slots[i]->error_code == 0 && call->version >= CONFIGS_SINCE &&
-            !request->validate_only) {
-            all[i] = (struct created){call, creation->slots[i]};
-            call->pending++;
+        if (creation->slots[i]->error_code != 0 || call->version < CONFIGS_SINCE) {
+            continue;
+        }
+        all[i] = (struct created){call, creation->slots[i]};
+        call->pending++;
+        if (request->validate_only) {
+            broker->configs_preview(broker, kafka_call_context(call), &creation->specs[i],
+                                    got_created_configs, &all[i]);
+        } else {
             broker->configs_describe(broker, kafka_call_context(call), SLUICE_RESOURCE_TOPIC,
                                      creation->specs[i].name, got_created_configs, &all[i]);
         }

@@ -1,4 +1,5 @@
 """confluent-kafka 1.7 over librdkafka."""
+import struct
 import threading
 
 try:
@@ -8,7 +9,7 @@ try:
 except ImportError as error:
     MISSING = str(error)
 
-from sluice_broker import Broker, loader, wait_for
+from sluice_broker import Broker, loader, request, wait_for
 
 VALUES = [b"value %d" % i for i in range(500)]
 
@@ -147,6 +148,44 @@ def test_a_creation_on_trial_makes_nothing():
         admin = AdminClient({"bootstrap.servers": broker.address})
         admin.create_topics([NewTopic("trial", 1, 1)], validate_only=True)["trial"].result(10)
         assert "trial" not in admin.list_topics(timeout=10).topics
+
+
+def created_configs(raw, number, name, trial):
+    """CreateTopics 7 of one topic with two settings: its configuration as answered, (name, value, read only, source)."""
+    def text(value):
+        return bytes([len(value) + 1]) + value
+
+    def string(answer, at):
+        size = answer[at] - 1  # short ones only
+        return None if size < 0 else bytes(answer[at + 1:at + 1 + size]), at + 1 + max(size, 0)
+    settings = [(b"cleanup.policy", b"compact"), (b"max.message.bytes", b"54321")]
+    body = b"\0\x02" + text(name) + struct.pack(">ihb", 3, 1, 1) + bytes([len(settings) + 1])
+    body += b"".join(text(key) + text(value) + b"\0" for key, value in settings)
+    raw.send_frame(request(19, 7, number, body + b"\0" + struct.pack(">ib", 10000, trial) + b"\0"))
+    answer = raw.read_frame()
+    at = 4 + 1 + 4 + 1  # correlation id, tags, throttle time, one topic
+    assert string(answer, at)[0] == name, answer
+    at = string(answer, at)[1] + 16
+    error, = struct.unpack_from(">h", answer, at)
+    reason, at = string(answer, at + 2)
+    partitions, replicas = struct.unpack_from(">ih", answer, at)
+    assert (error, reason, partitions, replicas) == (0, None, 3, 1), (error, reason)
+    count, at, configs = answer[at + 6] - 1, at + 7, []
+    for _ in range(count):
+        key, at = string(answer, at)
+        value, at = string(answer, at)
+        configs.append((key, value, *answer[at:at + 2]))
+        at += 4
+    assert bytes(answer[at:]) == b"\0\0", answer[at:]
+    return configs
+
+
+def test_a_creation_on_trial_answers_the_configuration_of_a_real_one():
+    with Broker() as broker:
+        with broker.connect() as raw:
+            trial = created_configs(raw, 1, b"maybe", True)
+            assert trial == created_configs(raw, 2, b"maybe", False)
+        assert {(b"cleanup.policy", b"compact", 0, 1), (b"max.message.bytes", b"54321", 0, 1)} < set(trial), trial
 
 
 def test_a_record_without_a_key_is_refused_on_a_compacted_topic():

@@ -440,6 +440,10 @@ struct sluice_broker {
      * E_INVALID_TOPIC: an internal topic. An offset below the log start changes nothing. */
     SLUICE_CALL(records_delete, const struct sluice_records_delete *entries, uint32_t count,
                 sluice_records_deleted_done *done, void *arg);
+    /* As configs_describe of a topic that topics_create would make of the spec; nothing is made.
+     * E_INVALID_CONFIG: it would not. */
+    SLUICE_CALL(configs_preview, const struct sluice_topic_spec *spec, sluice_config_done *done,
+                void *arg);
 #undef SLUICE_CALL
 };
 

@@ -485,6 +485,11 @@ CALL(configs_describe, int32_t resource, struct sluice_text name, sluice_config_
     end(fake);
 }
 
+CALL(configs_preview, const struct sluice_topic_spec *spec, sluice_config_done *done, void *arg)
+{
+    configs_describe(broker, context, SLUICE_RESOURCE_TOPIC, spec->name, done, arg);
+}
+
 CALL(produce, const struct sluice_produce *request, sluice_produce_done *done, void *arg)
 {
     struct fake *fake =
@@ -644,7 +649,8 @@ void fake_init_config(struct fake *fake, const char *key, const char *value)
                                           .group_leave = group_leave,
                                           .offset_commit = offset_commit,
                                           .offset_fetch = offset_fetch,
-                                          .records_delete = records_delete};
+                                          .records_delete = records_delete,
+                                          .configs_preview = configs_preview};
     fake->ops = sluice_plugin.entry;
     cr_assert_eq(fake->ops->create(&fake->host, &fake->self), SLUICE_OK, "%s", fake->line);
     cr_assert_eq(fake->ops->conn_open(fake->self, &connection, &fake->conn), SLUICE_OK);

@@ -637,7 +637,8 @@ Test(kafka_handlers, a_creation_on_trial_reaches_the_broker_as_such)
     const struct kafka_create_topics_response *response = exchange(19, 5, &request);
     cr_assert(fake.validate_only);
     cr_assert_eq(response->topics[0].error_code, 0);
-    cr_assert_eq(response->topics[0].configs_count, 0, "not null: clients read it");
+    cr_assert_eq(response->topics[0].configs_count, 3, "what it would have");
+    cr_assert(is(response->topics[0].configs[1].value, "604800000"));
 }
 
 Test(kafka_handlers, a_topic_named_twice_or_assigned_elsewhere_is_refused_alone)
