@@ -1,18 +1,16 @@
 /* sluice.c: see sluice.h. The wiring, top to bottom: settings, data directory, loops, plugins,
- * shards. How it starts and stops is in sluice_run.c, what frontends may ask it in sluice_facts.c,
+ * shards. Opening the shards is in sluice_open.c, how it
+ * starts and stops in sluice_run.c, what frontends may ask it in sluice_facts.c,
  * its reload in sluice_reload.c. */
 #include "broker/sluice_state.h"
 
 #include "base/status.h"
 #include "os/os_processors.h"
-#include "shard/recovery.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define WALS_PER_DISK_MAX 4u
-#define SPARE_SEGMENTS    2u
-#define IDLE_MARK_MS      50u
 
 /* ---- configuration to rooms ---- */
 
@@ -60,28 +58,6 @@ static void take_settings(struct broker_settings *settings, const struct sl_conf
     snprintf(settings->log_dir, sizeof(settings->log_dir), "%s", config->data.dir);
 }
 
-static struct wal_limits wal_limits_of(const struct sl_config *config)
-{
-    return (struct wal_limits){.segment_bytes = (uint64_t)config->wal.segment_bytes,
-                               .bytes_max = (uint64_t)config->wal.bytes_max,
-                               .group_bytes_max = (uint32_t)config->wal.group_bytes_max,
-                               .frame_bytes_max = (uint32_t)config->wal.frame_bytes_max,
-                               .spare_segments = SPARE_SEGMENTS,
-                               .idle_mark_ms = IDLE_MARK_MS};
-}
-
-static struct seal_limits seal_limits_of(const struct sl_config *config)
-{
-    return (struct seal_limits){.seal_bytes = (uint64_t)config->wal.seal_bytes,
-                                .age_max_ms = config->wal.age_max_ms};
-}
-
-static struct rewrite_limits rewrite_limits_of(const struct sl_config *config)
-{
-    return (struct rewrite_limits){.erase_max_ms = config->storage.erase_max_ms,
-                                   .bytes_per_s = (uint64_t)config->storage.rewrite_bytes_per_s};
-}
-
 /* ---- making it ---- */
 
 static sl_err make_rooms(struct sluice *sluice)
@@ -107,66 +83,6 @@ static sl_err make_rooms(struct sluice *sluice)
         }
     }
     return err;
-}
-
-static void log_recovery(struct sluice *sluice, const struct shard *shard)
-{
-    const struct wal_recovery *r = &shard->recovery;
-    if (shard->status != SLUICE_OK) {
-        sl_log(sluice->logger, SL_LOG_ERROR, "wal", "shard refuses to serve",
-               sl_log_u64("shard", shard->index), sl_log_text("problem", r->problem),
-               sl_log_err(shard->status));
-        return;
-    }
-    sl_log(sluice->logger, SL_LOG_INFO, "wal", r->frame_count > 0 ? "recovered" : "opened",
-           sl_log_u64("shard", shard->index), sl_log_u64("segments", r->segment_count),
-           sl_log_u64("frames", r->frame_count), sl_log_u64("last_lsn", r->last_lsn),
-           sl_log_size("scanned", r->bytes_scanned), sl_log_size("cut", r->bytes_cut),
-           sl_log_u64("repairs", recovery_repairs(shard)),
-           sl_log_u64("extents", shard->extents_recovered), sl_log_bool("clean", r->clean),
-           sl_log_u64("epoch", r->epoch), sl_log_duration("took", r->elapsed_ns));
-}
-
-static sl_err open_shard(struct sluice *sluice, uint32_t index,
-                         char ret_problem[SLUICE_PROBLEM_BYTES])
-{
-    struct loop_room *room = &sluice->rooms[index % sluice->room_count];
-    struct shard_config config = {
-        .os = sluice->os,
-        .loop = room->loop,
-        .cache = &room->cache,
-        .logger = sluice->logger,
-        .data_directory = config_has_disk(sluice->config) ? sluice->config->data.dir : NULL,
-        .has_folders = true,
-        .cluster = sluice->superblock.cluster,
-        .index = index,
-        .set = &sluice->shards,
-        .wal = wal_limits_of(sluice->config),
-        .memory_bytes_max =
-            (uint64_t)sluice->config->memory.bytes_max / sluice->superblock.shard_count,
-        .seal = seal_limits_of(sluice->config),
-        .rewrite = rewrite_limits_of(sluice->config),
-        .settings = &sluice->settings,
-        .expanded_bytes_max = (size_t)sluice->config->core.decompressed_bytes_max,
-        .hooks = &plugin_manager_hooks,
-        .hooks_arg = sluice->plugins,
-    };
-    char problem[SHARD_PROBLEM_BYTES] = "";
-    const struct shard *source = index > 0 ? sluice->shards.shards[0] : NULL;
-    struct shard *shard = NULL;
-    sl_err err = shard_open(&config, source, &shard, problem);
-    if (err != SLUICE_OK) {
-        snprintf(ret_problem, SLUICE_PROBLEM_BYTES, "data directory %s, shard %u: %s%s%s",
-                 sluice->config->data.dir, index, sl_status_text(err), problem[0] ? ": " : "",
-                 problem);
-        return err;
-    }
-    sluice->shards.shards[index] = shard;
-    room->shards[room->shard_count++] = shard;
-    if (config_has_disk(sluice->config)) {
-        log_recovery(sluice, shard);
-    }
-    return SLUICE_OK;
 }
 
 static void frontend_appeared(void *arg, const char *module, const char *path)
@@ -207,16 +123,6 @@ static sl_err make_plugins(struct sluice *sluice)
     return err;
 }
 
-static sl_err open_shards(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES])
-{
-    sl_err err = SLUICE_OK;
-    for (uint32_t i = 0; i < sluice->superblock.shard_count && err == SLUICE_OK; i++) {
-        err = open_shard(sluice, i, ret_problem);
-        sluice->shards.count = err == SLUICE_OK ? i + 1 : sluice->shards.count;
-    }
-    return err;
-}
-
 /* Without a disk it is another cluster each time: clients do not take it for the one before. */
 static sl_err open_directory(struct sluice *sluice, uint32_t shards,
                              char ret_problem[SLUICE_PROBLEM_BYTES])
@@ -246,7 +152,7 @@ static sl_err make(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES]
     err = broker_metrics_new(&sluice->metrics);
     err = err != SLUICE_OK ? err : make_rooms(sluice);
     err = err != SLUICE_OK ? err : make_plugins(sluice);
-    return err != SLUICE_OK ? err : open_shards(sluice, ret_problem);
+    return err != SLUICE_OK ? err : sluice_open_shards(sluice, ret_problem);
 }
 
 sl_err sluice_new(struct sl_os *os, struct sl_logger *logger, struct sl_config *config,

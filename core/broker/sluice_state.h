@@ -43,6 +43,10 @@ struct sluice {
 /* sluice.c: what a reload may change while others read it. [loop 0] */
 void sluice_settings_take_live(struct broker_settings *settings, const struct sl_config *config);
 
+/* sluice_open.c: all shards. On an error some are there. [blocks, before the loops run] */
+sl_err sluice_open_shards(struct sluice *sluice,
+                          char ret_problem[SLUICE_PROBLEM_BYTES]) SL_MUST_CHECK;
+
 /* sluice_facts.c */
 void sluice_facts_init(struct sluice *sluice); /* the data directory is open */
 /* What plugins count on this loop, to the metrics. [the room's loop] */

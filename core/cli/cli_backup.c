@@ -87,7 +87,7 @@ static bool checkpoint_choose(struct backup *backup, const cJSON *shard,
         struct sl_bytes items;
         snprintf(path, sizeof(path), "%.700s/shard-%d/wal/checkpoint-%u", backup->source,
                  (int)backup_u64(shard, "shard"), slot);
-        if (wal_checkpoint_read(backup->cli->os, path, &header, &items) != SLUICE_OK) {
+        if (wal_checkpoint_read(backup->cli->os, path, false, &header, &items) != SLUICE_OK) {
             continue;
         }
         bool fits = header.end_lsn <= backup_u64(shard, "lsn") &&

@@ -76,7 +76,7 @@ static sl_err epoch_raise(struct restore *restore, const char *directory, uint32
     struct sl_bytes items;
     struct sl_buffer bytes;
     snprintf(path, sizeof(path), "%.900s/checkpoint-%u", directory, slot);
-    sl_err err = wal_checkpoint_read(restore->cli->os, path, &header, &items);
+    sl_err err = wal_checkpoint_read(restore->cli->os, path, false, &header, &items);
     if (err == SLUICE_E_NOT_FOUND) {
         return SLUICE_OK;
     }

@@ -362,6 +362,7 @@ static sl_err open_log(struct shard *shard, const struct shard_config *config)
                              .shard = config->index,
                              .limits = config->wal,
                              .mutants = config->wal_mutants,
+                             .reread = config->scanned != NULL && config->index == 0,
                              .events = &wal_hooks,
                              .events_arg = shard};
     struct wal *wal;
@@ -386,6 +387,22 @@ static void take_ends(struct shard *shard)
     }
 }
 
+/* Of shard 0, for the others. Without the catalog every batch in the log looks deleted, and the
+ * next checkpoint would forget it: hands off. */
+static sl_err take_catalog(struct shard *shard, const struct shard *source)
+{
+    if (shard->config.scanned != NULL) {
+        const struct catalog *scanned = shard->config.scanned;
+        shard->config.scanned = NULL;
+        return shard->index == 0 ? SLUICE_OK : catalog_snapshot(scanned, copy_topic, shard);
+    }
+    if (source == NULL) {
+        return SLUICE_OK;
+    }
+    return source->status != SLUICE_OK ? source->status
+                                       : catalog_snapshot(source->catalog, copy_topic, shard);
+}
+
 sl_err shard_open(const struct shard_config *config, const struct shard *catalog_source,
                   struct shard **ret_shard, char ret_problem[SHARD_PROBLEM_BYTES])
 {
@@ -401,13 +418,7 @@ sl_err shard_open(const struct shard_config *config, const struct shard *catalog
     shard->index = config->index;
     shard->snapshot.slice_count = config->snapshot_slice;
     sl_err err = make_rooms(shard, config);
-    if (err == SLUICE_OK && catalog_source != NULL) {
-        err = catalog_source->status; /* without the catalog every batch in the log looks deleted,
-                                         and the next checkpoint would forget it: hands off */
-    }
-    if (err == SLUICE_OK && catalog_source != NULL) {
-        err = catalog_snapshot(catalog_source->catalog, copy_topic, shard);
-    }
+    err = err != SLUICE_OK ? err : take_catalog(shard, catalog_source);
     if (err == SLUICE_OK) {
         err = config->data_directory == NULL ? open_without_disk(shard, config)
                                              : open_log(shard, config);

@@ -74,6 +74,9 @@ struct shard_config {
     struct sl_logger *logger;
     const char *data_directory; /* NULL: no disk, everything is in memory */
     bool has_folders;           /* they were made before: a shard without them was lost */
+    /* What catalog_scan found in shard 0's log: then no shard waits for another one to be opened.
+     * NULL: it was not asked. [borrows for the call] */
+    const struct catalog *scanned;
     struct sl_uuid cluster;
     uint32_t index;
     struct shard_set *set;
@@ -152,7 +155,8 @@ struct shard {
 
 /* Recovers the shard's log and state. On E_CORRUPT and the like the shard exists and refuses
  * (status); on other failures ret_problem says why. catalog_source: shard 0 for the others, else
- * NULL. [blocks, before the loop runs] */
+ * NULL; not looked at where the catalog was scanned. Shards of different loops may be opened at the
+ * same time then. [blocks, before the loop runs] */
 sl_err shard_open(const struct shard_config *config, const struct shard *catalog_source,
                   struct shard **ret_shard, char ret_problem[SHARD_PROBLEM_BYTES]) SL_MUST_CHECK;
 /* Timers and background work; once the loop runs. [loop] */

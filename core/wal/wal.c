@@ -204,7 +204,7 @@ static sl_err run_begin(struct wal *wal, struct wal_scan *scan, struct wal_recov
     return err;
 }
 
-static sl_err recover(struct wal *wal, struct wal_recovery *recovery)
+static sl_err recover(struct wal *wal, bool reread, struct wal_recovery *recovery)
 {
     static const struct wal_scan_events events = {.item = apply_item};
     const struct wal_scan_config config = {
@@ -213,6 +213,7 @@ static sl_err recover(struct wal *wal, struct wal_recovery *recovery)
         .identity = &wal->identity,
         .mutants = wal->mutants,
         .writable = true,
+        .reread = reread,
         .events = &events,
         .events_arg = wal,
     };
@@ -268,7 +269,7 @@ sl_err wal_open(const struct wal_config *config, struct wal_recovery *ret_recove
     if (err == SLUICE_OK)
         err = sl_dir_sync(wal->os, config->directory);
     if (err == SLUICE_OK)
-        err = recover(wal, ret_recovery);
+        err = recover(wal, config->reread, ret_recovery);
     if (err != SLUICE_OK) {
         wal_free(wal);
         return err;

@@ -83,6 +83,7 @@ struct wal_config {
     uint32_t shard;
     struct wal_limits limits;
     struct wal_mutants mutants;
+    bool reread;                     /* wal_scan_run read all of it from the disk a moment ago */
     const struct wal_events *events; /* [borrows, must outlive the log]; NULL: none */
     void *events_arg;
 };

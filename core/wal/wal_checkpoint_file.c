@@ -49,14 +49,14 @@ static sl_err items_read(struct sl_file *file, const struct wal_checkpoint_heade
     return SLUICE_OK;
 }
 
-static sl_err file_read(struct sl_file *file, struct wal_checkpoint_header *ret_header,
-                        struct sl_bytes *ret_items)
+static sl_err header_read(struct sl_file *file, bool cached,
+                          struct wal_checkpoint_header *ret_header)
 {
     uint8_t bytes[WAL_CHECKPOINT_HEADER];
     size_t got = 0;
     uint64_t size = 0;
     struct wal_checkpoint_header header;
-    sl_err err = sl_file_drop_cache(file);
+    sl_err err = cached ? SLUICE_OK : sl_file_drop_cache(file);
     if (err == SLUICE_OK)
         err = sl_file_size(file, &size);
     if (err == SLUICE_OK)
@@ -70,21 +70,36 @@ static sl_err file_read(struct sl_file *file, struct wal_checkpoint_header *ret_
     if (header.items_size > CHECKPOINT_BYTES_MAX ||
         size != WAL_CHECKPOINT_HEADER + header.items_size)
         return SLUICE_E_CORRUPT;
-    err = items_read(file, &header, ret_items);
-    if (err == SLUICE_OK)
-        *ret_header = header;
-    return err;
+    *ret_header = header;
+    return SLUICE_OK;
 }
 
-sl_err wal_checkpoint_read(struct sl_os *os, const char *path,
-                           struct wal_checkpoint_header *ret_header, struct sl_bytes *ret_items)
+sl_err wal_checkpoint_peek(struct sl_os *os, const char *path, bool cached,
+                           struct wal_checkpoint_header *ret_header)
 {
     struct sl_file *file;
     sl_err err = sl_file_open(os, path, SL_FILE_READ, &file);
     if (err != SLUICE_OK)
         return err;
-    err = file_read(file, ret_header, ret_items);
+    err = header_read(file, cached, ret_header);
     sl_file_close(file);
+    return err;
+}
+
+sl_err wal_checkpoint_read(struct sl_os *os, const char *path, bool cached,
+                           struct wal_checkpoint_header *ret_header, struct sl_bytes *ret_items)
+{
+    struct sl_file *file;
+    struct wal_checkpoint_header header;
+    sl_err err = sl_file_open(os, path, SL_FILE_READ, &file);
+    if (err != SLUICE_OK)
+        return err;
+    err = header_read(file, cached, &header);
+    if (err == SLUICE_OK)
+        err = items_read(file, &header, ret_items);
+    sl_file_close(file);
+    if (err == SLUICE_OK)
+        *ret_header = header;
     return err;
 }
 

@@ -521,7 +521,7 @@ static sl_err checkpoint_consider(struct salvage *self, uint64_t slot)
     struct wal_checkpoint_header header;
     struct sl_bytes items = {NULL, 0};
     wal_path_checkpoint(path, self->from, slot);
-    sl_err err = wal_checkpoint_read(self->os, path, &header, &items);
+    sl_err err = wal_checkpoint_read(self->os, path, false, &header, &items);
     if (err == SLUICE_E_NEWER_FORMAT)
         return refuse(self, err, "%s was written by a newer version of Sluice; use that one", path);
     if (err == SLUICE_E_NO_MEMORY)

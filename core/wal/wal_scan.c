@@ -119,36 +119,64 @@ static sl_err identity_check(struct scan_run *run, const char *path,
 
 /* ---- checkpoint ---- */
 
-static sl_err checkpoint_consider(struct scan_run *run, uint64_t slot)
+#define SLOTS 2u
+
+struct slots {
+    struct wal_checkpoint_header headers[SLOTS];
+    bool found[SLOTS];
+};
+
+/* OK with *ret_found false: none, or one that is damaged; the other one may do, and the gap check
+ * tells when it does not. */
+static sl_err slot_judge(struct scan_run *run, const char *path, sl_err err, bool *ret_found)
 {
-    char path[WAL_PATH_MAX];
-    struct wal_checkpoint_header header;
-    struct sl_bytes items = {NULL, 0};
-    wal_path_checkpoint(path, run->config->directory, slot);
-    sl_err err = wal_checkpoint_read(run->config->os, path, &header, &items);
-    if (err == SLUICE_E_NOT_FOUND)
-        return SLUICE_OK;
-    if (err == SLUICE_E_CORRUPT) { /* the other one may do; the gap check tells when it does not */
+    *ret_found = err == SLUICE_OK;
+    if (err == SLUICE_E_CORRUPT)
         run->recovery->checkpoints_damaged++;
+    if (err == SLUICE_OK || err == SLUICE_E_NOT_FOUND || err == SLUICE_E_CORRUPT)
         return SLUICE_OK;
-    }
     if (err == SLUICE_E_NEWER_FORMAT)
         return refuse(run, err, "%s was written by a newer version of Sluice; start that one",
                       path);
-    if (err != SLUICE_OK)
-        return refuse(run, err, "%s cannot be read", path);
-    err = identity_check(run, path, &header.identity);
+    return refuse(run, err, "%s cannot be read", path);
+}
+
+static sl_err slot_peek(struct scan_run *run, struct slots *slots, uint32_t slot)
+{
+    char path[WAL_PATH_MAX];
+    struct wal_checkpoint_header *header = &slots->headers[slot];
+    wal_path_checkpoint(path, run->config->directory, slot);
+    sl_err err = wal_checkpoint_peek(run->config->os, path, run->config->reread, header);
+    err = slot_judge(run, path, err, &slots->found[slot]);
+    if (err == SLUICE_OK && slots->found[slot])
+        err = identity_check(run, path, &header->identity);
+    return err;
+}
+
+static sl_err slot_read(struct scan_run *run, struct slots *slots, uint32_t slot)
+{
+    char path[WAL_PATH_MAX];
     struct wal_scan *scan = run->scan;
-    if (err != SLUICE_OK ||
-        (scan->has_checkpoint && scan->checkpoint.generation >= header.generation)) {
-        sl_free((void *)(uintptr_t)items.data);
-        return err;
+    wal_path_checkpoint(path, run->config->directory, slot);
+    slots->found[slot] = false; /* it had its turn */
+    sl_err err = wal_checkpoint_read(run->config->os, path, run->config->reread, &scan->checkpoint,
+                                     &run->checkpoint_items);
+    return slot_judge(run, path, err, &scan->has_checkpoint);
+}
+
+/* The newer one that is whole; the items of the other one are not looked at. */
+static sl_err slots_read(struct scan_run *run)
+{
+    struct slots slots = {.found = {false}};
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; i < SLOTS && err == SLUICE_OK; i++)
+        err = slot_peek(run, &slots, i);
+    while (err == SLUICE_OK && !run->scan->has_checkpoint && (slots.found[0] || slots.found[1])) {
+        bool second = slots.found[1] && (!slots.found[0] ||
+                                         slots.headers[1].generation > slots.headers[0].generation);
+        err = slot_read(run, &slots, second);
     }
-    sl_free((void *)(uintptr_t)run->checkpoint_items.data);
-    run->checkpoint_items = items;
-    scan->checkpoint = header;
-    scan->has_checkpoint = true;
-    return SLUICE_OK;
+    return err;
 }
 
 static sl_err item_hand_on(struct scan_run *run, uint64_t lsn, const struct wal_item_view *item,
@@ -187,9 +215,7 @@ static sl_err checkpoint_apply(struct scan_run *run)
 
 static sl_err checkpoint_read(struct scan_run *run)
 {
-    sl_err err = checkpoint_consider(run, 0);
-    if (err == SLUICE_OK)
-        err = checkpoint_consider(run, 1);
+    sl_err err = slots_read(run);
     if (err != SLUICE_OK || !run->scan->has_checkpoint)
         return err;
     run->recovery->checkpoint_lsn = run->scan->checkpoint.lsn;
@@ -231,7 +257,7 @@ static sl_err segment_header_read(struct scan_run *run, const char *path,
                                   struct wal_scan_segment *segment, uint64_t seq)
 {
     const uint8_t *bytes = NULL;
-    sl_err err = sl_file_drop_cache(segment->file);
+    sl_err err = run->config->reread ? SLUICE_OK : sl_file_drop_cache(segment->file);
     if (err == SLUICE_OK)
         err = wal_reader_open(&run->reader, segment->file);
     if (err == SLUICE_OK)

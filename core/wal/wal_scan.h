@@ -70,6 +70,7 @@ struct wal_scan_config {
     bool writable;   /* opens segments for writing too */
     bool every_body; /* verifies all bodies, not only the unclaimed */
     bool all_items;  /* also those of frames that the checkpoint contains */
+    bool reread;     /* all was read from the disk a moment ago: the page cache will do */
     const struct wal_scan_events *events;
     void *events_arg;
 };
@@ -105,9 +106,12 @@ void wal_path_checkpoint_tmp(char ret_path[WAL_PATH_MAX], const char *directory)
 
 /* ---- checkpoint files ---- */
 
-/* Reads and verifies one; items are the caller's to free. E_NOT_FOUND, E_CORRUPT, E_NEWER_FORMAT, …
- */
-sl_err wal_checkpoint_read(struct sl_os *os, const char *path,
+/* The header of one, and whether the file is as long as it says. E_NOT_FOUND, E_CORRUPT,
+ * E_NEWER_FORMAT, … `cached`: what the page cache holds will do. */
+sl_err wal_checkpoint_peek(struct sl_os *os, const char *path, bool cached,
+                           struct wal_checkpoint_header *ret_header) SL_MUST_CHECK;
+/* Reads and verifies one; items are the caller's to free. The errors of wal_checkpoint_peek. */
+sl_err wal_checkpoint_read(struct sl_os *os, const char *path, bool cached,
                            struct wal_checkpoint_header *ret_header,
                            struct sl_bytes *ret_items) SL_MUST_CHECK;
 /* A checkpoint is written to a temporary file, items first, from WAL_CHECKPOINT_HEADER on. [blocks]

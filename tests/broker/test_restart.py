@@ -1,5 +1,7 @@
 """What is left after a stop and after kill -9: records, offsets, positions of groups."""
-from sluice_broker import Broker, loader
+import os
+
+from sluice_broker import Broker, loader, wait_for
 
 LINES = ["line %d" % i for i in range(100)]
 
@@ -38,6 +40,42 @@ def test_kill_9_again_and_again_keeps_everything():
             broker.crash()
             broker.start()
         assert broker.consume("again") == ["round %d" % i for i in range(10)]
+
+
+def test_shards_that_recover_together_agree_on_topics():
+    """Those that came or went after the last checkpoint are known from shard 0's log alone."""
+    with Broker("runtime.shards=3") as broker:
+        broker.produce("early", LINES)
+        broker.produce("gone", LINES)
+        assert broker.stop() == 0
+        broker.start()
+        for i in range(6):
+            broker.produce("late-%d" % i, ["line %d" % i])
+        code, _, err = broker.run("topic", "delete", "gone")
+        assert code == 0, err
+        broker.crash()
+        broker.start()
+        assert broker.consume("early") == LINES
+        for i in range(6):
+            assert broker.consume("late-%d" % i) == ["line %d" % i]
+        broker.produce("gone", ["again"])
+        assert broker.consume("gone") == ["again"]
+
+
+def test_a_shard_0_that_refuses_lets_no_other_one_serve():
+    with Broker("runtime.shards=2") as broker:
+        broker.produce("kept", LINES)
+        assert broker.stop() == 0
+        wal = os.path.join(broker.home, "data", "shard-0", "wal")
+        for name in os.listdir(wal):
+            if name.startswith("checkpoint"):
+                os.unlink(os.path.join(wal, name))
+            elif name.endswith(".seg"):
+                with open(os.path.join(wal, name), "r+b") as file:
+                    file.write(b"no segment any more")
+        broker.spawn()
+        wait_for(lambda: "no listener is opened" in broker.log(), "the refusal")
+        assert broker.log().count("shard refuses to serve") == 2, broker.log()
 
 
 def test_a_stop_is_clean_and_quick():
