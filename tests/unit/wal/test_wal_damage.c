@@ -182,27 +182,72 @@ static uint64_t checkpoint_lsn(void)
     return err == SLUICE_OK ? report.checkpoint_lsn : 0;
 }
 
-Test(wal_damage, a_flip_of_any_byte_of_a_checkpoint_is_found)
+/* Enough that the log needs its checkpoint, of which two files are left. */
+static void fill_and_release(void)
 {
     fixture_start(fixture);
     fixture_settle(fixture);
-    struct fixture_unit *unit = NULL;
-    for (int i = 0; i < 40; i++) { /* enough that the log needs its checkpoint */
-        unit = fixture_commit(fixture, WAL_ITEM_BATCH, 3000);
+    for (int i = 0; i < 40; i++) {
+        struct fixture_unit *unit = fixture_commit(fixture, WAL_ITEM_BATCH, 3000);
         wal_release(fixture->wal, unit->item.place.segment);
         fixture_settle(fixture);
     }
-    fixture_close(fixture);
+}
+
+static uint8_t *newest_checkpoint(size_t *ret_size)
+{
+    size_t sizes[2] = {0};
+    uint8_t *files[2] = {fixture_bytes(fixture, "checkpoint-0", &sizes[0]),
+                         fixture_bytes(fixture, "checkpoint-1", &sizes[1])};
+    cr_assert(files[0] != NULL && files[1] != NULL);
+    int newest = sl_le64_load(files[0] + 56) > sl_le64_load(files[1] + 56) ? 0 : 1;
+    *ret_size = sizes[newest];
+    return files[newest];
+}
+
+static void flip_newest_checkpoint(void)
+{
     size_t size = 0;
-    uint8_t *one = fixture_bytes(fixture, "checkpoint-0", &size);
-    uint8_t *other = fixture_bytes(fixture, "checkpoint-1", &size);
-    bool first = sl_le64_load(one + 56) > sl_le64_load(other + 56);
-    uint8_t *newest = first ? one : other;
+    uint8_t *newest = newest_checkpoint(&size);
     cr_assert_eq(inspect(true), SLUICE_OK);
     uint64_t lsn = checkpoint_lsn();
+    cr_assert_eq(lsn, sl_le64_load(newest + 64));
+    cr_assert_gt(size, WAL_HEADER_USED, "it has items");
     for (size_t i = 0; i < size; i++) {
         newest[i] ^= (uint8_t)(1u << (i % 8));
         cr_assert_neq(checkpoint_lsn(), lsn, "byte %zu is not noticed", i);
         newest[i] ^= (uint8_t)(1u << (i % 8));
     }
+}
+
+Test(wal_damage, a_flip_of_any_byte_of_a_checkpoint_is_found)
+{
+    fill_and_release();
+    fixture_close(fixture);
+    size_t size = 0;
+    cr_assert_eq(sl_le64_load(newest_checkpoint(&size) + 24), 0);
+    flip_newest_checkpoint();
+}
+
+Test(wal_damage, a_flip_of_any_byte_of_a_checkpoint_in_slices_is_found)
+{
+    fixture->limits.checkpoint_chunk_bytes = 1; /* each slice goes to the disk, which takes time */
+    fill_and_release();
+    fixture->more_slices = 20;
+    uint32_t before = fixture->snapshots;
+    while (fixture->snapshots == before) {
+        struct fixture_unit *unit = fixture_commit(fixture, WAL_ITEM_BATCH, 3000);
+        wal_release(fixture->wal, unit->item.place.segment);
+        for (int i = 0; i < 100 && fixture->snapshots == before; i++)
+            (void)sl_os_sim_step(fixture->os);
+    }
+    fixture_commit(fixture, WAL_ITEM_OFFSET_COMMIT, 0);
+    cr_assert_gt(fixture->slices_left, 0, "the commit is durable before the last slice");
+    fixture_settle(fixture);
+    fixture_power_cut(fixture);
+    size_t size = 0;
+    const uint8_t *newest = newest_checkpoint(&size);
+    cr_assert_eq(sl_le64_load(newest + 24), 1);
+    cr_assert_gt(sl_le64_load(newest + 120), sl_le64_load(newest + 64));
+    flip_newest_checkpoint();
 }
