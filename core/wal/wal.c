@@ -316,6 +316,23 @@ static uint64_t last_share(const struct wal *wal)
     return SL_MAX(wal->limits.bytes_max / WAL_LAST_DIVISOR, least);
 }
 
+/* What the log may come to when all that waits for a frame, and a unit of this size, is written. A
+ * frame that does not fit leaves the rest of its segment empty: once at most when all fits into the
+ * next one, else less in all than the frames that went on. */
+static uint64_t bytes_promised(const struct wal *wal, uint64_t unit_size)
+{
+    uint64_t placed = wal->commit.busy ? wal->commit.unit_bytes : 0; /* their frames have room */
+    uint64_t queued = wal->pending_bytes - placed + unit_size;
+    uint64_t frames =
+        SL_MIN(2 * queued / wal->limits.group_bytes_max, (uint64_t)wal->pending_units) + 1;
+    uint64_t size = queued + frames * (WAL_FRAME_HEADER + WAL_BLOCK);
+    uint64_t left = wal->limits.segment_bytes - wal_segment_last(wal)->end;
+    if (size <= left && !wal->rotates)
+        return bytes_used(wal) + size;
+    bool is_one = size <= wal->limits.segment_bytes - WAL_SEGMENT_HEADER;
+    return bytes_used(wal) + left + WAL_SEGMENT_HEADER + size + (is_one ? 0 : size);
+}
+
 static sl_err submit_check(const struct wal *wal, const struct wal_unit *unit, uint64_t size)
 {
     if (wal->fenced)
@@ -330,7 +347,7 @@ static sl_err submit_check(const struct wal *wal, const struct wal_unit *unit, u
     uint64_t reserve = unit->frees_space ? 0
                        : unit->reserve   ? last_share(wal)
                                          : 2 * last_share(wal);
-    if (bytes_used(wal) + wal->pending_bytes + frame_size > wal->limits.bytes_max - reserve)
+    if (bytes_promised(wal, size) > wal->limits.bytes_max - reserve)
         return SLUICE_E_LOG_FULL;
     return SLUICE_OK;
 }

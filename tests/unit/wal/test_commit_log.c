@@ -360,7 +360,7 @@ EACH_LOG(a_pinned_segment_stays_until_it_is_let_go)
 
 EACH_LOG(nothing_is_released_whose_callback_has_not_run)
 {
-    struct rig_unit *units[20];
+    struct rig_unit *units[12];
     uint8_t bytes[BODY_BYTES];
     for (uint32_t i = 0; i < SL_COUNT_OF(units); i++) {
         units[i] = unit_new(rig, BODY_BYTES);

@@ -190,6 +190,29 @@ Test(wal_commit, the_last_of_the_reserve_is_for_what_makes_room)
     cr_assert_leq(status().bytes_used, fixture->limits.bytes_max);
 }
 
+/* The rest of a segment that a frame does not fit into counts as used. */
+Test(wal_commit, frames_that_waste_their_segments_leave_room_for_what_makes_room)
+{
+    const uint32_t large = (uint32_t)FIXTURE_SEGMENT / 2u;
+    fixture->limits.bytes_max = 7 * FIXTURE_SEGMENT;
+    fixture->limits.frame_bytes_max = (uint32_t)FIXTURE_SEGMENT - 4096u;
+    fixture_start(fixture);
+    sl_err err = SLUICE_OK;
+    for (int i = 0; i < 100 && err == SLUICE_OK; i++) { /* several at once */
+        for (int k = 0; k < 4 && err == SLUICE_OK; k++)
+            err = fixture_submit(fixture, fixture_unit_new(fixture, WAL_ITEM_BATCH, large));
+        fixture_settle(fixture);
+    }
+    cr_assert_eq(err, SLUICE_E_LOG_FULL);
+    cr_assert_leq(status().bytes_used, fixture->limits.bytes_max);
+    struct fixture_unit *extent = fixture_unit_new(fixture, WAL_ITEM_EXTENT, 0);
+    extent->unit.reserve = extent->unit.frees_space = true;
+    cr_assert_eq(fixture_submit(fixture, extent), SLUICE_OK);
+    fixture_settle(fixture);
+    cr_assert_eq(extent->err, SLUICE_OK);
+    cr_assert_leq(status().bytes_used, fixture->limits.bytes_max);
+}
+
 Test(wal_commit, each_sealed_segment_is_told_of_and_known)
 {
     struct wal_segment_status segment;
@@ -283,7 +306,7 @@ Test(wal_commit, the_next_commit_begins_before_the_callbacks_and_their_segment_s
 
 Test(wal_commit, a_pinned_segment_is_not_recycled)
 {
-    fixture->limits.bytes_max = 8 * FIXTURE_SEGMENT;
+    fixture->limits.bytes_max = 7 * FIXTURE_SEGMENT;
     fixture_start(fixture);
     struct fixture_unit *first = fixture_commit(fixture, WAL_ITEM_BATCH, 8000);
     uint8_t bytes[8000];
