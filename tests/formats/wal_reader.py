@@ -1,0 +1,382 @@
+#!/usr/bin/env python3
+"""wal_reader.py DATA: prints what the logs of a data folder say. Written from docs/formats/wal.md and
+docs/formats/backup.md alone, sharing no code and no table with the broker; slow.
+
+Checkpoint and Log read and check files; State is what their items come to. Bodies of frames are not read: the
+record batches in them have a CRC of their own."""
+import glob
+import json
+import os
+import struct
+import sys
+
+from extent_reader import Refused, crc32c, need
+
+BATCH, TOPIC_CREATE, TOPIC_DELETE, TOPIC_CONFIG, OFFSET_COMMIT, OFFSET_FORGET, STAGE_POSITION, PRODUCER_BLOCK, \
+    PRODUCER_STATE, LOG_BOUNDS, CLEAN_SHUTDOWN, IDLE, EXTENT, EXTENT_DROP, COMPACTION = range(1, 16)
+IN_FRAMES_ONLY = (BATCH, CLEAN_SHUTDOWN, IDLE)
+SPREAD = 1  # incompatible feature of checkpoints
+
+
+class Fields:
+    """Reads a payload from its front; end() refuses what is left."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, form):
+        need(self.at + struct.calcsize("<" + form) <= len(self.data), "a payload is cut")
+        values = struct.unpack_from("<" + form, self.data, self.at)
+        self.at += struct.calcsize("<" + form)
+        return values if len(values) > 1 else values[0]
+
+    def text(self, size):
+        need(self.at + size <= len(self.data), "a text is cut")
+        self.at += size
+        return self.data[self.at - size:self.at].decode()
+
+    def end(self):
+        need(self.at == len(self.data), "a payload is longer than its fields")
+
+
+# ---- payloads ----
+
+def configs(fields, count):
+    found = {}
+    for _ in range(count):
+        key, value = fields.take("HH")
+        key = fields.text(key)
+        found[key] = fields.text(value)
+    return found
+
+
+def topic_create(fields):
+    topic, flags, partitions, name, count = fields.take("16sIIHH")
+    need(any(topic) and flags in (0, 1) and 1 <= partitions <= 1000000, "a topic")
+    name = fields.text(name)
+    shards = [fields.take("H") for _ in range(partitions)]
+    return {"topic": topic, "internal": bool(flags), "name": name, "shards": shards, "configs": configs(fields, count)}
+
+
+def topic_config(fields):
+    topic, count = fields.take("16sH")
+    return {"topic": topic, "configs": configs(fields, count)}
+
+
+def offset_commit(fields):
+    topic, partition, epoch, offset, time, group, metadata = fields.take("16sIiqqHH")
+    return {"topic": topic, "partition": partition, "epoch": epoch, "offset": offset, "time": time,
+            "group": fields.text(group), "metadata": fields.text(metadata)}
+
+
+def offset_forget(fields):
+    what, _, group, partition, topic = fields.take("BBHI16s")
+    need(what in (1, 2, 3), "what is forgotten")
+    return {"what": what, "partition": partition, "topic": topic, "group": fields.text(group)}
+
+
+def stage_position(fields):
+    topic, offset, partition, name, _ = fields.take("16sqIHH")
+    return {"topic": topic, "offset": offset, "partition": partition, "name": fields.text(name)}
+
+
+def producer_state(fields):
+    topic, partition, epoch, count, producer, heard, _ = fields.take("16sIhHqqQ")
+    need(1 <= count <= 5 and epoch >= 0 and producer >= 0, "a producer")
+    batches = [dict(zip(("first", "last", "base_offset", "last_offset", "time"), fields.take("iiqqq"))) for _ in range(5)]
+    need(not any(any(batch.values()) for batch in batches[count:]), "unused batches of a producer")
+    return {"topic": topic, "partition": partition, "epoch": epoch, "producer": producer, "heard": heard,
+            "batches": batches[:count]}
+
+
+def named(form, *names):
+    def read(fields):
+        values = fields.take(form)
+        return dict(zip(names, values if len(names) > 1 else [values]))
+    return read
+
+
+PAYLOADS = {
+    BATCH: named("16sqqqqIIiiihH", "topic", "base_offset", "last_offset", "timestamp", "producer", "partition", "records",
+                 "first", "last", "leader_epoch", "epoch", "attributes"),
+    TOPIC_CREATE: topic_create, TOPIC_DELETE: named("16s", "topic"), TOPIC_CONFIG: topic_config,
+    OFFSET_COMMIT: offset_commit, OFFSET_FORGET: offset_forget, STAGE_POSITION: stage_position,
+    PRODUCER_BLOCK: named("Q", "end"), PRODUCER_STATE: producer_state,
+    LOG_BOUNDS: named("16sqqII", "topic", "start", "end", "partition", "zero"),
+    CLEAN_SHUTDOWN: lambda fields: {}, IDLE: lambda fields: {},
+    EXTENT: named("QQQqIIII", "id", "size", "bytes", "time", "crc", "streams", "blocks", "flags"),
+    EXTENT_DROP: named("Q", "id"),
+    COMPACTION: named("16sqII", "topic", "clean", "partition", "zero"),
+}
+
+
+def items_of(data, in_frame):
+    """(kind, fields) of each item of a directory; and the size of all bodies."""
+    found, bodies, at = [], 0, 0
+    while at < len(data):
+        need(at + 16 <= len(data), "an item is cut")
+        kind, version, flags, payload, body, _ = struct.unpack_from("<HBBIII", data, at)
+        end = at + 16 + payload
+        need(end + -end % 8 <= len(data) and not any(data[end:end + -end % 8]), "padding of an item")
+        if kind in PAYLOADS:
+            need(version == 1, "version of an item")
+            need(in_frame or kind not in IN_FRAMES_ONLY and body == 0, "an item that is none of a checkpoint")
+            need(not in_frame or kind != PRODUCER_STATE, "an item that is none of a frame")
+            fields = Fields(data[at + 16:end])
+            found.append((kind, PAYLOADS[kind](fields)))
+            fields.end()
+        else:
+            need(flags & 1, "unknown kind of an item")
+        bodies += body
+        at = end + -end % 8
+    return found, bodies
+
+
+# ---- files ----
+
+def file_header(data, magic, known):
+    """Cluster, shard and the incompatible features."""
+    need(len(data) >= 128, "too short")
+    found, crc, major, _, _, incompatible = struct.unpack_from("<QIHHQQ", data, 0)
+    need(found == magic, "magic")
+    need(crc == crc32c(data[12:128]), "CRC of the header")
+    need(major == 1 and not incompatible & ~known, "newer format")
+    return data[32:48], struct.unpack_from("<I", data, 48)[0], incompatible
+
+
+class Checkpoint:
+    def __init__(self, data):
+        self.cluster, self.shard, features = file_header(data, 0x504B435F4C57534C, SPREAD)
+        self.generation, self.lsn, self.first_segment, self.last_segment, count, size, self.time, self.epoch, crc, end \
+            = struct.unpack_from("<QQQQQQqIIQ", data, 56)
+        self.spread = bool(features & SPREAD)
+        need(end > self.lsn if self.spread else end == 0, "where the items end")
+        self.end_lsn = end if self.spread else self.lsn
+        need(size == len(data) - 128 and crc == crc32c(data[128:]), "CRC of the items")
+        self.items, _ = items_of(data[128:], in_frame=False)
+        need(len(self.items) == count, "number of items")
+
+
+class Segment:
+    """Frames that belong to the log, as far as this file alone tells: (lsn, envelope CRC, items)."""
+
+    def __init__(self, data, number):
+        self.cluster, self.shard, _ = file_header(data, 0x4745535F4C57534C, 0)
+        self.number, self.first_lsn, self.previous_lsn, self.chain, self.epoch, self.created \
+            = struct.unpack_from("<QQQIIq", data, 56)
+        need(self.number == number and not any(data[128:4096]), "header of a segment")
+        self.frames = []
+        at, lsn, chain, self.durable_lsn = 4096, self.first_lsn, self.chain, 0
+        while at + 128 <= len(data):
+            frame = self._frame(data, at, lsn, chain)
+            if frame is None:
+                break
+            size, chain, items = frame
+            self.frames.append((lsn, chain, items))
+            at, lsn = at + size, lsn + 1
+
+    def _frame(self, data, at, lsn, chain):
+        magic, crc, size, incarnation, durable, before = struct.unpack_from("<IIQQQI", data, at)
+        entry_crc, _, found, _, count, directory, body, directory_crc, _, _ = struct.unpack_from("<IIQqIIQIII", data, at + 64)
+        if magic != 0x4D52464C or incarnation != self.number or before != chain or found != lsn \
+                or crc != crc32c(data[at + 8:at + 128]) or entry_crc != crc32c(data[at + 68:at + 128]):
+            return None
+        used = 128 + directory + body
+        if size != used + -used % 4096 or at + size > len(data):
+            return None
+        directory = data[at + 128:at + 128 + directory]
+        if directory_crc != crc32c(directory):
+            return None
+        items, bodies = items_of(directory, in_frame=True)
+        need(bodies == body and len(items) == count, "items of a frame")
+        self.durable_lsn = max(self.durable_lsn, durable)
+        return size, crc, items
+
+
+class Log:
+    """A shard's log: the checkpoint that counts (or None) and all frames from its first segment on."""
+
+    def __init__(self, folder):
+        self.checkpoint = None
+        for name in ("checkpoint-0", "checkpoint-1"):
+            found = read_checkpoint(os.path.join(folder, name))
+            if found and (self.checkpoint is None or found.generation > self.checkpoint.generation):
+                self.checkpoint = found
+        names = sorted(os.path.basename(path)[:-4] for path in glob.glob(os.path.join(folder, "*.seg")))
+        numbers = [int(name) for name in names if len(name) == 20]
+        first = self.checkpoint.first_segment if self.checkpoint else 1
+        numbers = [number for number in numbers if number >= first]
+        need(numbers == list(range(first, first + len(numbers))), "a segment is missing")
+        need(self.checkpoint is None or numbers and numbers[-1] >= self.checkpoint.last_segment, "segments")
+        self.frames = []
+        claim = self.checkpoint.end_lsn if self.checkpoint else 0
+        for number in numbers:
+            with open(os.path.join(folder, f"{number:020}.seg"), "rb") as file:
+                segment = Segment(file.read(), number)
+            if self.frames:  # it says where the one before ends
+                self.frames = [frame for frame in self.frames if frame[0] <= segment.previous_lsn]
+                need(self.frames[-1][:2] == (segment.previous_lsn, segment.chain), "chain between segments")
+            self.frames += segment.frames
+            claim = max(claim, segment.previous_lsn, segment.durable_lsn)
+        need(not self.frames or self.frames[-1][0] >= claim, "what was acknowledged is not there")
+
+    def tail(self):
+        """Items beyond the checkpoint's L."""
+        lsn = self.checkpoint.lsn if self.checkpoint else 0
+        return [item for frame in self.frames if frame[0] > lsn for item in frame[2]]
+
+
+def read_checkpoint(path):
+    try:
+        with open(path, "rb") as file:
+            return Checkpoint(file.read())
+    except (FileNotFoundError, Refused):
+        return None  # the log tells whether it does without it
+
+
+# ---- what the items come to ----
+
+class State:
+    """topics by id; by (topic, partition): bounds, clean; offsets by (group, topic, partition); positions by (name,
+    topic, partition); producers by (topic, partition, id): (epoch, batches); extents by id."""
+
+    def __init__(self):
+        self.topics, self.bounds, self.clean, self.offsets = {}, {}, {}, {}
+        self.positions, self.producers, self.extents = {}, {}, {}
+        self.next_producer = self.extent_id = 0
+
+    def apply(self, items):
+        for kind, item in items:
+            getattr(self, "_%d" % kind, lambda item: None)(item)
+
+    def without_dead_topics(self, topics):
+        """What is said of topics that shard 0 does not know means nothing."""
+        for table, place in ((self.bounds, 0), (self.clean, 0), (self.offsets, 1), (self.positions, 1), (self.producers, 0)):
+            for key in [key for key in table if key[place] not in topics]:
+                del table[key]
+
+    def _widen(self, place, start, end):
+        before = self.bounds.get(place, (0, 0))
+        self.bounds[place] = (max(before[0], start), max(before[1], end))
+
+    def _1(self, item):  # BATCH
+        place = item["topic"], item["partition"]
+        self._widen(place, 0, item["last_offset"] + 1)
+        epoch, batches = self.producers.get((*place, item["producer"]), (item["epoch"], []))
+        if item["producer"] < 0 or batches and item["base_offset"] <= batches[-1]["last_offset"]:
+            return
+        batch = {key: item[key] for key in ("first", "last", "base_offset", "last_offset")}
+        self.producers[(*place, item["producer"])] = item["epoch"], (batches if epoch == item["epoch"] else [])[-4:] + [batch]
+
+    def _2(self, item):  # TOPIC_CREATE
+        self.topics.setdefault(item["topic"], item)
+
+    def _3(self, item):  # TOPIC_DELETE
+        self.topics.pop(item["topic"], None)
+
+    def _4(self, item):  # TOPIC_CONFIG
+        if item["topic"] in self.topics:
+            self.topics[item["topic"]] = dict(self.topics[item["topic"]], configs=item["configs"])
+
+    def _5(self, item):  # OFFSET_COMMIT
+        self.offsets[item["group"], item["topic"], item["partition"]] = item
+
+    def _6(self, item):  # OFFSET_FORGET
+        for group, topic, partition in list(self.offsets):
+            if item["what"] == 1 and (group, topic, partition) == (item["group"], item["topic"], item["partition"]) \
+                    or item["what"] == 2 and group == item["group"] or item["what"] == 3 and topic == item["topic"]:
+                del self.offsets[group, topic, partition]
+
+    def _7(self, item):  # STAGE_POSITION
+        key = item["name"], item["topic"], item["partition"]
+        self.positions[key] = item["offset"]
+        if item["offset"] < 0:
+            del self.positions[key]
+
+    def _8(self, item):  # PRODUCER_BLOCK
+        self.next_producer = max(self.next_producer, item["end"])
+
+    def _9(self, item):  # PRODUCER_STATE
+        self.producers[item["topic"], item["partition"], item["producer"]] = item["epoch"], item["batches"]
+
+    def _10(self, item):  # LOG_BOUNDS
+        need(0 <= item["start"] <= item["end"], "bounds of a partition")
+        self._widen((item["topic"], item["partition"]), item["start"], item["end"])
+
+    def _13(self, item):  # EXTENT
+        self.extent_id = max(self.extent_id, item["id"])
+        self.extents[item["id"]] = item
+
+    def _14(self, item):  # EXTENT_DROP
+        self.extent_id = max(self.extent_id, item["id"])
+        self.extents.pop(item["id"], None)
+
+    def _15(self, item):  # COMPACTION
+        place = item["topic"], item["partition"]
+        self.clean[place] = max(self.clean.get(place, 0), item["clean"])
+
+
+# ---- folders ----
+
+def read_meta(data):
+    """Number of shards and cluster of sluice.meta."""
+    need(len(data) == 4096 and data[:8] == b"SLUICEDB", "magic of sluice.meta")
+    major, _, shards, _, incompatible, cluster = struct.unpack_from("<HHIQQ16s", data, 8)
+    need(struct.unpack_from("<I", data, 4092)[0] == crc32c(data[:4092]), "CRC of sluice.meta")
+    need(major == 1 and incompatible == 0 and 1 <= shards <= 64, "sluice.meta")
+    return shards, cluster
+
+
+class Folder:
+    """A data folder: its logs and their states, by shard."""
+
+    def __init__(self, path):
+        with open(os.path.join(path, "sluice.meta"), "rb") as file:
+            count, self.cluster = read_meta(file.read())
+        self.logs = [Log(os.path.join(path, f"shard-{shard}", "wal")) for shard in range(count)]
+        self.states = []
+        for shard, log in enumerate(self.logs):
+            state = State()
+            if log.checkpoint:
+                need((log.checkpoint.cluster, log.checkpoint.shard) == (self.cluster, shard), "another's checkpoint")
+                state.apply(log.checkpoint.items)
+            state.apply(log.tail())
+            self.states.append(state)
+        self.topics = self.states[0].topics
+        for state in self.states:
+            state.without_dead_topics(self.topics)
+
+    def all(self, table):
+        """A table of all shards; no key is in two of them."""
+        found = {}
+        for state in self.states:
+            need(not found.keys() & getattr(state, table).keys(), "a key on two shards")
+            found.update(getattr(state, table))
+        return found
+
+
+def read_backup(path):
+    """The manifest of a backup, with every file of it checked."""
+    with open(os.path.join(path, "backup.json"), "rb") as file:
+        first, second, rest = file.read().split(b"\n")
+    need(rest == b"" and json.loads(second) == {"crc32c": f"{crc32c(first):08x}"}, "CRC of backup.json")
+    manifest = json.loads(first)
+    need((manifest["format"], manifest["major"]) == ("sluice-backup", 1), "newer format")
+    for entry in manifest["files"]:
+        with open(os.path.join(path, "data", entry["path"]), "rb") as file:
+            data = file.read()
+        sums = "".join(f"{crc32c(data[at:at + (1 << 20)]):08x}" for at in range(0, len(data), 1 << 20))
+        need((len(data), sums) == (int(entry["bytes"]), entry["crc32c"]), "a file of the backup")
+    return manifest
+
+
+def main():
+    folder = Folder(sys.argv[1])
+    for shard, (log, state) in enumerate(zip(folder.logs, folder.states)):
+        checkpoint = f"checkpoint at {log.checkpoint.lsn} to {log.checkpoint.end_lsn}" if log.checkpoint else "no checkpoint"
+        print(f"shard {shard}: {checkpoint}, {len(log.frames)} frames, {len(state.topics)} topics, {len(state.bounds)} partitions, "
+              f"{len(state.offsets)} offsets, {len(state.positions)} positions, {len(state.producers)} producers, {len(state.extents)} extents")
+
+
+if __name__ == "__main__":
+    main()
