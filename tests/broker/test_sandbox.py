@@ -216,10 +216,11 @@ class Limits(SandboxTest):
     def test_a_stage_that_waits_for_its_share_says_so(self):
         self.start({"slow": {"module": "slow.so", "limits": {"cpu_percent": 1}}})
         self.drop_c("slow", SPIN, top="#include <time.h>")
-        for i in range(16):
-            self.produce("slow", str(i))
-        wait_for(lambda: any(entry["stall"] == "waits for its CPU share" for entry in self.info("slow")["partitions"]),
-                 "a stall with its cause")
+
+        def stalled():
+            self.produce("slow", "x")  # until it has used what it may use at once
+            return any(entry["stall"] == "waits for its CPU share" for entry in self.info("slow")["partitions"])
+        wait_for(stalled, "a stall with its cause")
 
     def test_a_plugin_beyond_its_cpu_share_waits_and_loses_nothing(self):
         self.start({"spin": {"module": "spin.so", "limits": {"cpu_percent": 20}}})
