@@ -29,16 +29,19 @@ static void entry_write(const struct producer_entry *entry, const struct sl_uuid
     at = item_write_u64(at, (uint64_t)entry->id);
     at = item_write_u64(at, (uint64_t)entry->last_ms);
     at = item_write_u64(at, 0);
-    for (uint32_t i = 0; i < entry->past_count; i++)
-        at = past_write(at, &producer_entry_past_of(entry)[i]);
+    for (uint32_t i = 0; i < entry->past_count; i++) {
+        struct producer_past past = producer_entry_past(entry, i);
+        at = past_write(at, &past);
+    }
 }
 
 sl_err producers_snapshot(const struct producers *producers, const struct sl_uuid *topic,
                           uint32_t partition, producer_add_fn *add, void *add_arg)
 {
     uint8_t payload[PRODUCER_STATE_ITEM_SIZE];
-    for (const struct producer_entry *entry = producers->oldest; entry != NULL;
-         entry = entry->newer) {
+    const struct producer_shard *shard = producers->shard;
+    const struct producer_entry *entry = producer_entry_at(shard, producers->oldest);
+    for (; entry != NULL; entry = producer_entry_at(shard, entry->newer)) {
         if (entry->past_count == 0)
             continue;
         entry_write(entry, topic, partition, payload);
@@ -128,13 +131,11 @@ sl_err producers_restore(struct producers *producers, uint8_t version, struct sl
     struct producer_entry *entry = producer_entry_get(producers, read.id);
     if (entry == NULL)
         err = producer_entry_add(producers, read.id, read.last_ms, &entry);
-    if (err == SLUICE_OK)
-        err = producer_entry_reserve(entry, read.past_count);
     if (err != SLUICE_OK)
         return err;
-    entry->epoch = read.epoch;
-    entry->past_count = read.past_count;
-    memcpy(producer_entry_past(entry), read.past, read.past_count * sizeof read.past[0]);
+    producer_entry_forget(entry);
+    for (uint32_t i = 0; i < read.past_count && err == SLUICE_OK; i++)
+        err = producer_entry_remember(entry, read.epoch, &read.past[i]);
     producer_entry_touch(entry, read.last_ms);
-    return SLUICE_OK;
+    return err;
 }

@@ -1,4 +1,4 @@
-/* producer_state.c: producers of a shard: one hash map over all partitions, and two orders of
+/* producer_state.c: producers of a shard: one table over all partitions, and two orders of
  * idleness.
  *
  * An entry stands in its shard's list and in its partition's list, both with the one idle longest
@@ -7,75 +7,48 @@
 #include "admit/producer_state.h"
 
 #include "admit/producer_entry.h"
-#include "base/hash.h"
 #include "base/status.h"
 
 #include <stdlib.h>
-
-struct entry_key {
-    const struct producers *owner;
-    int64_t id;
-};
-
-static struct producer_entry *entry_of(const struct chain_link *link)
-{
-    return SL_CONTAINER_OF(link, struct producer_entry, by_id);
-}
-
-static bool entry_matches(const struct chain_link *link, const void *key)
-{
-    const struct entry_key *wanted = key;
-    const struct producer_entry *entry = entry_of(link);
-    return entry->id == wanted->id && entry->owner == wanted->owner;
-}
-
-static uint64_t entry_hash(const struct producers *owner, int64_t id)
-{
-    return sl_hash64_mix((uint64_t)(uintptr_t)owner ^ sl_hash64_mix((uint64_t)id));
-}
-
-struct producer_entry *producer_entry_get(const struct producers *producers, int64_t id)
-{
-    struct entry_key key = {producers, id};
-    struct chain_link *link =
-        chain_map_get(&producers->shard->entries, entry_hash(producers, id), entry_matches, &key);
-    return link == NULL ? NULL : entry_of(link);
-}
 
 /* ---- the two orders ---- */
 
 static void shard_unlink(struct producer_entry *entry)
 {
     struct producer_shard *shard = entry->owner->shard;
-    *(entry->shard_older != NULL ? &entry->shard_older->shard_newer : &shard->oldest) =
-        entry->shard_newer;
-    *(entry->shard_newer != NULL ? &entry->shard_newer->shard_older : &shard->newest) =
-        entry->shard_older;
+    struct producer_entry *older = producer_entry_at(shard, entry->shard_older);
+    struct producer_entry *newer = producer_entry_at(shard, entry->shard_newer);
+    *(older != NULL ? &older->shard_newer : &shard->oldest) = entry->shard_newer;
+    *(newer != NULL ? &newer->shard_older : &shard->newest) = entry->shard_older;
 }
 
 static void shard_append(struct producer_entry *entry)
 {
     struct producer_shard *shard = entry->owner->shard;
+    struct producer_entry *newest = producer_entry_at(shard, shard->newest);
     entry->shard_older = shard->newest;
-    entry->shard_newer = NULL;
-    *(shard->newest != NULL ? &shard->newest->shard_newer : &shard->oldest) = entry;
-    shard->newest = entry;
+    entry->shard_newer = 0;
+    *(newest != NULL ? &newest->shard_newer : &shard->oldest) = entry->number;
+    shard->newest = entry->number;
 }
 
 static void owner_unlink(struct producer_entry *entry)
 {
     struct producers *owner = entry->owner;
-    *(entry->older != NULL ? &entry->older->newer : &owner->oldest) = entry->newer;
-    *(entry->newer != NULL ? &entry->newer->older : &owner->newest) = entry->older;
+    struct producer_entry *older = producer_entry_at(owner->shard, entry->older);
+    struct producer_entry *newer = producer_entry_at(owner->shard, entry->newer);
+    *(older != NULL ? &older->newer : &owner->oldest) = entry->newer;
+    *(newer != NULL ? &newer->older : &owner->newest) = entry->older;
 }
 
 static void owner_append(struct producer_entry *entry)
 {
     struct producers *owner = entry->owner;
+    struct producer_entry *newest = producer_entry_at(owner->shard, owner->newest);
     entry->older = owner->newest;
-    entry->newer = NULL;
-    *(owner->newest != NULL ? &owner->newest->newer : &owner->oldest) = entry;
-    owner->newest = entry;
+    entry->newer = 0;
+    *(newest != NULL ? &newest->newer : &owner->oldest) = entry->number;
+    owner->newest = entry->number;
 }
 
 void producer_entry_touch(struct producer_entry *entry, int64_t now_ms)
@@ -93,10 +66,8 @@ static void entry_remove(struct producer_entry *entry)
     shard_unlink(entry);
     owner_unlink(entry);
     entry->owner->count--;
-    chain_map_remove(&entry->owner->shard->entries, &entry->by_id);
-    if (entry->has_many)
-        sl_free(entry->past.many);
-    sl_free(entry);
+    producer_entry_forget(entry);
+    producer_table_remove(entry);
 }
 
 static void entry_drop_empty(struct producer_entry *entry)
@@ -111,11 +82,13 @@ static sl_err room_make(struct producers *producers)
     struct producer_shard *shard = producers->shard;
     struct producer_entry *entry = NULL;
     if (producers->count >= shard->limits.partition_max) {
-        for (entry = producers->oldest; entry != NULL && entry->pending != NULL;)
-            entry = entry->newer;
-    } else if (shard->entries.count >= shard->limits.shard_max) {
-        for (entry = shard->oldest; entry != NULL && entry->pending != NULL;)
-            entry = entry->shard_newer;
+        entry = producer_entry_at(shard, producers->oldest);
+        while (entry != NULL && entry->pending != NULL)
+            entry = producer_entry_at(shard, entry->newer);
+    } else if (shard->count >= shard->limits.shard_max) {
+        entry = producer_entry_at(shard, shard->oldest);
+        while (entry != NULL && entry->pending != NULL)
+            entry = producer_entry_at(shard, entry->shard_newer);
     } else {
         return SLUICE_OK;
     }
@@ -132,13 +105,11 @@ sl_err producer_entry_add(struct producers *producers, int64_t id, int64_t now_m
     sl_err err = room_make(producers);
     if (err != SLUICE_OK)
         return err;
-    struct producer_entry *entry = sl_alloc_zero(1, sizeof *entry);
-    if (entry == NULL)
-        return SLUICE_E_NO_MEMORY;
-    entry->owner = producers;
-    entry->id = id;
+    struct producer_entry *entry;
+    err = producer_table_put(producers, id, &entry);
+    if (err != SLUICE_OK)
+        return err;
     entry->last_ms = now_ms;
-    chain_map_put(&producers->shard->entries, &entry->by_id, entry_hash(producers, id));
     shard_append(entry);
     owner_append(entry);
     producers->count++;
@@ -151,21 +122,22 @@ sl_err producer_entry_add(struct producers *producers, int64_t id, int64_t now_m
 struct producer_shard *producer_shard_new(const struct producer_limits *limits)
 {
     struct producer_shard *shard = sl_alloc_zero(1, sizeof *shard);
-    if (shard == NULL || chain_map_init(&shard->entries) != SLUICE_OK) {
-        sl_free(shard);
+    if (shard == NULL)
         return NULL;
-    }
     shard->limits.partition_max = limits->partition_max != 0 ? limits->partition_max : 10000;
     shard->limits.shard_max = limits->shard_max != 0 ? limits->shard_max : 1000000;
     shard->limits.expiry_ms = limits->expiry_ms != 0 ? limits->expiry_ms : 86400000;
-    return shard;
+    if (producer_table_init(shard) == SLUICE_OK)
+        return shard;
+    sl_free(shard);
+    return NULL;
 }
 
 struct producer_shard *producer_shard_free(struct producer_shard *shard)
 {
     if (shard != NULL) {
-        SL_ASSERT(shard->entries.count == 0);
-        chain_map_fini(&shard->entries);
+        SL_ASSERT(shard->count == 0);
+        producer_table_fini(shard);
         sl_free(shard);
     }
     return NULL;
@@ -173,7 +145,7 @@ struct producer_shard *producer_shard_free(struct producer_shard *shard)
 
 uint32_t producer_shard_count(const struct producer_shard *shard)
 {
-    return shard->entries.count;
+    return shard->count;
 }
 
 uint64_t producer_shard_evicted(const struct producer_shard *shard)
@@ -184,9 +156,9 @@ uint64_t producer_shard_evicted(const struct producer_shard *shard)
 uint32_t producer_shard_expire(struct producer_shard *shard, int64_t now_ms)
 {
     uint32_t count = 0;
-    struct producer_entry *entry = shard->oldest;
+    struct producer_entry *entry = producer_entry_at(shard, shard->oldest);
     while (entry != NULL && now_ms - entry->last_ms >= shard->limits.expiry_ms) {
-        struct producer_entry *newer = entry->shard_newer;
+        struct producer_entry *newer = producer_entry_at(shard, entry->shard_newer);
         if (entry->pending == NULL) {
             entry_remove(entry);
             count++;
@@ -213,27 +185,31 @@ static int idle_compare(const void *left, const void *right)
 
 static bool is_sorted(const struct producer_shard *shard)
 {
-    const struct producer_entry *entry = shard->oldest;
-    while (entry != NULL && entry->shard_newer != NULL &&
-           entry->last_ms <= entry->shard_newer->last_ms)
-        entry = entry->shard_newer;
-    return entry == NULL || entry->shard_newer == NULL;
+    const struct producer_entry *entry = producer_entry_at(shard, shard->oldest);
+    while (entry != NULL) {
+        const struct producer_entry *newer = producer_entry_at(shard, entry->shard_newer);
+        if (newer != NULL && newer->last_ms < entry->last_ms)
+            return false;
+        entry = newer;
+    }
+    return true;
 }
 
 void producer_shard_sort(struct producer_shard *shard)
 {
     if (is_sorted(shard))
         return;
-    struct idle_entry *all = sl_alloc(shard->entries.count * sizeof *all);
+    struct idle_entry *all = sl_alloc(shard->count * sizeof *all);
     if (all == NULL)
         return;
     size_t count = 0;
-    for (struct producer_entry *entry = shard->oldest; entry != NULL; entry = entry->shard_newer) {
+    struct producer_entry *entry = producer_entry_at(shard, shard->oldest);
+    for (; entry != NULL; entry = producer_entry_at(shard, entry->shard_newer)) {
         all[count] = (struct idle_entry){entry->last_ms, count, entry};
         count++;
     }
     qsort(all, count, sizeof *all, idle_compare);
-    shard->oldest = shard->newest = NULL;
+    shard->oldest = shard->newest = 0;
     for (size_t i = 0; i < count; i++)
         shard_append(all[i].entry);
     sl_free(all);
@@ -246,27 +222,14 @@ void producers_init(struct producers *producers, struct producer_shard *shard)
 
 void producers_fini(struct producers *producers)
 {
-    while (producers->oldest != NULL)
-        entry_remove(producers->oldest);
+    while (producers->oldest != 0)
+        entry_remove(producer_entry_at(producers->shard, producers->oldest));
     SL_ASSERT(producers->count == 0);
 }
 
-sl_err producer_entry_reserve(struct producer_entry *entry, uint32_t count)
+static struct producer_past newest_past(const struct producer_entry *entry)
 {
-    if (count <= 1 || entry->has_many)
-        return SLUICE_OK;
-    struct producer_past *many = sl_alloc_zero(PRODUCER_BATCHES_MAX, sizeof *many);
-    if (many == NULL)
-        return SLUICE_E_NO_MEMORY;
-    many[0] = entry->past.one;
-    entry->past.many = many;
-    entry->has_many = true;
-    return SLUICE_OK;
-}
-
-static const struct producer_past *newest_past(const struct producer_entry *entry)
-{
-    return &producer_entry_past_of(entry)[entry->past_count - 1];
+    return producer_entry_past(entry, entry->past_count - 1u);
 }
 
 /* ---- the rules ---- */
@@ -301,18 +264,20 @@ static struct producer_admission *pending_match(const struct producer_entry *ent
     return admission;
 }
 
-static const struct producer_past *past_match(const struct producer_entry *entry,
-                                              const struct producer_batch *batch)
+static bool past_match(const struct producer_entry *entry, const struct producer_batch *batch,
+                       struct producer_past *ret_past)
 {
     if (entry->epoch != batch->producer_epoch)
-        return NULL;
+        return false;
     for (uint32_t i = 0; i < entry->past_count; i++) {
-        const struct producer_past *past = &producer_entry_past_of(entry)[i];
-        if (past->first_sequence == batch->base_sequence &&
-            past->last_sequence == last_sequence_of(batch))
-            return past;
+        struct producer_past past = producer_entry_past(entry, i);
+        if (past.first_sequence == batch->base_sequence &&
+            past.last_sequence == last_sequence_of(batch)) {
+            *ret_past = past;
+            return true;
+        }
     }
-    return NULL;
+    return false;
 }
 
 /* ---- what was refused for now ----
@@ -327,7 +292,7 @@ static void refused_note(struct producer_entry *entry, const struct producer_adm
                          sl_err err)
 {
     if (entry->refused_err == SLUICE_OK || entry->refused_epoch != admission->epoch) {
-        entry->refused_err = err;
+        entry->refused_err = (int16_t)err;
         entry->refused_epoch = admission->epoch;
         entry->refused_sequence = admission->first_sequence;
     }
@@ -352,7 +317,7 @@ static sl_err order_check(const struct producer_entry *entry, const struct produ
         return SLUICE_E_INVALID_PRODUCER_EPOCH;
     if (batch->producer_epoch > epoch)
         return batch->base_sequence == 0 ? SLUICE_OK : SLUICE_E_OUT_OF_ORDER_SEQUENCE;
-    int32_t last = pending != NULL ? pending->last_sequence : newest_past(entry)->last_sequence;
+    int32_t last = pending != NULL ? pending->last_sequence : newest_past(entry).last_sequence;
     return batch->base_sequence == sequence_add(last, 1) ? SLUICE_OK
                                                          : SLUICE_E_OUT_OF_ORDER_SEQUENCE;
 }
@@ -372,10 +337,10 @@ sl_err producers_check(const struct producers *producers, const struct producer_
     if (batch->transactional)
         return SLUICE_E_INVALID_TXN_STATE;
     const struct producer_entry *entry = producer_entry_get(producers, batch->producer_id);
-    const struct producer_past *past = entry == NULL ? NULL : past_match(entry, batch);
-    if (past != NULL) {
+    struct producer_past past;
+    if (entry != NULL && past_match(entry, batch, &past)) {
         verdict =
-            (struct producer_verdict){PRODUCER_DUPLICATE, past->base_offset, past->append_time_ms};
+            (struct producer_verdict){PRODUCER_DUPLICATE, past.base_offset, past.append_time_ms};
     } else if (entry != NULL && pending_match(entry, batch) != NULL) {
         verdict.kind = PRODUCER_PENDING;
     } else if (entry != NULL) {
@@ -397,12 +362,6 @@ sl_err producers_admit(struct producers *producers, const struct producer_batch 
         sl_err err = producer_entry_add(producers, batch->producer_id, now_ms, &entry);
         if (err != SLUICE_OK)
             return err;
-    }
-    sl_err err =
-        producer_entry_reserve(entry, entry->past_count + (entry->pending != NULL ? 2u : 1u));
-    if (err != SLUICE_OK) {
-        entry_drop_empty(entry);
-        return err;
     }
     entry->refused_err = SLUICE_OK;
     *ret_admission = (struct producer_admission){
@@ -437,22 +396,6 @@ static void waiters_answer(struct producer_waiter *waiters, sl_err err, int64_t 
     }
 }
 
-void producer_entry_remember(struct producer_entry *entry, int16_t epoch,
-                             const struct producer_past *past)
-{
-    if (entry->past_count == 0 || entry->epoch != epoch) {
-        entry->epoch = epoch;
-        entry->past_count = 0;
-    }
-    struct producer_past *at = producer_entry_past(entry);
-    if (entry->past_count == PRODUCER_BATCHES_MAX) {
-        memmove(&at[0], &at[1], (PRODUCER_BATCHES_MAX - 1) * sizeof at[0]);
-        entry->past_count--;
-    }
-    SL_ASSERT(entry->has_many || entry->past_count == 0); /* reserved before */
-    at[entry->past_count++] = *past;
-}
-
 void producers_commit(struct producers *producers, struct producer_admission *admission,
                       int64_t base_offset, int64_t last_offset, int64_t append_time_ms,
                       int64_t now_ms)
@@ -468,7 +411,8 @@ void producers_commit(struct producers *producers, struct producer_admission *ad
         .last_offset = last_offset,
         .append_time_ms = append_time_ms,
     };
-    producer_entry_remember(entry, admission->epoch, &past);
+    sl_err err = producer_entry_remember(entry, admission->epoch, &past);
+    (void)err; /* the batch is durable: what is forgotten are older ones */
     producer_entry_touch(entry, now_ms);
     admission->entry = NULL;
     admission->waiters = NULL;
@@ -532,13 +476,8 @@ sl_err producers_apply(struct producers *producers, const struct producer_batch 
             return err;
     }
     /* A checkpoint may hold what the frames behind it tell again. */
-    if (entry->past_count != 0 && newest_past(entry)->base_offset >= base_offset)
+    if (entry->past_count != 0 && newest_past(entry).base_offset >= base_offset)
         return SLUICE_OK;
-    sl_err err = producer_entry_reserve(entry, entry->past_count + 1u);
-    if (err != SLUICE_OK) {
-        entry_drop_empty(entry);
-        return err;
-    }
     struct producer_past past = {
         .first_sequence = batch->base_sequence,
         .last_sequence = last_sequence_of(batch),
@@ -546,20 +485,21 @@ sl_err producers_apply(struct producers *producers, const struct producer_batch 
         .last_offset = last_offset,
         .append_time_ms = append_time_ms,
     };
-    producer_entry_remember(entry, batch->producer_epoch, &past);
+    sl_err err = producer_entry_remember(entry, batch->producer_epoch, &past);
     producer_entry_touch(entry, time_ms);
-    return SLUICE_OK;
+    return err;
 }
 
 uint32_t producers_ends(const struct producers *producers, struct producer_end *ret_ends,
                         uint32_t count_max)
 {
     uint32_t count = 0;
-    const struct producer_entry *entry = producers->newest;
-    for (; entry != NULL && count < count_max; entry = entry->older) {
+    const struct producer_shard *shard = producers->shard;
+    const struct producer_entry *entry = producer_entry_at(shard, producers->newest);
+    for (; entry != NULL && count < count_max; entry = producer_entry_at(shard, entry->older)) {
         if (entry->past_count > 0) {
             ret_ends[count++] = (struct producer_end){
-                .producer_id = entry->id, .last_offset = newest_past(entry)->last_offset};
+                .producer_id = entry->id, .last_offset = newest_past(entry).last_offset};
         }
     }
     return count;

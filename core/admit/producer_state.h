@@ -51,8 +51,8 @@ uint32_t producer_shard_expire(struct producer_shard *shard, int64_t now_ms);
 /* One partition's producers. Caller's memory, embedded in its partition. */
 struct producers {
     struct producer_shard *shard;
-    struct producer_entry *oldest; /* idle longest first */
-    struct producer_entry *newest;
+    uint32_t oldest; /* idle longest first; numbers of entries, 0: none */
+    uint32_t newest;
     uint32_t count;
 };
 void producers_init(struct producers *producers, struct producer_shard *shard);

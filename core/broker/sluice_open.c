@@ -9,6 +9,7 @@
 #include "broker/sluice_state.h"
 
 #include "base/status.h"
+#include "os/os_memory.h"
 #include "shard/catalog_scan.h"
 #include "shard/recovery.h"
 
@@ -249,6 +250,7 @@ sl_err sluice_open_shards(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM
     if (opening != NULL) {
         catalog_free(opening->catalog);
         sl_free(opening);
+        sl_memory_give_back(); /* what the scan and all recoveries used at once */
     }
     return err;
 }

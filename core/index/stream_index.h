@@ -22,6 +22,7 @@ struct stream_run {
     uint32_t crc;  /* of the bytes of a block in an extent; in the log there is none */
     bool verified; /* its bytes were seen to be what the log says they are */
 };
+_Static_assert(sizeof(struct stream_run) <= 64, "a run has grown: see docs/storage/performance.md");
 
 struct stream_batch {
     int64_t base_offset;
@@ -73,6 +74,10 @@ sl_err stream_index_keep(struct stream_index *index, uint32_t count,
                          uint32_t batch_count) SL_MUST_CHECK;
 /* Gives back memory that is not needed for what is there and batch_count batches more. */
 void stream_index_shrink(struct stream_index *index, uint32_t batch_count);
+static inline uint32_t stream_index_run_count(const struct stream_index *index)
+{
+    return index->count - index->first;
+}
 int64_t stream_index_start(const struct stream_index *index);
 int64_t stream_index_end(const struct stream_index *index);
 /* The run that holds `offset`, or the next after it. False: there is none. */

@@ -8,6 +8,8 @@
 #include "shard/retention.h"
 #include "shard/store.h"
 
+#define PARTITION_REFS_MAX ((1u << 26) - 1) /* what its field holds */
+
 /* topic->user of a shard's catalog: its open partitions by number. Where those of a shard are
  * `stride` apart there is a slot for each of them, not for those of other shards. */
 static struct partition **slot_of(const struct topic *topic, uint32_t number)
@@ -70,7 +72,7 @@ sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
 
 void partition_ref(struct partition *partition)
 {
-    SL_ASSERT(partition->refs > 0);
+    SL_ASSERT(partition->refs > 0 && partition->refs < PARTITION_REFS_MAX);
     partition->refs++;
 }
 

@@ -26,18 +26,18 @@ struct partition {
     struct partition **unsealed_previous_next; /* NULL: not in it */
     struct topic *topic;                       /* NULL: deleted; freed with the last ref */
     uint32_t number;
-    uint32_t refs;             /* entries and readers that still point here */
+    uint32_t refs : 26; /* entries and readers that still point here */
+    bool pumping : 1;
+    bool unsealable : 1;       /* its records in the log are damaged: they stay there */
+    bool uncompactable : 1;    /* its records in extents are damaged, or too many for the memory */
+    bool compacted : 1;        /* extents may replace parts of older ones */
+    bool leasing : 1;          /* its lease is on its way to the disk */
+    bool moved : 1;            /* in memory: older segments may hold later records */
     struct stream_index index; /* what is durable */
     struct producers producers;
-    int64_t next_offset;      /* to be given out; >= the index's end */
-    uint32_t pending_batches; /* submitted, not yet durable */
-    uint32_t pending_synced;  /* of those, in units that wait for the sync */
-    bool pumping : 1;
-    bool unsealable : 1;    /* its records in the log are damaged: they stay there */
-    bool uncompactable : 1; /* its records in extents are damaged, or too many for the memory */
-    bool compacted : 1;     /* extents may replace parts of older ones */
-    bool leasing : 1;       /* its lease is on its way to the disk */
-    bool moved : 1;         /* in memory: older segments may hold later records */
+    int64_t next_offset;         /* to be given out; >= the index's end */
+    uint32_t pending_batches;    /* submitted, not yet durable */
+    uint32_t pending_synced;     /* of those, in units that wait for the sync */
     struct produce_entry *queue; /* behind an open, a gate: the last, whose next is the first */
     union {
         int64_t clean_offset; /* records below it were compacted together */
@@ -48,9 +48,9 @@ struct partition {
     struct fetch_waiter *waiters;
 };
 
-/* There are a million of them: with the allocator's share 208 bytes. What few of them need, and
+/* There are a million of them: with the allocator's share 192 bytes. What few of them need, and
  * seldom, belongs elsewhere. */
-_Static_assert(sizeof(struct partition) <= 200,
+_Static_assert(sizeof(struct partition) <= 184,
                "a partition has grown: see docs/storage/performance.md");
 
 /* Of its topic, which is there. */

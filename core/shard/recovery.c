@@ -34,7 +34,11 @@ static sl_err recover_batch(struct shard *shard, uint64_t lsn, uint8_t version,
                                  .max_timestamp = max_timestamp,
                                  .leader_epoch = item.leader_epoch,
                                  .place = *place};
-    err = stream_index_append(&partition->index, &entry);
+    /* What lies before it is in an extent: room for both at once leaves no hole behind. */
+    bool is_first = stream_index_run_count(&partition->index) == 0;
+    bool has_older = item.base_offset > stream_index_start(&partition->index);
+    err = is_first && has_older ? stream_index_reserve(&partition->index, 2) : SLUICE_OK;
+    err = err != SLUICE_OK ? err : stream_index_append(&partition->index, &entry);
     space_enter(&shard->space, partition);
     if (err != SLUICE_OK || item.producer_id < 0 || lsn <= shard->recovery.checkpoint_lsn) {
         return err; /* the checkpoint has what is remembered of its producer */
@@ -178,6 +182,7 @@ static sl_err index_range(struct extent_load *load, struct partition *partition,
     if (err == SLUICE_OK) {
         err = stream_index_replace(index, load->blocks, block_count);
         load->overlaps = err == SLUICE_E_CORRUPT;
+        stream_index_shrink(index, 0);
     }
     for (uint32_t i = 0; i < block_count && err == SLUICE_OK; i++) {
         if (load->blocks[i].last_offset >= stream_index_start(index)) {

@@ -47,6 +47,6 @@ struct wal_place {
     uint64_t segment;  /* sequence number = incarnation of the segment, or of an extent */
     uint64_t position; /* bytes */
     uint32_t size;     /* bytes */
-};
+} __attribute__((packed, aligned(4)));
 
 #endif
