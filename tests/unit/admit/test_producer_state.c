@@ -352,3 +352,93 @@ Test(producer_state, after_a_restore_by_partition_the_one_idle_longest_goes_firs
     producers_fini(&parts[1]);
     producer_shard_free(restored);
 }
+
+/* The last `count` of these are known with their offsets, and nothing else is. */
+static void check_known(const struct producer_batch *batches, const int64_t *offsets,
+                        uint32_t total, uint32_t count)
+{
+    for (uint32_t i = 0; i < total; i++) {
+        struct producer_verdict verdict;
+        sl_err err = check(batches[i], &verdict);
+        if (i + count < total) {
+            cr_expect_eq(err, SLUICE_E_OUT_OF_ORDER_SEQUENCE, "batch %u is forgotten", i);
+        } else {
+            cr_expect_eq(err, SLUICE_OK);
+            cr_expect_eq(verdict.kind, PRODUCER_DUPLICATE, "batch %u", i);
+            cr_expect_eq(verdict.base_offset, offsets[i], "batch %u", i);
+        }
+    }
+}
+
+#define MANY_BATCHES 9u
+
+static void append_many(uint32_t gap_after, struct producer_batch *ret_batches,
+                        int64_t *ret_offsets)
+{
+    uint32_t sequence = INT32_MAX - 12; /* wraps on the way */
+    for (uint32_t i = 0; i < MANY_BATCHES; i++) {
+        ret_batches[i] = batch_of(7, 2, (int32_t)(sequence & INT32_MAX), i + 1);
+        ret_offsets[i] = next_offset;
+        append(ret_batches[i]);
+        sequence += i + 1;
+        next_offset += i == gap_after ? 3 : 0;
+    }
+}
+
+Test(producer_state, five_batches_that_follow_each_other_are_told_with_their_offsets)
+{
+    struct producer_batch batches[MANY_BATCHES];
+    int64_t offsets[MANY_BATCHES];
+    append_many(UINT32_MAX, batches, offsets);
+    check_known(batches, offsets, MANY_BATCHES, PRODUCER_BATCHES_MAX);
+}
+
+Test(producer_state, five_batches_with_others_records_between_them_are_too)
+{
+    for (uint32_t gap = 0; gap < MANY_BATCHES; gap++) {
+        struct producer_batch batches[MANY_BATCHES];
+        int64_t offsets[MANY_BATCHES];
+        append_many(gap, batches, offsets);
+        check_known(batches, offsets, MANY_BATCHES, PRODUCER_BATCHES_MAX);
+        producers_fini(&producers);
+    }
+}
+
+struct copies {
+    struct producers *to;
+    uint32_t count;
+};
+
+static sl_err copy_item(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    struct copies *copies = arg;
+    cr_assert_eq(kind, WAL_ITEM_PRODUCER_STATE);
+    copies->count++;
+    return producers_restore(copies->to, version, payload);
+}
+
+Test(producer_state, packed_batches_come_back_from_a_checkpoint)
+{
+    struct producer_batch batches[MANY_BATCHES];
+    int64_t offsets[MANY_BATCHES];
+    struct sl_uuid topic = {{1}};
+    for (uint32_t gap = 6; gap <= MANY_BATCHES; gap += 3) { /* among those that count, or none */
+        append_many(gap, batches, offsets);
+        struct producer_limits limits = {0};
+        struct producer_shard *other = producer_shard_new(&limits);
+        struct producers copy;
+        struct copies copies = {.to = &copy};
+        producers_init(&copy, other);
+        cr_assert_eq(producers_snapshot(&producers, &topic, 0, copy_item, &copies), SLUICE_OK);
+        cr_assert_eq(copies.count, 1);
+        for (uint32_t i = MANY_BATCHES - PRODUCER_BATCHES_MAX; i < MANY_BATCHES; i++) {
+            struct producer_verdict verdict;
+            cr_assert_eq(producers_check(&copy, &batches[i], &verdict), SLUICE_OK);
+            cr_expect_eq(verdict.kind, PRODUCER_DUPLICATE);
+            cr_expect_eq(verdict.base_offset, offsets[i], "gap %u batch %u", gap, i);
+        }
+        producers_fini(&copy);
+        producer_shard_free(other);
+        producers_fini(&producers);
+    }
+}
