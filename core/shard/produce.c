@@ -442,17 +442,65 @@ static void entry_begin(struct shard *shard, struct produce_entry *entry)
     partition_unref(partition);
 }
 
+/* ---- the line of a shard ----
+ *
+ * A request may write to 10,000 partitions. Others on the loop do not wait for all of them, but
+ * those that came later for the same partitions do. */
+
+static void line_pop(struct produce_line *line)
+{
+    line->first = line->first->next;
+    if (line->first == NULL) {
+        line->last = NULL;
+    }
+}
+
+/* Begins entries of the first part, at most `count`; returns how many. At the end the part may be
+ * gone. */
+static uint32_t line_begin(struct shard *shard, uint32_t count)
+{
+    struct produce_part *part = shard->produces.first;
+    uint32_t left = part->entry_count - part->begun_count;
+    uint32_t now = SL_MIN(left, count);
+    for (uint32_t i = 0; i < now; i++) {
+        uint32_t index = part->entries[part->begun_count++];
+        entry_begin(shard, &part->request->entries[index]);
+    }
+    if (now == left) {
+        line_pop(&shard->produces);
+        if (--part->pending_count == 0) {
+            shard_call_reply(&part->call);
+        }
+    }
+    return now;
+}
+
+static void line_run(struct sl_task *task)
+{
+    struct produce_line *line = SL_CONTAINER_OF(task, struct produce_line, task);
+    struct shard *shard = SL_CONTAINER_OF(line, struct shard, produces);
+    uint32_t left = PRODUCE_SLICE;
+    while (line->first != NULL && left > 0) {
+        left -= line_begin(shard, left);
+    }
+    if (line->first != NULL && !task->queued) {
+        task->run = line_run;
+        task->priority = SL_PRIORITY_IO;
+        sl_loop_post(shard->loop, task);
+    }
+}
+
 static void part_run(struct shard_call *call)
 {
     struct produce_part *part = SL_CONTAINER_OF(call, struct produce_part, call);
-    struct produce_request *request = part->request;
-    /* One more than its entries, so that the part ends after the loop. */
+    struct produce_line *line = &call->target->produces;
+    /* One more than its entries, so that the part ends after the last was begun. */
     part->pending_count = part->entry_count + 1;
-    for (uint32_t i = 0; i < part->entry_count; i++) {
-        entry_begin(call->target, &request->entries[part->entries[i]]);
-    }
-    if (--part->pending_count == 0) {
-        shard_call_reply(call);
+    bool is_first = line->first == NULL;
+    *(is_first ? &line->first : &line->last->next) = part;
+    line->last = part;
+    if (is_first) {
+        line_run(&line->task);
     }
 }
 

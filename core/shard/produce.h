@@ -4,6 +4,7 @@
  * shard owner shard   per entry: (open, off the loop) ─► admit ─► (gates) ─► commit ─► durable ─►
  * result origin loop   all entries have results ─► done
  *
+ * A shard begins so many entries in a turn of its loop, in the order in which they came.
  * Entries of one partition pass in order: one that must be opened or gated makes the later ones
  * wait. A retry of a remembered batch is answered before any gate sees it. */
 #ifndef SL_SHARD_PRODUCE_H
@@ -12,7 +13,8 @@
 #include "shard/commit.h"
 
 #define PRODUCE_ENTRIES_MAX 10000u
-#define PRODUCE_FAULTS_MAX  16u /* record errors answered for one entry */
+#define PRODUCE_SLICE       500u /* entries that a shard begins in a turn */
+#define PRODUCE_FAULTS_MAX  16u  /* record errors answered for one entry */
 
 struct produce_entry {
     struct produce_part *part;
@@ -47,8 +49,10 @@ struct produce_part {
     struct produce_request *request;
     uint32_t *entries; /* indices into the request's */
     uint32_t entry_count;
+    uint32_t begun_count; /* of those, in order */
     uint32_t pending_count;
-    int32_t throttle_ms; /* the shard asks for */
+    int32_t throttle_ms;       /* the shard asks for */
+    struct produce_part *next; /* in the shard's line */
 };
 
 /* What a gate does to a batch; implemented by the plugin room, hung on partitions. [loop] */

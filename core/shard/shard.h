@@ -97,6 +97,12 @@ struct shard_config {
     void *hooks_arg;
 };
 
+/* What is left to begin of produce requests, first come first (produce.c). */
+struct produce_line {
+    struct produce_part *first, *last;
+    struct sl_task task;
+};
+
 struct shard {
     struct shard_config config;
     struct sl_loop *loop;
@@ -133,6 +139,7 @@ struct shard {
     struct sl_buffer scratch;     /* of the loop: never across a callback */
     struct partition *partitions; /* all that are open */
     struct readahead readahead;
+    struct produce_line produces;
     struct fetch_part *waiting; /* fetches that wait for data or time */
     struct sl_timer *timer;     /* fetch deadlines, group deadlines */
     int64_t timer_at_ms;

@@ -18,9 +18,8 @@ try:
     many_streams.run(measure)
 finally:
     measure.close()
-if not idempotent:  # with a producer remembered for each partition it is more: docs/storage/performance.md
-    for name in ("restart, clean", "restart, kill -9"):
-        assert measure.rows[name]["seconds"] < 5, (name, measure.rows[name])
-    assert measure.per_stream("idle") < 512, measure.per_stream("idle")
+for name in ("restart, clean", "restart, kill -9"):
+    assert measure.rows[name]["seconds"] < 5, (name, measure.rows[name])
+assert measure.per_stream("idle") < 512, measure.per_stream("idle")
 PY
 done

@@ -414,3 +414,63 @@ Test(shard, keeps_what_it_acknowledged_whenever_the_power_goes, .timeout = 120)
         random_history(seed + i);
     }
 }
+
+/* ---- requests to very many partitions ---- */
+
+#define WIDE 2000u
+
+struct wide_produced {
+    uint32_t failed;
+    int64_t last_offset; /* of the batch of the last partition */
+    bool done;
+};
+
+static void on_wide(void *arg, const struct sluice_produce_result *results, uint32_t count,
+                    int32_t throttle_ms SL_UNUSED)
+{
+    struct wide_produced *produced = arg;
+    for (uint32_t i = 0; i < count; i++) {
+        produced->failed += results[i].status != SLUICE_OK;
+    }
+    produced->last_offset = results[count - 1].base_offset;
+    produced->done = true;
+}
+
+/* To the last `count` partitions. */
+static void produce_wide(struct fixture *f, uint32_t count, struct wide_produced *ret_produced)
+{
+    static struct sluice_produce_entry entries[WIDE];
+    uint8_t bytes[512];
+    size_t size = fixture_batch(bytes, sizeof(bytes), 1, NOW, -1, -1, -1);
+    for (uint32_t i = 0; i < count; i++) {
+        entries[i] = (struct sluice_produce_entry){.topic = {.name = sluice_text_of("t")},
+                                                   .partition = (int32_t)(WIDE - count + i),
+                                                   .batch = {bytes, size}};
+    }
+    struct sluice_produce request = {
+        .size = sizeof(request), .acks = -1, .entry_count = count, .entries = entries};
+    *ret_produced = (struct wide_produced){0};
+    produce_start(fixture_home(f), NULL, &f->context, &request, on_wide, ret_produced);
+}
+
+Test(shard, a_request_to_many_partitions_keeps_its_place_before_later_ones)
+{
+    for (uint32_t shards = 1; shards <= 2; shards++) {
+        struct fixture f;
+        fixture_open(&f, 40 + shards, shards);
+        fixture_create_topic(&f, "t", WIDE, NULL, NULL);
+        struct wide_produced wide;
+        struct wide_produced narrow;
+        struct wide_produced again;
+        produce_wide(&f, WIDE, &wide);
+        produce_wide(&f, 1, &narrow);
+        produce_wide(&f, WIDE, &again);
+        fixture_run_until(&f, &again.done);
+        cr_assert(wide.done && narrow.done);
+        cr_expect_eq(wide.failed + narrow.failed + again.failed, 0);
+        cr_expect_eq(wide.last_offset, 0);
+        cr_expect_eq(narrow.last_offset, 1);
+        cr_expect_eq(again.last_offset, 2);
+        fixture_close(&f);
+    }
+}
