@@ -22,8 +22,6 @@ def create(broker, topic, **configs):
     assert code == 0, err
 
 
-
-
 def files(broker):
     return [name for _, _, names in os.walk(broker.home) for name in names if name.endswith(".ext")]
 
@@ -33,6 +31,7 @@ def test_a_quiet_broker_moves_what_is_older_than_age_max():
         broker.produce("t", ["a", "b"])
         assert not files(broker)
         wait_for(lambda: files(broker), "an extent", every_s=0.1)
+        wait_for(lambda: metric(broker, "sluice_seal_jobs_total") > 0, "the job to be counted")
         sealed = metric(broker, "sluice_seal_jobs_total")
         time.sleep(2.5)
         assert metric(broker, "sluice_seal_jobs_total") == sealed, "nothing was written"
