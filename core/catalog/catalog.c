@@ -23,6 +23,7 @@ struct catalog {
     uint32_t serial; /* topics ever created */
     struct catalog_limits limits;
     const struct broker_settings *broker; /* borrowed */
+    struct topic_settings defaults;       /* of all topics that override nothing */
     struct catalog_events events;
     void *events_arg;
 };
@@ -168,10 +169,20 @@ void catalog_each(const struct catalog *catalog, void (*visit)(void *arg, struct
     chain_map_each(&catalog->by_name, each_visit, &each);
 }
 
-static void settings_resolve(const struct catalog *catalog, struct topic *topic)
+/* Room for settings of its own, where there are overrides. Most topics have none. */
+static sl_err settings_reserve(struct topic *topic, uint32_t override_count)
 {
-    topic_settings_resolve(topic->overrides, topic->override_count, catalog->broker,
-                           &topic->settings);
+    if (override_count > 0 && topic->own_settings == NULL)
+        topic->own_settings = sl_alloc_zero(1, sizeof *topic->own_settings);
+    return override_count > 0 && topic->own_settings == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+}
+
+static void settings_resolve(struct catalog *catalog, struct topic *topic)
+{
+    bool is_own = topic->override_count > 0;
+    struct topic_settings *settings = is_own ? topic->own_settings : &catalog->defaults;
+    topic_settings_resolve(topic->overrides, topic->override_count, catalog->broker, settings);
+    topic->settings = settings;
 }
 
 static void notify(const struct catalog *catalog, void (*event)(void *arg, struct topic *topic),
@@ -183,7 +194,7 @@ static void notify(const struct catalog *catalog, void (*event)(void *arg, struc
 
 static void refresh_visit(void *arg, struct topic *topic)
 {
-    const struct catalog *catalog = arg;
+    struct catalog *catalog = arg;
     settings_resolve(catalog, topic);
     notify(catalog, catalog->events.changed, topic);
 }
@@ -398,6 +409,11 @@ static sl_err create_apply(struct catalog *catalog, struct sl_bytes payload)
         topic_free(topic);
         return same_name == same_id ? SLUICE_OK : SLUICE_E_CORRUPT;
     }
+    err = settings_reserve(topic, topic->override_count);
+    if (err != SLUICE_OK) {
+        topic_free(topic);
+        return err;
+    }
     catalog_release(catalog, topic->name);
     topic->serial = ++catalog->serial;
     settings_resolve(catalog, topic);
@@ -435,6 +451,11 @@ static sl_err config_apply(struct catalog *catalog, struct sl_bytes payload)
     if (topic == NULL) {
         topic_overrides_free(overrides, count);
         return SLUICE_OK;
+    }
+    err = settings_reserve(topic, count);
+    if (err != SLUICE_OK) {
+        topic_overrides_free(overrides, count);
+        return err;
     }
     topic_overrides_free(topic->overrides, topic->override_count);
     topic->overrides = overrides;

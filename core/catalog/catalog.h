@@ -38,9 +38,10 @@ struct topic {
     uint16_t *shards;     /* of each partition; owned; NULL: (first_shard + number) mod stride */
     uint16_t first_shard; /* of partition 0 */
     uint16_t stride;      /* partitions of one shard are so many apart; 1 where shards is set */
-    struct topic_override *overrides; /* owned */
-    struct topic_settings settings;   /* in force */
-    void *user;                       /* the owner of the catalog hangs its partitions here */
+    struct topic_override *overrides;      /* owned */
+    const struct topic_settings *settings; /* in force; the catalog's where nothing is overridden */
+    struct topic_settings *own_settings;   /* owned; NULL: nothing ever was */
+    void *user;                            /* the owner of the catalog hangs its partitions here */
 };
 
 /* Which shard a partition lies on. number < partition_count */

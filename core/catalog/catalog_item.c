@@ -166,6 +166,7 @@ struct topic *topic_free(struct topic *topic)
         topic_overrides_free(topic->overrides, topic->override_count);
         sl_free((void *)(uintptr_t)topic->name.data);
         sl_free(topic->shards);
+        sl_free(topic->own_settings);
         sl_free(topic);
     }
     return NULL;

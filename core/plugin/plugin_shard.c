@@ -107,7 +107,7 @@ static void attach_topic(struct instance_part *part, struct topic *topic, int64_
         sl_log(shard->logger, SL_LOG_ERROR, part->name,
                "not attached: a stage is exactly-once, which needs a topic of another durability",
                sl_log_bytes("topic", topic->name),
-               sl_log_text("durability", topic_durability_text(topic->settings.durability)));
+               sl_log_text("durability", topic_durability_text(topic->settings->durability)));
         return;
     }
     for (uint32_t i = 0; i < topic->partition_count; i++) {
@@ -385,7 +385,7 @@ static bool check_durability(struct placement *self, const struct topic *topic)
         &out,
         "topic %.*s has sluice.durability=%s: a stage is exactly-once, its topics must be fsync",
         (int)topic->name.size, (const char *)topic->name.data,
-        topic_durability_text(topic->settings.durability));
+        topic_durability_text(topic->settings->durability));
     self->misplaced = true;
     return false;
 }

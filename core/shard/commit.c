@@ -12,7 +12,7 @@ static void stamp(struct commit *commit, struct commit_batch *batch, int64_t now
     batch->append_time_ms = -1;
     batch_patch_base_offset(batch->data, batch->base_offset);
     batch_patch_leader_epoch(batch->data, shard_epoch(commit->shard));
-    if (partition->topic->settings.timestamp_log_append) {
+    if (partition->topic->settings->timestamp_log_append) {
         batch->append_time_ms = now_ms;
         batch_patch_append_time(batch->data, batch->size, now_ms);
     }
@@ -194,7 +194,7 @@ static bool may_be_told_when_written(const struct commit *commit)
     bool may = commit->extra_count == 0 && commit->batch_count > 0;
     for (uint32_t i = 0; i < commit->batch_count && may; i++) {
         const struct partition *partition = commit->batches[i].partition;
-        may = partition->topic->settings.durability == TOPIC_OS && partition->pending_synced == 0;
+        may = partition->topic->settings->durability == TOPIC_OS && partition->pending_synced == 0;
     }
     return may;
 }

@@ -170,7 +170,7 @@ static bool is_wanted(const struct compactor *compactor)
 {
     const struct partition *partition = compactor->job.partition;
     return compactor->shard->status == SLUICE_OK && partition->topic != NULL &&
-           partition->topic->settings.compact;
+           partition->topic->settings->compact;
 }
 
 /* ---- collect ---- */
@@ -437,7 +437,7 @@ static void begin(struct compactor *compactor)
         .topic = *partition_topic_id(partition),
         .number = partition->number,
         .mutants = compactor->shard->config.compact_mutants,
-        .delete_retention_ms = partition->topic->settings.delete_retention_ms,
+        .delete_retention_ms = partition->topic->settings->delete_retention_ms,
         .now_ms = choice->wall_ms,
         .clean_offset = SL_MAX(choice->best_look.clean_offset, partition_start(partition)),
         .end_offset = choice->best_look.end_offset,

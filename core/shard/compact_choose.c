@@ -28,7 +28,7 @@ static bool is_in_extent(const struct stream_run *run)
 static bool may_be_dirty(const struct partition *partition)
 {
     struct stream_run run;
-    return partition->topic->settings.compact && !partition->uncompactable &&
+    return partition->topic->settings->compact && !partition->uncompactable &&
            stream_index_find(&partition->index, partition->clean_offset, &run) &&
            is_in_extent(&run);
 }
@@ -52,7 +52,7 @@ static uint32_t look_on(struct compact_choice *choice, uint32_t runs_max, bool *
 {
     struct compact_look *look = &choice->look;
     const struct partition *partition = choice->looking;
-    int64_t lag_ms = partition->topic->settings.min_compaction_lag_ms;
+    int64_t lag_ms = partition->topic->settings->min_compaction_lag_ms;
     int64_t young_ms = lag_ms > choice->wall_ms ? 0 : choice->wall_ms - lag_ms;
     struct stream_run run;
     uint32_t count = 0;
@@ -80,7 +80,7 @@ static void judge(struct compact_choice *choice)
 {
     const struct compact_look *look = &choice->look;
     struct partition *partition = choice->looking;
-    const struct topic_settings *settings = &partition->topic->settings;
+    const struct topic_settings *settings = partition->topic->settings;
     choice->looking = NULL;
     if (look->dirty_bytes == 0) {
         return;

@@ -141,7 +141,7 @@ void memory_space_freed(struct memory_space *space)
 
 static bool may_drop(const struct partition *partition)
 {
-    const struct topic_settings *settings = &partition->topic->settings;
+    const struct topic_settings *settings = partition->topic->settings;
     return settings->remove && (settings->retention_ms >= 0 || settings->retention_bytes >= 0);
 }
 

@@ -82,7 +82,7 @@ sl_err offset_lease_take(struct partition *partition, int64_t count)
 {
     struct shard *shard = partition->shard;
     bool needs =
-        partition->topic->settings.durability == TOPIC_MEMORY && shard->log != shard->memory.log;
+        partition->topic->settings->durability == TOPIC_MEMORY && shard->log != shard->memory.log;
     int64_t next = partition->next_offset + count;
     if (!needs || partition->lease_end - next >= OFFSET_LEASE_BLOCK / 2) {
         return SLUICE_OK;

@@ -61,7 +61,7 @@ static inline const struct sl_uuid *partition_topic_id(const struct partition *p
 }
 static inline bool partition_is_in_memory(const struct partition *partition)
 {
-    return partition->topic->settings.durability == TOPIC_MEMORY;
+    return partition->topic->settings->durability == TOPIC_MEMORY;
 }
 
 /* The object, opened if need be. E_NO_MEMORY. partition < partition_count. */

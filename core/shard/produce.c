@@ -152,7 +152,7 @@ static bool entry_admit(struct produce_entry *entry)
 static struct batch_limits entry_limits(const struct produce_entry *entry,
                                         const struct shard *shard, const struct topic *topic)
 {
-    const struct topic_settings *settings = &topic->settings;
+    const struct topic_settings *settings = topic->settings;
     struct batch_limits limits;
     batch_limits_init(&limits);
     limits.batch_bytes_max = (size_t)settings->message_bytes_max;

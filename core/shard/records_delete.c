@@ -64,7 +64,7 @@ static sl_err look(struct shard *shard, const struct delete_call *self,
     if (topic == NULL) {
         return SLUICE_E_UNKNOWN_TOPIC;
     }
-    if (!topic->settings.remove) {
+    if (!topic->settings->remove) {
         return SLUICE_E_POLICY;
     }
     sl_err err = partition_open(shard, topic, self->partition, ret_partition);

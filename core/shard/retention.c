@@ -67,8 +67,8 @@ void retention_skip(struct retention *self, const struct partition *partition)
 
 static struct stream_limits limits_of(const struct retention *self, const struct topic *topic)
 {
-    int64_t keep_ms = topic->settings.retention_ms;
-    int64_t keep_bytes = topic->settings.retention_bytes;
+    int64_t keep_ms = topic->settings->retention_ms;
+    int64_t keep_bytes = topic->settings->retention_bytes;
     return (struct stream_limits){
         .oldest_ms = keep_ms < 0 ? INT64_MIN : self->wall_ms - keep_ms,
         .bytes_max = keep_bytes < 0 ? UINT64_MAX : (uint64_t)keep_bytes,
@@ -80,7 +80,7 @@ static struct stream_limits limits_of(const struct retention *self, const struct
 static uint32_t look(struct retention *self, struct partition *partition)
 {
     const struct topic *topic = partition->topic;
-    if (!topic->settings.remove) {
+    if (!topic->settings->remove) {
         return 0;
     }
     struct stream_limits limits = limits_of(self, topic);

@@ -44,7 +44,7 @@ int64_t roll_due_ms(const struct shard *shard)
 void roll_note(struct shard *shard, const struct partition *partition)
 {
     struct roll *roll = &shard->roll;
-    const struct topic_settings *settings = &partition->topic->settings;
+    const struct topic_settings *settings = partition->topic->settings;
     bool is_first = roll->oldest_ms == NEVER;
     bool is_less = settings->segment_ms < roll->least_ms;
     roll->noted_ms = SL_MIN(roll->noted_ms, settings->segment_ms);
@@ -100,7 +100,7 @@ static bool is_large(const struct shard *shard, const struct partition *partitio
     for (uint32_t i = count; i > 0 && runs[i - 1].place.segment >= shard->roll.due_below; i--) {
         bytes += runs[i - 1].place.size;
     }
-    return bytes >= (uint64_t)partition->topic->settings.segment_bytes;
+    return bytes >= (uint64_t)partition->topic->settings->segment_bytes;
 }
 
 /* A slice of those that have records in the log. */
@@ -120,7 +120,7 @@ static void look_for_sizes(struct shard *shard, int64_t now_ms)
         }
         roll->sizes_matter =
             roll->sizes_matter ||
-            (uint64_t)partition->topic->settings.segment_bytes < seal_bytes_enough(shard);
+            (uint64_t)partition->topic->settings->segment_bytes < seal_bytes_enough(shard);
         if (is_large(shard, partition)) {
             space_walk_end(&shard->space, &roll->walk);
             roll->sizes_matter = true;

@@ -142,7 +142,7 @@ struct topic *shard_find_topic(const struct shard *shard, const struct sluice_to
 bool shard_topic_is_exact(const struct shard *shard, const struct topic *topic)
 {
     bool has_disk = shard->log != shard->memory.log;
-    return topic->settings.durability == (has_disk ? TOPIC_FSYNC : TOPIC_MEMORY);
+    return topic->settings->durability == (has_disk ? TOPIC_FSYNC : TOPIC_MEMORY);
 }
 
 /* ---- calls between loops ---- */

@@ -178,7 +178,7 @@ static void pass_run(struct sl_task *task)
             space_leave(space, partition);
         } else if (partition->topic != NULL) {
             space->pass_least_ms =
-                SL_MIN(space->pass_least_ms, partition->topic->settings.segment_ms);
+                SL_MIN(space->pass_least_ms, partition->topic->settings->segment_ms);
         }
     }
     sl_loop_post(shard->loop, &space->pass);

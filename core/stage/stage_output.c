@@ -144,7 +144,7 @@ static size_t size_bound(const struct record_fields *fields)
 
 static size_t batch_bound(const struct partition *partition)
 {
-    size_t allowed = (size_t)partition->topic->settings.message_bytes_max;
+    size_t allowed = (size_t)partition->topic->settings->message_bytes_max;
     return SL_MIN(allowed, (size_t)STAGE_OUTPUT_BATCH_BYTES);
 }
 
@@ -262,11 +262,11 @@ sl_err stage_output_route(struct stage_output *output, const struct output_rules
         say(output, name, "has that partition on another shard than the input's");
         return SLUICE_E_UNSUPPORTED;
     }
-    if (topic->settings.compact && fields->key_is_null) {
+    if (topic->settings->compact && fields->key_is_null) {
         say(output, name, "is compacted: a record needs a key");
         return SLUICE_E_INVALID_RECORD;
     }
-    if (size_bound(fields) + BATCH_HEADER_SIZE > (size_t)topic->settings.message_bytes_max) {
+    if (size_bound(fields) + BATCH_HEADER_SIZE > (size_t)topic->settings->message_bytes_max) {
         say(output, name, "takes no record of this size (max.message.bytes)");
         return SLUICE_E_BATCH_TOO_LARGE;
     }

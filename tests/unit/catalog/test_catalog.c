@@ -94,7 +94,7 @@ Test(catalog, finds_a_created_topic_by_name_and_id)
     cr_assert_not_null(topic);
     cr_assert_eq(catalog_by_name(catalog, sl_bytes_of_text("orders")), topic);
     cr_assert_eq(topic->partition_count, 4);
-    cr_assert_eq(topic->settings.retention_ms, 5000);
+    cr_assert_eq(topic->settings->retention_ms, 5000);
     cr_assert_eq(topic->override_count, 1, "a null value asks for the default");
     cr_assert_eq(catalog_partition_count(catalog), 4);
     cr_assert_eq(created, 1);
@@ -215,8 +215,8 @@ Test(catalog, configs_are_replaced_as_a_whole)
     struct sl_bytes payload;
     cr_assert_eq(catalog_config_encode(&topic->id, &config, 1, &payload), SLUICE_OK);
     apply_free(catalog, WAL_ITEM_TOPIC_CONFIG, payload, SLUICE_OK);
-    cr_assert_eq(topic->settings.message_bytes_max, 99);
-    cr_assert_eq(topic->settings.retention_ms, 604800000);
+    cr_assert_eq(topic->settings->message_bytes_max, 99);
+    cr_assert_eq(topic->settings->retention_ms, 604800000);
     cr_assert_eq(changed, 1);
 }
 
@@ -225,8 +225,8 @@ Test(catalog, follows_the_broker_when_its_settings_change)
     const struct topic *topic = create("orders", 1, 1);
     broker.message_bytes_max = 4242;
     catalog_refresh(catalog);
-    cr_assert_eq(topic->settings.message_bytes_max, 4242);
-    cr_assert_eq(topic->settings.retention_ms, 5000);
+    cr_assert_eq(topic->settings->message_bytes_max, 4242);
+    cr_assert_eq(topic->settings->retention_ms, 5000);
 }
 
 static sl_err add_to_other(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)

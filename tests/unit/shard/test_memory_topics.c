@@ -389,7 +389,7 @@ Test(memory_topics, without_a_disk_all_works_and_nothing_is_there_after_a_restar
         cr_assert_eq(fixture_produce(&f, "t", i % 3, 2, NOW).status, SLUICE_OK);
     fixture_fetch(&f, "t", 1, 0, &fetched);
     cr_assert_eq(fetched.records, 20);
-    cr_assert_eq(topic_of("t")->settings.durability, TOPIC_MEMORY);
+    cr_assert_eq(topic_of("t")->settings->durability, TOPIC_MEMORY);
     size_t size = 0;
     cr_assert_null(sl_sim_disk_bytes(f.disk, "data/shard-0/wal/00000000000000000001.seg", &size));
     cr_assert_eq(f.disk->seen.count, 0, "no file, no folder");
