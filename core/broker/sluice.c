@@ -187,6 +187,7 @@ struct sluice *sluice_free(struct sluice *sluice)
         return NULL;
     }
     admin_server_free(sluice->admin.server);
+    broker_link_fini(&sluice->admin.link);
     plugin_manager_free(sluice->plugins);
     for (uint32_t i = 0; i < sluice->shards.count; i++) {
         shard_free(sluice->shards.shards[i]);

@@ -120,6 +120,8 @@ static size_t pieces_take(const struct pieces_left *left, struct iovec ret_piece
     size_t n = 0;
     for (size_t i = 0; i < left->count && n < PIECES_PER_CALL; i++) {
         size_t skip = i == 0 ? left->skip : 0;
+        if (left->pieces[i].size == 0)
+            continue;
         ret_pieces[n++] =
             (struct iovec){(char *)left->pieces[i].base + skip, left->pieces[i].size - skip};
     }

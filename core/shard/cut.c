@@ -202,3 +202,9 @@ void cut_stop(struct shard *shard)
         (void)cut_release(shard, false);
     }
 }
+
+void cut_fini(struct cut *cut)
+{
+    sl_free(cut->extents);
+    cut->extents = NULL;
+}

@@ -66,5 +66,6 @@ bool cut_release(struct shard *shard, bool only_log);
 void cut_consider(struct shard *shard);
 /* The shard ends. */
 void cut_stop(struct shard *shard);
+void cut_fini(struct cut *cut); /* also after a simulated power cut */
 
 #endif

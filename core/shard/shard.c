@@ -557,6 +557,7 @@ struct shard *shard_free(struct shard *shard)
     shard->log = NULL;
     shard->memory.log = commit_log_free(shard->memory.log);
     roll_fini(shard);
+    cut_fini(&shard->cut);
     shard->sealer = sealer_free(shard->sealer);
     shard->compactor = compactor_free(shard->compactor);
     shard->rewriter = rewriter_free(shard->rewriter);

@@ -182,16 +182,19 @@ def test_a_group_on_a_topic_in_memory_resets_after_a_restart():
         assert read == ["after"], read
 
 
+SMALL = ("-X", "batch.size=100000")  # a log in memory takes batches up to a share of its bound
+
+
 def test_at_the_bound_the_oldest_records_go_and_producers_do_not_stop():
     with Broker("memory.bytes_max=4 MiB") as broker:
         create(broker, "live", "memory")
         lines = ["%06d " % i + "x" * 500 for i in range(30000)]
-        broker.produce("live", lines)
+        broker.produce("live", lines, *SMALL)
         start, stop = bounds(broker, "live")
         assert stop == 30000 and start > 0, (start, stop)
         assert broker.consume("live") == lines[start:]
         create(broker, "all", "memory", retention_ms="-1")
-        broker.kcat("-P", "-t", "all", "-X", "message.timeout.ms=3000", "-X", "max.in.flight=1", lines=lines, check=False)
+        broker.kcat("-P", "-t", "all", *SMALL, "-X", "message.timeout.ms=3000", "-X", "max.in.flight=1", lines=lines, check=False)
         start, stop = bounds(broker, "all")
         assert start == 0 and 0 < stop < 30000, "what has no retention is refused at the bound"
         kept = broker.consume("all")
