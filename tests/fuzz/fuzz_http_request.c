@@ -78,8 +78,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct digest whole = run(data + 1, size - 1, 0);
     struct digest split = run(data + 1, size - 1, data[0] * 2u + 1u);
+    /* Of two faults in one target, too long and a byte that may not be there, a piece shows the
+     * first that ends in it: why it is refused may differ, whether it is may not. */
     if (whole.requests != split.requests || whole.hash != split.hash ||
-        whole.refused != split.refused) {
+        (whole.refused != 0) != (split.refused != 0)) {
         abort();
     }
     return 0;
