@@ -42,6 +42,17 @@ static sl_err window_grow(struct wal_reader *reader, size_t size)
     return SLUICE_OK;
 }
 
+/* What the window has from `position` on goes to its front. Returns how much that is. */
+static size_t window_keep(struct wal_reader *reader, uint64_t position)
+{
+    uint64_t end = reader->window_position + reader->window_size;
+    if (position < reader->window_position || position >= end)
+        return 0;
+    size_t kept = (size_t)(end - position);
+    memmove(reader->window, reader->window + (reader->window_size - kept), kept);
+    return kept;
+}
+
 /* Fills the window from `position`; at least size bytes, and what read-ahead is cheap. */
 static sl_err window_fill(struct wal_reader *reader, uint64_t position, size_t size)
 {
@@ -50,15 +61,16 @@ static sl_err window_fill(struct wal_reader *reader, uint64_t position, size_t s
     sl_err err = window_grow(reader, wanted);
     if (err != SLUICE_OK)
         return err;
+    size_t kept = window_keep(reader, position);
     size_t got = 0;
     reader->window_size = 0;
-    err = sl_file_pread(reader->file, reader->window, wanted, position, &got);
+    err = sl_file_pread(reader->file, reader->window + kept, wanted - kept, position + kept, &got);
     if (err != SLUICE_OK)
         return err;
     reader->window_position = position;
-    reader->window_size = got;
+    reader->window_size = kept + got;
     reader->bytes_read += got;
-    return got < size ? SLUICE_E_TRUNCATED : SLUICE_OK;
+    return kept + got < size ? SLUICE_E_TRUNCATED : SLUICE_OK;
 }
 
 sl_err wal_reader_get(struct wal_reader *reader, uint64_t position, size_t size,

@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPAIR_HINT "restore the data folder from a backup, or see sluice wal salvage"
+#define AHEAD_BYTES_MAX (2u << 20)
+#define REPAIR_HINT     "restore the data folder from a backup, or see sluice wal salvage"
 
 struct names {
     uint64_t *segments;
@@ -336,6 +337,12 @@ static void claim_look_ahead(struct scan_run *run, const struct wal_scan_segment
 {
     struct wal_frame_header next;
     uint64_t next_position = position + frame->frame_size;
+    const uint8_t *bytes;
+    if (frame->frame_size <= AHEAD_BYTES_MAX) { /* with what is between, or that is read twice */
+        sl_err err = wal_reader_get(&run->reader, position,
+                                    (size_t)frame->frame_size + WAL_FRAME_HEADER, &bytes);
+        (void)err; /* whoever needs the bytes will see */
+    }
     if (wal_reader_header(&run->reader, next_position, &next) != SLUICE_OK)
         return;
     if (next.incarnation == segment->header.seq && next.lsn == frame->lsn + 1 &&

@@ -213,6 +213,31 @@ Test(wal_commit, frames_that_waste_their_segments_leave_room_for_what_makes_room
     cr_assert_leq(status().bytes_used, fixture->limits.bytes_max);
 }
 
+/* Frames of all sizes, so that they lie across the windows that recovery reads through. */
+Test(wal_commit, recovery_reads_a_segment_once)
+{
+    const uint32_t segment = 32u << 20;
+    fixture->limits.segment_bytes = segment;
+    fixture->limits.bytes_max = 4 * segment;
+    fixture->limits.group_bytes_max = 1u << 20;
+    fixture->limits.frame_bytes_max = 1u << 20;
+    fixture_start(fixture);
+    for (uint32_t i = 0; i < 40; i++) {
+        struct fixture_unit *unit = fixture_unit_new(fixture, WAL_ITEM_BATCH, 1000 + i * 20000);
+        cr_assert_eq(fixture_submit(fixture, unit), SLUICE_OK);
+        if (i % 4 == 3) /* under one sync: the next frame does not know the one before durable */
+            fixture_settle(fixture);
+    }
+    cr_assert_eq(status().segment_count, 1);
+    fixture_power_cut(fixture);
+    size_t file_size = 0;
+    cr_assert_not_null(fixture_bytes(fixture, "00000000000000000001.seg", &file_size));
+    fixture_start(fixture);
+    cr_assert_eq(fixture->applied_count, 40);
+    /* Each segment's header is looked at first, and its end once more: a window of 256 KiB each. */
+    cr_assert_leq(fixture->recovery.bytes_scanned, file_size + 2 * (256u << 10));
+}
+
 Test(wal_commit, each_sealed_segment_is_told_of_and_known)
 {
     struct wal_segment_status segment;

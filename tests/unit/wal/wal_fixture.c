@@ -149,7 +149,7 @@ void fixture_power_cut(struct fixture *fixture)
     sl_sim_disk_power_cut(fixture->disk);
 }
 
-static uint8_t body_bytes[65536];
+static uint8_t body_bytes[1u << 20];
 
 static void on_durable(struct wal_unit *wal_unit, sl_err err)
 {
