@@ -2,24 +2,15 @@
  * (compact_job.h, where the rules are said in compact.h). */
 #include "extent/extent_file.h"
 #include "shard/compact_job.h"
-#include "shard/store.h"
+#include "shard/filler.h"
 
 #include <stdlib.h>
-
-#define FILL_MAX (1 << 30) /* offsets of a batch without records */
 
 /* ---- runs ---- */
 
 static sl_err read_run(struct compact_job *job, const struct compact_run *run)
 {
-    sl_buffer_reset(&job->bytes);
-    sl_err err = sl_buffer_reserve(&job->bytes, run->place.size);
-    if (err != SLUICE_OK) {
-        return err;
-    }
-    job->bytes.size = run->place.size;
-    err = store_read(job->shard, &run->place, job->bytes.data);
-    return err != SLUICE_OK ? err : read_claim_check(&run->claim, &run->place, job->bytes.data);
+    return read_claim_read(job->shard, &run->claim, &run->place, &job->bytes);
 }
 
 /* The batch at *at, which moves behind it. */
@@ -308,42 +299,19 @@ static sl_err begin_file(struct compact_job *job)
     return err != SLUICE_OK ? err : extent_writer_stream(job->writer, &job->topic, job->number);
 }
 
-/* A batch without records at the end of `out`, of offsets that no batch has. */
-static sl_err fill(struct compact_job *job, struct sl_buffer *out, const struct batch_view *next,
-                   int64_t base, int64_t last)
-{
-    struct batch_builder builder;
-    struct batch_view made;
-    sl_err err = batch_builder_start_rewrite(&builder, out, next);
-    if (err != SLUICE_OK) {
-        return err;
-    }
-    int32_t before = job->run == 0 ? job->epoch_before : job->runs[job->run - 1].claim.leader_epoch;
-    batch_header_init(&builder.header);
-    /* Not of the next, which would begin too early then; 0: of none that ever was. */
-    builder.header.leader_epoch = SL_MAX(before, 0);
-    builder.header.base_offset = base;
-    builder.header.last_offset_delta = (int32_t)(last - base);
-    return batch_builder_finish(&builder, BATCH_CODEC_NONE, job->codecs, &job->packed, &made);
-}
-
 /* Offsets that are missing before the round's first run belong to what it replaces: an older extent
  * may have records there. */
 static sl_err fill_before(struct compact_job *job, const struct compact_run *run)
 {
-    int64_t end = run->claim.base_offset;
-    int64_t at = job->run == 0 ? job->first_offset : job->runs[job->run - 1].claim.last_offset + 1;
+    const struct compact_run *before = job->run == 0 ? NULL : &job->runs[job->run - 1];
+    int64_t from = before == NULL ? job->first_offset : before->claim.last_offset + 1;
+    int32_t epoch = before == NULL ? job->epoch_before : before->claim.leader_epoch;
     struct batch_view next;
     sl_err err = batch_view_init(&next, sl_buffer_bytes(&job->bytes));
-    while (err == SLUICE_OK && at < end && !job->mutants.no_margin) {
-        int64_t last = SL_MIN(end - 1, at + FILL_MAX);
-        sl_buffer_reset(&job->records);
-        err = fill(job, &job->records, &next, at, last);
-        err =
-            err != SLUICE_OK ? err : extent_writer_add(job->writer, sl_buffer_bytes(&job->records));
-        at = last + 1;
+    if (err != SLUICE_OK || job->mutants.no_margin) {
+        return err;
     }
-    return err;
+    return filler_add(job->writer, &job->records, &next, epoch, from, run->claim.base_offset);
 }
 
 /* A round's first runs stay where they are while nothing of them changes. */

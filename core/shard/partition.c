@@ -271,6 +271,19 @@ sl_err read_claim_check(const struct read_claim *claim, const struct wal_place *
     return check_batches(claim, (struct sl_bytes){bytes, place->size});
 }
 
+sl_err read_claim_read(struct shard *shard, const struct read_claim *claim,
+                       const struct wal_place *place, struct sl_buffer *ret_bytes)
+{
+    sl_buffer_reset(ret_bytes);
+    sl_err err = sl_buffer_reserve(ret_bytes, place->size);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    ret_bytes->size = place->size;
+    err = store_read(shard, place, ret_bytes->data);
+    return err != SLUICE_OK ? err : read_claim_check(claim, place, ret_bytes->data);
+}
+
 sl_err partition_check_first(const struct read_plan *plan, uint32_t count, const uint8_t *bytes)
 {
     sl_err err = SLUICE_OK;

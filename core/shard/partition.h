@@ -104,6 +104,9 @@ struct read_claim read_claim_of(const struct stream_run *run);
 /* The bytes of one place, verified or not. E_CORRUPT. [any] */
 sl_err read_claim_check(const struct read_claim *claim, const struct wal_place *place,
                         const uint8_t *bytes) SL_MUST_CHECK;
+/* The bytes of a place that is pinned, checked, are what the buffer holds then. [blocks] */
+sl_err read_claim_read(struct shard *shard, const struct read_claim *claim,
+                       const struct wal_place *place, struct sl_buffer *ret_bytes) SL_MUST_CHECK;
 
 /* Which bytes hold the records from `offset` on: whole runs; the first may begin before it. */
 struct read_plan {

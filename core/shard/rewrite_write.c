@@ -2,16 +2,14 @@
  */
 #include "base/crc32c.h"
 #include "extent/extent_file.h"
-#include "record/batch_builder.h"
+#include "shard/filler.h"
 #include "shard/rewrite_job.h"
-#include "shard/store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define BUFFER_BYTES_MAX (1u << 30) /* a block */
 #define FILL_BYTES_MAX   (1u << 20)
-#define FILL_MAX         (1 << 30) /* offsets of a batch without records */
 
 /* ---- outline ---- */
 
@@ -102,51 +100,19 @@ void rewrite_job_outline(struct rewrite_job *job)
 
 static sl_err read_run(struct rewrite_job *job, const struct rewrite_run *run)
 {
-    sl_buffer_reset(&job->bytes);
-    sl_err err = sl_buffer_reserve(&job->bytes, run->place.size);
-    if (err != SLUICE_OK) {
-        return err;
-    }
-    job->bytes.size = run->place.size;
-    err = store_read(job->shard, &run->place, job->bytes.data);
-    return err != SLUICE_OK ? err : read_claim_check(&run->claim, &run->place, job->bytes.data);
-}
-
-/* A batch without records, of offsets that no batch has. */
-static sl_err fill_add(struct rewrite_job *job, const struct batch_view *like, int32_t epoch_before,
-                       int64_t base, int64_t last)
-{
-    struct batch_builder builder;
-    struct batch_view made;
-    sl_buffer_reset(&job->fill);
-    sl_err err = batch_builder_start_rewrite(&builder, &job->fill, like);
-    if (err != SLUICE_OK) {
-        return err;
-    }
-    /* Not of the next, which would begin too early then. */
-    int32_t epoch = SL_MAX(epoch_before, 0);
-    batch_header_init(&builder.header);
-    builder.header.leader_epoch = epoch;
-    builder.header.base_offset = base;
-    builder.header.last_offset_delta = (int32_t)(last - base);
-    err = batch_builder_finish(&builder, BATCH_CODEC_NONE, NULL, NULL, &made);
-    return err != SLUICE_OK ? err : extent_writer_add(job->writer, sl_buffer_bytes(&job->fill));
+    return read_claim_read(job->shard, &run->claim, &run->place, &job->bytes);
 }
 
 static sl_err fill_before(struct rewrite_job *job, const struct rewrite_run *run)
 {
     struct batch_view like;
-    sl_err err = SLUICE_OK;
     if (run->fill_from < 0) {
         return SLUICE_OK;
     }
-    err = batch_view_init(&like, sl_buffer_bytes(&job->bytes));
-    for (int64_t at = run->fill_from; err == SLUICE_OK && at < run->claim.base_offset;) {
-        int64_t last = SL_MIN(run->claim.base_offset - 1, at + FILL_MAX);
-        err = fill_add(job, &like, run->fill_epoch, at, last);
-        at = last + 1;
-    }
-    return err;
+    sl_err err = batch_view_init(&like, sl_buffer_bytes(&job->bytes));
+    return err != SLUICE_OK ? err
+                            : filler_add(job->writer, &job->fill, &like, run->fill_epoch,
+                                         run->fill_from, run->claim.base_offset);
 }
 
 static sl_err write_run(struct rewrite_job *job, const struct rewrite_stream *stream,

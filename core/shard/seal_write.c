@@ -74,17 +74,8 @@ static sl_err read_run(struct seal_job *job, const struct seal_run *run)
     const struct read_claim claim = {.base_offset = run->base_offset,
                                      .last_offset = run->last_offset,
                                      .leader_epoch = run->leader_epoch};
-    sl_buffer_reset(&job->buffer);
-    sl_err err = sl_buffer_reserve(&job->buffer, run->size);
-    if (err != SLUICE_OK) {
-        return err;
-    }
-    job->buffer.size = run->size;
-    err = commit_log_read(job->shard->log, &place, job->buffer.data);
-    if (err == SLUICE_E_IO) {
-        return SLUICE_E_CORRUPT; /* a sector that cannot be read: the others can */
-    }
-    return err != SLUICE_OK ? err : read_claim_check(&claim, &place, job->buffer.data);
+    sl_err err = read_claim_read(job->shard, &claim, &place, &job->buffer);
+    return err == SLUICE_E_IO ? SLUICE_E_CORRUPT : err; /* one sector cannot be read, others can */
 }
 
 static sl_err write_run(struct seal_job *job, struct seal_file *file,
