@@ -12,6 +12,7 @@ Beside unittest classes a module may have tests that are functions test_…; it 
 library sets MISSING to the reason, and its tests are skipped."""
 import json
 import os
+import pty
 import random
 import shutil
 import signal
@@ -56,6 +57,23 @@ def need(program):
     """Skips the test where a program is missing."""
     if shutil.which(program) is None:
         raise unittest.SkipTest(program + " is not installed")
+
+
+def on_a_terminal(*arguments):
+    """What a command that succeeds writes to a terminal."""
+    main, side = pty.openpty()
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    done = subprocess.Popen([SLUICE, *arguments], stdout=side, stderr=side, env=dict(environment, TERM="xterm"))
+    os.close(side)
+    output = b""
+    try:
+        while part := os.read(main, 65536):
+            output += part
+    except OSError:
+        pass  # its other side is closed
+    os.close(main)
+    assert done.wait(60) == 0, output
+    return output
 
 
 class Broker:

@@ -2,7 +2,6 @@
 import glob
 import json
 import os
-import pty
 import re
 import shutil
 import signal
@@ -12,7 +11,7 @@ import threading
 import urllib.request
 
 import sluice_broker
-from sluice_broker import SLUICE, Broker, wait_for
+from sluice_broker import SLUICE, Broker, on_a_terminal, wait_for
 from test_storage_tools import SMALL, data_of, extents_of, flip, fill, lines_of, sealed, sluice, start_on
 
 try:
@@ -283,20 +282,7 @@ def test_a_broker_that_is_damaged_is_not_backed_up():
 def test_a_backup_draws_on_a_terminal_only():
     with Broker(*SMALL) as broker:
         sealed(broker, ["orders"])
-        main, side = pty.openpty()
-        done = subprocess.Popen([SLUICE, "backup", "create", os.path.join(broker.home, "b"), "--rate", "3 MiB", "--home",
-                                 broker.home], stdout=side, stderr=side, env=dict(os.environ, TERM="xterm"))
-        os.close(side)
-        output = b""
-        while True:
-            try:
-                part = os.read(main, 65536)
-            except OSError:
-                break
-            if not part:
-                break
-            output += part
-        assert done.wait(60) == 0, output
+        output = on_a_terminal("backup", "create", os.path.join(broker.home, "b"), "--rate", "3 MiB", "--home", broker.home)
         assert re.search(rb"copying \[#*\.*\] +\d+ %  [\d.]+ of [\d.]+ MiB  [\d.]+ MiB/s", output), output
         assert b"created" in output.split(b"\x1b[K")[-1], output
 

@@ -1,7 +1,6 @@
 """Scrubbing of the real binary: what is flipped under a running broker is found, told and not served."""
 import json
 import os
-import pty
 import re
 import shutil
 import signal
@@ -10,7 +9,7 @@ import urllib.error
 import urllib.request
 
 import sluice_broker
-from sluice_broker import Broker, SLUICE, wait_for
+from sluice_broker import Broker, on_a_terminal, wait_for
 from test_storage_tools import SMALL, VALUE, data_of, extents_of, flip, fill, frames_of, lines_of, metric, sealed
 
 FAST = SMALL + ("storage.scrub_bytes_per_s=1 GiB",)
@@ -127,20 +126,7 @@ def test_a_flipped_byte_in_a_sealed_segment_is_found_and_never_served():
 def test_scrubbing_keeps_to_its_rate_and_shows_a_bar_on_a_terminal():
     with Broker(*SMALL, "storage.scrub_bytes_per_s=1 MiB") as broker:
         sealed(broker, ["orders"])
-        main, side = pty.openpty()
-        done = subprocess.Popen([SLUICE, "scrub", "--now", "--rate", "4 MiB", "--home", broker.home], stdout=side,
-                                stderr=side, env=dict(os.environ, TERM="xterm"))
-        os.close(side)
-        output = b""
-        while True:
-            try:
-                part = os.read(main, 65536)
-            except OSError:
-                break
-            if not part:
-                break
-            output += part
-        assert done.wait(60) == 0, output
+        output = on_a_terminal("scrub", "--now", "--rate", "4 MiB", "--home", broker.home)
         assert re.search(rb"scrubbing \[#*\.*\] +\d+ %  [\d.]+ of [\d.]+ MiB  [\d.]+ MiB/s", output), output
         shard, = scrub(broker)["shards"]
         assert int(shard["last_elapsed_ms"]) >= int(shard["last_bytes"]) * 1000 // (4 << 20) * 0.6, shard

@@ -2,7 +2,6 @@
 import glob
 import json
 import os
-import pty
 import shutil
 import subprocess
 import tempfile
@@ -10,8 +9,7 @@ import threading
 import urllib.request
 
 import sluice_broker
-from sluice_broker import Broker, wait_for
-from sluice_broker import SLUICE
+from sluice_broker import SLUICE, Broker, on_a_terminal, wait_for
 
 SMALL = ("wal.segment_bytes=1 MiB", "wal.frame_bytes_max=256 KiB", "wal.group_bytes_max=256 KiB",
          "wal.seal_bytes=1 MiB", "runtime.shards=1")
@@ -162,13 +160,8 @@ def test_extent_verify_draws_on_a_terminal_only():
         sealed(broker, ["orders"])
         data = data_of(broker)
         assert broker.stop() == 0
-        main, side = pty.openpty()
-        environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
-        done = subprocess.run([SLUICE, "extent", "verify", data], stdout=side, stderr=side, env=environment, timeout=60)
-        os.close(side)
-        shown = os.read(main, 65536)
-        os.close(main)
-        assert done.returncode == 0 and b"\x1b[32msound\x1b[0m" in shown, shown
+        shown = on_a_terminal("extent", "verify", data)
+        assert b"\x1b[32msound\x1b[0m" in shown, shown
         assert "\x1b" not in "".join(sluice("extent", "verify", data)[1:])
 
 
