@@ -19,9 +19,9 @@ struct cli_values {
 };
 
 struct cli_options {
-    bool json, help, follow, running, is_key_null, now, records;
+    bool json, help, follow, running, is_key_null, now, records, yes, force, dry_run;
     struct cli_values socket, home, config, set, key, header, partition, partitions, offset, count,
-        format, acks, topic_config, before, rate, topic, lsn, offsets;
+        format, acks, topic_config, before, rate, topic, lsn, offsets, seek_to;
     bool dev;
     const char *words[CLI_WORDS_MAX]; /* what is no option */
     uint32_t word_count;
@@ -37,7 +37,7 @@ struct cli {
 
 typedef int cli_command_fn(struct cli *cli);
 
-#define CLI_OPTION(name) (UINT32_C(1) << CLI_OPT_##name)
+#define CLI_OPTION(name) (UINT64_C(1) << CLI_OPT_##name)
 enum {
     CLI_OPT_JSON,
     CLI_OPT_HELP,
@@ -64,6 +64,10 @@ enum {
     CLI_OPT_LSN,
     CLI_OPT_RECORDS,
     CLI_OPT_OFFSETS,
+    CLI_OPT_YES,
+    CLI_OPT_FORCE,
+    CLI_OPT_DRY_RUN,
+    CLI_OPT_SEEK_TO,
 };
 /* Those of every command that talks to a broker. */
 #define CLI_BROKER_OPTIONS                                                         \
@@ -79,17 +83,21 @@ struct cli_command {
     cli_command_fn *run;
     const char *arguments; /* "TOPIC" */
     uint32_t word_min, word_max;
-    uint32_t options; /* CLI_OPTION(…) */
-    const char *doc;
+    uint64_t options; /* CLI_OPTION(…) */
+    const char *doc;  /* its first line is in the list of commands, all of it in its --help */
 };
-extern const struct cli_command cli_commands[];
-extern const size_t cli_command_count;
+/* The commands: one table for each group that has a file of its own; the help is in their order. */
+struct cli_table {
+    const struct cli_command *commands;
+    size_t count;
+};
+extern const struct cli_table cli_plugin_table; /* cli_plugin.c */
 
 /* ---- options (cli_options.c) ---- */
 
 /* Reads the arguments behind the command's name. False: a sentence was written to stderr. */
 bool cli_options_parse(struct cli *cli, int argc, char **argv);
-void cli_options_help(uint32_t options, FILE *out);
+void cli_options_help(uint64_t options, FILE *out);
 static inline const char *cli_value(const struct cli_values *values, const char *fallback)
 {
     return values->count == 0 ? fallback : values->items[values->count - 1];
@@ -135,6 +143,11 @@ void cli_table_write(const struct cli *cli, const cJSON *rows, const char *const
 const char *cli_member_text(const cJSON *object, const char *name, char ret_text[1024]);
 /* All members of an object, one a line. */
 void cli_object_write(const struct cli *cli, const cJSON *object);
+/* Calls, then writes the array `member` of the result as a table, or all of it as JSON. */
+int cli_list_show(struct cli *cli, const char *command, const char *member,
+                  const char *const *columns, size_t column_count);
+/* Calls, then writes the result. [takes args] */
+int cli_object_show(struct cli *cli, const char *command, cJSON *args);
 #define CLI_TIME_BYTES 48
 /* Wall time as 2026-11-21T11:12:31Z; "" for what is before 1970. */
 void cli_time_text(int64_t wall_ms, char ret_text[CLI_TIME_BYTES]);
@@ -146,7 +159,7 @@ void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
 cli_command_fn cli_topic_list, cli_topic_create, cli_topic_describe, cli_topic_delete;
 cli_command_fn cli_topic_trim;
 cli_command_fn cli_produce, cli_consume;
-cli_command_fn cli_plugin_list, cli_plugin_info, cli_status;
+cli_command_fn cli_status;
 cli_command_fn cli_sandbox_explain, cli_sandbox_selftest;
 cli_command_fn cli_wal_dump, cli_wal_verify, cli_wal_inspect, cli_wal_salvage;
 cli_command_fn cli_backup_create, cli_backup_verify, cli_backup_restore;

@@ -1,4 +1,4 @@
-/* cli_main.c: the table of commands; it dispatches, and it is the help. */
+/* cli_main.c: the tables of commands; it dispatches, and it is the help. */
 #include "base/text.h"
 #include "cli/cli_command.h"
 
@@ -10,7 +10,7 @@
 #endif
 
 /* clang-format off */
-const struct cli_command cli_commands[] = {
+static const struct cli_command commands[] = {
     {"topic list", cli_topic_list, "", 0, 0, CLI_BROKER_OPTIONS, "all topics"},
     {"topic create", cli_topic_create, "TOPIC...", 1, CLI_WORDS_MAX,
      CLI_BROKER_OPTIONS | CLI_OPTION(PARTITIONS) | CLI_OPTION(TOPIC_CONFIG), "make topics"},
@@ -26,8 +26,6 @@ const struct cli_command cli_commands[] = {
     {"consume", cli_consume, "TOPIC", 1, 1,
      CLI_BROKER_OPTIONS | CLI_OPTION(OFFSET) | CLI_OPTION(COUNT) | CLI_OPTION(FORMAT) | CLI_OPTION(FOLLOW) |
          CLI_OPTION(PARTITION), "read records of one partition or all of them"},
-    {"plugin list", cli_plugin_list, "", 0, 0, CLI_BROKER_OPTIONS, "all plugin instances and their state"},
-    {"plugin info", cli_plugin_info, "NAME", 1, 1, CLI_BROKER_OPTIONS, "one plugin instance"},
     {"sandbox explain", cli_sandbox_explain, "[PLUGIN]", 0, 1, CLI_BROKER_OPTIONS,
      "the walls around a plugin, its limits and permissions; without a name: what this machine gives"},
     {"sandbox selftest", cli_sandbox_selftest, "[WORD...]", 0, CLI_WORDS_MAX, CLI_OPTION(JSON) | CLI_OPTION(HELP),
@@ -69,18 +67,44 @@ const struct cli_command cli_commands[] = {
      "reference page of the configuration"},
 };
 /* clang-format on */
-const size_t cli_command_count = SL_COUNT_OF(cli_commands);
+
+/* clang-format off */
+static const struct cli_table *const tables[] = {
+    &(const struct cli_table){commands, SL_COUNT_OF(commands)},
+    &cli_plugin_table,
+};
+/* clang-format on */
+#define COMMANDS_MAX 256u
+
+/* The command at that place of all tables; NULL behind the last. */
+static const struct cli_command *command_at(size_t index)
+{
+    for (size_t i = 0; i < SL_COUNT_OF(tables); i++) {
+        if (index < tables[i]->count) {
+            return &tables[i]->commands[index];
+        }
+        index -= tables[i]->count;
+    }
+    return NULL;
+}
+
+static void command_line_write(const struct cli_command *command, FILE *out)
+{
+    fprintf(out, "  %-17s %.*s\n", command->name, (int)strcspn(command->doc, "\n"), command->doc);
+}
 
 static void help_write(FILE *out)
 {
+    const struct cli_command *command;
     fputs("Usage: sluice COMMAND [arguments]\n\n"
           "  serve             run the broker; \"sluice serve --help\" lists all settings\n",
           out);
-    for (size_t i = 0; i < cli_command_count; i++) {
-        fprintf(out, "  %-17s %s\n", cli_commands[i].name, cli_commands[i].doc);
+    for (size_t i = 0; (command = command_at(i)) != NULL; i++) {
+        command_line_write(command, out);
     }
     fputs("\n\"sluice COMMAND --help\" shows arguments and options; --version the version.\n"
-          "Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 69 no broker, 78 configuration.\n",
+          "Exit codes: 0 done, 1 failed, 2 usage, 3 refused or partly done, 69 no broker,\n"
+          "78 configuration.\n",
           out);
 }
 
@@ -94,8 +118,9 @@ static void command_help_write(const struct cli_command *command)
 /* The command that the first one or two words name; *ret_used words. */
 static const struct cli_command *command_find(int argc, char **argv, int *ret_used)
 {
-    for (size_t i = 0; i < cli_command_count; i++) {
-        const char *name = cli_commands[i].name;
+    const struct cli_command *command;
+    for (size_t i = 0; (command = command_at(i)) != NULL; i++) {
+        const char *name = command->name;
         size_t size = strcspn(name, " ");
         bool two = name[size] == ' ';
         if (strlen(argv[0]) != size || memcmp(argv[0], name, size) != 0 ||
@@ -103,53 +128,58 @@ static const struct cli_command *command_find(int argc, char **argv, int *ret_us
             continue;
         }
         *ret_used = two ? 2 : 1;
-        return &cli_commands[i];
+        return command;
     }
     return NULL;
 }
 
-static void group_help(const char *word)
+static bool is_of_group(const struct cli_command *command, const char *word)
 {
     size_t size = strlen(word);
-    for (size_t i = 0; i < cli_command_count; i++) {
-        if (strncmp(cli_commands[i].name, word, size) == 0 && cli_commands[i].name[size] == ' ') {
-            fprintf(stderr, "  %-17s %s\n", cli_commands[i].name, cli_commands[i].doc);
-        }
-    }
+    return strncmp(command->name, word, size) == 0 && command->name[size] == ' ';
 }
 
-static bool is_group(const char *word)
+/* How many commands begin with the word; they go to `out` unless it is NULL. */
+static uint32_t group_each(const char *word, FILE *out)
 {
-    size_t size = strlen(word);
-    for (size_t i = 0; i < cli_command_count; i++) {
-        if (strncmp(cli_commands[i].name, word, size) == 0 && cli_commands[i].name[size] == ' ') {
-            return true;
+    const struct cli_command *command;
+    uint32_t count = 0;
+    for (size_t i = 0; (command = command_at(i)) != NULL; i++) {
+        if (is_of_group(command, word)) {
+            count++;
+            if (out != NULL) {
+                command_line_write(command, out);
+            }
         }
     }
-    return false;
+    return count;
+}
+
+static const char *nearest(const char *text)
+{
+    const struct cli_command *command;
+    const char *known[COMMANDS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; (command = command_at(i)) != NULL && count < COMMANDS_MAX - 1; i++) {
+        known[count++] = command->name;
+    }
+    known[count++] = "serve";
+    struct sl_bytes typed = {(const uint8_t *)text, strlen(text)};
+    return sl_text_nearest(typed, known, count);
 }
 
 static int unknown(int argc, char **argv)
 {
     char word[128];
-    const char *known[SL_COUNT_OF(cli_commands) + 1];
     bool two = argc > 1 && argv[1][0] != '-';
     snprintf(word, sizeof(word), "%.60s%s%.60s", argv[0], two ? " " : "", two ? argv[1] : "");
-    if (is_group(argv[0]) && !two) {
+    if (!two && group_each(argv[0], NULL) > 0) {
         cli_complain("\"%s\" needs a second word:", argv[0]);
-        group_help(argv[0]);
+        group_each(argv[0], stderr);
         return CLI_USAGE;
     }
-    for (size_t i = 0; i < cli_command_count; i++) {
-        known[i] = cli_commands[i].name;
-    }
-    known[cli_command_count] = "serve";
-    struct sl_bytes typed = {(const uint8_t *)word, strlen(word)};
-    const char *best = sl_text_nearest(typed, known, cli_command_count + 1);
-    if (best == NULL) {
-        typed.size = strlen(argv[0]);
-        best = sl_text_nearest(typed, known, cli_command_count + 1);
-    }
+    const char *best = nearest(word);
+    best = best != NULL ? best : nearest(argv[0]);
     cli_complain("unknown command \"%s\"; %s%s%s", word,
                  best != NULL ? "did you mean \"sluice " : "\"sluice --help\" lists all",
                  best != NULL ? best : "", best != NULL ? "\"?" : "");

@@ -9,7 +9,7 @@
 #define VALUES(member) .values = offsetof(struct cli_options, member)
 
 struct option {
-    uint32_t bit;
+    uint64_t bit;
     char letter; /* 0: none */
     bool is_flag;
     const char *name, *argument, *doc;
@@ -35,6 +35,10 @@ static const struct option options[] = {
     {CLI_OPTION(LSN), 0, .name = "--lsn", .argument = "FROM[-TO]", VALUES(lsn), .doc = "only frames with these numbers"},
     {CLI_OPTION(OFFSETS), 0, .name = "--offsets", .argument = "FROM[-TO]", VALUES(offsets), .doc = "only batches that hold one of these offsets"},
     {CLI_OPTION(RECORDS), 0, .name = "--records", FLAG(records), .doc = "also the records in each batch"},
+    {CLI_OPTION(SEEK_TO), 0, .name = "--to", .argument = "start|end|OFFSET|@TIME", VALUES(seek_to), .doc = "where to go on; @TIME: @2026-11-21T11:00:00Z, or @ and milliseconds since 1970"},
+    {CLI_OPTION(DRY_RUN), 0, .name = "--dry-run", FLAG(dry_run), .doc = "say what would happen, and change nothing"},
+    {CLI_OPTION(YES), 'y', .name = "--yes", FLAG(yes), .doc = "do not ask"},
+    {CLI_OPTION(FORCE), 0, .name = "--force", FLAG(force), .doc = "as --yes, for scripts"},
     {CLI_OPTION(RUNNING), 0, .name = "--running", FLAG(running), .doc = "ask the running broker instead of reading files"},
     {CLI_OPTION(JSON), 0, .name = "--json", FLAG(json), .doc = "JSON output"},
     {CLI_OPTION(SOCKET), 0, .name = "--socket", .argument = "PATH", VALUES(socket), .doc = "admin socket of the broker"},
@@ -46,7 +50,7 @@ static const struct option options[] = {
 };
 /* clang-format on */
 
-void cli_options_help(uint32_t mask, FILE *out)
+void cli_options_help(uint64_t mask, FILE *out)
 {
     char left[64];
     for (size_t i = 0; i < SL_COUNT_OF(options); i++) {

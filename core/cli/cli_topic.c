@@ -1,4 +1,4 @@
-/* cli_topic.c: topic list, create, describe, delete, trim; plugin list, info; status. */
+/* cli_topic.c: topic list, create, describe, delete, trim; status. */
 #include "cli/cli_command.h"
 
 #include <string.h>
@@ -6,12 +6,9 @@
 static const char *const topic_columns[] = {"name", "partitions", "internal", "id"};
 static const char *const partition_columns[] = {"partition", "log_start_offset", "end_offset",
                                                 "leader_epoch", "state"};
-static const char *const plugin_columns[] = {"name",   "kind",  "on",    "input",
-                                             "output", "state", "module"};
 
-/* Calls, then writes the array `member` of the result as a table, or all of it as JSON. */
-static int list_write(struct cli *cli, const char *command, const char *member,
-                      const char *const *columns, size_t column_count)
+int cli_list_show(struct cli *cli, const char *command, const char *member,
+                  const char *const *columns, size_t column_count)
 {
     cJSON *reply = NULL;
     int code = cli_call_once(cli, command, NULL, &reply);
@@ -30,12 +27,7 @@ static int list_write(struct cli *cli, const char *command, const char *member,
 
 int cli_topic_list(struct cli *cli)
 {
-    return list_write(cli, "topic.list", "topics", topic_columns, SL_COUNT_OF(topic_columns));
-}
-
-int cli_plugin_list(struct cli *cli)
-{
-    return list_write(cli, "plugin.list", "plugins", plugin_columns, SL_COUNT_OF(plugin_columns));
+    return cli_list_show(cli, "topic.list", "topics", topic_columns, SL_COUNT_OF(topic_columns));
 }
 
 /* One call a topic over one link; partly done when some failed. */
@@ -173,7 +165,7 @@ int cli_topic_describe(struct cli *cli)
     return CLI_OK;
 }
 
-static int object_show(struct cli *cli, const char *command, cJSON *args)
+int cli_object_show(struct cli *cli, const char *command, cJSON *args)
 {
     cJSON *reply = NULL;
     int code = cli_call_once(cli, command, args, &reply);
@@ -189,14 +181,7 @@ static int object_show(struct cli *cli, const char *command, cJSON *args)
     return CLI_OK;
 }
 
-int cli_plugin_info(struct cli *cli)
-{
-    cJSON *args = cJSON_CreateObject();
-    cJSON_AddStringToObject(args, "name", cli->options.words[0]);
-    return object_show(cli, "plugin.info", args);
-}
-
 int cli_status(struct cli *cli)
 {
-    return object_show(cli, "status", NULL);
+    return cli_object_show(cli, "status", NULL);
 }
