@@ -11,6 +11,7 @@
 
 #include <sluice/types.h>
 
+/* Id of struct sluice_broker, for sluice_host.get_extension. */
 #define SLUICE_EXT_BROKER "sluice.broker/1"
 
 /* A topic is named by name or, when the name is empty, by id. */
@@ -21,6 +22,7 @@ struct sluice_topic_ref {
 
 /* ---- cluster and topics ---- */
 
+/* A broker of the cluster. */
 struct sluice_node {
     uint32_t size;
     int32_t id;
@@ -28,6 +30,7 @@ struct sluice_node {
     int32_t port;
     int32_t reserved;
 };
+/* What a client needs to know before it can ask anything else. */
 struct sluice_cluster {
     uint32_t size;
     uint32_t node_count;           /* 1 */
@@ -37,12 +40,14 @@ struct sluice_cluster {
     const struct sluice_node *nodes;
 };
 
+/* One partition of a topic, and who leads it. */
 struct sluice_partition_info {
     int32_t partition;
     int32_t leader_epoch;
     int32_t leader_id;    /* -1: none */
     sluice_status status; /* SLUICE_OK, or why the partition cannot serve */
 };
+/* A topic as it is now, or, with a status, the one that was asked for and why it is not there. */
 struct sluice_topic_info {
     uint32_t size;
     sluice_status status; /* SLUICE_OK, E_UNKNOWN_TOPIC, E_UNKNOWN_TOPIC_ID, E_INVALID_TOPIC, … */
@@ -53,12 +58,15 @@ struct sluice_topic_info {
     uint32_t partition_count;
     const struct sluice_partition_info *partitions;
 };
+/* Ends `topics`: `count` topics, in the order asked for. */
 typedef void sluice_topics_done(void *arg, const struct sluice_topic_info *topics, uint32_t count);
 
+/* One setting by its Kafka name. */
 struct sluice_key_value {
     struct sluice_text key;
     struct sluice_text value;
 };
+/* A topic to be made. */
 struct sluice_topic_spec {
     uint32_t size;
     int32_t partition_count; /* -1: the broker's default */
@@ -67,6 +75,7 @@ struct sluice_topic_spec {
     uint32_t config_count;
     const struct sluice_key_value *configs; /* value data NULL: default */
 };
+/* What became of one topic that was to be made or deleted. */
 struct sluice_topic_result {
     sluice_status status;
     int32_t partition_count;
@@ -76,11 +85,14 @@ struct sluice_topic_result {
     int32_t replication_factor;
     int32_t reserved;
 };
+/* Ends `topics_create` and `topics_delete`: one result for each, in the order asked for. */
 typedef void sluice_topic_results_done(void *arg, const struct sluice_topic_result *results,
                                        uint32_t count);
 
 /* ---- configuration ---- */
 
+/* Whose configuration is described (SLUICE_RESOURCE_*), where a value comes from
+ * (SLUICE_CONFIG_SOURCE_*), and of what kind it is (SLUICE_CONFIG_TYPE_*). */
 #define SLUICE_RESOURCE_TOPIC        1
 #define SLUICE_RESOURCE_BROKER       2
 #define SLUICE_CONFIG_SOURCE_TOPIC   1 /* set on the topic */
@@ -92,6 +104,7 @@ typedef void sluice_topic_results_done(void *arg, const struct sluice_topic_resu
 #define SLUICE_CONFIG_TYPE_LONG      4
 #define SLUICE_CONFIG_TYPE_DOUBLE    5
 #define SLUICE_CONFIG_TYPE_LIST      6
+/* One key of a configuration with the value in force. */
 struct sluice_config_entry {
     struct sluice_text name;
     struct sluice_text value; /* data NULL: null */
@@ -104,6 +117,7 @@ struct sluice_config_entry {
     struct sluice_text synonym; /* the broker's key for the default; may be empty */
     struct sluice_text synonym_value;
 };
+/* The configuration of a topic or of the broker. */
 struct sluice_config_result {
     sluice_status status;
     int32_t resource; /* SLUICE_RESOURCE_* */
@@ -113,12 +127,14 @@ struct sluice_config_result {
     uint32_t reserved;
     const struct sluice_config_entry *entries;
 };
+/* Ends `configs_describe` and `configs_preview`. */
 typedef void sluice_config_done(void *arg, const struct sluice_config_result *result);
 
 /* ---- produce and fetch ---- */
 
 #define SLUICE_PRODUCE_NO_ZSTD (1u << 0) /* the protocol version does not know zstd */
 
+/* One batch for one partition. */
 struct sluice_produce_entry {
     struct sluice_topic_ref topic;
     int32_t partition;
@@ -128,6 +144,7 @@ struct sluice_produce_entry {
      * the call. */
     struct sluice_bytes batch;
 };
+/* Batches for any number of partitions; each succeeds or fails by itself. */
 struct sluice_produce {
     uint32_t size;
     int16_t acks;   /* 0, 1, -1: all durable before done, as the topic's durability says */
@@ -136,11 +153,13 @@ struct sluice_produce {
     uint32_t entry_count;
     const struct sluice_produce_entry *entries; /* borrowed for the call only */
 };
+/* Why one record made its batch be refused. */
 struct sluice_record_error {
     int32_t index; /* of the record in its batch */
     int32_t reserved;
     struct sluice_text reason;
 };
+/* What became of one batch: its place, or why it was refused. base_offset is -1 then. */
 struct sluice_produce_result {
     sluice_status status;
     uint32_t record_error_count;
@@ -150,11 +169,15 @@ struct sluice_produce_result {
     struct sluice_text reason;
     const struct sluice_record_error *record_errors;
 };
+/* Ends `produce`: one result for each entry, in order. throttle_ms: how long the client is asked to
+ * wait before its next request; 0: not at all. */
 typedef void sluice_produce_done(void *arg, const struct sluice_produce_result *results,
                                  uint32_t count, int32_t throttle_ms);
 
+/* Up to where records are visible: the high watermark, or the last stable offset. */
 #define SLUICE_ISOLATION_UNCOMMITTED 0
 #define SLUICE_ISOLATION_COMMITTED   1
+/* From where to read one partition. */
 struct sluice_fetch_entry {
     struct sluice_topic_ref topic;
     int32_t partition;
@@ -163,6 +186,7 @@ struct sluice_fetch_entry {
     int32_t bytes_max;  /* soft: the first batch of the answer comes whole */
     int32_t last_epoch; /* of the record that the client read last; 0 or less: no check */
 };
+/* Reads any number of partitions, or waits for records there. */
 struct sluice_fetch {
     uint32_t size;
     int32_t bytes_max; /* of the whole answer, soft likewise */
@@ -172,10 +196,12 @@ struct sluice_fetch {
     uint32_t entry_count;
     const struct sluice_fetch_entry *entries; /* borrowed for the call only */
 };
+/* A producer whose records from an offset on, up to its marker, are to be skipped. */
 struct sluice_aborted {
     int64_t producer_id;
     int64_t first_offset;
 };
+/* What one partition gave. */
 struct sluice_fetch_result {
     sluice_status status;
     int32_t leader_epoch;
@@ -192,58 +218,71 @@ struct sluice_fetch_result {
     int64_t diverging_end_offset;
     const struct sluice_aborted *aborted;
 };
+/* Ends `fetch`: one result for each entry, in order; the views and tokens are valid inside only. */
 typedef void sluice_fetch_done(void *arg, const struct sluice_fetch_result *results, uint32_t count,
                                int32_t throttle_ms);
 
+/* Special times of an offset query, numbered as in Kafka's ListOffsets. */
 #define SLUICE_TIME_LATEST         (-1)
 #define SLUICE_TIME_EARLIEST       (-2)
 #define SLUICE_TIME_MAX_TIMESTAMP  (-3)
 #define SLUICE_TIME_EARLIEST_LOCAL (-4)
 #define SLUICE_TIME_LATEST_TIERED  (-5)
+/* Asks for the offset that belongs to a time. */
 struct sluice_offset_query {
     struct sluice_topic_ref topic;
     int32_t partition;
     int32_t leader_epoch;
     int64_t timestamp; /* >= 0: first record at or after; or SLUICE_TIME_* */
 };
+/* The first record at or after the time that was asked for. */
 struct sluice_offset_answer {
     sluice_status status;
     int32_t leader_epoch;
     int64_t offset;    /* -1: none */
     int64_t timestamp; /* -1: none */
 };
+/* Ends `offsets`: one answer for each query, in order. */
 typedef void sluice_offsets_done(void *arg, const struct sluice_offset_answer *answers,
                                  uint32_t count);
 
+/* As before_offset of a deletion: everything that is there. */
 #define SLUICE_OFFSET_HIGH_WATERMARK (-1)
+/* Up to where the records of one partition are to go (Kafka's DeleteRecords). */
 struct sluice_records_delete {
     struct sluice_topic_ref topic;
     int32_t partition;
     uint32_t reserved;
     int64_t before_offset; /* records below it go; or SLUICE_OFFSET_HIGH_WATERMARK: all */
 };
+/* What became of one such deletion. */
 struct sluice_records_deleted {
     sluice_status status;
     uint32_t reserved;
     int64_t log_start_offset; /* the first offset that is left; -1 with an error */
 };
+/* Ends `records_delete`: one result for each entry, in order, when all are durable. */
 typedef void sluice_records_deleted_done(void *arg, const struct sluice_records_deleted *results,
                                          uint32_t count);
 
+/* The identity of an idempotent producer (KIP-98). */
 struct sluice_producer_id {
     sluice_status status;
     int16_t epoch;
     int16_t reserved;
     int64_t id;
 };
+/* Ends `producer_id`. */
 typedef void sluice_producer_id_done(void *arg, const struct sluice_producer_id *producer);
 
 /* ---- consumer groups (classic protocol) ---- */
 
+/* An assignor that a member knows, with what it says of itself to the leader. */
 struct sluice_group_protocol {
     struct sluice_text name;
     struct sluice_bytes metadata; /* opaque */
 };
+/* A member joins, or joins again. */
 struct sluice_group_join {
     uint32_t size;
     int32_t session_timeout_ms;
@@ -259,11 +298,13 @@ struct sluice_group_join {
     uint8_t reserved[6];
     struct sluice_text reason;
 };
+/* A member as the leader of its group sees it. */
 struct sluice_group_member {
     struct sluice_text id;
     struct sluice_text instance; /* data NULL: dynamic */
     struct sluice_bytes metadata;
 };
+/* The new generation, or why there is none for this member. */
 struct sluice_group_joined {
     sluice_status status;
     int32_t generation;
@@ -276,12 +317,15 @@ struct sluice_group_joined {
     uint32_t member_count; /* 0 unless this member leads */
     const struct sluice_group_member *members;
 };
+/* Ends `group_join`. */
 typedef void sluice_group_joined_done(void *arg, const struct sluice_group_joined *joined);
 
+/* What the leader gives one member; opaque to the broker. */
 struct sluice_group_assignment {
     struct sluice_text member;
     struct sluice_bytes assignment;
 };
+/* A member asks for its assignment; the leader brings those of all. */
 struct sluice_group_sync {
     uint32_t size;
     int32_t generation;
@@ -294,6 +338,7 @@ struct sluice_group_sync {
     uint32_t reserved;
     const struct sluice_group_assignment *assignments; /* of the leader */
 };
+/* The assignment of the member that asked. */
 struct sluice_group_synced {
     sluice_status status;
     uint32_t reserved;
@@ -301,8 +346,10 @@ struct sluice_group_synced {
     struct sluice_text protocol;
     struct sluice_bytes assignment;
 };
+/* Ends `group_sync`. */
 typedef void sluice_group_synced_done(void *arg, const struct sluice_group_synced *synced);
 
+/* Which member of which generation speaks. */
 struct sluice_group_identity {
     uint32_t size;
     int32_t generation; /* -1 with an empty member: from outside the group (commit only) */
@@ -310,22 +357,27 @@ struct sluice_group_identity {
     struct sluice_text member;
     struct sluice_text instance;
 };
+/* Ends a call that has nothing to tell but its outcome. */
 typedef void sluice_status_done(void *arg, sluice_status status);
 
+/* One member that leaves, by its id or by its instance. */
 struct sluice_group_leave_entry {
     struct sluice_text member;
     struct sluice_text instance;
     struct sluice_text reason;
 };
+/* Members that leave a group (KIP-345). */
 struct sluice_group_leave {
     uint32_t size;
     uint32_t entry_count;
     struct sluice_text group;
     const struct sluice_group_leave_entry *entries;
 };
+/* Ends a call on several things: an outcome for all, then one for each, in order. */
 typedef void sluice_statuses_done(void *arg, sluice_status status, const sluice_status *statuses,
                                   uint32_t count);
 
+/* Where a group stands in one partition: the offset that it reads next. */
 struct sluice_offset_commit_entry {
     struct sluice_topic_ref topic;
     int32_t partition;
@@ -333,23 +385,27 @@ struct sluice_offset_commit_entry {
     int64_t offset;
     struct sluice_text metadata; /* up to 4096 bytes */
 };
+/* Offsets that a member of a group, or somebody outside of it, commits. */
 struct sluice_offset_commit {
     uint32_t size;
     uint32_t entry_count;
     struct sluice_group_identity identity;
     const struct sluice_offset_commit_entry *entries;
 };
+/* A partition whose committed offset is asked for. */
 struct sluice_offset_fetch_entry {
     struct sluice_topic_ref topic;
     int32_t partition;
     int32_t reserved;
 };
+/* Asks for committed offsets of a group. */
 struct sluice_offset_fetch {
     uint32_t size;
     uint32_t entry_count; /* with entries NULL: all of the group */
     struct sluice_text group;
     const struct sluice_offset_fetch_entry *entries;
 };
+/* A committed offset. */
 struct sluice_offset_fetched {
     sluice_status status;
     int32_t partition;
@@ -360,6 +416,7 @@ struct sluice_offset_fetched {
     int32_t reserved;
     struct sluice_text metadata;
 };
+/* Ends `offset_fetch`. */
 typedef void sluice_offset_fetched_done(void *arg, sluice_status status,
                                         const struct sluice_offset_fetched *offsets,
                                         uint32_t count);
@@ -368,15 +425,20 @@ typedef void sluice_offset_fetched_done(void *arg, sluice_status status,
 
 #define SLUICE_HEALTH_LIVE  1 /* the loops turn */
 #define SLUICE_HEALTH_READY 2 /* recovery is done and storage accepts writes */
+/* Whether the node is alive or ready, with its findings. */
 struct sluice_health {
     uint32_t size;
     bool ok;
     uint8_t reserved[3];
     struct sluice_text text; /* one line a finding: "degraded: shard 1: …" */
 };
+/* Ends `health`. */
 typedef void sluice_health_done(void *arg, const struct sluice_health *health);
+/* Ends a call that answers with text. */
 typedef void sluice_text_done(void *arg, sluice_status status, struct sluice_text text);
 
+/* The calls, for frontends of the same process. Borrowed from the host; lives as long as the
+ * instance. */
 struct sluice_broker {
     uint32_t size;
     uint32_t reserved;

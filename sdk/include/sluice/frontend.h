@@ -11,6 +11,7 @@
 #include <sluice/broker.h>
 #include <sluice/plugin.h>
 
+/* Id of struct sluice_frontend_host, for sluice_host.get_extension. */
 #define SLUICE_EXT_FRONTEND "sluice.frontend/1"
 
 /* A piece of output. With token 0 the host copies the bytes before conn_write returns; with the
@@ -55,6 +56,7 @@ struct sluice_connection {
     struct sluice_context context;
 };
 
+/* The entry of a module of SLUICE_KIND_FRONTEND; constant, shared by all its instances. */
 struct sluice_frontend {
     uint32_t size;
     uint32_t reserved;

@@ -13,6 +13,8 @@
 
 #include <sluice/types.h>
 
+/* The ABI of these headers: a host takes modules of its own major version whose minor is not
+ * newer than its own. */
 #define SLUICE_ABI_MAJOR    1u
 #define SLUICE_ABI_MINOR    0u
 #define SLUICE_PLUGIN_MAGIC 0x31434c53u /* "SLC1" little-endian */
@@ -20,6 +22,7 @@
 #define SLUICE_KIND_PROCESSOR 1u /* entry is a struct sluice_processor (processor.h) */
 #define SLUICE_KIND_FRONTEND  2u /* entry is a struct sluice_frontend (frontend.h) */
 
+/* Levels of sluice_host.log. */
 #define SLUICE_LOG_DEBUG 0
 #define SLUICE_LOG_INFO  1
 #define SLUICE_LOG_WARN  2
@@ -85,6 +88,7 @@ struct sluice_resources {
     const struct sluice_resource *items;
 };
 
+/* What a module exports as `sluice_plugin`: constant data, read before any of its code runs. */
 struct sluice_plugin_descriptor {
     uint32_t size;  /* sizeof(struct sluice_plugin_descriptor) */
     uint32_t magic; /* SLUICE_PLUGIN_MAGIC */

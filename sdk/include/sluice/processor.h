@@ -106,6 +106,7 @@ struct sluice_script {
     struct sluice_bytes source;
 };
 
+/* The entry of a module of SLUICE_KIND_PROCESSOR; constant, shared by all its instances. */
 struct sluice_processor {
     uint32_t size;
     uint32_t reserved;

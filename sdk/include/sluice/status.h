@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+/* An outcome: SLUICE_OK (0) or one of SLUICE_E_*; every fallible call returns one. */
 typedef int32_t sluice_status;
 
 /* clang-format off */

@@ -20,6 +20,7 @@
 #else
 #define SLUICE_EXTERN_C extern
 #endif
+/* Makes a symbol visible to the host, with C linkage, whatever -fvisibility says. */
 #define SLUICE_EXPORT SLUICE_EXTERN_C __attribute__((visibility("default")))
 
 /* Borrowed bytes. data == NULL is Kafka's null (a null key, a tombstone); data != NULL with
@@ -40,6 +41,7 @@ struct sluice_uuid {
     uint8_t bytes[16];
 };
 
+/* One header of a record, borrowed. Keys may repeat; a value may be null. */
 struct sluice_header {
     struct sluice_text key;
     struct sluice_bytes value;
@@ -59,6 +61,7 @@ struct sluice_context {
     struct sluice_bytes trace_id;   /* 16 bytes of W3C trace-id or null */
 };
 
+/* A view of a NUL-terminated string, without its NUL; NULL gives the empty text. [any] */
 static inline struct sluice_text sluice_text_of(const char *text)
 {
     struct sluice_text view = {text, 0};
