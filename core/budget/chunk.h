@@ -15,8 +15,8 @@
 
 #include "os/os.h"
 
-#define CHUNK_BYTES_MIN        4096u
-#define CHUNK_CLASS_COUNT      16u /* 4 KiB, 8 KiB, … 128 MiB */
+#define CHUNK_BYTES_MIN        1024u
+#define CHUNK_CLASS_COUNT      18u /* 1 KiB, 2 KiB, … 128 MiB */
 #define CHUNK_CACHED_PERCENT   25u /* of the budget may lie cached */
 #define CHUNK_ANSWER_BYTES_MIN (64u << 10)
 

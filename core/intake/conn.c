@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define CONN_GROWTH 4u /* of the input chunk of a large request, as it arrives */
+#define CONN_GROWTH 4u /* of the input chunk, as a large request or more of them arrive */
+#define CONN_SHRINK 8u /* where no more than this part of it was used, the next is smaller */
 
 static const char *const stall_names[CONN_STALL_COUNT] = {"none", "frontend", "output", "memory",
                                                           "log"};
@@ -156,6 +157,7 @@ static sl_err conn_new(struct intake *intake, struct frontend *frontend, const c
     }
     conn->intake = intake;
     conn->frontend = frontend;
+    conn->input_bytes = CONN_INPUT_BYTES_MIN;
     strncpy(conn->peer, peer, sizeof(conn->peer) - 1);
     sl_err err = intake_slot_take(intake, conn, &conn->token);
     if (err != SLUICE_OK) {
@@ -254,6 +256,9 @@ static bool may_read(struct conn *conn)
 /* All input is consumed. */
 static void give_input_back(struct conn *conn)
 {
+    if (conn->input != NULL && conn->input_end < conn->input_bytes / CONN_SHRINK) {
+        conn->input_bytes = SL_MAX(conn->input_bytes / 2, (size_t)CONN_INPUT_BYTES_MIN);
+    }
     conn->input = chunk_unref(conn->input);
     conn->input_start = conn->input_end = 0;
     end_urgent(conn);
@@ -329,7 +334,7 @@ static size_t room_needed(const struct conn *conn, size_t have)
 {
     size_t wanted = SL_MAX(conn->wanted, have + 1);
     size_t grown = SL_MAX(have * CONN_GROWTH, (size_t)CONN_INPUT_BYTES);
-    return SL_MAX(SL_MIN(wanted, grown), (size_t)CONN_INPUT_BYTES);
+    return SL_MAX(SL_MIN(wanted, grown), conn->input_bytes);
 }
 
 /* Makes room behind input_end for at least one byte. */
@@ -396,6 +401,7 @@ static void conn_readable(void *arg)
         if (size < room) {
             break;
         }
+        conn->input_bytes = SL_MIN(conn->input_bytes * CONN_GROWTH, (size_t)CONN_INPUT_BYTES);
     }
     if (!conn->dead && conn->input_start == conn->input_end) {
         give_input_back(conn);
@@ -514,25 +520,34 @@ static sl_err push_copy(struct conn *conn, struct sluice_bytes bytes)
     return err;
 }
 
-static sl_err push(struct conn *conn, const struct sluice_piece *piece)
+/* The chunk that the piece's token stands for; NULL: the piece does not lie in one. */
+static struct chunk *chunk_of(const struct conn *conn, const struct sluice_piece *piece)
 {
-    if (piece->bytes.size == 0) {
+    const struct intake *intake = conn->intake;
+    struct chunk *chunk =
+        piece->token > intake->token_count ? NULL : intake->tokens[piece->token - 1];
+    bool holds = chunk != NULL && piece->bytes.data >= chunk->data &&
+                 piece->bytes.data + piece->bytes.size <= chunk->data + chunk->size;
+    return holds ? chunk : NULL;
+}
+
+/* Queues the piece from its byte `skip` on. */
+static sl_err push(struct conn *conn, const struct sluice_piece *piece, size_t skip)
+{
+    size_t size = (size_t)piece->bytes.size - skip;
+    if (size == 0) {
         return SLUICE_OK;
     }
+    const uint8_t *data = piece->bytes.data + skip;
     if (piece->token == 0) {
-        return push_copy(conn, piece->bytes);
+        return push_copy(conn, (struct sluice_bytes){data, size});
     }
-    struct intake *intake = conn->intake;
-    if (piece->token > intake->token_count) {
-        return SLUICE_E_INVALID;
-    }
-    struct chunk *chunk = intake->tokens[piece->token - 1];
-    if (chunk == NULL || piece->bytes.data < chunk->data ||
-        piece->bytes.data + piece->bytes.size > chunk->data + chunk->size) {
+    struct chunk *chunk = chunk_of(conn, piece);
+    if (chunk == NULL) {
         return SLUICE_E_INVALID;
     }
     conn->tail_open = false;
-    return push_piece(conn, chunk_ref(chunk), piece->bytes.data, piece->bytes.size);
+    return push_piece(conn, chunk_ref(chunk), data, size);
 }
 
 static void advance_output(struct conn *conn, size_t size)
@@ -595,17 +610,56 @@ static void conn_writable(void *arg)
     }
 }
 
+/* Nothing is queued: what the socket takes at once is not copied. */
+static sl_err write_through(struct conn *conn, const struct sluice_piece *pieces, uint32_t count,
+                            size_t *ret_written)
+{
+    struct sl_iovec now[CONN_PIECES_MAX];
+    size_t total = 0;
+    size_t written = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (pieces[i].token != 0 && chunk_of(conn, &pieces[i]) == NULL) {
+            return SLUICE_E_INVALID;
+        }
+        now[i] = (struct sl_iovec){(void *)(uintptr_t)pieces[i].bytes.data,
+                                   (size_t)pieces[i].bytes.size};
+        total += now[i].size;
+    }
+    sl_err err = total == 0 ? SLUICE_OK : sl_stream_writev(conn->stream, now, count, &written);
+    if (err == SLUICE_OK) {
+        conn->writing = written < total;
+        conn->intake->bytes_out_total += written;
+        *ret_written = written;
+    }
+    return err;
+}
+
+static sl_err queue_rest(struct conn *conn, const struct sluice_piece *pieces, uint32_t count,
+                         size_t written)
+{
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; i < count && err == SLUICE_OK; i++) {
+        size_t skip = SL_MIN(written, (size_t)pieces[i].bytes.size);
+        written -= skip;
+        err = push(conn, &pieces[i], skip);
+    }
+    return err;
+}
+
 sluice_status conn_write(struct conn *conn, const struct sluice_piece *pieces, uint32_t count)
 {
     if (conn->dead || conn->closing) {
         return SLUICE_E_CANCELLED;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        sl_err err = push(conn, &pieces[i]);
-        if (err != SLUICE_OK) {
-            conn_die(conn);
-            return err;
-        }
+    size_t written = 0;
+    sl_err err = SLUICE_OK;
+    if (conn->piece_count == 0 && !conn->writing && count <= CONN_PIECES_MAX) {
+        err = write_through(conn, pieces, count, &written);
+    }
+    err = err != SLUICE_OK ? err : queue_rest(conn, pieces, count, written);
+    if (err != SLUICE_OK) {
+        conn_die(conn);
+        return err;
     }
     if (!conn->writing) {
         conn_flush(conn);

@@ -29,12 +29,15 @@
 #include "budget/chunk.h"
 #include "intake/frontend.h"
 
-#define CONN_INPUT_BYTES (64u << 10)  /* read at once for small requests */
-#define CONN_TURN_BYTES  (1u << 20)   /* read in one turn of the loop before others have theirs */
-#define CONN_URGENT_MAX  64u          /* of a loop, that read although the budget is used up */
-#define CONN_OUTPUT_HIGH (256u << 10) /* queued bytes above which nothing more is served */
-#define CONN_PIECES_MAX  64u          /* given to the socket at once */
-#define CONN_LINGER_MS   2000 /* a closed connection's output is taken by then, or dropped */
+/* Read at once for small requests: at most, and at least. A connection begins with little and
+ * gets as much as it sends: a thousand that wait for an acknowledgement hold a page or so each. */
+#define CONN_INPUT_BYTES     (64u << 10)
+#define CONN_INPUT_BYTES_MIN CHUNK_BYTES_MIN
+#define CONN_TURN_BYTES      (1u << 20) /* read in one turn of the loop before others have theirs */
+#define CONN_URGENT_MAX      64u        /* of a loop, that read although the budget is used up */
+#define CONN_OUTPUT_HIGH     (256u << 10) /* queued bytes above which nothing more is served */
+#define CONN_PIECES_MAX      64u          /* given to the socket at once */
+#define CONN_LINGER_MS       2000 /* a closed connection's output is taken by then, or dropped */
 /* Over the memory budget, a peer sends the rest of its request and takes its answers, or is closed:
  * by then it must have moved something. */
 #define CONN_SILENCE_MS 5000
@@ -68,6 +71,7 @@ struct conn {
     size_t input_start;        /* first unconsumed byte */
     size_t input_end;          /* end of what was read */
     size_t wanted;             /* call the frontend again from so many bytes on */
+    size_t input_bytes;        /* of the next chunk, when nothing asks for more */
     struct conn_piece *pieces; /* ring of piece_capacity, a power of two */
     uint32_t piece_capacity;
     uint32_t piece_head;

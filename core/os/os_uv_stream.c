@@ -131,6 +131,14 @@ static size_t pieces_after(const struct sl_iovec *pieces, size_t count, size_t s
     return n;
 }
 
+/* One piece, which most answers are, goes without a header for the kernel to copy. */
+static ssize_t send_pieces(int descriptor, struct iovec *pieces, size_t count)
+{
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+    return count == 1 ? send(descriptor, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
+                      : sendmsg(descriptor, &message, MSG_NOSIGNAL);
+}
+
 sl_err osuv_stream_writev(struct sl_stream *base, const struct sl_iovec *pieces, size_t count,
                           size_t *ret_size)
 {
@@ -138,8 +146,7 @@ sl_err osuv_stream_writev(struct sl_stream *base, const struct sl_iovec *pieces,
     struct iovec left[PIECES_PER_CALL];
     size_t done = 0, n, size;
     while ((n = pieces_after(pieces, count, done, left, &size)) > 0) {
-        struct msghdr message = {.msg_iov = left, .msg_iovlen = n};
-        ssize_t put = sendmsg(stream->descriptor, &message, MSG_NOSIGNAL);
+        ssize_t put = send_pieces(stream->descriptor, left, n);
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0 && errno != EAGAIN)

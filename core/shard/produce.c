@@ -13,7 +13,13 @@ static void request_free(struct produce_request *request)
     chunk_unref(request->chunk);
     chunk_unref(request->copy);
     struct shard *home = request->home;
-    sl_free(request);
+    if (request->entry_count == 1 && home->idle_produce_count < PRODUCE_KEPT_MAX) {
+        request->next = home->idle_produces;
+        home->idle_produces = request;
+        home->idle_produce_count++;
+    } else {
+        sl_free(request);
+    }
     shard_request_end(home);
 }
 
@@ -540,14 +546,37 @@ static void request_clear(struct produce_request *request, struct produce_entry 
     }
 }
 
-/* One block for the request, its entries, parts, indices and results. */
-static struct produce_request *request_new(uint32_t entry_count, uint32_t shard_count)
+void produce_free_kept(struct shard *home)
 {
+    while (home->idle_produces != NULL) {
+        struct produce_request *request = home->idle_produces;
+        home->idle_produces = request->next;
+        sl_free(request);
+    }
+    home->idle_produce_count = 0;
+}
+
+/* A kept one of one entry, as long as there are any. */
+static struct produce_request *request_memory(struct shard *home, uint32_t entry_count, size_t size)
+{
+    struct produce_request *request = entry_count == 1 ? home->idle_produces : NULL;
+    if (request == NULL) {
+        return sl_alloc(size);
+    }
+    home->idle_produces = request->next;
+    home->idle_produce_count--;
+    return request;
+}
+
+/* One block for the request, its entries, parts, indices and results. */
+static struct produce_request *request_new(struct shard *home, uint32_t entry_count)
+{
+    uint32_t shard_count = home->set->count;
     size_t per_entry = sizeof(struct produce_entry) + sizeof(struct sluice_produce_result) +
                        sizeof(uint32_t) * shard_count;
     size_t size = sizeof(struct produce_request) + shard_count * sizeof(struct produce_part) +
                   entry_count * per_entry;
-    struct produce_request *request = sl_alloc(size);
+    struct produce_request *request = request_memory(home, entry_count, size);
     if (request == NULL) {
         return NULL;
     }
@@ -691,7 +720,7 @@ void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_
         refuse(from, bad_acks ? SLUICE_E_INVALID_REQUIRED_ACKS : SLUICE_E_LIMIT, done, arg);
         return;
     }
-    struct produce_request *request = request_new(from->entry_count, home->set->count);
+    struct produce_request *request = request_new(home, from->entry_count);
     if (request == NULL) {
         refuse(from, SLUICE_E_NO_MEMORY, done, arg);
         return;

@@ -13,8 +13,9 @@
 #include "shard/commit.h"
 
 #define PRODUCE_ENTRIES_MAX 10000u
-#define PRODUCE_SLICE       500u /* entries that a shard begins in a turn */
-#define PRODUCE_FAULTS_MAX  16u  /* record errors answered for one entry */
+#define PRODUCE_SLICE       500u  /* entries that a shard begins in a turn */
+#define PRODUCE_FAULTS_MAX  16u   /* record errors answered for one entry */
+#define PRODUCE_KEPT_MAX    1024u /* requests of one entry that a shard keeps for the next ones */
 
 struct produce_entry {
     struct produce_part *part;
@@ -77,8 +78,9 @@ struct partition_gate {
 };
 
 struct produce_request {
-    struct shard *home;  /* a shard of the origin loop */
-    struct chunk *chunk; /* holds the batches; NULL: they are in `copy` */
+    struct shard *home;           /* a shard of the origin loop */
+    struct produce_request *next; /* while it is kept */
+    struct chunk *chunk;          /* holds the batches; NULL: they are in `copy` */
     struct chunk *copy;
     struct sluice_context context; /* texts in `texts` */
     int16_t acks;
@@ -100,5 +102,6 @@ void produce_pump(struct partition *partition);
  * they are copied. */
 void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_context *context,
                    const struct sluice_produce *request, sluice_produce_done *done, void *arg);
+void produce_free_kept(struct shard *home); /* with the shard */
 
 #endif

@@ -8,6 +8,7 @@
 #include "shard/groups.h"
 #include "shard/offset_lease.h"
 #include "shard/partition.h"
+#include "shard/produce.h"
 #include "shard/recovery.h"
 #include "shard/retention.h"
 #include "wal/memory_log.h"
@@ -574,6 +575,7 @@ struct shard *shard_free(struct shard *shard)
     codec_context_free(shard->codecs);
     sl_buffer_fini(&shard->scratch);
     memory_space_fini(&shard->memory);
+    produce_free_kept(shard);
     sl_free(shard);
     return NULL;
 }

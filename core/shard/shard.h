@@ -140,6 +140,8 @@ struct shard {
     struct partition *partitions; /* all that are open */
     struct readahead readahead;
     struct produce_line produces;
+    struct produce_request *idle_produces; /* kept for the next ones of this shard's loop */
+    uint32_t idle_produce_count;
     struct fetch_part *waiting; /* fetches that wait for data or time */
     struct sl_timer *timer;     /* fetch deadlines, group deadlines */
     int64_t timer_at_ms;

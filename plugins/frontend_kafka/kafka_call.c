@@ -152,15 +152,16 @@ struct kafka_call *kafka_call_new(struct kafka_conn *conn, const struct kafka_re
     return call;
 }
 
-/* Frees all blocks but one of moderate size. */
+/* Frees all blocks but one of moderate size, where few others have one. */
 static void trim(struct kafka_call *call)
 {
+    bool keeps = call->conn->frontend->idle_call_count < KAFKA_BLOCKS_KEPT;
     struct kafka_block_memory *kept = NULL;
 
     while (call->block != NULL) {
         struct kafka_block_memory *block = call->block;
         call->block = block->next;
-        if (kept == NULL && block->size <= KAFKA_CALL_KEPT_BYTES) {
+        if (keeps && kept == NULL && block->size <= KAFKA_CALL_KEPT_BYTES) {
             kept = block;
         } else {
             give_block(call, block);

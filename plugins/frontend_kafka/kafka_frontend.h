@@ -17,7 +17,8 @@
 #define KAFKA_CALL_BYTES_MAX     (32u << 20)  /* memory of one request beside its record batches */
 #define KAFKA_INSTANCE_BYTES_MAX (256u << 20) /* … of all requests of an instance */
 #define KAFKA_RESPONSE_BYTES_MAX (64u << 20)  /* of one response beside its records */
-#define KAFKA_CALLS_KEPT         64u          /* idle call objects of an instance */
+#define KAFKA_CALLS_KEPT         1024u        /* idle call objects of an instance */
+#define KAFKA_BLOCKS_KEPT        64u          /* … and about how many of them keep a block */
 #define KAFKA_PIPELINE_MAX       32u /* Produce requests of a connection under way at once */
 #define KAFKA_PIPELINE_RESUME    16u /* … and how few there must be to read on */
 #define KAFKA_CONTEXT_TEXT_BYTES 256u
