@@ -62,6 +62,7 @@ struct sealable {
     uint64_t bytes;
     int64_t created_ms; /* of the oldest */
     uint64_t border;    /* of one job */
+    bool waits;         /* what comes next is not ready */
 };
 
 /* What is moved lies twice on the disk for a while: a job takes half of what is left at most. */
@@ -80,6 +81,10 @@ static struct sealable look(const struct sealer *sealer, const struct wal_status
     for (; at < log->last_segment; at++) {
         if (!commit_log_segment_status(sealer->shard->log, at, &segment)) {
             continue;
+        }
+        if (segment.cuts) {
+            found.waits = true;
+            break;
         }
         bool fits = found.bytes == 0 || found.bytes + segment.bytes <= bytes_max;
         found.border = fits ? at + 1 : found.border;
@@ -172,6 +177,7 @@ void seal_consider(struct shard *shard)
     } else if (delay_ms == 0) {
         begin(sealer, log.first_segment, found.border);
     } else {
+        delay_ms = found.waits ? SL_MIN(delay_ms, (int64_t)RETRY_MS_MIN) : delay_ms;
         wake_at(sealer, delay_ms == NEVER ? NEVER : now_ms + delay_ms);
     }
 }

@@ -47,6 +47,7 @@ struct wal_segment_status {
     uint64_t end;       /* position behind the last frame given out */
     uint64_t bytes;     /* of its file */
     int64_t created_ms; /* wall time of its first frame */
+    bool cuts;          /* what lies behind its end is being cut: it gets no second name yet */
 };
 struct wal_status {
     uint64_t last_lsn; /* given out */

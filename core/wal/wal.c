@@ -114,53 +114,61 @@ static sl_err file_size_at(struct wal *wal, const char *path, uint64_t *ret_size
     return err;
 }
 
-/* Whole spares are kept, up to the number wanted; others go. */
-static sl_err spares_adopt(struct wal *wal, const struct wal_scan *scan)
+/* Whole spares are kept, as many as a run keeps; others go, in the background. */
+static sl_err spares_adopt(struct wal *wal, struct wal_scan *scan)
 {
     char path[WAL_PATH_MAX];
+    size_t stale_count = 0;
     wal->next_spare_number = 1;
     for (size_t i = 0; i < scan->spare_count; i++) {
+        uint64_t number = scan->spares[i];
         uint64_t size = 0;
-        wal_path_spare(path, wal->directory, scan->spares[i]);
+        wal_path_spare(path, wal->directory, number);
         sl_err err = file_size_at(wal, path, &size);
         if (err != SLUICE_OK)
             return err;
-        wal->next_spare_number = SL_MAX(wal->next_spare_number, scan->spares[i] + 1);
-        if (size == wal->limits.segment_bytes && wal->spare_count < wal->limits.spare_segments) {
-            wal->spares[wal->spare_count++] = scan->spares[i];
-            continue;
-        }
-        err = sl_path_remove(wal->os, path);
-        if (err != SLUICE_OK)
-            return err;
+        wal->next_spare_number = SL_MAX(wal->next_spare_number, number + 1);
+        if (size == wal->limits.segment_bytes && wal->spare_count < wal_spares_kept(wal))
+            wal->spares[wal->spare_count++] = number;
+        else
+            scan->spares[stale_count++] = number;
     }
+    wal->upkeep.stale_spares = scan->spares;
+    wal->upkeep.stale_spare_count = stale_count;
+    scan->spares = NULL;
+    scan->spare_count = 0;
     return SLUICE_OK;
 }
 
-/* Files that nothing refers to: segments made free whose renaming was lost, half a checkpoint. */
-static sl_err leftovers_remove(struct wal *wal, const struct wal_scan *scan)
+/* Files that nothing refers to: segments made free whose renaming was lost go in the background;
+ * half a checkpoint now, as the next one will have its name. */
+static sl_err leftovers_remove(struct wal *wal, struct wal_scan *scan)
 {
     char path[WAL_PATH_MAX];
-    sl_err err = SLUICE_OK;
-    for (size_t i = 0; i < scan->stale_count && err == SLUICE_OK; i++) {
-        wal_path_segment(path, wal->directory, scan->stale[i]);
-        err = sl_path_remove(wal->os, path);
-    }
-    if (scan->leftovers && err == SLUICE_OK) {
-        wal_path_checkpoint_tmp(path, wal->directory);
-        err = sl_path_remove(wal->os, path);
-    }
-    return err;
+    wal->upkeep.stale_segments = scan->stale;
+    wal->upkeep.stale_segment_count = scan->stale_count;
+    scan->stale = NULL;
+    scan->stale_count = 0;
+    if (!scan->leftovers)
+        return SLUICE_OK;
+    wal_path_checkpoint_tmp(path, wal->directory);
+    return sl_path_remove(wal->os, path);
 }
 
-/* Gives back what the run before left unused of its last segment. It may be lost in a crash; nobody
- * minds. */
-static sl_err tail_truncate(struct wal_segment *segment)
+/* What earlier runs left unused of their last segment is given back, in the background: cutting a
+ * file takes long. It may be lost in a crash: then the next run does it. */
+static void tails_cut(struct wal *wal)
 {
-    if (segment->size <= segment->end)
-        return SLUICE_OK;
-    segment->size = segment->end;
-    return sl_file_truncate(segment->file, segment->end);
+    for (size_t i = 0; i < wal->segment_count; i++) {
+        struct wal_segment *segment = wal_segment_at(wal, i);
+        uint64_t rest = segment->size - SL_MIN(segment->end, segment->size);
+        bool is_last = i + 1 == wal->segment_count;
+        segment->cuts = rest >= wal->limits.segment_bytes / 2 || (is_last && rest > 0);
+        if (!segment->cuts)
+            continue;
+        wal->sealed_bytes -= is_last ? 0 : rest;
+        segment->size = segment->end;
+    }
 }
 
 /* A killed process leaves frames that are only written, and names that are only seen. What follows
@@ -184,18 +192,13 @@ static sl_err tell_recovered(struct wal *wal, struct wal_recovery *recovery)
 /* After recovery always a new segment, whose header says where the one before ends. */
 static sl_err run_begin(struct wal *wal, struct wal_scan *scan, struct wal_recovery *recovery)
 {
-    struct wal_segment *last = wal_segment_last(wal);
-    sl_err err = spares_adopt(wal, scan);
     recovery->files_removed += (uint32_t)scan->stale_count + scan->leftovers;
+    tails_cut(wal);
+    sl_err err = spares_adopt(wal, scan);
     if (err == SLUICE_OK)
         err = leftovers_remove(wal, scan);
     if (err == SLUICE_OK)
         err = wal_commit_first(wal, scan->last_lsn, scan->chain);
-    if (err == SLUICE_OK && last != NULL) {
-        wal->sealed_bytes -= last->size;
-        err = tail_truncate(last);
-        wal->sealed_bytes += last->size;
-    }
     wal->checkpoint.header.generation = scan->checkpoint.generation;
     wal->checkpoint.durable_lsn = scan->checkpoint.lsn;
     wal->checkpoint.durable_last_segment = scan->checkpoint.last_segment;
@@ -447,7 +450,11 @@ bool wal_segment_status_get(const struct wal *wal, uint64_t seq,
     if (segment == NULL)
         return false;
     *ret_status = (struct wal_segment_status){
-        .end = segment->end, .bytes = segment->size, .created_ms = segment->created_ms};
+        .end = segment->end,
+        .bytes = segment->size,
+        .created_ms = segment->created_ms,
+        .cuts = segment->cuts,
+    };
     return true;
 }
 

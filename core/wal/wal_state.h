@@ -35,6 +35,7 @@ struct wal_segment {
     uint64_t last_lsn;
     int64_t created_ms; /* of its first frame */
     uint32_t pins;
+    bool cuts; /* the rest of its file is to be given back: an earlier run left it unused */
 };
 
 struct wal_frame {
@@ -101,7 +102,7 @@ struct wal_checkpoint {
     sl_err err;
 };
 
-/* Recycles segments, prepares spares, looks at the disk. */
+/* Recycles segments, prepares spares, removes what an earlier run left, looks at the disk. */
 struct wal_upkeep {
     struct sl_job job;
     struct wal *wal;
@@ -110,6 +111,12 @@ struct wal_upkeep {
     struct wal_segment *retired[WAL_RETIRE_MAX]; /* their files are closed by the job */
     uint64_t retired_as[WAL_RETIRE_MAX];         /* spare number; 0: removed */
     uint32_t retired_count;
+    struct wal_segment *cut; /* pinned by the job; NULL: none */
+    uint64_t
+        *stale_segments;    /* numbers of files that are left over; owned, of the job or the next */
+    uint64_t *stale_spares; /* likewise */
+    size_t stale_segment_count;
+    size_t stale_spare_count;
     uint64_t made[WAL_SPARES_MAX]; /* numbers of spares to make */
     uint32_t made_count;
     uint32_t unwritten; /* of them, from the front, are not filled with zeros */
@@ -227,6 +234,8 @@ void wal_checkpoint_resume(struct wal *wal); /* all that was told is durable now
 /* wal_upkeep.c */
 void wal_upkeep_init(struct wal *wal);
 void wal_upkeep_request(struct wal *wal);
+/* As many spares as are kept when segments become free. */
+uint32_t wal_spares_kept(const struct wal *wal);
 void wal_disk_judge(struct wal *wal, uint64_t total_bytes, uint64_t available_bytes);
 void wal_upkeep_fini(struct wal *wal);
 

@@ -1,9 +1,10 @@
 /* wal_upkeep.c: segments out of use become spares, spares are made ahead, the disk's fullness is
  * watched.
  *
- * One helper job does all three, one at a time: rename what a durable checkpoint made free (or
- * remove it when there are spares enough), sync the directory, write zeros into new spares
- * (overwriting zero-filled blocks syncs twice as fast as extending a file), ask for the free space.
+ * One helper job does all of it, one at a time: give back and remove what an earlier run left (no
+ * start waits for that), rename what a durable checkpoint made free (or remove it when there are
+ * spares enough), sync the directory, write zeros into new spares (overwriting zero-filled blocks
+ * syncs twice as fast as extending a file), ask for the free space.
  */
 #include "wal/wal_state.h"
 
@@ -81,13 +82,39 @@ static sl_err spare_make(struct wal *wal, uint64_t number, bool unwritten)
     return err;
 }
 
+/* Not where the file has another name: what lies behind the frames is an extent's. */
+static sl_err segment_cut(const struct wal_segment *segment)
+{
+    uint64_t links = 0;
+    sl_err err = sl_file_link_count(segment->file, &links);
+    return err != SLUICE_OK || links > 1 ? err : sl_file_truncate(segment->file, segment->end);
+}
+
+static sl_err stale_remove(struct wal *wal)
+{
+    const struct wal_upkeep *upkeep = &wal->upkeep;
+    char path[WAL_PATH_MAX];
+    sl_err err = SLUICE_OK;
+    for (size_t i = 0; i < upkeep->stale_segment_count && err == SLUICE_OK; i++) {
+        wal_path_segment(path, wal->directory, upkeep->stale_segments[i]);
+        err = sl_path_remove(wal->os, path);
+    }
+    for (size_t i = 0; i < upkeep->stale_spare_count && err == SLUICE_OK; i++) {
+        wal_path_spare(path, wal->directory, upkeep->stale_spares[i]);
+        err = sl_path_remove(wal->os, path);
+    }
+    return err;
+}
+
 static void upkeep_work(struct sl_job *job)
 {
     struct wal_upkeep *upkeep = SL_CONTAINER_OF(job, struct wal_upkeep, job);
     struct wal *wal = upkeep->wal;
-    sl_err err = SLUICE_OK;
     upkeep->kept = 0;
     upkeep->bytes_zeros = 0;
+    sl_err err = upkeep->cut == NULL ? SLUICE_OK : segment_cut(upkeep->cut);
+    if (err == SLUICE_OK)
+        err = stale_remove(wal);
     for (uint32_t i = 0; i < upkeep->retired_count && err == SLUICE_OK; i++)
         err = segment_retire(wal, upkeep->retired[i], &upkeep->retired_as[i]);
     if (err == SLUICE_OK && upkeep->retired_count > 0)
@@ -108,11 +135,32 @@ static void upkeep_work(struct sl_job *job)
 
 /* Recycled segments need no zeroing, so more of them are kept than are made ahead: as many as a log
  * that goes round frees at once. */
-static uint32_t spares_kept(const struct wal *wal)
+uint32_t wal_spares_kept(const struct wal *wal)
 {
     uint64_t quarter = wal->limits.bytes_max / wal->limits.segment_bytes / 4;
     uint32_t kept = (uint32_t)SL_MIN(quarter, (uint64_t)WAL_SPARES_KEPT);
     return wal->disk_full ? wal->limits.spare_segments : SL_MAX(kept, wal->limits.spare_segments);
+}
+
+/* Pinned, so that it is not retired meanwhile. */
+static void cut_choose(struct wal *wal)
+{
+    struct wal_upkeep *upkeep = &wal->upkeep;
+    for (size_t i = 0; i < wal->segment_count && upkeep->cut == NULL; i++) {
+        struct wal_segment *segment = wal_segment_at(wal, i);
+        if (segment->cuts) {
+            segment->pins++;
+            upkeep->cut = segment;
+        }
+    }
+}
+
+static void stale_forget(struct wal_upkeep *upkeep)
+{
+    sl_free(upkeep->stale_segments);
+    sl_free(upkeep->stale_spares);
+    upkeep->stale_segments = upkeep->stale_spares = NULL;
+    upkeep->stale_segment_count = upkeep->stale_spare_count = 0;
 }
 
 /* Moves what may go from the table of segments into the job. */
@@ -125,7 +173,7 @@ static void retired_choose(struct wal *wal)
         if (segment->seq >= wal->checkpoint.durable_first_segment || segment->pins > 0)
             break;
         bool reusable = segment->size == wal->limits.segment_bytes &&
-                        wal->spare_count + count < spares_kept(wal);
+                        wal->spare_count + count < wal_spares_kept(wal);
         upkeep->retired[count] = segment;
         upkeep->retired_as[count] = reusable ? wal->next_spare_number++ : 0;
         wal->sealed_bytes -= segment->size;
@@ -185,6 +233,12 @@ static void upkeep_end(struct wal *wal)
     wal->spares_unwritten += upkeep->kept;
     wal->bytes_zeros += upkeep->bytes_zeros;
     upkeep->retired_count = 0;
+    stale_forget(upkeep);
+    if (upkeep->cut != NULL) {
+        upkeep->cut->pins--;
+        upkeep->cut->cuts = false;
+        upkeep->cut = NULL;
+    }
     upkeep->busy = false;
 }
 
@@ -192,7 +246,9 @@ static void upkeep_done(struct sl_job *job)
 {
     struct wal_upkeep *upkeep = SL_CONTAINER_OF(job, struct wal_upkeep, job);
     struct wal *wal = upkeep->wal;
-    bool more = upkeep->wanted || upkeep->retired_count == WAL_RETIRE_MAX || upkeep->kept > 0;
+    bool cut = upkeep->cut != NULL;
+    bool more =
+        upkeep->wanted || upkeep->retired_count == WAL_RETIRE_MAX || upkeep->kept > 0 || cut;
     upkeep_end(wal);
     if (upkeep->err != SLUICE_OK)
         wal_commit_fence(wal, upkeep->err);
@@ -218,6 +274,7 @@ void wal_upkeep_request(struct wal *wal)
         return;
     }
     upkeep->busy = true;
+    cut_choose(wal);
     retired_choose(wal);
     made_choose(wal);
     sl_helpers_submit(wal->os, wal->loop, &upkeep->job);
@@ -238,4 +295,5 @@ void wal_upkeep_fini(struct wal *wal)
     for (uint32_t i = 0; i < wal->upkeep.retired_count; i++)
         wal_segment_forget(wal->upkeep.retired[i]);
     wal->upkeep.retired_count = 0;
+    stale_forget(&wal->upkeep);
 }
