@@ -1,0 +1,505 @@
+"""Code that is replaced while it runs: every way that a file changes on a disk, files that are no plugin,
+new versions that fail on their way in, and reloads under load that lose, double and reorder nothing."""
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import unittest
+
+from sluice_broker import Broker, wait_for
+from test_plugins import Consumer, Producer, PluginTest, TopicPartition, c_source, compile_plugin
+
+LONG = os.environ.get("SLUICE_LONG") == "1"
+TAG = 'return {name="tag", input="in", output="out", process=function(r)\nr.value = r.value .. " %s"\nreturn r end}\n'
+
+
+def sha(text):
+    return hashlib.sha256(text if isinstance(text, bytes) else text.encode()).hexdigest()[:8]
+
+
+def write(path, text, mode="w"):
+    with open(path, mode) as file:
+        file.write(text)
+
+
+def shell(command, cwd=None):
+    subprocess.run(command, shell=True, check=True, cwd=cwd, timeout=60,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+class ReloadTest(PluginTest):
+    def wait_hash(self, name, text):
+        wanted = sha(text)
+        wait_for(lambda: self.info(name)["hash"] == wanted and self.info(name)["state"] == "running",
+                 f"{name} at {wanted}: {self.broker.log()[-2000:]}")
+
+    def looked(self):
+        """Two whole looks at the directory are over: whatever was there before is acted on."""
+        self.look = getattr(self, "look", 0) + 1
+        text = f'-- {self.look}\nreturn {{name="barrier", input="no", output="where", process=function(r) return r end}}\n'
+        write(os.path.join(self.plugins, ".barrier"), text)
+        os.rename(os.path.join(self.plugins, ".barrier"), os.path.join(self.plugins, "barrier.lua"))
+        wait_for(lambda: any(p["name"] == "barrier" for p in self.broker.json("plugin", "list")["plugins"]), "barrier")
+        self.wait_hash("barrier", text)
+
+
+class Changes(ReloadTest):
+    """Each way changes tag.lua; the new code runs once, the old one up to then."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = os.path.join(self.plugins, "tag.lua")
+        self.side = os.path.join(self.broker.home, "side")  # the same file system, not watched
+        os.mkdir(self.side)
+        self.count = 0
+        self.change_to(self.next_text(), lambda text: write(self.path, text))
+
+    def next_text(self):
+        self.count += 1
+        return TAG % f"v{self.count}"
+
+    def change_to(self, text, way):
+        way(text)
+        wait_for(lambda: self.broker.run("plugin", "info", "tag")[0] == 0, "tag to be loaded")
+        self.wait_hash("tag", text)
+        self.produce("in", f"r{self.count}")
+        got = self.wait_values("out", self.count)
+        self.assertEqual(got[-1], f"r{self.count} v{self.count}")
+        self.assertNotIn("unloaded", self.broker.log())
+
+    def ways(self, *ways):
+        for way in ways:
+            with self.subTest(way.__name__):
+                self.change_to(self.next_text(), way)
+
+    def beside(self, text, name="new"):
+        path = os.path.join(self.side, name)
+        write(path, text)
+        return path
+
+    def test_editors(self):
+        def vim_renames_to_a_backup(text):
+            write(os.path.join(self.plugins, ".tag.lua.swp"), "b0VIM")
+            write(os.path.join(self.plugins, "4913"), "")
+            os.remove(os.path.join(self.plugins, "4913"))
+            os.rename(self.path, self.path + "~")
+            write(self.path, text)
+            os.remove(self.path + "~")
+            os.remove(os.path.join(self.plugins, ".tag.lua.swp"))
+
+        def vim_copies_a_backup_and_writes_in_place(text):
+            shutil.copy(self.path, self.path + "~")
+            write(self.path, text)
+            os.chmod(self.path, 0o644)
+            os.remove(self.path + "~")
+
+        def an_editor_writes_a_temporary_file_and_renames(text):
+            write(os.path.join(self.plugins, ".#tag.lua.tmp"), text)
+            os.rename(os.path.join(self.plugins, ".#tag.lua.tmp"), self.path)
+
+        def emacs_renames_links_and_locks(text):
+            os.symlink("user@host.1:1", os.path.join(self.plugins, ".#tag.lua"))
+            os.rename(self.path, self.path + "~")
+            write(self.path, text)
+            os.remove(os.path.join(self.plugins, ".#tag.lua"))
+            os.remove(self.path + "~")
+
+        def in_place_in_pieces(text):
+            with open(self.path, "w") as file:
+                for byte in text:
+                    file.write(byte)
+                    file.flush()
+
+        def in_place_in_pieces_with_the_directory_looked_at_between(text):
+            half = len(text) // 2
+            write(self.path, text[:half])
+            self.wait_log(" tag ", "not loaded", "keeps running")
+            write(self.path, text[half:], "a")
+
+        def truncated_first(text):
+            write(self.path, "")
+            write(self.path, text, "r+")
+
+        self.ways(vim_renames_to_a_backup, vim_copies_a_backup_and_writes_in_place,
+                  an_editor_writes_a_temporary_file_and_renames, emacs_renames_links_and_locks,
+                  in_place_in_pieces, in_place_in_pieces_with_the_directory_looked_at_between, truncated_first)
+
+    def test_commands(self):
+        def cp(text):
+            shell(f"cp {self.beside(text)} {self.path}")
+
+        def cp_remove_destination(text):
+            shell(f"cp --remove-destination -p {self.beside(text)} {self.path}")
+
+        def mv(text):
+            shell(f"mv {self.beside(text)} {self.path}")
+
+        def sed_i(text):
+            shell(f"sed -i 's/v{self.count - 1}/v{self.count}/' {self.path}")
+
+        def install(text):
+            shell(f"install -m 755 {self.beside(text)} {self.path}")
+
+        def dd_over_it(text):
+            shell(f"dd if={self.beside(text)} of={self.path} conv=notrunc bs=7; truncate -s {len(text)} {self.path}")
+
+        def tee(text):
+            shell(f"cat {self.beside(text)} | tee {self.path}")
+
+        def tar(text):
+            self.beside(text, "tag.lua")
+            shell(f"tar -C {self.side} -cf - tag.lua | tar -C {self.plugins} -xf -")
+
+        def rsync(text):
+            self.beside(text, "tag.lua")
+            if shutil.which("rsync"):
+                shell(f"rsync -t {self.side}/tag.lua {self.plugins}/")
+            else:  # what it does: a temporary file with a dot, times, rename
+                write(os.path.join(self.plugins, ".tag.lua.x1Y2z3"), text)
+                os.utime(os.path.join(self.plugins, ".tag.lua.x1Y2z3"), (1, 1))
+                os.rename(os.path.join(self.plugins, ".tag.lua.x1Y2z3"), self.path)
+
+        def rsync_inplace(text):
+            self.beside(text, "tag.lua")
+            if shutil.which("rsync"):
+                shell(f"rsync --inplace --no-whole-file -I {self.side}/tag.lua {self.plugins}/")
+            else:
+                with open(self.path, "r+") as file:
+                    file.write(text)
+                    file.truncate()
+
+        def hard_link_swap(text):
+            os.link(self.beside(text, "linked"), self.path + "~")
+            os.rename(self.path + "~", self.path)
+
+        def written_through_another_name(text):
+            write(os.path.join(self.side, "linked"), text)  # tag.lua is a link to it: no event names tag.lua
+            shell(f"touch {self.plugins}")
+
+        def deleted_and_made_again(text):
+            os.remove(self.path)
+            write(self.path, text)
+
+        def same_size_and_time(text):
+            before = os.stat(self.path)
+            write(self.path, text)
+            os.utime(self.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+        self.ways(cp, cp_remove_destination, mv, sed_i, install, dd_over_it, tee, tar, rsync, rsync_inplace,
+                  hard_link_swap, written_through_another_name, deleted_and_made_again, same_size_and_time)
+
+    def test_links(self):
+        def symlink_in_its_place(text):
+            os.symlink(self.beside(text, "one"), self.path + "~")
+            os.rename(self.path + "~", self.path)
+
+        def symlink_swap(text):
+            shell(f"ln -sfn {self.beside(text, 'two')} {self.path}")
+
+        def kubernetes_data_link(text):
+            folder = os.path.join(self.plugins, f"..2026_{self.count}")
+            os.mkdir(folder)
+            write(os.path.join(folder, "tag.lua"), text)
+            os.symlink(os.path.basename(folder), os.path.join(self.plugins, "..data_tmp"))
+            os.rename(os.path.join(self.plugins, "..data_tmp"), os.path.join(self.plugins, "..data"))
+            if not os.path.islink(self.path) or not os.readlink(self.path).startswith("..data"):
+                os.symlink("..data/tag.lua", self.path + "~")
+                os.rename(self.path + "~", self.path)
+
+        def kubernetes_data_link_again(text):
+            kubernetes_data_link(text)
+
+        def the_target_is_written(text):
+            write(os.path.join(self.plugins, "..data", "tag.lua"), text)  # no event: the slow look finds it
+
+        self.ways(symlink_in_its_place, symlink_swap, kubernetes_data_link, kubernetes_data_link_again,
+                  the_target_is_written)
+
+    @unittest.skipIf(shutil.which("git") is None, "git is not installed")
+    def test_git_checkout(self):
+        git = f"git -c user.name=t -c user.email=t@example.org --git-dir={self.side}/git --work-tree={self.plugins}"
+        shell(f"{git} init -q -b one; {git} add tag.lua; {git} commit -qm one; {git} checkout -qb two",
+              cwd=self.plugins)
+        second = TAG % "v2"
+        write(os.path.join(self.side, "blob"), second)
+        shell(f"cp {self.side}/blob tag.lua; {git} commit -qam two; {git} checkout -q one", cwd=self.plugins)
+        self.looked()
+
+        def checkout_of_a_branch(_):
+            shell(f"{git} checkout -q two", cwd=self.plugins)
+        self.ways(checkout_of_a_branch)
+        shell(f"{git} checkout -q one; {git} checkout -q two; {git} checkout -q one; {git} checkout -q two; "
+              f"{git} stash list", cwd=self.plugins)
+        self.looked()
+        self.assertEqual(self.info("tag")["hash"], sha(second))
+
+    def test_what_changes_no_byte_loads_nothing(self):
+        self.looked()
+        starts, text = self.info("tag")["worker_starts"], open(self.path).read()
+        for command in ("touch", "chmod 600", "chmod +x", "touch -d 2001-01-01", "chown 0"):
+            shell(f"{command} {self.path}")
+        write(self.path, text)
+        shell(f"cp {self.path} {self.side}/same; mv {self.side}/same {self.path}; cp -p {self.path} {self.path}~; "
+              f"mv {self.path}~ {self.path}")
+        os.remove(self.path)
+        write(self.path, text)
+        for name in (".tag.lua.swp", "tag.lua~", "#tag.lua#", "tag.lua.bak", "tag.lua.orig", "4913", ".tag.lua"):
+            write(os.path.join(self.plugins, name), TAG % "other")
+        os.mkdir(os.path.join(self.plugins, "folder.lua"))
+        self.looked()
+        self.assertEqual(self.info("tag")["worker_starts"], starts)
+        self.assertEqual(self.info("tag")["reason"], "")
+        self.assertEqual([p["name"] for p in self.broker.json("plugin", "list")["plugins"]], ["barrier", "tag"])
+
+    def test_back_and_forth_ends_at_what_the_file_says(self):
+        texts = [TAG % f"v{i}" for i in range(2)]
+        for i in range(40):
+            write(self.path, texts[i % 2])
+        self.looked()
+        self.wait_hash("tag", texts[1])
+
+
+class Refused(ReloadTest):
+    """Whatever comes, the old one runs on, and log, info and metrics say why the new one does not."""
+
+    def still_runs(self, name, value, expected):
+        before = len(self.values(name + ".out"))
+        self.produce(name, value)
+        self.assertEqual(self.wait_values(name + ".out", before + 1)[-1], expected)
+
+    def refused(self, name, path_name, data, *words):
+        """The file with these bytes is refused with these words; what ran goes on."""
+        pid, refusals = self.info(name)["worker_pid"], int(self.info(name)["reloads_refused"])
+        offset = os.path.getsize(self.broker.log_path)
+        path = os.path.join(self.plugins, path_name)
+        write(path + "~", data, "wb" if isinstance(data, bytes) else "w")
+        os.rename(path + "~", path)
+
+        def found():
+            return next((line for line in self.broker.log(offset).splitlines()
+                         if f" {name} " in line and "not loaded" in line), None)
+        line = wait_for(found, f"{name} to be refused ({words}): {self.broker.log(offset)}")
+        for word in words + ("keeps running",):
+            self.assertIn(word, line)
+        info = self.info(name)
+        self.assertEqual((info["worker_pid"], info["state"]), (pid, "running"))
+        self.assertIn("keeps running", info["reason"])
+        self.assertEqual(int(info["reloads_refused"]), refusals + 1)
+        return line
+
+    def test_shared_objects_that_are_none(self):
+        self.drop_c("solid", 'writer->pass(writer, index);')
+        built = os.path.join(self.broker.home, "solid.so")
+        compile_plugin(built, c_source("solid", 'writer->drop(writer, index);'))
+        with open(built, "rb") as file:
+            whole = file.read()
+        self.still_runs("solid", "a", "a")
+        for percent in (1, 20, 50, 70, 90, 99):
+            self.refused("solid", "solid.so", whole[:len(whole) * percent // 100])
+        self.refused("solid", "solid.so", whole[:len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+        self.refused("solid", "solid.so", b"")
+        self.refused("solid", "solid.so", "#!/bin/sh\necho this is a text\n")
+        self.refused("solid", "solid.so", bytes(100000))
+
+        def patched(at, value):
+            return whole[:at] + value + whole[at + len(value):]
+        self.refused("solid", "solid.so", patched(18, b"\xb7\x00"), "machine")  # aarch64
+        self.refused("solid", "solid.so", patched(4, b"\x01"))  # 32 bits
+        self.refused("solid", "solid.so", patched(5, b"\x02"))  # the other byte order
+        self.refused("solid", "solid.so", patched(16, b"\x02\x00"))  # an executable
+        self.still_runs("solid", "b", "b")
+        write(os.path.join(self.plugins, "solid.so~"), whole, "wb")
+        os.rename(os.path.join(self.plugins, "solid.so~"), os.path.join(self.plugins, "solid.so"))
+        self.wait_hash("solid", whole)
+
+    def build(self, name, *args, edit=None, **kwargs):
+        built = os.path.join(self.broker.home, "built.so")
+        source = c_source(name, *args, **kwargs)
+        compile_plugin(built, edit(source) if edit else source)
+        with open(built, "rb") as file:
+            return file.read()
+
+    def test_modules_that_fail_on_their_way_in(self):
+        self.drop_c("inward", 'writer->pass(writer, index);')
+        self.still_runs("inward", "a", "a")
+
+        def slot(name, body, kind="void *self"):
+            def edit(source):
+                return source.replace("static const struct sluice_processor processor = {",
+                                      f"static sluice_status {name}({kind}) {{ (void)self; {body} }}\n"
+                                      f"static const struct sluice_processor processor = {{.{name} = {name}, ")
+            return edit
+
+        def refused(*words, **kwargs):
+            self.refused("inward", "inward.so", self.build("inward", **kwargs), *words)
+        refused("ABI", edit=lambda s: s.replace(".abi_major = SLUICE_ABI_MAJOR", ".abi_major = SLUICE_ABI_MAJOR + 1"))
+        refused("ABI", edit=lambda s: s.replace(".abi_minor = SLUICE_ABI_MINOR", ".abi_minor = SLUICE_ABI_MINOR + 1"))
+        refused(edit=lambda s: s.replace(".magic = SLUICE_PLUGIN_MAGIC", ".magic = 7"))
+        refused(edit=lambda s: s.replace("SLUICE_PLUGIN(", "static const struct sluice_plugin_descriptor hidden = ("
+                                         "struct sluice_plugin_descriptor){").replace(".entry = &processor)", ".entry = &processor}"))
+        refused(top="extern int nobody_has_this(void); int use(void) { return nobody_has_this(); }\n"
+                    "__attribute__((constructor)) static void call(void) { use(); }")
+        refused("SIGSEGV", top="__attribute__((constructor)) static void crash(void) { *(volatile int *)0 = 1; }")
+        refused(edit=lambda s: s.replace("{ *ret_self = (void *)host; return SLUICE_OK; }",
+                                         "{ (void)host; (void)ret_self; return SLUICE_E_INVALID; }"))
+        for name in ("init", "activate"):
+            refused(edit=slot(name, "return SLUICE_E_INVALID;"))
+            refused("SIGSEGV", edit=slot(name, "*(volatile int *)0 = 1; return SLUICE_OK;"))
+            refused(edit=slot(name, "for (volatile int i = 0;; i = i) {}"))
+        refused(edit=slot("describe", "(void)ret; return SLUICE_E_INVALID;", "void *self, struct sluice_attachment *ret"))
+        refused("inward (inward → inward)", output="inward")
+        self.still_runs("inward", "b", "b")
+
+    def test_scripts_that_fail_on_their_way_in(self):
+        good = 'return {name="lua", input="lua", output="lua.out", process=function(r) return r end}\n'
+        self.drop("lua.lua", good)
+        self.wait_log(" lua ", " loaded ")
+        for bad, words in ((good.replace("return r ", "return r r"), ["lua.lua:"]), ("", []), ("return 7\n", []),
+                           ("\x1bLua\x54\x00", []), ("error('at the top')\n", ["at the top"]), (good[:30], []),
+                           ('return {name="lua", input="lua", output="lua.out"}\n', ["process"]),
+                           (good.replace("process", 'init=function() error("not today") end, process'), ["not today"]),
+                           (good.replace("process", 'init=function() while true do end end, process'), []),
+                           (good.replace('"lua.out"', '"lua"'), ["lua"]),
+                           (good.replace('name="lua"', 'name="other"'), ["other"])):
+            with self.subTest(bad):
+                self.refused("lua", "lua.lua", bad, *words)
+        self.still_runs("lua", "b", "b")
+        series = self.broker_metrics("sluice_plugin_reloads_refused_total")
+        self.assertEqual(series, [f'{{plugin="lua"}} {self.info("lua")["reloads_refused"]}'])
+        self.drop("lua.lua", good + "-- whole again\n")
+        self.wait_hash("lua", good + "-- whole again\n")
+        self.assertEqual(self.info("lua")["reason"], "")
+
+    def broker_metrics(self, name):
+        import urllib.request
+        text = urllib.request.urlopen(f"http://127.0.0.1:{self.broker.http}/metrics", timeout=30).read().decode()
+        return [line[len(name):] for line in text.splitlines() if line.startswith(name + "{")]
+
+    def children(self):
+        with open(f"/proc/{self.broker.process.pid}/task/{self.broker.process.pid}/children") as file:
+            direct = set(map(int, file.read().split()))
+        for task in os.listdir(f"/proc/{self.broker.process.pid}/task"):
+            with open(f"/proc/{self.broker.process.pid}/task/{task}/children") as file:
+                direct |= set(map(int, file.read().split()))
+        return direct
+
+    def test_a_new_worker_that_dies_in_the_switch(self):
+        self.addCleanup(self.broker.crash)
+        go = os.path.join(self.broker.home, "go")
+        self.drop_c("switch", 'if (has(record, "wait")) usleep(3000000);', limits={"deadline_ms": 60000})
+        old = self.info("switch")["worker_pid"]
+        before = self.children()
+        self.produce("switch", "wait")  # the switch is due when this batch has ended
+        wait_for(lambda: self.info("switch")["partitions"][0]["stall"] == "waits for the worker", "the batch to run")
+        data = self.build("switch", 'writer->pass(writer, index); /* new */', limits={"deadline_ms": 60001})
+        write(os.path.join(self.plugins, "switch.so~"), data, "wb")
+        os.rename(os.path.join(self.plugins, "switch.so~"), os.path.join(self.plugins, "switch.so"))
+        self.wait_log(" switch ", "reloaded")
+        self.assertEqual(self.info("switch")["worker_pid"], old)
+        for pid in self.children() - before:
+            os.kill(pid, signal.SIGKILL)
+        self.wait_log(" switch ", "not loaded")
+        self.still_runs("switch", "after", "after")
+        info = self.info("switch")
+        self.assertEqual(info["state"], "running")
+        del go
+
+
+@unittest.skipIf(Consumer is None, "python3-confluent-kafka is not installed")
+class Load(ReloadTest):
+    """Two stages read the same four partitions; a Lua and a C file are replaced all the while."""
+    PARTITIONS = 4
+    FILE = "plugins:\n  instances:\n" + "".join(
+        f"    {name}:\n      module: {file}\n      input: [in]\n      output: out.{name}\n"
+        "      limits: {cpu_percent: 100}\n" for name, file in (("lua", "lua.lua"), ("c", "c.so")))
+    LUA = 'return {name="lua", process=function(r) return r end}\n-- %d\n'
+
+    def setUp(self):
+        self.broker = Broker(dev=True, start=False)
+        self.addCleanup(self.broker.close)
+        self.plugins = os.path.join(self.broker.home, "plugins")
+        config = os.path.join(self.broker.home, "sluice.yaml")
+        write(config, self.FILE)
+        self.broker.extra = ["--config", config]
+        self.broker.start()
+        self.over = threading.Event()
+        self.sent = 0
+
+    def load(self, rate_records):
+        """Numbers, one partition after the other, until it is over; rate_records at most a second."""
+        producer = Producer({"bootstrap.servers": self.broker.address, "enable.idempotence": True, "linger.ms": 5,
+                             "queue.buffering.max.messages": 1000000, "log_level": 0})
+        self.failed = []
+        told = lambda error, _: error is not None and self.failed.append(str(error))
+        burst = max(rate_records // 100, 1)
+        while not self.over.wait(0.01):
+            for _ in range(burst):
+                producer.produce("in", b"%d" % self.sent, partition=self.sent % self.PARTITIONS, on_delivery=told)
+                self.sent += 1
+            producer.poll(0)
+        producer.flush(100)
+
+    def check(self, topic):
+        """Every number once, in order in its partition."""
+        consumer = Consumer({"bootstrap.servers": self.broker.address, "group.id": "t", "enable.auto.commit": False,
+                             "fetch.wait.max.ms": 10})
+        consumer.assign([TopicPartition(topic, p, 0) for p in range(self.PARTITIONS)])
+        next_number, got = list(range(self.PARTITIONS)), 0
+        try:
+            while got < self.sent:
+                messages = consumer.consume(10000, 30)
+                self.assertTrue(messages, f"{topic}: {got} of {self.sent}: {self.broker.log()[-3000:]}")
+                for message in messages:
+                    self.assertIsNone(message.error())
+                    self.assertEqual(int(message.value()), next_number[message.partition()], topic)
+                    next_number[message.partition()] += self.PARTITIONS
+                got += len(messages)
+            self.assertEqual(got, self.sent)
+            for partition in range(self.PARTITIONS):  # and nothing behind the last
+                _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), 30)
+                self.assertEqual(end, len(range(partition, self.sent, self.PARTITIONS)))
+        finally:
+            consumer.close()
+
+    def test_reloads_under_load_lose_double_and_reorder_nothing(self):
+        times, rate = (1000, 100_000) if LONG else (100, 5000)
+        self.broker.run("topic", "create", "in", "-p", str(self.PARTITIONS))
+        built = os.path.join(self.broker.home, "c.so")
+        compile_plugin(built, c_source("c", "writer->pass(writer, index);"))
+        with open(built, "rb") as file:
+            module = file.read()
+
+        def drop(version):
+            script, data = self.LUA % version, module + b"%d" % version  # behind the last section
+            for name, content in (("lua.lua", script.encode()), ("c.so", data)):
+                write(os.path.join(self.plugins, name + "~"), content, "wb")
+                os.rename(os.path.join(self.plugins, name + "~"), os.path.join(self.plugins, name))
+            return {"lua": sha(script), "c": sha(data)}
+
+        def in_force(hashes):
+            have = {p["name"]: p["hash"] for p in self.broker.json("plugin", "list")["plugins"]}
+            return have == hashes
+        hashes = drop(0)
+        wait_for(lambda: in_force(hashes), "the first versions")
+        thread = threading.Thread(target=self.load, args=(rate,))
+        thread.start()
+        try:
+            for version in range(1, times + 1):
+                hashes = drop(version)
+                wait_for(lambda: in_force(hashes), f"version {version}: {self.broker.log()[-2000:]}")
+        finally:
+            self.over.set()
+            thread.join()
+        self.assertEqual(self.failed, [])
+        for name in ("lua", "c"):
+            self.check("out." + name)
+            info = self.info(name)
+            self.assertEqual(int(info["worker_deaths"]), 0, info)
+            self.assertGreaterEqual(int(info["reloads"]), times)
+        print(f"{times} reloads of each under {self.sent} records")
+
+
+if __name__ == "__main__":
+    unittest.main()
