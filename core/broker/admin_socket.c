@@ -284,6 +284,12 @@ static void on_plugin_info(void *arg, const char *name, admin_storage_done *done
     plugin_lags_info(((struct admin_socket *)arg)->sluice, name, done, done_arg);
 }
 
+static void on_plugin_rollback(void *arg, const char *name, const char *to,
+                               admin_storage_done *done, void *done_arg)
+{
+    plugin_rollback_json(((struct admin_socket *)arg)->sluice->plugins, name, to, done, done_arg);
+}
+
 static sl_err on_plugin_sandbox(void *arg, const char *name, cJSON *object)
 {
     return plugin_walls_json(((struct admin_socket *)arg)->sluice->plugins, name, object);
@@ -314,6 +320,7 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
                   .status = on_status,
                   .plugin_list = on_plugin_list,
                   .plugin_info = on_plugin_info,
+                  .plugin_rollback = on_plugin_rollback,
                   .plugin_sandbox = on_plugin_sandbox,
                   .storage = storage_admin_run,
                   .closed = storage_admin_closed,

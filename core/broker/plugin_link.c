@@ -1,6 +1,7 @@
 /* plugin_link.c: see plugin_link.h. */
 #include "broker/plugin_link.h"
 
+#include "base/text.h"
 #include "broker/broker_metrics.h"
 
 #include <cjson/cJSON.h>
@@ -28,6 +29,8 @@ static void take_instance(const struct config_instance *from, struct plugin_inst
         .deadline_ms = from->deadline_ms,
         .descriptors = from->descriptors,
         .cpu_percent = from->cpu_percent,
+        .rollback_errors_percent = from->rollback_errors_percent,
+        .rollback_grace_ms = from->rollback_grace_ms,
         .permissions = from->permissions.items,
         .permission_count = from->permissions.count,
         .observe = from->sandbox == CONFIG_SANDBOX_OBSERVE,
@@ -60,7 +63,12 @@ sl_err plugin_settings_take(const struct sl_config *config, struct plugin_settin
                                                   .worker_path = ret_copy->worker_path,
                                                   .dev = config->dev,
                                                   .instances = instances,
-                                                  .instance_count = count};
+                                                  .instance_count = count,
+                                                  .rollback = {
+                                                      config->plugins.rollback.errors_percent,
+                                                      config->plugins.rollback.errors_min,
+                                                      config->plugins.rollback.grace_ms,
+                                                  }};
     return SLUICE_OK;
 }
 
@@ -109,6 +117,37 @@ struct search {
     bool found;
 };
 
+static void add_time(cJSON *object, const char *key, int64_t wall_ms)
+{
+    char text[40] = "";
+    struct sl_text_out out = SL_TEXT_OUT(text);
+    sl_text_add_time(&out, wall_ms);
+    cJSON_AddStringToObject(object, key, text);
+}
+
+/* What ran, newest first; the first one is what runs. */
+static void add_versions(cJSON *object, const struct plugin_info *info)
+{
+    cJSON *array = cJSON_AddArrayToObject(object, "versions");
+    if (info->since_ms != 0) {
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "hash", info->hash);
+        cJSON_AddStringToObject(entry, "version", info->version);
+        add_time(entry, "since", info->since_ms);
+        cJSON_AddItemToArray(array, entry);
+    }
+    for (uint32_t i = 0; i < info->past_count; i++) {
+        const struct plugin_past *past = &info->past[i];
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "hash", past->hash);
+        cJSON_AddStringToObject(entry, "version", past->version);
+        add_time(entry, "since", past->since_ms);
+        add_time(entry, "until", past->until_ms);
+        cJSON_AddStringToObject(entry, "ended", past->why);
+        cJSON_AddItemToArray(array, entry);
+    }
+}
+
 static void describe_one(void *arg, const struct plugin_info *info)
 {
     struct search *search = arg;
@@ -127,6 +166,7 @@ static void describe_one(void *arg, const struct plugin_info *info)
     cJSON_AddNumberToObject(search->object, "worker_pid", info->pid);
     add_number(search->object, "worker_cpu_ns", info->cpu_ns);
     add_number(search->object, "worker_rss_bytes", info->rss_bytes);
+    add_versions(search->object, info);
 }
 
 sl_err plugin_info_json(struct plugin_manager *manager, const char *name, struct cJSON *object)
@@ -134,6 +174,39 @@ sl_err plugin_info_json(struct plugin_manager *manager, const char *name, struct
     struct search search = {.name = name, .object = object};
     plugin_manager_each(manager, describe_one, &search);
     return search.found ? SLUICE_OK : SLUICE_E_NOT_FOUND;
+}
+
+/* ---- rollback ---- */
+
+struct rollback_ask {
+    struct plugin_manager *manager;
+    char name[MANIFEST_ID_BYTES];
+    admin_storage_done *done;
+    void *done_arg;
+};
+
+static void rollback_done(void *arg, sl_err err, const char *text)
+{
+    struct rollback_ask *ask = arg;
+    cJSON *object = err == SLUICE_OK ? cJSON_CreateObject() : NULL;
+    if (object != NULL) {
+        err = plugin_info_json(ask->manager, ask->name, object);
+    }
+    ask->done(ask->done_arg, err, text, object);
+    sl_free(ask);
+}
+
+void plugin_rollback_json(struct plugin_manager *manager, const char *name, const char *to,
+                          admin_storage_done *done, void *done_arg)
+{
+    struct rollback_ask *ask = sl_alloc_zero(1, sizeof(*ask));
+    if (ask == NULL) {
+        done(done_arg, SLUICE_E_NO_MEMORY, "", NULL);
+        return;
+    }
+    *ask = (struct rollback_ask){.manager = manager, .done = done, .done_arg = done_arg};
+    snprintf(ask->name, sizeof(ask->name), "%s", name);
+    plugin_manager_rollback(manager, name, to, rollback_done, ask);
 }
 
 /* ---- metrics ---- */

@@ -4,6 +4,7 @@
 #define SL_BROKER_PLUGIN_LINK_H
 
 #include "base/metric.h"
+#include "control/admin.h"
 #include "control/config.h"
 #include "plugin/plugin_manager.h"
 
@@ -24,6 +25,10 @@ void plugin_list_json(struct plugin_manager *manager, struct cJSON *array);
 /* All but where it is on its partitions (plugin_lags.h). E_NOT_FOUND. */
 sl_err plugin_info_json(struct plugin_manager *manager, const char *name,
                         struct cJSON *object) SL_MUST_CHECK;
+
+/* plugin_manager_rollback for the admin socket: the result is what plugin_info_json says then. */
+void plugin_rollback_json(struct plugin_manager *manager, const char *name, const char *to,
+                          admin_storage_done *done, void *done_arg);
 
 /* What confines it: layers, limits, permissions, topics (plugin_walls.c). */
 sl_err plugin_walls_json(struct plugin_manager *manager, const char *name,

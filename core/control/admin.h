@@ -41,6 +41,10 @@ struct admin_hooks {
     /* All that is known of one instance, from all shards. name: borrowed for the call. E_NOT_FOUND.
      */
     void (*plugin_info)(void *arg, const char *name, admin_storage_done *done, void *done_arg);
+    /* Puts an earlier version back; to: its hash or version, NULL: the one before. Borrowed for the
+     * call. The result says what runs then. */
+    void (*plugin_rollback)(void *arg, const char *name, const char *to, admin_storage_done *done,
+                            void *done_arg);
     /* What confines it: principal, topics, limits, permissions, layers. E_NOT_FOUND. */
     sl_err (*plugin_sandbox)(void *arg, const char *name, struct cJSON *object);
     /* scrub, backup.begin, backup.release: what asks all shards. args: borrowed for the call. */

@@ -100,6 +100,15 @@ void admin_plugin_info(struct admin_request *request)
     }
 }
 
+void admin_plugin_rollback(struct admin_request *request)
+{
+    const struct admin_hooks *hooks = &request->server->config.hooks;
+    const char *name = plugin_name(request, hooks->plugin_rollback != NULL);
+    if (name != NULL) {
+        hooks->plugin_rollback(hooks->arg, name, admin_arg_text(request, "to"), hook_done, request);
+    }
+}
+
 void admin_plugin_sandbox(struct admin_request *request)
 {
     const struct admin_hooks *hooks = &request->server->config.hooks;

@@ -25,6 +25,7 @@ const struct admin_command admin_commands[] = {
      "topic, partition? (0), offset (number, \"beginning\", \"end\"), max? (500), wait_ms? (0)"},
     {"plugin.list", admin_plugin_list, "all plugin instances"},
     {"plugin.info", admin_plugin_info, "name: one instance"},
+    {"plugin.rollback", admin_plugin_rollback, "name, to?: a hash or version before; puts it back"},
     {"plugin.sandbox", admin_plugin_sandbox, "name: what confines one instance"},
     {"scrub", admin_storage,
      "start? (false: only tell), bytes_per_s? (for this pass): reads what is stored and compares "

@@ -58,6 +58,8 @@ struct config_instance {
     int64_t deadline_ms;
     int64_t descriptors;
     int64_t cpu_percent;
+    int64_t rollback_errors_percent; /* -1: as plugins.rollback, so the next */
+    int64_t rollback_grace_ms;
     struct config_list permissions;
     int32_t sandbox;             /* CONFIG_SANDBOX_* */
     struct config_origin origin; /* of the entry as a whole */
@@ -90,6 +92,11 @@ struct sl_config {
         struct config_list enabled;
         const struct config_instance *instances;
         uint32_t instance_count;
+        struct {
+            int64_t errors_percent; /* 0: never */
+            int64_t errors_min;
+            int64_t grace_ms;
+        } rollback;
     } plugins;
     struct {
         int32_t level;  /* CONFIG_LOG_DEBUG … */

@@ -53,8 +53,11 @@ void instance_refuse(struct plugin_instance *instance, const char *text)
     }
     sl_log(instance->manager->config.logger, SL_LOG_ERROR, instance->name, "not loaded",
            sl_log_text("path", path), sl_log_text("reason", instance->reason));
+    stage_count_add(&instance->parts[0].counts, STAGE_COUNT_REFUSED, 1);
+    instance->ending_why[0] = '\0';
     instance_drop_loading(instance);
     instance_first_load_ended(instance);
+    instance_answer(instance, SLUICE_E_PLUGIN_LOAD, instance->reason);
 }
 
 /* ---- loading ---- */
@@ -173,6 +176,8 @@ static void load_one(struct plugin_manager *manager, struct plugin_file *file,
             "out of memory, its configuration is not a JSON object, or a permission is none");
         return;
     }
+    instance_answer(instance, SLUICE_E_CANCELLED, "its file changed meanwhile");
+    instance->ending_why[0] = '\0'; /* the file counts, not a rollback under way */
     instance_load_version(instance, version);
     plugin_version_unref(version);
 }
@@ -222,6 +227,8 @@ static void instance_gone(struct plugin_instance *instance)
            sl_log_text("file", instance->file));
     sl_list_remove(&instance->link);
     manager->instance_count--;
+    instance_answer(instance, SLUICE_E_STOPPING, "it is unloaded");
+    instance_past_fini(instance);
     plugin_version_unref(instance->active);
     plugin_version_unref(instance->loading);
     shared_attachment_unref(instance->attachment);

@@ -127,6 +127,8 @@ static void show(const struct plugin_instance *instance, plugin_info_fn *visit, 
         info.observed = worker_host_observed(instance->parts[0].host);
         info.rss_bytes = worker_host_rss_bytes(instance->parts[0].host);
     }
+    info.since_ms = instance->active != NULL ? instance->active_since_ms : 0;
+    instance_past_show(instance, &info);
     add_counts(instance, &info);
     visit(arg, &info);
 }

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEBOUNCE_MS 200  /* after an event of the directory */
-#define SETTLE_MS   100  /* between the two looks that must agree */
+#define DEBOUNCE_MS 60   /* after an event of the directory */
+#define SETTLE_MS   60   /* between the two looks that must agree */
 #define POLL_MS     5000 /* network file systems send no events */
 
 /* ---- hooks of the shards ---- */
@@ -363,6 +363,7 @@ sl_err plugin_manager_start(struct plugin_manager *manager, void (*started)(void
         plugin_shard_init(&manager->shards[i], set->shards[i]);
     }
     sl_err err = sl_timer_new(manager->loop, scan_due, manager, &manager->scan_timer);
+    err = err != SLUICE_OK ? err : manager_watch_deploys(manager);
     if (err != SLUICE_OK) {
         return err;
     }
@@ -381,6 +382,7 @@ void plugin_manager_stop(struct plugin_manager *manager, void (*stopped)(void *a
     manager->stopped_arg = arg;
     manager->watch = sl_watch_free(manager->watch);
     manager->scan_timer = sl_timer_free(manager->scan_timer);
+    manager->deploy_timer = sl_timer_free(manager->deploy_timer);
     SL_LIST_EACH_SAFE(&manager->instances, link)
     {
         instance_unload(SL_CONTAINER_OF(link, struct plugin_instance, link));

@@ -53,6 +53,17 @@ struct plugin_instance_config {
     const char *const *permissions; /* plugin_permission.h */
     uint32_t permission_count;
     bool observe; /* denied calls are logged and fail; the configuration allows it in --dev alone */
+    int64_t rollback_errors_percent; /* -1: as plugin_settings.rollback; so the next */
+    int64_t rollback_grace_ms;
+};
+
+/* A fresh deploy goes back to the version before it when, within the grace, at least errors_min of
+ * its records, calls or workers fail, and their share is errors_percent points above the share
+ * before the deploy. */
+struct plugin_rollback_rule {
+    int64_t errors_percent; /* 0: never */
+    int64_t errors_min;
+    int64_t grace_ms;
 };
 
 /* Borrowed for the call that takes it; copied. */
@@ -64,6 +75,7 @@ struct plugin_settings {
     bool dev; /* a dropped file gets all but internal topics; else only what an instance grants */
     const struct plugin_instance_config *instances;
     uint32_t instance_count;
+    struct plugin_rollback_rule rollback;
 };
 
 /* [shard 0's loop] */
@@ -105,22 +117,32 @@ typedef void plugin_reload_done(void *arg, sl_err err, const char *text);
 void plugin_manager_reload(struct plugin_manager *manager, const struct plugin_settings *settings,
                            plugin_reload_done *done, void *arg);
 
+/* Puts an earlier version of an instance back, from the position that is committed now. to: the
+ * beginning of its hash, or its version; NULL: the last one that was not rolled back itself. done
+ * follows, perhaps inside: SLUICE_OK with a sentence, E_NOT_FOUND, E_BUSY (it is being loaded), or
+ * why the version does not take over; what ran then goes on. [shard 0's loop] */
+void plugin_manager_rollback(struct plugin_manager *manager, const char *name, const char *to,
+                             plugin_reload_done *done, void *arg);
+
 /* ---- what runs, for `plugin list`, `plugin info` and /metrics; views live for the call ---- */
 
 /* Events since the broker's start, beside the records: */
-#define PLUGIN_COUNT_TABLE(X)                                                              \
-    X(RECORDS_IN, "records_in", "records given to the plugin whose results are committed") \
-    X(RECORDS_OUT, "records_out", "records written to output topics")                      \
-    X(DROPPED, "records_dropped", "records that the plugin dropped")                       \
-    X(REJECTED, "records_rejected",                                                        \
-      "records refused: dead-lettered by a stage, or answered by a gate")                  \
-    X(POISONED, "records_poisoned",                                                        \
-      "records dead-lettered because the plugin died or failed on them")                   \
-    X(RETRIES, "retries", "batches that came again")                                       \
-    X(TIMEOUTS, "timeouts", "gate calls past their deadline")                              \
-    X(STARTS, "worker_starts", "worker processes started")                                 \
-    X(DEATHS, "worker_deaths", "worker processes that ended unasked")                      \
-    X(RESTS, "cpu_rests", "times that a worker used up its share of CPU and batches waited")
+#define PLUGIN_COUNT_TABLE(X)                                                                \
+    X(RECORDS_IN, "records_in", "records given to the plugin whose results are committed")   \
+    X(RECORDS_OUT, "records_out", "records written to output topics")                        \
+    X(DROPPED, "records_dropped", "records that the plugin dropped")                         \
+    X(REJECTED, "records_rejected",                                                          \
+      "records refused: dead-lettered by a stage, or answered by a gate")                    \
+    X(POISONED, "records_poisoned",                                                          \
+      "records dead-lettered because the plugin died or failed on them")                     \
+    X(RETRIES, "retries", "batches that came again")                                         \
+    X(TIMEOUTS, "timeouts", "gate calls past their deadline")                                \
+    X(STARTS, "worker_starts", "worker processes started")                                   \
+    X(DEATHS, "worker_deaths", "worker processes that ended unasked")                        \
+    X(RESTS, "cpu_rests", "times that a worker used up its share of CPU and batches waited") \
+    X(RELOADS, "reloads", "new versions that took over")                                     \
+    X(REFUSED, "reloads_refused", "versions that did not load; what ran before went on")     \
+    X(ROLLBACKS, "rollbacks", "times that an earlier version was put back")
 enum {
 #define PLUGIN_COUNT_ENUM(name, key, doc) PLUGIN_COUNT_##name,
     PLUGIN_COUNT_TABLE(PLUGIN_COUNT_ENUM)
@@ -136,6 +158,17 @@ struct plugin_lag {
     int64_t next_offset; /* position */
     int64_t end_offset;
     const char *stall; /* what it waits for: "worker", "log full", …; "" when it does not */
+};
+
+#define PLUGIN_PAST_MAX  8u
+#define PLUGIN_WHY_BYTES 256u
+/* A version that ran before; it can be put back. */
+struct plugin_past {
+    const char *hash;
+    const char *version;
+    int64_t since_ms; /* wall clock */
+    int64_t until_ms;
+    const char *why; /* it ended */
 };
 
 #define PLUGIN_CAUSES_MAX 16u
@@ -169,6 +202,9 @@ struct plugin_info {
     uint32_t output_count;
     bool outputs_any; /* all but internal topics */
     uint32_t deadline_ms;
+    int64_t since_ms; /* wall clock: the active version took over; 0: none did */
+    struct plugin_past past[PLUGIN_PAST_MAX]; /* newest first */
+    uint32_t past_count;
 };
 const char *plugin_count_key(uint32_t count); /* "records_in" */
 typedef void plugin_info_fn(void *arg, const struct plugin_info *info);

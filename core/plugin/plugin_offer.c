@@ -166,6 +166,42 @@ static void log_loaded(const struct plugin_instance *instance, bool again)
 
 /* ---- the events ---- */
 
+/* Why the one that runs ends. */
+static void ending(const struct plugin_instance *instance, const struct plugin_version *version,
+                   char ret_why[PLUGIN_WHY_BYTES])
+{
+    if (instance->ending_why[0] != '\0') {
+        snprintf(ret_why, PLUGIN_WHY_BYTES, "%s", instance->ending_why);
+    } else {
+        snprintf(ret_why, PLUGIN_WHY_BYTES, "%s took over", version->hash_text);
+    }
+}
+
+static void take_over(struct plugin_instance *instance, struct plugin_version *version,
+                      const struct sandbox_event *event, struct shared_attachment *attachment)
+{
+    bool again = instance->active != NULL;
+    char why[PLUGIN_WHY_BYTES];
+    ending(instance, version, why);
+    if (again) {
+        instance_past_push(instance, instance->ending_why[0] != '\0', why);
+    }
+    instance_past_forget_hash(instance, version->hash);
+    describe_module(instance, version, event);
+    instance->active = plugin_version_ref(version);
+    instance_drop_loading(instance);
+    instance->attachment = attachment;
+    instance->state = INSTANCE_RUNNING;
+    instance->reason[0] = '\0';
+    instance_deployed(instance);
+    log_loaded(instance, again);
+    worker_host_accept(instance->parts[0].host);
+    instance_part_attach(&instance->parts[0], attachment, instance->version_text);
+    instance_spread(instance);
+    instance_first_load_ended(instance);
+    instance_answer(instance, SLUICE_OK, "");
+}
+
 static void version_ready(void *arg, struct plugin_version *version,
                           const struct sandbox_event *event)
 {
@@ -187,26 +223,16 @@ static void version_ready(void *arg, struct plugin_version *version,
         }
         return;
     }
-    bool again = instance->active != NULL;
-    describe_module(instance, version, event);
-    plugin_version_unref(instance->active);
-    instance->active = plugin_version_ref(version);
-    instance_drop_loading(instance);
-    shared_attachment_unref(instance->attachment);
-    instance->attachment = shared;
-    instance->state = INSTANCE_RUNNING;
-    instance->reason[0] = '\0';
-    log_loaded(instance, again);
-    worker_host_accept(instance->parts[0].host);
-    instance_part_attach(&instance->parts[0], shared, instance->version_text);
-    instance_spread(instance);
-    instance_first_load_ended(instance);
+    take_over(instance, version, event, shared);
 }
 
 static void version_refused(void *arg, struct plugin_version *version, const char *text)
 {
-    (void)version;
-    instance_refuse(arg, text);
+    struct plugin_instance *instance = arg;
+    if (version == instance->active) { /* it died between its acceptance and its first batch */
+        instance_past_revert(instance, text);
+    }
+    instance_refuse(instance, text);
 }
 
 static void worker_changed(void *arg, bool running, const char *text)
@@ -218,6 +244,8 @@ static void worker_changed(void *arg, bool running, const char *text)
     instance->state = running ? INSTANCE_RUNNING : INSTANCE_WAITING;
     if (!running) {
         snprintf(instance->reason, sizeof(instance->reason), "%s", text);
+        instance_part_lost(&instance->parts[0]);
+        instance_look_at_deploy(instance);
     }
 }
 

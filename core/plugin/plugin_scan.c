@@ -109,7 +109,7 @@ static void look(struct plugin_scan *scan, struct scan_entry *entry)
     size_t size = 0;
     sl_err err = read_whole(scan->os, scan->directory, entry->name, size_max, &bytes, &size);
     if (err != SLUICE_OK) {
-        scan->unsettled = err == SLUICE_E_NOT_FOUND;
+        scan->unsettled = scan->unsettled || err == SLUICE_E_NOT_FOUND;
         entry->name[0] = '\0'; /* gone meanwhile, too large or unreadable: not there */
         return;
     }

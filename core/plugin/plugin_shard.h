@@ -46,7 +46,14 @@ struct instance_part {
     /* Read by any thread: */
     struct stage_counts counts;
     _Atomic uint64_t causes[SANDBOX_CAUSE_COUNT];
+    _Atomic uint64_t losses; /* of the worker that ran, not of one that did not load */
 };
+
+static inline void instance_part_lost(struct instance_part *part)
+{
+    uint64_t value = atomic_load_explicit(&part->losses, memory_order_relaxed);
+    atomic_store_explicit(&part->losses, value + 1, memory_order_relaxed);
+}
 
 struct plugin_shard {
     struct shard *shard;

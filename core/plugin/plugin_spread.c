@@ -88,9 +88,10 @@ static void part_version_refused(void *arg, struct plugin_version *version, cons
 
 static void part_changed(void *arg, bool running, const char *text)
 {
-    (void)arg;
-    (void)running;
     (void)text;
+    if (!running) {
+        instance_part_lost(arg);
+    }
 }
 
 static void part_reconfigured(void *arg, sl_err err, const char *text)

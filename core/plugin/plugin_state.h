@@ -28,6 +28,31 @@ struct plugin_file {
     char reason[PLUGIN_REASON_BYTES]; /* why it gives no instance; empty: it does */
 };
 
+/* A version that ran: kept with all that it needs to run again. */
+struct past_version {
+    struct plugin_version *version;       /* referenced */
+    struct shared_attachment *attachment; /* referenced */
+    char module_text[2 * MANIFEST_ID_BYTES + MANIFEST_VERSION_BYTES];
+    char version_text[MANIFEST_VERSION_BYTES];
+    int64_t since_ms; /* wall clock */
+    int64_t until_ms;
+    bool failed; /* a rollback or a death in the switch ended it */
+    char why[PLUGIN_WHY_BYTES];
+};
+
+/* What an instance did in a while, for the share that failed. */
+struct error_tally {
+    uint64_t records; /* and calls and workers that failed */
+    uint64_t errors;
+};
+
+/* A fresh deploy, until its grace is over. */
+struct deploy_watch {
+    bool on;
+    int64_t until_ms;          /* monotonic */
+    struct error_tally before; /* of the version before, over its life */
+};
+
 enum instance_state {
     INSTANCE_STARTING,
     INSTANCE_RUNNING,
@@ -49,6 +74,15 @@ struct plugin_instance {
     struct shared_attachment *attachment; /* of active; referenced */
     char module_text[2 * MANIFEST_ID_BYTES + MANIFEST_VERSION_BYTES];
     char version_text[MANIFEST_VERSION_BYTES];
+    int64_t active_since_ms;        /* wall clock */
+    struct error_tally active_base; /* when it took over */
+    struct past_version
+        past[PLUGIN_PAST_MAX]; /* newest first, each hash once, never the active's */
+    uint32_t past_count;
+    char ending_why[PLUGIN_WHY_BYTES]; /* a rollback is being loaded, and why; empty: none is */
+    struct deploy_watch deploy;
+    plugin_reload_done *asked; /* somebody waits for what is being loaded; NULL: nobody */
+    void *asked_arg;
     bool first_load;             /* counted in manager->starting */
     uint32_t pending_parts;      /* commands to shards that are not answered */
     struct instance_part *parts; /* by shard; owned */
@@ -79,6 +113,7 @@ struct plugin_manager {
     void (*stopped)(void *arg);
     void *stopped_arg;
     struct plugin_reconfigure *reconfigure; /* under way */
+    struct sl_timer *deploy_timer;          /* looks at fresh deploys */
 };
 
 /* What a version is made of. [borrows all but module, which is counted] */
@@ -99,6 +134,28 @@ struct plugin_version *instance_version_new(const struct version_parts *parts) S
 struct plugin_version *
 instance_version_with(const struct plugin_version *from,
                       const struct plugin_instance_config *config) SL_MUST_CHECK;
+
+/* plugin_history.c */
+/* The active version ends, another takes over. */
+void instance_past_push(struct plugin_instance *instance, bool failed, const char *why);
+/* The newest past one is the active one again: what took over died before it ran a batch. */
+void instance_past_revert(struct plugin_instance *instance, const char *why);
+void instance_past_forget(struct plugin_instance *instance, uint32_t index);
+/* The one that has the hash is active: it is no past one. */
+void instance_past_forget_hash(struct plugin_instance *instance, const uint8_t *hash);
+/* Copies what the past ones are. */
+void instance_past_show(const struct plugin_instance *instance, struct plugin_info *info);
+void instance_past_fini(struct plugin_instance *instance);
+
+/* plugin_rollback.c */
+/* Who waits for the load is told. text: "" is fine. */
+void instance_answer(struct plugin_instance *instance, sl_err err, const char *text);
+/* The version took over: it is watched unless it was put back. */
+void instance_deployed(struct plugin_instance *instance);
+/* A worker was lost: perhaps that is enough. */
+void instance_look_at_deploy(struct plugin_instance *instance);
+struct error_tally instance_tally(const struct plugin_instance *instance);
+sl_err manager_watch_deploys(struct plugin_manager *manager) SL_MUST_CHECK; /* makes the timer */
 
 /* plugin_instance.c */
 struct plugin_instance *instance_find(struct plugin_manager *manager, const char *name);

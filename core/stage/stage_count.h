@@ -17,7 +17,10 @@
     X(TIMEOUTS, "timeouts", "gate calls past their deadline")                                \
     X(STARTS, "worker_starts", "worker processes started")                                   \
     X(DEATHS, "worker_deaths", "worker processes that ended unasked")                        \
-    X(RESTS, "cpu_rests", "times that a worker used up its CPU share")
+    X(RESTS, "cpu_rests", "times that a worker used up its CPU share")                       \
+    X(RELOADS, "reloads", "new versions that took over")                                     \
+    X(REFUSED, "reloads_refused", "versions that did not load; what ran before went on")     \
+    X(ROLLBACKS, "rollbacks", "times that an earlier version was put back")
 enum {
 #define STAGE_COUNT_ENUM(name, key, doc) STAGE_COUNT_##name,
     STAGE_COUNT_TABLE(STAGE_COUNT_ENUM)
