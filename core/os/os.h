@@ -51,8 +51,8 @@ sl_err sl_file_pread(struct sl_file *file, void *buffer, size_t size, uint64_t p
  * [loop]. */
 sl_err sl_file_pread_cached(struct sl_file *file, void *buffer, size_t size, uint64_t position,
                             size_t *ret_size) SL_MUST_CHECK;
-/* Asks that the bytes be brought into memory; does not wait for them. A hint: a failure is the next
- * read's to tell. */
+/* Brings the bytes into memory, and has the system go on reading behind them. A hint: a failure is
+ * the next read's to tell. [blocks] */
 void sl_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size);
 /* Writes all of the pieces, or fails. E_DISK_FULL, E_IO. */
 sl_err sl_file_pwritev(struct sl_file *file, const struct sl_iovec *pieces, size_t count,

@@ -71,6 +71,29 @@ Test(readahead, goes_before_a_reader_that_waits_for_the_disk_once_for_each_byte)
     fixture_close(&f);
 }
 
+Test(readahead, of_who_looks_once_goes_a_little)
+{
+    open_filled(true, 1, 200);
+    fixture_fetch(&f, "t", 0, 0, &fetched);
+    settle();
+    cr_assert_gt(ahead()->bytes, 0);
+    cr_assert_leq(ahead()->bytes, READAHEAD_START_BYTES + fixture_home(&f)->bytes_out);
+    cr_assert_eq(ahead()->job_count, 0);
+    fixture_close(&f);
+}
+
+Test(readahead, of_many_readers_takes_few_helpers_at_once)
+{
+    open_filled(true, PARTITIONS, 4);
+    for (int32_t p = 0; p < PARTITIONS; p++) {
+        fixture_fetch(&f, "t", p, 0, &fetched);
+        cr_assert_leq(ahead()->job_count, READAHEAD_JOBS_MAX);
+    }
+    settle();
+    cr_assert_eq(ahead()->job_count, 0);
+    fixture_close(&f);
+}
+
 Test(readahead, leaves_those_alone_who_find_all_in_memory)
 {
     open_filled(false, 1, 100);
