@@ -2,6 +2,7 @@
 #include "broker/admin_socket.h"
 
 #include "base/status.h"
+#include "broker/plugin_admin.h"
 #include "broker/plugin_lags.h"
 #include "broker/sluice_state.h"
 #include "broker/storage_admin.h"
@@ -290,6 +291,12 @@ static void on_plugin_rollback(void *arg, const char *name, const char *to,
     plugin_rollback_json(((struct admin_socket *)arg)->sluice->plugins, name, to, done, done_arg);
 }
 
+static void on_plugin_command(void *arg, const char *command, const cJSON *args,
+                              admin_storage_done *done, void *done_arg)
+{
+    plugin_admin_run(((struct admin_socket *)arg)->sluice, command, args, done, done_arg);
+}
+
 static sl_err on_plugin_sandbox(void *arg, const char *name, cJSON *object)
 {
     return plugin_walls_json(((struct admin_socket *)arg)->sluice->plugins, name, object);
@@ -322,6 +329,7 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
                   .plugin_info = on_plugin_info,
                   .plugin_rollback = on_plugin_rollback,
                   .plugin_sandbox = on_plugin_sandbox,
+                  .plugin_command = on_plugin_command,
                   .storage = storage_admin_run,
                   .closed = storage_admin_closed,
                   .config = on_config,

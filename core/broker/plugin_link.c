@@ -99,10 +99,21 @@ static void add_number(cJSON *object, const char *key, uint64_t value)
     cJSON_AddStringToObject(object, key, text); /* 64-bit values are strings */
 }
 
+static void add_switch(cJSON *object, const struct plugin_info *info)
+{
+    char text[24];
+    if (info->switched_ms != 0) {
+        cJSON_AddStringToObject(object, "switched_by", info->switched_by);
+        snprintf(text, sizeof(text), "%lld", (long long)info->switched_ms);
+        cJSON_AddStringToObject(object, "switched_ms", text);
+    }
+}
+
 static void list_one(void *arg, const struct plugin_info *info)
 {
     cJSON *entry = cJSON_CreateObject();
     add_names(entry, info);
+    add_switch(entry, info);
     cJSON_AddItemToArray(arg, entry);
 }
 
@@ -156,6 +167,7 @@ static void describe_one(void *arg, const struct plugin_info *info)
     }
     search->found = true;
     add_names(search->object, info);
+    add_switch(search->object, info);
     for (uint32_t i = 0; i < PLUGIN_COUNT_COUNT; i++) {
         add_number(search->object, plugin_count_key(i), info->counts[i]);
     }

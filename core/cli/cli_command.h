@@ -129,6 +129,8 @@ void cli_link_close(struct cli_link *link);
 /* Sends one request and waits for its reply. [takes args, which may be NULL] *ret_reply is the
  * whole reply, to be deleted by the caller, also when CLI_FAILED: then the error was written. */
 int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply);
+/* The same, but an error is the caller's to write. */
+int cli_ask(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply);
 /* Opens, calls, closes. *ret_reply only with CLI_OK. */
 int cli_call_once(struct cli *cli, const char *command, cJSON *args, cJSON **ret_reply);
 /* The "result" of a reply. */
@@ -152,6 +154,8 @@ int cli_object_show(struct cli *cli, const char *command, cJSON *args);
 #define CLI_TIME_BYTES 48
 /* Wall time as 2026-11-21T11:12:31Z; "" for what is before 1970. */
 void cli_time_text(int64_t wall_ms, char ret_text[CLI_TIME_BYTES]);
+/* The way back; a fraction of the second may follow it. False: it is no such time. */
+bool cli_time_parse(const char *text, int64_t *ret_wall_ms);
 /* "sluice: …\n" on stderr. */
 void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
 

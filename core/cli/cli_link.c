@@ -144,7 +144,7 @@ static bool request_send(struct cli_link *link, const char *command, cJSON *args
     return sent;
 }
 
-int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply)
+int cli_ask(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply)
 {
     cJSON *reply = request_send(link, command, args) ? line_read(link) : NULL;
     *ret_reply = reply;
@@ -152,8 +152,15 @@ int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **re
         cli_complain("the broker closed the connection without an answer; its log says why");
         return CLI_UNREACHABLE;
     }
-    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "ok"))) {
-        return CLI_OK;
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "ok")) ? CLI_OK : CLI_FAILED;
+}
+
+int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply)
+{
+    int answered = cli_ask(link, command, args, ret_reply);
+    const cJSON *reply = *ret_reply;
+    if (answered != CLI_FAILED) {
+        return answered;
     }
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
     const char *message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "message"));

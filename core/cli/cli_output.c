@@ -47,6 +47,42 @@ void cli_time_text(int64_t wall_ms, char ret_text[CLI_TIME_BYTES])
     }
 }
 
+/* The same algorithm the other way round. */
+static int64_t days_of(int64_t year, int64_t month, int64_t day)
+{
+    int64_t shifted = year - (month <= 2);
+    int64_t era = shifted / 400;
+    int64_t year_of_era = shifted % 400;
+    int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    return era * 146097 + day_of_era - 719468;
+}
+
+bool cli_time_parse(const char *text, int64_t *ret_wall_ms)
+{
+    unsigned year, month, day, hour, minute, second, milli = 0;
+    int at = 0;
+    if (sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u%n", &year, &month, &day, &hour, &minute, &second,
+               &at) != 6 ||
+        at == 0) {
+        return false;
+    }
+    if (text[at] == '.') {
+        char digits[4] = "000";
+        size_t count = strspn(text + at + 1, "0123456789");
+        memcpy(digits, text + at + 1, SL_MIN(count, (size_t)3));
+        milli = (unsigned)strtoul(digits, NULL, 10);
+        at += 1 + (int)count;
+    }
+    bool ok = strcmp(text + at, "Z") == 0 && year >= 1970 && month >= 1 && month <= 12 &&
+              day >= 1 && day <= 31 && hour < 24 && minute < 60 && second < 60;
+    if (ok) {
+        int64_t seconds = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+        *ret_wall_ms = seconds * 1000 + milli;
+    }
+    return ok;
+}
+
 void cli_json_write(const cJSON *object)
 {
     char *text = cJSON_PrintUnformatted(object);

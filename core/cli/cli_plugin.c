@@ -36,6 +36,8 @@ static int plugin_rollback(struct cli *cli)
     cJSON_Delete(reply);
     return code;
 }
+#define CONFIRMED_OPTIONS (CLI_BROKER_OPTIONS | CLI_OPTION(YES) | CLI_OPTION(FORCE))
+#define EXIT_CODES        "\nExit codes: 0 done, or so before; 3 refused; 69 no broker."
 
 /* clang-format off */
 static const struct cli_command commands[] = {
@@ -43,6 +45,35 @@ static const struct cli_command commands[] = {
     {"plugin info", plugin_info, "NAME", 1, 1, CLI_BROKER_OPTIONS, "one plugin instance"},
     {"plugin rollback", plugin_rollback, "NAME", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(TO_VERSION),
      "put an earlier version of a plugin back; plugin info lists them"},
+    {"plugin load", cli_plugin_load, "FILE", 1, 1, CLI_BROKER_OPTIONS,
+     "put a .so or .lua into plugins.dir and load it\n\n"
+     "The file is copied (synced, then renamed into place), so that a restart finds what runs now. A file\n"
+     "of that name is replaced; if the new one does not load, the version before goes on running.\n" EXIT_CODES},
+    {"plugin reload", cli_plugin_command, "NAME", 1, 1, CLI_BROKER_OPTIONS,
+     "read the file of an instance again and load it, changed or not\n\n"
+     "Also loads what \"plugin unload\" ended. If it does not load, the version before goes on running.\n" EXIT_CODES},
+    {"plugin unload", cli_plugin_command, "NAME", 1, 1, CONFIRMED_OPTIONS,
+     "end an instance until the next start; positions and state stay\n\n"
+     "It comes again with \"plugin reload\", with a change of its file, or with the next start of the broker.\n"
+     "Records wait for it. A gate is asked about: without it records are written unchecked.\n" EXIT_CODES},
+    {"plugin enable", cli_plugin_command, "NAME", 1, 1, CLI_BROKER_OPTIONS,
+     "take a disable back and load the instance\n\n" EXIT_CODES},
+    {"plugin disable", cli_plugin_command, "NAME", 1, 1, CONFIRMED_OPTIONS,
+     "end an instance; it stays so, across restarts, until enable\n\n"
+     "Positions and state stay. A gate is asked about: without it records are written unchecked.\n" EXIT_CODES},
+    {"plugin pause", cli_plugin_command, "NAME", 1, 1, CLI_BROKER_OPTIONS,
+     "stop a stage between two batches; it stays so, across restarts\n\n"
+     "Its worker keeps running; records wait in the log. Not for gates.\n" EXIT_CODES},
+    {"plugin resume", cli_plugin_command, "NAME", 1, 1, CLI_BROKER_OPTIONS,
+     "let a paused stage go on where it stopped\n\n" EXIT_CODES},
+    {"plugin seek", cli_plugin_seek, "NAME", 1, 1,
+     CONFIRMED_OPTIONS | CLI_OPTION(SEEK_TO) | CLI_OPTION(TOPIC) | CLI_OPTION(PARTITION),
+     "move the positions of a stage: process again, or leave out\n\n"
+     "All partitions that it has a position in, or those that --topic and --partition name. It is paused by\n"
+     "itself meanwhile; all positions move, or the answer says which. Outputs that were written stay.\n" EXIT_CODES},
+    {"plugin forget", cli_plugin_command, "NAME", 1, 1, CONFIRMED_OPTIONS,
+     "remove positions and switches of an instance that is not loaded\n\n"
+     "For good: loaded again, it begins as a new plugin does.\n" EXIT_CODES},
 };
 /* clang-format on */
 

@@ -4,4 +4,7 @@
 
 #include "cli/cli_command.h"
 
+/* cli_plugin_command.c */
+cli_command_fn cli_plugin_command, cli_plugin_load, cli_plugin_seek;
+
 #endif

@@ -24,8 +24,8 @@
 
 struct cJSON;
 
-/* Ends a command of hooks.storage or hooks.plugin_info, exactly once. result: [takes], also with an
- * error; may be NULL.
+/* Ends a command of hooks.storage, hooks.plugin_command or hooks.plugin_info, exactly once. result:
+ * [takes], also with an error; may be NULL.
  */
 typedef void admin_storage_done(void *arg, sl_err err, const char *detail, struct cJSON *result);
 
@@ -45,6 +45,9 @@ struct admin_hooks {
      * call. The result says what runs then. */
     void (*plugin_rollback)(void *arg, const char *name, const char *to, admin_storage_done *done,
                             void *done_arg);
+    /* plugin.load, plugin.pause … (plugin_admin.h). args: borrowed for the call. */
+    void (*plugin_command)(void *arg, const char *command, const struct cJSON *args,
+                           admin_storage_done *done, void *done_arg);
     /* What confines it: principal, topics, limits, permissions, layers. E_NOT_FOUND. */
     sl_err (*plugin_sandbox)(void *arg, const char *name, struct cJSON *object);
     /* scrub, backup.begin, backup.release: what asks all shards. args: borrowed for the call. */

@@ -125,6 +125,15 @@ void admin_plugin_sandbox(struct admin_request *request)
     hook_done(request, err, name, object);
 }
 
+void admin_plugin_command(struct admin_request *request)
+{
+    const struct admin_hooks *hooks = &request->server->config.hooks;
+    const char *name = plugin_name(request, hooks->plugin_command != NULL);
+    if (name != NULL) {
+        hooks->plugin_command(hooks->arg, request->command, request->args, hook_done, request);
+    }
+}
+
 void admin_storage(struct admin_request *request)
 {
     const struct admin_hooks *hooks = &request->server->config.hooks;

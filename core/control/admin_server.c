@@ -27,6 +27,21 @@ const struct admin_command admin_commands[] = {
     {"plugin.info", admin_plugin_info, "name: one instance"},
     {"plugin.rollback", admin_plugin_rollback, "name, to?: a hash or version before; puts it back"},
     {"plugin.sandbox", admin_plugin_sandbox, "name: what confines one instance"},
+    {"plugin.load", admin_plugin_command,
+     "name: of the file, data or data_base64: what is in it; puts it into plugins.dir and loads "
+     "it"},
+    {"plugin.reload", admin_plugin_command, "name: reads its file again, changed or not"},
+    {"plugin.unload", admin_plugin_command,
+     "name, confirmed?: ends it until the next start; positions stay"},
+    {"plugin.enable", admin_plugin_command, "name"},
+    {"plugin.disable", admin_plugin_command, "name, confirmed?: ends it, across restarts"},
+    {"plugin.pause", admin_plugin_command, "name: it reads nothing, across restarts"},
+    {"plugin.resume", admin_plugin_command, "name"},
+    {"plugin.seek", admin_plugin_command,
+     "name, to: \"start\", \"end\", an offset, or \"@\" and milliseconds since 1970; topic?, "
+     "partition?, confirmed?"},
+    {"plugin.forget", admin_plugin_command,
+     "name, confirmed?: removes what is kept of an instance that is not loaded"},
     {"scrub", admin_storage,
      "start? (false: only tell), bytes_per_s? (for this pass): reads what is stored and compares "
      "it "

@@ -138,6 +138,18 @@ int64_t position_store_get(const struct position_store *store, struct sl_bytes n
     return entry == NULL ? -1 : entry->position.next_offset;
 }
 
+void position_store_each(const struct position_store *store, struct sl_bytes name,
+                         position_visit_fn *visit, void *arg)
+{
+    SL_MAP_EACH(&store->map, node)
+    {
+        const struct position *position = &SL_CONTAINER_OF(node, struct entry, node)->position;
+        if (sl_bytes_equal(position->name, name)) {
+            visit(arg, position);
+        }
+    }
+}
+
 struct snapshot {
     position_add_fn *add;
     void *arg;

@@ -36,6 +36,10 @@ sl_err position_store_apply(struct position_store *store, uint8_t version,
 /* -1: none. */
 int64_t position_store_get(const struct position_store *store, struct sl_bytes name,
                            const struct sl_uuid *topic, uint32_t partition);
+/* All of an instance; the store does not change meanwhile. Walks the whole store. */
+typedef void position_visit_fn(void *arg, const struct position *position);
+void position_store_each(const struct position_store *store, struct sl_bytes name,
+                         position_visit_fn *visit, void *arg);
 typedef sl_err position_add_fn(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload);
 /* About `count` positions, as they are now, from *at on (begin with 0); SIZE_MAX: that was all. A
  * position that is there all the time is among them at least once, whatever changes between calls.

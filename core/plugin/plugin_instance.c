@@ -58,6 +58,7 @@ void instance_refuse(struct plugin_instance *instance, const char *text)
     instance_drop_loading(instance);
     instance_first_load_ended(instance);
     instance_answer(instance, SLUICE_E_PLUGIN_LOAD, instance->reason);
+    order_load_ended(instance, SLUICE_E_PLUGIN_LOAD, instance->reason);
 }
 
 /* ---- loading ---- */
@@ -76,8 +77,13 @@ void instance_load_version(struct plugin_instance *instance, struct plugin_versi
 {
     struct plugin_manager *manager = instance->manager;
     struct instance_part *part = &instance->parts[0];
-    plugin_version_unref(instance->loading);
+    struct plugin_version *before = instance->loading;
     instance->loading = plugin_version_ref(version);
+    plugin_version_unref(before);
+    order_load_began(instance);
+    if (instance->active == NULL && instance->state != INSTANCE_DRAINING) {
+        instance->state = INSTANCE_STARTING;
+    }
     if (open_sandbox(manager) != SLUICE_OK) {
         instance_refuse(instance, manager->sandbox_reason);
         return;
@@ -130,6 +136,20 @@ static struct plugin_instance *find_of_file(struct plugin_manager *manager, cons
     return NULL;
 }
 
+/* What a command ended stays so, until a command or a change of its file. */
+static bool stays_ended(const struct plugin_instance *instance, const struct scan_entry *entry)
+{
+    const struct plugin_manager *manager = instance->manager;
+    bool wanted = order_wants(manager, instance->file, instance->name);
+    bool same = memcmp(instance->hash, entry->hash, sizeof(instance->hash)) == 0;
+    if (instance->state == INSTANCE_DISABLED) {
+        return true;
+    }
+    bool is_other = entry->wanted && !wanted; /* of the same file */
+    return is_other ? same || instance->state == INSTANCE_UNLOADED
+                    : instance->state == INSTANCE_UNLOADED && !wanted && same;
+}
+
 static void load_one(struct plugin_manager *manager, struct plugin_file *file,
                      const struct scan_entry *entry, const char *name,
                      const struct plugin_instance_config *config)
@@ -152,6 +172,15 @@ static void load_one(struct plugin_manager *manager, struct plugin_file *file,
         return;
     }
     file->reason[0] = '\0';
+    if (instance->active == NULL && instance->state == INSTANCE_STARTING &&
+        switch_has(manager_switch(manager, instance->name), SWITCH_DISABLED)) {
+        instance_stay_disabled(instance);
+    }
+    if (stays_ended(instance, entry)) {
+        return;
+    }
+    memcpy(instance->hash, entry->hash, sizeof(instance->hash));
+    order_load_began(instance);
     struct plugin_module *module = entry->script ? manager->lua : entry->module;
     if (module == NULL) {
         instance_refuse(instance, entry->script ? manager->lua_reason : entry->reason);
@@ -220,9 +249,60 @@ void instances_load(struct plugin_manager *manager, struct plugin_file *file,
 
 /* ---- unloading ---- */
 
+/* Ready to attach again; what it counted stays. */
+static void part_renew(struct instance_part *part, const char *name)
+{
+    uint64_t counts[STAGE_COUNT_COUNT];
+    uint64_t causes[SANDBOX_CAUSE_COUNT];
+    for (uint32_t i = 0; i < STAGE_COUNT_COUNT; i++) {
+        counts[i] = atomic_load_explicit(&part->counts.values[i], memory_order_relaxed);
+    }
+    for (uint32_t i = 0; i < SANDBOX_CAUSE_COUNT; i++) {
+        causes[i] = atomic_load_explicit(&part->causes[i], memory_order_relaxed);
+    }
+    instance_part_init(part, part->owner, name);
+    for (uint32_t i = 0; i < STAGE_COUNT_COUNT; i++) {
+        atomic_init(&part->counts.values[i], counts[i]);
+    }
+    for (uint32_t i = 0; i < SANDBOX_CAUSE_COUNT; i++) {
+        atomic_init(&part->causes[i], causes[i]);
+    }
+}
+
+/* Nothing of it is on the shards; it can be loaded again. */
+static void instance_rested(struct plugin_instance *instance)
+{
+    struct plugin_manager *manager = instance->manager;
+    instance->state = instance->resting;
+    instance->resting = INSTANCE_STARTING;
+    instance->active = plugin_version_unref(instance->active);
+    instance->loading = plugin_version_unref(instance->loading);
+    instance->attachment = shared_attachment_unref(instance->attachment);
+    instance->reason[0] = '\0';
+    instance->deploy.on = false;
+    instance->ending_why[0] = '\0';
+    for (uint32_t i = 0; i < manager->config.set->count; i++) {
+        part_renew(&instance->parts[i], instance->name);
+    }
+    order_rested(instance);
+}
+
+void instance_stay_disabled(struct plugin_instance *instance)
+{
+    instance->state = INSTANCE_DISABLED;
+    instance_drop_loading(instance);
+    instance_first_load_ended(instance);
+}
+
 static void instance_gone(struct plugin_instance *instance)
 {
     struct plugin_manager *manager = instance->manager;
+    if (instance->resting != INSTANCE_STARTING) {
+        instance_rested(instance);
+        return;
+    }
+    order_load_ended(instance, SLUICE_E_NOT_FOUND, "its file went");
+    order_instance_gone(instance);
     sl_log(manager->config.logger, SL_LOG_INFO, instance->name, "unloaded",
            sl_log_text("file", instance->file));
     sl_list_remove(&instance->link);
@@ -246,10 +326,20 @@ void instance_part_answered(struct plugin_instance *instance)
 
 void instance_unload(struct plugin_instance *instance)
 {
+    instance->resting = INSTANCE_STARTING;
     if (instance->state == INSTANCE_DRAINING) {
         return;
     }
     instance->state = INSTANCE_DRAINING;
+    instance_first_load_ended(instance);
+    instance_detach(instance);
+}
+
+void instance_rest(struct plugin_instance *instance, enum instance_state state)
+{
+    SL_ASSERT(instance->state != INSTANCE_DRAINING);
+    instance->state = INSTANCE_DRAINING;
+    instance->resting = state;
     instance_first_load_ended(instance);
     instance_detach(instance);
 }

@@ -20,7 +20,8 @@ const char *plugin_count_key(uint32_t count)
 
 static const char *state_name(enum instance_state state)
 {
-    static const char *const names[] = {"starting", "running", "waiting", "refused", "draining"};
+    static const char *const names[] = {"starting", "running",  "waiting", "refused",
+                                        "draining", "unloaded", "disabled"};
     return names[state];
 }
 
@@ -52,8 +53,38 @@ static const char *stall_of(const struct instance_part *part, const struct stage
                                                                         : stall;
 }
 
+struct held_visit {
+    const struct instance_part *part;
+    plugin_lag_fn *visit;
+    void *arg;
+};
+
+/* Of a paused stage there is no task: its positions tell where it is. */
+static void visit_held(void *arg, const struct position *position)
+{
+    const struct held_visit *self = arg;
+    const struct shard *shard = self->part->owner->shard;
+    const struct topic *topic = catalog_by_id(shard->catalog, &position->topic);
+    const struct partition *partition =
+        topic != NULL ? partition_find(topic, position->partition) : NULL;
+    if (partition != NULL && plugin_attachment_reads(&self->part->attachment->is, topic->name)) {
+        self->visit(self->arg, &(struct plugin_lag){.plugin = self->part->name,
+                                                    .topic = (const char *)topic->name.data,
+                                                    .partition = position->partition,
+                                                    .next_offset = position->next_offset,
+                                                    .end_offset = partition_end(partition),
+                                                    .stall = "paused"});
+    }
+}
+
 static void visit_part(const struct instance_part *part, plugin_lag_fn *visit, void *arg)
 {
+    if (part->held && part->attachment != NULL) {
+        struct held_visit held = {part, visit, arg};
+        position_store_each(part->owner->shard->positions, sl_bytes_of_text(part->name), visit_held,
+                            &held);
+        return;
+    }
     SL_LIST_EACH(&part->tasks, link)
     {
         const struct stage_task *task = stage_task_of_link(link);
@@ -90,6 +121,8 @@ static void show(const struct plugin_instance *instance, plugin_info_fn *visit, 
     char input[PLUGIN_TEXT_BYTES] = "";
     const struct plugin_version *version =
         instance->active != NULL ? instance->active : instance->loading;
+    const struct plugin_switch *is_switched = manager_switch(instance->manager, instance->name);
+    bool shows_paused = instance->paused && instance->state == INSTANCE_RUNNING;
     snprintf(path, sizeof(path), "%s/%s", instance->manager->settings.is.plugins_dir,
              instance->file);
     struct plugin_info info = {
@@ -102,7 +135,9 @@ static void show(const struct plugin_instance *instance, plugin_info_fn *visit, 
         .on = "",
         .input = input,
         .output = "",
-        .state = state_name(instance->state),
+        .state = shows_paused ? "paused" : state_name(instance->state),
+        .switched_by = is_switched != NULL ? is_switched->who : "",
+        .switched_ms = is_switched != NULL ? is_switched->time_ms : 0,
         .reason = instance->reason,
     };
     if (instance->attachment != NULL) {
@@ -150,7 +185,8 @@ static void show_file(const struct plugin_manager *manager, const struct plugin_
                                .input = "",
                                .output = "",
                                .state = file->reason[0] == '\0' ? "running" : "refused",
-                               .reason = file->reason};
+                               .reason = file->reason,
+                               .switched_by = ""};
     visit(arg, &info);
 }
 

@@ -45,7 +45,8 @@ void manager_progress(struct plugin_manager *manager)
         started(manager->started_arg);
     }
     if (manager->stopping && manager->stopped != NULL && manager->scan == NULL &&
-        sl_list_is_empty(&manager->instances)) {
+        sl_list_is_empty(&manager->instances) && sl_list_is_empty(&manager->orders) &&
+        manager->order_task.queued == 0) {
         void (*stopped)(void *arg) = manager->stopped;
         manager->stopped = NULL;
         stopped(manager->stopped_arg);
@@ -78,6 +79,11 @@ static struct plugin_file *file_get(struct plugin_manager *manager, const char *
         }
     }
     return file;
+}
+
+struct plugin_file *manager_file(struct plugin_manager *manager, const char *name)
+{
+    return file_find(manager, name);
 }
 
 static void file_free(struct plugin_file *file)
@@ -167,9 +173,21 @@ static void scan_later(struct plugin_manager *manager, int64_t delay_ms)
 {
     if (manager->scan != NULL) {
         manager->scan_again = true;
+        manager->scan_at_once = manager->scan_at_once || delay_ms == 0;
     } else if (!manager->stopping) {
         sl_timer_start(manager->scan_timer, delay_ms * 1000000);
     }
+}
+
+bool manager_want_file(struct plugin_manager *manager, const char *name)
+{
+    struct plugin_file *file = file_get(manager, name);
+    if (file == NULL) {
+        return false;
+    }
+    file->wanted = true;
+    scan_later(manager, 0);
+    return true;
 }
 
 /* True: something is to be looked at again soon. */
@@ -187,11 +205,16 @@ static bool take_entry(struct plugin_manager *manager, struct scan_entry *entry)
     if (instances_leaving(manager, file->name)) {
         return true;
     }
+    bool wanted = file->wanted && entry->wanted;
+    file->wanted = file->wanted && !wanted;
     memcpy(file->loaded, entry->hash, sizeof(file->loaded));
     if (entry->module != NULL && entry->module->manifest.kind == MANIFEST_FRONTEND) {
         take_frontend(manager, file, entry);
     } else {
         instances_load(manager, file, entry);
+    }
+    if (wanted) {
+        order_file_taken(manager, file, true);
     }
     return false;
 }
@@ -204,6 +227,20 @@ static bool is_listed(const struct plugin_scan *scan, const char *name)
         }
     }
     return false;
+}
+
+/* Files that a command wants, and that this scan did not read. */
+static void tell_not_found(struct plugin_manager *manager, const struct plugin_scan *scan)
+{
+    SL_LIST_EACH(&manager->files, link)
+    {
+        struct plugin_file *file = SL_CONTAINER_OF(link, struct plugin_file, link);
+        if (file->wanted && plugin_scan_wanted(scan, file->name) &&
+            (scan->err != SLUICE_OK || !is_listed(scan, file->name))) {
+            file->wanted = false;
+            order_file_taken(manager, file, false);
+        }
+    }
 }
 
 static bool take_missing(struct plugin_manager *manager, const struct plugin_scan *scan)
@@ -252,11 +289,14 @@ static void scan_done(struct plugin_scan *scan)
         sl_log(manager->config.logger, SL_LOG_WARN, "plugins", "the directory cannot be read",
                sl_log_text("path", manager->settings.is.plugins_dir), sl_log_err(scan->err));
     }
+    tell_not_found(manager, scan);
     plugin_scan_free(scan);
     manager->first_scan_done = true;
     bool again = manager->scan_again;
     manager->scan_again = false;
-    scan_later(manager, soon || again ? SETTLE_MS : POLL_MS);
+    int64_t delay_ms = manager->scan_at_once ? 0 : soon || again ? SETTLE_MS : POLL_MS;
+    manager->scan_at_once = false;
+    scan_later(manager, delay_ms);
     manager_progress(manager);
 }
 
@@ -278,6 +318,7 @@ static sl_err fill_known(struct plugin_manager *manager, struct plugin_scan *sca
         memcpy(known->name, file->name, sizeof(known->name));
         memcpy(known->loaded, file->loaded, sizeof(known->loaded));
         memcpy(known->seen, file->seen, sizeof(known->seen));
+        known->wanted = file->wanted;
     }
     return SLUICE_OK;
 }
@@ -331,6 +372,7 @@ sl_err plugin_manager_new(const struct plugin_manager_config *config,
     manager->shards = shards;
     sl_list_init(&manager->files);
     sl_list_init(&manager->instances);
+    sl_list_init(&manager->orders);
     sl_err err = kept_settings_copy(&manager->settings, config->settings);
     if (err != SLUICE_OK) {
         plugin_manager_free(manager);
@@ -383,6 +425,7 @@ void plugin_manager_stop(struct plugin_manager *manager, void (*stopped)(void *a
     manager->watch = sl_watch_free(manager->watch);
     manager->scan_timer = sl_timer_free(manager->scan_timer);
     manager->deploy_timer = sl_timer_free(manager->deploy_timer);
+    orders_stop(manager);
     SL_LIST_EACH_SAFE(&manager->instances, link)
     {
         instance_unload(SL_CONTAINER_OF(link, struct plugin_instance, link));

@@ -124,6 +124,59 @@ void plugin_manager_reload(struct plugin_manager *manager, const struct plugin_s
 void plugin_manager_rollback(struct plugin_manager *manager, const char *name, const char *to,
                              plugin_reload_done *done, void *arg);
 
+/* ---- commands of an operator ---- */
+
+#define PLUGIN_COMMAND_TABLE(X)                                                                 \
+    X(LOAD, "load", "puts a file into plugins.dir, durably, and loads it")                      \
+    X(RELOAD, "reload", "reads the file of an instance again and loads it, changed or not")     \
+    X(UNLOAD, "unload", "ends an instance until the next start, reload, or change of its file") \
+    X(ENABLE, "enable", "takes a disable back and loads the instance")                          \
+    X(DISABLE, "disable", "ends an instance; it stays so, across restarts, until enable")       \
+    X(PAUSE, "pause", "stops a stage between two batches; it stays so, across restarts")        \
+    X(RESUME, "resume", "takes a pause back")                                                   \
+    X(SEEK, "seek", "moves the positions of a stage")                                           \
+    X(FORGET, "forget", "removes positions, state and switches of an instance that is not loaded")
+enum {
+#define PLUGIN_COMMAND_ENUM(name, word, doc) PLUGIN_COMMAND_##name,
+    PLUGIN_COMMAND_TABLE(PLUGIN_COMMAND_ENUM)
+#undef PLUGIN_COMMAND_ENUM
+        PLUGIN_COMMAND_COUNT
+};
+#define PLUGIN_COMMANDS_MAX 64u /* that wait; they are done one after the other */
+
+enum { PLUGIN_SEEK_START, PLUGIN_SEEK_END, PLUGIN_SEEK_OFFSET, PLUGIN_SEEK_TIME };
+struct plugin_command {
+    int32_t kind;          /* PLUGIN_COMMAND_* */
+    const char *name;      /* of the instance; LOAD: of the file, "mask.lua" */
+    const char *who;       /* "User:admin" */
+    struct sl_bytes bytes; /* LOAD: what is in the file */
+    bool confirmed;        /* else what cannot be undone, or opens a gate, is E_UNCONFIRMED */
+    int32_t seek_to;       /* PLUGIN_SEEK_* */
+    int64_t seek_value;    /* offset, or milliseconds since 1970 */
+    const char *topic;     /* SEEK: of this topic only; or NULL */
+    int64_t partition;     /* SEEK: this one only; -1: all */
+};
+/* A position that a command moved, or forgot (after: -1). */
+struct plugin_move {
+    char topic[MANIFEST_TOPIC_BYTES]; /* empty: its topic is gone */
+    uint32_t partition;
+    int64_t before, after;
+};
+struct plugin_outcome {
+    sl_err err;
+    const char *text; /* what was done, or why it was not: a sentence */
+    bool changed;     /* false with SLUICE_OK: it was so before */
+    const struct plugin_move *moves;
+    uint32_t move_count;
+};
+/* Exactly once, with views that live for the call. */
+typedef void plugin_command_done(void *arg, const struct plugin_outcome *outcome);
+/* What is done is durable when it is said. Everything is copied. E_BUSY: too many wait; E_NOT_FOUND
+ * names what is like it. [shard 0's loop] */
+void plugin_manager_command(struct plugin_manager *manager, const struct plugin_command *command,
+                            plugin_command_done *done, void *arg);
+const char *plugin_command_word(int32_t kind); /* "load" */
+
 /* ---- what runs, for `plugin list`, `plugin info` and /metrics; views live for the call ---- */
 
 /* Events since the broker's start, beside the records: */
@@ -182,8 +235,11 @@ struct plugin_info {
     const char *on;      /* "log", "produce" */
     const char *input;   /* names, parted by commas */
     const char *output;
-    const char *state;  /* "starting", "running", "waiting", "refused", "draining" */
-    const char *reason; /* why it is not running, or what was last refused; may be empty */
+    const char *state;       /* "starting", "running", "waiting", "refused", "draining", "unloaded",
+                                "disabled", "paused" */
+    const char *reason;      /* why it is not running, or what was last refused; may be empty */
+    const char *switched_by; /* who disabled or paused it; empty: nobody */
+    int64_t switched_ms;     /* when; milliseconds since 1970 */
     uint64_t counts[PLUGIN_COUNT_COUNT];
     /* Deaths of workers by cause ("crash", "deadline", …; sandbox_cause_name). */
     const char *cause_names[PLUGIN_CAUSES_MAX];

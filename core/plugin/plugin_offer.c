@@ -196,10 +196,12 @@ static void take_over(struct plugin_instance *instance, struct plugin_version *v
     instance_deployed(instance);
     log_loaded(instance, again);
     worker_host_accept(instance->parts[0].host);
+    instance->parts[0].held = instance->paused;
     instance_part_attach(&instance->parts[0], attachment, instance->version_text);
     instance_spread(instance);
     instance_first_load_ended(instance);
     instance_answer(instance, SLUICE_OK, "");
+    order_load_ended(instance, SLUICE_OK, "");
 }
 
 static void version_ready(void *arg, struct plugin_version *version,
@@ -212,6 +214,15 @@ static void version_ready(void *arg, struct plugin_version *version,
     if (naming == RENAMED_AND_RELOADED) {
         return; /* the load took this one's place */
     }
+    const struct plugin_switch *is = manager_switch(instance->manager, instance->name);
+    if (naming == NAMED && instance->active == NULL && switch_has(is, SWITCH_DISABLED)) {
+        worker_host_refuse(instance->parts[0].host); /* its name is known only now */
+        instance_stay_disabled(instance);
+        instance_answer(instance, SLUICE_E_BUSY, "it is disabled");
+        order_load_ended(instance, SLUICE_E_BUSY, "it is disabled");
+        return;
+    }
+    instance->paused = switch_has(is, SWITCH_PAUSED);
     sl_err err =
         naming == NAMED ? resolve(instance, version, event, &attachment, reason) : SLUICE_E_EXISTS;
     struct shared_attachment *shared = err == SLUICE_OK ? shared_attachment_new(&attachment) : NULL;

@@ -15,16 +15,16 @@ static bool has_suffix(const char *name, const char *suffix)
     return size > tail && strcmp(name + size - tail, suffix) == 0;
 }
 
-static bool is_candidate(const char *name)
+bool plugin_scan_is_candidate(const char *name)
 {
-    return name[0] != '.' && strlen(name) < PLUGIN_FILE_BYTES &&
+    return name[0] != '.' && strchr(name, '/') == NULL && strlen(name) < PLUGIN_FILE_BYTES &&
            (has_suffix(name, ".lua") || has_suffix(name, ".so"));
 }
 
 static void found(void *arg, const char *name, bool is_directory)
 {
     struct plugin_scan *scan = arg;
-    if (is_directory || !is_candidate(name) || scan->entry_count == SCAN_FILES_MAX) {
+    if (is_directory || !plugin_scan_is_candidate(name) || scan->entry_count == SCAN_FILES_MAX) {
         return;
     }
     struct scan_entry *entry = &scan->entries[scan->entry_count++];
@@ -69,6 +69,12 @@ static const struct scan_known *known_of(const struct plugin_scan *scan, const c
         }
     }
     return NULL;
+}
+
+bool plugin_scan_wanted(const struct plugin_scan *scan, const char *name)
+{
+    const struct scan_known *known = known_of(scan, name);
+    return known != NULL && known->wanted;
 }
 
 static bool equals_system(struct plugin_scan *scan, const struct scan_entry *entry)
@@ -116,7 +122,8 @@ static void look(struct plugin_scan *scan, struct scan_entry *entry)
     plugin_hash((struct sl_bytes){bytes, size}, entry->hash);
     bool old = known != NULL && memcmp(known->loaded, entry->hash, PLUGIN_HASH_SIZE) == 0;
     bool stable = known != NULL && memcmp(known->seen, entry->hash, PLUGIN_HASH_SIZE) == 0;
-    if (!old && (stable || scan->at_once)) {
+    entry->wanted = known != NULL && known->wanted;
+    if (entry->wanted || (!old && (stable || scan->at_once))) {
         take(scan, entry, bytes, size);
         return;
     }

@@ -15,13 +15,15 @@ struct scan_known {
     char name[PLUGIN_FILE_BYTES];
     uint8_t loaded[PLUGIN_HASH_SIZE]; /* acted on, well or not; zero: never */
     uint8_t seen[PLUGIN_HASH_SIZE];   /* by the scan before */
+    bool wanted;                      /* taken as it is, whatever was seen before */
 };
 
 struct scan_entry {
     char name[PLUGIN_FILE_BYTES];
     uint8_t hash[PLUGIN_HASH_SIZE];
-    bool script;    /* *.lua */
-    bool taken;     /* new and stable: one of the following is set */
+    bool script; /* *.lua */
+    bool taken;  /* new and stable, or wanted: one of the following is set */
+    bool wanted;
     uint8_t *bytes; /* of a script; owned */
     size_t size;
     struct plugin_module *module;       /* of a module; referenced */
@@ -49,8 +51,11 @@ struct plugin_scan {
     char lua_reason[MANIFEST_REASON_BYTES];
 };
 
+/* A file of that name is looked at. [any] */
+bool plugin_scan_is_candidate(const char *name);
 /* [loop]; done follows. */
 void plugin_scan_start(struct plugin_scan *scan, struct sl_loop *loop);
+bool plugin_scan_wanted(const struct plugin_scan *scan, const char *name); /* the file */
 void plugin_scan_free(struct plugin_scan *scan); /* what was not taken out goes */
 
 #endif

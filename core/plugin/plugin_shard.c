@@ -71,6 +71,18 @@ static bool has_task(const struct instance_part *part, const struct partition *p
     return false;
 }
 
+static bool has_position(const struct instance_part *part, const struct partition *partition)
+{
+    return position_store_get(part->owner->shard->positions, sl_bytes_of_text(part->name),
+                              partition_topic_id(partition), partition->number) >= 0;
+}
+
+static void close_task(struct instance_part *part, struct sl_link *link)
+{
+    part->closing_tasks++;
+    stage_task_close(stage_task_of_link(link));
+}
+
 static void open_on(struct instance_part *part, struct partition *partition, int64_t from)
 {
     struct shard *shard = part->owner->shard;
@@ -84,7 +96,7 @@ static void open_on(struct instance_part *part, struct partition *partition, int
         return;
     }
     struct stage_task *task = NULL;
-    if (has_task(part, partition)) {
+    if (has_task(part, partition) || (part->held && has_position(part, partition))) {
         return;
     }
     sl_err err = stage_task_open(&part->config, partition, from, &task);
@@ -95,6 +107,9 @@ static void open_on(struct instance_part *part, struct partition *partition, int
         return;
     }
     sl_list_push_back(&part->tasks, stage_task_link(task));
+    if (part->held) { /* where it will begin is on its way to the log: that is all for now */
+        close_task(part, stage_task_link(task));
+    }
 }
 
 static void attach_topic(struct instance_part *part, struct topic *topic, int64_t from)
@@ -203,12 +218,6 @@ static void unhang_gate(struct instance_part *part)
     }
 }
 
-static void close_task(struct instance_part *part, struct sl_link *link)
-{
-    part->closing_tasks++;
-    stage_task_close(stage_task_of_link(link));
-}
-
 /* One more than its tasks while it runs, so that it settles once. */
 static void close_all(struct instance_part *part)
 {
@@ -233,6 +242,11 @@ static void host_closed(void *arg)
 
 static void maybe_settled(struct instance_part *part)
 {
+    if (part->hold_done != NULL && part->closing_tasks == 0) {
+        void (*done)(void *arg) = part->hold_done;
+        part->hold_done = NULL;
+        done(part->hold_arg);
+    }
     if (part->closing_tasks > 0 || part->gate_open) {
         return;
     }
@@ -281,6 +295,27 @@ void instance_part_detach(struct instance_part *part, void (*detached)(void *arg
         part->host_closed = true;
     }
     part->closing_tasks--;
+    maybe_settled(part);
+}
+
+void instance_part_hold(struct instance_part *part, bool held, void (*done)(void *arg), void *arg)
+{
+    SL_ASSERT(part->hold_done == NULL);
+    part->held = held;
+    part->hold_done = done;
+    part->hold_arg = arg;
+    bool attached = part->attachment != NULL && sl_link_is_listed(&part->link);
+    if (held && attached) {
+        part->closing_tasks++;
+        SL_LIST_EACH_SAFE(&part->tasks, link)
+        {
+            close_task(part, link);
+        }
+        part->closing_tasks--;
+    } else if (attached && part->coming == NULL && !part->leaving &&
+               part->owner->shard->status == SLUICE_OK) {
+        catalog_each(part->owner->shard->catalog, attach_existing, part);
+    }
     maybe_settled(part);
 }
 

@@ -34,6 +34,9 @@ struct instance_part {
     struct shared_attachment *attachment; /* referenced; NULL: not attached */
     struct shared_attachment *coming;     /* in force when the tasks of the old one have ended */
     bool coming_from_start;
+    bool held; /* by an operator: no task is open */
+    void (*hold_done)(void *arg);
+    void *hold_arg;
     struct stage_config config;
     struct gate gate;
     bool gate_open;
@@ -71,6 +74,9 @@ void instance_part_attach(struct instance_part *part, struct shared_attachment *
                           const char *version_text);
 /* Ends tasks, gate and workers; detached follows, perhaps inside. */
 void instance_part_detach(struct instance_part *part, void (*detached)(void *arg), void *arg);
+/* Ends the tasks of a stage between two batches, or opens them again where they stopped; done
+ * follows, perhaps inside. One at a time. */
+void instance_part_hold(struct instance_part *part, bool held, void (*done)(void *arg), void *arg);
 /* Paused tasks try again: there is new code. */
 void instance_part_wake(struct instance_part *part);
 /* Another gate that stands before a topic which this attachment reads; NULL: none. */

@@ -13,6 +13,7 @@ struct part_call {
     struct plugin_version *version;       /* referenced */
     struct shared_attachment *attachment; /* referenced */
     char version_text[MANIFEST_VERSION_BYTES];
+    bool held;
 };
 
 sl_err instance_part_make_host(struct instance_part *part, const struct plugin_manager *manager,
@@ -58,12 +59,16 @@ static struct part_call *part_call_new(struct plugin_instance *instance,
     return self;
 }
 
+void instance_part_call(struct plugin_instance *instance, struct shard_call *call, uint32_t shard)
+{
+    struct plugin_manager *manager = instance->manager;
+    instance->pending_parts++;
+    shard_call_start(call, manager->config.set->shards[shard], manager->loop, SL_PRIORITY_CONTROL);
+}
+
 static void part_call_start(struct part_call *self, uint32_t shard)
 {
-    struct plugin_manager *manager = self->instance->manager;
-    self->instance->pending_parts++;
-    shard_call_start(&self->call, manager->config.set->shards[shard], manager->loop,
-                     SL_PRIORITY_CONTROL);
+    instance_part_call(self->instance, &self->call, shard);
 }
 
 /* ---- a version for the other shards ---- */
@@ -116,6 +121,7 @@ static void part_update_run(struct shard_call *call)
                sl_log_u64("shard", call->target->index));
     } else {
         worker_host_adopt(part->host, self->version);
+        part->held = self->held;
         instance_part_attach(part, self->attachment, self->version_text);
     }
     shard_call_reply(call);
@@ -127,6 +133,7 @@ void instance_spread(struct plugin_instance *instance)
         struct part_call *self = part_call_new(instance, part_update_run);
         self->version = plugin_version_ref(instance->active);
         self->attachment = shared_attachment_ref(instance->attachment);
+        self->held = instance->paused;
         snprintf(self->version_text, sizeof(self->version_text), "%s", instance->version_text);
         part_call_start(self, i);
     }

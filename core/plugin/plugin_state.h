@@ -6,6 +6,7 @@
 #include "plugin/plugin_manager.h"
 #include "plugin/plugin_scan.h"
 #include "plugin/plugin_shard.h"
+#include "shard/commit.h"
 
 /* A copy of the settings that were given, with its texts. */
 struct kept_settings {
@@ -26,6 +27,7 @@ struct plugin_file {
     uint32_t missing_count; /* scans in a row */
     bool frontend_open;
     char reason[PLUGIN_REASON_BYTES]; /* why it gives no instance; empty: it does */
+    bool wanted;                      /* a command wants it read again, changed or not */
 };
 
 /* A version that ran: kept with all that it needs to run again. */
@@ -59,6 +61,8 @@ enum instance_state {
     INSTANCE_WAITING, /* for its worker to come again */
     INSTANCE_REFUSED,
     INSTANCE_DRAINING,
+    INSTANCE_UNLOADED, /* by a command; nothing of it is on the shards */
+    INSTANCE_DISABLED, /* likewise */
 };
 
 struct plugin_instance {
@@ -83,9 +87,13 @@ struct plugin_instance {
     struct deploy_watch deploy;
     plugin_reload_done *asked; /* somebody waits for what is being loaded; NULL: nobody */
     void *asked_arg;
-    bool first_load;             /* counted in manager->starting */
-    uint32_t pending_parts;      /* commands to shards that are not answered */
-    struct instance_part *parts; /* by shard; owned */
+    uint8_t hash[PLUGIN_HASH_SIZE]; /* of the file that was loaded last, well or not */
+    enum instance_state resting;    /* DRAINING: what it comes to; STARTING: it goes */
+    bool awaited;                   /* the command under way waits for the end of its load */
+    bool paused;                    /* its stages read nothing */
+    bool first_load;                /* counted in manager->starting */
+    uint32_t pending_parts;         /* commands to shards that are not answered */
+    struct instance_part *parts;    /* by shard; owned */
 };
 
 struct plugin_manager {
@@ -104,6 +112,7 @@ struct plugin_manager {
     struct sl_timer *scan_timer;
     struct plugin_scan *scan; /* under way */
     bool scan_again;
+    bool scan_at_once;
     bool first_scan_done;
     bool directory_told;
     uint32_t starting; /* first loads under way */
@@ -114,6 +123,9 @@ struct plugin_manager {
     void *stopped_arg;
     struct plugin_reconfigure *reconfigure; /* under way */
     struct sl_timer *deploy_timer;          /* looks at fresh deploys */
+    struct sl_list orders;                  /* commands; the first one is under way */
+    bool order_begun;
+    struct sl_task order_task;
 };
 
 /* What a version is made of. [borrows all but module, which is counted] */
@@ -168,9 +180,12 @@ void instance_load_version(struct plugin_instance *instance, struct plugin_versi
 void instance_refuse(struct plugin_instance *instance, const char *text);
 /* The file of the instance, with its directory. */
 void instance_path(const struct plugin_instance *instance, char *ret_path, size_t size);
+void instance_stay_disabled(struct plugin_instance *instance); /* it is not loaded */
 void instance_drop_loading(struct plugin_instance *instance);
 void instance_first_load_ended(struct plugin_instance *instance); /* the start waits for it */
 void instance_unload(struct plugin_instance *instance);
+/* Likewise, but it stays in the list as `state`; order_rested follows. */
+void instance_rest(struct plugin_instance *instance, enum instance_state state);
 /* Unloads those of the file. */
 void instances_unload(struct plugin_manager *manager, const char *file);
 bool instances_leaving(const struct plugin_manager *manager, const char *file);
@@ -181,6 +196,8 @@ void instance_part_answered(struct plugin_instance *instance);
 sl_err instance_offer_host(struct plugin_instance *instance) SL_MUST_CHECK;
 
 /* plugin_spread.c */
+/* A call to a shard that the instance waits for before it goes. */
+void instance_part_call(struct plugin_instance *instance, struct shard_call *call, uint32_t shard);
 sl_err instance_part_make_host(struct instance_part *part, const struct plugin_manager *manager,
                                const struct worker_host_events *events) SL_MUST_CHECK;
 /* Gives the active version of an instance to the shards but 0. */
@@ -190,6 +207,69 @@ void instance_detach(struct plugin_instance *instance);
 
 /* plugin_manager.c: something that the start or the stop waited for ended. */
 void manager_progress(struct plugin_manager *manager);
+/* Reads the file as soon as can be, changed or not; order_file_taken follows. False: no memory. */
+bool manager_want_file(struct plugin_manager *manager, const char *name) SL_MUST_CHECK;
+struct plugin_file *manager_file(struct plugin_manager *manager, const char *name); /* or NULL */
+
+/* ---- commands ---- */
+
+/* A command that waits or is under way (plugin_command.c). */
+struct plugin_order;
+typedef void order_fn(struct plugin_order *order);
+struct plugin_order {
+    struct sl_link link;
+    struct plugin_manager *manager;
+    struct plugin_command command; /* with texts of its own */
+    plugin_command_done *done;
+    void *arg;
+    struct plugin_instance *instance; /* while it waits for its parts: pending_parts holds it */
+    char file[PLUGIN_FILE_BYTES];     /* that is to be taken; empty: none */
+    bool loads_all;                   /* of the file; else the named instance */
+    bool file_taken;
+    uint32_t awaited_count; /* instances whose load has not ended */
+    sl_err err;
+    char text[PLUGIN_REASON_BYTES];
+    order_fn *next; /* when what is under way is durable, or told to all shards */
+    struct sl_job job;
+    struct commit commit;
+    struct wal_item item;
+    uint8_t payload[SWITCH_ITEM_BYTES_MAX];
+    size_t payload_size;
+    struct plugin_positions *positions; /* of a seek or forget; owned */
+};
+struct plugin_order *order_current(const struct plugin_manager *manager); /* NULL: none */
+/* Ends it; the next one begins in a turn of the loop. */
+void order_end(struct plugin_order *order, sl_err err, const char *format, ...) SL_PRINTF(3, 4);
+/* Makes the switches of an instance durable, then next runs; on an error the order has ended. */
+void order_switch(struct plugin_order *order, uint32_t flags, order_fn *next);
+/* Whether the load of this instance from that file is what the command wants; and it has begun. */
+bool order_wants(const struct plugin_manager *manager, const char *file, const char *instance);
+void order_load_began(struct plugin_instance *instance);
+/* The load of an instance ended, well or not. */
+void order_load_ended(struct plugin_instance *instance, sl_err err, const char *text);
+/* The wanted file was read and what it makes has begun to load; found: it is there. */
+void order_file_taken(struct plugin_manager *manager, const struct plugin_file *file, bool found);
+/* The instance has nothing on the shards any more. */
+void order_rested(struct plugin_instance *instance);
+void order_instance_gone(
+    struct plugin_instance *instance);            /* likewise, and it will not come again */
+void orders_stop(struct plugin_manager *manager); /* all end with E_STOPPING */
+
+/* plugin_position.c: seek and forget. */
+order_fn order_seek, order_forget;
+void plugin_positions_free(struct plugin_positions *positions); /* NULL is fine */
+/* What was moved, for the answer. */
+void plugin_positions_outcome(const struct plugin_positions *positions,
+                              struct plugin_outcome *ret_outcome);
+/* Sets or lifts the hold of its parts on all shards; next runs when every shard has done it. */
+void order_hold(struct plugin_order *order, bool held, order_fn *next);
+
+/* What an operator switched of the name. */
+const struct plugin_switch *manager_switch(const struct plugin_manager *manager, const char *name);
+static inline bool switch_has(const struct plugin_switch *is, uint32_t flag)
+{
+    return is != NULL && (is->flags & flag) != 0;
+}
 /* plugin_reload.c */
 void reconfigure_answer(struct plugin_manager *manager, struct plugin_instance *instance,
                         sl_err err, const char *text);

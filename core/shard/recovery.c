@@ -114,6 +114,8 @@ sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
         return offset_store_apply(shard->offsets, kind, version, payload);
     case WAL_ITEM_STAGE_POSITION:
         return position_store_apply(shard->positions, version, payload);
+    case WAL_ITEM_PLUGIN_SWITCH:
+        return switch_store_apply(&shard->switches, version, payload);
     case WAL_ITEM_PRODUCER_BLOCK:
         return producer_ids_apply(&shard->producer_ids, version, payload);
     case WAL_ITEM_PRODUCER_STATE:

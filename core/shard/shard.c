@@ -571,6 +571,7 @@ struct shard *shard_free(struct shard *shard)
     producer_shard_free(shard->producers);
     offset_store_free(shard->offsets);
     position_store_free(shard->positions);
+    switch_store_fini(&shard->switches);
     retention_free(shard->retention);
     codec_context_free(shard->codecs);
     sl_buffer_fini(&shard->scratch);

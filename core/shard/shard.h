@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "budget/chunk.h"
 #include "catalog/catalog.h"
+#include "catalog/switch_store.h"
 #include "deliver/group_coordinator.h"
 #include "deliver/offset_store.h"
 #include "deliver/position_store.h"
@@ -133,6 +134,7 @@ struct shard {
     struct group_coordinator *groups;
     struct offset_store *offsets;
     struct position_store *positions; /* of stage tasks */
+    struct switch_store switches;     /* shard 0: of plugin instances */
     struct retention *retention;
     struct snapshot snapshot; /* for a checkpoint */
     struct codec_context *codecs;

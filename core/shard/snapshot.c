@@ -119,6 +119,22 @@ static sl_err positions_slice(struct shard *shard, uint32_t count, wal_add_fn *a
     return err;
 }
 
+/* At most SWITCH_COUNT_MAX small ones: at once. */
+static sl_err switches_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                             bool *ret_done)
+{
+    uint8_t payload[SWITCH_ITEM_BYTES_MAX];
+    sl_err err = SLUICE_OK;
+    (void)count;
+    *ret_done = true;
+    for (uint32_t i = 0; i < shard->switches.count && err == SLUICE_OK; i++) {
+        size_t size = switch_item_encode(&shard->switches.entries[i], payload);
+        err = add(add_arg, WAL_ITEM_PLUGIN_SWITCH, SWITCH_ITEM_VERSION,
+                  (struct sl_bytes){payload, size});
+    }
+    return err;
+}
+
 static void begin(struct shard *shard)
 {
     struct snapshot *snapshot = &shard->snapshot;
@@ -131,9 +147,10 @@ static void begin(struct shard *shard)
 sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg, bool *ret_done)
 {
     static stage_fn *const stages[SNAPSHOT_STAGE_COUNT] = {
-        [SNAPSHOT_TOPICS] = topics_slice,   [SNAPSHOT_IDS] = ids_slice,
-        [SNAPSHOT_EXTENTS] = extents_slice, [SNAPSHOT_PARTITIONS] = partitions_slice,
-        [SNAPSHOT_OFFSETS] = offsets_slice, [SNAPSHOT_POSITIONS] = positions_slice,
+        [SNAPSHOT_TOPICS] = topics_slice,     [SNAPSHOT_IDS] = ids_slice,
+        [SNAPSHOT_EXTENTS] = extents_slice,   [SNAPSHOT_PARTITIONS] = partitions_slice,
+        [SNAPSHOT_OFFSETS] = offsets_slice,   [SNAPSHOT_POSITIONS] = positions_slice,
+        [SNAPSHOT_SWITCHES] = switches_slice,
     };
     struct shard *shard = arg;
     struct snapshot *snapshot = &shard->snapshot;

@@ -1,7 +1,7 @@
 /* snapshot.h: a shard's state as items, for a checkpoint, in slices that keep no loop waiting.
  *
  *   topics, producer ids (shard 0) ─► extents ─► partitions (bounds, compaction, producers)
- *   ─► offsets ─► positions
+ *   ─► offsets ─► positions ─► switches (shard 0)
  *
  * Between slices everything may change. Each item is as it is when it is its turn, so that some of
  * what changes meanwhile is in and some is not; recovery applies all frames since the begin on top
@@ -25,6 +25,7 @@ enum snapshot_stage {
     SNAPSHOT_PARTITIONS,
     SNAPSHOT_OFFSETS,
     SNAPSHOT_POSITIONS,
+    SNAPSHOT_SWITCHES,
     SNAPSHOT_STAGE_COUNT
 };
 

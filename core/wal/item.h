@@ -28,7 +28,8 @@
     X(IDLE,           12, "carries the durable LSN forward")                  /* wal/    */        \
     X(EXTENT,         13, "an extent is live: its runs are read there")       /* extent/ */        \
     X(EXTENT_DROP,    14, "an extent holds nothing live any more")            /* extent/ */        \
-    X(COMPACTION,     15, "how far a partition was compacted")                /* index/  */
+    X(COMPACTION,     15, "how far a partition was compacted")                /* index/  */        \
+    X(PLUGIN_SWITCH,  16, "a plugin instance is disabled or paused")          /* catalog/ */
 /* clang-format on */
 
 enum {

@@ -13,7 +13,8 @@ import sys
 from extent_reader import Refused, crc32c, need
 
 BATCH, TOPIC_CREATE, TOPIC_DELETE, TOPIC_CONFIG, OFFSET_COMMIT, OFFSET_FORGET, STAGE_POSITION, PRODUCER_BLOCK, \
-    PRODUCER_STATE, LOG_BOUNDS, CLEAN_SHUTDOWN, IDLE, EXTENT, EXTENT_DROP, COMPACTION = range(1, 16)
+    PRODUCER_STATE, LOG_BOUNDS, CLEAN_SHUTDOWN, IDLE, EXTENT, EXTENT_DROP, COMPACTION, \
+    PLUGIN_SWITCH = range(1, 17)
 IN_FRAMES_ONLY = (BATCH, CLEAN_SHUTDOWN, IDLE)
 SPREAD = 1  # incompatible feature of checkpoints
 
@@ -80,6 +81,12 @@ def stage_position(fields):
     return {"topic": topic, "offset": offset, "partition": partition, "name": fields.text(name)}
 
 
+def plugin_switch(fields):
+    _, flags, name, who = fields.take("qIHH")
+    need(flags < 4 and 1 <= name <= 64 and who <= 64, "a switch of a plugin")
+    return {"flags": flags, "name": fields.text(name), "who": fields.text(who)}
+
+
 def producer_state(fields):
     topic, partition, epoch, count, producer, heard, _ = fields.take("16sIhHqqQ")
     need(1 <= count <= 5 and epoch >= 0 and producer >= 0, "a producer")
@@ -106,7 +113,7 @@ PAYLOADS = {
     CLEAN_SHUTDOWN: lambda fields: {}, IDLE: lambda fields: {},
     EXTENT: named("QQQqIIII", "id", "size", "bytes", "time", "crc", "streams", "blocks", "flags"),
     EXTENT_DROP: named("Q", "id"),
-    COMPACTION: named("16sqII", "topic", "clean", "partition", "zero"),
+    COMPACTION: named("16sqII", "topic", "clean", "partition", "zero"), PLUGIN_SWITCH: plugin_switch,
 }
 
 
@@ -243,6 +250,7 @@ class State:
     def __init__(self):
         self.topics, self.bounds, self.clean, self.offsets = {}, {}, {}, {}
         self.positions, self.producers, self.extents = {}, {}, {}
+        self.switches = {}  # by name: (flags, who)
         self.next_producer = self.extent_id = 0
 
     def apply(self, items):
@@ -314,6 +322,11 @@ class State:
     def _15(self, item):  # COMPACTION
         place = item["topic"], item["partition"]
         self.clean[place] = max(self.clean.get(place, 0), item["clean"])
+
+    def _16(self, item):  # PLUGIN_SWITCH
+        self.switches[item["name"]] = item["flags"], item["who"]
+        if item["flags"] == 0:
+            del self.switches[item["name"]]
 
 
 # ---- folders ----

@@ -1,0 +1,221 @@
+/* cli_plugin_command.c: plugin load, reload, unload, enable, disable, pause, resume, seek, forget:
+ * one request to the broker each, which says what it did.
+ *
+ * What cannot be undone, or lets records past a gate, is answered E_UNCONFIRMED with a sentence; a
+ * person at a terminal is asked then, a script says --yes or --force. */
+#include "cli/cli_plugin.h"
+
+#include "base/bytes.h"
+#include "control/base64.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOAD_BYTES_MAX (11u * 1024 * 1024) /* fits a line of the admin socket in base64 */
+
+/* ---- asking ---- */
+
+static bool person_agrees(const char *message)
+{
+    char line[16] = "";
+    size_t size = 0;
+    if (!sl_descriptor_is_terminal(0) || !sl_descriptor_is_terminal(2)) {
+        return false;
+    }
+    const char *colon = strstr(message, ": ");
+    fprintf(stderr, "%s\nGo on? [y/N] ", colon != NULL ? colon + 2 : message);
+    fflush(stderr);
+    sl_err err = sl_descriptor_read(0, line, sizeof(line), &size);
+    return err == SLUICE_OK && size > 0 && (line[0] == 'y' || line[0] == 'Y');
+}
+
+static const char *error_message(const cJSON *reply, int *ret_status)
+{
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
+    const cJSON *status = cJSON_GetObjectItemCaseSensitive(error, "status");
+    const char *message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "message"));
+    *ret_status = cJSON_IsNumber(status) ? status->valueint : SLUICE_E_INTERNAL;
+    return message != NULL ? message : "no reason given";
+}
+
+static void moves_write(const struct cli *cli, const cJSON *result)
+{
+    static const char *const columns[] = {"topic", "partition", "before", "after"};
+    const cJSON *moves = cJSON_GetObjectItemCaseSensitive(result, "moves");
+    if (cJSON_GetArraySize(moves) > 0) {
+        cli_table_write(cli, moves, columns, SL_COUNT_OF(columns));
+    }
+}
+
+static int success_write(const struct cli *cli, const cJSON *reply)
+{
+    char text[1024];
+    const cJSON *result = cli_result(reply);
+    if (cli->options.json) {
+        cli_json_write(result);
+    } else {
+        printf("%s\n", cli_member_text(result, "text", text));
+        moves_write(cli, result);
+    }
+    return CLI_OK;
+}
+
+static int failure_write(const struct cli *cli, const cJSON *reply)
+{
+    int status = 0;
+    const char *message = error_message(reply, &status);
+    if (cli->options.json) {
+        cli_json_write(reply);
+    }
+    cli_complain("%s%s", message,
+                 status == SLUICE_E_UNCONFIRMED ? "; nothing was changed: say --yes if you mean it"
+                                                : "");
+    return CLI_PARTLY;
+}
+
+/* [takes args] */
+static int command_call(struct cli *cli, const char *command, cJSON *args)
+{
+    struct cli_link link;
+    int status = SLUICE_OK;
+    cJSON *reply = NULL;
+    bool confirmed = cli->options.yes || cli->options.force;
+    int code = cli_link_open(&link, cli);
+    if (code != CLI_OK) {
+        cJSON_Delete(args);
+        return code;
+    }
+    cJSON *again = confirmed ? NULL : cJSON_Duplicate(args, true);
+    if (confirmed) {
+        cJSON_AddTrueToObject(args, "confirmed");
+    }
+    code = cli_ask(&link, command, args, &reply);
+    if (code == CLI_FAILED && again != NULL) {
+        const char *message = error_message(reply, &status);
+        if (status == SLUICE_E_UNCONFIRMED && person_agrees(message)) {
+            cJSON_Delete(reply);
+            cJSON_AddTrueToObject(again, "confirmed");
+            code = cli_ask(&link, command, again, &reply);
+            again = NULL;
+        }
+    }
+    cJSON_Delete(again);
+    cli_link_close(&link);
+    if (code == CLI_OK) {
+        code = success_write(cli, reply);
+    } else if (code == CLI_FAILED) {
+        code = failure_write(cli, reply);
+    }
+    cJSON_Delete(reply);
+    return code;
+}
+
+/* ---- the commands ---- */
+
+/* "plugin pause" is plugin.pause. */
+int cli_plugin_command(struct cli *cli)
+{
+    char command[64];
+    cJSON *args = cJSON_CreateObject();
+    snprintf(command, sizeof(command), "plugin.%s", strchr(cli->command->name, ' ') + 1);
+    cJSON_AddStringToObject(args, "name", cli->options.words[0]);
+    return command_call(cli, command, args);
+}
+
+static bool file_read(struct cli *cli, const char *path, uint8_t **ret_bytes, size_t *ret_size)
+{
+    struct sl_file *file = NULL;
+    uint64_t size = 0;
+    size_t got = 0;
+    sl_err err = sl_file_open(cli->os, path, SL_FILE_READ, &file);
+    if (err != SLUICE_OK) {
+        cli_complain("%s cannot be read: %s", path,
+                     err == SLUICE_E_NOT_FOUND ? "it does not exist" : "is it yours?");
+        return false;
+    }
+    err = sl_file_size(file, &size);
+    uint8_t *bytes = err == SLUICE_OK && size <= LOAD_BYTES_MAX ? malloc(size + 1) : NULL;
+    if (bytes != NULL) {
+        err = sl_file_pread(file, bytes, size, 0, &got);
+    }
+    sl_file_close(file);
+    if (bytes == NULL || err != SLUICE_OK) {
+        cli_complain(size > LOAD_BYTES_MAX
+                         ? "%s is larger than 11 MiB: copy it into plugins.dir yourself"
+                         : "%s cannot be read",
+                     path);
+        free(bytes);
+        return false;
+    }
+    *ret_bytes = bytes;
+    *ret_size = got;
+    return true;
+}
+
+int cli_plugin_load(struct cli *cli)
+{
+    const char *path = cli->options.words[0];
+    const char *slash = strrchr(path, '/');
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    if (!file_read(cli, path, &bytes, &size)) {
+        return CLI_PARTLY;
+    }
+    char *text = malloc(base64_size(size) + 1);
+    if (text == NULL) {
+        free(bytes);
+        cli_complain("out of memory");
+        return CLI_FAILED;
+    }
+    base64_encode(sl_bytes_of(bytes, size), text);
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "name", slash != NULL ? slash + 1 : path);
+    cJSON_AddStringToObject(args, "data_base64", text);
+    free(bytes);
+    free(text);
+    return command_call(cli, "plugin.load", args);
+}
+
+/* "@2026-11-21T11:00:00Z" becomes "@1795258800000". */
+static bool target_text(const char *to, char ret_text[64])
+{
+    int64_t wall_ms = 0;
+    if (to[0] == '@' && strchr(to, '-') != NULL) {
+        if (!cli_time_parse(to + 1, &wall_ms)) {
+            cli_complain("--to is \"%.60s\": a time is @2026-11-21T11:00:00Z, or @ and "
+                         "milliseconds since 1970",
+                         to);
+            return false;
+        }
+        snprintf(ret_text, 64, "@%lld", (long long)wall_ms);
+        return true;
+    }
+    snprintf(ret_text, 64, "%.60s", to);
+    return true;
+}
+
+int cli_plugin_seek(struct cli *cli)
+{
+    const char *to = cli_value(&cli->options.seek_to, NULL);
+    const char *topic = cli_value(&cli->options.topic, NULL);
+    int64_t partition = -1;
+    char target[64];
+    if (to == NULL) {
+        cli_complain("plugin seek needs --to start, end, an offset, or @ and a time");
+        return CLI_USAGE;
+    }
+    if (!cli_number(&cli->options.partition, "--partition", 0, INT32_MAX, -1, &partition) ||
+        !target_text(to, target)) {
+        return CLI_USAGE;
+    }
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "name", cli->options.words[0]);
+    cJSON_AddStringToObject(args, "to", target);
+    if (topic != NULL) {
+        cJSON_AddStringToObject(args, "topic", topic);
+    }
+    if (partition >= 0) {
+        cJSON_AddNumberToObject(args, "partition", (double)partition);
+    }
+    return command_call(cli, "plugin.seek", args);
+}
