@@ -49,7 +49,7 @@ static uint64_t total_size(const struct sandbox *sandbox, const struct sandbox_s
 }
 
 static void fill(struct block *block, const struct sandbox *sandbox,
-                 const struct sandbox_spawn *spawn, pid_t pid)
+                 const struct sandbox_spawn *spawn, const int *resources, pid_t pid)
 {
     struct boot_wire boot = {
         .magic = BOOT_MAGIC,
@@ -80,8 +80,9 @@ static void fill(struct block *block, const struct sandbox *sandbox,
     for (uint32_t i = 0; i < spawn->output_count; i++) {
         boot.outputs[i] = add(block, spawn->outputs[i].data, spawn->outputs[i].size);
     }
-    for (uint32_t i = 0; i < spawn->resource_count; i++) {
+    for (uint32_t i = 0, descriptor = WORKER_FD_RESOURCE; i < spawn->resource_count; i++) {
         boot.resource_kinds[i] = spawn->resources[i].kind;
+        boot.resource_descriptors[i] = resources[i] >= 0 ? (int32_t)descriptor++ : -1;
         boot.resources[i] =
             add(block, spawn->resources[i].name.data, spawn->resources[i].name.size);
     }
@@ -89,7 +90,8 @@ static void fill(struct block *block, const struct sandbox *sandbox,
     memcpy(block->memory, &boot, sizeof(boot));
 }
 
-int boot_block_build(const struct sandbox *sandbox, const struct sandbox_spawn *spawn, pid_t pid)
+int boot_block_build(const struct sandbox *sandbox, const struct sandbox_spawn *spawn,
+                     const int *resources, pid_t pid)
 {
     struct block block = {.capacity = (uint32_t)total_size(sandbox, spawn)};
     const int fd = memfd_create("sluice-boot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -99,7 +101,7 @@ int boot_block_build(const struct sandbox *sandbox, const struct sandbox_spawn *
     }
     block.memory = calloc(1, block.capacity);
     if (block.memory != NULL) {
-        fill(&block, sandbox, spawn, pid);
+        fill(&block, sandbox, spawn, resources, pid);
         if (pwrite(fd, block.memory, block.size, 0) == (ssize_t)block.size &&
             fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0) {
             free(block.memory);

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 /* Builds the block for a worker that already has its pid. Returns a descriptor or -1 with errno. */
-int boot_block_build(const struct sandbox *sandbox, const struct sandbox_spawn *spawn, pid_t pid);
+int boot_block_build(const struct sandbox *sandbox, const struct sandbox_spawn *spawn,
+                     const int *resources, pid_t pid);
 
 #endif

@@ -80,7 +80,7 @@ struct control_note {
 };
 
 /* ---- the boot block: a sealed memfd ---- */
-#define BOOT_MAGIC          0x53425433u
+#define BOOT_MAGIC          0x53425434u
 #define BOOT_FILTER_STAGE_1 0u
 #define BOOT_FILTER_STAGE_2 1u
 #define BOOT_FILTER_COUNT   2u
@@ -110,7 +110,8 @@ struct boot_wire {
     struct boot_span outputs[SANDBOX_OUTPUTS_MAX];
     uint32_t resource_count;
     uint32_t resource_kinds[SANDBOX_RESOURCES_MAX];
-    struct boot_span resources[SANDBOX_RESOURCES_MAX]; /* names */
+    int32_t resource_descriptors[SANDBOX_RESOURCES_MAX]; /* WORKER_FD_RESOURCE and on, or -1 */
+    struct boot_span resources[SANDBOX_RESOURCES_MAX];   /* names */
 };
 
 #endif

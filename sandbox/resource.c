@@ -1,6 +1,7 @@
 /* resource.c: see resource.h. The host opens with its own rights what the operator granted: a
- * regular file for reading, or a TCP connection to one named peer. The worker gets the descriptor
- * alone; its filter knows no call that opens, connects or names another peer. */
+ * regular file for reading, a TCP connection to one named peer, or a copy of a shared library. The
+ * worker gets the descriptor alone; its filter knows no call that opens, connects or names another
+ * peer (while it loads, libraries of the system's folders can be opened). */
 #include "resource.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -39,6 +41,64 @@ static sluice_status open_file(const char *name, int *ret_descriptor, char *text
         return fail(name, "it is not a regular file", text, text_size);
     }
     *ret_descriptor = descriptor;
+    return SLUICE_OK;
+}
+
+/* Reads the whole file; NULL when it cannot. */
+static uint8_t *read_all(int descriptor, size_t *ret_size)
+{
+    struct stat stat;
+    size_t used = 0;
+    uint8_t *bytes = NULL;
+
+    if (fstat(descriptor, &stat) == 0 && stat.st_size <= (off_t)STAGED_MODULE_SIZE_MAX) {
+        bytes = malloc((size_t)stat.st_size + 1);
+    }
+    while (bytes != NULL && used < (size_t)stat.st_size) {
+        const ssize_t got =
+            pread(descriptor, bytes + used, (size_t)stat.st_size - used, (off_t)used);
+
+        if (got <= 0) {
+            free(bytes);
+            return NULL;
+        }
+        used += (size_t)got;
+    }
+    *ret_size = used;
+    return bytes;
+}
+
+/* A sealed copy, as of a module: whoever rewrites the file does not change what a worker runs. */
+static sluice_status open_library(const char *name, int *ret_descriptor, char *text,
+                                  size_t text_size)
+{
+    struct staged_module copy = {.fd = -1};
+    char reason[SANDBOX_TEXT_SIZE_MAX] = "";
+    uint8_t *bytes;
+    size_t size = 0;
+    sluice_status status;
+    int file;
+
+    *ret_descriptor = -1;
+    if (strchr(name, '/') == NULL) {
+        return SLUICE_OK;
+    }
+    status = open_file(name, &file, text, text_size);
+    if (status != SLUICE_OK) {
+        return status;
+    }
+    bytes = read_all(file, &size);
+    close(file);
+    if (bytes == NULL) {
+        return fail(name, "it cannot be read, or is larger than 64 MiB", text, text_size);
+    }
+    status = staged_module_open((struct sluice_bytes){bytes, size}, &copy, reason, sizeof(reason));
+    free(bytes);
+    if (status != SLUICE_OK) {
+        (void)fail(name, reason, text, text_size);
+        return status;
+    }
+    *ret_descriptor = copy.fd;
     return SLUICE_OK;
 }
 
@@ -140,9 +200,14 @@ static sluice_status open_one(const struct sandbox_resource *resource, int *ret_
         return SLUICE_E_INVALID;
     }
     snprintf(name, sizeof(name), "%.*s", (int)resource->name.size, resource->name.data);
-    return resource->kind == SANDBOX_RESOURCE_FILE
-               ? open_file(name, ret_descriptor, text, text_size)
-               : open_connection(name, ret_descriptor, text, text_size);
+    switch (resource->kind) {
+    case SANDBOX_RESOURCE_FILE:
+        return open_file(name, ret_descriptor, text, text_size);
+    case SANDBOX_RESOURCE_LIBRARY:
+        return open_library(name, ret_descriptor, text, text_size);
+    default:
+        return open_connection(name, ret_descriptor, text, text_size);
+    }
 }
 
 sluice_status resources_open(const struct sandbox_resource *resources, uint32_t count,
@@ -162,6 +227,8 @@ sluice_status resources_open(const struct sandbox_resource *resources, uint32_t 
 void resources_close(const int *descriptors, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        close(descriptors[i]);
+        if (descriptors[i] >= 0) {
+            close(descriptors[i]);
+        }
     }
 }

@@ -192,17 +192,20 @@ static bool watch_all(struct sandbox_worker *worker)
 static bool send_start(struct sandbox_worker *worker, const struct sandbox *sandbox,
                        const struct sandbox_spawn *spawn, const int *resources)
 {
-    const int boot = boot_block_build(sandbox, spawn, worker->pid);
+    const int boot = boot_block_build(sandbox, spawn, resources, worker->pid);
     int descriptors[CONTROL_DESCRIPTORS_MAX] = {boot, spawn->module->fd};
+    uint32_t count = 2;
     sluice_status status;
 
-    memcpy(descriptors + 2, resources, spawn->resource_count * sizeof(resources[0]));
-
+    for (uint32_t i = 0; i < spawn->resource_count; i++) {
+        if (resources[i] >= 0) {
+            descriptors[count++] = resources[i];
+        }
+    }
     if (boot < 0) {
         return false;
     }
-    status = worker_send(worker, CONTROL_START, (struct sluice_bytes){NULL, 0}, descriptors,
-                         2 + spawn->resource_count);
+    status = worker_send(worker, CONTROL_START, (struct sluice_bytes){NULL, 0}, descriptors, count);
     close(boot);
     return status == SLUICE_OK;
 }

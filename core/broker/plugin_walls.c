@@ -49,6 +49,19 @@ static void add_permission(cJSON *array, const struct plugin_permission *permiss
     cJSON_AddItemToArray(array, entry);
 }
 
+/* By its own name, not by "library *". */
+static bool is_listed(const struct plugin_permissions *asked,
+                      const struct plugin_permission *permission)
+{
+    for (uint32_t i = 0; i < asked->count; i++) {
+        if (asked->items[i].kind == permission->kind &&
+            strcmp(asked->items[i].name, permission->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What it has, what it asks for in vain, what is granted for nothing. */
 static void add_permissions(cJSON *object, const struct plugin_info *info)
 {
@@ -57,14 +70,21 @@ static void add_permissions(cJSON *object, const struct plugin_info *info)
     const struct plugin_permissions *granted = info->granted != NULL ? info->granted : &none;
     cJSON *array = cJSON_AddArrayToObject(object, "permissions");
     for (uint32_t i = 0; i < asked->count; i++) {
+        if (plugin_permission_is_any(&asked->items[i])) {
+            continue; /* those that are granted are listed below */
+        }
         bool both = plugin_permission_has(granted, &asked->items[i]);
         add_permission(array, &asked->items[i],
                        both ? "granted" : "asked for, not granted by the configuration");
     }
     for (uint32_t i = 0; i < granted->count; i++) {
-        if (!plugin_permission_has(asked, &granted->items[i])) {
-            add_permission(array, &granted->items[i],
-                           "not given: its manifest does not ask for it");
+        const struct plugin_permission *each = &granted->items[i];
+        if (plugin_permission_is_any(each)) {
+            add_permission(array, each, "not given: the configuration names each library");
+        } else if (!plugin_permission_has(asked, each)) {
+            add_permission(array, each, "not given: its manifest does not ask for it");
+        } else if (!is_listed(asked, each)) {
+            add_permission(array, each, "granted");
         }
     }
 }

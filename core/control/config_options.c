@@ -167,7 +167,7 @@ const struct config_option config_options[] = {
 const struct config_option config_instance_options[] = {
     {.key = "module", .type = CONFIG_TYPE_STRING, .apply = CONFIG_APPLY_RESTART, IN(module),
      .initial = "", .may_be_empty = true,
-     .doc = "File in plugins.dir or plugins.system_dir; empty: the module whose id is the instance's name."},
+     .doc = "File in plugins.dir, or a processor in plugins.system_dir (processor_ffi); empty: the module whose id is the instance's name."},
     {.key = "on", .type = CONFIG_TYPE_ENUM, .apply = CONFIG_APPLY_RESTART, IN(on),
      .initial = "", .choices = "|log|produce", .may_be_empty = true,
      .doc = "log: a stage, after the record is durable; produce: a gate, before it is written."},
@@ -200,7 +200,7 @@ const struct config_option config_instance_options[] = {
      .doc = "As plugins.rollback.grace, in milliseconds, for this instance; -1: as that says."},
     {.key = "permissions", .type = CONFIG_TYPE_LIST, .apply = CONFIG_APPLY_RESTART, IN(permissions),
      .initial = "", .may_be_empty = true,
-     .doc = "What it may have if its manifest asks for it: \"read-only /absolute/path\", \"network-client host:port\"; the broker opens both, the plugin gets the descriptor."},
+     .doc = "What it may have if its manifest asks for it: \"read-only /absolute/path\", \"network-client host:port\", \"library NAME\"; the broker opens the first two, the plugin gets the descriptor; libraries are loaded when its worker starts."},
     {.key = "sandbox", .type = CONFIG_TYPE_ENUM, .apply = CONFIG_APPLY_RESTART, IN(sandbox),
      .initial = "enforce", .choices = "enforce|observe",
      .doc = "enforce: a forbidden system call ends the worker; observe: it is logged and fails, with --dev only."},

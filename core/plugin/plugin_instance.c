@@ -23,7 +23,9 @@ struct plugin_instance *instance_find(struct plugin_manager *manager, const char
 
 void instance_path(const struct plugin_instance *instance, char *ret_path, size_t size)
 {
-    snprintf(ret_path, size, "%s/%s", instance->manager->settings.is.plugins_dir, instance->file);
+    const struct plugin_settings *is = &instance->manager->settings.is;
+    snprintf(ret_path, size, "%s/%s", instance->shipped ? is->system_dir : is->plugins_dir,
+             instance->file);
 }
 
 void instance_first_load_ended(struct plugin_instance *instance)
@@ -181,6 +183,7 @@ static void load_one(struct plugin_manager *manager, struct plugin_file *file,
     }
     memcpy(instance->hash, entry->hash, sizeof(instance->hash));
     order_load_began(instance);
+    instance->shipped = entry->shipped;
     struct plugin_module *module = entry->script ? manager->lua : entry->module;
     if (module == NULL) {
         instance_refuse(instance, entry->script ? manager->lua_reason : entry->reason);
@@ -211,6 +214,20 @@ static void load_one(struct plugin_manager *manager, struct plugin_file *file,
     plugin_version_unref(version);
 }
 
+void instance_module_file(const struct plugin_instance_config *config,
+                          char ret_file[PLUGIN_FILE_BYTES])
+{
+    bool whole = strchr(config->module, '.') != NULL;
+    snprintf(ret_file, PLUGIN_FILE_BYTES, "%s%s", config->module, whole ? "" : ".so");
+}
+
+bool instance_module_is_shipped(const char *file)
+{
+    size_t size = strlen(file);
+    return strncmp(file, "processor_", 10) == 0 && strchr(file, '/') == NULL && size > 3 &&
+           strcmp(file + size - 3, ".so") == 0;
+}
+
 /* The file's name without its ending, as an instance may be called. */
 static void stem_of(const char *file, char ret_stem[MANIFEST_ID_BYTES])
 {
@@ -235,14 +252,18 @@ void instances_load(struct plugin_manager *manager, struct plugin_file *file,
     }
     for (uint32_t i = 0; i < manager->settings.is.instance_count; i++) {
         const struct plugin_instance_config *config = &manager->settings.instances[i];
-        bool its = config->module != NULL ? strcmp(config->module, file->name) == 0
-                                          : strcmp(config->name, name) == 0;
+        char module[PLUGIN_FILE_BYTES] = "";
+        if (config->module != NULL) {
+            instance_module_file(config, module);
+        }
+        bool its = strcmp(module[0] != '\0' ? module : config->name,
+                          module[0] != '\0' ? file->name : name) == 0;
         if (its) {
             load_one(manager, file, entry, config->name, config);
             any = true;
         }
     }
-    if (!any) {
+    if (!any && !entry->shipped) {
         load_one(manager, file, entry, name, NULL);
     }
 }

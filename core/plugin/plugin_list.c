@@ -123,8 +123,7 @@ static void show(const struct plugin_instance *instance, plugin_info_fn *visit, 
         instance->active != NULL ? instance->active : instance->loading;
     const struct plugin_switch *is_switched = manager_switch(instance->manager, instance->name);
     bool shows_paused = instance->paused && instance->state == INSTANCE_RUNNING;
-    snprintf(path, sizeof(path), "%s/%s", instance->manager->settings.is.plugins_dir,
-             instance->file);
+    instance_path(instance, path, sizeof(path));
     struct plugin_info info = {
         .name = instance->name,
         .path = path,
@@ -151,7 +150,7 @@ static void show(const struct plugin_instance *instance, plugin_info_fn *visit, 
         info.deadline_ms = is->deadline_ms;
     }
     if (version != NULL) {
-        info.asked = version->script == NULL ? &version->module->manifest.permissions : NULL;
+        info.asked = &version->module->manifest.permissions;
         info.granted = &version->granted;
         info.has = &version->has;
     }

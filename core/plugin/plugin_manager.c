@@ -323,10 +323,31 @@ static sl_err fill_known(struct plugin_manager *manager, struct plugin_scan *sca
     return SLUICE_OK;
 }
 
+/* The files that instances name, with their ending. */
+static sl_err fill_shipped(struct plugin_manager *manager, struct plugin_scan *scan)
+{
+    const struct plugin_settings *is = &manager->settings.is;
+    scan->shipped = sl_alloc_zero(is->instance_count + 1u, sizeof(*scan->shipped));
+    if (scan->shipped == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < is->instance_count; i++) {
+        if (is->instances[i].module != NULL) {
+            instance_module_file(&is->instances[i], scan->shipped[scan->shipped_count]);
+            scan->shipped_count += instance_module_is_shipped(scan->shipped[scan->shipped_count]);
+        }
+    }
+    return SLUICE_OK;
+}
+
 static void scan_start(struct plugin_manager *manager)
 {
     struct plugin_scan *scan = sl_alloc_zero(1, sizeof(*scan));
-    if (scan == NULL || fill_known(manager, scan) != SLUICE_OK) {
+    if (scan == NULL || fill_known(manager, scan) != SLUICE_OK ||
+        fill_shipped(manager, scan) != SLUICE_OK) {
+        if (scan != NULL) {
+            sl_free(scan->known);
+        }
         sl_free(scan);
         scan_later(manager, POLL_MS);
         return;

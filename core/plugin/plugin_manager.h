@@ -250,8 +250,9 @@ struct plugin_info {
     uint64_t rss_bytes; /* of that worker, now */
     /* What stands around it; NULL: no worker runs. */
     const struct sandbox_report *report;
-    uint64_t observed;                        /* calls that observe let fail */
-    const struct plugin_permissions *asked;   /* by the module; NULL as the two below: none */
+    uint64_t observed; /* calls that observe let fail */
+    const struct plugin_permissions
+        *asked; /* by the module, of a script processor_lua; NULL as the two below: none */
     const struct plugin_permissions *granted; /* by the configuration */
     const struct plugin_permissions *has;
     const char (*outputs)[MANIFEST_TOPIC_BYTES]; /* beside output */

@@ -11,6 +11,7 @@ static const struct {
 } kinds[] = {
     {PERMISSION_FILE, "read-only", true},
     {PERMISSION_CONNECTION, "network-client", true},
+    {PERMISSION_LIBRARY, "library", true},
     {PERMISSION_READ_CONFIG, "read_config", false},
     {PERMISSION_WRITE_METRICS, "write_metrics", false},
 };
@@ -31,6 +32,27 @@ static bool is_address(const char *name)
     return digits >= 1 && digits <= 5 && colon[1 + digits] == '\0';
 }
 
+/* Blanks would make two of one in a list that is written without quotes. */
+static bool is_library(const char *name)
+{
+    return strpbrk(name, " \t") == NULL &&
+           (name[0] == '/' ? is_path(name) : name[0] != '\0' && strchr(name, '/') == NULL);
+}
+
+static bool is_name(uint32_t kind, const char *name)
+{
+    switch (kind) {
+    case PERMISSION_FILE:
+        return is_path(name);
+    case PERMISSION_CONNECTION:
+        return is_address(name);
+    case PERMISSION_LIBRARY:
+        return is_library(name);
+    default:
+        return name[0] == '\0';
+    }
+}
+
 static sl_err parse(const char *text, struct plugin_permission *ret_permission, char *ret_reason)
 {
     size_t size = strcspn(text, " ");
@@ -39,13 +61,11 @@ static sl_err parse(const char *text, struct plugin_permission *ret_permission, 
         if (strlen(kinds[i].word) != size || memcmp(kinds[i].word, text, size) != 0) {
             continue;
         }
-        bool good = kinds[i].kind == PERMISSION_FILE         ? is_path(name)
-                    : kinds[i].kind == PERMISSION_CONNECTION ? is_address(name)
-                                                             : name[0] == '\0';
-        if (!good || strlen(name) >= PERMISSION_NAME_BYTES) {
+        if (!is_name(kinds[i].kind, name) || strlen(name) >= PERMISSION_NAME_BYTES) {
             snprintf(ret_reason, PERMISSION_REASON_BYTES,
-                     "the permission \"%.128s\" must be \"read-only /absolute/path\", "
-                     "\"network-client host:port\", read_config or write_metrics",
+                     "the permission \"%.64s\" must be \"read-only /absolute/path\", "
+                     "\"network-client host:port\", \"library NAME\" or "
+                     "\"library /absolute/path\", read_config or write_metrics",
                      text);
             return SLUICE_E_INVALID;
         }
@@ -58,12 +78,18 @@ static sl_err parse(const char *text, struct plugin_permission *ret_permission, 
     return SLUICE_E_UNSUPPORTED;
 }
 
+bool plugin_permission_is_any(const struct plugin_permission *permission)
+{
+    return permission->kind == PERMISSION_LIBRARY && strcmp(permission->name, "*") == 0;
+}
+
 bool plugin_permission_has(const struct plugin_permissions *permissions,
                            const struct plugin_permission *permission)
 {
     for (uint32_t i = 0; i < permissions->count; i++) {
-        if (permissions->items[i].kind == permission->kind &&
-            strcmp(permissions->items[i].name, permission->name) == 0) {
+        const struct plugin_permission *each = &permissions->items[i];
+        if (each->kind == permission->kind &&
+            (strcmp(each->name, permission->name) == 0 || plugin_permission_is_any(each))) {
             return true;
         }
     }
@@ -86,13 +112,15 @@ sl_err plugin_permission_add(struct plugin_permissions *permissions, const char 
     return SLUICE_OK;
 }
 
-void plugin_permission_both(const struct plugin_permissions *a, const struct plugin_permissions *b,
+void plugin_permission_both(const struct plugin_permissions *asked,
+                            const struct plugin_permissions *granted,
                             struct plugin_permissions *ret_both)
 {
     struct plugin_permissions both = {.count = 0};
-    for (uint32_t i = 0; i < a->count; i++) {
-        if (plugin_permission_has(b, &a->items[i])) {
-            both.items[both.count++] = a->items[i];
+    for (uint32_t i = 0; i < granted->count; i++) {
+        const struct plugin_permission *each = &granted->items[i];
+        if (plugin_permission_has(asked, each) && !plugin_permission_is_any(each)) {
+            both.items[both.count++] = *each;
         }
     }
     *ret_both = both;

@@ -3,6 +3,9 @@
  *
  *   "read-only /absolute/path"     a regular file, opened by the host for reading
  *   "network-client host:port"     one TCP connection, made by the host
+ *   "library NAME"                 a shared library: an absolute path, or a name without a slash
+ *                                  that the system's loader finds; "library *" in a manifest asks
+ *                                  for those that the configuration names
  *   "read_config"                  its own configuration (always given)
  *   "write_metrics"                counters under its own name (for the metrics extension) */
 #ifndef SL_PLUGIN_PLUGIN_PERMISSION_H
@@ -17,12 +20,13 @@
 enum permission_kind {
     PERMISSION_FILE = 1,       /* = SANDBOX_RESOURCE_FILE */
     PERMISSION_CONNECTION = 2, /* = SANDBOX_RESOURCE_CONNECTION */
+    PERMISSION_LIBRARY = 3,    /* = SANDBOX_RESOURCE_LIBRARY */
     PERMISSION_READ_CONFIG,
     PERMISSION_WRITE_METRICS,
 };
 struct plugin_permission {
     uint32_t kind;                    /* enum permission_kind */
-    char name[PERMISSION_NAME_BYTES]; /* path or host:port; empty */
+    char name[PERMISSION_NAME_BYTES]; /* path, host:port or library; empty */
 };
 struct plugin_permissions {
     struct plugin_permission items[PERMISSIONS_MAX];
@@ -34,9 +38,12 @@ sl_err plugin_permission_add(struct plugin_permissions *permissions, const char 
                              char ret_reason[PERMISSION_REASON_BYTES]) SL_MUST_CHECK;
 bool plugin_permission_has(const struct plugin_permissions *permissions,
                            const struct plugin_permission *permission);
-/* What both have. */
-void plugin_permission_both(const struct plugin_permissions *a, const struct plugin_permissions *b,
+/* Of what the configuration grants, what the manifest asks for. */
+void plugin_permission_both(const struct plugin_permissions *asked,
+                            const struct plugin_permissions *granted,
                             struct plugin_permissions *ret_both);
+/* "library *": names none by itself. */
+bool plugin_permission_is_any(const struct plugin_permission *permission);
 /* As it is written. */
 void plugin_permission_text(const struct plugin_permission *permission, char *ret_text,
                             size_t size);

@@ -113,9 +113,10 @@ static void look(struct plugin_scan *scan, struct scan_entry *entry)
     const struct scan_known *known = known_of(scan, entry->name);
     uint8_t *bytes = NULL;
     size_t size = 0;
-    sl_err err = read_whole(scan->os, scan->directory, entry->name, size_max, &bytes, &size);
+    sl_err err = read_whole(scan->os, entry->shipped ? scan->system_dir : scan->directory,
+                            entry->name, size_max, &bytes, &size);
     if (err != SLUICE_OK) {
-        scan->unsettled = scan->unsettled || err == SLUICE_E_NOT_FOUND;
+        scan->unsettled = scan->unsettled || (err == SLUICE_E_NOT_FOUND && !entry->shipped);
         entry->name[0] = '\0'; /* gone meanwhile, too large or unreadable: not there */
         return;
     }
@@ -129,6 +130,27 @@ static void look(struct plugin_scan *scan, struct scan_entry *entry)
     }
     scan->unsettled = scan->unsettled || !old;
     sl_free(bytes);
+}
+
+static bool is_found(const struct plugin_scan *scan, const char *name)
+{
+    for (uint32_t i = 0; i < scan->entry_count; i++) {
+        if (strcmp(scan->entries[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_shipped(struct plugin_scan *scan)
+{
+    for (uint32_t i = 0; i < scan->shipped_count && scan->entry_count < SCAN_FILES_MAX; i++) {
+        if (!is_found(scan, scan->shipped[i])) {
+            struct scan_entry *entry = &scan->entries[scan->entry_count++];
+            memcpy(entry->name, scan->shipped[i], sizeof(entry->name));
+            entry->shipped = true;
+        }
+    }
 }
 
 static void load_lua(struct plugin_scan *scan)
@@ -159,6 +181,9 @@ static void work(struct sl_job *job)
     scan->err = scan->entries == NULL ? SLUICE_E_NO_MEMORY
                                       : sl_dir_list(scan->os, scan->directory, found, scan);
     bool scripts = false;
+    if (scan->err == SLUICE_OK) {
+        add_shipped(scan);
+    }
     for (uint32_t i = 0; scan->err == SLUICE_OK && i < scan->entry_count; i++) {
         look(scan, &scan->entries[i]);
         scripts = scripts || scan->entries[i].bytes != NULL;
@@ -190,5 +215,6 @@ void plugin_scan_free(struct plugin_scan *scan)
     plugin_module_unref(scan->lua);
     sl_free(scan->entries);
     sl_free(scan->known);
+    sl_free(scan->shipped);
     sl_free(scan);
 }

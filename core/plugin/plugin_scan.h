@@ -2,7 +2,8 @@
  *
  * Files are judged by their SHA-256, so that no event, time stamp or inode has to be trusted. Names
  * that begin with a dot or end in ~ are editors'. New bytes are taken only when the same hash was
- * seen by the scan before (a copy under way is not loaded), or `at_once`. */
+ * seen by the scan before (a copy under way is not loaded), or `at_once`. Processors that come with
+ * Sluice (processor_ffi.so) need not lie in plugins.dir: an instance names them. */
 #ifndef SL_PLUGIN_PLUGIN_SCAN_H
 #define SL_PLUGIN_PLUGIN_SCAN_H
 
@@ -21,8 +22,9 @@ struct scan_known {
 struct scan_entry {
     char name[PLUGIN_FILE_BYTES];
     uint8_t hash[PLUGIN_HASH_SIZE];
-    bool script; /* *.lua */
-    bool taken;  /* new and stable, or wanted: one of the following is set */
+    bool script;  /* *.lua */
+    bool shipped; /* of system_dir */
+    bool taken;   /* new and stable, or wanted: one of the following is set */
     bool wanted;
     uint8_t *bytes; /* of a script; owned */
     size_t size;
@@ -42,6 +44,10 @@ struct plugin_scan {
     bool want_lua;            /* processor_lua is not there yet */
     struct scan_known *known; /* owned */
     uint32_t known_count;
+    /* Modules that instances name, taken from system_dir where the directory has none of the name;
+     * owned. */
+    char (*shipped)[PLUGIN_FILE_BYTES];
+    uint32_t shipped_count;
     /* Result: */
     sl_err err;                 /* of the directory */
     struct scan_entry *entries; /* owned */

@@ -91,6 +91,7 @@ struct plugin_instance {
     enum instance_state resting;    /* DRAINING: what it comes to; STARTING: it goes */
     bool awaited;                   /* the command under way waits for the end of its load */
     bool paused;                    /* its stages read nothing */
+    bool shipped;                   /* the file is of system_dir */
     bool first_load;                /* counted in manager->starting */
     uint32_t pending_parts;         /* commands to shards that are not answered */
     struct instance_part *parts;    /* by shard; owned */
@@ -171,6 +172,11 @@ sl_err manager_watch_deploys(struct plugin_manager *manager) SL_MUST_CHECK; /* m
 
 /* plugin_instance.c */
 struct plugin_instance *instance_find(struct plugin_manager *manager, const char *name);
+/* The file that an instance names: "processor_ffi" is processor_ffi.so. */
+void instance_module_file(const struct plugin_instance_config *config,
+                          char ret_file[PLUGIN_FILE_BYTES]);
+/* Of this name a module may come from system_dir: a processor, never a frontend. */
+bool instance_module_is_shipped(const char *file);
 /* Loads or reloads the instances that the file makes. [takes nothing of entry] */
 void instances_load(struct plugin_manager *manager, struct plugin_file *file,
                     const struct scan_entry *entry);

@@ -278,7 +278,8 @@ static void slot_readable(void *arg)
 /* ---- its spawn ---- */
 
 _Static_assert((int)PERMISSION_FILE == (int)SANDBOX_RESOURCE_FILE &&
-                   (int)PERMISSION_CONNECTION == (int)SANDBOX_RESOURCE_CONNECTION,
+                   (int)PERMISSION_CONNECTION == (int)SANDBOX_RESOURCE_CONNECTION &&
+                   (int)PERMISSION_LIBRARY == (int)SANDBOX_RESOURCE_LIBRARY,
                "the same numbers");
 
 /* Of what it has, what the host opens. */
@@ -287,7 +288,7 @@ static uint32_t list_resources(const struct plugin_permissions *has,
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < has->count; i++) {
-        if (has->items[i].kind <= PERMISSION_CONNECTION) {
+        if (has->items[i].kind <= PERMISSION_LIBRARY) {
             ret_resources[count++] = (struct sandbox_resource){
                 .kind = has->items[i].kind, .name = sluice_text_of(has->items[i].name)};
         }

@@ -41,9 +41,11 @@ struct lua_instance {
     uint32_t value_turn;         /* the one that is free */
     struct lua_buffer scratch;   /* encoder, unescaping */
     uint32_t pending_count;
-    uint32_t result_count; /* records among what process returned */
-    uint32_t spared_count; /* first records in a row that the deadline did not blame */
-    uint32_t close_depth;  /* of coroutine.close calls */
+    uint32_t result_count;   /* records among what process returned */
+    uint32_t spared_count;   /* first records in a row that the deadline did not blame */
+    uint32_t close_depth;    /* of coroutine.close calls */
+    uint32_t function_count; /* that ffi.bind gave */
+    bool binding;            /* ffi.bind works: the script's own chunk runs */
 
     char file[128];                    /* of the script, for messages */
     char reason[LUA_REASON_BYTES_MAX]; /* of reject(reason), or of a failure */

@@ -300,7 +300,9 @@ static int load(lua_State *L)
     }
     push_config(L);
     lua_setglobal(L, "config");
+    instance->binding = true;
     lua_call(L, 0, 1);
+    instance->binding = false;
     if (!lua_istable(L, -1)) {
         luaL_error(L, "the script returned a %s; it must return a table", luaL_typename(L, -1));
     }
@@ -333,6 +335,7 @@ static sluice_status run(struct lua_instance *instance, lua_CFunction function,
         lua_script_take_error(instance, L);
     }
     lua_deadline_end(&instance->deadline, L);
+    instance->binding = false; /* an error jumps over what load does */
     instance->deadline_ms = own_deadline_ms(instance);
     return good ? SLUICE_OK : SLUICE_E_PLUGIN_LOAD;
 }

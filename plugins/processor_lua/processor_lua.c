@@ -1,5 +1,5 @@
-/* processor_lua: runs a Lua 5.4 script as a processor. An ordinary plugin, built against sdk/ and
- * Lua alone.
+/* processor_lua: runs a Lua 5.4 script as a processor. An ordinary plugin, built against sdk/, Lua
+ * and libffi alone.
  *
  * In: a script (extension "sluice.script/1"), a configuration, batches. Out: one verdict per
  * record. process returns the record (pass, or emit with its changes), nil (drop) or several; an
@@ -12,6 +12,7 @@
  *
  * Thread: any, one at a time. C memory is owned by struct lua_instance alone (see lua_instance.h).
  */
+#include "lua_ffi.h"
 #include "lua_instance.h"
 #include "lua_json.h"
 #include "lua_record.h"
@@ -29,7 +30,8 @@
 #define NS_PER_MS            1000000
 #define MS_PER_S             1000
 
-SLUICE_MANIFEST("{\"id\":\"processor_lua\",\"version\":\"1.0.0\",\"kind\":\"processor\"}");
+SLUICE_MANIFEST("{\"id\":\"processor_lua\",\"version\":\"1.0.0\",\"kind\":\"processor\","
+                "\"permissions\":[\"library *\"]}");
 
 /* ---- lifecycle ---- */
 
@@ -85,6 +87,7 @@ static int open_all(lua_State *L)
     lua_sandbox_open(L);
     lua_json_open(L);
     lua_record_open(L);
+    lua_ffi_open(L);
     return 0;
 }
 

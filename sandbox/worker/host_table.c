@@ -106,7 +106,7 @@ static void resources_init(struct worker *worker)
         worker->resource_items[i] = (struct sluice_resource){
             .size = sizeof(worker->resource_items[i]),
             .kind = boot->resource_kinds[i],
-            .descriptor = WORKER_FD_RESOURCE + (int32_t)i,
+            .descriptor = boot->resource_descriptors[i],
             .name = span_text(worker, boot->resources[i]),
         };
     }

@@ -48,6 +48,9 @@ static const void *get_extension(const struct sluice_host *host, const char *id)
     if (strcmp(id, SLUICE_EXT_LIMITS) == 0 && self->limits.memory_bytes > 0) {
         return &self->limits;
     }
+    if (strcmp(id, SLUICE_EXT_RESOURCES) == 0 && self->resources.size > 0) {
+        return &self->resources;
+    }
     return NULL;
 }
 

@@ -51,8 +51,9 @@ struct test_host {
     } config[TEST_HOST_KEYS_MAX];
     uint32_t config_count;
 
-    uint32_t timeout_ms;         /* of each batch; 0: no deadline */
-    struct sluice_limits limits; /* offered when memory_bytes is set */
+    uint32_t timeout_ms;               /* of each batch; 0: no deadline */
+    struct sluice_limits limits;       /* offered when memory_bytes is set */
+    struct sluice_resources resources; /* offered when size is set */
 
     /* Topics that emit may name; empty: every topic. Borrowed. */
     const char *granted[TEST_HOST_TOPICS_MAX];

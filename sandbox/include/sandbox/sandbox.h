@@ -69,7 +69,10 @@ struct sandbox_limits {
  * never opens or connects by itself. */
 #define SANDBOX_RESOURCE_FILE       1u /* name: absolute path of a regular file, opened for reading */
 #define SANDBOX_RESOURCE_CONNECTION 2u /* name: "host:port", resolved and connected (TCP) */
-#define SANDBOX_RESOURCES_MAX       8u
+/* name: absolute path of a shared library, checked and copied as a module is; or a name without a
+ * slash, which the worker's loader finds in the system's folders: no descriptor goes with it */
+#define SANDBOX_RESOURCE_LIBRARY 3u
+#define SANDBOX_RESOURCES_MAX    8u
 struct sandbox_resource {
     uint32_t kind;
     struct sluice_text name; /* at most SANDBOX_TEXT_SIZE_MAX */

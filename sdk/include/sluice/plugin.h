@@ -74,12 +74,17 @@ struct sluice_limits {
 #define SLUICE_EXT_RESOURCES       "sluice.resources/1"
 #define SLUICE_RESOURCE_FILE       1u /* read, pread, lseek, fstat */
 #define SLUICE_RESOURCE_CONNECTION 2u /* TCP: read, write, send, recv, poll */
+/* A shared library that the plugin may load in create, init and activate, never later: dlopen of
+ * "/proc/self/fd/<descriptor>", a copy that nobody changes; where descriptor is -1, dlopen of the
+ * name, which the system's loader finds. */
+#define SLUICE_RESOURCE_LIBRARY 3u
 struct sluice_resource {
     uint32_t size;
     uint32_t kind; /* SLUICE_RESOURCE_* */
     int32_t descriptor;
     uint32_t reserved;
-    struct sluice_text name; /* as granted: "/etc/countries.csv", "geo.example.org:7000" */
+    struct sluice_text
+        name; /* as granted: "/etc/countries.csv", "geo.example.org:7000", "libm.so.6" */
 };
 struct sluice_resources {
     uint32_t size;
@@ -111,7 +116,8 @@ struct sluice_plugin_descriptor {
  * id, version, kind ("processor"|"frontend"), on ("log"|"produce"), input (topic name or list),
  * output (topic name), outputs (further topics it may emit to), config (JSON Schema), defaults
  * (object), limits {memory_bytes, cpu_percent, deadline_ms, descriptors}, permissions [..]
- * ("read-only /absolute/path", "network-client host:port"), state_version. */
+ * ("read-only /absolute/path", "network-client host:port", "library NAME"; "library *" asks for
+ * those that the configuration names), state_version. */
 #define SLUICE_MANIFEST_OWNER "Sluice"
 #define SLUICE_MANIFEST_TYPE  1u
 /* clang-format off */

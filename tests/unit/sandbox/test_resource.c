@@ -114,6 +114,9 @@ Test(resource, what_cannot_be_opened_is_named_and_no_worker_starts)
         {SANDBOX_RESOURCE_FILE, "/tmp", "it is not a regular file"},
         {SANDBOX_RESOURCE_FILE, "/dev/zero", "it is not a regular file"},
         {SANDBOX_RESOURCE_FILE, "/nowhere/at/all", "No such file or directory"},
+        {SANDBOX_RESOURCE_LIBRARY, "/nowhere/lib.so", "No such file or directory"},
+        {SANDBOX_RESOURCE_LIBRARY, "/etc/passwd", "ELF"},
+        {SANDBOX_RESOURCE_LIBRARY, "relative/lib.so", "the path is not absolute"},
         {SANDBOX_RESOURCE_CONNECTION, "no-port", "it is not host:port"},
         {SANDBOX_RESOURCE_CONNECTION, "127.0.0.1:1", "Connection refused"},
     };
