@@ -95,8 +95,7 @@ static sluice_status open_library(const char *name, int *ret_descriptor, char *t
     status = staged_module_open((struct sluice_bytes){bytes, size}, &copy, reason, sizeof(reason));
     free(bytes);
     if (status != SLUICE_OK) {
-        (void)fail(name, reason, text, text_size);
-        return status;
+        return fail(name, reason, text, text_size);
     }
     *ret_descriptor = copy.fd;
     return SLUICE_OK;
