@@ -47,7 +47,7 @@ ALONE = {
     "broker/disk_full": "it mounts",
 }
 # What takes long begins first, so that no processor idles at the end: seconds of a quiet machine, where above 5.
-LONG = {"test_shard": 30, "sim_storage": 60, "sim_storage_mutants": 60, "sim_wal": 30, "broker/plugins": 40, "broker/reload": 90, "broker/reload_rollback": 20, "broker/scrub": 20,
+LONG = {"test_shard": 30, "sim_storage": 60, "sim_storage_mutants": 60, "sim_wal": 30, "broker/plugins": 40, "broker/reload": 90, "broker/reload_rollback": 20, "broker/reload_shadow": 8, "broker/scrub": 20,
         "broker/retention": 30, "broker/compaction": 20, "broker/kafka_python": 15, "broker/confluent": 15, "broker/seal": 15,
         "broker/storage_tools": 15, "tidy": 10, "tidy_rules": 8, "test_extent": 20, "test_wal": 10, "sdk_test": 10}
 

@@ -288,7 +288,8 @@ static void on_plugin_info(void *arg, const char *name, admin_storage_done *done
 static void on_plugin_rollback(void *arg, const char *name, const char *to,
                                admin_storage_done *done, void *done_arg)
 {
-    plugin_rollback_json(((struct admin_socket *)arg)->sluice->plugins, name, to, done, done_arg);
+    struct sluice *sluice = ((struct admin_socket *)arg)->sluice;
+    plugin_rollback_json(sluice->plugins, sluice->shards.shards[0], name, to, done, done_arg);
 }
 
 static void on_plugin_command(void *arg, const char *command, const cJSON *args,

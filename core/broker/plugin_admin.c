@@ -63,6 +63,14 @@ static const char *text_of(const cJSON *args, const char *key)
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(args, key));
 }
 
+static int64_t number_of(const cJSON *args, const char *key, int64_t fallback)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(args, key);
+    return cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < 1e15
+               ? (int64_t)item->valuedouble
+               : fallback;
+}
+
 /* "start", "end", "42", "@1770000000000" */
 static bool take_target(const char *text, struct plugin_command *command)
 {
@@ -112,6 +120,8 @@ static const char *take_command(const char *word, const cJSON *args, struct plug
         .who = "User:admin",
         .confirmed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(args, "confirmed")),
         .topic = text_of(args, "topic"),
+        .shadow_records = number_of(args, "shadow", 0),
+        .shadow_max_diff_percent = number_of(args, "max_diff", 100),
     };
     if (command->kind < 0 || command->name == NULL || command->name[0] == '\0' ||
         strlen(command->name) >= PLUGIN_FILE_BYTES) {

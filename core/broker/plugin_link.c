@@ -31,6 +31,8 @@ static void take_instance(const struct config_instance *from, struct plugin_inst
         .cpu_percent = from->cpu_percent,
         .rollback_errors_percent = from->rollback_errors_percent,
         .rollback_grace_ms = from->rollback_grace_ms,
+        .shadow_records = from->shadow,
+        .shadow_max_diff_percent = from->shadow_max_diff_percent,
         .permissions = from->permissions.items,
         .permission_count = from->permissions.count,
         .observe = from->sandbox == CONFIG_SANDBOX_OBSERVE,
@@ -159,6 +161,22 @@ static void add_versions(cJSON *object, const struct plugin_info *info)
     }
 }
 
+static void add_shadow(cJSON *object, const struct plugin_shadow *shadow)
+{
+    if (shadow->hash == NULL || shadow->hash[0] == '\0') {
+        return;
+    }
+    cJSON *entry = cJSON_AddObjectToObject(object, "shadow");
+    cJSON_AddStringToObject(entry, "state", shadow->is_under_way ? "under way" : "ended");
+    cJSON_AddStringToObject(entry, "hash", shadow->hash);
+    add_number(entry, "same", shadow->same);
+    add_number(entry, "changed", shadow->changed);
+    cJSON *diffs = cJSON_AddArrayToObject(entry, "differences");
+    for (uint32_t i = 0; i < shadow->diff_count; i++) {
+        cJSON_AddItemToArray(diffs, cJSON_CreateString(shadow->diffs[i]));
+    }
+}
+
 static void describe_one(void *arg, const struct plugin_info *info)
 {
     struct search *search = arg;
@@ -179,6 +197,7 @@ static void describe_one(void *arg, const struct plugin_info *info)
     add_number(search->object, "worker_cpu_ns", info->cpu_ns);
     add_number(search->object, "worker_rss_bytes", info->rss_bytes);
     add_versions(search->object, info);
+    add_shadow(search->object, &info->shadow);
 }
 
 sl_err plugin_info_json(struct plugin_manager *manager, const char *name, struct cJSON *object)
@@ -192,6 +211,7 @@ sl_err plugin_info_json(struct plugin_manager *manager, const char *name, struct
 
 struct rollback_ask {
     struct plugin_manager *manager;
+    struct shard *home;
     char name[MANIFEST_ID_BYTES];
     admin_storage_done *done;
     void *done_arg;
@@ -202,22 +222,30 @@ static void rollback_done(void *arg, sl_err err, const char *text)
     struct rollback_ask *ask = arg;
     cJSON *object = err == SLUICE_OK ? cJSON_CreateObject() : NULL;
     if (object != NULL) {
+        char said[PLUGIN_WHY_BYTES];
         err = plugin_info_json(ask->manager, ask->name, object);
+        const cJSON *hash = cJSON_GetObjectItemCaseSensitive(object, "hash");
+        snprintf(said, sizeof(said), "%s runs version %s again", ask->name,
+                 hash != NULL ? cJSON_GetStringValue(hash) : "");
+        cJSON_AddStringToObject(object, "text", said);
     }
     ask->done(ask->done_arg, err, text, object);
+    shard_request_end(ask->home);
     sl_free(ask);
 }
 
-void plugin_rollback_json(struct plugin_manager *manager, const char *name, const char *to,
-                          admin_storage_done *done, void *done_arg)
+void plugin_rollback_json(struct plugin_manager *manager, struct shard *home, const char *name,
+                          const char *to, admin_storage_done *done, void *done_arg)
 {
     struct rollback_ask *ask = sl_alloc_zero(1, sizeof(*ask));
     if (ask == NULL) {
         done(done_arg, SLUICE_E_NO_MEMORY, "", NULL);
         return;
     }
-    *ask = (struct rollback_ask){.manager = manager, .done = done, .done_arg = done_arg};
+    *ask =
+        (struct rollback_ask){.manager = manager, .home = home, .done = done, .done_arg = done_arg};
     snprintf(ask->name, sizeof(ask->name), "%s", name);
+    shard_request_begin(home);
     plugin_manager_rollback(manager, name, to, rollback_done, ask);
 }
 

@@ -27,8 +27,8 @@ sl_err plugin_info_json(struct plugin_manager *manager, const char *name,
                         struct cJSON *object) SL_MUST_CHECK;
 
 /* plugin_manager_rollback for the admin socket: the result is what plugin_info_json says then. */
-void plugin_rollback_json(struct plugin_manager *manager, const char *name, const char *to,
-                          admin_storage_done *done, void *done_arg);
+void plugin_rollback_json(struct plugin_manager *manager, struct shard *home, const char *name,
+                          const char *to, admin_storage_done *done, void *done_arg);
 
 /* What confines it: layers, limits, permissions, topics (plugin_walls.c). */
 sl_err plugin_walls_json(struct plugin_manager *manager, const char *name,

@@ -21,7 +21,8 @@ struct cli_values {
 struct cli_options {
     bool json, help, follow, running, is_key_null, now, records, yes, force, dry_run;
     struct cli_values socket, home, config, set, key, header, partition, partitions, offset, count,
-        format, acks, topic_config, before, rate, topic, lsn, offsets, to_version, seek_to;
+        format, acks, topic_config, before, rate, topic, lsn, offsets, to_version, shadow, max_diff,
+        seek_to;
     bool dev;
     const char *words[CLI_WORDS_MAX]; /* what is no option */
     uint32_t word_count;
@@ -69,6 +70,8 @@ enum {
     CLI_OPT_DRY_RUN,
     CLI_OPT_SEEK_TO,
     CLI_OPT_TO_VERSION,
+    CLI_OPT_SHADOW,
+    CLI_OPT_MAX_DIFF,
 };
 /* Those of every command that talks to a broker. */
 #define CLI_BROKER_OPTIONS                                                         \

@@ -37,6 +37,8 @@ static const struct option options[] = {
     {CLI_OPTION(RECORDS), 0, .name = "--records", FLAG(records), .doc = "also the records in each batch"},
     {CLI_OPTION(SEEK_TO), 0, .name = "--to", .argument = "start|end|OFFSET|@TIME", VALUES(seek_to), .doc = "where to go on; @TIME: @2026-11-21T11:00:00Z, or @ and milliseconds since 1970"},
     {CLI_OPTION(TO_VERSION), 0, .name = "--to", .argument = "HASH|VERSION", VALUES(to_version), .doc = "the version that comes back; default the one before"},
+    {CLI_OPTION(SHADOW), 0, .name = "--shadow", .argument = "N", VALUES(shadow), .doc = "records that the new version gets beside the old one first"},
+    {CLI_OPTION(MAX_DIFF), 0, .name = "--max-diff", .argument = "PERCENT", VALUES(max_diff), .doc = "refuse it when more of them differ; default 100"},
     {CLI_OPTION(DRY_RUN), 0, .name = "--dry-run", FLAG(dry_run), .doc = "say what would happen, and change nothing"},
     {CLI_OPTION(YES), 'y', .name = "--yes", FLAG(yes), .doc = "do not ask"},
     {CLI_OPTION(FORCE), 0, .name = "--force", FLAG(force), .doc = "as --yes, for scripts"},

@@ -17,25 +17,6 @@ static int plugin_info(struct cli *cli)
     return cli_object_show(cli, "plugin.info", args);
 }
 
-static int plugin_rollback(struct cli *cli)
-{
-    cJSON *args = cJSON_CreateObject();
-    cJSON *reply = NULL;
-    const char *to = cli_value(&cli->options.to_version, NULL);
-    cJSON_AddStringToObject(args, "name", cli->options.words[0]);
-    if (to != NULL) {
-        cJSON_AddStringToObject(args, "to", to);
-    }
-    int code = cli_call_once(cli, "plugin.rollback", args, &reply);
-    if (code == CLI_OK && cli->options.json) {
-        cli_json_write(cli_result(reply));
-    } else if (code == CLI_OK) {
-        cJSON *hash = cJSON_GetObjectItemCaseSensitive(cli_result(reply), "hash");
-        printf("%s runs version %s again\n", cli->options.words[0], cJSON_GetStringValue(hash));
-    }
-    cJSON_Delete(reply);
-    return code;
-}
 #define CONFIRMED_OPTIONS (CLI_BROKER_OPTIONS | CLI_OPTION(YES) | CLI_OPTION(FORCE))
 #define EXIT_CODES        "\nExit codes: 0 done, or so before; 3 refused; 69 no broker."
 
@@ -43,14 +24,18 @@ static int plugin_rollback(struct cli *cli)
 static const struct cli_command commands[] = {
     {"plugin list", plugin_list, "", 0, 0, CLI_BROKER_OPTIONS, "all plugin instances and their state"},
     {"plugin info", plugin_info, "NAME", 1, 1, CLI_BROKER_OPTIONS, "one plugin instance"},
-    {"plugin rollback", plugin_rollback, "NAME", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(TO_VERSION),
-     "put an earlier version of a plugin back; plugin info lists them"},
     {"plugin load", cli_plugin_load, "FILE", 1, 1, CLI_BROKER_OPTIONS,
      "put a .so or .lua into plugins.dir and load it\n\n"
      "The file is copied (synced, then renamed into place), so that a restart finds what runs now. A file\n"
      "of that name is replaced; if the new one does not load, the version before goes on running.\n" EXIT_CODES},
-    {"plugin reload", cli_plugin_command, "NAME", 1, 1, CLI_BROKER_OPTIONS,
+    {"plugin rollback", cli_plugin_rollback, "NAME", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(TO_VERSION),
+     "put an earlier version back, from the position that is committed now\n\n"
+     "\"plugin info\" lists those that are kept. The file is loaded again when it changes.\n" EXIT_CODES},
+    {"plugin reload", cli_plugin_reload, "NAME", 1, 1,
+     CLI_BROKER_OPTIONS | CLI_OPTION(SHADOW) | CLI_OPTION(MAX_DIFF),
      "read the file of an instance again and load it, changed or not\n\n"
+     "With --shadow N the next N records go to both versions first, for a minute at most; what differs is told,\n"
+     "and with --max-diff the new one is refused when more than that differs.\n"
      "Also loads what \"plugin unload\" ended. If it does not load, the version before goes on running.\n" EXIT_CODES},
     {"plugin unload", cli_plugin_command, "NAME", 1, 1, CONFIRMED_OPTIONS,
      "end an instance until the next start; positions and state stay\n\n"

@@ -5,6 +5,7 @@
 #include "cli/cli_command.h"
 
 /* cli_plugin_command.c */
-cli_command_fn cli_plugin_command, cli_plugin_load, cli_plugin_seek;
+cli_command_fn cli_plugin_command, cli_plugin_reload, cli_plugin_rollback, cli_plugin_load,
+    cli_plugin_seek;
 
 #endif

@@ -122,6 +122,43 @@ int cli_plugin_command(struct cli *cli)
     return command_call(cli, command, args);
 }
 
+/* An option that is a number into the arguments; none: nothing. */
+static bool number_add(cJSON *args, const char *key, const struct cli_values *values,
+                       const char *option, int64_t max)
+{
+    int64_t value = 0;
+    if (!cli_number(values, option, 0, max, -1, &value)) {
+        return false;
+    }
+    if (value >= 0) {
+        cJSON_AddNumberToObject(args, key, (double)value);
+    }
+    return true;
+}
+
+int cli_plugin_reload(struct cli *cli)
+{
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "name", cli->options.words[0]);
+    if (!number_add(args, "shadow", &cli->options.shadow, "--shadow", 1000000000) ||
+        !number_add(args, "max_diff", &cli->options.max_diff, "--max-diff", 100)) {
+        cJSON_Delete(args);
+        return CLI_USAGE;
+    }
+    return command_call(cli, "plugin.reload", args);
+}
+
+int cli_plugin_rollback(struct cli *cli)
+{
+    const char *to = cli_value(&cli->options.to_version, NULL);
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "name", cli->options.words[0]);
+    if (to != NULL) {
+        cJSON_AddStringToObject(args, "to", to);
+    }
+    return command_call(cli, "plugin.rollback", args);
+}
+
 static bool file_read(struct cli *cli, const char *path, uint8_t **ret_bytes, size_t *ret_size)
 {
     struct sl_file *file = NULL;

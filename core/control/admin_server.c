@@ -30,7 +30,8 @@ const struct admin_command admin_commands[] = {
     {"plugin.load", admin_plugin_command,
      "name: of the file, data or data_base64: what is in it; puts it into plugins.dir and loads "
      "it"},
-    {"plugin.reload", admin_plugin_command, "name: reads its file again, changed or not"},
+    {"plugin.reload", admin_plugin_command,
+     "name, shadow?, max_diff? (100): reads its file again, changed or not"},
     {"plugin.unload", admin_plugin_command,
      "name, confirmed?: ends it until the next start; positions stay"},
     {"plugin.enable", admin_plugin_command, "name"},

@@ -60,6 +60,8 @@ struct config_instance {
     int64_t cpu_percent;
     int64_t rollback_errors_percent; /* -1: as plugins.rollback, so the next */
     int64_t rollback_grace_ms;
+    int64_t shadow;
+    int64_t shadow_max_diff_percent;
     struct config_list permissions;
     int32_t sandbox;             /* CONFIG_SANDBOX_* */
     struct config_origin origin; /* of the entry as a whole */

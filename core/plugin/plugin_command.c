@@ -316,6 +316,9 @@ void order_load_ended(struct plugin_instance *instance, sl_err err, const char *
         snprintf(order->text, sizeof(order->text),
                  err == SLUICE_OK ? "%s runs version %s" : "%s: %s", instance->name,
                  err == SLUICE_OK ? version : text);
+        if (err == SLUICE_OK) {
+            instance_shadow_say(instance, order->text, sizeof(order->text));
+        }
     }
     end_if_loaded(order);
 }
@@ -408,7 +411,7 @@ static void load(struct plugin_order *order)
 
 static void reload(struct plugin_order *order)
 {
-    const struct plugin_instance *instance = instance_find(order->manager, order->command.name);
+    struct plugin_instance *instance = instance_find(order->manager, order->command.name);
     const struct plugin_file *file = manager_file(order->manager, order->command.name);
     if (instance == NULL && file == NULL) {
         end_unknown(order);
@@ -420,6 +423,10 @@ static void reload(struct plugin_order *order)
         return;
     }
     order->loads_all = instance == NULL;
+    if (instance != NULL) {
+        instance->shadow.asked = (struct shadow_wish){order->command.shadow_records,
+                                                      order->command.shadow_max_diff_percent};
+    }
     want_file(order, instance != NULL ? instance->file : file->name);
 }
 

@@ -57,6 +57,7 @@ void instance_refuse(struct plugin_instance *instance, const char *text)
            sl_log_text("path", path), sl_log_text("reason", instance->reason));
     stage_count_add(&instance->parts[0].counts, STAGE_COUNT_REFUSED, 1);
     instance->ending_why[0] = '\0';
+    instance->shadow.asked = (struct shadow_wish){0};
     instance_drop_loading(instance);
     instance_first_load_ended(instance);
     instance_answer(instance, SLUICE_E_PLUGIN_LOAD, instance->reason);
@@ -79,6 +80,7 @@ void instance_load_version(struct plugin_instance *instance, struct plugin_versi
 {
     struct plugin_manager *manager = instance->manager;
     struct instance_part *part = &instance->parts[0];
+    instance_shadow_cancel(instance);
     struct plugin_version *before = instance->loading;
     instance->loading = plugin_version_ref(version);
     plugin_version_unref(before);

@@ -115,6 +115,26 @@ void plugin_manager_each_lag(const struct plugin_manager *manager, uint32_t shar
     }
 }
 
+static void show_shadow(const struct plugin_instance *instance, struct plugin_shadow *shadow)
+{
+    const struct shadow_run *run = instance->shadow.run;
+    const struct shadow_result *last = &instance->shadow.last;
+    if (run != NULL) {
+        *shadow = (struct plugin_shadow){.is_under_way = true,
+                                         .hash = instance->shadow.coming.version->hash_text,
+                                         .same = atomic_load(&run->same),
+                                         .changed = atomic_load(&run->changed)};
+        return;
+    }
+    *shadow = (struct plugin_shadow){.hash = last->hash_text,
+                                     .same = last->same,
+                                     .changed = last->changed,
+                                     .diff_count = last->diff_count};
+    for (uint32_t i = 0; i < last->diff_count; i++) {
+        shadow->diffs[i] = last->diffs[i];
+    }
+}
+
 static void show(const struct plugin_instance *instance, plugin_info_fn *visit, void *arg)
 {
     char path[PLUGIN_REASON_BYTES];
@@ -163,6 +183,7 @@ static void show(const struct plugin_instance *instance, plugin_info_fn *visit, 
     }
     info.since_ms = instance->active != NULL ? instance->active_since_ms : 0;
     instance_past_show(instance, &info);
+    show_shadow(instance, &info.shadow);
     add_counts(instance, &info);
     visit(arg, &info);
 }

@@ -55,6 +55,8 @@ struct plugin_instance_config {
     bool observe; /* denied calls are logged and fail; the configuration allows it in --dev alone */
     int64_t rollback_errors_percent; /* -1: as plugin_settings.rollback; so the next */
     int64_t rollback_grace_ms;
+    int64_t shadow_records; /* of a new version's shadow run; 0: none */
+    int64_t shadow_max_diff_percent;
 };
 
 /* A fresh deploy goes back to the version before it when, within the grace, at least errors_min of
@@ -146,15 +148,17 @@ enum {
 
 enum { PLUGIN_SEEK_START, PLUGIN_SEEK_END, PLUGIN_SEEK_OFFSET, PLUGIN_SEEK_TIME };
 struct plugin_command {
-    int32_t kind;          /* PLUGIN_COMMAND_* */
-    const char *name;      /* of the instance; LOAD: of the file, "mask.lua" */
-    const char *who;       /* "User:admin" */
-    struct sl_bytes bytes; /* LOAD: what is in the file */
-    bool confirmed;        /* else what cannot be undone, or opens a gate, is E_UNCONFIRMED */
-    int32_t seek_to;       /* PLUGIN_SEEK_* */
-    int64_t seek_value;    /* offset, or milliseconds since 1970 */
-    const char *topic;     /* SEEK: of this topic only; or NULL */
-    int64_t partition;     /* SEEK: this one only; -1: all */
+    int32_t kind;           /* PLUGIN_COMMAND_* */
+    const char *name;       /* of the instance; LOAD: of the file, "mask.lua" */
+    const char *who;        /* "User:admin" */
+    struct sl_bytes bytes;  /* LOAD: what is in the file */
+    bool confirmed;         /* else what cannot be undone, or opens a gate, is E_UNCONFIRMED */
+    int32_t seek_to;        /* PLUGIN_SEEK_* */
+    int64_t seek_value;     /* offset, or milliseconds since 1970 */
+    const char *topic;      /* SEEK: of this topic only; or NULL */
+    int64_t shadow_records; /* RELOAD: of a shadow run; 0: as the configuration says */
+    int64_t shadow_max_diff_percent;
+    int64_t partition; /* SEEK: this one only; -1: all */
 };
 /* A position that a command moved, or forgot (after: -1). */
 struct plugin_move {
@@ -224,6 +228,17 @@ struct plugin_past {
     const char *why; /* it ended */
 };
 
+#define PLUGIN_DIFFS_MAX 3u
+/* The last shadow run, or the one under way. */
+struct plugin_shadow {
+    bool is_under_way;
+    const char *hash; /* of the new version; empty: there was none */
+    uint64_t same;
+    uint64_t changed;
+    const char *diffs[PLUGIN_DIFFS_MAX]; /* the first ones */
+    uint32_t diff_count;
+};
+
 #define PLUGIN_CAUSES_MAX 16u
 struct plugin_info {
     const char *name;
@@ -262,6 +277,7 @@ struct plugin_info {
     int64_t since_ms; /* wall clock: the active version took over; 0: none did */
     struct plugin_past past[PLUGIN_PAST_MAX]; /* newest first */
     uint32_t past_count;
+    struct plugin_shadow shadow;
 };
 const char *plugin_count_key(uint32_t count); /* "records_in" */
 typedef void plugin_info_fn(void *arg, const struct plugin_info *info);

@@ -125,21 +125,21 @@ static sl_err resolve(struct plugin_instance *instance, struct plugin_version *v
                : SLUICE_OK;
 }
 
-static void describe_module(struct plugin_instance *instance, const struct plugin_version *version,
-                            const struct sandbox_event *event)
+static void add_text(char *to, size_t size, struct sluice_text text)
 {
-    snprintf(instance->module_text, sizeof(instance->module_text), "%.*s %.*s",
-             (int)SL_MIN(event->ready.id.size, (uint64_t)MANIFEST_ID_BYTES),
-             event->ready.id.data != NULL ? event->ready.id.data : "",
-             (int)SL_MIN(event->ready.version.size, (uint64_t)MANIFEST_VERSION_BYTES - 1),
-             event->ready.version.data != NULL ? event->ready.version.data : "");
-    if (version->script != NULL) {
-        snprintf(instance->version_text, sizeof(instance->version_text), "%s", version->hash_text);
-    } else {
-        snprintf(instance->version_text, sizeof(instance->version_text), "%.*s",
-                 (int)SL_MIN(event->ready.version.size, (uint64_t)MANIFEST_VERSION_BYTES - 1),
-                 event->ready.version.data != NULL ? event->ready.version.data : "");
-    }
+    snprintf(to, size, "%.*s", (int)SL_MIN(text.size, (uint64_t)size - 1),
+             text.data != NULL ? text.data : "");
+}
+
+static void describe_module(struct version_coming *coming, const struct sandbox_event *event)
+{
+    char id[MANIFEST_ID_BYTES];
+    char version[MANIFEST_VERSION_BYTES];
+    add_text(id, sizeof(id), event->ready.id);
+    add_text(version, sizeof(version), event->ready.version);
+    snprintf(coming->module_text, sizeof(coming->module_text), "%s %s", id, version);
+    snprintf(coming->version_text, sizeof(coming->version_text), "%s",
+             coming->version->script != NULL ? coming->version->hash_text : version);
 }
 
 static void log_loaded(const struct plugin_instance *instance, bool again)
@@ -177,27 +177,27 @@ static void ending(const struct plugin_instance *instance, const struct plugin_v
     }
 }
 
-static void take_over(struct plugin_instance *instance, struct plugin_version *version,
-                      const struct sandbox_event *event, struct shared_attachment *attachment)
+void instance_take_over(struct plugin_instance *instance, struct version_coming *coming)
 {
     bool again = instance->active != NULL;
     char why[PLUGIN_WHY_BYTES];
-    ending(instance, version, why);
+    ending(instance, coming->version, why);
     if (again) {
         instance_past_push(instance, instance->ending_why[0] != '\0', why);
     }
-    instance_past_forget_hash(instance, version->hash);
-    describe_module(instance, version, event);
-    instance->active = plugin_version_ref(version);
+    instance_past_forget_hash(instance, coming->version->hash);
+    instance->active = coming->version;
+    instance->attachment = coming->attachment;
+    memcpy(instance->module_text, coming->module_text, sizeof(instance->module_text));
+    memcpy(instance->version_text, coming->version_text, sizeof(instance->version_text));
     instance_drop_loading(instance);
-    instance->attachment = attachment;
     instance->state = INSTANCE_RUNNING;
     instance->reason[0] = '\0';
     instance_deployed(instance);
     log_loaded(instance, again);
     worker_host_accept(instance->parts[0].host);
     instance->parts[0].held = instance->paused;
-    instance_part_attach(&instance->parts[0], attachment, instance->version_text);
+    instance_part_attach(&instance->parts[0], instance->attachment, instance->version_text);
     instance_spread(instance);
     instance_first_load_ended(instance);
     instance_answer(instance, SLUICE_OK, "");
@@ -234,12 +234,17 @@ static void version_ready(void *arg, struct plugin_version *version,
         }
         return;
     }
-    take_over(instance, version, event, shared);
+    struct version_coming coming = {.version = plugin_version_ref(version), .attachment = shared};
+    describe_module(&coming, event);
+    if (!instance_shadow_begin(instance, &coming)) {
+        instance_take_over(instance, &coming);
+    }
 }
 
 static void version_refused(void *arg, struct plugin_version *version, const char *text)
 {
     struct plugin_instance *instance = arg;
+    instance_shadow_cancel(instance);
     if (version == instance->active) { /* it died between its acceptance and its first batch */
         instance_past_revert(instance, text);
     }

@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOOK_MS 100
+#define LOOK_MS        100
+#define SHADOW_LOOK_MS 20
 
 static int64_t mono_ms(const struct plugin_manager *manager)
 {
@@ -233,6 +234,7 @@ static void look(void *arg)
     struct plugin_manager *manager = arg;
     int64_t now = mono_ms(manager);
     bool any = false;
+    bool shadows = false;
     SL_LIST_EACH(&manager->instances, link)
     {
         struct plugin_instance *instance = SL_CONTAINER_OF(link, struct plugin_instance, link);
@@ -241,9 +243,11 @@ static void look(void *arg)
             instance->deploy.on = instance->deploy.on && now < instance->deploy.until_ms;
             any = any || instance->deploy.on;
         }
+        shadows = instance_shadow_look(instance) || shadows;
     }
-    if (any) {
-        sl_timer_start(manager->deploy_timer, LOOK_MS * INT64_C(1000000));
+    if (any || shadows) {
+        sl_timer_start(manager->deploy_timer,
+                       (shadows ? SHADOW_LOOK_MS : LOOK_MS) * INT64_C(1000000));
     }
 }
 

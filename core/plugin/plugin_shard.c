@@ -283,6 +283,7 @@ void instance_part_attach(struct instance_part *part, struct shared_attachment *
 void instance_part_detach(struct instance_part *part, void (*detached)(void *arg), void *arg)
 {
     part->leaving = true;
+    part->shadow = shadow_run_unref(part->shadow);
     part->detached = detached;
     part->detached_arg = arg;
     sl_list_remove(&part->link);

@@ -44,6 +44,7 @@ struct instance_part {
     uint32_t closing_tasks;
     void (*detached)(void *arg); /* when nothing of it is left here */
     void *detached_arg;
+    struct shadow_run *shadow; /* referenced; the next version has come for it */
     bool leaving;
     bool host_closed;
     /* Read by any thread: */

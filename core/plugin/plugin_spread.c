@@ -12,6 +12,7 @@ struct part_call {
     struct plugin_instance *instance;
     struct plugin_version *version;       /* referenced */
     struct shared_attachment *attachment; /* referenced */
+    struct shadow_run *shadow;            /* referenced */
     char version_text[MANIFEST_VERSION_BYTES];
     bool held;
 };
@@ -37,6 +38,7 @@ static void part_call_free(struct part_call *self)
 {
     plugin_version_unref(self->version);
     shared_attachment_unref(self->attachment);
+    shadow_run_unref(self->shadow);
     sl_free(self);
 }
 
@@ -79,7 +81,9 @@ static void part_version_ready(void *arg, struct plugin_version *version,
     struct instance_part *part = arg;
     (void)version;
     (void)event;
-    worker_host_accept(part->host); /* shard 0 has checked it */
+    if (part->shadow == NULL || worker_host_shadow(part->host, part->shadow) != SLUICE_OK) {
+        worker_host_accept(part->host); /* shard 0 has checked it */
+    }
 }
 
 static void part_version_refused(void *arg, struct plugin_version *version, const char *text)
@@ -120,6 +124,7 @@ static void part_update_run(struct shard_call *call)
         sl_log(call->target->logger, SL_LOG_ERROR, part->name, "cannot run on this shard",
                sl_log_u64("shard", call->target->index));
     } else {
+        part->shadow = shadow_run_unref(part->shadow);
         worker_host_adopt(part->host, self->version);
         part->held = self->held;
         instance_part_attach(part, self->attachment, self->version_text);
@@ -135,6 +140,34 @@ void instance_spread(struct plugin_instance *instance)
         self->attachment = shared_attachment_ref(instance->attachment);
         self->held = instance->paused;
         snprintf(self->version_text, sizeof(self->version_text), "%s", instance->version_text);
+        part_call_start(self, i);
+    }
+}
+
+/* ---- a shadow run on the other shards ---- */
+
+static void part_shadow_run(struct shard_call *call)
+{
+    struct part_call *self = SL_CONTAINER_OF(call, struct part_call, call);
+    struct instance_part *part = &self->instance->parts[call->target->index];
+    if (part->shadow != NULL) {
+        part->shadow = shadow_run_unref(part->shadow);
+        worker_host_refuse(part->host);
+    }
+    if (self->version != NULL && part->host != NULL && !worker_host_is_loading(part->host)) {
+        part->shadow = shadow_run_ref(self->shadow);
+        worker_host_load(part->host, self->version);
+    }
+    shard_call_reply(call);
+}
+
+void instance_spread_shadow(struct plugin_instance *instance, struct plugin_version *version,
+                            struct shadow_run *run)
+{
+    for (uint32_t i = 1; i < instance->manager->config.set->count; i++) {
+        struct part_call *self = part_call_new(instance, part_shadow_run);
+        self->version = version != NULL ? plugin_version_ref(version) : NULL;
+        self->shadow = run != NULL ? shadow_run_ref(run) : NULL;
         part_call_start(self, i);
     }
 }
@@ -155,6 +188,7 @@ static void part_detach_run(struct shard_call *call)
 
 void instance_detach(struct plugin_instance *instance)
 {
+    instance_shadow_cancel(instance);
     instance->pending_parts++; /* until all are asked */
     for (uint32_t i = 0; i < instance->manager->config.set->count; i++) {
         part_call_start(part_call_new(instance, part_detach_run), i);

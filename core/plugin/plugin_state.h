@@ -55,6 +55,35 @@ struct deploy_watch {
     struct error_tally before; /* of the version before, over its life */
 };
 
+/* A version that is ready, and what it will be known as. */
+struct version_coming {
+    struct plugin_version *version;       /* referenced */
+    struct shared_attachment *attachment; /* referenced */
+    char module_text[2 * MANIFEST_ID_BYTES + MANIFEST_VERSION_BYTES];
+    char version_text[MANIFEST_VERSION_BYTES];
+};
+void version_coming_fini(struct version_coming *coming);
+
+struct shadow_wish {
+    int64_t records; /* 0: no shadow run */
+    int64_t max_diff_percent;
+};
+struct shadow_result {
+    char hash_text[9]; /* empty: there was none */
+    uint64_t same;
+    uint64_t changed;
+    char diffs[SHADOW_DIFFS_MAX][SHADOW_TEXT_BYTES];
+    uint32_t diff_count;
+};
+struct instance_shadow {
+    struct shadow_wish asked; /* for the next load, by a command */
+    struct shadow_run *run;   /* under way; referenced */
+    struct shadow_wish wish;  /* of the run */
+    struct version_coming coming;
+    int64_t until_ms; /* monotonic */
+    struct shadow_result last;
+};
+
 enum instance_state {
     INSTANCE_STARTING,
     INSTANCE_RUNNING,
@@ -85,6 +114,7 @@ struct plugin_instance {
     uint32_t past_count;
     char ending_why[PLUGIN_WHY_BYTES]; /* a rollback is being loaded, and why; empty: none is */
     struct deploy_watch deploy;
+    struct instance_shadow shadow;
     plugin_reload_done *asked; /* somebody waits for what is being loaded; NULL: nobody */
     void *asked_arg;
     uint8_t hash[PLUGIN_HASH_SIZE]; /* of the file that was loaded last, well or not */
@@ -201,9 +231,25 @@ void instance_part_answered(struct plugin_instance *instance);
 /* plugin_offer.c: a worker host for shard 0's part, whose versions are judged. */
 sl_err instance_offer_host(struct plugin_instance *instance) SL_MUST_CHECK;
 
+void instance_take_over(struct plugin_instance *instance,
+                        struct version_coming *coming); /* [takes what is in it] */
+
+/* plugin_shadow.c */
+/* What is wished for the load that comes; a command's wish counts once. */
+struct shadow_wish instance_shadow_wish(struct plugin_instance *instance);
+/* False: none is wished, or possible. True: what is in coming is taken; it takes over later. */
+bool instance_shadow_begin(struct plugin_instance *instance, struct version_coming *coming);
+bool instance_shadow_look(struct plugin_instance *instance); /* false: none is under way */
+/* Adds what the shadow run of the active version found, if it had one. */
+void instance_shadow_say(const struct plugin_instance *instance, char *text, size_t size);
+void instance_shadow_cancel(struct plugin_instance *instance); /* none is fine */
+
 /* plugin_spread.c */
 /* A call to a shard that the instance waits for before it goes. */
 void instance_part_call(struct plugin_instance *instance, struct shard_call *call, uint32_t shard);
+/* The other shards load the version for the run; version NULL: the run is over. */
+void instance_spread_shadow(struct plugin_instance *instance, struct plugin_version *version,
+                            struct shadow_run *run);
 sl_err instance_part_make_host(struct instance_part *part, const struct plugin_manager *manager,
                                const struct worker_host_events *events) SL_MUST_CHECK;
 /* Gives the active version of an instance to the shards but 0. */

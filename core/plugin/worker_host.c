@@ -176,12 +176,14 @@ void worker_host_load(struct worker_host *host, struct plugin_version *version)
 void worker_host_accept(struct worker_host *host)
 {
     SL_ASSERT(host->next != NULL && host->next->state == SLOT_OFFERED);
+    worker_host_shadow_end(host);
     host->switching = true;
     worker_queue_feed_later(host);
 }
 
 void worker_host_refuse(struct worker_host *host)
 {
+    worker_host_shadow_end(host);
     if (host->next != NULL) {
         struct worker_slot *slot = host->next;
         host->next = NULL;
@@ -192,6 +194,12 @@ void worker_host_refuse(struct worker_host *host)
 
 void worker_host_adopt(struct worker_host *host, struct plugin_version *version)
 {
+    if (host->next != NULL && host->next->version == version && !host->switching) {
+        if (host->next->state == SLOT_OFFERED) { /* it came for its shadow run */
+            worker_host_accept(host);
+        }
+        return;
+    }
     if (host->current != NULL) {
         worker_host_load(host, version);
         return;
@@ -217,6 +225,11 @@ sl_err worker_host_reconfigure(struct worker_host *host, struct plugin_version *
         worker_host_arm(host);
     }
     return err;
+}
+
+bool worker_host_is_loading(const struct worker_host *host)
+{
+    return host->next != NULL;
 }
 
 bool worker_host_is_running(const struct worker_host *host)
@@ -260,6 +273,7 @@ void worker_host_close(struct worker_host *host, void (*closed)(void *arg), void
     host->closed = closed;
     host->closed_arg = arg;
     sl_timer_stop(host->timer);
+    worker_host_shadow_end(host);
     SL_LIST_EACH(&host->slots, link)
     {
         struct worker_slot *slot = SL_CONTAINER_OF(link, struct worker_slot, link);

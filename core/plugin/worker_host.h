@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "os/os.h"
 #include "plugin/plugin_version.h"
+#include "plugin/shadow_run.h"
 #include "stage/stage_count.h"
 #include "stage/worker_port.h"
 
@@ -54,12 +55,17 @@ struct worker_port *worker_host_port(struct worker_host *host);
 void worker_host_load(struct worker_host *host, struct plugin_version *version);
 void worker_host_accept(struct worker_host *host); /* the one that is ready becomes current */
 void worker_host_refuse(struct worker_host *host); /* it goes; `refused` does not follow */
+/* Between ready and accept: the one that is ready gets what the current one gets, too, until it is
+ * accepted or refused, and what both make of it is counted in the run. */
+sl_err worker_host_shadow(struct worker_host *host, struct shadow_run *run) SL_MUST_CHECK;
+void worker_host_shadow_end(struct worker_host *host); /* nothing to end is fine */
 /* Runs this version without asking: it was accepted on another shard. Starts at the first call. */
 void worker_host_adopt(struct worker_host *host, struct plugin_version *version);
 /* E_BUSY: one is under way; E_NOT_FOUND: no worker runs (the configuration counts from its start).
  * The new version replaces the one that restarts use once the plugin took it. */
 sl_err worker_host_reconfigure(struct worker_host *host,
                                struct plugin_version *version) SL_MUST_CHECK;
+bool worker_host_is_loading(const struct worker_host *host); /* a version beside what runs */
 bool worker_host_is_running(const struct worker_host *host);
 int32_t worker_host_pid(const struct worker_host *host); /* 0: none */
 uint64_t worker_host_cpu_ns(const struct worker_host *host);

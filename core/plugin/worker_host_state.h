@@ -37,6 +37,7 @@ struct worker_host {
     struct sl_list slots;
     struct worker_slot *current;
     struct worker_slot *next;
+    struct worker_shadow *shadow;         /* owned; NULL: next gets nothing */
     bool switching;                       /* next was accepted */
     struct plugin_version *version;       /* of current, and of its restarts; referenced */
     struct plugin_version *reconfiguring; /* referenced */
@@ -82,6 +83,13 @@ static inline bool worker_slot_has_process(const struct worker_slot *slot)
 {
     return slot->state != SLOT_SPAWNING && slot->worker != NULL;
 }
+
+/* worker_shadow.c */
+/* The task was given to the current worker: perhaps to the next one as well. */
+void worker_shadow_mirror(struct worker_host *host, const struct sandbox_task *task);
+void worker_shadow_result(struct worker_host *host, const struct sandbox_result *result,
+                          bool is_new);
+void worker_shadow_forget(struct worker_host *host); /* answers of the current one will not come */
 
 /* worker_queue.c */
 void worker_queue_submit(struct worker_port *port, struct worker_call *call);

@@ -136,6 +136,7 @@ static bool start_call(struct worker_host *host, struct worker_call *call, bool 
         call->started_ms = worker_host_now_ms(host);
         slot->running[(slot->first + slot->count) % CHANNEL_DEPTH_MAX] = call;
         slot->count++;
+        worker_shadow_mirror(host, &task);
         return true;
     }
     if (err == SLUICE_E_BUSY || err == SLUICE_E_PLUGIN_CRASHED) {

@@ -79,6 +79,7 @@ static void current_died(struct worker_host *host, bool bypass, const char *text
 {
     host->current = NULL;
     host->rest_until_ms = 0;
+    worker_shadow_forget(host);
     supervisor_exited(&host->supervisor, worker_host_now_ms(host), bypass);
     reconfigure_ended(host, SLUICE_E_PLUGIN_CRASHED, text);
     if (!host->closing) {
@@ -108,7 +109,10 @@ static void slot_ended(struct worker_slot *slot, const struct sandbox_cause *cau
                sl_log_text("cause", sandbox_cause_name(kind)), sl_log_text("reason", text),
                sl_log_i64("pid", slot->worker != NULL ? sandbox_worker_pid(slot->worker) : 0));
     }
-    host->next = was_next ? NULL : host->next;
+    if (was_next) {
+        worker_host_shadow_end(host);
+        host->next = NULL;
+    }
     host->switching = host->switching && !was_next;
     host->polling++; /* callbacks may submit: not now */
     if (was_current) {
@@ -193,6 +197,7 @@ static void task_done(struct worker_slot *slot, const struct sandbox_result *res
     struct worker_call *call = slot->running[slot->first];
     slot->first = (slot->first + 1) % CHANNEL_DEPTH_MAX;
     slot->count--;
+    worker_shadow_result(slot->host, result, slot == slot->host->next);
     if (call == NULL) {
         return;
     }
