@@ -8,9 +8,11 @@
 #include "intake/conn.h"
 #include "os/os_library.h"
 
+#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
+#define FRONTEND_PREFIX          "frontend_"
 #define URGENT_REQUEST_BYTES_MAX (64u << 10) /* /livez, /readyz, /metrics */
 
 /* One frontend's opening or closing on one room, there and back. */
@@ -42,14 +44,14 @@ void frontend_set_init(struct frontend_set *set, struct sluice *sluice)
 
 bool frontend_name_of(const char *path, char ret_name[FRONTEND_NAME_BYTES])
 {
-    static const char prefix[] = "frontend_";
     const char *slash = strrchr(path, '/');
     const char *base = slash != NULL ? slash + 1 : path;
     const char *dot = strstr(base, ".so");
-    if (strncmp(base, prefix, sizeof(prefix) - 1) != 0 || dot == NULL || dot[3] != '\0') {
+    if (strncmp(base, FRONTEND_PREFIX, sizeof(FRONTEND_PREFIX) - 1) != 0 || dot == NULL ||
+        dot[3] != '\0') {
         return false;
     }
-    base += sizeof(prefix) - 1;
+    base += sizeof(FRONTEND_PREFIX) - 1;
     size_t size = (size_t)(dot - base);
     if (size == 0 || size >= FRONTEND_NAME_BYTES) {
         return false;
@@ -272,19 +274,59 @@ static void copy_text(char *into, size_t room, const char *from)
     into[size] = '\0';
 }
 
+/* plugins.instances.frontend_line, or .line, for frontend_line.so. */
+static const struct config_instance *instance_of(const struct sl_config *config, const char *name)
+{
+    for (uint32_t i = 0; i < config->plugins.instance_count; i++) {
+        const char *of = config->plugins.instances[i].name;
+        if (strncmp(of, FRONTEND_PREFIX, sizeof(FRONTEND_PREFIX) - 1) == 0) {
+            of += sizeof(FRONTEND_PREFIX) - 1;
+        }
+        if (strcmp(of, name) == 0) {
+            return &config->plugins.instances[i];
+        }
+    }
+    return NULL;
+}
+
+/* The one that Sluice does not ship has all of its configuration in plugins.instances. */
+static bool take_instance_config(struct frontend_slot *slot)
+{
+    const struct sl_config *config = slot->set->sluice->config;
+    const struct config_instance *instance = instance_of(config, slot->name);
+    const char *text = instance != NULL ? instance->config_json : "";
+    cJSON *object = cJSON_Parse(text);
+    const char *address = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, "listen"));
+    bool ok = address != NULL && strlen(text) < sizeof(slot->config_json);
+    if (address == NULL) {
+        char name[FRONTEND_NAME_BYTES]; /* the compiler sees that the slot has both */
+        copy_text(name, sizeof(name), slot->name);
+        snprintf(slot->reason, sizeof(slot->reason),
+                 "it has no address; say plugins.instances.%s%s.config.listen: 127.0.0.1:9393, or "
+                 "another",
+                 FRONTEND_PREFIX, name);
+    } else if (!ok) {
+        snprintf(slot->reason, sizeof(slot->reason),
+                 "its configuration has %zu bytes, above the bound of %zu", strlen(text),
+                 sizeof(slot->config_json) - 1);
+    } else {
+        copy_text(slot->address, sizeof(slot->address), address);
+        copy_text(slot->config_json, sizeof(slot->config_json), text);
+        slot->request_bytes_max = (size_t)config->core.frame_bytes_max + 4;
+    }
+    cJSON_Delete(object);
+    return ok;
+}
+
 static bool take_config(struct frontend_slot *slot)
 {
     const struct sl_config *config = slot->set->sluice->config;
     bool is_http = strcmp(slot->name, "http") == 0;
-    const char *address = is_http                            ? config->http.listen
-                          : strcmp(slot->name, "kafka") == 0 ? config->kafka.listen
-                                                             : NULL;
-    if (address == NULL) {
-        copy_text(slot->reason, sizeof(slot->reason),
-                  "there is no configuration section of its name");
-        return false;
-    }
     slot->urgent = is_http; /* it serves nothing but health and metrics */
+    if (!is_http && strcmp(slot->name, "kafka") != 0) {
+        return take_instance_config(slot);
+    }
+    const char *address = is_http ? config->http.listen : config->kafka.listen;
     slot->request_bytes_max =
         slot->urgent ? URGENT_REQUEST_BYTES_MAX : (size_t)config->core.frame_bytes_max + 4;
     snprintf(slot->address, sizeof(slot->address), "%s", address);

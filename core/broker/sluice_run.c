@@ -163,7 +163,8 @@ static void start_room(struct sl_task *task)
     broker_link_init(&room->link, room->shards[0], &room->intake, &sluice->facts);
     uint32_t connections = (uint32_t)sluice->config->kafka.connections_max + CONNECTIONS_EXTRA;
     sl_err err = intake_init(&room->intake, sluice->os, room->loop, sluice->logger, &room->cache,
-                             &room->link.table, connections);
+                             &room->link.table, connections,
+                             (size_t)sluice->config->core.decompressed_bytes_max);
     room->intake.cancel = broker_link_cancel;
     room->intake.cancel_arg = &room->link;
     room->intake.calls_pending = broker_link_calls_pending;

@@ -16,13 +16,36 @@ static struct frontend *of_host(const struct sluice_host *host)
     return host->data;
 }
 
+/* Extensions that a frontend may ask for and require. */
+static const char *const offered[] = {SLUICE_EXT_BROKER, SLUICE_EXT_FRONTEND, SLUICE_EXT_RECORDS};
+
+static bool is_offered(const char *id)
+{
+    for (size_t i = 0; i < SL_COUNT_OF(offered); i++) {
+        if (strcmp(id, offered[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const void *host_get_extension(const struct sluice_host *host, const char *id)
 {
     struct frontend *frontend = of_host(host);
-    if (strcmp(id, SLUICE_EXT_BROKER) == 0) {
-        return frontend->intake->broker;
+    const struct {
+        const char *id;
+        const void *table;
+    } offers[] = {
+        {offered[0], frontend->intake->broker},
+        {offered[1], &frontend->frontend_host},
+        {offered[2], &frontend->intake->records.host},
+    };
+    for (size_t i = 0; i < SL_COUNT_OF(offers); i++) {
+        if (strcmp(id, offers[i].id) == 0) {
+            return offers[i].table;
+        }
     }
-    return strcmp(id, SLUICE_EXT_FRONTEND) == 0 ? &frontend->frontend_host : NULL;
+    return NULL;
 }
 
 static void host_log(const struct sluice_host *host, int32_t level, struct sluice_text line)
@@ -152,7 +175,6 @@ static int64_t on_wall_ms(const struct sluice_frontend_host *host)
 sl_err frontend_check(const struct sluice_plugin_descriptor *descriptor, char *reason,
                       size_t reason_size)
 {
-    static const char *const offered[] = {SLUICE_EXT_BROKER, SLUICE_EXT_FRONTEND};
     if (descriptor->size < sizeof(*descriptor) || descriptor->magic != SLUICE_PLUGIN_MAGIC) {
         snprintf(reason, reason_size, "it is not a Sluice plugin (descriptor size or magic)");
         return SLUICE_E_PLUGIN_ABI;
@@ -164,7 +186,7 @@ sl_err frontend_check(const struct sluice_plugin_descriptor *descriptor, char *r
     }
     const char *const *required = descriptor->required_extensions;
     for (; required != NULL && *required != NULL; required++) {
-        if (strcmp(*required, offered[0]) != 0 && strcmp(*required, offered[1]) != 0) {
+        if (!is_offered(*required)) {
             snprintf(reason, reason_size,
                      "it requires the extension '%s', which a frontend is not offered", *required);
             return SLUICE_E_PLUGIN_ABI;

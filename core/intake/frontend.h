@@ -7,6 +7,7 @@
 #define SL_INTAKE_FRONTEND_H
 
 #include "budget/chunk.h"
+#include "intake/frontend_records.h"
 #include <sluice/frontend.h>
 
 struct conn;
@@ -71,13 +72,15 @@ struct intake {
     /* Whether calls to the broker are under way whose done has not run; NULL: never. */
     bool (*calls_pending)(void *arg);
     void *calls_pending_arg;
+    struct frontend_records records;
     struct frontend *draining; /* list by next_draining */
     uint32_t closing_count;    /* connections that wait for their output to be taken */
 };
 
 sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop,
                    struct sl_logger *logger, struct chunk_cache *cache,
-                   const struct sluice_broker *broker, uint32_t connections_max) SL_MUST_CHECK;
+                   const struct sluice_broker *broker, uint32_t connections_max,
+                   size_t decompressed_bytes_max) SL_MUST_CHECK;
 void intake_fini(struct intake *intake); /* all connections are closed before */
 /* The last call to the broker that was under way ended: what drained may be destroyed. */
 void intake_calls_ended(struct intake *intake);

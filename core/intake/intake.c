@@ -18,7 +18,8 @@ static void relieved(void *arg)
 
 sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop,
                    struct sl_logger *logger, struct chunk_cache *cache,
-                   const struct sluice_broker *broker, uint32_t connections_max)
+                   const struct sluice_broker *broker, uint32_t connections_max,
+                   size_t decompressed_bytes_max)
 {
     struct intake_slot *slots = sl_alloc_zero(connections_max, sizeof(*slots));
     if (slots == NULL) {
@@ -36,6 +37,7 @@ sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop
                               .slots = slots,
                               .slot_count = connections_max};
     intake->stalled_end = &intake->stalled;
+    frontend_records_init(&intake->records, os, decompressed_bytes_max);
     chunk_cache_on_relief(cache, relieved, intake);
     return SLUICE_OK;
 }
@@ -43,6 +45,7 @@ sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop
 void intake_fini(struct intake *intake)
 {
     SL_ASSERT(intake->connection_count == 0);
+    frontend_records_fini(&intake->records);
     sl_free(intake->slots);
     intake->slots = NULL;
 }

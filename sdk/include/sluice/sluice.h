@@ -5,6 +5,7 @@
 #include <sluice/frontend.h>
 #include <sluice/plugin.h>
 #include <sluice/processor.h>
+#include <sluice/records.h>
 #include <sluice/status.h>
 #include <sluice/types.h>
 

@@ -224,7 +224,7 @@ static uint32_t slots_wanted;
 static void open_on_loop(struct fixture *fixture)
 {
     cr_assert_eq(intake_init(&fixture->intake, fixture->os, fixture->loop, NULL, &fixture->cache,
-                             &fixture->broker, slots_wanted),
+                             &fixture->broker, slots_wanted, FIXTURE_DECOMPRESSED_BYTES_MAX),
                  SLUICE_OK);
     fixture->intake.cancel = on_cancel;
     fixture->intake.cancel_arg = fixture;

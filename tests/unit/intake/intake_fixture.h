@@ -15,7 +15,8 @@
 #include "intake/conn.h"
 #include "os/os_uv.h"
 
-#define FIXTURE_REQUEST_BYTES_MAX (8u << 20)
+#define FIXTURE_REQUEST_BYTES_MAX      (8u << 20)
+#define FIXTURE_DECOMPRESSED_BYTES_MAX (1u << 20)
 
 struct fake_connection {
     struct fake_frontend *frontend;
