@@ -121,6 +121,7 @@ sl_err sl_os_uv_new(uint32_t helper_count, struct sl_os **ret_os)
     os->base.ops = &osuv_ops;
     if (pthread_getaffinity_np(pthread_self(), sizeof os->cpus, &os->cpus) != 0)
         memset(&os->cpus, 0xff, sizeof os->cpus); /* more CPUs than a cpu_set_t: any of them */
+    os->spins = CPU_COUNT(&os->cpus) > 1;
     sl_err err = osuv_workers_init(&os->helpers, os, "helper", helper_count);
     if (!err) {
         err = osuv_workers_init(&os->background, os, "background", BACKGROUND_THREADS);

@@ -21,6 +21,33 @@
 
 #define UV_SIGNAL_COUNT 3u
 
+/* How long to look before sleeping: a thread that sleeps is back tens of microseconds after it is
+ * woken. Only who lately waited for less than this looks at all, and only where there is more than
+ * one processor. */
+#define OSUV_SPIN_NS 50000
+
+struct osuv_spin {
+    bool enabled;
+    int64_t wait_ns; /* how long waits were, on average, the latest counting most */
+};
+
+static inline bool osuv_spin_pays(const struct osuv_spin *spin)
+{
+    return spin->enabled && spin->wait_ns < OSUV_SPIN_NS;
+}
+
+static inline void osuv_spin_note(struct osuv_spin *spin, int64_t wait_ns)
+{
+    spin->wait_ns += (SL_MIN(wait_ns, (int64_t)OSUV_SPIN_NS * 2) - spin->wait_ns) / 4;
+}
+
+static inline void osuv_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
 /* Threads that run jobs in the order of submission; a lane has one, the helpers several. */
 struct osuv_workers {
     struct osuv *os;
@@ -28,9 +55,10 @@ struct osuv_workers {
     pthread_cond_t wake;
     struct sl_job *first; /* queue */
     struct sl_job *last;
-    uint32_t queued_count;
-    pthread_t *threads; /* owned array of thread_max */
-    int nice;           /* of its threads, above the others' */
+    atomic_uint queued_count; /* written under the mutex, read anywhere */
+    struct osuv_spin spin;    /* of a lane */
+    pthread_t *threads;       /* owned array of thread_max */
+    int nice;                 /* of its threads, above the others' */
     uint32_t thread_max;
     uint32_t thread_count; /* started so far; the rest start when all are busy */
     uint32_t idle_count;   /* waiting for a job */
@@ -43,6 +71,7 @@ struct osuv {
     cpu_set_t cpus; /* of the process at the start; threads that are not pinned run on these */
     struct osuv_workers helpers;
     struct osuv_workers background; /* for jobs of SL_PRIORITY_BACKGROUND */
+    bool spins;                     /* there is more than one processor */
 };
 
 struct osuv_file {
@@ -69,6 +98,9 @@ struct osuv_loop {
     atomic_uint sleeping;                                /* 1: a poster must send wake */
     atomic_uint stopping;
     _Atomic uintptr_t owner;                /* thread that runs the loop; 0: none */
+    uint32_t lane_jobs;                     /* of this loop that lanes have */
+    struct osuv_spin spin;                  /* waits for what they post */
+    int64_t wait_begin_ns;                  /* of the wait with lane_jobs that runs; 0: none */
     int64_t now_ns;                         /* see now_is_known */
     bool now_is_known;                      /* now_ns was read in this turn */
     struct sl_metric_cell *turns, *longest; /* NULL: turns are not counted */

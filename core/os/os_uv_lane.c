@@ -21,17 +21,47 @@ static void job_done(struct sl_task *task)
     job->done(job);
 }
 
-/* The next job, waiting for it; NULL when closing and nothing is left. [mutex held] */
-static struct sl_job *take(struct osuv_workers *workers)
+static void lane_job_done(struct sl_task *task)
 {
+    struct sl_job *job = SL_CONTAINER_OF(task, struct sl_job, task);
+    osuv_loop_of(job->loop)->lane_jobs--;
+    job->done(job);
+}
+
+/* [mutex held, but not while it looks] */
+static void look_for_job(struct osuv_workers *workers)
+{
+    int64_t end_ns = osuv_mono_ns() + OSUV_SPIN_NS;
+    pthread_mutex_unlock(&workers->mutex);
+    while (atomic_load_explicit(&workers->queued_count, memory_order_relaxed) == 0 &&
+           osuv_mono_ns() < end_ns)
+        osuv_pause();
+    pthread_mutex_lock(&workers->mutex);
+}
+
+/* [mutex held] */
+static void wait_for_job(struct osuv_workers *workers)
+{
+    int64_t begin_ns = workers->spin.enabled ? osuv_mono_ns() : 0;
+    if (osuv_spin_pays(&workers->spin))
+        look_for_job(workers);
     while (!workers->first && !workers->closing) {
         workers->idle_count++;
         pthread_cond_wait(&workers->wake, &workers->mutex);
         workers->idle_count--;
     }
+    if (workers->spin.enabled)
+        osuv_spin_note(&workers->spin, osuv_mono_ns() - begin_ns);
+}
+
+/* The next job, waiting for it; NULL when closing and nothing is left. [mutex held] */
+static struct sl_job *take(struct osuv_workers *workers)
+{
+    if (!workers->first && !workers->closing)
+        wait_for_job(workers);
     struct sl_job *job = workers->first;
     if (job) {
-        workers->queued_count--;
+        atomic_fetch_sub_explicit(&workers->queued_count, 1, memory_order_relaxed);
         workers->first = job->next;
         if (!workers->first)
             workers->last = NULL;
@@ -75,7 +105,13 @@ sl_err osuv_workers_init(struct osuv_workers *workers, struct osuv *os, const ch
     workers->threads = sl_alloc_zero(thread_max, sizeof *workers->threads);
     if (!workers->threads)
         return SLUICE_E_NO_MEMORY;
-    pthread_mutex_init(&workers->mutex, NULL);
+    /* It is held for nanoseconds, by who submits and who looks at the same moment: not worth a
+     * sleep. */
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(&workers->mutex, &attributes);
+    pthread_mutexattr_destroy(&attributes);
     pthread_cond_init(&workers->wake, NULL);
     return SLUICE_OK;
 }
@@ -96,7 +132,6 @@ void osuv_workers_fini(struct osuv_workers *workers)
 
 void osuv_workers_submit(struct osuv_workers *workers, struct sl_job *job)
 {
-    job->task.run = job_done;
     pthread_mutex_lock(&workers->mutex);
     SL_ASSERT(!workers->closing);
     if (workers->last)
@@ -104,7 +139,8 @@ void osuv_workers_submit(struct osuv_workers *workers, struct sl_job *job)
     else
         workers->first = job;
     workers->last = job;
-    if (workers->idle_count > workers->queued_count++)
+    uint32_t before = atomic_fetch_add_explicit(&workers->queued_count, 1, memory_order_relaxed);
+    if (workers->idle_count > before)
         pthread_cond_signal(&workers->wake); /* one who waits is not meant for another job yet */
     else if (workers->thread_count < workers->thread_max) {
         sl_err err = start_thread(workers);
@@ -125,6 +161,7 @@ sl_err osuv_lane_make(struct sl_os *os, const char *name, struct sl_lane **ret_l
         sl_free(lane);
         return err;
     }
+    lane->workers.spin.enabled = lane->workers.os->spins;
     err = start_thread(&lane->workers); /* now, so that a submit cannot fail */
     if (err) {
         osuv_workers_fini(&lane->workers);
@@ -144,6 +181,9 @@ void osuv_lane_destroy(struct sl_lane *base)
 
 void osuv_lane_submit(struct sl_lane *base, struct sl_job *job)
 {
+    bool is_current = osuv_loop_is_current(job->loop);
+    osuv_loop_of(job->loop)->lane_jobs += is_current;
+    job->task.run = is_current ? lane_job_done : job_done;
     osuv_workers_submit(&SL_CONTAINER_OF(base, struct osuv_lane, base)->workers, job);
 }
 
@@ -151,5 +191,6 @@ void osuv_helpers_submit(struct sl_os *os, struct sl_job *job)
 {
     struct osuv *uv = osuv_os_of(os);
     bool is_background = job->task.priority == SL_PRIORITY_BACKGROUND;
+    job->task.run = job_done;
     osuv_workers_submit(is_background ? &uv->background : &uv->helpers, job);
 }

@@ -9,7 +9,8 @@
  * A turn, in libuv's prepare phase before each wait: control tasks, then each lower priority for up
  * to SLICE_NS or TASKS_PER_TURN, at least one task each, control going first again after every
  * task. What is left makes the wait a mere look (the idle handle), so that sockets and timers get
- * their turn too. */
+ * their turn too. Before it sleeps, a loop that lately got a lane's post within OSUV_SPIN_NS looks
+ * for the next one so long (os_uv_lane.c does the same for jobs). */
 #include "base/metric.h"
 #include "os/os_uv_internal.h"
 
@@ -19,6 +20,7 @@
 
 #define SLICE_NS        1000000
 #define TASKS_PER_TURN  256u
+#define SPIN_TURNS      8u
 #define CLOSE_TURNS_MAX 16
 
 struct osuv_timer {
@@ -80,6 +82,15 @@ static bool has_tasks(struct osuv_loop *loop)
             return true;
     }
     return false;
+}
+
+/* Another thread did. */
+static bool was_posted_to(struct osuv_loop *loop)
+{
+    bool any = false;
+    for (uint32_t p = 0; p < SL_PRIORITY_COUNT && !any; p++)
+        any = atomic_load_explicit(&loop->posted[p], memory_order_relaxed) != NULL;
+    return any;
 }
 
 static void wake_sleeper(struct osuv_loop *loop)
@@ -166,18 +177,63 @@ void osuv_loop_count_turns(struct sl_loop *base, struct sl_metric_cell *turns,
     loop->longest = longest;
 }
 
+/* A lane will post soon. Looks for that, at most OSUV_SPIN_NS; true: it is there. */
+static bool look_for_post(struct osuv_loop *loop)
+{
+    int64_t begin_ns = osuv_mono_ns();
+    int64_t now_ns = begin_ns;
+    bool found = false;
+    while (!(found = was_posted_to(loop)) && now_ns - begin_ns < OSUV_SPIN_NS) {
+        osuv_pause();
+        now_ns = osuv_mono_ns();
+    }
+    if (found)
+        osuv_spin_note(&loop->spin, now_ns - begin_ns);
+    else
+        loop->wait_begin_ns = begin_ns; /* it goes on asleep */
+    return found;
+}
+
+/* A lane has a job of this loop and nothing else is to be done. */
+static bool waits_for_lane(struct osuv_loop *loop)
+{
+    return loop->lane_jobs > 0 && loop->wait_begin_ns == 0 && !has_tasks(loop);
+}
+
+/* Tasks, and those that lanes post while it pays to wait for them, which sockets need not wait out.
+ * True: it still pays. */
+static bool run_turns(struct osuv_loop *loop)
+{
+    if (loop->wait_begin_ns != 0 && was_posted_to(loop)) {
+        osuv_spin_note(&loop->spin, osuv_mono_ns() - loop->wait_begin_ns);
+        loop->wait_begin_ns = 0;
+    }
+    run_turn(loop);
+    for (uint32_t n = 0; n < SPIN_TURNS && waits_for_lane(loop); n++) {
+        if (!osuv_spin_pays(&loop->spin)) {
+            loop->wait_begin_ns = loop->spin.enabled ? osuv_mono_ns() : 0;
+            return false;
+        }
+        if (look_for_post(loop)) {
+            loop->now_is_known = false;
+            run_turn(loop);
+        }
+    }
+    return waits_for_lane(loop);
+}
+
 static void on_turn(uv_prepare_t *handle)
 {
     struct osuv_loop *loop = handle->data;
     count_turn(loop);
     loop->now_is_known = false;
-    run_turn(loop);
+    bool looks_on = run_turns(loop);
     loop->now_is_known = false; /* callbacks after the wait see a new time */
     atomic_store(&loop->sleeping, 1);
     if (atomic_load(&loop->stopping)) {
         atomic_store(&loop->sleeping, 0);
         uv_stop(&loop->uv);
-    } else if (has_tasks(loop)) {
+    } else if (looks_on || has_tasks(loop)) {
         atomic_store(&loop->sleeping, 0);
         uv_idle_start(&loop->busy, on_idle);
     } else {
@@ -217,6 +273,7 @@ sl_err osuv_loop_make(struct sl_os *os, const char *name, int32_t cpu, struct sl
         return SLUICE_E_NO_MEMORY;
     loop->base.os = os;
     loop->cpu = cpu;
+    loop->spin.enabled = osuv_os_of(os)->spins;
     snprintf(loop->name, sizeof loop->name, "%s", name);
     if (uv_loop_init(&loop->uv) != 0) {
         sl_free(loop);
