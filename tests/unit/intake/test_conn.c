@@ -98,6 +98,19 @@ static bool notes_use(struct fixture *fixture)
     return fixture->fake.inputs > 0;
 }
 
+Test(conn, a_small_request_takes_little_memory, .timeout = 60)
+{
+    uint8_t bytes[16] = {0};
+    fixture_open(&f, BUDGET, 4);
+    int peer = fixture_connect(&f);
+    sl_le32_store(bytes, 100);
+    fixture_send(peer, bytes, sizeof(bytes));
+    cr_assert(fixture_wait(&f, notes_use));
+    cr_assert_leq(used_bytes_max, CONN_INPUT_BYTES_MIN);
+    close(peer);
+    fixture_close(&f);
+}
+
 Test(conn, an_announced_size_claims_memory_only_as_its_bytes_come, .timeout = 60)
 {
     uint8_t bytes[1024] = {0};
