@@ -100,9 +100,9 @@ void sl_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size)
     file->os->ops->file_prefetch(file, position, size);
 }
 
-sl_err sl_file_drop_cache(struct sl_file *file)
+sl_err sl_file_drop_cache(struct sl_file *file, uint64_t position, uint64_t size)
 {
-    return file->os->ops->file_drop_cache(file);
+    return file->os->ops->file_drop_cache(file, position, size);
 }
 
 sl_err sl_file_lock(struct sl_file *file)

@@ -68,8 +68,8 @@ sl_err sl_file_truncate(struct sl_file *file, uint64_t size) SL_MUST_CHECK;
 sl_err sl_file_size(struct sl_file *file, uint64_t *ret_size) SL_MUST_CHECK;
 /* how many names it has */
 sl_err sl_file_link_count(struct sl_file *file, uint64_t *ret_count) SL_MUST_CHECK;
-/* so that reads come from the disk */
-sl_err sl_file_drop_cache(struct sl_file *file) SL_MUST_CHECK;
+/* so that reads of [position, + size) come from the disk; size 0: to the end of the file */
+sl_err sl_file_drop_cache(struct sl_file *file, uint64_t position, uint64_t size) SL_MUST_CHECK;
 sl_err sl_file_lock(struct sl_file *file) SL_MUST_CHECK; /* exclusive, until close; E_LOCKED */
 
 typedef void sl_dir_entry_fn(void *arg, const char *name, bool is_directory);

@@ -36,7 +36,7 @@ struct sl_os_ops {
     sl_err (*file_truncate)(struct sl_file *file, uint64_t size);
     sl_err (*file_size)(struct sl_file *file, uint64_t *ret_size);
     sl_err (*file_link_count)(struct sl_file *file, uint64_t *ret_count);
-    sl_err (*file_drop_cache)(struct sl_file *file);
+    sl_err (*file_drop_cache)(struct sl_file *file, uint64_t position, uint64_t size);
     sl_err (*file_lock)(struct sl_file *file);
 
     sl_err (*dir_make)(struct sl_os *os, const char *path);

@@ -259,12 +259,12 @@ static void sim_file_prefetch(struct sl_file *base, uint64_t position, uint64_t 
     (void)size;
 }
 
-static sl_err sim_file_drop_cache(struct sl_file *base)
+static sl_err sim_file_drop_cache(struct sl_file *base, uint64_t position, uint64_t size)
 {
     sl_err failed = call_begins(sim_os_of(base->os), 0);
     if (failed != SLUICE_OK)
         return failed;
-    sim_inode_drop_cache(file_of(base)->inode);
+    sim_inode_drop_cache(file_of(base)->inode, position, size);
     return SLUICE_OK;
 }
 

@@ -339,12 +339,14 @@ void sim_inode_sync_failed(struct sim_inode *inode)
         inode->undo[i].lost = true;
 }
 
-void sim_inode_drop_cache(struct sim_inode *inode)
+void sim_inode_drop_cache(struct sim_inode *inode, uint64_t position, uint64_t size)
 {
+    uint64_t end = size == 0 ? UINT64_MAX : position + size;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < inode->undo_count; i++) {
         uint32_t sector = inode->undo[i].sector;
-        if (inode->undo[i].lost) {
+        uint64_t at = (uint64_t)sector * SIM_SECTOR;
+        if (inode->undo[i].lost && at + SIM_SECTOR > position && at < end) {
             undo_restore(inode, &inode->undo[i]);
             inode->undo_of[sector] = 0;
             continue;

@@ -86,6 +86,6 @@ sl_err sim_inode_write(struct sl_sim_disk *disk, struct sim_inode *inode, const 
 sl_err sim_inode_resize(struct sl_sim_disk *disk, struct sim_inode *inode, uint64_t size);
 void sim_inode_sync(struct sim_inode *inode);
 void sim_inode_sync_failed(struct sim_inode *inode); /* what it covered is lost, silently */
-void sim_inode_drop_cache(struct sim_inode *inode);
+void sim_inode_drop_cache(struct sim_inode *inode, uint64_t position, uint64_t size);
 
 #endif

@@ -263,9 +263,10 @@ void osuv_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size)
     }
 }
 
-sl_err osuv_file_drop_cache(struct sl_file *file)
+sl_err osuv_file_drop_cache(struct sl_file *file, uint64_t position, uint64_t size)
 {
-    int error = posix_fadvise(descriptor_of(file), 0, 0, POSIX_FADV_DONTNEED);
+    int error =
+        posix_fadvise(descriptor_of(file), (off_t)position, (off_t)size, POSIX_FADV_DONTNEED);
     return error == 0 ? SLUICE_OK : osuv_err(error);
 }
 

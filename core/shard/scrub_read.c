@@ -42,7 +42,7 @@ static void extent_open(struct scrub_job *job)
     extent_path(path, extent_set_directory(job->shard->extents), job->number);
     sl_err err = sl_file_open(os, path, SL_FILE_READ, &job->file);
     if (err == SLUICE_OK) {
-        sl_err dropped = sl_file_drop_cache(job->file);
+        sl_err dropped = sl_file_drop_cache(job->file, 0, 0);
         (void)dropped; /* then some of it is only compared in memory */
         err = extent_outline_read(job->file, path, &job->item, &job->outline, problem);
     }
@@ -100,7 +100,7 @@ static void extent_slice(struct scrub_job *job)
         extent_block_read(job);
     }
     if (job->block == job->outline.footer.trailer.block_count) {
-        sl_err dropped = sl_file_drop_cache(job->file);
+        sl_err dropped = sl_file_drop_cache(job->file, 0, 0);
         (void)dropped;
         job->file = sl_file_close(job->file);
         job->ended = true;
@@ -113,7 +113,7 @@ static void segment_open(struct scrub_job *job)
 {
     const uint8_t *bytes = NULL;
     struct wal_segment_header header;
-    sl_err dropped = sl_file_drop_cache(job->segment);
+    sl_err dropped = sl_file_drop_cache(job->segment, 0, 0);
     (void)dropped;
     sl_err err = wal_reader_open(&job->reader, job->segment);
     if (err == SLUICE_OK) {
@@ -237,7 +237,7 @@ static void segment_slice(struct scrub_job *job)
     job->bytes += job->position - begin;
     job->ended = job->ended || job->position >= job->end;
     if (job->ended) {
-        sl_err dropped = sl_file_drop_cache(job->segment);
+        sl_err dropped = sl_file_drop_cache(job->segment, 0, 0);
         (void)dropped;
     }
 }

@@ -5,6 +5,7 @@
 #include "shard/seal_job.h"
 
 #define SEAL_BYTES          (256u << 20)
+#define SEAL_FRAME_BYTES    (64u << 10) /* a start reads so much in the time of a small frame */
 #define JOB_BYTES_MAX       (256u << 20)
 #define OWN_FILE_BYTES      (16u << 20)
 #define PROMOTE_PERCENT     90u
@@ -60,6 +61,7 @@ struct sealer {
 
 struct sealable {
     uint64_t bytes;
+    uint64_t frames;
     int64_t created_ms; /* of the oldest */
     uint64_t border;    /* of one job */
     bool waits;         /* what comes next is not ready */
@@ -89,9 +91,17 @@ static struct sealable look(const struct sealer *sealer, const struct wal_status
         bool fits = found.bytes == 0 || found.bytes + segment.bytes <= bytes_max;
         found.border = fits ? at + 1 : found.border;
         found.bytes += segment.bytes;
+        found.frames += segment.frames;
         found.created_ms = SL_MIN(found.created_ms, segment.created_ms);
     }
     return found;
+}
+
+/* What a start would have to go through, frame by frame. */
+static bool is_slow_to_read(const struct sealer *sealer, const struct sealable *found)
+{
+    uint64_t enough = SL_MAX(sealer->limits.seal_bytes, (uint64_t)SEAL_BYTES);
+    return found->frames * SEAL_FRAME_BYTES >= enough;
 }
 
 /* How long until a job is due for what was found: 0: now. */
@@ -104,7 +114,8 @@ static int64_t delay_of(const struct sealer *sealer, const struct wal_status *lo
     uint64_t enough = SL_MIN(sealer->limits.seal_bytes, log->bytes_max / 2);
     bool is_urgent = log->bytes_used >= log->bytes_max / 100 * URGENT_PERCENT;
     uint64_t first = SL_MAX(log->first_segment, sealer->sealed_below);
-    if (found->bytes >= enough || is_urgent || first < roll_due_below(sealer->shard)) {
+    if (found->bytes >= enough || is_slow_to_read(sealer, found) || is_urgent ||
+        first < roll_due_below(sealer->shard)) {
         return 0;
     }
     int64_t age_ms = SL_MAX(shard_wall_ms(sealer->shard) - found->created_ms, (int64_t)0);

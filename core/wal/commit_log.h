@@ -46,6 +46,7 @@ uint64_t wal_unit_size(const struct wal_unit *unit);
 struct wal_segment_status {
     uint64_t end;       /* position behind the last frame given out */
     uint64_t bytes;     /* of its file */
+    uint64_t frames;    /* 0 where they are not read at a start */
     int64_t created_ms; /* wall time of its first frame */
     bool cuts;          /* what lies behind its end is being cut: it gets no second name yet */
 };

@@ -96,6 +96,7 @@ static sl_err segments_adopt(struct wal *wal, struct wal_scan *scan)
         segment->size = from->file_size;
         segment->end = from->end_position;
         segment->last_lsn = from->last_lsn;
+        segment->first_lsn = from->header.first_lsn;
         segment->created_ms = from->header.created_ms;
         if (i + 1 < scan->segment_count)
             wal->sealed_bytes += segment->size;
@@ -452,6 +453,7 @@ bool wal_segment_status_get(const struct wal *wal, uint64_t seq,
     *ret_status = (struct wal_segment_status){
         .end = segment->end,
         .bytes = segment->size,
+        .frames = segment->last_lsn + 1 - segment->first_lsn,
         .created_ms = segment->created_ms,
         .cuts = segment->cuts,
     };

@@ -56,7 +56,7 @@ static sl_err header_read(struct sl_file *file, bool cached,
     size_t got = 0;
     uint64_t size = 0;
     struct wal_checkpoint_header header;
-    sl_err err = cached ? SLUICE_OK : sl_file_drop_cache(file);
+    sl_err err = cached ? SLUICE_OK : sl_file_drop_cache(file, 0, 0);
     if (err == SLUICE_OK)
         err = sl_file_size(file, &size);
     if (err == SLUICE_OK)

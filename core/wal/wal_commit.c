@@ -86,6 +86,7 @@ static sl_err segment_switch(struct wal *wal)
     segment->size = wal->limits.segment_bytes;
     segment->end = WAL_SEGMENT_HEADER;
     segment->last_lsn = segment->opened_lsn = wal->last_lsn;
+    segment->first_lsn = wal->last_lsn + 1;
     commit->opens = true;
     commit->previous_lsn = wal->last_lsn;
     commit->previous_file = wal->written_lsn > wal->durable_lsn ? sealed->file : NULL;

@@ -6,11 +6,13 @@
 
 #include <string.h>
 
-#define WINDOW_SIZE (256u * 1024)
+#define PREFETCH_BYTES (4u << 20)
 
 void wal_reader_init(struct wal_reader *reader)
 {
     memset(reader, 0, sizeof *reader);
+    reader->step = WAL_READER_STEP;
+    reader->asks_ahead = true;
 }
 
 void wal_reader_fini(struct wal_reader *reader)
@@ -27,6 +29,7 @@ sl_err wal_reader_open(struct wal_reader *reader, struct sl_file *file)
     reader->file = file;
     reader->window_position = 0;
     reader->window_size = 0;
+    reader->prefetched = 0;
     return SLUICE_OK;
 }
 
@@ -53,17 +56,29 @@ static size_t window_keep(struct wal_reader *reader, uint64_t position)
     return kept;
 }
 
+/* The disk works while what came from it is looked at. */
+static void prefetch(struct wal_reader *reader, uint64_t position)
+{
+    if (!reader->asks_ahead || position + PREFETCH_BYTES / 2 <= reader->prefetched ||
+        reader->prefetched >= reader->file_size)
+        return;
+    uint64_t from = SL_MAX(reader->prefetched, position);
+    sl_file_prefetch(reader->file, from, PREFETCH_BYTES);
+    reader->prefetched = from + PREFETCH_BYTES;
+}
+
 /* Fills the window from `position`; at least size bytes, and what read-ahead is cheap. */
 static sl_err window_fill(struct wal_reader *reader, uint64_t position, size_t size)
 {
     uint64_t left = reader->file_size - position;
-    size_t wanted = (size_t)SL_MIN(left, (uint64_t)SL_MAX(size, (size_t)WINDOW_SIZE));
+    size_t wanted = (size_t)SL_MIN(left, (uint64_t)SL_MAX(size, reader->step));
     sl_err err = window_grow(reader, wanted);
     if (err != SLUICE_OK)
         return err;
     size_t kept = window_keep(reader, position);
     size_t got = 0;
     reader->window_size = 0;
+    prefetch(reader, position);
     err = sl_file_pread(reader->file, reader->window + kept, wanted - kept, position + kept, &got);
     if (err != SLUICE_OK)
         return err;
@@ -87,6 +102,19 @@ sl_err wal_reader_get(struct wal_reader *reader, uint64_t position, size_t size,
     }
     *ret_bytes = reader->window + (position - reader->window_position);
     return SLUICE_OK;
+}
+
+sl_err wal_reader_peek(struct wal_reader *reader, uint64_t position,
+                       struct wal_frame_header *ret_header)
+{
+    uint8_t bytes[WAL_FRAME_HEADER];
+    size_t got = 0;
+    prefetch(reader, position);
+    sl_err err = sl_file_pread(reader->file, bytes, sizeof bytes, position, &got);
+    reader->bytes_read += got;
+    if (err == SLUICE_OK && got != sizeof bytes)
+        err = SLUICE_E_TRUNCATED;
+    return err != SLUICE_OK ? err : wal_frame_header_decode(bytes, ret_header);
 }
 
 sl_err wal_reader_header(struct wal_reader *reader, uint64_t position,
@@ -124,7 +152,7 @@ sl_err wal_reader_body(struct wal_reader *reader, uint64_t position,
     uint64_t left = header->body_size;
     uint32_t crc = 0;
     while (left > 0) {
-        size_t part = (size_t)SL_MIN(left, (uint64_t)WINDOW_SIZE);
+        size_t part = (size_t)SL_MIN(left, (uint64_t)WAL_READER_STEP);
         const uint8_t *bytes;
         sl_err err = wal_reader_get(reader, at, part, &bytes);
         if (err != SLUICE_OK)

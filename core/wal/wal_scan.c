@@ -7,7 +7,8 @@
  * frames it counts), the last segment where its frames stop being intact. There the rest is
  * searched for a frame of this incarnation that was written knowing the missing LSN durable: then
  * what is missing was acknowledged, and this is corruption; else a torn tail. Bodies are verified
- * where no later header claims them durable. */
+ * where no later header claims them durable, and only those are read past the page cache: what is
+ * claimed was synced. */
 #include "wal/wal_scan.h"
 
 #include "base/bytes.h"
@@ -19,7 +20,10 @@
 #include <string.h>
 
 #define AHEAD_BYTES_MAX (2u << 20)
-#define REPAIR_HINT     "restore the data folder from a backup, or see sluice wal salvage"
+#define SPARSE_FRAME_BYTES                                                 \
+    (64u << 10) /* the disk is not asked for what lies between their heads \
+                 */
+#define REPAIR_HINT "restore the data folder from a backup, or see sluice wal salvage"
 
 struct names {
     uint64_t *segments;
@@ -258,7 +262,9 @@ static sl_err segment_header_read(struct scan_run *run, const char *path,
                                   struct wal_scan_segment *segment, uint64_t seq)
 {
     const uint8_t *bytes = NULL;
-    sl_err err = run->config->reread ? SLUICE_OK : sl_file_drop_cache(segment->file);
+    sl_err err = run->config->every_body ? sl_file_drop_cache(segment->file, 0, 0) : SLUICE_OK;
+    run->reader.step = WAL_READER_STEP_SPARSE;
+    run->reader.asks_ahead = false;
     if (err == SLUICE_OK)
         err = wal_reader_open(&run->reader, segment->file);
     if (err == SLUICE_OK)
@@ -319,35 +325,75 @@ static sl_err segments_open(struct scan_run *run)
 
 /* ---- frames ---- */
 
-/* Whether the frame follows what was read so far, in this segment. */
+/* Whether the frame follows the one with this LSN and CRC, in this segment. */
 static bool frame_follows(const struct scan_run *run, const struct wal_scan_segment *segment,
-                          const struct wal_frame_header *frame)
+                          const struct wal_frame_header *frame, uint64_t lsn, uint32_t chain)
 {
     const struct wal_mutants *mutants = &run->config->mutants;
-    if (frame->lsn != run->scan->last_lsn + 1)
+    if (frame->lsn != lsn + 1)
         return false;
     if (!mutants->no_incarnation && frame->incarnation != segment->header.seq)
         return false;
-    return mutants->no_chain || mutants->no_incarnation || frame->chain == run->scan->chain;
+    return mutants->no_chain || mutants->no_incarnation || frame->chain == chain;
 }
 
-/* The frame after this one, if it is there, may have been written knowing this one durable. */
-static void claim_look_ahead(struct scan_run *run, const struct wal_scan_segment *segment,
-                             uint64_t position, const struct wal_frame_header *frame)
+/* Frames in a row are alike: of those with a body to speak of, only the heads are read. */
+static void step_choose(struct wal_reader *reader, const struct wal_frame_header *frame)
 {
-    struct wal_frame_header next;
-    uint64_t next_position = position + frame->frame_size;
-    const uint8_t *bytes;
-    if (frame->frame_size <= AHEAD_BYTES_MAX) { /* with what is between, or that is read twice */
-        sl_err err = wal_reader_get(&run->reader, position,
-                                    (size_t)frame->frame_size + WAL_FRAME_HEADER, &bytes);
-        (void)err; /* whoever needs the bytes will see */
+    size_t head = WAL_FRAME_HEADER + (size_t)frame->directory_size;
+    size_t wanted = (head + head / 4 + WAL_BLOCK - 1) / WAL_BLOCK * WAL_BLOCK;
+    reader->step = 2 * wanted <= frame->frame_size ? wanted : WAL_READER_STEP;
+    reader->asks_ahead = frame->frame_size < SPARSE_FRAME_BYTES;
+}
+
+/* Goes through the headers of the last segment for what they claim. From *ret_suspect to *ret_end
+ * lie frames of which none says that the one before was durable. */
+static sl_err claims_find(struct scan_run *run, const struct wal_scan_segment *segment,
+                          uint64_t *ret_suspect, uint64_t *ret_end)
+{
+    struct wal_frame_header frame;
+    uint64_t lsn = segment->header.previous_lsn;
+    uint32_t chain = segment->header.chain;
+    uint64_t at = WAL_SEGMENT_HEADER;
+    uint64_t suspect = at;
+    sl_err err = wal_reader_peek(&run->reader, at, &frame);
+    while (err == SLUICE_OK && frame_follows(run, segment, &frame, lsn, chain)) {
+        lsn = frame.lsn;
+        chain = frame.crc;
+        run->claimed = SL_MAX(run->claimed, frame.durable_lsn);
+        suspect = frame.durable_lsn + 1 == lsn ? at : suspect;
+        at += frame.frame_size;
+        step_choose(&run->reader, &frame);
+        err = wal_reader_peek(&run->reader, at, &frame);
     }
-    if (wal_reader_header(&run->reader, next_position, &next) != SLUICE_OK)
+    *ret_suspect = suspect;
+    *ret_end = at;
+    return err == SLUICE_E_CORRUPT || err == SLUICE_E_TRUNCATED ? SLUICE_OK : err;
+}
+
+/* What was claimed was synced, so that the page cache holds what the disk does, and what it has of
+ * the other frames is asked for anew: after a sync that failed the disk may not have them. Claims
+ * are true wherever they are read. */
+static sl_err last_prepare(struct scan_run *run, const struct wal_scan_segment *segment)
+{
+    uint64_t suspect = 0;
+    uint64_t end = 0;
+    sl_err err = claims_find(run, segment, &suspect, &end);
+    end = SL_MIN(end, segment->file_size);
+    if (err == SLUICE_OK && end > suspect && !run->config->reread)
+        err = sl_file_drop_cache(segment->file, suspect, end - suspect);
+    return err;
+}
+
+/* With what is between, or that is read twice. */
+static void frame_load(struct scan_run *run, uint64_t position,
+                       const struct wal_frame_header *frame)
+{
+    const uint8_t *bytes;
+    if (frame->frame_size > AHEAD_BYTES_MAX)
         return;
-    if (next.incarnation == segment->header.seq && next.lsn == frame->lsn + 1 &&
-        next.chain == frame->crc)
-        run->claimed = SL_MAX(run->claimed, next.durable_lsn);
+    sl_err err = wal_reader_get(&run->reader, position, (size_t)frame->frame_size, &bytes);
+    (void)err; /* whoever needs the bytes will see */
 }
 
 static sl_err frame_items(struct scan_run *run, const struct wal_scan_segment *segment,
@@ -408,6 +454,7 @@ static sl_err frame_take(struct scan_run *run, struct wal_scan_segment *segment,
     scan->time_ms = SL_MAX(scan->time_ms, frame->time_ms);
     run->claimed = SL_MAX(run->claimed, frame->durable_lsn);
     run->recovery->frame_count++;
+    step_choose(&run->reader, frame);
     return SLUICE_OK;
 }
 
@@ -420,11 +467,11 @@ static sl_err frame_next(struct scan_run *run, struct wal_scan_segment *segment,
     uint64_t position = segment->end_position;
     *ret_intact = false;
     sl_err err = wal_reader_header(&run->reader, position, &frame);
-    if (err == SLUICE_OK && !frame_follows(run, segment, &frame))
+    if (err == SLUICE_OK &&
+        !frame_follows(run, segment, &frame, run->scan->last_lsn, run->scan->chain))
         err = SLUICE_E_CORRUPT;
-    if (err == SLUICE_OK && frame.lsn > run->claimed)
-        claim_look_ahead(run, segment, position, &frame);
     if (err == SLUICE_OK && (frame.lsn > run->claimed || run->config->every_body)) {
+        frame_load(run, position, &frame);
         run->recovery->bodies_verified++;
         err = wal_reader_body(&run->reader, position, &frame);
     }
@@ -454,6 +501,8 @@ static sl_err tail_judge(struct scan_run *run, struct wal_scan_segment *segment)
     uint64_t cut_end = segment->end_position;
     struct wal_frame_header frame;
     bool claimed = run->claimed >= missing;
+    run->reader.step = WAL_READER_STEP;
+    run->reader.asks_ahead = true;
     for (uint64_t at = segment->end_position; !claimed; at += WAL_BLOCK) {
         sl_err err = wal_reader_header(&run->reader, at, &frame);
         if (err == SLUICE_E_TRUNCATED)
@@ -500,6 +549,8 @@ static sl_err segment_scan(struct scan_run *run, size_t index)
     segment->end_position = WAL_SEGMENT_HEADER;
     segment->last_lsn = segment->header.previous_lsn;
     sl_err err = wal_reader_open(&run->reader, segment->file);
+    if (err == SLUICE_OK && is_last)
+        err = last_prepare(run, segment);
     bool intact = true;
     while (err == SLUICE_OK && intact && run->scan->last_lsn < declared)
         err = frame_next(run, segment, &intact);

@@ -19,8 +19,14 @@ struct wal_reader {
     size_t window_capacity;
     uint64_t window_position;
     size_t window_size;
+    size_t step;         /* what is read at once, at least: headers may lie far apart */
+    bool asks_ahead;     /* frames are small: the disk is asked for all that comes */
+    uint64_t prefetched; /* the disk was asked for what lies before it */
     uint64_t bytes_read;
 };
+
+#define WAL_READER_STEP        (256u * 1024) /* where all is read */
+#define WAL_READER_STEP_SPARSE 8192u         /* where only headers and directories are, at first */
 
 void wal_reader_init(struct wal_reader *reader);
 void wal_reader_fini(struct wal_reader *reader);
@@ -34,6 +40,9 @@ sl_err wal_reader_get(struct wal_reader *reader, uint64_t position, size_t size,
 sl_err wal_reader_frame(struct wal_reader *reader, uint64_t position,
                         struct wal_frame_header *ret_header,
                         struct sl_bytes *ret_directory) SL_MUST_CHECK;
+/* The header alone, past the window. */
+sl_err wal_reader_peek(struct wal_reader *reader, uint64_t position,
+                       struct wal_frame_header *ret_header) SL_MUST_CHECK;
 sl_err wal_reader_header(struct wal_reader *reader, uint64_t position,
                          struct wal_frame_header *ret_header) SL_MUST_CHECK;
 /* E_CORRUPT when the body of the frame at `position` fails its CRC. */

@@ -31,6 +31,7 @@ struct wal_segment {
     struct sl_file *file; /* NULL until its first frame is durable */
     uint64_t size;        /* of the file */
     uint64_t end;         /* position behind the last frame given out */
+    uint64_t first_lsn;   /* of its first frame */
     uint64_t opened_lsn;  /* before its first frame; 0: of an earlier run */
     uint64_t last_lsn;
     int64_t created_ms; /* of its first frame */

@@ -97,7 +97,7 @@ Test(file, fills_with_zeros_and_keeps_the_size_asked_for)
     cr_assert_eq(sl_file_size(file, &size), SLUICE_OK);
     cr_expect_eq(size, 5);
     cr_expect_eq(sl_file_sync(file), SLUICE_OK);
-    cr_expect_eq(sl_file_drop_cache(file), SLUICE_OK);
+    cr_expect_eq(sl_file_drop_cache(file, 0, 0), SLUICE_OK);
     sl_file_close(file);
 }
 

@@ -238,6 +238,74 @@ Test(wal_commit, recovery_reads_a_segment_once)
     cr_assert_leq(fixture->recovery.bytes_scanned, file_size + 2 * (256u << 10));
 }
 
+/* Of frames whose bodies are known to be durable. */
+Test(wal_commit, recovery_reads_the_heads_of_large_frames)
+{
+    const uint32_t segment = 32u << 20;
+    fixture->limits.segment_bytes = segment;
+    fixture->limits.bytes_max = 4 * segment;
+    fixture->limits.group_bytes_max = 1u << 20;
+    fixture->limits.frame_bytes_max = 1u << 20;
+    fixture_start(fixture);
+    for (uint32_t i = 0; i < 60; i++)
+        fixture_commit(fixture, WAL_ITEM_BATCH, 900000);
+    cr_assert_eq(status().segment_count, 2);
+    fixture_power_cut(fixture);
+    fixture_start(fixture);
+    cr_assert_eq(fixture->applied_count, 60);
+    uint64_t rest = 2 * segment - 60 * 900000ull; /* searched behind the last frame */
+    cr_assert_leq(fixture->recovery.bytes_scanned, rest + (2u << 20));
+}
+
+static uint64_t file_size(uint64_t segment)
+{
+    char path[WAL_PATH_BYTES];
+    size_t size = 0;
+    wal_segment_path(fixture->wal, segment, path);
+    return fixture_bytes(fixture, strrchr(path, '/') + 1, &size) == NULL ? 0 : size;
+}
+
+/* Returns the segment that was written to: a whole file with a frame. */
+static uint64_t write_and_kill(void)
+{
+    fixture->limits.spare_segments = 4;
+    fixture_start(fixture);
+    fixture_settle(fixture);
+    uint64_t first = status().last_segment;
+    while (status().last_segment == first)
+        fixture_commit(fixture, WAL_ITEM_BATCH, 8000);
+    uint64_t last = status().last_segment;
+    fixture_kill(fixture);
+    return last;
+}
+
+Test(wal_commit, a_start_does_not_wait_for_what_an_earlier_run_left)
+{
+    uint64_t last = write_and_kill();
+    struct wal_segment_status segment;
+    fixture_start(fixture);
+    cr_assert(wal_segment_status_get(fixture->wal, last, &segment));
+    cr_assert(segment.cuts);
+    cr_assert_eq(segment.bytes, segment.end, "its rest is counted as free already");
+    cr_assert_eq(file_size(last), FIXTURE_SEGMENT);
+    fixture_settle(fixture);
+    cr_assert(wal_segment_status_get(fixture->wal, last, &segment));
+    cr_assert_not(segment.cuts);
+    cr_assert_eq(file_size(last), segment.end);
+}
+
+Test(wal_commit, a_rest_that_a_crash_kept_is_cut_by_a_later_start)
+{
+    uint64_t last = write_and_kill();
+    struct wal_segment_status segment;
+    fixture_start(fixture); /* and killed before anything was done in the background */
+    fixture_kill(fixture);
+    fixture_start(fixture);
+    fixture_settle(fixture);
+    cr_assert(wal_segment_status_get(fixture->wal, last, &segment));
+    cr_assert_eq(file_size(last), segment.end);
+}
+
 Test(wal_commit, each_sealed_segment_is_told_of_and_known)
 {
     struct wal_segment_status segment;
