@@ -34,7 +34,7 @@ static struct boot_span add(struct block *block, const void *data, uint64_t size
 static uint64_t total_size(const struct sandbox *sandbox, const struct sandbox_spawn *spawn)
 {
     uint64_t size = sizeof(struct boot_wire) + spawn->instance.size + spawn->config_json.size +
-                    spawn->script_name.size + spawn->script.size + 16;
+                    spawn->script_name.size + spawn->script.size + spawn->rehearsal.size + 24;
 
     for (uint32_t i = 0; i < BOOT_FILTER_COUNT; i++) {
         size += sandbox->filters[i].size + sandbox->kill_filters[i].size;
@@ -72,6 +72,7 @@ static void fill(struct block *block, const struct sandbox *sandbox,
                       : add(block, "{}", 2);
     boot.script_name = add(block, spawn->script_name.data, spawn->script_name.size);
     boot.script = add(block, spawn->script.data, spawn->script.size);
+    boot.rehearsal = add(block, spawn->rehearsal.data, spawn->rehearsal.size);
     for (uint32_t i = 0; i < BOOT_FILTER_COUNT; i++) {
         boot.filters[i] = add(block, sandbox->filters[i].code, sandbox->filters[i].size);
         boot.kill_filters[i] =

@@ -104,6 +104,7 @@ struct boot_wire {
     struct boot_span config;
     struct boot_span script_name;
     struct boot_span script;
+    struct boot_span rehearsal;                       /* steps, see sandbox_spawn */
     struct boot_span filters[BOOT_FILTER_COUNT];      /* default: ask the listener */
     struct boot_span kill_filters[BOOT_FILTER_COUNT]; /* default: kill the process */
     uint32_t listener;                                /* 0: use kill_filters at once */

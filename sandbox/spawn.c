@@ -215,6 +215,7 @@ static bool spawn_valid(const struct sandbox_spawn *spawn)
     return spawn->instance.size <= SANDBOX_NAME_SIZE_MAX &&
            spawn->config_json.size <= SANDBOX_CONFIG_SIZE_MAX &&
            spawn->script.size <= SANDBOX_SCRIPT_SIZE_MAX &&
+           spawn->rehearsal.size <= SANDBOX_REHEARSAL_SIZE_MAX &&
            spawn->script_name.size <= SANDBOX_TEXT_SIZE_MAX &&
            spawn->output_count <= SANDBOX_OUTPUTS_MAX &&
            spawn->resource_count <= SANDBOX_RESOURCES_MAX &&

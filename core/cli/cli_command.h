@@ -19,10 +19,11 @@ struct cli_values {
 };
 
 struct cli_options {
-    bool json, help, follow, running, is_key_null, now, records, yes, force, dry_run;
+    bool json, help, follow, running, is_key_null, now, records, yes, force, dry_run, once;
     struct cli_values socket, home, config, set, key, header, partition, partitions, offset, count,
         format, acks, topic_config, before, rate, topic, lsn, offsets, to_version, shadow, max_diff,
         seek_to;
+    struct cli_values record, lang, sample, last, against, seed, batches, out; /* plugin new … */
     bool dev;
     const char *words[CLI_WORDS_MAX]; /* what is no option */
     uint32_t word_count;
@@ -72,6 +73,15 @@ enum {
     CLI_OPT_TO_VERSION,
     CLI_OPT_SHADOW,
     CLI_OPT_MAX_DIFF,
+    CLI_OPT_RECORD,
+    CLI_OPT_LANG,
+    CLI_OPT_SAMPLE,
+    CLI_OPT_LAST,
+    CLI_OPT_AGAINST,
+    CLI_OPT_SEED,
+    CLI_OPT_BATCHES,
+    CLI_OPT_OUT,
+    CLI_OPT_ONCE,
 };
 /* Those of every command that talks to a broker. */
 #define CLI_BROKER_OPTIONS                                                         \
@@ -95,7 +105,8 @@ struct cli_table {
     const struct cli_command *commands;
     size_t count;
 };
-extern const struct cli_table cli_plugin_table; /* cli_plugin.c */
+extern const struct cli_table cli_plugin_table;    /* cli_plugin.c */
+extern const struct cli_table cli_workbench_table; /* cli_workbench.c: plugin new, test … */
 
 /* ---- options (cli_options.c) ---- */
 

@@ -94,6 +94,7 @@ void loader_load(struct worker *worker)
     check_extensions(worker);
     worker->processor = worker->plugin->entry;
     check_processor(worker->processor);
+    rehearse(worker);
     host_error_clear(worker);
     check_step(worker, worker->processor->create(&worker->host, &worker->self), "create");
     host_error_clear(worker);

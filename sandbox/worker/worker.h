@@ -88,6 +88,10 @@ void loader_load(struct worker *worker); /* dlopen, checks, create, init; fails 
 void loader_ready(struct worker *worker, int listener); /* describe -> READY */
 void loader_activate(struct worker *worker);
 
+/* ---- rehearsal.c ---- */
+/* The lives of boot->rehearsal, each to its end; a step that the plugin refuses ends that life. */
+void rehearse(struct worker *worker);
+
 /* ---- record_decode.c ---- */
 /* Views of records first .. first + limit - 1; E_INVALID_RECORD: the bytes are not as said. */
 sluice_status record_decode(struct worker *worker, const struct channel_task_wire *task,

@@ -98,7 +98,13 @@ struct sandbox_spawn {
     /* A forbidden call is logged and answered with EPERM instead of the worker's end. For finding
      * out what a plugin needs, never for production; without a listener it is not observed. */
     bool observe;
+    /* Lives that the module must get through before its real one begins, for validators: at most
+     * SANDBOX_REHEARSAL_SIZE_MAX steps c(reate) i(nit) a(ctivate) b(atch of no records)
+     * r(econfigure) d(rain) x (deactivate) q (destroy); capitals drive a second instance beside the
+     * first. What fails is destroyed. Empty: none. */
+    struct sluice_text rehearsal;
 };
+#define SANDBOX_REHEARSAL_SIZE_MAX 512u
 /* Starts the process and returns while it still loads; READY or EXIT comes by poll.
  * now_ms: monotonic milliseconds, as in every call below. [blocks] */
 sluice_status sandbox_worker_spawn(const struct sandbox *sandbox, const struct sandbox_spawn *spawn,

@@ -1,0 +1,344 @@
+/* bench_run.c: batches in, verdicts out; what a stage does, without a log behind it. */
+#include "workbench/bench_run.h"
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/status.h"
+#include "record/batch_builder.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define INPUT_BYTES_MAX (64u << 20)
+#define STUCK_MAX       5u /* retries of one record until they count as its fate */
+#define OUTPUTS_MAX     1000000u
+
+struct run {
+    struct bench_plugin *plugin;
+    const struct bench_input *input;
+    struct config_arena *arena;
+    struct bench_outcome *outcome;
+    struct sl_buffer bytes;
+    struct batch_view batch;
+    uint32_t first, count;  /* the batch's records of the input */
+    struct sl_bytes output; /* where records go that name no topic */
+    uint64_t task_id;
+};
+
+/* ---- batches ---- */
+
+static uint32_t batch_count(const struct run *run)
+{
+    size_t size = 0;
+    uint32_t count = 0;
+    while (run->first + count < run->input->count && count < BENCH_BATCH_RECORDS) {
+        const struct bench_record *record = &run->input->records[run->first + count];
+        size += record->key.size + record->value.size;
+        if (count > 0 && size > BENCH_BATCH_BYTES) {
+            break;
+        }
+        count++;
+    }
+    return count;
+}
+
+static sl_err batch_build(struct run *run)
+{
+    struct batch_header header;
+    struct batch_builder builder;
+    sl_buffer_reset(&run->bytes);
+    batch_header_init(&header);
+    header.base_offset = run->input->base_offset + run->first;
+    sl_err err = batch_builder_start(&builder, &run->bytes, &header);
+    for (uint32_t i = 0; i < run->count && err == SLUICE_OK; i++) {
+        const struct bench_record *record = &run->input->records[run->first + i];
+        err = batch_builder_append(&builder,
+                                   &(struct record_fields){.key = record->key,
+                                                           .value = record->value,
+                                                           .headers = record->headers,
+                                                           .header_count = record->header_count,
+                                                           .timestamp_ms = record->timestamp,
+                                                           .key_is_null = record->key_is_null,
+                                                           .value_is_null = record->value_is_null});
+    }
+    return err != SLUICE_OK
+               ? err
+               : batch_builder_finish(&builder, BATCH_CODEC_NONE, NULL, NULL, &run->batch);
+}
+
+/* ---- verdicts ---- */
+
+static struct sl_bytes keep(struct run *run, struct sluice_bytes bytes, sl_err *err)
+{
+    void *copy = config_arena_text(run->arena, bytes.data, bytes.size);
+    if (copy == NULL) {
+        *err = SLUICE_E_NO_MEMORY;
+        return (struct sl_bytes){NULL, 0};
+    }
+    return sl_bytes_of(copy, bytes.size);
+}
+
+static struct sl_bytes keep_text(struct run *run, struct sluice_text text, sl_err *err)
+{
+    return keep(run, (struct sluice_bytes){(const uint8_t *)text.data, text.size}, err);
+}
+
+static struct bench_output *output_new(struct run *run)
+{
+    struct bench_outcome *outcome = run->outcome;
+    if (outcome->output_count == outcome->output_capacity) {
+        uint32_t capacity = SL_MAX(outcome->output_capacity * 2, 64u);
+        struct bench_output *grown =
+            capacity > OUTPUTS_MAX ? NULL : config_arena_get(run->arena, capacity * sizeof(*grown));
+        if (grown == NULL) {
+            return NULL;
+        }
+        if (outcome->output_count > 0) {
+            memcpy(grown, outcome->outputs, outcome->output_count * sizeof(*grown));
+        }
+        outcome->outputs = grown;
+        outcome->output_capacity = capacity;
+    }
+    return &outcome->outputs[outcome->output_count++];
+}
+
+static sl_err pass(struct run *run, uint32_t index)
+{
+    struct bench_output *output = output_new(run);
+    if (output == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    *output = (struct bench_output){.record = run->input->records[index],
+                                    .topic = run->output,
+                                    .partition = SLUICE_PARTITION_AUTO,
+                                    .from = index};
+    run->outcome->verdicts[index].fate = BENCH_PASSED;
+    return SLUICE_OK;
+}
+
+/* Takes back what was emitted for the record. */
+static void reject(struct run *run, uint32_t index, struct sl_bytes reason)
+{
+    struct bench_outcome *outcome = run->outcome;
+    while (outcome->output_count > 0 && outcome->outputs[outcome->output_count - 1].from == index) {
+        outcome->output_count--;
+    }
+    outcome->verdicts[index] = (struct bench_verdict){BENCH_REJECTED, reason};
+}
+
+static sl_err emit_headers(struct run *run, const struct sandbox_verdict *verdict,
+                           struct bench_record *record)
+{
+    sl_err err = SLUICE_OK;
+    const uint8_t *cursor = verdict->headers;
+    struct header_view *headers =
+        config_arena_get(run->arena, SL_MAX(verdict->header_count, 1u) * sizeof(*headers));
+    for (uint32_t i = 0; headers != NULL && i < verdict->header_count; i++) {
+        struct sluice_header header;
+        sandbox_header_next(&cursor, &header);
+        headers[i] = (struct header_view){.key = keep_text(run, header.key, &err),
+                                          .value = keep(run, header.value, &err),
+                                          .value_is_null = header.value.data == NULL};
+    }
+    record->headers = headers;
+    record->header_count = verdict->header_count;
+    return headers == NULL ? SLUICE_E_NO_MEMORY : err;
+}
+
+static sl_err refuse_topic(struct run *run, uint32_t index, struct sl_bytes topic)
+{
+    char text[BENCH_TOPIC_BYTES + 128];
+    sl_err err = SLUICE_OK;
+    snprintf(text, sizeof(text),
+             "it may not write to the topic \"%.*s\": its outputs do not name it",
+             (int)SL_MIN(topic.size, (size_t)BENCH_TOPIC_BYTES - 1), (const char *)topic.data);
+    struct sl_bytes reason = keep_text(run, sluice_text_of(text), &err);
+    reject(run, index, reason);
+    return err;
+}
+
+static sl_err emit(struct run *run, const struct sandbox_verdict *verdict)
+{
+    sl_err err = SLUICE_OK;
+    uint32_t index = verdict->index;
+    if (run->outcome->verdicts[index].fate == BENCH_REJECTED) {
+        return SLUICE_OK; /* an earlier one of this record went nowhere */
+    }
+    struct sl_bytes topic =
+        verdict->topic.size > 0 ? keep_text(run, verdict->topic, &err) : run->output;
+    if (err == SLUICE_OK && topic.size > 0 &&
+        !bench_plugin_may_write(run->plugin, run->input->topic, topic)) {
+        return refuse_topic(run, index, topic);
+    }
+    struct bench_output *output = err == SLUICE_OK ? output_new(run) : NULL;
+    if (output == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    *output = (struct bench_output){
+        .record = {.key = keep(run, verdict->key, &err),
+                   .value = keep(run, verdict->value, &err),
+                   .key_is_null = verdict->key.data == NULL,
+                   .value_is_null = verdict->value.data == NULL,
+                   .timestamp = verdict->timestamp >= 0 ? verdict->timestamp
+                                                        : run->input->records[index].timestamp},
+        .topic = topic,
+        .partition = verdict->partition,
+        .from = index};
+    run->outcome->verdicts[index].fate = BENCH_EMITTED;
+    return err != SLUICE_OK ? err : emit_headers(run, verdict, &output->record);
+}
+
+static sl_err take_verdict(struct run *run, struct sandbox_verdict *verdict)
+{
+    sl_err err = SLUICE_OK;
+    verdict->index += run->first;
+    switch (verdict->kind) {
+    case SANDBOX_VERDICT_PASS:
+        for (uint32_t i = 0; i < verdict->count && err == SLUICE_OK; i++) {
+            err = pass(run, verdict->index + i);
+        }
+        return err;
+    case SANDBOX_VERDICT_EMIT:
+        return emit(run, verdict);
+    case SANDBOX_VERDICT_REJECT:
+        reject(run, verdict->index, keep_text(run, verdict->reason, &err));
+        return err;
+    case SANDBOX_VERDICT_RETRY:
+        run->outcome->verdicts[verdict->index] =
+            (struct bench_verdict){BENCH_RETRIED, keep_text(run, verdict->reason, &err)};
+        return err;
+    default:
+        return SLUICE_OK; /* dropped, as they all begin */
+    }
+}
+
+/* *ret_next: how far the batch came; behind its end, or where it comes again. */
+static sl_err take_result(struct run *run, const struct sandbox_result *result, uint32_t *ret_next)
+{
+    struct sandbox_result_reader reader;
+    struct sandbox_verdict verdict;
+    sl_err err = SLUICE_OK;
+    *ret_next = run->first + run->count;
+    sandbox_result_reader_init(&reader, result);
+    while (err == SLUICE_OK && sandbox_result_next(&reader, &verdict)) {
+        err = take_verdict(run, &verdict);
+        if (verdict.kind == SANDBOX_VERDICT_RETRY) {
+            *ret_next = verdict.index;
+        }
+    }
+    return err;
+}
+
+/* ---- the run ---- */
+
+static void note_failure(struct run *run, sl_err err, const char *text)
+{
+    struct bench_outcome *outcome = run->outcome;
+    outcome->err = err;
+    outcome->died = run->plugin->probe.ended;
+    snprintf(outcome->text, sizeof(outcome->text), "%s", text);
+}
+
+/* Runs the batch from record `at` of the input on. */
+static sl_err run_from(struct run *run, uint32_t at, uint32_t *ret_next)
+{
+    struct probe *probe = &run->plugin->probe;
+    char text[BENCH_TEXT_BYTES];
+    bool gate = run->plugin->attachment.on == SLUICE_ON_PRODUCE;
+    struct sl_bytes records = batch_view_records(&run->batch);
+    struct sandbox_task task = {.id = ++run->task_id,
+                                .partition = run->input->partition,
+                                .timeout_ms = PLUGIN_STAGE_MS,
+                                .kill_ms = 2 * PLUGIN_STAGE_MS,
+                                .topic = sluice_text_of(run->input->topic),
+                                .principal = sluice_text_of("Plugin:workbench"),
+                                .records = {records.data, records.size},
+                                .record_count = run->count,
+                                .first = at - run->first,
+                                .limit = run->count - (at - run->first),
+                                .base_offset = gate ? -1 : batch_view_base_offset(&run->batch),
+                                .base_timestamp = batch_view_base_timestamp(&run->batch)};
+    sl_err err = probe_run(probe, &task);
+    if (err == SLUICE_E_LIMIT) {
+        return err;
+    }
+    if (err != SLUICE_OK) {
+        note_failure(run, err, probe->end.text);
+        return SLUICE_OK;
+    }
+    const struct sandbox_result *result = &probe->event.result;
+    if (result->status != SLUICE_OK) {
+        snprintf(text, sizeof(text), "%s%s%.*s", sl_status_text(result->status),
+                 result->error.size > 0 ? ": " : "", (int)result->error.size,
+                 result->error.data != NULL ? result->error.data : "");
+        note_failure(run, result->status, text);
+        return SLUICE_OK;
+    }
+    return take_result(run, result, ret_next);
+}
+
+/* Again from where it stopped, as a stage would; a record that stops it again and again has met its
+ * fate, and so have those behind it. */
+static sl_err run_batch(struct run *run)
+{
+    uint32_t end = run->first + run->count;
+    uint32_t at = run->first, stuck = 0;
+    while (at < end && run->outcome->err == SLUICE_OK) {
+        uint32_t next = end;
+        sl_err err = run_from(run, at, &next);
+        if (err != SLUICE_OK) {
+            return err;
+        }
+        stuck = next == at ? stuck + 1 : 0;
+        if (stuck == STUCK_MAX) {
+            for (uint32_t i = at + 1; i < run->input->count; i++) {
+                run->outcome->verdicts[i] = run->outcome->verdicts[at];
+            }
+            run->first = run->input->count;
+            run->count = 0;
+            return SLUICE_OK;
+        }
+        at = next;
+    }
+    return SLUICE_OK;
+}
+
+static sl_err run_all(struct run *run)
+{
+    sl_err err = SLUICE_OK;
+    while (run->first < run->input->count && err == SLUICE_OK && run->outcome->err == SLUICE_OK) {
+        run->count = batch_count(run);
+        err = batch_build(run);
+        err = err != SLUICE_OK ? err : run_batch(run);
+        run->first += run->count;
+    }
+    return err;
+}
+
+sl_err bench_run(struct bench_plugin *plugin, const struct bench_input *input,
+                 struct config_arena *arena, struct bench_outcome *ret_outcome)
+{
+    struct run run = {
+        .plugin = plugin, .input = input, .arena = arena, .outcome = ret_outcome, .task_id = 0};
+    SL_ASSERT(input->count <= BENCH_RECORDS_MAX);
+    *ret_outcome =
+        (struct bench_outcome){.verdicts = config_arena_get(
+                                   arena, SL_MAX(input->count, 1u) * sizeof(struct bench_verdict))};
+    if (ret_outcome->verdicts == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    char output[BENCH_TOPIC_BYTES];
+    bench_plugin_output(plugin, input->topic, output);
+    char *kept = config_arena_text(arena, output, strlen(output));
+    if (kept == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    run.output = sl_bytes_of_text(kept);
+    sl_buffer_init(&run.bytes, INPUT_BYTES_MAX);
+    sl_err err = run_all(&run);
+    sl_buffer_fini(&run.bytes);
+    for (uint32_t i = 0; i < input->count; i++) {
+        ret_outcome->counts[ret_outcome->verdicts[i].fate]++;
+    }
+    return err;
+}
