@@ -106,8 +106,11 @@ void cli_path_join(const char *folder, const char *name, char ret_path[BENCH_PAT
 void cli_path_folder(const char *path, char ret_folder[BENCH_PATH_BYTES])
 {
     const char *slash = strrchr(path, '/');
-    int size = slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path);
-    snprintf(ret_folder, BENCH_PATH_BYTES, "%.*s", size, slash == NULL ? "." : path);
+    const char *from = slash == NULL ? "." : path;
+    size_t size = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+    size = SL_MIN(size, (size_t)BENCH_PATH_BYTES - 1);
+    memmove(ret_folder, from, size); /* the path may lie there */
+    ret_folder[size] = '\0';
 }
 
 struct search {
@@ -211,6 +214,12 @@ void cli_cases_free(struct cli_cases *cases)
 
 /* clang-format off */
 static const struct cli_command commands[] = {
+    {"plugin new", cli_plugin_new, "NAME", 1, 1, CLI_OPTION(HELP) | CLI_OPTION(LANG),
+     "make a folder with a plugin that builds and passes its test"},
+    {"plugin build", cli_plugin_build, "[DIR|FILE.c] [-- FLAG...]", 0, 34, CLI_OPTION(HELP) | CLI_OPTION(OUT),
+     "compile the C plugin in a folder with this program's SDK headers\n\n"
+     "All .c files of DIR (default: here) become NAME.so there; flags behind -- go to the compiler,\n"
+     "which is cc or $CC."},
     {"plugin test", cli_plugin_test, "PLUGIN|CASES [CASES] [N]", 1, 3, CLI_BROKER_OPTIONS | CLI_OPTION(RECORD),
      "run the test cases of a plugin in a worker of its own\n\n"
      "PLUGIN is a .so, a .lua or a folder with one; its cases are tests/cases.yaml or cases.yaml beside\n"

@@ -217,4 +217,9 @@ void sl_descriptor_close(int descriptor);
 void sl_sleep_ms(int64_t ms); /* command-line code and start-up only [blocks] */
 bool sl_descriptor_is_terminal(int descriptor);
 
+/* Runs a program, found by PATH, with our standard streams, and waits for its end. argv ends in
+ * NULL. *ret_code: its exit code, 128 and the signal's number for one that was killed. E_NOT_FOUND:
+ * there is no such program. For command-line clients. [blocks] */
+sl_err sl_process_run(const char *const *argv, int *ret_code) SL_MUST_CHECK;
+
 #endif

@@ -152,5 +152,63 @@ class Test(Workbench):
             self.assertEqual(code, 1)
 
 
+class NewAndBuild(Workbench):
+    def test_each_template_builds_and_passes_its_own_test_at_once(self):
+        out = self.ok("plugin", "new", "up", "--lang", "c")
+        self.assertEqual(sorted(os.listdir(self.path("up"))), ["CMakeLists.txt", "README.md", "plugin.c", "tests"])
+        self.assertIn("sluice plugin build up", out)
+        self.assertIn("built up/up.so: up 0.1.0", self.ok("plugin", "build", "up"))
+        self.assertIn("3 passed, 0 failed", self.ok("plugin", "test", "up"))
+        self.ok("plugin", "new", "lower", "--lang", "lua")
+        self.assertIn("3 passed, 0 failed", self.ok("plugin", "test", "lower"))
+        self.assertIn("3 passed, 0 failed", self.ok("plugin", "test", "lower/tests/cases.yaml"))
+        self.assertIn("3 passed, 0 failed", self.ok("plugin", "test", "lower/lower.lua"))
+        self.ok("plugin", "new", "deep/line", "--lang", "frontend")
+        self.assertIn("built deep/line/line.so: line 0.1.0", self.ok("plugin", "build", "deep/line"))
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as file:
+                    self.assertFalse(not name.endswith(".so") and b"my_" in file.read(), name)
+
+    def test_a_folder_that_is_there_and_a_bad_name_are_refused_with_a_sentence(self):
+        os.mkdir(self.path("there"))
+        for words, code, sentence in ((["there"], 1, "is there already"), (["Up"], 2, "cannot be the name"),
+                                      (["a-b"], 2, "cannot be the name"), (["../.."], 2, "cannot be the name"),
+                                      (["x" * 49], 2, "at most 48"), (["x", "--lang", "rust"], 2, "c, lua and frontend")):
+            got, out, err = self.sluice("plugin", "new", *words)
+            self.assertEqual((got, out), (code, ""), words)
+            self.assertIn(sentence, err)
+        self.assertEqual(os.listdir(self.folder), ["there"])
+        self.assertEqual(os.listdir(self.path("there")), [])
+
+    def test_what_is_missing_to_build_is_named_and_the_old_module_stays(self):
+        self.ok("plugin", "new", "up")
+        self.ok("plugin", "build", "up")
+        before = os.stat(self.path("up/up.so")).st_ino
+        self.write("up/plugin.c", "int x = y;")
+        code, _, err = self.sluice("plugin", "build", "up")
+        self.assertEqual(code, 1)
+        self.assertIn("undeclared", err)
+        self.assertEqual(os.stat(self.path("up/up.so")).st_ino, before)
+        self.assertEqual(sorted(os.listdir(self.path("up")))[-1], "up.so")
+        done = subprocess.run([SLUICE, "plugin", "build", self.path("up")], capture_output=True, text=True, env={"PATH": "/nowhere"})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no C compiler", done.stderr)
+        self.write("up/plugin.c", "int x;")
+        code, out, err = self.sluice("plugin", "build", "up")
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("no manifest", out)
+        for words, sentence in ((["none"], "neither a folder nor"), (["none.c"], "no such file"), (["."], "holds no .c file")):
+            code, _, err = self.sluice("plugin", "build", *words)
+            self.assertEqual(code, 1)
+            self.assertIn(sentence, err)
+        lonely = os.path.join(self.folder, "bin")
+        os.mkdir(lonely)
+        shutil.copy(SLUICE, lonely)
+        done = subprocess.run([os.path.join(lonely, "sluice"), "plugin", "build", self.path("up")], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("SDK headers are missing", done.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()

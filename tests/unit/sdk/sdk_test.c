@@ -210,7 +210,7 @@ Test(sdk, the_processor_template_passes_drops_and_rejects)
     struct test_host host;
     test_host_init(&host);
     test_host_set(&host, "drop_key", "noise");
-    start_source(&host, "sdk/template/processor_c/processor.c");
+    start_source(&host, "sdk/template/processor_c/plugin.c");
     const struct sluice_record records[] = {test_record("k", "v", 0), test_record("noise", "v", 1),
                                             test_record("k", NULL, 2)};
     cr_assert_eq(test_host_run(&host, "in", records, 3), SLUICE_OK);
@@ -244,7 +244,7 @@ static const void *offer_frontend(const struct sluice_host *host, const char *id
 Test(sdk, the_frontend_template_answers_lines_and_leaves_half_a_line)
 {
     cr_assert_eq(run("cc -shared -fPIC -I %s/sdk/include -o it.so "
-                     "%s/sdk/template/frontend/frontend.c",
+                     "%s/sdk/template/frontend/plugin.c",
                      ROOT, ROOT),
                  0);
     char path[128];
