@@ -31,6 +31,9 @@ static uint32_t batch_count(const struct run *run)
 {
     size_t size = 0;
     uint32_t count = 0;
+    if (run->input->whole) {
+        return run->input->count;
+    }
     while (run->first + count < run->input->count && count < BENCH_BATCH_RECORDS) {
         const struct bench_record *record = &run->input->records[run->first + count];
         size += record->key.size + record->value.size;
@@ -245,7 +248,8 @@ static sl_err run_from(struct run *run, uint32_t at, uint32_t *ret_next)
     struct probe *probe = &run->plugin->probe;
     char text[BENCH_TEXT_BYTES];
     bool gate = run->plugin->attachment.on == SLUICE_ON_PRODUCE;
-    struct sl_bytes records = batch_view_records(&run->batch);
+    bool empty = run->count == 0;
+    struct sl_bytes records = empty ? (struct sl_bytes){NULL, 0} : batch_view_records(&run->batch);
     struct sandbox_task task = {.id = ++run->task_id,
                                 .partition = run->input->partition,
                                 .timeout_ms = PLUGIN_STAGE_MS,
@@ -256,8 +260,9 @@ static sl_err run_from(struct run *run, uint32_t at, uint32_t *ret_next)
                                 .record_count = run->count,
                                 .first = at - run->first,
                                 .limit = run->count - (at - run->first),
-                                .base_offset = gate ? -1 : batch_view_base_offset(&run->batch),
-                                .base_timestamp = batch_view_base_timestamp(&run->batch)};
+                                .base_offset = gate ? -1 : run->input->base_offset + run->first,
+                                .base_timestamp =
+                                    empty ? 0 : batch_view_base_timestamp(&run->batch)};
     sl_err err = probe_run(probe, &task);
     if (err == SLUICE_E_LIMIT) {
         return err;
@@ -283,7 +288,7 @@ static sl_err run_batch(struct run *run)
 {
     uint32_t end = run->first + run->count;
     uint32_t at = run->first, stuck = 0;
-    while (at < end && run->outcome->err == SLUICE_OK) {
+    do {
         uint32_t next = end;
         sl_err err = run_from(run, at, &next);
         if (err != SLUICE_OK) {
@@ -299,13 +304,17 @@ static sl_err run_batch(struct run *run)
             return SLUICE_OK;
         }
         at = next;
-    }
+    } while (at < end && run->outcome->err == SLUICE_OK);
     return SLUICE_OK;
 }
 
 static sl_err run_all(struct run *run)
 {
     sl_err err = SLUICE_OK;
+    bool empty = run->input->count == 0 && run->input->whole;
+    if (empty) {
+        return run_batch(run);
+    }
     while (run->first < run->input->count && err == SLUICE_OK && run->outcome->err == SLUICE_OK) {
         run->count = batch_count(run);
         err = batch_build(run);

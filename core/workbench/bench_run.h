@@ -49,6 +49,7 @@ struct bench_input {
     const char *topic;
     int32_t partition;
     int64_t base_offset; /* of the first; a gate's have none */
+    bool whole;          /* one batch, however large or empty */
 };
 
 /* All of it in the arena that was given. */

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from sluice_broker import SLUICE, SOURCE, Broker
+from sluice_broker import SLUICE, SOURCE, Broker, on_a_terminal, wait_for
 
 MASK = os.path.join(SOURCE, "examples", "mask_lua", "mask.lua")
 
@@ -208,6 +208,139 @@ class NewAndBuild(Workbench):
         done = subprocess.run([os.path.join(lonely, "sluice"), "plugin", "build", self.path("up")], capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn("SDK headers are missing", done.stderr)
+
+
+# A processor with what a test puts into its slots.
+PLUGIN = """#include <sluice/sluice.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+%(before)s
+SLUICE_MANIFEST("{\\"id\\":\\"odd\\",\\"version\\":\\"%(version)s\\",\\"kind\\":\\"processor\\",\\"on\\":\\"log\\","
+                "\\"input\\":\\"in\\",\\"output\\":\\"out\\"%(manifest)s}");
+struct odd { const struct sluice_host *host; int ready; };
+static sluice_status create(const struct sluice_host *host, void **ret_self)
+{
+    struct odd *self = calloc(1, sizeof(*self));
+    self->host = host;
+    *ret_self = self;
+    %(create)s
+    return SLUICE_OK;
+}
+static sluice_status init(void *data)
+{
+    struct odd *self = data;
+    self->ready = 1;
+    %(init)s
+    return SLUICE_OK;
+}
+static sluice_status process_batch(void *data, const struct sluice_batch *batch, const struct sluice_writer *writer)
+{
+    struct odd *self = data;
+    (void)self;
+    for (uint32_t i = 0; i < batch->record_count; i++) {
+        const struct sluice_record *record = (const void *)((const char *)batch->records + i * batch->record_stride);
+        (void)record;
+        (void)writer;
+        %(record)s
+    }
+    return SLUICE_OK;
+}
+static void destroy(void *data)
+{
+    struct odd *self = data;
+    (void)self;
+    %(destroy)s
+}
+static const struct sluice_processor processor = {.size = sizeof(processor), .create = create, .init = init,
+    .process_batch = process_batch, .destroy = destroy};
+SLUICE_PLUGIN(.size = sizeof(struct sluice_plugin_descriptor), .magic = SLUICE_PLUGIN_MAGIC,
+              .abi_major = SLUICE_ABI_MAJOR, .abi_minor = SLUICE_ABI_MINOR, .kind = SLUICE_KIND_PROCESSOR,
+              .id = "odd", .version = "1.0.0", .entry = &processor);
+"""
+
+
+class Check(Workbench):
+    def check(self, name, *words):
+        """Exit code, and (group, check) -> (result, detail) of all that is not ok."""
+        code, out, err = self.sluice("plugin", "check", name, *words, "--json")
+        self.assertTrue(out, err)
+        told = json.loads(out)
+        self.assertEqual(code, 1 if told["failed"] else 0)
+        self.assertEqual(told["failed"], sum(row["result"] == "failed" for row in told["checks"]))
+        return {(row["group"], row["check"]): (row["result"], row["detail"]) for row in told["checks"] if row["result"] != "ok"}
+
+    def built(self, before="", create="", init="", record="", destroy="", manifest="", version="1.0.0"):
+        self.write("odd.c", PLUGIN % locals())
+        self.ok("plugin", "build", "odd.c")
+        return "odd.so"
+
+    def test_the_templates_keep_all_rules(self):
+        for lang, name in (("c", "up"), ("lua", "low"), ("frontend", "line")):
+            self.ok("plugin", "new", name, "--lang", lang)
+            if lang != "lua":
+                self.ok("plugin", "build", name)
+            found = self.check(name)
+            self.assertFalse([row for row in found.values() if row[0] == "failed"], found)
+        out = self.ok("plugin", "check", "up")
+        self.assertIn("0 failed", out)
+        self.assertNotIn("\x1b", out)
+        self.assertIn(b"\x1b[32mok", on_a_terminal("plugin", "check", self.path("up")))
+
+    def test_a_life_that_ends_early_and_state_that_is_shared_are_found(self):
+        found = self.check(self.built(destroy="if (!self->ready) abort(); free(self);"))
+        self.assertEqual(found["life", "create, destroy"][0], "failed")
+        self.assertIn("SIGABRT", found["life", "create, destroy"][1])
+        self.assertNotIn(("life", "create, init, destroy"), found)
+        found = self.check(self.built(before="static int living;", create="if (++living > 1) abort();",
+                                      destroy="living--; free(self);"))
+        self.assertEqual(found["life", "two instances side by side"][0], "failed")
+        self.assertEqual(found["life", "random legal orders"][0], "failed")
+        self.assertNotIn(("life", "several lives in one process"), found)
+
+    def test_records_that_kill_are_found_and_the_other_checks_go_on(self):
+        found = self.check(self.built(record="if (record->value.data == NULL) { *(volatile int *)0 = 1; }"))
+        self.assertEqual(found["batches", "null value"][0], "failed")
+        self.assertIn("SIGSEGV", found["batches", "null value"][1])
+        self.assertEqual(found["batches", "random batches"][0], "failed")
+        self.assertIn("seed 1", found["batches", "random batches"][1])
+        self.assertNotIn(("batches", "10,000 records"), found)
+
+    def test_what_it_may_not_do_is_found(self):
+        found = self.check(self.built(record="if (record->header_count > 100) { if (fork() == 0) _exit(0); }"))
+        self.assertEqual(found["batches", "1,000 headers, without names or values"][0], "failed")
+        self.assertEqual(found["threads", "starts no thread, no process"][0], "failed")
+        emit = ("struct sluice_emit out = {.size = sizeof(out), .partition = %s, .timestamp = -1, .topic = sluice_text_of(\"%s\")};"
+                "writer->emit(writer, i, &out);")
+        found = self.check(self.built(record=emit % ("-1", "elsewhere")), "--batches", "1")
+        self.assertIn("may not write", found["batches", "one record"][1])
+        found = self.check(self.built(record="return SLUICE_E_INVALID;"), "--batches", "1")
+        self.assertEqual(found["batches", "one record"][0], "warning")
+        self.assertIn("whole batch failed", found["batches", "one record"][1])
+
+    def test_configurations_are_tried_without_what_they_need_and_with_other_types(self):
+        needs = ',\\"config\\":{\\"type\\":\\"object\\",\\"required\\":[\\"a\\",\\"b\\"],\\"properties\\":{\\"a\\":{\\"type\\":\\"string\\"},\\"b\\":{\\"type\\":\\"integer\\"}}}'
+        init = ('if (self->host->get_config(self->host, "a", sluice_text_of("")).size == 0) {'
+                'self->host->set_error(self->host, sluice_text_of("a is missing")); return SLUICE_E_PLUGIN_CONFIG; }'
+                'if (self->host->get_config(self->host, "b", sluice_text_of("1")).size > 5) abort();')
+        found = self.check(self.built(manifest=needs, init=init), "--batches", "1")
+        self.assertEqual(found["config", "without b"][0], "warning")
+        self.assertNotIn(("config", "without a"), found)
+        self.assertEqual(found["config", "values of other types"][0], "failed")
+
+    def test_what_is_no_plugin_is_said_and_never_loaded_here(self):
+        self.write("x.so", "no ELF")
+        self.assertEqual(list(self.check("x.so")), [("file", "can be read")])
+        self.assertEqual(self.check("gone.so")["file", "can be read"][0], "failed")
+        trap = self.built(before='__attribute__((constructor)) static void trap(void) { _exit(99); }')
+        self.assertEqual(self.check(trap)["load", "loads and becomes active"][0], "failed")
+        found = self.check(self.built(version="2.0.0"), "--batches", "1")
+        self.assertEqual(found["load", "manifest and descriptor agree"][0], "failed")
+
+    def test_a_seed_repeats_its_batches(self):
+        self.built(record='if (record->key.size > 2 && record->key.data[0] == 0x41) abort();')
+        first = self.check("odd.so", "--seed", "7", "--batches", "500").get(("batches", "random batches"))
+        self.assertEqual(first, self.check("odd.so", "--seed", "7", "--batches", "500").get(("batches", "random batches")))
 
 
 if __name__ == "__main__":
