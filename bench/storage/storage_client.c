@@ -8,6 +8,10 @@
  *       that is behind does; every batch header is looked at
  *   storage_client clients ADDRESS TOPIC COUNT SECONDS
  *       COUNT connections, each sends one record of 100 B and waits for its own acknowledgement
+ *   storage_client probe ADDRESS TOPIC SECONDS
+ *       every 5 ms one record of 100 B: when it is acknowledged, and when a second connection,
+ * whose fetch waits for it, has it. From the time at which it was due, so that what it waited for
+ *       the one before it counts; the first fifth is left out. The topic is empty before
  *   storage_client ping ADDRESS TOPIC
  *       one record, once it is acknowledged (connects and tries until then)
  *
@@ -30,6 +34,7 @@
 #define SAMPLES_MAX     4000000u
 #define FILL_DEPTH      4u /* requests under way */
 #define SMALL_COUNT     4u /* small batches in a request of fill */
+#define PROBE_PERIOD_S  0.005
 
 static struct bench_shard maker; /* only to build batches */
 
@@ -236,6 +241,85 @@ static int clients_run(const char *address, const char *topic, uint32_t count, d
     return 0;
 }
 
+/* ---- probe ---- */
+
+struct probe {
+    const char *topic;
+    int producer, consumer; /* descriptors */
+    int64_t offset;         /* the next record's */
+    struct sl_buffer request, fetch;
+};
+
+static void probe_ask(struct probe *probe)
+{
+    sl_buffer_reset(&probe->fetch);
+    wire_put_fetch(&probe->fetch, probe->topic, 0, probe->offset, 1 << 20);
+    wire_write(probe->consumer, probe->fetch.data, probe->fetch.size);
+}
+
+/* Sends the record, whose fetch is under way; returns when both answers are there. */
+static void probe_once(struct probe *probe, double *ret_acked_s, double *ret_fetched_s)
+{
+    static uint8_t answer[2 << 20];
+    struct wire_fetched fetched;
+    wire_write(probe->producer, probe->request.data, probe->request.size);
+    wire_read_answer(probe->producer, answer, sizeof(answer));
+    *ret_acked_s = bench_now_s();
+    if (wire_produce_error(answer, probe->topic) != 0) {
+        bench_fail("produce", wire_produce_error(answer, probe->topic));
+    }
+    for (;;) {
+        wire_read_answer(probe->consumer, answer, sizeof(answer));
+        wire_fetched_read(answer, probe->topic, &fetched);
+        if (fetched.error != 0) {
+            bench_fail("fetch", fetched.error);
+        }
+        if (fetched.records.size > 0) {
+            break;
+        }
+        probe_ask(probe); /* its time was up */
+    }
+    *ret_fetched_s = bench_now_s();
+    probe->offset++;
+}
+
+static void probe_report(uint32_t *acks, uint32_t *ways, uint32_t count)
+{
+    printf("{\"what\":\"probe\",\"count\":%u,\"produce_p50_ms\":%.4f,\"produce_p99_ms\":%.4f,"
+           "\"fetch_p50_ms\":%.4f,\"fetch_p99_ms\":%.4f}\n",
+           count, bench_percentile(acks, count, 50) / 1e4, bench_percentile(acks, count, 99) / 1e4,
+           bench_percentile(ways, count, 50) / 1e4, bench_percentile(ways, count, 99) / 1e4);
+}
+
+static int probe_run(const char *address, const char *topic, double seconds)
+{
+    struct probe probe = {
+        .topic = topic, .producer = wire_connect(address), .consumer = wire_connect(address)};
+    struct wire_batch batch = {0, batch_make(1, 100)};
+    uint32_t count = 0, room = (uint32_t)(seconds / PROBE_PERIOD_S) + 1;
+    uint32_t *acks = calloc(room, sizeof(*acks)), *ways = calloc(room, sizeof(*ways));
+    buffer_init(&probe.request);
+    buffer_init(&probe.fetch);
+    topic_make(probe.producer, topic);
+    wire_put_produce(&probe.request, topic, &batch, 1);
+    double begin_s = bench_now_s(), warm_s = begin_s + seconds / 5;
+    for (double due_s = begin_s; due_s < begin_s + seconds; due_s += PROBE_PERIOD_S) {
+        double acked_s, fetched_s, wait_s = due_s - bench_now_s();
+        probe_ask(&probe);
+        if (wait_s > 0) {
+            usleep((useconds_t)(wait_s * 1e6));
+            due_s = SL_MAX(due_s, bench_now_s()); /* how late we woke is not the broker's */
+        }
+        probe_once(&probe, &acked_s, &fetched_s);
+        if (due_s >= warm_s && count < room) {
+            acks[count] = (uint32_t)((acked_s - due_s) * 1e7);
+            ways[count++] = (uint32_t)((fetched_s - due_s) * 1e7);
+        }
+    }
+    probe_report(acks, ways, count);
+    return 0;
+}
+
 /* ---- ping ---- */
 
 static int try_connect(const char *address)
@@ -281,9 +365,12 @@ int main(int count, char **words)
     if (count == 6 && strcmp(words[1], "clients") == 0) {
         return clients_run(words[2], words[3], (uint32_t)atoi(words[4]), strtod(words[5], NULL));
     }
+    if (count == 5 && strcmp(words[1], "probe") == 0) {
+        return probe_run(words[2], words[3], strtod(words[4], NULL));
+    }
     if (count == 4 && strcmp(words[1], "ping") == 0) {
         return ping(words[2], words[3]);
     }
-    fprintf(stderr, "storage_client fill|drain|clients|ping ADDRESS TOPIC …\n");
+    fprintf(stderr, "storage_client fill|drain|clients|probe|ping ADDRESS TOPIC …\n");
     return 2;
 }

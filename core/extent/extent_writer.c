@@ -16,7 +16,7 @@
 
 #define WRITE_BYTES (1u << 20)
 #define SYNC_BYTES \
-    (8u << 20) /* what one sync has to carry at most: the log's syncs wait behind it */
+    (2u << 20) /* what one sync has to carry at most: the log's syncs wait behind it */
 
 struct extent_writer {
     struct sl_os *os;
