@@ -39,14 +39,16 @@ static sl_err load_config(struct program *program, struct sl_config **ret_config
     return err;
 }
 
+/* [helper] */
+static sl_err load_again(void *arg, struct config_report *report, struct sl_config **ret_config)
+{
+    const struct program *program = arg;
+    return config_load(program->os, &program->sources, report, ret_config);
+}
+
 static void reload(struct program *program)
 {
-    struct sl_config *loaded = NULL;
-    if (load_config(program, &loaded) != SLUICE_OK) {
-        sl_log(program->logger, SL_LOG_ERROR, "config", "not reloaded: nothing was changed");
-        return;
-    }
-    sl_err err = sluice_reload(program->sluice, loaded);
+    sl_err err = sluice_reload(program->sluice, false, NULL, NULL);
     if (err != SLUICE_OK) {
         sl_log(program->logger, SL_LOG_ERROR, "config", "not reloaded: nothing was changed",
                sl_log_err(err));
@@ -78,7 +80,7 @@ static sl_err make_logger(struct program *program, const struct sl_config *confi
 static int run(struct program *program, struct sl_config *config)
 {
     static char problem[SLUICE_PROBLEM_BYTES];
-    struct sluice_events events = {.arg = program};
+    struct sluice_events events = {.arg = program, .load = load_again};
     sl_err err =
         sluice_new(program->os, program->logger, config, &events, &program->sluice, problem);
     if (err != SLUICE_OK) {

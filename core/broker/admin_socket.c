@@ -303,6 +303,32 @@ static sl_err on_plugin_sandbox(void *arg, const char *name, cJSON *object)
     return plugin_walls_json(((struct admin_socket *)arg)->sluice->plugins, name, object);
 }
 
+struct reload_asked {
+    admin_storage_done *done;
+    void *done_arg;
+};
+
+static void on_reloaded(void *arg, cJSON *report)
+{
+    struct reload_asked *asked = arg;
+    asked->done(asked->done_arg, SLUICE_OK, "", report);
+    sl_free(asked);
+}
+
+static void on_reload(void *arg, bool dry_run, admin_storage_done *done, void *done_arg)
+{
+    struct reload_asked *asked = sl_alloc_zero(1, sizeof(*asked));
+    sl_err err = SLUICE_E_NO_MEMORY;
+    if (asked != NULL) {
+        *asked = (struct reload_asked){done, done_arg};
+        err = sluice_reload(((struct admin_socket *)arg)->sluice, dry_run, on_reloaded, asked);
+    }
+    if (err != SLUICE_OK) {
+        sl_free(asked);
+        done(done_arg, err, err == SLUICE_E_BUSY ? "a reload is under way" : "", NULL);
+    }
+}
+
 static const struct sl_config *on_config(void *arg)
 {
     return ((struct admin_socket *)arg)->sluice->config;
@@ -333,6 +359,7 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
                   .plugin_command = on_plugin_command,
                   .storage = storage_admin_run,
                   .closed = storage_admin_closed,
+                  .reload = on_reload,
                   .config = on_config,
                   .wall_ms = on_wall_ms,
                   .write = on_write},

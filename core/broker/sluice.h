@@ -14,8 +14,12 @@ struct sluice;
 struct sluice_events {
     void (*ready)(void *arg);   /* listeners are open [loop 0] */
     void (*stopped)(void *arg); /* everything is closed; sluice_run returns next [loop 0] */
+    /* Reads the configuration again, as at the start; NULL: there is none to read. [helper] */
+    sl_err (*load)(void *arg, struct config_report *report, struct sl_config **ret_config);
     void *arg;
 };
+
+struct cJSON;
 
 /* Locks the data directory, recovers every shard. config is taken. On failure ret_problem is one
  * sentence. [blocks] */
@@ -25,9 +29,12 @@ sl_err sluice_new(struct sl_os *os, struct sl_logger *logger, struct sl_config *
 /* Runs loop 0 on this thread, the others on their own, until sluice_stop. [blocks] */
 void sluice_run(struct sluice *sluice);
 void sluice_stop(struct sluice *sluice); /* [loop 0] */
-/* Puts in force what may change live; the report says what became of each key. [takes loaded] [loop
- * 0] */
-sl_err sluice_reload(struct sluice *sluice, struct sl_config *loaded) SL_MUST_CHECK;
+/* Reads the configuration and puts in force what may change while it runs; the report says what
+ * became of each key (docs/plugins/reload.md). dry_run: what would become of it. done (NULL: nobody
+ * asks) gets the report to keep, after the return. E_BUSY: one is under way. [loop 0] */
+typedef void sluice_reloaded_fn(void *arg, struct cJSON *report);
+sl_err sluice_reload(struct sluice *sluice, bool dry_run, sluice_reloaded_fn *done,
+                     void *arg) SL_MUST_CHECK;
 struct sluice *sluice_free(struct sluice *sluice); /* after run returned; NULL is fine */
 /* Storage of some shard failed: nothing it held back was acknowledged; a restart recovers. [any] */
 bool sluice_is_fenced(const struct sluice *sluice);

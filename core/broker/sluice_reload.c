@@ -1,77 +1,292 @@
-/* sluice_reload.c: a new configuration in force: the plugins take it first; when one refuses,
- * nothing changes anywhere. On loop 0. */
+/* sluice_reload.c: a new configuration in force (SIGHUP, `sluice reload`).
+ *
+ *   helper: read, check, compare, merge ─► loop 0: plugins are asked ─► all agree: one pointer is
+ *   swapped, live settings are taken ─► report, key by key
+ *
+ * When a plugin refuses, nothing changes anywhere. What reads and parses runs on a helper: the loop
+ * is held for the swap alone, and how long that was is in the report. On loop 0, but for [helper].
+ */
 #include "broker/sluice_state.h"
 
 #include "base/status.h"
 
-static void log_changes(struct sluice *sluice, const struct config_diff *diff)
-{
-    for (uint32_t i = 0; i < diff->count; i++) {
-        const struct config_change *change = &diff->changes[i];
-        bool applied = change->outcome == CONFIG_APPLIED;
-        sl_log(sluice->logger, applied ? SL_LOG_INFO : SL_LOG_WARN, "config",
-               applied ? "changed" : "needs a restart; the running value stays",
-               sl_log_text("key", change->key), sl_log_text("before", change->before),
-               sl_log_text("after", change->after));
-    }
-    sl_log(sluice->logger, SL_LOG_INFO, "config", "reloaded", sl_log_u64("changed", diff->count),
-           sl_log_u64("need_restart", diff->restart_count));
-}
+#include <cjson/cJSON.h>
+#include <string.h>
 
 struct reload {
     struct sluice *sluice;
+    bool dry_run;
+    sluice_reloaded_fn *done; /* NULL: nobody waits */
+    void *arg;
+    struct sl_job job;
+    /* Of the helper: */
+    sl_err err;
+    struct config_report problems;
+    struct sl_config *loaded, *merged;
     struct config_diff *diff;
-    struct sl_config *merged;
+    struct plugin_settings_copy plugins;
+    /* Of the loop: */
+    int64_t begun_ns, turn_ns, longest_ns;
+    uint32_t turns;
 };
 
-/* The plugins have taken it, or one refused and nothing changes anywhere. */
-static void reload_end(void *arg, sl_err err, const char *text)
+/* ---- what it costs the loop ---- */
+
+static void turn_begin(struct reload *reload)
 {
-    struct reload *reload = arg;
-    struct sluice *sluice = reload->sluice;
-    if (err == SLUICE_OK) {
-        sl_logger_set_level(sluice->logger, (enum sl_log_level)reload->merged->log.level);
-        sl_logger_set_format(sluice->logger, (enum sl_log_format)reload->merged->log.format, false);
-        sluice_settings_take_live(&sluice->settings, reload->merged);
-        log_changes(sluice, reload->diff);
-        config_free(sluice->config);
-        sluice->config = reload->merged;
-    } else {
-        sl_log(sluice->logger, SL_LOG_ERROR, "config", "not reloaded: nothing was changed",
-               sl_log_text("reason", text), sl_log_err(err));
-        config_free(reload->merged);
-    }
-    config_diff_free(reload->diff);
-    sl_free(reload);
+    reload->turn_ns = sl_os_mono_ns(reload->sluice->os);
+    reload->turns++;
 }
 
-static void reload_plugins(struct sluice *sluice, struct reload *reload)
+static void turn_end(struct reload *reload)
 {
-    struct plugin_settings_copy copy;
-    sl_err err = plugin_settings_take(reload->merged, &copy);
-    if (err != SLUICE_OK || !sluice->plugins_started) {
-        reload_end(reload, err, "");
+    int64_t took_ns = sl_os_mono_ns(reload->sluice->os) - reload->turn_ns;
+    reload->longest_ns = SL_MAX(reload->longest_ns, took_ns);
+}
+
+/* ---- the report ---- */
+
+enum { OUTCOME_DONE, OUTCOME_PARTLY, OUTCOME_REFUSED, OUTCOME_BAD };
+
+static int outcome_of(const struct reload *reload)
+{
+    return reload->diff == NULL                                                ? OUTCOME_BAD
+           : reload->diff->refused_count > 0                                   ? OUTCOME_REFUSED
+           : reload->diff->restart_count > 0 || reload->diff->failed_count > 0 ? OUTCOME_PARTLY
+                                                                               : OUTCOME_DONE;
+}
+
+static const char *outcome_name(const struct reload *reload)
+{
+    static const char *const names[] = {"done", "partly", "refused", "bad configuration"};
+    return names[outcome_of(reload)];
+}
+
+static void log_changes(const struct reload *reload)
+{
+    struct sl_logger *logger = reload->sluice->logger;
+    for (uint32_t i = 0; i < reload->diff->count; i++) {
+        const struct config_change *change = &reload->diff->changes[i];
+        bool applied = change->outcome == CONFIG_APPLIED || change->outcome == CONFIG_COMPONENT;
+        bool restart = change->outcome == CONFIG_NEEDS_RESTART;
+        sl_log(logger, applied ? SL_LOG_INFO : SL_LOG_WARN, "config",
+               applied   ? "changed"
+               : restart ? "needs a restart; the running value stays"
+                         : config_outcome_text(change->outcome),
+               sl_log_text("key", change->key), sl_log_text("before", change->before),
+               sl_log_text("after", change->after), sl_log_text("origin", change->origin),
+               sl_log_text("note", change->note != NULL ? change->note : ""));
+    }
+}
+
+static void log_outcome(const struct reload *reload)
+{
+    static const char *const texts[] = {"reloaded", "reloaded in part",
+                                        "not reloaded: nothing was changed",
+                                        "not reloaded: nothing was changed"};
+    struct sl_logger *logger = reload->sluice->logger;
+    int outcome = outcome_of(reload);
+    enum sl_log_level level = outcome >= OUTCOME_REFUSED ? SL_LOG_ERROR : SL_LOG_INFO;
+    if (outcome == OUTCOME_BAD) {
+        for (uint32_t i = 0; i < SL_MIN(reload->problems.count, CONFIG_PROBLEMS_MAX); i++) {
+            sl_log(logger, SL_LOG_ERROR, "config", reload->problems.problems[i]);
+        }
+        sl_log(logger, level, "config", texts[outcome], sl_log_err(reload->err));
         return;
     }
-    plugin_manager_reload(sluice->plugins, &copy.settings, reload_end, reload);
-    plugin_settings_drop(&copy);
+    log_changes(reload);
+    sl_log(logger, level, "config", texts[outcome], sl_log_u64("changed", reload->diff->count),
+           sl_log_u64("need_restart", reload->diff->restart_count),
+           sl_log_u64("refused", reload->diff->refused_count),
+           sl_log_duration("took", sl_os_mono_ns(reload->sluice->os) - reload->begun_ns),
+           sl_log_duration("loop", reload->longest_ns));
 }
 
-sl_err sluice_reload(struct sluice *sluice, struct sl_config *loaded)
+static cJSON *report_new(const struct reload *reload)
 {
-    struct reload *reload = sl_alloc_zero(1, sizeof(*reload));
-    sl_err err = reload == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
-    err = err != SLUICE_OK ? err : config_diff_new(sluice->config, loaded, &reload->diff);
-    err = err != SLUICE_OK ? err : config_merge_live(sluice->config, loaded, &reload->merged);
-    config_free(loaded);
-    if (err != SLUICE_OK) {
-        if (reload != NULL) {
-            config_diff_free(reload->diff);
-        }
-        sl_free(reload);
-        return err;
+    cJSON *object = cJSON_CreateObject();
+    int64_t took_ns = sl_os_mono_ns(reload->sluice->os) - reload->begun_ns;
+    cJSON_AddStringToObject(object, "outcome", outcome_name(reload));
+    cJSON_AddBoolToObject(object, "dry_run", reload->dry_run);
+    cJSON_AddNumberToObject(object, "took_us", (double)(took_ns / 1000));
+    cJSON_AddNumberToObject(object, "loop_turns", reload->turns);
+    cJSON_AddNumberToObject(object, "loop_longest_us", (double)(reload->longest_ns / 1000));
+    if (reload->diff != NULL) {
+        cJSON_AddNumberToObject(object, "need_restart", reload->diff->restart_count);
+        cJSON_AddItemToObject(object, "changes", config_diff_json(reload->diff));
+        return object;
     }
+    cJSON *problems = cJSON_AddArrayToObject(object, "problems");
+    for (uint32_t i = 0; i < SL_MIN(reload->problems.count, CONFIG_PROBLEMS_MAX); i++) {
+        cJSON_AddItemToArray(problems, cJSON_CreateString(reload->problems.problems[i]));
+    }
+    if (reload->problems.count == 0) {
+        cJSON_AddItemToArray(problems, cJSON_CreateString(sl_status_text(reload->err)));
+    }
+    return object;
+}
+
+static void retire(struct sl_job *job)
+{
+    struct reload *reload = SL_CONTAINER_OF(job, struct reload, job);
+    config_free(reload->loaded);
+    config_free(reload->merged);
+    config_diff_free(reload->diff);
+    plugin_settings_drop(&reload->plugins);
+}
+
+static void retired(struct sl_job *job)
+{
+    struct reload *reload = SL_CONTAINER_OF(job, struct reload, job);
+    struct sluice *sluice = reload->sluice;
+    sl_free(reload);
+    sluice->reloading = false;
+    shard_request_end(sluice->shards.shards[0]);
+}
+
+static void reload_end(struct reload *reload)
+{
+    struct sluice *sluice = reload->sluice;
+    if (!reload->dry_run) {
+        log_outcome(reload);
+    }
+    if (reload->done != NULL) {
+        reload->done(reload->arg, report_new(reload));
+    }
+    turn_end(reload);
+    reload->job = (struct sl_job){.work = retire, .done = retired};
+    reload->job.task.priority = SL_PRIORITY_BACKGROUND;
+    sl_helpers_submit(sluice->os, sluice->rooms[0].loop, &reload->job);
+}
+
+/* ---- in force ---- */
+
+static void settle(struct reload *reload, struct config_change *change, enum config_outcome outcome,
+                   const char *note, int64_t took_ns)
+{
+    sl_err err = config_change_settle(reload->diff, change, outcome, note, took_ns);
+    if (err != SLUICE_OK) {
+        sl_log(reload->sluice->logger, SL_LOG_WARN, "config", "a note is not kept",
+               sl_log_text("key", change->key), sl_log_err(err));
+    }
+}
+
+static void settle_instance(struct reload *reload, const struct plugin_reload_result *result,
+                            bool refused)
+{
+    for (uint32_t i = 0; i < reload->diff->count; i++) {
+        struct config_change *change = &reload->diff->changes[i];
+        if (change->instance == NULL || strcmp(change->instance, result->name) != 0) {
+            continue;
+        }
+        enum config_outcome outcome = result->err != SLUICE_OK && refused  ? CONFIG_REFUSED
+                                      : result->err != SLUICE_OK           ? CONFIG_FAILED
+                                      : result->what == PLUGIN_RELOAD_LIVE ? CONFIG_APPLIED
+                                                                           : CONFIG_COMPONENT;
+        settle(reload, change, outcome, result->text, result->took_ns);
+    }
+}
+
+static void settle_refused(struct reload *reload)
+{
+    for (uint32_t i = 0; i < reload->diff->count; i++) {
+        struct config_change *change = &reload->diff->changes[i];
+        if (change->outcome != CONFIG_REFUSED) {
+            settle(reload, change, CONFIG_NOT_APPLIED, "since another change was refused", 0);
+        }
+    }
+}
+
+static void swap(struct reload *reload)
+{
+    struct sluice *sluice = reload->sluice;
+    const struct sl_config *merged = reload->merged;
+    struct sl_config *before = sluice->config;
+    sl_logger_set_level(sluice->logger, (enum sl_log_level)merged->log.level);
+    sl_logger_set_format(sluice->logger, (enum sl_log_format)merged->log.format, false);
+    sluice_settings_take_live(&sluice->settings, merged);
+    sluice->config = reload->merged;
+    reload->merged = before; /* freed by the helper */
+}
+
+static void plugins_done(void *arg, sl_err err, const struct plugin_reload_result *results,
+                         uint32_t count)
+{
+    struct reload *reload = arg;
+    turn_begin(reload);
+    for (uint32_t i = 0; i < count; i++) {
+        settle_instance(reload, &results[i], err != SLUICE_OK);
+    }
+    if (err != SLUICE_OK) {
+        settle_refused(reload);
+        reload->diff->refused_count = SL_MAX(reload->diff->refused_count, 1u);
+    } else if (!reload->dry_run) {
+        swap(reload);
+    }
+    reload_end(reload);
+}
+
+/* ---- the way there ---- */
+
+/* [helper] */
+static void load_work(struct sl_job *job)
+{
+    struct reload *reload = SL_CONTAINER_OF(job, struct reload, job);
+    const struct sl_config *running = reload->sluice->config; /* this reload alone replaces it */
+    const struct sluice_events *events = &reload->sluice->events;
+    reload->err = events->load(events->arg, &reload->problems, &reload->loaded);
+    if (reload->err == SLUICE_OK) {
+        reload->err = config_merge_live(running, reload->loaded, &reload->merged);
+    }
+    if (reload->err == SLUICE_OK) {
+        reload->err = plugin_settings_take(reload->merged, &reload->plugins);
+    }
+    if (reload->err == SLUICE_OK) {
+        reload->err = config_diff_new(running, reload->loaded, &reload->diff);
+    }
+}
+
+static void load_done(struct sl_job *job)
+{
+    struct reload *reload = SL_CONTAINER_OF(job, struct reload, job);
+    struct sluice *sluice = reload->sluice;
+    turn_begin(reload);
+    if (reload->err != SLUICE_OK || sluice->stopping) {
+        reload->diff = config_diff_free(reload->diff);
+        reload->err = reload->err != SLUICE_OK ? reload->err : SLUICE_E_STOPPING;
+        reload_end(reload);
+    } else if (!sluice->plugins_started) {
+        if (!reload->dry_run) {
+            swap(reload);
+        }
+        reload_end(reload);
+    } else {
+        turn_end(reload);
+        plugin_manager_reload(sluice->plugins, &reload->plugins.settings, reload->dry_run,
+                              plugins_done, reload);
+    }
+}
+
+sl_err sluice_reload(struct sluice *sluice, bool dry_run, sluice_reloaded_fn *done, void *arg)
+{
+    if (sluice->stopping || sluice->reloading || sluice->events.load == NULL) {
+        return sluice->stopping    ? SLUICE_E_STOPPING
+               : sluice->reloading ? SLUICE_E_BUSY
+                                   : SLUICE_E_UNSUPPORTED;
+    }
+    struct reload *reload = sl_alloc_zero(1, sizeof(*reload));
+    if (reload == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    sluice->reloading = true;
+    shard_request_begin(sluice->shards.shards[0]);
     reload->sluice = sluice;
-    reload_plugins(sluice, reload);
+    reload->dry_run = dry_run;
+    reload->done = done;
+    reload->arg = arg;
+    reload->begun_ns = sl_os_mono_ns(sluice->os);
+    reload->job = (struct sl_job){.work = load_work, .done = load_done};
+    reload->job.task.priority = SL_PRIORITY_CONTROL;
+    sl_helpers_submit(sluice->os, sluice->rooms[0].loop, &reload->job);
     return SLUICE_OK;
 }

@@ -36,6 +36,7 @@ struct sluice {
     struct plugin_meter plugin_meters[SLUICE_ROOMS_MAX]; /* by room */
     bool plugins_started;                                /* written by loop 0 */
     int64_t started_ns;
+    bool reloading; /* the configuration is being reloaded */
     bool stopping;
     bool started;
 };

@@ -178,7 +178,7 @@ void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
 cli_command_fn cli_topic_list, cli_topic_create, cli_topic_describe, cli_topic_delete;
 cli_command_fn cli_topic_trim;
 cli_command_fn cli_produce, cli_consume;
-cli_command_fn cli_status;
+cli_command_fn cli_status, cli_reload;
 cli_command_fn cli_sandbox_explain, cli_sandbox_selftest;
 cli_command_fn cli_wal_dump, cli_wal_verify, cli_wal_inspect, cli_wal_salvage;
 cli_command_fn cli_backup_create, cli_backup_verify, cli_backup_restore;

@@ -30,6 +30,11 @@ static const struct cli_command commands[] = {
      "the walls around a plugin, its limits and permissions; without a name: what this machine gives"},
     {"sandbox selftest", cli_sandbox_selftest, "[WORD...]", 0, CLI_WORDS_MAX, CLI_OPTION(JSON) | CLI_OPTION(HELP),
      "run hostile plugins against the sandbox of this machine; WORD: only those"},
+    {"reload", cli_reload, "", 0, 0, CLI_BROKER_OPTIONS | CLI_OPTION(DRY_RUN),
+     "read the configuration again, as SIGHUP does; what became of each key\n\n"
+     "When a plugin refuses its new configuration, nothing changes anywhere.\n\n"
+     "Exit codes: 0 all is in force, 3 refused (nothing changed) or partly (a key needs a restart, or what it\n"
+     "is for does not run), 69 no broker, 78 the configuration is wrong (nothing changed)."},
     {"status", cli_status, "", 0, 0, CLI_BROKER_OPTIONS, "the broker's state"},
     {"recovery", cli_recovery, "", 0, 0, CLI_BROKER_OPTIONS,
      "what the broker's last start found and mended"},

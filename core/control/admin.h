@@ -45,6 +45,8 @@ struct admin_hooks {
      * call. The result says what runs then. */
     void (*plugin_rollback)(void *arg, const char *name, const char *to, admin_storage_done *done,
                             void *done_arg);
+    /* The report of a reload, done or only planned. */
+    void (*reload)(void *arg, bool dry_run, admin_storage_done *done, void *done_arg);
     /* plugin.load, plugin.pause … (plugin_admin.h). args: borrowed for the call. */
     void (*plugin_command)(void *arg, const char *command, const struct cJSON *args,
                            admin_storage_done *done, void *done_arg);

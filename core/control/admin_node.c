@@ -145,6 +145,17 @@ void admin_storage(struct admin_request *request)
                    hook_done, request);
 }
 
+void admin_reload(struct admin_request *request)
+{
+    const struct admin_hooks *hooks = &request->server->config.hooks;
+    bool dry_run = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(request->args, "dry_run"));
+    if (hooks->reload == NULL) {
+        admin_fail(request, SLUICE_E_UNSUPPORTED, "no configuration in this broker");
+    } else {
+        hooks->reload(hooks->arg, dry_run, hook_done, request);
+    }
+}
+
 void admin_config_show(struct admin_request *request)
 {
     const struct admin_hooks *hooks = &request->server->config.hooks;

@@ -51,6 +51,8 @@ const struct admin_command admin_commands[] = {
      "a consistent cut of all shards, whose files stay until backup.release or the connection "
      "ends"},
     {"backup.release", admin_storage, "what: \"log\" or \"all\""},
+    {"reload", admin_reload,
+     "dry_run? (false): reads the configuration again; what became of each key, or would"},
     {"config.show", admin_config_show, "every key with value and origin"},
 };
 const size_t admin_command_count = SL_COUNT_OF(admin_commands);

@@ -221,26 +221,44 @@ sl_err config_load_text(struct sl_bytes text, const char *name,
 enum config_outcome {
     CONFIG_APPLIED,       /* the new value is in force when the caller swaps */
     CONFIG_NEEDS_RESTART, /* the running value stays */
+    CONFIG_COMPONENT,     /* as APPLIED; what it belongs to is made anew */
+    CONFIG_REFUSED,       /* by a plugin; the running value stays, as all others do */
+    CONFIG_NOT_APPLIED,   /* since another one was refused */
+    CONFIG_FAILED,        /* it is in force, but what it is for does not run */
+    CONFIG_OUTCOME_COUNT
 };
+const char *config_outcome_text(enum config_outcome outcome); /* "applied live" */
 struct config_change {
     char *key;            /* "log.level", "plugins.instances.mask.config" */
     char *before, *after; /* as text; "" when unset */
+    char *origin;         /* of the new value: "sluice.yaml:3:5", "SLUICE_LOG__LEVEL", "default" */
+    char *instance;       /* of plugins.instances; NULL: of none */
     enum config_outcome outcome;
+    char *note;      /* what it cost, or the plugin's words; NULL: nothing is to be said */
+    int64_t took_ns; /* until it was in force, or refused; 0: not measured */
 };
 struct config_diff {
     struct config_change *changes;
     uint32_t count;
     uint32_t restart_count; /* of changes that need one */
+    uint32_t refused_count; /* REFUSED, NOT_APPLIED */
+    uint32_t failed_count;
 };
 /* Which keys differ, and what a reload does with each. */
 sl_err config_diff_new(const struct sl_config *before, const struct sl_config *after,
                        struct config_diff **ret_diff) SL_MUST_CHECK;
 struct config_diff *config_diff_free(struct config_diff *diff);
-/* One line a key: "changed  log.level  info → debug  applied live". */
-void config_diff_write(const struct config_diff *diff, FILE *out);
+/* What became of a key, once more is known. note may be NULL. [borrows note] E_NO_MEMORY: the
+ * outcome is set all the same. */
+sl_err config_change_settle(struct config_diff *diff, struct config_change *change,
+                            enum config_outcome outcome, const char *note,
+                            int64_t took_ns) SL_MUST_CHECK;
+struct cJSON;
+/* [{key, before, after, origin, outcome, note?, took_us?}] */
+struct cJSON *config_diff_json(const struct config_diff *diff) SL_MUST_CHECK; /* NULL: no memory */
 
 /* What a running broker shall go on with after the reload: `running` with the live keys of `loaded`
- * and the instance configurations of instances that both have. Texts are copied. */
+ * and all its instances. Texts are copied. */
 sl_err config_merge_live(const struct sl_config *running, const struct sl_config *loaded,
                          struct sl_config **ret_config) SL_MUST_CHECK;
 
@@ -251,7 +269,6 @@ void config_schema_write(FILE *out);    /* JSON Schema, draft 2020-12 */
 void config_reference_write(FILE *out); /* docs/reference/configuration.md */
 /* The configuration in force: text lines "key = value  # origin", or one JSON object. */
 void config_show_write(const struct sl_config *config, FILE *out);
-struct cJSON;
 struct cJSON *config_show_json(const struct sl_config *config) SL_MUST_CHECK; /* NULL: no memory */
 
 #endif

@@ -2,6 +2,8 @@
  * it. */
 #include "control/config_option.h"
 
+#include <cjson/cJSON.h>
+
 #include <string.h>
 
 static char *text_new(const char *text)
@@ -9,25 +11,62 @@ static char *text_new(const char *text)
     return sl_strdup_bytes(text, strlen(text));
 }
 
-static sl_err change_add(struct config_diff *diff, const char *key, const char *before,
-                         const char *after, enum config_outcome outcome)
+const char *config_outcome_text(enum config_outcome outcome)
 {
+    static const char *const texts[CONFIG_OUTCOME_COUNT] = {
+        [CONFIG_APPLIED] = "applied live",
+        [CONFIG_NEEDS_RESTART] = "needs restart",
+        [CONFIG_COMPONENT] = "applied by component restart",
+        [CONFIG_REFUSED] = "refused",
+        [CONFIG_NOT_APPLIED] = "not applied",
+        [CONFIG_FAILED] = "applied, but does not run",
+    };
+    return texts[outcome];
+}
+
+/* What the words of a change are taken from. */
+struct source {
+    const struct config_origin *origin; /* of the new value; NULL: the default */
+    const char *instance;               /* or NULL */
+};
+
+static sl_err change_add(struct config_diff *diff, const char *key, const char *before,
+                         const char *after, enum config_outcome outcome,
+                         const struct source *source)
+{
+    static const struct config_origin none = {.source = CONFIG_SOURCE_DEFAULT};
+    char origin[CONFIG_ORIGIN_TEXT_MAX];
+    config_origin_text(source->origin != NULL ? source->origin : &none, origin);
     struct config_change *changes = sl_realloc(diff->changes, (diff->count + 1) * sizeof(*changes));
     if (changes == NULL) {
         return SLUICE_E_NO_MEMORY;
     }
     diff->changes = changes;
     struct config_change *change = &changes[diff->count++];
-    *change = (struct config_change){text_new(key), text_new(before), text_new(after), outcome};
+    *change = (struct config_change){
+        .key = text_new(key),
+        .before = text_new(before),
+        .after = text_new(after),
+        .origin = text_new(origin),
+        .instance = source->instance != NULL ? text_new(source->instance) : NULL,
+        .outcome = outcome,
+    };
     diff->restart_count += outcome == CONFIG_NEEDS_RESTART;
-    bool failed = change->key == NULL || change->before == NULL || change->after == NULL;
+    bool failed = change->key == NULL || change->before == NULL || change->after == NULL ||
+                  change->origin == NULL || (source->instance != NULL && change->instance == NULL);
     return failed ? SLUICE_E_NO_MEMORY : SLUICE_OK;
 }
 
 /* A missing side (NULL base) is the default, shown as "". */
 static sl_err option_compare(struct config_diff *diff, const struct config_option *option,
-                             const char *prefix, const void *before, const void *after)
+                             const char *prefix, const void *before, const void *after,
+                             const struct source *source)
 {
+    static const enum config_outcome outcomes[] = {
+        [CONFIG_APPLY_LIVE] = CONFIG_APPLIED,
+        [CONFIG_APPLY_COMPONENT] = CONFIG_COMPONENT,
+        [CONFIG_APPLY_RESTART] = CONFIG_NEEDS_RESTART,
+    };
     char old_text[CONFIG_VALUE_TEXT_MAX], new_text[CONFIG_VALUE_TEXT_MAX], key[CONFIG_PATH_MAX];
     config_typed_text(option, config_field(option, before), old_text);
     config_typed_text(option, config_field(option, after), new_text);
@@ -40,8 +79,7 @@ static sl_err option_compare(struct config_diff *diff, const struct config_optio
         return SLUICE_OK;
     }
     snprintf(key, sizeof(key), "%s%s", prefix, option->key);
-    return change_add(diff, key, old_text, new_text,
-                      option->apply == CONFIG_APPLY_LIVE ? CONFIG_APPLIED : CONFIG_NEEDS_RESTART);
+    return change_add(diff, key, old_text, new_text, outcomes[option->apply], source);
 }
 
 static const struct config_instance *instance_find(const struct sl_config *config, const char *name)
@@ -54,13 +92,25 @@ static const struct config_instance *instance_find(const struct sl_config *confi
     return NULL;
 }
 
+/* The node of an instance; its name may hold dots. */
+static const struct config_node *instance_node(const struct sl_config *config, const char *name)
+{
+    const struct config_node *map = config_node_find(config->root, "plugins.instances");
+    return map == NULL ? NULL : config_node_child(map, name, strlen(name));
+}
+
 static sl_err instance_compare(struct config_diff *diff, const struct config_instance *before,
-                               const struct config_instance *after)
+                               const struct config_instance *after,
+                               const struct config_node *after_node)
 {
     char prefix[CONFIG_PATH_MAX];
     snprintf(prefix, sizeof(prefix), "plugins.instances.%s.", before->name);
     for (uint32_t i = 0; i < config_instance_option_count; i++) {
-        sl_err err = option_compare(diff, &config_instance_options[i], prefix, before, after);
+        const struct config_option *option = &config_instance_options[i];
+        const struct config_node *node =
+            after_node != NULL ? config_node_find(after_node, option->key) : NULL;
+        struct source source = {node != NULL ? &node->origin : NULL, after->name};
+        sl_err err = option_compare(diff, option, prefix, before, after, &source);
         if (err != SLUICE_OK) {
             return err;
         }
@@ -79,7 +129,9 @@ static sl_err missing_report(struct config_diff *diff, const struct sl_config *f
             continue;
         }
         snprintf(key, sizeof(key), "plugins.instances.%s", instance->name);
-        sl_err err = change_add(diff, key, before, after, CONFIG_NEEDS_RESTART);
+        bool is_new = after[0] == 'p';
+        struct source source = {is_new ? &instance->origin : NULL, instance->name};
+        sl_err err = change_add(diff, key, before, after, CONFIG_COMPONENT, &source);
         if (err != SLUICE_OK) {
             return err;
         }
@@ -93,7 +145,9 @@ static sl_err instances_compare(struct config_diff *diff, const struct sl_config
     for (uint32_t i = 0; i < before->plugins.instance_count; i++) {
         const struct config_instance *old = &before->plugins.instances[i];
         const struct config_instance *now = instance_find(after, old->name);
-        sl_err err = now == NULL ? SLUICE_OK : instance_compare(diff, old, now);
+        sl_err err = now == NULL
+                         ? SLUICE_OK
+                         : instance_compare(diff, old, now, instance_node(after, old->name));
         if (err != SLUICE_OK) {
             return err;
         }
@@ -109,8 +163,9 @@ sl_err config_diff_new(const struct sl_config *before, const struct sl_config *a
     sl_err err = diff == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
     for (uint32_t i = 0; err == SLUICE_OK && i < config_option_count; i++) {
         bool is_map = config_options[i].type == CONFIG_TYPE_INSTANCES;
+        struct source source = {&after->origins[i], NULL};
         err = is_map ? instances_compare(diff, before, after)
-                     : option_compare(diff, &config_options[i], "", before, after);
+                     : option_compare(diff, &config_options[i], "", before, after, &source);
     }
     if (err != SLUICE_OK) {
         config_diff_free(diff);
@@ -129,24 +184,49 @@ struct config_diff *config_diff_free(struct config_diff *diff)
         sl_free(diff->changes[i].key);
         sl_free(diff->changes[i].before);
         sl_free(diff->changes[i].after);
+        sl_free(diff->changes[i].origin);
+        sl_free(diff->changes[i].instance);
+        sl_free(diff->changes[i].note);
     }
     sl_free(diff->changes);
     sl_free(diff);
     return NULL;
 }
 
-void config_diff_write(const struct config_diff *diff, FILE *out)
+sl_err config_change_settle(struct config_diff *diff, struct config_change *change,
+                            enum config_outcome outcome, const char *note, int64_t took_ns)
 {
-    if (diff->count == 0) {
-        fprintf(out, "unchanged  every key\n");
-    }
-    for (uint32_t i = 0; i < diff->count; i++) {
+    diff->restart_count -= change->outcome == CONFIG_NEEDS_RESTART;
+    diff->restart_count += outcome == CONFIG_NEEDS_RESTART;
+    diff->refused_count += outcome == CONFIG_REFUSED || outcome == CONFIG_NOT_APPLIED;
+    diff->failed_count += outcome == CONFIG_FAILED;
+    change->outcome = outcome;
+    change->took_ns = took_ns;
+    sl_free(change->note);
+    change->note = note != NULL && note[0] != '\0' ? text_new(note) : NULL;
+    return note != NULL && note[0] != '\0' && change->note == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+}
+
+struct cJSON *config_diff_json(const struct config_diff *diff)
+{
+    cJSON *array = cJSON_CreateArray();
+    for (uint32_t i = 0; array != NULL && i < diff->count; i++) {
         const struct config_change *change = &diff->changes[i];
-        bool restart = change->outcome == CONFIG_NEEDS_RESTART;
-        fprintf(out, "%s  %s  %s -> %s  %s\n", restart ? "pending" : "changed", change->key,
-                change->before, change->after,
-                restart ? "needs restart (the running value stays)" : "applied live");
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "key", change->key);
+        cJSON_AddStringToObject(entry, "before", change->before);
+        cJSON_AddStringToObject(entry, "after", change->after);
+        cJSON_AddStringToObject(entry, "origin", change->origin);
+        cJSON_AddStringToObject(entry, "outcome", config_outcome_text(change->outcome));
+        if (change->note != NULL) {
+            cJSON_AddStringToObject(entry, "note", change->note);
+        }
+        if (change->took_ns != 0) {
+            cJSON_AddNumberToObject(entry, "took_us", (double)(change->took_ns / 1000));
+        }
+        cJSON_AddItemToArray(array, entry);
     }
+    return array;
 }
 
 /* Puts a copy of the node at `path` of `from` to the same path of `to`, or the explicit default. */
@@ -167,7 +247,7 @@ static sl_err node_carry(struct config_arena *arena, struct config_node *to, con
 }
 
 static sl_err live_carry(struct config_arena *arena, struct config_node *root,
-                         const struct sl_config *running, const struct sl_config *loaded)
+                         const struct sl_config *loaded)
 {
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; err == SLUICE_OK && i < config_option_count; i++) {
@@ -176,17 +256,13 @@ static sl_err live_carry(struct config_arena *arena, struct config_node *root,
                              loaded->dev);
         }
     }
-    const struct config_option *option = config_option_find(config_section_instance(), "config");
-    struct config_node *to = config_node_find(root, "plugins.instances");
+    static const struct config_origin none = {.source = CONFIG_SOURCE_DEFAULT};
     const struct config_node *from = config_node_find(loaded->root, "plugins.instances");
-    for (uint32_t i = 0; err == SLUICE_OK && i < running->plugins.instance_count; i++) {
-        const char *name = running->plugins.instances[i].name; /* may hold dots */
-        struct config_node *mine = config_node_child(to, name, strlen(name));
-        const struct config_node *other =
-            from == NULL ? NULL : config_node_child(from, name, strlen(name));
-        if (other != NULL) {
-            err = node_carry(arena, mine, "config", other, option, loaded->dev);
-        }
+    struct config_node *copy =
+        from != NULL ? config_node_copy(arena, from) : config_node_new(arena, CONFIG_MAP, &none);
+    if (err == SLUICE_OK) {
+        err = copy == NULL ? SLUICE_E_NO_MEMORY
+                           : config_node_put(arena, root, "plugins.instances", copy);
     }
     return err;
 }
@@ -200,7 +276,7 @@ sl_err config_merge_live(const struct sl_config *running, const struct sl_config
         return SLUICE_E_NO_MEMORY;
     }
     struct config_node *root = config_node_copy(arena, running->root);
-    sl_err err = root == NULL ? SLUICE_E_NO_MEMORY : live_carry(arena, root, running, loaded);
+    sl_err err = root == NULL ? SLUICE_E_NO_MEMORY : live_carry(arena, root, loaded);
     if (err == SLUICE_OK) {
         err = config_build(arena, root, running->dev, running->executable, &report, ret_config);
     }

@@ -56,6 +56,11 @@ static void begin_later(struct plugin_manager *manager)
     }
 }
 
+void orders_go_on(struct plugin_manager *manager)
+{
+    begin_later(manager);
+}
+
 static void answer(struct plugin_order *order, const struct plugin_outcome *outcome)
 {
     struct plugin_manager *manager = order->manager;
@@ -76,6 +81,7 @@ static void end_with(struct plugin_order *order, sl_err err, bool changed)
     plugin_positions_outcome(order->positions, &outcome);
     manager->order_begun = false;
     answer(order, &outcome);
+    reload_begin(manager);
     begin_later(manager);
     manager_progress(manager);
 }
@@ -299,6 +305,7 @@ static void end_if_loaded(struct plugin_order *order)
 void order_load_ended(struct plugin_instance *instance, sl_err err, const char *text)
 {
     struct plugin_order *order = order_current(instance->manager);
+    reload_load_ended(instance, err, text);
     if (!instance->awaited) {
         return;
     }
@@ -326,6 +333,7 @@ void order_load_ended(struct plugin_instance *instance, sl_err err, const char *
 void order_file_taken(struct plugin_manager *manager, const struct plugin_file *file, bool found)
 {
     struct plugin_order *order = order_current(manager);
+    reload_file_taken(manager, file->name, found);
     if (order == NULL || order->file_taken || strcmp(order->file, file->name) != 0) {
         return;
     }
@@ -513,6 +521,7 @@ void order_rested(struct plugin_instance *instance)
 void order_instance_gone(struct plugin_instance *instance)
 {
     struct plugin_order *order = order_current(instance->manager);
+    reload_instance_gone(instance);
     if (order != NULL && order->instance == instance) {
         order->instance = NULL;
         order_end(order, instance->manager->stopping ? SLUICE_E_STOPPING : SLUICE_OK,
@@ -578,8 +587,9 @@ static void begin_next(struct sl_task *task)
 {
     struct plugin_manager *manager = SL_CONTAINER_OF(task, struct plugin_manager, order_task);
     struct sl_link *first = sl_list_first(&manager->orders);
-    if (manager->order_begun || first == NULL) {
-        return;
+    bool reloads = manager->reconfigure != NULL && !manager->stopping;
+    if (manager->order_begun || first == NULL || reloads) {
+        return; /* it goes on when the reload has ended */
     }
     struct plugin_order *order = SL_CONTAINER_OF(first, struct plugin_order, link);
     const struct plugin_instance *instance = instance_find(manager, order->command.name);

@@ -144,7 +144,8 @@ static struct plugin_instance *find_of_file(struct plugin_manager *manager, cons
 static bool stays_ended(const struct plugin_instance *instance, const struct scan_entry *entry)
 {
     const struct plugin_manager *manager = instance->manager;
-    bool wanted = order_wants(manager, instance->file, instance->name);
+    bool wanted =
+        order_wants(manager, instance->file, instance->name) || reload_wants(manager, instance);
     bool same = memcmp(instance->hash, entry->hash, sizeof(instance->hash)) == 0;
     if (instance->state == INSTANCE_DISABLED) {
         return true;

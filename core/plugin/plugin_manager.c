@@ -190,6 +190,11 @@ bool manager_want_file(struct plugin_manager *manager, const char *name)
     return true;
 }
 
+void manager_look_again(struct plugin_manager *manager)
+{
+    scan_later(manager, SETTLE_MS);
+}
+
 /* True: something is to be looked at again soon. */
 static bool take_entry(struct plugin_manager *manager, struct scan_entry *entry)
 {
@@ -202,7 +207,7 @@ static bool take_entry(struct plugin_manager *manager, struct scan_entry *entry)
     if (!entry->taken) {
         return false;
     }
-    if (instances_leaving(manager, file->name)) {
+    if (instances_leaving(manager, file->name) || reload_holds_files(manager)) {
         return true;
     }
     bool wanted = file->wanted && entry->wanted;
@@ -250,6 +255,10 @@ static bool take_missing(struct plugin_manager *manager, const struct plugin_sca
     {
         struct plugin_file *file = SL_CONTAINER_OF(link, struct plugin_file, link);
         if (is_listed(scan, file->name)) {
+            continue;
+        }
+        if (reload_holds_files(manager)) {
+            soon = true;
             continue;
         }
         if (++file->missing_count < 2) {
@@ -447,6 +456,7 @@ void plugin_manager_stop(struct plugin_manager *manager, void (*stopped)(void *a
     manager->scan_timer = sl_timer_free(manager->scan_timer);
     manager->deploy_timer = sl_timer_free(manager->deploy_timer);
     orders_stop(manager);
+    reload_stop(manager);
     SL_LIST_EACH_SAFE(&manager->instances, link)
     {
         instance_unload(SL_CONTAINER_OF(link, struct plugin_instance, link));

@@ -111,13 +111,30 @@ void plugin_manager_stop(struct plugin_manager *manager, void (*stopped)(void *a
 /* After stopped. NULL is fine; returns NULL. */
 struct plugin_manager *plugin_manager_free(struct plugin_manager *manager);
 
-/* New plugins.instances: instances whose config alone differs are reconfigured (a plugin may
- * refuse); one refusal changes nothing anywhere. done: SLUICE_OK, or E_PLUGIN_CONFIG with a
- * sentence that names the instance. Changes beyond config of a running instance are E_CONFIG_VALUE
- * (restart). [shard 0's loop] */
 typedef void plugin_reload_done(void *arg, sl_err err, const char *text);
+
+/* What a new configuration does with an instance. */
+enum {
+    PLUGIN_RELOAD_LIVE,    /* its config alone differs: the plugin is told, and may refuse */
+    PLUGIN_RELOAD_RESTART, /* a worker with the new one beside the old, which takes over */
+    PLUGIN_RELOAD_ADD,     /* loaded afterwards, if its file is there */
+    PLUGIN_RELOAD_REMOVE,  /* unloaded afterwards */
+};
+struct plugin_reload_result {
+    const char *name; /* in plugins.instances; one that moves to another file comes twice */
+    int32_t what;     /* PLUGIN_RELOAD_* */
+    sl_err err;       /* of LIVE and RESTART: it refused; else: it is in force but does not run */
+    const char *text; /* what it cost, or the plugin's words */
+    int64_t took_ns;
+};
+/* err: SLUICE_OK, or E_PLUGIN_CONFIG, E_PLUGIN_CRASHED: one refused and nothing changed anywhere.
+ * Views live for the call. */
+typedef void plugin_reloaded_fn(void *arg, sl_err err, const struct plugin_reload_result *results,
+                                uint32_t count);
+/* New plugins.instances. dry_run: only says what would be done. A command that is under way ends
+ * first. E_BUSY: a reload is under way. done follows, perhaps inside. [shard 0's loop] */
 void plugin_manager_reload(struct plugin_manager *manager, const struct plugin_settings *settings,
-                           plugin_reload_done *done, void *arg);
+                           bool dry_run, plugin_reloaded_fn *done, void *arg);
 
 /* Puts an earlier version of an instance back, from the position that is committed now. to: the
  * beginning of its hash, or its version; NULL: the last one that was not rolled back itself. done

@@ -103,9 +103,7 @@ static sl_err resolve(struct plugin_instance *instance, struct plugin_version *v
         .file = instance->file,
         .manifest = version->script == NULL ? &version->module->manifest : NULL,
         .described = &event->ready.attachment,
-        .config = instance->config_name[0] != '\0'
-                      ? kept_settings_find(&manager->settings, instance->config_name)
-                      : NULL,
+        .config = reload_config(instance),
         .dev = manager->settings.is.dev,
     };
     sl_err err = plugin_attachment_resolve(&sources, ret_attachment, ret_reason);
@@ -204,12 +202,33 @@ void instance_take_over(struct plugin_instance *instance, struct version_coming 
     order_load_ended(instance, SLUICE_OK, "");
 }
 
+/* A reload asks: nothing is switched before all have agreed. */
+static void try_ready(struct plugin_instance *instance, struct plugin_version *version,
+                      const struct sandbox_event *event)
+{
+    struct plugin_attachment attachment;
+    char reason[PLUGIN_REASON_BYTES] = "";
+    sl_err err = resolve(instance, version, event, &attachment, reason);
+    struct shared_attachment *shared = err == SLUICE_OK ? shared_attachment_new(&attachment) : NULL;
+    if (shared != NULL) {
+        reload_ready(instance, shared);
+        return;
+    }
+    err = err == SLUICE_OK ? SLUICE_E_NO_MEMORY : err;
+    worker_host_refuse(instance->parts[0].host);
+    reload_refused(instance, reason[0] != '\0' ? reason : sl_status_text(err));
+}
+
 static void version_ready(void *arg, struct plugin_version *version,
                           const struct sandbox_event *event)
 {
     struct plugin_instance *instance = arg;
     struct plugin_attachment attachment;
     char reason[PLUGIN_REASON_BYTES] = "";
+    if (instance->trying) {
+        try_ready(instance, version, event);
+        return;
+    }
     enum naming naming = settle_name(instance, version, event);
     if (naming == RENAMED_AND_RELOADED) {
         return; /* the load took this one's place */
@@ -244,6 +263,13 @@ static void version_ready(void *arg, struct plugin_version *version,
 static void version_refused(void *arg, struct plugin_version *version, const char *text)
 {
     struct plugin_instance *instance = arg;
+    if (instance->trying) {
+        reload_refused(instance, text);
+        return;
+    }
+    if (reload_lost(instance, version, text)) {
+        return;
+    }
     instance_shadow_cancel(instance);
     if (version == instance->active) { /* it died between its acceptance and its first batch */
         instance_past_revert(instance, text);

@@ -1,77 +1,278 @@
-/* plugin_reload.c: new configurations of running instances: all take them, or none
+/* plugin_reload.c: a new configuration of instances: all that run take it, or none does
  * (plugin_manager.h).
  *
- * One instance after the other is asked. When one refuses, those that took theirs are given the old
- * one back. Workers of other shards follow when shard 0's took it. */
+ *   compare ─► ask: new workers beside the old, then `reconfigure` of those whose config alone
+ *   changed ─► all agree: settings swapped, workers switched ─► instances that came or went
+ *            └► one refuses: the new workers go, those that took theirs get the old one back
+ *
+ * What is asked is asked one after the other; files are not looked at meanwhile. Workers of other
+ * shards follow when shard 0's took it. On shard 0's loop. */
 #include "base/bytes.h"
+#include "base/status.h"
 #include "plugin/plugin_state.h"
 
 #include <stdio.h>
 #include <string.h>
 
-struct plugin_reconfigure {
-    struct kept_settings coming;
-    plugin_reload_done *done;
-    void *arg;
-    struct plugin_instance *asked[PLUGIN_INSTANCES_MAX];
-    uint32_t count;
-    uint32_t at; /* the one that is asked now */
-    bool back;   /* one refused: the old ones are put back */
+struct reload_entry {
+    char name[MANIFEST_ID_BYTES];         /* in the configuration */
+    char file[PLUGIN_FILE_BYTES];         /* that comes or goes with it; empty: none */
+    int32_t what;                         /* PLUGIN_RELOAD_* */
+    bool taken;                           /* asked, and agreed */
+    bool waits;                           /* for the end of a load, or of an instance */
+    struct plugin_version *version;       /* RESTART: the coming one; referenced */
+    struct shared_attachment *attachment; /* RESTART: of the coming one; referenced */
+    int64_t begun_ns, took_ns;
     sl_err err;
     char text[PLUGIN_REASON_BYTES];
 };
 
-static void ask_next(struct plugin_manager *manager);
+enum reload_phase { RELOAD_WAITING, RELOAD_ASKING, RELOAD_BACK, RELOAD_SETTLING };
 
-static const struct plugin_instance_config *config_of(const struct plugin_manager *manager,
-                                                      const struct plugin_instance *instance)
+struct plugin_reconfigure {
+    struct kept_settings coming;
+    bool dry_run;
+    plugin_reloaded_fn *done;
+    void *arg;
+    enum reload_phase phase;
+    uint32_t at; /* the one that is asked */
+    uint32_t count;
+    uint32_t waiting_count;
+    bool is_asking; /* its answer may come inside */
+    sl_err err;     /* of the first that refused */
+    struct reload_entry entries[2 * PLUGIN_INSTANCES_MAX];
+};
+
+/* ---- comparing ---- */
+
+static bool same_text(const char *a, const char *b, const char *none)
 {
-    const struct plugin_reconfigure *self = manager->reconfigure;
-    const struct kept_settings *settings = self->back ? &manager->settings : &self->coming;
-    return kept_settings_find(settings, instance->config_name);
+    return strcmp(a != NULL ? a : none, b != NULL ? b : none) == 0;
+}
+
+static bool same_list(const char *const *a, uint32_t a_count, const char *const *b,
+                      uint32_t b_count)
+{
+    bool same = a_count == b_count;
+    for (uint32_t i = 0; same && i < a_count; i++) {
+        same = strcmp(a[i], b[i]) == 0;
+    }
+    return same;
+}
+
+/* All but what `reconfigure` takes. */
+static bool same_component(const struct plugin_instance_config *a,
+                           const struct plugin_instance_config *b)
+{
+    return same_text(a->module, b->module, "") && a->on == b->on &&
+           same_list(a->inputs, a->input_count, b->inputs, b->input_count) &&
+           same_text(a->output, b->output, "") &&
+           same_list(a->outputs, a->output_count, b->outputs, b->output_count) &&
+           a->from_beginning == b->from_beginning && same_text(a->sha256, b->sha256, "") &&
+           a->memory_bytes == b->memory_bytes && a->deadline_ms == b->deadline_ms &&
+           a->descriptors == b->descriptors && a->cpu_percent == b->cpu_percent &&
+           same_list(a->permissions, a->permission_count, b->permissions, b->permission_count) &&
+           a->observe == b->observe;
+}
+
+static struct plugin_instance *find_configured(const struct plugin_manager *manager,
+                                               const char *name)
+{
+    SL_LIST_EACH(&manager->instances, link)
+    {
+        struct plugin_instance *instance = SL_CONTAINER_OF(link, struct plugin_instance, link);
+        if (strcmp(instance->config_name, name) == 0) {
+            return instance;
+        }
+    }
+    return NULL;
+}
+
+static bool runs(const struct plugin_instance *instance)
+{
+    return instance != NULL && instance->active != NULL && instance->parts[0].host != NULL &&
+           (instance->state == INSTANCE_RUNNING || instance->state == INSTANCE_WAITING);
+}
+
+static struct reload_entry *entry_add(struct plugin_reconfigure *self, const char *name,
+                                      int32_t what, const char *file)
+{
+    SL_ASSERT(self->count < SL_COUNT_OF(self->entries));
+    struct reload_entry *entry = &self->entries[self->count++];
+    entry->what = what;
+    snprintf(entry->name, sizeof(entry->name), "%s", name);
+    snprintf(entry->file, sizeof(entry->file), "%s", file != NULL ? file : "");
+    return entry;
+}
+
+static void plan_changed(struct plugin_manager *manager,
+                         const struct plugin_instance_config *before,
+                         const struct plugin_instance_config *after)
+{
+    struct plugin_reconfigure *self = manager->reconfigure;
+    const struct plugin_instance *instance = find_configured(manager, after->name);
+    bool same = same_component(before, after);
+    if (same && same_text(before->config_json, after->config_json, "{}")) {
+        return;
+    }
+    if (!same_text(before->module, after->module, "")) {
+        entry_add(self, after->name, PLUGIN_RELOAD_REMOVE,
+                  instance != NULL ? instance->file : NULL);
+        entry_add(self, after->name, PLUGIN_RELOAD_ADD, after->module);
+    } else if (runs(instance)) {
+        entry_add(self, after->name, same ? PLUGIN_RELOAD_LIVE : PLUGIN_RELOAD_RESTART, NULL);
+    } else { /* it was refused, or is not there: perhaps it runs with this */
+        entry_add(self, after->name, PLUGIN_RELOAD_ADD,
+                  instance != NULL ? instance->file : after->module);
+    }
+}
+
+static void plan_added(struct plugin_manager *manager, const struct plugin_instance_config *after)
+{
+    struct plugin_reconfigure *self = manager->reconfigure;
+    const struct plugin_instance *instance = instance_find(manager, after->name);
+    bool its = instance != NULL && instance->config_name[0] == '\0' &&
+               (after->module == NULL || strcmp(after->module, instance->file) == 0);
+    if (its && runs(instance)) { /* dropped in, and configured now */
+        entry_add(self, after->name, PLUGIN_RELOAD_RESTART, NULL);
+    } else {
+        entry_add(self, after->name, PLUGIN_RELOAD_ADD, its ? instance->file : after->module);
+    }
+}
+
+static void plan_removed(struct plugin_manager *manager,
+                         const struct plugin_instance_config *before)
+{
+    const struct plugin_instance *instance = find_configured(manager, before->name);
+    bool stays = runs(instance) && before->module == NULL; /* as a dropped-in one */
+    entry_add(manager->reconfigure, before->name,
+              stays ? PLUGIN_RELOAD_RESTART : PLUGIN_RELOAD_REMOVE,
+              instance != NULL ? instance->file : NULL);
+}
+
+static void plan(struct plugin_manager *manager)
+{
+    struct plugin_reconfigure *self = manager->reconfigure;
+    for (uint32_t i = 0; i < manager->settings.is.instance_count; i++) {
+        const struct plugin_instance_config *before = &manager->settings.instances[i];
+        const struct plugin_instance_config *after =
+            kept_settings_find(&self->coming, before->name);
+        if (after == NULL) {
+            plan_removed(manager, before);
+        } else {
+            plan_changed(manager, before, after);
+        }
+    }
+    for (uint32_t i = 0; i < self->coming.is.instance_count; i++) {
+        const struct plugin_instance_config *after = &self->coming.instances[i];
+        if (kept_settings_find(&manager->settings, after->name) == NULL) {
+            plan_added(manager, after);
+        }
+    }
+}
+
+/* ---- the end ---- */
+
+static int64_t now_ns(const struct plugin_manager *manager)
+{
+    return sl_os_mono_ns(manager->config.os);
+}
+
+static void entry_end(struct plugin_manager *manager, struct reload_entry *entry, sl_err err,
+                      const char *text)
+{
+    entry->err = err;
+    entry->took_ns = entry->begun_ns != 0 ? now_ns(manager) - entry->begun_ns : 0;
+    snprintf(entry->text, sizeof(entry->text), "%s", text);
 }
 
 static void finish(struct plugin_manager *manager)
 {
+    static struct plugin_reload_result none;
     struct plugin_reconfigure *self = manager->reconfigure;
+    struct plugin_reload_result *results =
+        self->count > 0 ? sl_alloc_zero(self->count, sizeof(*results)) : &none;
+    uint32_t count = results != NULL ? self->count : 0;
     manager->reconfigure = NULL;
-    if (self->err == SLUICE_OK) {
-        /* plugins.dir and the like need a restart; the instances are what changed. */
-        struct plugin_settings *is = &self->coming.is;
-        const char *directory = is->plugins_dir;
-        is->plugins_dir = manager->settings.is.plugins_dir;
-        manager->settings.is.plugins_dir = directory;
-        const char *system_dir = is->system_dir;
-        is->system_dir = manager->settings.is.system_dir;
-        manager->settings.is.system_dir = system_dir;
-        const char *worker = is->worker_path;
-        is->worker_path = manager->settings.is.worker_path;
-        manager->settings.is.worker_path = worker;
-        is->dev = manager->settings.is.dev;
-        kept_settings_fini(&manager->settings);
-        manager->settings = self->coming;
-    } else {
-        kept_settings_fini(&self->coming);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct reload_entry *entry = &self->entries[i];
+        results[i] = (struct plugin_reload_result){.name = entry->name,
+                                                   .what = entry->what,
+                                                   .err = entry->err,
+                                                   .text = entry->text,
+                                                   .took_ns = entry->took_ns};
     }
-    self->done(self->arg, self->err, self->text);
+    self->done(self->arg, self->err, results, count);
+    for (uint32_t i = 0; i < self->count; i++) {
+        plugin_version_unref(self->entries[i].version);
+        shared_attachment_unref(self->entries[i].attachment);
+    }
+    if (results != &none) {
+        sl_free(results);
+    }
+    kept_settings_fini(&self->coming);
     sl_free(self);
+    orders_go_on(manager);
+    manager_look_again(manager);
 }
 
-static void refuse(struct plugin_manager *manager, const struct plugin_instance *instance,
-                   const char *text)
+/* ---- asking ---- */
+
+static void go_on(struct plugin_manager *manager);
+
+static const struct reload_entry *asked(const struct plugin_manager *manager)
+{
+    const struct plugin_reconfigure *self = manager->reconfigure;
+    return self != NULL && self->at < self->count ? &self->entries[self->at] : NULL;
+}
+
+static struct plugin_instance *instance_of(const struct plugin_manager *manager,
+                                           const struct reload_entry *entry)
+{
+    struct plugin_instance *instance = find_configured(manager, entry->name);
+    return instance != NULL ? instance
+                            : instance_find((struct plugin_manager *)manager, entry->name);
+}
+
+const struct plugin_instance_config *reload_config(const struct plugin_instance *instance)
+{
+    const struct plugin_manager *manager = instance->manager;
+    const struct reload_entry *entry = asked(manager);
+    if (instance->trying && entry != NULL) {
+        return kept_settings_find(&manager->reconfigure->coming, entry->name);
+    }
+    return instance->config_name[0] != '\0'
+               ? kept_settings_find(&manager->settings, instance->config_name)
+               : NULL;
+}
+
+/* The version with the coming, or the old, configuration. */
+static struct plugin_version *version_for(const struct plugin_instance *instance,
+                                          const struct plugin_instance_config *config)
+{
+    struct plugin_instance_config none = {
+        .name = instance->name, .rollback_errors_percent = -1, .rollback_grace_ms = -1};
+    struct plugin_version *version =
+        instance_version_with(instance->active, config != NULL ? config : &none);
+    if (version != NULL) {
+        snprintf(version->instance, sizeof(version->instance), "%s", instance->name);
+    }
+    return version;
+}
+
+static void refuse(struct plugin_manager *manager, const char *text)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
+    struct reload_entry *entry = &self->entries[self->at];
+    entry_end(manager, entry, SLUICE_E_PLUGIN_CONFIG, text);
     self->err = SLUICE_E_PLUGIN_CONFIG;
-    snprintf(self->text, sizeof(self->text), "%s refuses its configuration: %.512s", instance->name,
-             text);
-    self->back = true;
+    self->phase = RELOAD_BACK;
 }
 
 /* The worker runs the new configuration; so do its restarts, and the other shards. */
-static void took(struct plugin_manager *manager, struct plugin_instance *instance)
+static void took(struct plugin_instance *instance, const struct plugin_instance_config *config)
 {
-    struct plugin_version *version =
-        instance_version_with(instance->active, config_of(manager, instance));
+    struct plugin_version *version = version_for(instance, config);
     if (version == NULL) {
         return; /* restarts use the old one until the next change */
     }
@@ -80,93 +281,448 @@ static void took(struct plugin_manager *manager, struct plugin_instance *instanc
     instance_spread(instance);
 }
 
+/* False: the answer comes later. */
+static bool ask_live(struct plugin_manager *manager, struct plugin_instance *instance,
+                     const struct plugin_instance_config *config)
+{
+    struct plugin_reconfigure *self = manager->reconfigure;
+    struct plugin_version *version = version_for(instance, config);
+    bool back = self->phase == RELOAD_BACK;
+    sl_err err = version == NULL ? SLUICE_E_NO_MEMORY
+                                 : worker_host_reconfigure(instance->parts[0].host, version);
+    bool answered = true;
+    if (err == SLUICE_E_NOT_FOUND) { /* no worker runs: it counts from its start */
+        worker_host_adopt(instance->parts[0].host, version);
+        took(instance, config);
+        self->entries[self->at].taken = !back;
+        entry_end(manager, &self->entries[self->at], SLUICE_OK, "counts from its worker's start");
+    } else if (err == SLUICE_OK) {
+        answered = false;
+    } else if (!back) {
+        refuse(manager, err == SLUICE_E_BUSY ? "busy with an earlier change"
+                                             : "not a JSON object, or out of memory");
+    }
+    plugin_version_unref(version);
+    return answered;
+}
+
+static bool ask_restart(struct plugin_manager *manager, struct plugin_instance *instance,
+                        struct reload_entry *entry)
+{
+    struct plugin_reconfigure *self = manager->reconfigure;
+    entry->version = version_for(instance, kept_settings_find(&self->coming, entry->name));
+    bool loads = instance->loading != NULL || worker_host_is_loading(instance->parts[0].host);
+    if (entry->version == NULL || loads) {
+        refuse(manager, loads ? "busy: a new version of it is being loaded"
+                              : "not a JSON object, a permission that is none, or out of memory");
+        return true;
+    }
+    instance->trying = true;
+    self->is_asking = true;
+    worker_host_load(instance->parts[0].host, entry->version);
+    self->is_asking = false;
+    return !instance->trying; /* refused at once */
+}
+
+static bool ask(struct plugin_manager *manager)
+{
+    struct plugin_reconfigure *self = manager->reconfigure;
+    struct reload_entry *entry = &self->entries[self->at];
+    struct plugin_instance *instance = instance_of(manager, entry);
+    bool is_asked = entry->what == PLUGIN_RELOAD_LIVE || entry->what == PLUGIN_RELOAD_RESTART;
+    if (!is_asked) {
+        return true;
+    }
+    entry->begun_ns = now_ns(manager);
+    if (!runs(instance)) {
+        refuse(manager, "it ended meanwhile");
+        return true;
+    }
+    return entry->what == PLUGIN_RELOAD_RESTART
+               ? ask_restart(manager, instance, entry)
+               : ask_live(manager, instance, kept_settings_find(&self->coming, entry->name));
+}
+
+void reload_ready(struct plugin_instance *instance, struct shared_attachment *attachment)
+{
+    struct plugin_manager *manager = instance->manager;
+    struct plugin_reconfigure *self = manager->reconfigure;
+    struct reload_entry *entry = &self->entries[self->at];
+    instance->trying = false;
+    entry->attachment = attachment;
+    entry->taken = true;
+    self->at++;
+    go_on(manager);
+}
+
+void reload_refused(struct plugin_instance *instance, const char *text)
+{
+    struct plugin_manager *manager = instance->manager;
+    struct plugin_reconfigure *self = manager->reconfigure;
+    instance->trying = false;
+    if (self == NULL) {
+        return;
+    }
+    refuse(manager, text);
+    if (!self->is_asking) {
+        go_on(manager);
+    }
+}
+
+/* A new worker that had agreed died before the others were asked. True: it was one. */
+bool reload_lost(struct plugin_instance *instance, const struct plugin_version *version,
+                 const char *text)
+{
+    struct plugin_manager *manager = instance->manager;
+    struct plugin_reconfigure *self = manager->reconfigure;
+    for (uint32_t i = 0; self != NULL && i < self->count; i++) {
+        struct reload_entry *entry = &self->entries[i];
+        if (entry->version == version && entry->taken) {
+            entry->taken = false;
+            entry_end(manager, entry, SLUICE_E_PLUGIN_CRASHED, text);
+            self->err = SLUICE_E_PLUGIN_CRASHED; /* told when the one that is asked has answered */
+            return true;
+        }
+    }
+    return false;
+}
+
 void reconfigure_answer(struct plugin_manager *manager, struct plugin_instance *instance,
                         sl_err err, const char *text)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
-    if (self == NULL) {
+    if (self == NULL || self->phase == RELOAD_SETTLING || self->phase == RELOAD_WAITING) {
         return;
     }
+    struct reload_entry *entry = &self->entries[self->at];
+    bool back = self->phase == RELOAD_BACK;
     if (err == SLUICE_OK) {
-        took(manager, instance);
+        took(instance, kept_settings_find(back ? &manager->settings : &self->coming, entry->name));
     }
-    if (err != SLUICE_OK && !self->back) {
-        refuse(manager, instance, text);
-    } else if (!self->back) {
+    if (!back && err == SLUICE_OK) {
+        entry->taken = true;
+        entry_end(manager, entry, SLUICE_OK, "taken by the plugin while it runs");
         self->at++;
+    } else if (!back) {
+        refuse(manager, text);
     }
-    ask_next(manager);
+    go_on(manager);
 }
 
-/* False: it needs no answer, or cannot be asked. */
-static bool ask(struct plugin_manager *manager, struct plugin_instance *instance)
-{
-    const struct plugin_instance_config *config = config_of(manager, instance);
-    struct plugin_version *version =
-        config != NULL ? instance_version_with(instance->active, config) : NULL;
-    if (version == NULL) {
-        refuse(manager, instance, "not a JSON object, or out of memory");
-        return false;
-    }
-    sl_err err = worker_host_reconfigure(instance->parts[0].host, version);
-    if (err == SLUICE_E_NOT_FOUND) { /* no worker runs: it counts from its start */
-        worker_host_adopt(instance->parts[0].host, version);
-        took(manager, instance);
-    } else if (err != SLUICE_OK && !manager->reconfigure->back) {
-        refuse(manager, instance, "busy");
-    }
-    plugin_version_unref(version);
-    return err == SLUICE_OK;
-}
+/* ---- back ---- */
 
-static void ask_next(struct plugin_manager *manager)
+/* True: it is back, or needs nothing. */
+static bool give_back(struct plugin_manager *manager)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
-    while (!self->back && self->at < self->count) {
-        if (ask(manager, self->asked[self->at])) {
+    struct reload_entry *entry = &self->entries[self->at];
+    struct plugin_instance *instance = entry->taken ? instance_of(manager, entry) : NULL;
+    if (instance == NULL || instance->parts[0].host == NULL) {
+        return true;
+    }
+    char text[PLUGIN_REASON_BYTES];
+    snprintf(text, sizeof(text), "%s", entry->text);
+    entry->taken = false;
+    if (entry->what == PLUGIN_RELOAD_RESTART) {
+        worker_host_refuse(instance->parts[0].host);
+        return true;
+    }
+    return ask_live(manager, instance, kept_settings_find(&manager->settings, entry->name));
+}
+
+/* ---- in force ---- */
+
+static void swap_settings(struct plugin_manager *manager)
+{
+    /* plugins.dir and the like need a restart; the instances are what changed. */
+    struct plugin_reconfigure *self = manager->reconfigure;
+    struct plugin_settings *coming = &self->coming.is;
+    struct plugin_settings *running = &manager->settings.is;
+    const char *const texts[] = {coming->plugins_dir, coming->system_dir, coming->worker_path};
+    coming->plugins_dir = running->plugins_dir;
+    coming->system_dir = running->system_dir;
+    coming->worker_path = running->worker_path;
+    coming->dev = running->dev;
+    coming->makes_no_folder = running->makes_no_folder;
+    running->plugins_dir = texts[0];
+    running->system_dir = texts[1];
+    running->worker_path = texts[2];
+    struct kept_settings before = manager->settings;
+    manager->settings = self->coming;
+    self->coming = before;
+}
+
+static void switch_over(struct plugin_manager *manager, struct reload_entry *entry)
+{
+    struct plugin_instance *instance = instance_of(manager, entry);
+    bool configured = kept_settings_find(&manager->settings, entry->name) != NULL;
+    snprintf(instance->config_name, sizeof(instance->config_name), "%s",
+             configured ? entry->name : "");
+    struct version_coming coming = {.version = plugin_version_ref(entry->version),
+                                    .attachment = entry->attachment};
+    memcpy(coming.module_text, instance->module_text, sizeof(coming.module_text));
+    memcpy(coming.version_text, instance->version_text, sizeof(coming.version_text));
+    instance_take_over(instance, &coming);
+    entry->attachment = NULL;
+    entry_end(manager, entry, SLUICE_OK,
+              "a new worker beside the old one, switched between two batches");
+}
+
+static void settle_next(struct plugin_manager *manager);
+
+static void entry_settled(struct plugin_manager *manager, struct reload_entry *entry, sl_err err,
+                          const char *text)
+{
+    entry->waits = false;
+    entry_end(manager, entry, err, text);
+    manager->reconfigure->waiting_count--;
+    settle_next(manager);
+}
+
+static void remove_instance(struct plugin_manager *manager, struct reload_entry *entry)
+{
+    struct plugin_instance *instance = find_configured(manager, entry->name);
+    entry->begun_ns = now_ns(manager);
+    if (instance == NULL || instance->state == INSTANCE_DRAINING) {
+        entry_end(manager, entry, SLUICE_OK, "nothing of it ran");
+        return;
+    }
+    entry->waits = true;
+    manager->reconfigure->waiting_count++;
+    instance_unload(instance);
+}
+
+/* A file of the instance's name: a frontend that is pinned now, or one that was refused. */
+static void guess_file(struct plugin_manager *manager, struct reload_entry *entry)
+{
+    static const char *const endings[] = {".so", ".lua"};
+    for (size_t i = 0; i < SL_COUNT_OF(endings) && entry->file[0] == '\0'; i++) {
+        char name[MANIFEST_ID_BYTES + 8];
+        snprintf(name, sizeof(name), "%s%s", entry->name, endings[i]);
+        if (manager_file(manager, name) != NULL) {
+            snprintf(entry->file, sizeof(entry->file), "%s", name);
+        }
+    }
+}
+
+static void add_instance(struct plugin_manager *manager, struct reload_entry *entry)
+{
+    guess_file(manager, entry);
+    entry->begun_ns = now_ns(manager);
+    const struct plugin_file *file =
+        entry->file[0] != '\0' ? manager_file(manager, entry->file) : NULL;
+    if (file == NULL || !manager_want_file(manager, entry->file)) {
+        char text[PLUGIN_REASON_BYTES];
+        snprintf(text, sizeof(text), "in force; waits for %s in %s",
+                 entry->file[0] != '\0' ? entry->file : "its file",
+                 manager->settings.is.plugins_dir);
+        entry_end(manager, entry, SLUICE_OK, text);
+        return;
+    }
+    entry->waits = true;
+    manager->reconfigure->waiting_count++;
+}
+
+/* First all that go, then all that come: a name may do both. */
+static void settle_next(struct plugin_manager *manager)
+{
+    struct plugin_reconfigure *self = manager->reconfigure;
+    static const int32_t order[] = {PLUGIN_RELOAD_REMOVE, PLUGIN_RELOAD_ADD};
+    while (self->waiting_count == 0 && self->at < SL_COUNT_OF(order)) {
+        int32_t what = order[self->at++];
+        self->waiting_count++; /* until all are begun */
+        for (uint32_t i = 0; i < self->count; i++) {
+            struct reload_entry *entry = &self->entries[i];
+            if (entry->what != what) {
+                continue;
+            }
+            if (what == PLUGIN_RELOAD_REMOVE) {
+                remove_instance(manager, entry);
+            } else {
+                add_instance(manager, entry);
+            }
+        }
+        self->waiting_count--;
+    }
+    if (self->waiting_count == 0) {
+        for (uint32_t i = 0; i < self->count; i++) { /* what goes may leave a file without any */
+            struct reload_entry *entry = &self->entries[i];
+            bool left = entry->what == PLUGIN_RELOAD_REMOVE && entry->file[0] != '\0' &&
+                        manager_file(manager, entry->file) != NULL;
+            if (left && !manager_want_file(manager, entry->file)) {
+                entry_end(manager, entry, SLUICE_E_NO_MEMORY, "its file is not read again");
+            }
+        }
+        finish(manager);
+    }
+}
+
+void reload_load_ended(struct plugin_instance *instance, sl_err err, const char *text)
+{
+    struct plugin_manager *manager = instance->manager;
+    struct plugin_reconfigure *self = manager->reconfigure;
+    for (uint32_t i = 0; self != NULL && self->phase == RELOAD_SETTLING && i < self->count; i++) {
+        struct reload_entry *entry = &self->entries[i];
+        if (entry->waits && entry->what == PLUGIN_RELOAD_ADD &&
+            strcmp(entry->name, instance->config_name) == 0) {
+            entry_settled(manager, entry, err, err == SLUICE_OK ? "loaded" : text);
             return;
         }
-        self->at += !self->back;
     }
-    while (self->back && self->at > 0) {
+}
+
+bool reload_wants(const struct plugin_manager *manager, const struct plugin_instance *instance)
+{
+    const struct plugin_reconfigure *self = manager->reconfigure;
+    bool wanted = false;
+    for (uint32_t i = 0; self != NULL && i < self->count && !wanted; i++) {
+        const struct reload_entry *entry = &self->entries[i];
+        wanted = entry->waits && entry->what == PLUGIN_RELOAD_ADD &&
+                 strcmp(entry->name, instance->config_name) == 0;
+    }
+    return wanted;
+}
+
+void reload_file_taken(struct plugin_manager *manager, const char *file, bool found)
+{
+    struct plugin_reconfigure *self = manager->reconfigure;
+    for (uint32_t i = 0; self != NULL && self->phase == RELOAD_SETTLING && i < self->count; i++) {
+        struct reload_entry *entry = &self->entries[i];
+        const struct plugin_instance *instance = find_configured(manager, entry->name);
+        bool loads = found && instance != NULL && instance->loading != NULL;
+        if (entry->waits && entry->what == PLUGIN_RELOAD_ADD && strcmp(entry->file, file) == 0 &&
+            !loads) {
+            bool is_there = instance != NULL && instance->active != NULL;
+            sl_err err = found && (is_there || instance == NULL) ? SLUICE_OK : SLUICE_E_NOT_FOUND;
+            entry_settled(manager, entry, err,
+                          is_there           ? "loaded"
+                          : instance != NULL ? instance->reason
+                          : err == SLUICE_OK ? "in force"
+                                             : "its file is not there");
+            return; /* perhaps it was the last one */
+        }
+    }
+}
+
+void reload_instance_gone(struct plugin_instance *instance)
+{
+    struct plugin_manager *manager = instance->manager;
+    struct plugin_reconfigure *self = manager->reconfigure;
+    for (uint32_t i = 0; self != NULL && self->phase == RELOAD_SETTLING && i < self->count; i++) {
+        struct reload_entry *entry = &self->entries[i];
+        if (entry->waits && entry->what == PLUGIN_RELOAD_REMOVE &&
+            strcmp(entry->name, instance->config_name) == 0) {
+            entry_settled(manager, entry, SLUICE_OK, "unloaded; its positions are kept");
+            return;
+        }
+    }
+}
+
+static void commit(struct plugin_manager *manager)
+{
+    struct plugin_reconfigure *self = manager->reconfigure;
+    self->phase = RELOAD_SETTLING;
+    swap_settings(manager);
+    for (uint32_t i = 0; i < self->count; i++) {
+        if (self->entries[i].what == PLUGIN_RELOAD_RESTART) {
+            switch_over(manager, &self->entries[i]);
+        }
+    }
+    self->at = 0;
+    settle_next(manager);
+}
+
+static void go_on(struct plugin_manager *manager)
+{
+    struct plugin_reconfigure *self = manager->reconfigure;
+    while (self->phase == RELOAD_ASKING && self->at < self->count) {
+        if (self->err != SLUICE_OK) { /* one that had agreed died */
+            self->phase = RELOAD_BACK;
+            break;
+        }
+        if (!ask(manager)) {
+            return;
+        }
+        self->at += self->phase == RELOAD_ASKING;
+    }
+    if (self->phase == RELOAD_ASKING && self->err == SLUICE_OK) {
+        commit(manager);
+        return;
+    }
+    self->phase = RELOAD_BACK;
+    while (self->at > 0) {
         self->at--;
-        if (ask(manager, self->asked[self->at])) {
+        if (!give_back(manager)) {
             return;
         }
     }
     finish(manager);
 }
 
-static bool same_text(const char *a, const char *b)
+/* ---- the call ---- */
+
+static void say_plan(struct plugin_manager *manager)
 {
-    return strcmp(a != NULL ? a : "{}", b != NULL ? b : "{}") == 0;
+    static const char *const texts[] = {
+        [PLUGIN_RELOAD_LIVE] = "the plugin is asked, and may refuse",
+        [PLUGIN_RELOAD_RESTART] = "a new worker beside the old one; its plugin may refuse",
+        [PLUGIN_RELOAD_ADD] = "is loaded, if its file is there",
+        [PLUGIN_RELOAD_REMOVE] = "is unloaded; its positions are kept",
+    };
+    struct plugin_reconfigure *self = manager->reconfigure;
+    for (uint32_t i = 0; i < self->count; i++) {
+        entry_end(manager, &self->entries[i], SLUICE_OK, texts[self->entries[i].what]);
+    }
+    finish(manager);
+}
+
+void reload_begin(struct plugin_manager *manager)
+{
+    struct plugin_reconfigure *self = manager->reconfigure;
+    if (self == NULL || self->phase != RELOAD_WAITING || manager->order_begun) {
+        return;
+    }
+    self->phase = RELOAD_ASKING;
+    plan(manager);
+    if (self->dry_run) {
+        say_plan(manager);
+    } else {
+        go_on(manager);
+    }
+}
+
+void reload_stop(struct plugin_manager *manager)
+{
+    struct plugin_reconfigure *self = manager->reconfigure;
+    if (self != NULL) {
+        self->err = SLUICE_E_STOPPING;
+        finish(manager);
+    }
+}
+
+bool reload_holds_files(const struct plugin_manager *manager)
+{
+    const struct plugin_reconfigure *self = manager->reconfigure;
+    return self != NULL && (self->phase == RELOAD_ASKING || self->phase == RELOAD_BACK);
 }
 
 void plugin_manager_reload(struct plugin_manager *manager, const struct plugin_settings *settings,
-                           plugin_reload_done *done, void *arg)
+                           bool dry_run, plugin_reloaded_fn *done, void *arg)
 {
-    struct plugin_reconfigure *self =
-        manager->reconfigure != NULL ? NULL : sl_alloc_zero(1, sizeof(*self));
+    bool busy = manager->reconfigure != NULL || manager->stopping;
+    struct plugin_reconfigure *self = busy ? NULL : sl_alloc_zero(1, sizeof(*self));
     if (self == NULL || kept_settings_copy(&self->coming, settings) != SLUICE_OK) {
         sl_free(self);
-        done(arg, SLUICE_E_BUSY, "a reload is under way");
+        done(arg,
+             manager->stopping ? SLUICE_E_STOPPING
+             : busy            ? SLUICE_E_BUSY
+                               : SLUICE_E_NO_MEMORY,
+             NULL, 0);
         return;
     }
+    self->dry_run = dry_run;
     self->done = done;
     self->arg = arg;
     manager->reconfigure = self;
-    SL_LIST_EACH(&manager->instances, link)
-    {
-        struct plugin_instance *instance = SL_CONTAINER_OF(link, struct plugin_instance, link);
-        const struct plugin_instance_config *before =
-            kept_settings_find(&manager->settings, instance->config_name);
-        const struct plugin_instance_config *after =
-            kept_settings_find(&self->coming, instance->config_name);
-        if (before != NULL && after != NULL && instance->active != NULL &&
-            instance->state != INSTANCE_DRAINING &&
-            !same_text(before->config_json, after->config_json)) {
-            self->asked[self->count++] = instance;
-        }
-    }
-    ask_next(manager);
+    reload_begin(manager);
 }

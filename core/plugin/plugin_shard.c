@@ -255,7 +255,8 @@ static void maybe_settled(struct instance_part *part)
             part->leaving = false;
             shared_attachment_unref(part->attachment);
             shared_attachment_unref(part->coming);
-            part->attachment = part->coming = NULL;
+            shared_attachment_unref(part->adopted);
+            part->attachment = part->coming = part->adopted = NULL;
             part->detached(part->detached_arg);
         }
         return;

@@ -34,6 +34,8 @@ struct instance_part {
     struct shared_attachment *attachment; /* referenced; NULL: not attached */
     struct shared_attachment *coming;     /* in force when the tasks of the old one have ended */
     bool coming_from_start;
+    struct shared_attachment *adopted; /* of the version that loads beside; referenced */
+    char adopted_text[MANIFEST_VERSION_BYTES];
     bool held; /* by an operator: no task is open */
     void (*hold_done)(void *arg);
     void *hold_arg;

@@ -75,6 +75,17 @@ static void part_call_start(struct part_call *self, uint32_t shard)
 
 /* ---- a version for the other shards ---- */
 
+/* The version that loaded beside takes over, with where it reads and writes. */
+static void part_take_adopted(struct instance_part *part)
+{
+    struct shared_attachment *attachment = part->adopted;
+    part->adopted = NULL;
+    if (attachment != NULL && !part->leaving) {
+        instance_part_attach(part, attachment, part->adopted_text);
+    }
+    shared_attachment_unref(attachment);
+}
+
 static void part_version_ready(void *arg, struct plugin_version *version,
                                const struct sandbox_event *event)
 {
@@ -83,6 +94,7 @@ static void part_version_ready(void *arg, struct plugin_version *version,
     (void)event;
     if (part->shadow == NULL || worker_host_shadow(part->host, part->shadow) != SLUICE_OK) {
         worker_host_accept(part->host); /* shard 0 has checked it */
+        part_take_adopted(part);
     }
 }
 
@@ -90,6 +102,7 @@ static void part_version_refused(void *arg, struct plugin_version *version, cons
 {
     struct instance_part *part = arg;
     (void)version;
+    part->adopted = shared_attachment_unref(part->adopted);
     sl_log(part->owner->shard->logger, SL_LOG_ERROR, part->name,
            "the new version does not start on this shard; the old one goes on",
            sl_log_u64("shard", part->owner->shard->index), sl_log_text("reason", text));
@@ -125,9 +138,14 @@ static void part_update_run(struct shard_call *call)
                sl_log_u64("shard", call->target->index));
     } else {
         part->shadow = shadow_run_unref(part->shadow);
-        worker_host_adopt(part->host, self->version);
+        shared_attachment_unref(part->adopted);
+        part->adopted = shared_attachment_ref(self->attachment);
+        snprintf(part->adopted_text, sizeof(part->adopted_text), "%s", self->version_text);
         part->held = self->held;
-        instance_part_attach(part, self->attachment, self->version_text);
+        worker_host_adopt(part->host, self->version);
+        if (!worker_host_awaits(part->host)) {
+            part_take_adopted(part);
+        }
     }
     shard_call_reply(call);
 }

@@ -120,6 +120,7 @@ struct plugin_instance {
     uint8_t hash[PLUGIN_HASH_SIZE]; /* of the file that was loaded last, well or not */
     enum instance_state resting;    /* DRAINING: what it comes to; STARTING: it goes */
     bool awaited;                   /* the command under way waits for the end of its load */
+    bool trying;                    /* a reload asks a worker with a new configuration */
     bool paused;                    /* its stages read nothing */
     bool shipped;                   /* the file is of system_dir */
     bool first_load;                /* counted in manager->starting */
@@ -322,8 +323,26 @@ static inline bool switch_has(const struct plugin_switch *is, uint32_t flag)
 {
     return is != NULL && (is->flags & flag) != 0;
 }
+void manager_look_again(struct plugin_manager *manager); /* at the files */
+
 /* plugin_reload.c */
 void reconfigure_answer(struct plugin_manager *manager, struct plugin_instance *instance,
                         sl_err err, const char *text);
+/* The configuration that counts for what is being loaded; or NULL. */
+const struct plugin_instance_config *reload_config(const struct plugin_instance *instance);
+/* What became of a worker that is tried. [takes attachment] */
+void reload_ready(struct plugin_instance *instance, struct shared_attachment *attachment);
+void reload_refused(struct plugin_instance *instance, const char *text);
+bool reload_lost(struct plugin_instance *instance, const struct plugin_version *version,
+                 const char *text);
+void reload_load_ended(struct plugin_instance *instance, sl_err err, const char *text);
+void reload_file_taken(struct plugin_manager *manager, const char *file, bool found);
+void reload_instance_gone(struct plugin_instance *instance);
+void reload_begin(struct plugin_manager *manager); /* if one waits, and no command is under way */
+void reload_stop(struct plugin_manager *manager);
+/* A load of the instance is what it waits for. */
+bool reload_wants(const struct plugin_manager *manager, const struct plugin_instance *instance);
+bool reload_holds_files(const struct plugin_manager *manager); /* no change of a file is taken */
+void orders_go_on(struct plugin_manager *manager);             /* plugin_command.c */
 
 #endif

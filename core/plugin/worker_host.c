@@ -232,6 +232,11 @@ bool worker_host_is_loading(const struct worker_host *host)
     return host->next != NULL;
 }
 
+bool worker_host_awaits(const struct worker_host *host)
+{
+    return host->next != NULL && host->next->state < SLOT_OFFERED;
+}
+
 bool worker_host_is_running(const struct worker_host *host)
 {
     return host->current != NULL && host->current->state == SLOT_RUNNING;

@@ -66,6 +66,8 @@ void worker_host_adopt(struct worker_host *host, struct plugin_version *version)
 sl_err worker_host_reconfigure(struct worker_host *host,
                                struct plugin_version *version) SL_MUST_CHECK;
 bool worker_host_is_loading(const struct worker_host *host); /* a version beside what runs */
+/* It does not run, and is not offered yet: `ready` or `refused` follows. */
+bool worker_host_awaits(const struct worker_host *host);
 bool worker_host_is_running(const struct worker_host *host);
 int32_t worker_host_pid(const struct worker_host *host); /* 0: none */
 uint64_t worker_host_cpu_ns(const struct worker_host *host);

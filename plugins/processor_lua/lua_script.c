@@ -138,7 +138,24 @@ static void push_config(lua_State *L)
     freeze_deep(L, 0);
 }
 
-/* Sets the global `config`, calls init(config). */
+/* Pushes {time, before} of the change that is told, frozen; nil: it is the start. */
+static void push_change(lua_State *L)
+{
+    const struct sluice_host *host = lua_instance_of(L)->host;
+    const struct sluice_change *change = host->get_extension(host, SLUICE_EXT_CHANGE);
+    if (change == NULL || change->time_ms == 0) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, (lua_Integer)change->time_ms);
+    lua_setfield(L, -2, "time");
+    lua_json_decode(L, (const uint8_t *)change->before_json.data, (size_t)change->before_json.size);
+    lua_setfield(L, -2, "before");
+    freeze_deep(L, 0);
+}
+
+/* Sets the global `config`, calls init(config, change). */
 static void apply_config(lua_State *L)
 {
     struct lua_instance *instance = lua_instance_of(L);
@@ -150,7 +167,8 @@ static void apply_config(lua_State *L)
     lua_pushliteral(L, "init");
     if (lua_rawget(L, -2) == LUA_TFUNCTION) {
         lua_pushvalue(L, config);
-        lua_call(L, 1, 0);
+        push_change(L);
+        lua_call(L, 2, 0);
     }
     lua_settop(L, config - 1);
 }

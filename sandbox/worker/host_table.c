@@ -23,6 +23,9 @@ static const void *get_extension(const struct sluice_host *host, const char *id)
     if (strcmp(id, SLUICE_EXT_RESOURCES) == 0) {
         return &worker->resources;
     }
+    if (strcmp(id, SLUICE_EXT_CHANGE) == 0) {
+        return &worker->change;
+    }
     return strcmp(id, SLUICE_EXT_LIMITS) == 0 ? (const void *)&worker->limits : &worker->script;
 }
 
@@ -30,6 +33,7 @@ bool host_offers(const struct worker *worker, const char *extension)
 {
     return strcmp(extension, SLUICE_EXT_LIMITS) == 0 ||
            strcmp(extension, SLUICE_EXT_RESOURCES) == 0 ||
+           strcmp(extension, SLUICE_EXT_CHANGE) == 0 ||
            (worker->boot->has_script != 0 && strcmp(extension, SLUICE_EXT_SCRIPT) == 0);
 }
 
@@ -116,10 +120,25 @@ static void resources_init(struct worker *worker)
                                                   .items = worker->resource_items};
 }
 
+void host_tell_change(struct worker *worker, struct sluice_text before_json)
+{
+    struct timespec time = {0};
+
+    if (before_json.data != NULL) {
+        clock_gettime(CLOCK_REALTIME, &time);
+    }
+    worker->change = (struct sluice_change){
+        .size = sizeof(worker->change),
+        .time_ms = (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000,
+        .before_json = before_json,
+    };
+}
+
 void host_init(struct worker *worker)
 {
     const struct sluice_text source = span_text(worker, worker->boot->script);
 
+    host_tell_change(worker, (struct sluice_text){NULL, 0});
     worker->host = (struct sluice_host){
         .size = sizeof(worker->host),
         .abi_minor = SLUICE_ABI_MINOR,

@@ -161,10 +161,12 @@ static void reconfigure(struct worker *worker, const uint8_t *json, uint32_t siz
         memcpy(fresh.owned, json, size);
         fresh.json = (struct sluice_text){fresh.owned, size};
         worker->config = fresh;
+        host_tell_change(worker, before.json);
         status = worker->processor->reconfigure == NULL
                      ? SLUICE_E_UNSUPPORTED
                      : worker->processor->reconfigure(worker->self);
     }
+    host_tell_change(worker, (struct sluice_text){NULL, 0});
     if (worker->processor->reconfigure == NULL) {
         set_error(worker, "the plugin takes no new configuration while it runs");
     }

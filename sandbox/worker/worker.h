@@ -32,6 +32,7 @@ struct worker {
     struct config config;
     struct sluice_script script;
     struct sluice_limits limits;
+    struct sluice_change change; /* while reconfigure runs */
     struct sluice_resource resource_items[SANDBOX_RESOURCES_MAX];
     struct sluice_resources resources;
     char error[CHANNEL_REASON_SIZE_MAX]; /* set_error of the running call */
@@ -75,6 +76,8 @@ _Noreturn void link_fail(uint32_t cause, sluice_status status, const char *forma
 uint32_t link_receive(uint8_t *space, uint32_t space_size, int *descriptors, bool wait);
 
 /* ---- host_table.c: the host table ---- */
+/* For the reconfigure that follows; data NULL: it is over. */
+void host_tell_change(struct worker *worker, struct sluice_text before_json);
 void host_init(struct worker *worker);
 bool host_offers(const struct worker *worker, const char *extension);
 void host_error_clear(struct worker *worker);

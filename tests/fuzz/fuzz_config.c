@@ -5,6 +5,7 @@
  * with itself changes nothing. */
 #include "control/config.h"
 
+#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ static void use(struct sl_config *config)
     if (config_merge_live(config, config, &merged) == SLUICE_OK) {
         if (config_diff_new(config, merged, &diff) == SLUICE_OK) {
             SL_ASSERT(diff->count == 0);
-            config_diff_write(diff, out);
+            cJSON_Delete(config_diff_json(diff));
             config_diff_free(diff);
         }
         config_free(merged);

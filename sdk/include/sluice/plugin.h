@@ -93,6 +93,17 @@ struct sluice_resources {
     const struct sluice_resource *items;
 };
 
+/* What `reconfigure` is told beside the new configuration, which get_config gives then (extension
+ * "sluice.change/1"; always offered by the worker). Outside of reconfigure time_ms is 0 and
+ * before_json is empty. */
+#define SLUICE_EXT_CHANGE "sluice.change/1"
+struct sluice_change {
+    uint32_t size;
+    uint32_t reserved;
+    int64_t time_ms;                /* of the change; milliseconds since 1970 */
+    struct sluice_text before_json; /* the configuration before, a JSON object; until the return */
+};
+
 /* What a module exports as `sluice_plugin`: constant data, read before any of its code runs. */
 struct sluice_plugin_descriptor {
     uint32_t size;  /* sizeof(struct sluice_plugin_descriptor) */

@@ -2,6 +2,7 @@
 #include "control/config.h"
 #include "control/config_option.h"
 
+#include <cjson/cJSON.h>
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,11 +234,38 @@ Test(config, reports_per_key_what_a_reload_does)
     struct config_diff *diff = NULL;
     cr_assert_eq(config_diff_new(before, after, &diff), SLUICE_OK);
     cr_expect_eq(diff->count, 5);
-    cr_expect_eq(diff->restart_count, 3);
+    cr_expect_eq(diff->restart_count, 1);
     cr_expect_str_eq(diff->changes[0].key, "kafka.listen");
     cr_expect_eq(diff->changes[0].outcome, CONFIG_NEEDS_RESTART);
     cr_expect_str_eq(diff->changes[1].key, "plugins.instances.m.config");
     cr_expect_eq(diff->changes[1].outcome, CONFIG_APPLIED);
+    cr_expect_str_eq(diff->changes[1].instance, "m");
+    cr_expect_str_eq(diff->changes[2].key, "plugins.instances.gone");
+    cr_expect_eq(diff->changes[2].outcome, CONFIG_COMPONENT);
+    cr_expect_str_eq(diff->changes[2].origin, "default");
+    cr_expect_str_eq(diff->changes[3].origin, "t.yaml:3:49");
+    config_diff_free(diff);
+    config_free(before);
+    config_free(after);
+}
+
+Test(config, a_settled_change_says_what_became_of_it_and_is_counted_once)
+{
+    struct sl_config *before = load("", NULL);
+    struct sl_config *after = load("log: {level: debug}\nkafka: {listen: \"a:1\"}\n", NULL);
+    struct config_diff *diff = NULL;
+    cr_assert_eq(config_diff_new(before, after, &diff), SLUICE_OK);
+    struct config_change *change = &diff->changes[0];
+    cr_assert_eq(config_change_settle(diff, change, CONFIG_REFUSED, "m: no", 2000000), SLUICE_OK);
+    cr_expect_eq(diff->restart_count, 0);
+    cr_expect_eq(diff->refused_count, 1);
+    cJSON *json = config_diff_json(diff);
+    const cJSON *first = cJSON_GetArrayItem(json, 0);
+    cr_expect_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(first, "outcome")), "refused");
+    cr_expect_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(first, "note")), "m: no");
+    cr_expect_eq(cJSON_GetObjectItem(first, "took_us")->valueint, 2000);
+    cr_expect_null(cJSON_GetObjectItem(cJSON_GetArrayItem(json, 1), "note"));
+    cJSON_Delete(json);
     config_diff_free(diff);
     config_free(before);
     config_free(after);
@@ -259,7 +287,7 @@ Test(config, keeps_running_values_that_need_a_restart)
     cr_expect_eq(merged->log.format, CONFIG_LOG_TEXT);
     cr_expect_str_eq(merged->kafka.listen, "127.0.0.1:9092");
     cr_expect_str_eq(merged->plugins.instances[0].config_json, "{\"a\":2}");
-    cr_expect_eq(merged->plugins.instances[0].on, CONFIG_ON_UNSET);
+    cr_expect_eq(merged->plugins.instances[0].on, CONFIG_ON_LOG);
     config_free(merged);
 }
 
