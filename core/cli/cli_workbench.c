@@ -226,6 +226,13 @@ static const struct cli_command commands[] = {
      "run the test cases of a plugin in a worker of its own\n\n"
      "PLUGIN is a .so, a .lua or a folder with one; its cases are tests/cases.yaml or cases.yaml beside\n"
      "it, or CASES. --record TOPIC N adds what becomes of the topic's last N records as a case."},
+    {"plugin try", cli_plugin_try, "PLUGIN", 1, 1,
+     CLI_BROKER_OPTIONS | CLI_OPTION(SAMPLE) | CLI_OPTION(TOPIC) | CLI_OPTION(LAST) | CLI_OPTION(AGAINST),
+     "run records through a plugin that no broker runs yet, and show what differs\n\n"
+     "With --topic the version that the broker runs is beside it: the file of the same name in its\n"
+     "plugins folder. Nothing is written. Exit code 1: something differs."},
+    {"plugin dev", cli_plugin_dev, "[DIR]", 0, 1, CLI_BROKER_OPTIONS | CLI_OPTION(ONCE),
+     "build, test and load the plugin in a folder at each change"},
 };
 /* clang-format on */
 

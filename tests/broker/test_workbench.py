@@ -343,5 +343,83 @@ class Check(Workbench):
         self.assertEqual(first, self.check("odd.so", "--seed", "7", "--batches", "500").get(("batches", "random batches")))
 
 
+class Live(Workbench):
+    """With a broker beside."""
+
+    def setUp(self):
+        super().setUp()
+        self.broker = Broker("runtime.shards=1")
+        self.addCleanup(self.broker.close)
+
+    def plugin(self, *words):
+        return self.broker.run("plugin", *words)
+
+    def test_a_new_version_is_tried_beside_the_running_one_on_live_records(self):
+        for value in (b"one", b"two", b"three"):
+            self.broker.run("produce", "in", stdin=value + b"\n")
+        name = self.script("record.value = record.value:upper()\nreturn record")
+        code, out, err = self.plugin("try", name, "--topic", "in", "--last", "2")
+        self.assertEqual(code, 0, err)
+        self.assertIn(b"THREE", out)
+        self.assertNotIn(b"ONE", out)
+        self.assertIn(b"no other version", out)
+        code, _, err = self.plugin("load", name)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(self.plugin("try", name, "--topic", "in")[0], 0)
+        self.script('if record.value == "two" then return nil end\nrecord.value = record.value:upper()\nreturn record')
+        code, out, _ = self.plugin("try", name, "--topic", "in", "--json")
+        told = json.loads(out)
+        self.assertEqual((code, told["records"], told["different"]), (1, 3, 1))
+        self.assertEqual(told["differences"], [{"record": 1, "before": ['out {"value":"TWO"}'], "now": ["dropped"]}])
+
+    def test_a_sample_file_is_lines_or_consumed_records_or_cases(self):
+        name = self.script('record.headers["k"] = record.key\nreturn record')
+        self.broker.run("produce", "in", "-k", "key", stdin=b"value\n")
+        consumed = self.broker.run("consume", "in", "--json")[1].decode()
+        for sample, text, word in (("a.txt", "one\ntwo\n", '"value":"two"'), ("a.jsonl", consumed, '{"k":"key"}'),
+                                   ("a.yaml", "cases:\n  - {name: x, in: [{key: y, value: z}]}\n", '{"k":"y"}')):
+            out = self.ok("plugin", "try", name, "--sample", self.write(sample, text))
+            self.assertIn(word, out)
+        for words in (["--sample", "none"], ["--sample", self.write("empty", "")]):
+            self.assertEqual(self.sluice("plugin", "try", name, *words)[0], 1)
+        self.assertEqual(self.sluice("plugin", "try", name)[0], 2)
+
+    def test_dev_builds_tests_and_loads_at_each_save_and_a_bad_one_leaves_what_runs(self):
+        self.ok("plugin", "new", "live", "--lang", "c")
+        log = self.path("log")
+        with open(log, "w") as out:
+            dev = subprocess.Popen([SLUICE, "plugin", "dev", self.path("live"), "--home", self.broker.home], stdout=out, stderr=out)
+        self.addCleanup(dev.wait)
+        self.addCleanup(dev.terminate)
+
+        def said(word):
+            with open(log) as file:
+                return word in file.read()
+
+        def running():
+            return {one["name"]: one["hash"] for one in self.broker.json("plugin", "list")["plugins"]}.get("live")
+        wait_for(lambda: said("the broker runs it"), "the first round")
+        first = running()
+        self.assertTrue(first)
+        with open(self.path("live/plugin.c")) as file:
+            source = file.read()
+        self.write("live/plugin.c", source.replace("a record without a value", "no value"))
+        wait_for(lambda: said("2 of 3 passed"), "a test that fails")
+        self.write("live/plugin.c", "not C")
+        wait_for(lambda: said("the version before stays"), "a build that fails")
+        self.assertEqual(running(), first)
+        self.write("live/plugin.c", source.replace("0.1.0", "0.2.0"))
+        wait_for(lambda: running() not in (None, first), "the new version")
+        dev.send_signal(2)
+        self.assertEqual(dev.wait(30), 0)
+
+    def test_dev_goes_on_without_a_broker_and_once_ends_after_a_round(self):
+        self.ok("plugin", "new", "alone", "--lang", "lua")
+        self.broker.stop()
+        code, out, _ = self.plugin("dev", self.path("alone"), "--once")
+        self.assertEqual(code, 69)
+        self.assertIn(b"3 of 3 passed", out)
+
+
 if __name__ == "__main__":
     unittest.main()
