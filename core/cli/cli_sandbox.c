@@ -23,6 +23,7 @@ struct suite_paths {
     char worker[PATH_BYTES];
     char directory[PATH_BYTES];
     char lua[PATH_BYTES];
+    char ffi[PATH_BYTES];
 };
 
 /* "<folder of the program>/sluice-worker", "<its parent>/lib/sluice/…". */
@@ -38,6 +39,8 @@ static bool find_suite(const struct cli *cli, struct suite_paths *ret_paths)
              cli->executable);
     snprintf(ret_paths->lua, PATH_BYTES, "%.*s/../lib/sluice/plugins/processor_lua.so", size,
              cli->executable);
+    snprintf(ret_paths->ffi, PATH_BYTES, "%.*s/../lib/sluice/plugins/processor_ffi.so", size,
+             cli->executable);
     return true;
 }
 
@@ -45,8 +48,10 @@ static int open_suite(const struct cli *cli, struct selftest **ret_selftest)
 {
     static struct suite_paths paths;
     char text[SANDBOX_TEXT_SIZE_MAX] = "the program's own path is not known";
-    const struct selftest_options options = {
-        .worker_path = paths.worker, .directory = paths.directory, .lua_path = paths.lua};
+    const struct selftest_options options = {.worker_path = paths.worker,
+                                             .directory = paths.directory,
+                                             .lua_path = paths.lua,
+                                             .ffi_path = paths.ffi};
     if (!find_suite(cli, &paths) ||
         selftest_open(&options, ret_selftest, text, sizeof(text)) != SLUICE_OK) {
         cli_complain("the sandbox cannot be tried here: %s", text);

@@ -25,6 +25,7 @@ struct selftest {
     struct sandbox *sandbox;
     struct staged_module hostile;
     struct staged_module lua;
+    struct staged_module ffi;
     struct sandbox_worker *witness;
     struct canary canary;
 };
@@ -265,14 +266,33 @@ static void say_config(const struct selftest *selftest, char *text, size_t size)
              selftest->canary.file, (long)getpid(), sandbox_worker_pid(selftest->witness));
 }
 
+/* The configuration of processor_ffi, and the library that it may have. */
+static void plan_call(const struct selftest *selftest, const struct selftest_attack *attack,
+                      char *config, size_t size, char *library, size_t library_size,
+                      struct sandbox_resource *ret_granted)
+{
+    const char *named = attack->library != NULL ? attack->library : "library_plain.so";
+    const bool is_ours = strncmp(named, "library_", 8) == 0;
+    const bool wants_number = strstr(attack->function, "(i") != NULL;
+
+    snprintf(library, library_size, "%s%s%s", is_ours ? selftest->directory : "",
+             is_ours ? "/" : "", named);
+    snprintf(config, size,
+             "{\"library\":\"%s\",\"signature\":\"%s\",\"arguments\":[%s],\"result\":\"%s\"}",
+             library, attack->function, wants_number ? "{\"constant\":12345}" : "",
+             strncmp(attack->function, "void", 4) == 0 ? "none" : "value");
+    *ret_granted = (struct sandbox_resource){SANDBOX_RESOURCE_LIBRARY, sluice_text_of(library)};
+}
+
 static sluice_status spawn_attack(struct selftest *selftest, const struct selftest_attack *attack,
                                   struct sandbox_worker **ret_worker, char *text, size_t text_size)
 {
     const bool is_script = attack->script != NULL;
+    struct sandbox_resource granted;
     struct sluice_bytes script = {NULL, 0};
     struct sandbox_spawn spawn;
     sluice_status status = SLUICE_OK;
-    char config[512];
+    char config[2048];
     char path[640];
 
     say_config(selftest, config, sizeof(config));
@@ -289,6 +309,13 @@ static sluice_status spawn_attack(struct selftest *selftest, const struct selfte
         }
         spawn.script = script;
         spawn.script_name = sluice_text_of(attack->script);
+    }
+    if (attack->function != NULL) {
+        plan_call(selftest, attack, config, sizeof(config), path, sizeof(path), &granted);
+        spawn.module = &selftest->ffi;
+        spawn.config_json = sluice_text_of(config);
+        spawn.resources = &granted;
+        spawn.resource_count = path[0] == '/' ? 1 : 0;
     }
     if (attack->memory_mib != 0) {
         spawn.limits.memory_bytes_max = (uint64_t)attack->memory_mib << 20;
@@ -388,13 +415,15 @@ sluice_status selftest_open(const struct selftest_options *options, struct selft
         snprintf(text, text_size, "out of memory");
         return SLUICE_E_NO_MEMORY;
     }
-    selftest->hostile.fd = selftest->lua.fd = selftest->canary.listener = -1;
+    selftest->hostile.fd = selftest->lua.fd = selftest->ffi.fd = selftest->canary.listener = -1;
     snprintf(selftest->directory, sizeof(selftest->directory), "%s", options->directory);
     snprintf(path, sizeof(path), "%s/hostile.so", options->directory);
     status = sandbox_open(&sandbox, &selftest->sandbox, text, text_size);
     status = status != SLUICE_OK ? status : stage(path, &selftest->hostile, text, text_size);
     status =
         status != SLUICE_OK ? status : stage(options->lua_path, &selftest->lua, text, text_size);
+    status =
+        status != SLUICE_OK ? status : stage(options->ffi_path, &selftest->ffi, text, text_size);
     status = status != SLUICE_OK ? status : canary_open(&selftest->canary, text, text_size);
     status = status != SLUICE_OK ? status : start_witness(selftest, text, text_size);
     if (status != SLUICE_OK) {
@@ -414,6 +443,7 @@ struct selftest *selftest_close(struct selftest *selftest)
     canary_close(&selftest->canary);
     staged_module_close(&selftest->hostile);
     staged_module_close(&selftest->lua);
+    staged_module_close(&selftest->ffi);
     sandbox_close(selftest->sandbox);
     free(selftest);
     return NULL;

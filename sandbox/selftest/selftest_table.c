@@ -23,6 +23,10 @@
 #define LUA_KILL(file)          {.name = "lua " file, .group = "lua", .how = SELFTEST_KILLED, .cause = SANDBOX_CAUSE_DEADLINE, .text = "past its deadline", .script = file ".lua", .timeout_ms = KILL_SOON_MS}
 #define LUA_MEMORY(file)        {.name = "lua " file, .group = "lua", .how = SELFTEST_REJECTED, .text = "not enough memory", .script = file ".lua", .memory_mib = 32}
 
+/* processor_ffi calls a function of library_plain.so. */
+#define CALLED(name_, signature, cause_, text_) \
+    {.name = name_, .group = "ffi", .how = SELFTEST_KILLED, .cause = SANDBOX_CAUSE_##cause_, .text = text_, .function = signature}
+
 static const struct selftest_attack attacks[] = {
     ATTACK_CALL_TABLE(CALL_ROW)
     ATTACK_CALL_X86_TABLE(CALL_ROW)
@@ -168,6 +172,27 @@ static const struct selftest_attack attacks[] = {
     LUA("log-flood", ANSWERED, ""),
     {.name = "lua chunk-loop", .group = "lua", .how = SELFTEST_KILLED, .cause = SANDBOX_CAUSE_REFUSED, .text = "deadline", .script = "chunk-loop.lua"},
     {.name = "lua init-loop", .group = "lua", .how = SELFTEST_KILLED, .cause = SANDBOX_CAUSE_REFUSED, .text = "deadline", .script = "init-loop.lua"},
+
+    CALLED("ffi wrong signature", "u64 wants_text(i64)", CRASH, "SIGSEGV"),
+    CALLED("ffi malformed signature", "u64 wants_text(i64", REFUSED, "',' or ')' is wanted here"),
+    CALLED("ffi crash in the function", "i32 bad_pointer()", CRASH, "SIGSEGV"),
+    CALLED("ffi function without end to its stack", "i32 recurses(i32)", CRASH, "SIGSEGV"),
+    CALLED("ffi function calls system", "i32 run_shell()", DENIED, "clone"),
+    CALLED("ffi function opens a file", "i32 open_file()", DENIED, "openat"),
+    CALLED("ffi function opens a socket", "i32 open_socket()", DENIED, "socket"),
+    CALLED("ffi function ends the process", "i32 ends_the_process()", EXIT, "status 5"),
+    {.name = "ffi function never returns", .group = "ffi", .how = SELFTEST_KILLED, .cause = SANDBOX_CAUSE_DEADLINE, .text = "", .timeout_ms = KILL_SOON_MS, .function = "i32 never_returns()"},
+    CALLED("ffi function writes beyond its room", "i32 writes_beyond(out(64))", CRASH, "SIGSEGV"),
+    {.name = "ffi function says it wrote more than its room", .group = "ffi", .how = SELFTEST_REJECTED, .text = "more than out(N) has room for", .function = "i32 says_too_much(out(64))"},
+    CALLED("ffi result that is no pointer", "cstr wild_text()", CRASH, "SIGSEGV"),
+    {.name = "ffi result without end", .group = "ffi", .how = SELFTEST_REJECTED, .text = "does not end", .function = "cstr endless_text()"},
+    {.name = "ffi forbidden library", .group = "ffi", .how = SELFTEST_KILLED, .cause = SANDBOX_CAUSE_REFUSED, .text = "the library libc.so.6 is not allowed", .function = "i32 getpid()", .library = "libc.so.6"},
+    {.name = "ffi library by a path in its name", .group = "ffi", .how = SELFTEST_KILLED, .cause = SANDBOX_CAUSE_REFUSED, .text = "is not allowed", .function = "i32 getpid()", .library = "../../../../lib/x86_64-linux-gnu/libc.so.6"},
+    {.name = "ffi constructor opens a socket", .group = "ffi", .how = SELFTEST_KILLED, .cause = SANDBOX_CAUSE_DENIED, .text = "socket", .function = "i32 harmless(i32)", .library = "library_constructor.so"},
+    LUA("ffi-forbidden", REJECTED, "the library libc.so.6 is not allowed"),
+    LUA("ffi-late", REJECTED, "only while the script is loaded"),
+    LUA("ffi-cast", REJECTED, "nil value"),
+    LUA("ffi-write", REJECTED, "ffi is read-only"),
 };
 /* clang-format on */
 

@@ -17,6 +17,7 @@ static struct selftest *open_suite(bool no_listener)
         .worker_path = SLUICE_BINARY_DIR "/bin/sluice-worker",
         .directory = SLUICE_BINARY_DIR "/lib/sluice/selftest",
         .lua_path = SLUICE_BINARY_DIR "/lib/sluice/plugins/processor_lua.so",
+        .ffi_path = SLUICE_BINARY_DIR "/lib/sluice/plugins/processor_ffi.so",
         .no_listener = no_listener,
     };
     char text[SANDBOX_TEXT_SIZE_MAX] = "";

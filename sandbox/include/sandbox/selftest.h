@@ -15,6 +15,7 @@ struct selftest_options {
     const char *worker_path; /* of sluice-worker */
     const char *directory;   /* of hostile.so and lua/, "…/lib/sluice/selftest" */
     const char *lua_path;    /* of processor_lua.so */
+    const char *ffi_path;    /* of processor_ffi.so */
     bool no_listener;        /* as sandbox_options */
 };
 
@@ -24,16 +25,18 @@ struct selftest_options {
 #define SELFTEST_ANY      3u /* any of these: it depends on who is faster */
 
 struct selftest_attack {
-    const char *name;    /* what it tries: "call socket", "lua pcall-loop" */
-    const char *group;   /* "calls", "loading", "life", "rings", "control", "lua" */
-    uint32_t how;        /* SELFTEST_* */
-    uint32_t cause;      /* SANDBOX_CAUSE_* when it is killed */
-    const char *text;    /* part of the cause's or reason's sentence; "" any */
-    const char *script;  /* file in lua/; NULL: hostile.so */
-    uint32_t timeout_ms; /* as sandbox_task; 0: patient */
-    uint32_t memory_mib; /* 0: the default */
-    uint32_t tasks;      /* in flight; 0: one */
-    bool bytecode;       /* the script is sent as if it were compiled */
+    const char *name;     /* what it tries: "call socket", "lua pcall-loop" */
+    const char *group;    /* "calls", "loading", "life", "rings", "control", "lua", "ffi" */
+    uint32_t how;         /* SELFTEST_* */
+    uint32_t cause;       /* SANDBOX_CAUSE_* when it is killed */
+    const char *text;     /* part of the cause's or reason's sentence; "" any */
+    const char *script;   /* file in lua/; NULL: hostile.so */
+    uint32_t timeout_ms;  /* as sandbox_task; 0: patient */
+    uint32_t memory_mib;  /* 0: the default */
+    uint32_t tasks;       /* in flight; 0: one */
+    const char *function; /* signature in library_plain.so, called by processor_ffi; or NULL */
+    const char *library;  /* that is named instead; and granted, if it is library_….so */
+    bool bytecode;        /* the script is sent as if it were compiled */
 };
 
 struct selftest_result {
