@@ -1,0 +1,1 @@
+sl_fuzzer(fuzz_ffi_signature SOURCES fuzz_ffi_signature.c DEPS processor_ffi_core)
