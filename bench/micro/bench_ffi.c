@@ -69,7 +69,7 @@ struct subject {
     void *self;
     const char *config;
     struct sluice_record records[RECORDS];
-    char value[VALUE_BYTES + 1];
+    char value[2 * VALUE_BYTES];
     uint8_t output[OUTPUT_BYTES];
     uint64_t verdicts;
 };
@@ -160,7 +160,7 @@ static void run_directly(void *argument)
 static void fill(struct subject *subject)
 {
     snprintf(subject->value, sizeof(subject->value),
-             "{\"id\":9007199254740993,\"amount\":12.5,\"ok\":true,\"pad\":\"%-50s\"}", "x");
+             "{\"id\":9007199254740993,\"amount\":12.5,\"ok\":true,\"pad\":\"%-45s\"}", "x");
     for (int i = 0; i < RECORDS; i++) {
         subject->records[i] = (struct sluice_record){
             .size = sizeof(struct sluice_record),
