@@ -41,7 +41,11 @@ static uint32_t backoff_ms(const struct supervisor *supervisor)
     const struct supervisor_policy *policy = &supervisor->policy;
     uint64_t pause = policy->backoff_min_ms;
 
-    for (uint32_t i = 1; i < supervisor->deaths && pause < policy->backoff_max_ms; i++) {
+    if (supervisor->deaths <= policy->restarts_at_once) {
+        return 0;
+    }
+    for (uint32_t i = 1 + policy->restarts_at_once;
+         i < supervisor->deaths && pause < policy->backoff_max_ms; i++) {
         pause *= 2;
     }
     return pause < policy->backoff_max_ms ? (uint32_t)pause : policy->backoff_max_ms;

@@ -3,8 +3,9 @@
  *
  *   IDLE --start--> STARTING --ready--> RUNNING --exited--> WAITING --(due)--start--> STARTING …
  *                       `--exited--> WAITING (longer each time)   `--(too often)--> STOPPED
- * The pause doubles from backoff_min_ms to backoff_max_ms with each death; a run of stable_ms after
- * READY forgets the deaths before. One thread per supervisor. */
+ * The first restarts_at_once deaths in a row are followed by a start at once; then the pause
+ * doubles from backoff_min_ms to backoff_max_ms with each death; a run of stable_ms after READY
+ * forgets the deaths before. One thread per supervisor. */
 #ifndef SANDBOX_SUPERVISOR_H
 #define SANDBOX_SUPERVISOR_H
 
@@ -20,13 +21,14 @@
 struct supervisor_policy {
     uint32_t backoff_min_ms;
     uint32_t backoff_max_ms;
-    uint32_t stable_ms;  /* a run as long as this clears the count of deaths */
+    uint32_t stable_ms; /* a run as long as this clears the count of deaths */
+    uint32_t restarts_at_once;
     uint32_t deaths_max; /* in a row without a stable run; then STOPPED. 0: never */
 };
-#define SUPERVISOR_POLICY_DEFAULT                                          \
-    (struct supervisor_policy)                                             \
-    {                                                                      \
-        .backoff_min_ms = 100, .backoff_max_ms = 30000, .stable_ms = 10000 \
+#define SUPERVISOR_POLICY_DEFAULT                                                                 \
+    (struct supervisor_policy)                                                                    \
+    {                                                                                             \
+        .backoff_min_ms = 100, .backoff_max_ms = 30000, .stable_ms = 10000, .restarts_at_once = 1 \
     }
 
 struct supervisor {

@@ -34,6 +34,19 @@ Test(supervisor, doubles_the_pause_up_to_its_maximum)
     cr_assert_eq(supervisor.death_count, 6);
 }
 
+Test(supervisor, starts_at_once_after_the_first_death_where_the_policy_says_so)
+{
+    static const int64_t pauses[] = {0, 100, 200, 400};
+    struct supervisor_policy one = policy;
+    struct supervisor supervisor;
+
+    one.restarts_at_once = 1;
+    supervisor_init(&supervisor, &one);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(die_at(&supervisor, i * 10000), pauses[i]);
+    }
+}
+
 Test(supervisor, forgets_deaths_after_a_stable_run_only)
 {
     struct supervisor supervisor;
