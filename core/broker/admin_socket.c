@@ -246,11 +246,15 @@ static void add_frontends(const struct sluice *sluice, cJSON *object)
     cJSON *frontends = cJSON_AddArrayToObject(object, "frontends");
     for (uint32_t i = 0; i < FRONTEND_SET_MAX; i++) {
         const struct frontend_slot *slot = &sluice->frontends.slots[i];
-        if (slot->state == FRONTEND_LISTENING) {
+        bool retires = slot->state == FRONTEND_RETIRING;
+        if (slot->state == FRONTEND_LISTENING || retires) {
             cJSON *entry = cJSON_CreateObject();
             cJSON_AddStringToObject(entry, "name", slot->name);
             cJSON_AddStringToObject(entry, "address", slot->address);
-            cJSON_AddNumberToObject(entry, "port", sl_listener_port(slot->listener));
+            cJSON_AddNumberToObject(entry, "port", retires ? 0 : sl_listener_port(slot->listener));
+            cJSON_AddStringToObject(entry, "state",
+                                    retires ? "old version, draining" : "listening");
+            cJSON_AddStringToObject(entry, "version", slot->descriptor->version);
             cJSON_AddItemToArray(frontends, entry);
         }
     }

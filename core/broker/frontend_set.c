@@ -98,7 +98,7 @@ static void arrive(struct sl_task *task)
 
 static void on_accept(void *arg, int descriptor, const char *peer)
 {
-    struct frontend_slot *slot = arg;
+    struct frontend_slot *slot = ((struct frontend_port *)arg)->slot;
     struct sluice *sluice = slot->set->sluice;
     struct accepted *accepted = sl_alloc_zero(1, sizeof(*accepted));
     if (accepted == NULL) {
@@ -156,11 +156,49 @@ static void note_address(struct frontend_slot *slot)
     }
 }
 
+static void retire(struct frontend_slot *slot)
+{
+    slot->state = FRONTEND_RETIRING;
+    slot->retire_until_ns =
+        sl_os_mono_ns(slot->set->sluice->os) + FRONTEND_RETIRE_MS * INT64_C(1000000);
+}
+
+/* The old version's listener, when the address is the same: no peer finds the port closed. */
+static bool take_listener(struct frontend_slot *slot)
+{
+    struct frontend_slot *old = slot->replaces;
+    bool same =
+        old != NULL && old->state == FRONTEND_LISTENING && strcmp(old->address, slot->address) == 0;
+    if (same) {
+        slot->listener = old->listener;
+        slot->port = old->port;
+        slot->port->slot = slot;
+        old->listener = NULL;
+        old->port = NULL;
+        slot->err = SLUICE_OK;
+    }
+    return same;
+}
+
+static void make_listener(struct frontend_slot *slot)
+{
+    slot->port = sl_alloc_zero(1, sizeof(*slot->port));
+    slot->err = slot->port == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+    if (slot->port != NULL) {
+        slot->port->slot = slot;
+        slot->err = sl_listener_new(slot->set->sluice->rooms[0].loop, slot->address, on_accept,
+                                    slot->port, &slot->listener);
+    }
+}
+
 static void listen_now(struct frontend_slot *slot)
 {
     struct sluice *sluice = slot->set->sluice;
-    slot->err =
-        sl_listener_new(sluice->rooms[0].loop, slot->address, on_accept, slot, &slot->listener);
+    struct frontend_slot *old = slot->replaces;
+    if (!take_listener(slot)) {
+        make_listener(slot);
+    }
+    slot->replaces = NULL;
     if (slot->err != SLUICE_OK) {
         snprintf(slot->reason, sizeof(slot->reason),
                  "cannot listen on %s; choose another %s.listen, or stop what uses the address",
@@ -170,6 +208,13 @@ static void listen_now(struct frontend_slot *slot)
         return;
     }
     slot->state = FRONTEND_LISTENING;
+    if (old != NULL && old->state == FRONTEND_LISTENING) {
+        old->listener = sl_listener_free(old->listener);
+        sl_free(old->port);
+        old->port = NULL;
+        slot->close_wanted = slot->close_wanted || old->close_wanted;
+        retire(old);
+    }
     note_address(slot);
     sl_log(sluice->logger, SL_LOG_INFO, slot->name, "frontend listening",
            sl_log_text("address", slot->address),
@@ -253,6 +298,7 @@ static void load_done(struct sl_job *job)
     struct frontend_slot *slot = SL_CONTAINER_OF(job, struct frontend_slot, job);
     if (slot->err != SLUICE_OK) {
         log_failure(slot);
+        slot->replaces = NULL;
         slot->state = FRONTEND_FREE;
         settle(slot->set);
         return;
@@ -343,7 +389,9 @@ static struct frontend_slot *find(struct frontend_set *set, const char *name)
 {
     for (uint32_t i = 0; i < FRONTEND_SET_MAX; i++) {
         struct frontend_slot *slot = &set->slots[i];
-        if (slot->state != FRONTEND_FREE && strcmp(slot->name, name) == 0) {
+        bool counts = slot->state != FRONTEND_FREE && slot->state != FRONTEND_RETIRING &&
+                      slot->replaces == NULL;
+        if (counts && strcmp(slot->name, name) == 0) {
             return slot;
         }
     }
@@ -360,14 +408,10 @@ static struct frontend_slot *find_free(struct frontend_set *set)
     return NULL;
 }
 
-void frontend_set_open(struct frontend_set *set, const char *name, const char *path)
+static void open_slot(struct frontend_set *set, const char *name, const char *path,
+                      struct frontend_slot *replaces)
 {
-    struct frontend_slot *slot = find(set, name);
-    if (slot != NULL) {
-        slot->close_wanted = false;
-        return;
-    }
-    slot = find_free(set);
+    struct frontend_slot *slot = find_free(set);
     if (slot == NULL) {
         sl_log(set->sluice->logger, SL_LOG_ERROR, name, "frontend not opened: too many are",
                sl_log_u64("at_most", FRONTEND_SET_MAX));
@@ -378,6 +422,8 @@ void frontend_set_open(struct frontend_set *set, const char *name, const char *p
     slot->err = SLUICE_E_PLUGIN_CONFIG;
     slot->close_wanted = false;
     slot->descriptor = NULL;
+    slot->replaces = replaces;
+    slot->counting = 0;
     if (!take_config(slot)) {
         log_failure(slot);
         return;
@@ -388,6 +434,65 @@ void frontend_set_open(struct frontend_set *set, const char *name, const char *p
     slot->job = (struct sl_job){.work = load_work, .done = load_done};
     slot->job.task.priority = SL_PRIORITY_CONTROL;
     sl_helpers_submit(set->sluice->os, set->sluice->rooms[0].loop, &slot->job);
+}
+
+void frontend_set_open(struct frontend_set *set, const char *name, const char *path)
+{
+    struct frontend_slot *slot = find(set, name);
+    if (slot != NULL) {
+        slot->close_wanted = false;
+    } else {
+        open_slot(set, name, path, NULL);
+    }
+}
+
+void frontend_set_replace(struct frontend_set *set, const char *name, const char *path)
+{
+    struct frontend_slot *old = find(set, name);
+    bool serves = old != NULL && old->state == FRONTEND_LISTENING;
+    open_slot(set, name, path, serves ? old : NULL);
+}
+
+/* ---- retiring ---- */
+
+static void counted_in_room(struct sl_task *task)
+{
+    struct room_call *call = SL_CONTAINER_OF(task, struct room_call, task);
+    struct frontend_slot *slot = call->slot;
+    struct sluice *sluice = slot->set->sluice;
+    slot->counting += (uint32_t)call->err;
+    sl_free(call);
+    if (--slot->pending_rooms > 0) {
+        return;
+    }
+    slot->connection_count = slot->counting;
+    bool late = sl_os_mono_ns(sluice->os) >= slot->retire_until_ns;
+    if (slot->connection_count == 0 || late || slot->close_wanted) {
+        sl_log(sluice->logger, SL_LOG_INFO, slot->name, "old version of the frontend closed",
+               sl_log_text("module", slot->path),
+               sl_log_u64("connections_cut", slot->connection_count));
+        close_slot(slot);
+    }
+}
+
+static void count_in_room(struct sl_task *task)
+{
+    struct room_call *call = SL_CONTAINER_OF(task, struct room_call, task);
+    const struct room_frontend *place = &call->room->frontends[call->slot->index];
+    call->err = place->frontend != NULL ? (sl_err)place->frontend->connection_count : 0;
+    call->task = (struct sl_task){.run = counted_in_room, .priority = SL_PRIORITY_CONTROL};
+    sl_loop_post(call->room->sluice->rooms[0].loop, &call->task);
+}
+
+void frontend_set_beat(struct frontend_set *set)
+{
+    for (uint32_t i = 0; i < FRONTEND_SET_MAX; i++) {
+        struct frontend_slot *slot = &set->slots[i];
+        if (slot->state == FRONTEND_RETIRING && slot->pending_rooms == 0) {
+            slot->counting = 0;
+            in_every_room(slot, count_in_room);
+        }
+    }
 }
 
 /* ---- closing ---- */
@@ -418,6 +523,9 @@ static void close_in_room(struct sl_task *task)
 static void close_slot(struct frontend_slot *slot)
 {
     slot->listener = sl_listener_free(slot->listener);
+    sl_free(slot->port);
+    slot->port = NULL;
+    slot->replaces = NULL;
     slot->state = FRONTEND_CLOSING;
     in_every_room(slot, close_in_room);
 }
@@ -440,7 +548,8 @@ void frontend_set_close(struct frontend_set *set, const char *name)
 void frontend_set_close_all(struct frontend_set *set)
 {
     for (uint32_t i = 0; i < FRONTEND_SET_MAX; i++) {
-        if (set->slots[i].state == FRONTEND_LISTENING) {
+        bool retires = set->slots[i].state == FRONTEND_RETIRING && set->slots[i].pending_rooms == 0;
+        if (set->slots[i].state == FRONTEND_LISTENING || retires) {
             close_slot(&set->slots[i]);
         } else if (set->slots[i].state != FRONTEND_FREE) {
             set->slots[i].close_wanted = true;

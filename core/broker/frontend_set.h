@@ -15,7 +15,15 @@ enum frontend_state {
     FRONTEND_LOADING,
     FRONTEND_OPENING,
     FRONTEND_LISTENING,
+    FRONTEND_RETIRING, /* another version listens; its connections stay for FRONTEND_RETIRE_MS */
     FRONTEND_CLOSING
+};
+#define FRONTEND_RETIRE_MS 60000
+
+struct frontend_slot;
+/* What a listener points at: it goes from one version to the next. */
+struct frontend_port {
+    struct frontend_slot *slot;
 };
 
 struct frontend_slot {
@@ -31,6 +39,11 @@ struct frontend_slot {
     bool urgent;
     const struct sluice_plugin_descriptor *descriptor;
     struct sl_listener *listener;
+    struct frontend_port *port;     /* of the listener; owned */
+    struct frontend_slot *replaces; /* LOADING, OPENING: the version that listens; or NULL */
+    int64_t retire_until_ns;
+    uint32_t connection_count; /* RETIRING: at the last count */
+    uint32_t counting;
     struct sl_job job;
     sl_err err;
     char reason[512];
@@ -49,6 +62,10 @@ void frontend_set_init(struct frontend_set *set, struct sluice *sluice);
 /* Loads the module at path and listens as the configuration of `name` says; the outcome is logged.
  * [loop 0] */
 void frontend_set_open(struct frontend_set *set, const char *name, const char *path);
+/* A new version: connections that come go to it, the old one's stay until they end, for
+ * FRONTEND_RETIRE_MS at most. What does not load leaves the old one listening. */
+void frontend_set_replace(struct frontend_set *set, const char *name, const char *path);
+void frontend_set_beat(struct frontend_set *set); /* looks at versions that retire */
 void frontend_set_close(struct frontend_set *set, const char *name);
 void frontend_set_close_all(struct frontend_set *set);
 /* Nothing opens, is open or closes. [loop 0] */

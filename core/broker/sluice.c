@@ -85,13 +85,18 @@ static sl_err make_rooms(struct sluice *sluice)
     return err;
 }
 
-static void frontend_appeared(void *arg, const char *module, const char *path)
+static void frontend_appeared(void *arg, const char *module, const char *path, bool replaces)
 {
     struct sluice *sluice = arg;
     char name[FRONTEND_NAME_BYTES];
-    (void)module;
-    if (!sluice->stopping && frontend_name_of(path, name)) {
-        frontend_set_open(&sluice->frontends, name, path);
+    char file[FRONTEND_PATH_BYTES]; /* path may be of a copy, which has another name */
+    snprintf(file, sizeof(file), "%.255s.so", module);
+    if (!sluice->stopping && frontend_name_of(file, name)) {
+        if (replaces) {
+            frontend_set_replace(&sluice->frontends, name, path);
+        } else {
+            frontend_set_open(&sluice->frontends, name, path);
+        }
     }
 }
 

@@ -27,21 +27,32 @@ struct reload {
     struct plugin_settings_copy plugins;
     /* Of the loop: */
     int64_t begun_ns, turn_ns, longest_ns;
+    bool in_turn;
     uint32_t turns;
 };
 
 /* ---- what it costs the loop ---- */
 
+/* Plugins may answer inside the turn that asks them: then it is one. */
 static void turn_begin(struct reload *reload)
 {
-    reload->turn_ns = sl_os_mono_ns(reload->sluice->os);
-    reload->turns++;
+    if (!reload->in_turn) {
+        reload->turn_ns = sl_os_mono_ns(reload->sluice->os);
+        reload->turns++;
+        reload->in_turn = true;
+    }
+}
+
+static void turn_measure(struct reload *reload)
+{
+    int64_t took_ns = sl_os_mono_ns(reload->sluice->os) - reload->turn_ns;
+    reload->longest_ns = SL_MAX(reload->longest_ns, took_ns);
 }
 
 static void turn_end(struct reload *reload)
 {
-    int64_t took_ns = sl_os_mono_ns(reload->sluice->os) - reload->turn_ns;
-    reload->longest_ns = SL_MAX(reload->longest_ns, took_ns);
+    turn_measure(reload);
+    reload->in_turn = false;
 }
 
 /* ---- the report ---- */
@@ -147,9 +158,11 @@ static void retired(struct sl_job *job)
 static void reload_end(struct reload *reload)
 {
     struct sluice *sluice = reload->sluice;
+    turn_measure(reload);
     if (!reload->dry_run) {
         log_outcome(reload);
     }
+    turn_measure(reload);
     if (reload->done != NULL) {
         reload->done(reload->arg, report_new(reload));
     }
@@ -261,9 +274,10 @@ static void load_done(struct sl_job *job)
         }
         reload_end(reload);
     } else {
-        turn_end(reload);
+        /* It may end inside; it is freed in a later turn all the same. */
         plugin_manager_reload(sluice->plugins, &reload->plugins.settings, reload->dry_run,
                               plugins_done, reload);
+        turn_end(reload);
     }
 }
 

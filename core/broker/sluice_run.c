@@ -55,6 +55,7 @@ static void beat(void *arg)
     if (room->index == 0) {
         sl_logger_tick(sluice->logger);
         storage_watch_beat(&sluice->storage);
+        frontend_set_beat(&sluice->frontends);
     }
     sl_timer_start(room->beat, BEAT_NS);
 }

@@ -343,6 +343,9 @@ void order_file_taken(struct plugin_manager *manager, const struct plugin_file *
                   manager->settings.is.plugins_dir);
     } else if (file->reason[0] != '\0' && order->awaited_count == 0 && order->text[0] == '\0') {
         order_end(order, SLUICE_E_PLUGIN_LOAD, "%s", file->reason);
+    } else if (file->frontend_open) {
+        order_end(order, SLUICE_OK, "%s is a frontend: new connections go to it once it is open",
+                  file->name);
     } else {
         end_if_loaded(order);
     }

@@ -119,6 +119,33 @@ static bool is_pinned(const struct plugin_manager *manager, const struct scan_en
     return false;
 }
 
+/* The path of the version's own file; false: too many are resident. */
+static bool resident_path(struct plugin_manager *manager, const struct plugin_file *file,
+                          struct plugin_module *module, char ret_path[PLUGIN_REASON_BYTES])
+{
+    uint32_t of_file = 0;
+    for (uint32_t i = 0; i < manager->resident_count; i++) {
+        const struct resident_frontend *resident = &manager->residents[i];
+        if (strcmp(resident->file, file->name) != 0) {
+            continue;
+        }
+        of_file++;
+        if (memcmp(resident->module->hash, module->hash, PLUGIN_HASH_SIZE) == 0) {
+            snprintf(ret_path, PLUGIN_REASON_BYTES, "/proc/self/fd/%d",
+                     resident->module->staged.fd);
+            return true;
+        }
+    }
+    if (of_file == RESIDENTS_OF_FILE_MAX || manager->resident_count == RESIDENTS_MAX) {
+        return false;
+    }
+    struct resident_frontend *resident = &manager->residents[manager->resident_count++];
+    snprintf(resident->file, sizeof(resident->file), "%s", file->name);
+    resident->module = plugin_module_ref(module);
+    snprintf(ret_path, PLUGIN_REASON_BYTES, "/proc/self/fd/%d", module->staged.fd);
+    return true;
+}
+
 static void take_frontend(struct plugin_manager *manager, struct plugin_file *file,
                           const struct scan_entry *entry)
 {
@@ -137,19 +164,19 @@ static void take_frontend(struct plugin_manager *manager, struct plugin_file *fi
         refuse_file(manager, file, reason);
         return;
     }
-    if (file->frontend_open) {
+    bool replaces = file->frontend_open;
+    if (entry->first_party && !replaces) {
+        snprintf(path, sizeof(path), "%s/%s", manager->settings.is.system_dir, file->name);
+    } else if (!resident_path(manager, file, entry->module, path)) {
         refuse_file(manager, file,
-                    "the frontend changed; its old version serves until the next start");
+                    "restart needed: eight old versions of the frontend are resident, and code in "
+                    "the broker is never unloaded; the version before serves on");
         return;
     }
     file->reason[0] = '\0';
     file->frontend_open = true;
-    snprintf(path, sizeof(path), "%s/%s",
-             entry->first_party ? manager->settings.is.system_dir
-                                : manager->settings.is.plugins_dir,
-             file->name);
     if (events->appeared != NULL) {
-        events->appeared(events->arg, name, path);
+        events->appeared(events->arg, name, path, replaces);
     }
 }
 
@@ -476,6 +503,9 @@ struct plugin_manager *plugin_manager_free(struct plugin_manager *manager)
     }
     for (uint32_t i = 0; i < SHARD_COUNT_MAX; i++) {
         plugin_shard_fini(&manager->shards[i]);
+    }
+    for (uint32_t i = 0; i < manager->resident_count; i++) {
+        plugin_module_unref(manager->residents[i].module);
     }
     plugin_module_unref(manager->lua);
     sandbox_close(manager->sandbox);

@@ -84,8 +84,9 @@ struct plugin_settings {
 struct plugin_frontend_events {
     void *arg;
     /* A frontend module that may be loaded in-process lies in plugins.dir: it equals the file of
-     * that name in system_dir (then path is that one), or it is pinned. name: "frontend_kafka". */
-    void (*appeared)(void *arg, const char *name, const char *path);
+     * that name in system_dir (then path is that one), or it is pinned (then path is of a copy that
+     * nobody changes). name: "frontend_kafka". replaces: a version of it serves already. */
+    void (*appeared)(void *arg, const char *name, const char *path, bool replaces);
     void (*vanished)(void *arg, const char *name);
 };
 

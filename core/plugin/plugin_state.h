@@ -128,7 +128,18 @@ struct plugin_instance {
     struct instance_part *parts;    /* by shard; owned */
 };
 
+/* Code of a frontend is never unloaded: each version has a file of its own, by a descriptor that
+ * stays open, so that its path never means another one. */
+#define RESIDENTS_MAX         64u
+#define RESIDENTS_OF_FILE_MAX 9u /* eight old ones */
+struct resident_frontend {
+    char file[PLUGIN_FILE_BYTES];
+    struct plugin_module *module; /* referenced */
+};
+
 struct plugin_manager {
+    struct resident_frontend residents[RESIDENTS_MAX];
+    uint32_t resident_count;
     struct plugin_manager_config config;
     struct kept_settings settings;
     struct sl_loop *loop;

@@ -104,6 +104,64 @@ class FrontendLine(unittest.TestCase):
         self.drop()
         wait_for(lambda: is_open(self.port), "the port to open again")
 
+    def build(self, version):
+        """Another version of it, and its pin."""
+        with open(EXAMPLE, encoding="utf-8") as file:
+            source = file.read().replace('"PONG", 4', '"PONG%s", %d' % (version, 4 + len(version)))
+        path = os.path.join(self.broker.home, version + ".so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-I", os.path.join(SOURCE, "sdk", "include"), "-o", path],
+                       input=source.encode(), check=True)
+        with open(path, "rb") as file:
+            return path, hashlib.sha256(file.read()).hexdigest()
+
+    def pin(self, sha256):
+        with open(os.path.join(self.broker.home, "sluice.yaml"), "w", encoding="utf-8") as file:
+            json.dump({"plugins": {"instances": {"frontend_line": {
+                "sha256": sha256, "config": {"listen": f"127.0.0.1:{self.port}"}}}}}, file)
+        return self.broker.run("reload")
+
+    def ping(self):
+        peer = Lines(self.port)
+        try:
+            return peer.ask("PING")
+        finally:
+            peer.close()
+
+    def test_a_new_version_takes_new_connections_and_the_old_one_drains(self):
+        place = self.serve()
+        old = Lines(self.port)
+        self.addCleanup(old.close)
+        self.assertEqual(old.ask("PING"), "PONG")
+        for version in ("2", "3"):
+            path, sha256 = self.build(version)
+            os.replace(path, place)
+            wait_for(lambda: sha256 in self.broker.log(), "the refusal without a pin")
+            self.assertNotEqual(self.ping(), "PONG" + version)
+            self.assertEqual(self.pin(sha256)[0], 0)
+            wait_for(lambda: self.ping() == "PONG" + version, "the new version")
+        self.assertEqual(old.ask("PING"), "PONG")
+        states = [f["state"] for f in self.broker.json("status")["frontends"] if f["name"] == "line"]
+        self.assertIn("old version, draining", states)
+        old.close()
+        wait_for(lambda: [f["state"] for f in self.broker.json("status")["frontends"] if f["name"] == "line"]
+                 == ["listening"], "the old versions to close")
+        os.remove(place)
+        wait_for(lambda: not is_open(self.port), "the port to close")
+
+    def test_one_that_does_not_load_leaves_the_old_one(self):
+        place = self.serve()
+        path, sha256 = self.build("bad")
+        with open(path, "rb") as file:
+            data = file.read().replace(b"SLC1", b"SLC9").replace(b"1CLS", b"9CLS")
+        with open(path, "wb") as file:
+            file.write(data)
+        with open(path, "rb") as file:
+            sha256 = hashlib.sha256(file.read()).hexdigest()
+        os.replace(path, place)
+        self.pin(sha256)
+        wait_for(lambda: "frontend not opened" in self.broker.log() or "refused" in self.broker.log(), "the refusal")
+        self.assertEqual(self.ping(), "PONG")
+
     def test_one_that_is_not_pinned_is_refused_and_the_reason_has_the_pin(self):
         self.start(config={"listen": f"127.0.0.1:{self.port}"})
         self.drop()
