@@ -51,7 +51,7 @@ static bool each_child(struct sluice_text container, char open, child_fn *visit,
         return false;
     }
     while (!last) {
-        struct json_token key = {0};
+        struct json_token key = {.data = (const uint8_t *)""};
         const uint8_t *begin;
 
         (void)json_peek(&cursor);
