@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "base/log_recent.h"
 #include "base/status.h"
 #include "base/text.h"
 
@@ -29,8 +30,9 @@ struct slot {
 struct sl_logger {
     struct sl_log_config config; /* level, format, colour: see below */
     atomic_uint level;
-    atomic_uint format; /* enum sl_log_format, and FORMAT_COLOUR */
-    atomic_flag locked; /* slots */
+    atomic_uint format;        /* enum sl_log_format, and FORMAT_COLOUR */
+    atomic_flag locked;        /* slots */
+    struct log_recent *recent; /* owned; NULL: there was no memory for it */
     struct slot slots[REPEAT_SLOTS];
 };
 
@@ -192,8 +194,20 @@ static void add_line_json(struct sl_text_out *out, const struct line *line)
     }
 }
 
+static void remember(struct sl_logger *logger, const struct line *line)
+{
+    char text[LOG_RECENT_TEXT_MAX];
+    struct sl_text_out out = SL_TEXT_OUT(text);
+    add_message(&out, line->message);
+    add_fields_text(&out, line);
+    if (line->repeated > 0)
+        sl_text_add(&out, " (repeated %llu times)", (unsigned long long)line->repeated);
+    log_recent_add(logger->recent, line->wall_ms, line->level, line->component, text);
+}
+
 static void emit(struct sl_logger *logger, const struct line *line)
 {
+    remember(logger, line);
     char text[SL_LOG_LINE_BYTES_MAX];
     struct sl_text_out out = sl_text_out_of(text, sizeof text - LINE_TAIL_BYTES);
     unsigned format = atomic_load_explicit(&logger->format, memory_order_relaxed);
@@ -305,6 +319,7 @@ sl_err sl_logger_new(const struct sl_log_config *config, struct sl_logger **ret_
         return SLUICE_E_NO_MEMORY;
     logger->config = *config;
     atomic_flag_clear(&logger->locked);
+    logger->recent = log_recent_new();
     sl_logger_set_level(logger, config->level);
     sl_logger_set_format(logger, config->format, config->colour);
     *ret_logger = logger;
@@ -315,9 +330,15 @@ struct sl_logger *sl_logger_free(struct sl_logger *logger)
 {
     if (logger) {
         flush_slots(logger, logger->config.wall_ms(logger->config.clock_arg), 0);
+        log_recent_free(logger->recent);
         sl_free(logger);
     }
     return NULL;
+}
+
+struct log_recent *sl_logger_recent(const struct sl_logger *logger)
+{
+    return logger->recent;
 }
 
 void sl_logger_set_level(struct sl_logger *logger, enum sl_log_level level)

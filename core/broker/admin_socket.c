@@ -1,6 +1,7 @@
 /* admin_socket.c: see admin_socket.h. */
 #include "broker/admin_socket.h"
 
+#include "base/log_recent.h"
 #include "base/status.h"
 #include "broker/plugin_admin.h"
 #include "broker/plugin_lags.h"
@@ -289,6 +290,31 @@ static void on_plugin_info(void *arg, const char *name, admin_storage_done *done
     plugin_lags_info(((struct admin_socket *)arg)->sluice, name, done, done_arg);
 }
 
+static void on_plugin_logs(void *arg, const char *name, uint64_t after, cJSON *object)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    struct log_recent *recent = sl_logger_recent(((struct admin_socket *)arg)->sluice->logger);
+    struct log_recent_line line = {.number = after};
+    bool lost = false, any_lost = false;
+    char text[24];
+    cJSON *lines = cJSON_AddArrayToObject(object, "lines");
+    for (uint32_t i = 0; i < LOG_RECENT_LINES; i++) {
+        if (!log_recent_next(recent, name, line.number, &line, &lost)) {
+            break;
+        }
+        any_lost = any_lost || lost;
+        cJSON *item = cJSON_CreateObject();
+        snprintf(text, sizeof(text), "%lld", (long long)line.wall_ms);
+        cJSON_AddStringToObject(item, "time_ms", text);
+        cJSON_AddStringToObject(item, "level", levels[line.level & 3u]);
+        cJSON_AddStringToObject(item, "text", line.text);
+        cJSON_AddItemToArray(lines, item);
+    }
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)line.number);
+    cJSON_AddStringToObject(object, "next", text);
+    cJSON_AddBoolToObject(object, "lost", any_lost && after > 0);
+}
+
 static void on_plugin_rollback(void *arg, const char *name, const char *to,
                                admin_storage_done *done, void *done_arg)
 {
@@ -358,6 +384,7 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
                   .status = on_status,
                   .plugin_list = on_plugin_list,
                   .plugin_info = on_plugin_info,
+                  .plugin_logs = on_plugin_logs,
                   .plugin_rollback = on_plugin_rollback,
                   .plugin_sandbox = on_plugin_sandbox,
                   .plugin_command = on_plugin_command,

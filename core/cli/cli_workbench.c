@@ -231,6 +231,9 @@ static const struct cli_command commands[] = {
      "run records through a plugin that no broker runs yet, and show what differs\n\n"
      "With --topic the version that the broker runs is beside it: the file of the same name in its\n"
      "plugins folder. Nothing is written. Exit code 1: something differs."},
+    {"plugin logs", cli_plugin_logs, "NAME", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(FOLLOW),
+     "what a plugin logged, and what the broker said of it, as far as it is kept\n\n"
+     "The broker keeps its last 2,048 lines in memory. -F waits for more."},
     {"plugin dev", cli_plugin_dev, "[DIR]", 0, 1, CLI_BROKER_OPTIONS | CLI_OPTION(ONCE),
      "build, test and load the plugin in a folder at each change"},
 };

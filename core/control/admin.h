@@ -50,6 +50,8 @@ struct admin_hooks {
     /* plugin.load, plugin.pause … (plugin_admin.h). args: borrowed for the call. */
     void (*plugin_command)(void *arg, const char *command, const struct cJSON *args,
                            admin_storage_done *done, void *done_arg);
+    /* What the log still holds of it behind line `after`: "lines", "next", "lost". */
+    void (*plugin_logs)(void *arg, const char *name, uint64_t after, struct cJSON *object);
     /* What confines it: principal, topics, limits, permissions, layers. E_NOT_FOUND. */
     sl_err (*plugin_sandbox)(void *arg, const char *name, struct cJSON *object);
     /* scrub, backup.begin, backup.release: what asks all shards. args: borrowed for the call. */

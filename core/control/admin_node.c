@@ -109,6 +109,23 @@ void admin_plugin_rollback(struct admin_request *request)
     }
 }
 
+void admin_plugin_logs(struct admin_request *request)
+{
+    const struct admin_hooks *hooks = &request->server->config.hooks;
+    const char *name = plugin_name(request, hooks->plugin_logs != NULL);
+    int64_t after = 0;
+    if (name == NULL) {
+        return;
+    }
+    if (!admin_arg_int(request, "after", 0, INT64_MAX, 0, &after)) {
+        admin_fail(request, SLUICE_E_INVALID, "\"after\" is the number of a line");
+        return;
+    }
+    request->result = cJSON_CreateObject();
+    hooks->plugin_logs(hooks->arg, name, (uint64_t)after, request->result);
+    admin_reply(request);
+}
+
 void admin_plugin_sandbox(struct admin_request *request)
 {
     const struct admin_hooks *hooks = &request->server->config.hooks;

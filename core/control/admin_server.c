@@ -26,6 +26,8 @@ const struct admin_command admin_commands[] = {
     {"plugin.list", admin_plugin_list, "all plugin instances"},
     {"plugin.info", admin_plugin_info, "name: one instance"},
     {"plugin.rollback", admin_plugin_rollback, "name, to?: a hash or version before; puts it back"},
+    {"plugin.logs", admin_plugin_logs,
+     "name, after? (0): what the log holds of one instance behind that line"},
     {"plugin.sandbox", admin_plugin_sandbox, "name: what confines one instance"},
     {"plugin.load", admin_plugin_command,
      "name: of the file, data or data_base64: what is in it; puts it into plugins.dir and loads "

@@ -413,6 +413,24 @@ class Live(Workbench):
         dev.send_signal(2)
         self.assertEqual(dev.wait(30), 0)
 
+    def test_logs_tell_what_a_plugin_logged_and_what_the_broker_said_of_it(self):
+        name = self.script('log.warn("saw " .. record.value)\nif record.value == "loud" then print("more\\27[31m") end\nreturn record')
+        self.assertEqual(self.plugin("load", name)[0], 0)
+        with subprocess.Popen([SLUICE, "plugin", "logs", "x", "-F", "--home", self.broker.home], stdout=subprocess.PIPE, text=True) as follow:
+            self.broker.run("produce", "in", stdin=b"loud\n")
+            seen = ""
+            while "more" not in seen:
+                seen += follow.stdout.readline()
+            follow.terminate()
+        self.assertIn("info  loaded", seen)
+        self.assertIn("warn  saw loud", seen)
+        self.assertNotIn("\x1b", seen)
+        lines = [json.loads(line) for line in self.plugin("logs", "x", "--json")[1].splitlines()]
+        self.assertEqual([line["text"] for line in lines if line["level"] == "warn"], ["saw loud"])
+        code, _, err = self.plugin("logs", "nobody")
+        self.assertEqual(code, 1)
+        self.assertIn("nothing is kept", err)
+
     def test_dev_goes_on_without_a_broker_and_once_ends_after_a_round(self):
         self.ok("plugin", "new", "alone", "--lang", "lua")
         self.broker.stop()
