@@ -13,6 +13,8 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
+#define CHANGES_LOGGED_MAX 32u /* lines of a report in the log; the command's has all */
+
 struct reload {
     struct sluice *sluice;
     bool dry_run;
@@ -28,6 +30,7 @@ struct reload {
     /* Of the loop: */
     int64_t begun_ns, turn_ns, longest_ns;
     bool in_turn;
+    uint32_t settle_at; /* where the next result's keys are looked for first */
     uint32_t turns;
 };
 
@@ -76,7 +79,8 @@ static const char *outcome_name(const struct reload *reload)
 static void log_changes(const struct reload *reload)
 {
     struct sl_logger *logger = reload->sluice->logger;
-    for (uint32_t i = 0; i < reload->diff->count; i++) {
+    uint32_t count = SL_MIN(reload->diff->count, CHANGES_LOGGED_MAX);
+    for (uint32_t i = 0; i < count; i++) {
         const struct config_change *change = &reload->diff->changes[i];
         bool applied = change->outcome == CONFIG_APPLIED || change->outcome == CONFIG_COMPONENT;
         bool restart = change->outcome == CONFIG_NEEDS_RESTART;
@@ -187,11 +191,20 @@ static void settle(struct reload *reload, struct config_change *change, enum con
 static void settle_instance(struct reload *reload, const struct plugin_reload_result *result,
                             bool refused)
 {
-    for (uint32_t i = 0; i < reload->diff->count; i++) {
+    /* The keys of an instance lie together, most often behind those of the one before. */
+    uint32_t count = reload->diff->count;
+    bool found = false;
+    for (uint32_t k = 0, from = reload->settle_at; k < count; k++) {
+        uint32_t i = (from + k) % count;
         struct config_change *change = &reload->diff->changes[i];
         if (change->instance == NULL || strcmp(change->instance, result->name) != 0) {
+            if (found) {
+                break;
+            }
             continue;
         }
+        found = true;
+        reload->settle_at = i + 1;
         enum config_outcome outcome = result->err != SLUICE_OK && refused  ? CONFIG_REFUSED
                                       : result->err != SLUICE_OK           ? CONFIG_FAILED
                                       : result->what == PLUGIN_RELOAD_LIVE ? CONFIG_APPLIED

@@ -155,8 +155,11 @@ static void plan(struct plugin_manager *manager)
     struct plugin_reconfigure *self = manager->reconfigure;
     for (uint32_t i = 0; i < manager->settings.is.instance_count; i++) {
         const struct plugin_instance_config *before = &manager->settings.instances[i];
-        const struct plugin_instance_config *after =
-            kept_settings_find(&self->coming, before->name);
+        const struct plugin_instance_config *after = /* most are where they were */
+            i < self->coming.is.instance_count &&
+                    strcmp(self->coming.instances[i].name, before->name) == 0
+                ? &self->coming.instances[i]
+                : kept_settings_find(&self->coming, before->name);
         if (after == NULL) {
             plan_removed(manager, before);
         } else {
