@@ -284,6 +284,9 @@ static void worker_changed(void *arg, bool running, const char *text)
         return;
     }
     instance->state = running ? INSTANCE_RUNNING : INSTANCE_WAITING;
+    if (running && instance->back_why[0] != '\0') { /* what it replaced may have died meanwhile */
+        memcpy(instance->reason, instance->back_why, sizeof(instance->reason));
+    }
     if (!running) {
         snprintf(instance->reason, sizeof(instance->reason), "%s", text);
         instance_part_lost(&instance->parts[0]);

@@ -195,9 +195,11 @@ void instance_deployed(struct plugin_instance *instance)
                                              .before = since(now, instance->active_base)};
     instance->active_base = now;
     instance->active_since_ms = sl_os_wall_ms(manager->config.os);
+    instance->back_why[0] = '\0';
     if (put_back) { /* after its reason was cleared: why the file is not what runs */
         snprintf(instance->reason, sizeof(instance->reason), "%s; %s runs until the file changes",
                  instance->ending_why, instance->active->hash_text);
+        memcpy(instance->back_why, instance->reason, sizeof(instance->back_why));
         instance->ending_why[0] = '\0';
     }
     if (instance->deploy.on && manager->deploy_timer != NULL) {

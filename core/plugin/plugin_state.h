@@ -112,7 +112,8 @@ struct plugin_instance {
     struct past_version
         past[PLUGIN_PAST_MAX]; /* newest first, each hash once, never the active's */
     uint32_t past_count;
-    char ending_why[PLUGIN_WHY_BYTES]; /* a rollback is being loaded, and why; empty: none is */
+    char ending_why[PLUGIN_WHY_BYTES];  /* a rollback is being loaded, and why; empty: none is */
+    char back_why[PLUGIN_REASON_BYTES]; /* the active version was put back; empty: it was not */
     struct deploy_watch deploy;
     struct instance_shadow shadow;
     plugin_reload_done *asked; /* somebody waits for what is being loaded; NULL: nobody */

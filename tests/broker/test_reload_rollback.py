@@ -35,7 +35,8 @@ class RollbackTest(ReloadTest):
         return [version["hash"] for version in self.info("tag")["versions"]]
 
     def rolled_back(self, good, bad):
-        wait_for(lambda: self.info("tag")["hash"] == good and self.info("tag")["rollbacks"] == "1",
+        wait_for(lambda: self.info("tag")["hash"] == good and self.info("tag")["state"] == "running" and
+                 self.info("tag")["reason"].startswith("rolled back"),
                  f"the rollback to {good}: {self.broker.log()[-3000:]}")
         line = self.wait_log(" tag ", "goes back", "rolled back")
         self.assertIn(bad, line)
