@@ -65,6 +65,8 @@ static bool observe_denial(struct sandbox_worker *worker, const struct seccomp_n
     event->kind = SANDBOX_EVENT_LOG;
     event->log.level = SLUICE_LOG_WARN;
     event->log.lost_count = 0;
+    memcpy(worker->observed_call, name, sizeof(name));
+    event->log.denied = worker->observed_call;
     event->log.line = (struct sluice_text){(const char *)worker->message, (uint64_t)size};
     return true;
 }

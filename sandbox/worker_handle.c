@@ -274,9 +274,16 @@ struct sandbox_worker *sandbox_worker_close(struct sandbox_worker *worker)
 
 uint32_t sandbox_worker_rest_ms(struct sandbox_worker *worker, int64_t now_ms)
 {
-    return worker->phase != PHASE_READY || worker->reaped
-               ? 0
-               : pace_rest_ms(&worker->pace, now_ms, sandbox_worker_cpu_ns(worker));
+    if (worker->phase != PHASE_READY || worker->reaped) {
+        return 0;
+    }
+    worker->cpu_seen_ns = sandbox_worker_cpu_ns(worker);
+    return pace_rest_ms(&worker->pace, now_ms, worker->cpu_seen_ns);
+}
+
+uint64_t sandbox_worker_cpu_seen_ns(const struct sandbox_worker *worker)
+{
+    return worker->cpu_seen_ns;
 }
 
 const struct sandbox_report *sandbox_worker_report(const struct sandbox_worker *worker)
@@ -294,8 +301,10 @@ uint64_t sandbox_worker_cpu_ns(const struct sandbox_worker *worker)
     clockid_t clock;
     struct timespec time;
 
-    if (worker->reaped || clock_getcpuclockid(worker->pid, &clock) != 0 ||
-        clock_gettime(clock, &time) != 0) {
+    if (worker->reaped) {
+        return worker->cpu_seen_ns;
+    }
+    if (clock_getcpuclockid(worker->pid, &clock) != 0 || clock_gettime(clock, &time) != 0) {
         return 0;
     }
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;

@@ -61,6 +61,8 @@ struct sandbox_worker {
     bool observe;
     bool listener_wanted;
     uint64_t observed; /* denied calls answered with EPERM */
+    char observed_call[32];
+    uint64_t cpu_seen_ns;
     struct pace pace;
     struct cgroup cgroup;
     struct sandbox_cause cause;

@@ -246,6 +246,7 @@ static bool on_log(struct sandbox_worker *worker, struct packet *packet, int64_t
                        : note.status > SLUICE_LOG_ERROR ? SLUICE_LOG_ERROR
                                                         : note.status;
     event->log.lost_count = note.kind;
+    event->log.denied = NULL;
     event->log.line = text;
     return true;
 }

@@ -323,17 +323,27 @@ uint64_t sl_metrics_value(struct sl_metrics *metrics, size_t index, const struct
     return value;
 }
 
-static uint64_t quantile(const struct sl_metrics *metrics, size_t index, uint32_t series,
-                         uint32_t permille)
+uint64_t sl_metric_quantile_of(const uint64_t buckets[SL_METRIC_BUCKETS], uint32_t permille)
 {
-    uint64_t total = observation_count(metrics, index, series), seen = 0;
+    uint64_t total = 0, seen = 0;
+    for (uint32_t b = 0; b < SL_METRIC_BUCKETS; b++)
+        total += buckets[b];
     uint64_t wanted = SL_MAX(total / 1000 * permille + (total % 1000 * permille + 999) / 1000, 1u);
     for (uint32_t b = 0; total > 0 && b < SL_METRIC_BUCKETS; b++) {
-        seen += cell_sum(metrics, index, series, b);
+        seen += buckets[b];
         if (seen >= wanted)
             return bucket_top(b);
     }
     return 0;
+}
+
+static uint64_t quantile(const struct sl_metrics *metrics, size_t index, uint32_t series,
+                         uint32_t permille)
+{
+    uint64_t buckets[SL_METRIC_BUCKETS];
+    for (uint32_t b = 0; b < SL_METRIC_BUCKETS; b++)
+        buckets[b] = cell_sum(metrics, index, series, b);
+    return sl_metric_quantile_of(buckets, permille);
 }
 
 uint64_t sl_metrics_quantile(struct sl_metrics *metrics, size_t index,

@@ -102,6 +102,8 @@ uint64_t sl_metrics_value(struct sl_metrics *metrics, size_t index, const struct
  * without any. [any] */
 uint64_t sl_metrics_quantile(struct sl_metrics *metrics, size_t index,
                              const struct sl_bytes *values, uint32_t permille);
+/* The same of buckets that are not in metrics. */
+uint64_t sl_metric_quantile_of(const uint64_t buckets[SL_METRIC_BUCKETS], uint32_t permille);
 /* Appends everything in the Prometheus text format 0.0.4. E_LIMIT, E_NO_MEMORY: the buffer's. [any]
  */
 sl_err sl_metrics_render(struct sl_metrics *metrics, struct sl_buffer *buffer) SL_MUST_CHECK;

@@ -48,6 +48,36 @@ static const struct sl_metric_row rows[BROKER_METRIC_COUNT] = {
                                          .help = "worker processes that ended unasked, by cause",
                                          .labels = {"plugin", "cause"},
                                          .series_max = 1024},
+    [BROKER_METRIC_PLUGIN_DENIED] = {.name = "sluice_plugin_denied_calls_total",
+                                     .kind = SL_METRIC_COUNTER,
+                                     .help = "system calls that workers were denied, by name",
+                                     .labels = {"plugin", "call"},
+                                     .series_max = 1024},
+#define PLUGIN_GAUGE_ROW(id, key, text, type, per, sentence)                                 \
+    [BROKER_METRIC_PLUGIN_GAUGES + PLUGIN_GAUGE_##id] = {.name = text,                       \
+                                                         .kind = SL_METRIC_##type,           \
+                                                         .help = sentence,                   \
+                                                         .labels = {"plugin"},               \
+                                                         .series_max = PLUGIN_INSTANCES_MAX, \
+                                                         .divisor = per},
+    PLUGIN_GAUGE_TABLE(PLUGIN_GAUGE_ROW)
+#undef PLUGIN_GAUGE_ROW
+#define PLUGIN_TIME_ROW(id, key, text, sentence)                                           \
+    [BROKER_METRIC_PLUGIN_TIMES + PLUGIN_TIME_##id] = {.name = text,                       \
+                                                       .kind = SL_METRIC_HISTOGRAM,        \
+                                                       .help = sentence,                   \
+                                                       .labels = {"plugin"},               \
+                                                       .series_max = PLUGIN_INSTANCES_MAX, \
+                                                       .divisor = 1000000000},
+        PLUGIN_TIME_TABLE(PLUGIN_TIME_ROW)
+#undef PLUGIN_TIME_ROW
+            [BROKER_METRIC_PLUGIN_LAG_TIME] = {.name = "sluice_plugin_lag_seconds",
+                                               .kind = SL_METRIC_GAUGE,
+                                               .help = "age of the next record that a stage reads; "
+                                                       "0: there is none",
+                                               .labels = {"plugin", "topic", "partition"},
+                                               .series_max = SL_METRIC_SERIES_MAX,
+                                               .divisor = 1000},
     [BROKER_METRIC_PLUGIN_LAG] = {.name = "sluice_plugin_lag_records",
                                   .kind = SL_METRIC_GAUGE,
                                   .help =

@@ -1,6 +1,7 @@
 /* plugin_lags.c: see plugin_lags.h. */
 #include "broker/plugin_lags.h"
 
+#include "broker/plugin_cost.h"
 #include "broker/sluice_state.h"
 
 #include <cjson/cJSON.h>
@@ -14,6 +15,7 @@ struct lag_copy {
     uint32_t partition;
     int64_t position;
     int64_t lag;
+    int64_t age_ms;
     const char *stall; /* a constant */
 };
 
@@ -53,6 +55,7 @@ static void add_lag(cJSON *array, const struct lag_copy *lag)
     cJSON_AddNumberToObject(entry, "partition", lag->partition);
     add_number(entry, "position", lag->position);
     add_number(entry, "lag", lag->lag);
+    cJSON_AddNumberToObject(entry, "lag_seconds", (double)lag->age_ms / 1000);
     cJSON_AddStringToObject(entry, "stall", lag->stall);
     cJSON_AddItemToArray(array, entry);
 }
@@ -107,6 +110,7 @@ static void visit_lag(void *arg, const struct plugin_lag *lag)
     copy->partition = lag->partition;
     copy->position = lag->next_offset;
     copy->lag = SL_MAX(lag->end_offset - lag->next_offset, (int64_t)0);
+    copy->age_ms = plugin_lag_age_ms(lag, sl_os_wall_ms(call->gather->sluice->os));
     copy->stall = lag->stall;
 }
 
@@ -118,6 +122,7 @@ static void run(struct shard_call *shard_call)
     if (call->lags == NULL) {
         call->err = SLUICE_E_NO_MEMORY;
     } else {
+        plugin_manager_measure(call->gather->sluice->plugins, shard_call->target->index, true);
         plugin_manager_each_lag(call->gather->sluice->plugins, shard_call->target->index, visit_lag,
                                 call);
     }
@@ -127,12 +132,14 @@ static void run(struct shard_call *shard_call)
 static void gather_end(struct lags_gather *gather)
 {
     struct shard *home = gather->sluice->shards.shards[0];
-    sl_err err = add_lags(gather);
+    sl_err err = plugin_info_json(gather->sluice->plugins, gather->name, gather->object);
+    err = err != SLUICE_OK ? err : add_lags(gather);
     if (err != SLUICE_OK) {
         cJSON_Delete(gather->object);
         gather->object = NULL;
     }
-    gather->done(gather->done_arg, err, "", gather->object);
+    gather->done(gather->done_arg, err, err == SLUICE_E_NOT_FOUND ? gather->name : "",
+                 gather->object);
     for (uint32_t i = 0; i < gather->sluice->shards.count; i++) {
         sl_free(gather->calls[i].lags);
     }
@@ -175,12 +182,10 @@ void plugin_lags_info(struct sluice *sluice, const char *name, admin_storage_don
     struct lags_gather *gather =
         sl_alloc_zero(1, sizeof(*gather) + sluice->shards.count * sizeof(gather->calls[0]));
     cJSON *object = cJSON_CreateObject();
-    sl_err err = gather == NULL || object == NULL ? SLUICE_E_NO_MEMORY
-                                                  : plugin_info_json(sluice->plugins, name, object);
-    if (err != SLUICE_OK) {
+    if (gather == NULL || object == NULL) {
         sl_free(gather);
         cJSON_Delete(object);
-        done(done_arg, err, name, NULL);
+        done(done_arg, SLUICE_E_NO_MEMORY, "", NULL);
         return;
     }
     gather->sluice = sluice;

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "broker/broker_metrics.h"
+#include "broker/plugin_cost.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -116,6 +117,7 @@ static void list_one(void *arg, const struct plugin_info *info)
     cJSON *entry = cJSON_CreateObject();
     add_names(entry, info);
     add_switch(entry, info);
+    plugin_cost_short_json(info, entry);
     cJSON_AddItemToArray(arg, entry);
 }
 
@@ -196,6 +198,7 @@ static void describe_one(void *arg, const struct plugin_info *info)
     cJSON_AddNumberToObject(search->object, "worker_pid", info->pid);
     add_number(search->object, "worker_cpu_ns", info->cpu_ns);
     add_number(search->object, "worker_rss_bytes", info->rss_bytes);
+    plugin_cost_json(info, search->object);
     add_versions(search->object, info);
     add_shadow(search->object, &info->shadow);
 }
@@ -264,6 +267,8 @@ static void publish_lag(void *arg, const struct plugin_lag *lag)
     struct sl_bytes place[] = {text_bytes(lag->plugin), text_bytes(lag->topic), text_bytes(number)};
     int64_t behind = SL_MAX(lag->end_offset - lag->next_offset, (int64_t)0);
     sl_metric_set(sl_metric_series(meter->writer, BROKER_METRIC_PLUGIN_LAG, place), behind);
+    sl_metric_set(sl_metric_series(meter->writer, BROKER_METRIC_PLUGIN_LAG_TIME, place),
+                  plugin_lag_age_ms(lag, meter->wall_ms));
     if (lag->stall[0] == '\0' || meter->stall_count == PLUGIN_STALL_CELLS_MAX) {
         return;
     }
@@ -288,6 +293,29 @@ static void publish_counts(void *arg, const struct plugin_info *info)
         sl_metric_set(sl_metric_series(writer, BROKER_METRIC_PLUGIN_DEATHS, cause),
                       (int64_t)info->cause_counts[i]);
     }
+    for (uint32_t i = 0; i < PLUGIN_GAUGE_COUNT; i++) {
+        sl_metric_set(sl_metric_series(writer, BROKER_METRIC_PLUGIN_GAUGES + i, name),
+                      (int64_t)info->gauges[i]);
+    }
+    for (uint32_t i = 0; i < info->denied_count; i++) {
+        struct sl_bytes call[] = {text_bytes(info->name), text_bytes(info->denied[i].call)};
+        sl_metric_set(sl_metric_series(writer, BROKER_METRIC_PLUGIN_DENIED, call),
+                      (int64_t)info->denied[i].count);
+    }
+}
+
+/* The shard's own histograms: this loop's part of the series. */
+static void publish_times(void *arg, const char *plugin, const struct worker_meter *from)
+{
+    struct plugin_meter *meter = arg;
+    struct sl_bytes name[] = {text_bytes(plugin)};
+    for (uint32_t i = 0; i < PLUGIN_TIME_COUNT; i++) {
+        struct sl_metric_cell *to =
+            sl_metric_series(meter->writer, BROKER_METRIC_PLUGIN_TIMES + i, name);
+        for (uint32_t c = 0; c < WORKER_METER_CELLS; c++) {
+            sl_metric_set(&to[c], (int64_t)sl_metric_get(&from->times[i][c]));
+        }
+    }
 }
 
 void plugin_meter_publish_counts(struct plugin_meter *meter, struct plugin_manager *manager)
@@ -303,6 +331,8 @@ void plugin_meter_publish_lags(struct plugin_meter *meter, const struct plugin_m
     }
     meter->stall_count = 0;
     for (uint32_t i = 0; i < shard_count; i++) {
+        plugin_manager_measure(manager, shards[i]->index, false);
+        plugin_manager_each_meter(manager, shards[i]->index, publish_times, meter);
         plugin_manager_each_lag(manager, shards[i]->index, publish_lag, meter);
     }
 }

@@ -38,6 +38,7 @@ sl_err plugin_walls_json(struct plugin_manager *manager, const char *name,
 #define PLUGIN_STALL_CELLS_MAX 256u
 struct plugin_meter {
     struct sl_metric_writer *writer;
+    int64_t wall_ms;                                       /* now */
     struct sl_metric_cell *stalls[PLUGIN_STALL_CELLS_MAX]; /* that were set at the last look */
     uint32_t stall_count;
 };

@@ -26,6 +26,7 @@ void sluice_facts_publish_plugins(struct loop_room *room)
         return;
     }
     meter->writer = room->counters.writer;
+    meter->wall_ms = sl_os_wall_ms(sluice->os);
     if (room->index == 0) {
         plugin_meter_publish_counts(meter, sluice->plugins);
     }

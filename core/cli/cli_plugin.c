@@ -1,29 +1,16 @@
 /* cli_plugin.c: the table of `sluice plugin …`, a row for each command; list and info. */
 #include "cli/cli_plugin.h"
 
-static const char *const plugin_columns[] = {"name",   "kind",  "on",    "input",
-                                             "output", "state", "module"};
-
-static int plugin_list(struct cli *cli)
-{
-    return cli_list_show(cli, "plugin.list", "plugins", plugin_columns,
-                         SL_COUNT_OF(plugin_columns));
-}
-
-static int plugin_info(struct cli *cli)
-{
-    cJSON *args = cJSON_CreateObject();
-    cJSON_AddStringToObject(args, "name", cli->options.words[0]);
-    return cli_object_show(cli, "plugin.info", args);
-}
-
 #define CONFIRMED_OPTIONS (CLI_BROKER_OPTIONS | CLI_OPTION(YES) | CLI_OPTION(FORCE))
 #define EXIT_CODES        "\nExit codes: 0 done, or so before; 3 refused; 69 no broker."
 
 /* clang-format off */
 static const struct cli_command commands[] = {
-    {"plugin list", plugin_list, "", 0, 0, CLI_BROKER_OPTIONS, "all plugin instances and their state"},
-    {"plugin info", plugin_info, "NAME", 1, 1, CLI_BROKER_OPTIONS, "one plugin instance"},
+    {"plugin list", cli_plugin_list, "", 0, 0, CLI_BROKER_OPTIONS, "all plugin instances and their state"},
+    {"plugin info", cli_plugin_info, "NAME", 1, 1, CLI_BROKER_OPTIONS,
+     "what one plugin instance does and costs\n\n"
+     "Records, times (p50, p99, p999), CPU and memory with their limits, ends of workers by cause, denied calls,\n"
+     "lag by partition, the last error, versions. --json: the numbers as they are, in ns and bytes.\n"},
     {"plugin load", cli_plugin_load, "FILE", 1, 1, CLI_BROKER_OPTIONS,
      "put a .so or .lua into plugins.dir and load it\n\n"
      "The file is copied (synced, then renamed into place), so that a restart finds what runs now. A file\n"

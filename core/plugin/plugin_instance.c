@@ -105,19 +105,24 @@ static struct plugin_instance *instance_new(struct plugin_manager *manager, cons
     struct plugin_instance *instance = sl_alloc_zero(1, sizeof(*instance));
     uint32_t count = manager->config.set->count;
     struct instance_part *parts = sl_alloc_zero(count, sizeof(*parts));
-    if (instance == NULL || parts == NULL || manager->instance_count == PLUGIN_INSTANCES_MAX) {
+    struct worker_meter *meters = sl_alloc_zero(count, sizeof(*meters));
+    if (instance == NULL || parts == NULL || meters == NULL ||
+        manager->instance_count == PLUGIN_INSTANCES_MAX) {
         sl_free(instance);
         sl_free(parts);
+        sl_free(meters);
         return NULL;
     }
     instance->manager = manager;
     instance->parts = parts;
+    instance->meters = meters;
     sl_link_init(&instance->link);
     snprintf(instance->name, sizeof(instance->name), "%s", name);
     snprintf(instance->file, sizeof(instance->file), "%s", file);
     snprintf(instance->config_name, sizeof(instance->config_name), "%s", config_name);
     for (uint32_t i = 0; i < count; i++) {
         instance_part_init(&parts[i], &manager->shards[i], name);
+        parts[i].meter = &meters[i];
     }
     manager->instance_count++;
     instance->first_load = !manager->first_scan_done;
@@ -276,6 +281,7 @@ void instances_load(struct plugin_manager *manager, struct plugin_file *file,
 /* Ready to attach again; what it counted stays. */
 static void part_renew(struct instance_part *part, const char *name)
 {
+    struct worker_meter *meter = part->meter;
     uint64_t counts[STAGE_COUNT_COUNT];
     uint64_t causes[SANDBOX_CAUSE_COUNT];
     for (uint32_t i = 0; i < STAGE_COUNT_COUNT; i++) {
@@ -285,6 +291,7 @@ static void part_renew(struct instance_part *part, const char *name)
         causes[i] = atomic_load_explicit(&part->causes[i], memory_order_relaxed);
     }
     instance_part_init(part, part->owner, name);
+    part->meter = meter;
     for (uint32_t i = 0; i < STAGE_COUNT_COUNT; i++) {
         atomic_init(&part->counts.values[i], counts[i]);
     }
@@ -337,6 +344,7 @@ static void instance_gone(struct plugin_instance *instance)
     plugin_version_unref(instance->loading);
     shared_attachment_unref(instance->attachment);
     sl_free(instance->parts);
+    sl_free(instance->meters);
     sl_free(instance);
     manager_progress(manager);
 }

@@ -53,11 +53,74 @@ static const char *stall_of(const struct instance_part *part, const struct stage
                                                                         : stall;
 }
 
+static void add_times(const struct plugin_instance *instance, uint32_t which,
+                      struct plugin_times *times)
+{
+    uint64_t buckets[SL_METRIC_BUCKETS] = {0};
+    for (uint32_t i = 0; i < instance->manager->config.set->count; i++) {
+        const struct sl_metric_cell *cells = instance->meters[i].times[which];
+        for (uint32_t b = 0; b < SL_METRIC_BUCKETS; b++) {
+            buckets[b] += sl_metric_get(&cells[b]);
+        }
+        times->sum += sl_metric_get(&cells[SL_METRIC_BUCKETS]);
+    }
+    for (uint32_t b = 0; b < SL_METRIC_BUCKETS; b++) {
+        times->count += buckets[b];
+    }
+    times->p50 = sl_metric_quantile_of(buckets, 500);
+    times->p99 = sl_metric_quantile_of(buckets, 990);
+    times->p999 = sl_metric_quantile_of(buckets, 999);
+}
+
+/* Names meet again on other shards. */
+static void add_denied(const struct worker_meter *meter, struct plugin_info *info)
+{
+    for (uint32_t i = 0; i < WORKER_METER_CALLS; i++) {
+        const struct worker_denial *denial = &meter->denied[i];
+        uint64_t count = atomic_load_explicit(&denial->count, memory_order_acquire);
+        uint32_t at = 0;
+        while (at < info->denied_count && strcmp(info->denied[at].call, denial->call) != 0) {
+            at++;
+        }
+        if (count == 0 || at == WORKER_METER_CALLS) {
+            continue;
+        }
+        memcpy(info->denied[at].call, denial->call, sizeof(denial->call));
+        info->denied[at].count += count;
+        info->denied_count = SL_MAX(info->denied_count, at + 1);
+    }
+}
+
+static void add_cost(const struct plugin_instance *instance, struct plugin_info *info,
+                     struct stage_error *error)
+{
+    for (uint32_t i = 0; i < instance->manager->config.set->count; i++) {
+        const struct worker_meter *meter = &instance->meters[i];
+        for (uint32_t k = 0; k < PLUGIN_GAUGE_COUNT; k++) {
+            info->gauges[k] += worker_meter_get(meter, k);
+        }
+        add_denied(meter, info);
+        stage_error_newest(&instance->parts[i].counts, error);
+    }
+    for (uint32_t k = 0; k < PLUGIN_TIME_COUNT; k++) {
+        add_times(instance, k, &info->times[k]);
+    }
+    info->gauges[PLUGIN_GAUGE_VERSIONS] = instance->past_count;
+    info->gauges[PLUGIN_GAUGE_LAST_ERROR] = (uint64_t)error->time_ms;
+    info->last_error = error->text;
+}
+
 struct held_visit {
     const struct instance_part *part;
     plugin_lag_fn *visit;
     void *arg;
 };
+
+static int64_t time_of(const struct partition *partition, int64_t offset)
+{
+    struct stream_run run;
+    return stream_index_find(&partition->index, offset, &run) ? run.max_timestamp : -1;
+}
 
 /* Of a paused stage there is no task: its positions tell where it is. */
 static void visit_held(void *arg, const struct position *position)
@@ -68,12 +131,14 @@ static void visit_held(void *arg, const struct position *position)
     const struct partition *partition =
         topic != NULL ? partition_find(topic, position->partition) : NULL;
     if (partition != NULL && plugin_attachment_reads(&self->part->attachment->is, topic->name)) {
-        self->visit(self->arg, &(struct plugin_lag){.plugin = self->part->name,
-                                                    .topic = (const char *)topic->name.data,
-                                                    .partition = position->partition,
-                                                    .next_offset = position->next_offset,
-                                                    .end_offset = partition_end(partition),
-                                                    .stall = "paused"});
+        self->visit(self->arg,
+                    &(struct plugin_lag){.plugin = self->part->name,
+                                         .topic = (const char *)topic->name.data,
+                                         .partition = position->partition,
+                                         .next_offset = position->next_offset,
+                                         .end_offset = partition_end(partition),
+                                         .time_ms = time_of(partition, position->next_offset),
+                                         .stall = "paused"});
     }
 }
 
@@ -97,7 +162,39 @@ static void visit_part(const struct instance_part *part, plugin_lag_fn *visit, v
                                         .partition = partition->number,
                                         .next_offset = stage_task_position(task),
                                         .end_offset = partition_end(partition),
+                                        .time_ms = stage_task_time_ms(task),
                                         .stall = stall_of(part, task)});
+    }
+}
+
+void plugin_manager_measure(const struct plugin_manager *manager, uint32_t shard, bool exactly)
+{
+    const struct plugin_shard *self = &manager->shards[shard];
+    if (self->shard == NULL) {
+        return;
+    }
+    SL_ASSERT(sl_loop_is_current(self->shard->loop));
+    SL_LIST_EACH(&self->parts, link)
+    {
+        const struct instance_part *part = SL_CONTAINER_OF(link, struct instance_part, link);
+        if (part->host != NULL) {
+            worker_host_measure(part->host, exactly);
+        }
+    }
+}
+
+void plugin_manager_each_meter(const struct plugin_manager *manager, uint32_t shard,
+                               plugin_meter_fn *visit, void *arg)
+{
+    const struct plugin_shard *self = &manager->shards[shard];
+    if (self->shard == NULL) {
+        return;
+    }
+    SL_ASSERT(sl_loop_is_current(self->shard->loop));
+    SL_LIST_EACH(&self->parts, link)
+    {
+        const struct instance_part *part = SL_CONTAINER_OF(link, struct instance_part, link);
+        visit(arg, part->name, part->meter);
     }
 }
 
@@ -185,6 +282,8 @@ static void show(const struct plugin_instance *instance, plugin_info_fn *visit, 
     instance_past_show(instance, &info);
     show_shadow(instance, &info.shadow);
     add_counts(instance, &info);
+    struct stage_error error = {.time_ms = 0};
+    add_cost(instance, &info, &error);
     visit(arg, &info);
 }
 
@@ -206,7 +305,8 @@ static void show_file(const struct plugin_manager *manager, const struct plugin_
                                .output = "",
                                .state = file->reason[0] == '\0' ? "running" : "refused",
                                .reason = file->reason,
-                               .switched_by = ""};
+                               .switched_by = "",
+                               .last_error = ""};
     visit(arg, &info);
 }
 

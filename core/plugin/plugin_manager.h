@@ -19,6 +19,7 @@
 #define SL_PLUGIN_PLUGIN_MANAGER_H
 
 #include "plugin/manifest.h"
+#include "plugin/worker_meter.h"
 #include "shard/shard.h"
 
 #include <sandbox/sandbox.h>
@@ -210,7 +211,9 @@ const char *plugin_command_word(int32_t kind); /* "load" */
       "records refused: dead-lettered by a stage, or answered by a gate")                    \
     X(POISONED, "records_poisoned",                                                          \
       "records dead-lettered because the plugin died or failed on them")                     \
+    X(DEAD_LETTERED, "records_dead_lettered", "records written to the dead letters")         \
     X(RETRIES, "retries", "batches that came again")                                         \
+    X(RETRIED, "records_retried", "records that came again")                                 \
     X(TIMEOUTS, "timeouts", "gate calls past their deadline")                                \
     X(STARTS, "worker_starts", "worker processes started")                                   \
     X(DEATHS, "worker_deaths", "worker processes that ended unasked")                        \
@@ -232,6 +235,7 @@ struct plugin_lag {
     uint32_t partition;
     int64_t next_offset; /* position */
     int64_t end_offset;
+    int64_t time_ms;   /* timestamp of what it reads next, or of a run with it; -1: not known */
     const char *stall; /* what it waits for: "worker", "log full", …; "" when it does not */
 };
 
@@ -258,6 +262,16 @@ struct plugin_shadow {
 };
 
 #define PLUGIN_CAUSES_MAX 16u
+/* A histogram, in nanoseconds. */
+struct plugin_times {
+    uint64_t count;
+    uint64_t sum;
+    uint64_t p50, p99, p999;
+};
+struct plugin_denial {
+    char call[32];
+    uint64_t count;
+};
 struct plugin_info {
     const char *name;
     const char *path;    /* of the file */
@@ -278,7 +292,12 @@ struct plugin_info {
     const char *cause_names[PLUGIN_CAUSES_MAX];
     uint64_t cause_counts[PLUGIN_CAUSES_MAX];
     uint32_t cause_count;
-    int32_t pid; /* of the worker on shard 0; 0: none */
+    uint64_t gauges[PLUGIN_GAUGE_COUNT];
+    struct plugin_times times[PLUGIN_TIME_COUNT];
+    struct plugin_denial denied[WORKER_METER_CALLS];
+    uint32_t denied_count;
+    const char *last_error; /* "": none; its time is in gauges */
+    int32_t pid;            /* of the worker on shard 0; 0: none */
     uint64_t cpu_ns;
     uint64_t rss_bytes; /* of that worker, now */
     /* What stands around it; NULL: no worker runs. */
@@ -301,6 +320,12 @@ const char *plugin_count_key(uint32_t count); /* "records_in" */
 typedef void plugin_info_fn(void *arg, const struct plugin_info *info);
 /* Every instance, refused files too, in the order of names. [shard 0's loop] */
 void plugin_manager_each(struct plugin_manager *manager, plugin_info_fn *visit, void *arg);
+/* Looks at the workers on a shard: CPU, memory, queue. [the shard's loop] */
+void plugin_manager_measure(const struct plugin_manager *manager, uint32_t shard, bool exactly);
+/* [the shard's loop] The histograms of each instance on this shard. */
+typedef void plugin_meter_fn(void *arg, const char *plugin, const struct worker_meter *meter);
+void plugin_manager_each_meter(const struct plugin_manager *manager, uint32_t shard,
+                               plugin_meter_fn *visit, void *arg);
 typedef void plugin_lag_fn(void *arg, const struct plugin_lag *lag);
 /* What stages read on a shard; views live for the call. [the shard's loop] */
 void plugin_manager_each_lag(const struct plugin_manager *manager, uint32_t shard,

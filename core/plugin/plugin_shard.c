@@ -293,6 +293,7 @@ void instance_part_detach(struct instance_part *part, void (*detached)(void *arg
     if (part->host != NULL) {
         worker_host_close(part->host, host_closed, part);
         part->host = NULL;
+        worker_meter_idle(part->meter);
     } else {
         part->host_closed = true;
     }

@@ -49,6 +49,7 @@ struct instance_part {
     struct shadow_run *shadow; /* referenced; the next version has come for it */
     bool leaving;
     bool host_closed;
+    struct worker_meter *meter; /* the instance's, of this shard */
     /* Read by any thread: */
     struct stage_counts counts;
     _Atomic uint64_t causes[SANDBOX_CAUSE_COUNT];

@@ -29,6 +29,7 @@ sl_err instance_part_make_host(struct instance_part *part, const struct plugin_m
         .name = part->name,
         .counts = &part->counts,
         .causes = part->causes,
+        .meter = part->meter,
         .events = *events,
     };
     return worker_host_new(&config, &part->host);

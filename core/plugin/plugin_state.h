@@ -127,6 +127,7 @@ struct plugin_instance {
     bool first_load;                /* counted in manager->starting */
     uint32_t pending_parts;         /* commands to shards that are not answered */
     struct instance_part *parts;    /* by shard; owned */
+    struct worker_meter *meters;    /* likewise */
 };
 
 /* Code of a frontend is never unloaded: each version has a file of its own, by a descriptor that

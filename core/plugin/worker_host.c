@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#define MEMORY_LOOK_NS 5000000000 /* between two looks at what a worker's memory is */
+
 static void host_gone(struct sl_task *task)
 {
     struct worker_host *host = SL_CONTAINER_OF(task, struct worker_host, feed_task);
@@ -265,6 +267,64 @@ const struct sandbox_report *worker_host_report(const struct worker_host *host)
 uint64_t worker_host_observed(const struct worker_host *host)
 {
     return worker_host_is_running(host) ? sandbox_worker_observed(host->current->worker) : 0;
+}
+
+void worker_host_read_clock(struct worker_host *host, const struct worker_slot *slot, bool rests)
+{
+    struct worker_meter *meter = host->config.meter;
+    worker_meter_cpu(meter, sandbox_worker_pid(slot->worker),
+                     sandbox_worker_cpu_seen_ns(slot->worker));
+    if (rests || meter->rest_since_ns != 0) {
+        worker_meter_rest(meter, rests, sl_os_mono_ns(host->config.os));
+    }
+}
+
+static uint32_t workers_of(const struct worker_host *host)
+{
+    uint32_t count = 0;
+    SL_LIST_EACH(&host->slots, link)
+    {
+        count += worker_slot_has_process(SL_CONTAINER_OF(link, struct worker_slot, link));
+    }
+    return count;
+}
+
+static void measure_worker(struct worker_host *host, int64_t now_ns, bool exactly)
+{
+    struct worker_meter *meter = host->config.meter;
+    const struct sandbox_worker *worker = host->current->worker;
+    const struct sandbox_limits *limits = &sandbox_worker_report(worker)->limits;
+    worker_meter_cpu(meter, sandbox_worker_pid(worker), sandbox_worker_cpu_ns(worker));
+    if (meter->rest_since_ns != 0) {
+        worker_meter_rest(meter, worker_host_rests(host), now_ns);
+    }
+    if (exactly || now_ns - meter->memory_ns > MEMORY_LOOK_NS) { /* a file to read */
+        meter->memory_ns = now_ns;
+        worker_meter_set(meter, PLUGIN_GAUGE_MEMORY, sandbox_worker_rss_bytes(worker));
+    }
+    worker_meter_set(meter, PLUGIN_GAUGE_MEMORY_LIMIT, limits->memory_bytes_max);
+    worker_meter_set(meter, PLUGIN_GAUGE_CPU_LIMIT, (uint64_t)limits->cpu_percent * 10000);
+}
+
+void worker_host_measure(struct worker_host *host, bool exactly)
+{
+    struct worker_meter *meter = host->config.meter;
+    int64_t now_ns = sl_os_mono_ns(host->config.os);
+    uint64_t queued = 0;
+    SL_LIST_EACH(&host->queue, link)
+    {
+        queued++;
+    }
+    worker_meter_set(meter, PLUGIN_GAUGE_QUEUED, queued);
+    worker_meter_set(meter, PLUGIN_GAUGE_RUNNING, host->current != NULL ? host->current->count : 0);
+    worker_meter_set(meter, PLUGIN_GAUGE_WORKERS, workers_of(host));
+    if (worker_host_is_running(host)) {
+        measure_worker(host, now_ns, exactly);
+    } else {
+        worker_meter_set(meter, PLUGIN_GAUGE_MEMORY, 0);
+        meter->memory_ns = 0;
+    }
+    worker_meter_share(meter, now_ns);
 }
 
 bool worker_host_rests(const struct worker_host *host)

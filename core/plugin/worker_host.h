@@ -16,6 +16,7 @@
 #include "os/os.h"
 #include "plugin/plugin_version.h"
 #include "plugin/shadow_run.h"
+#include "plugin/worker_meter.h"
 #include "stage/stage_count.h"
 #include "stage/worker_port.h"
 
@@ -45,6 +46,7 @@ struct worker_host_config {
     const char *name;              /* of the instance; copied */
     struct stage_counts *counts;   /* outlives the host */
     _Atomic uint64_t *causes;      /* SANDBOX_CAUSE_COUNT counters; outlives the host */
+    struct worker_meter *meter;    /* outlives the host */
     struct worker_host_events events;
 };
 
@@ -75,6 +77,8 @@ uint64_t worker_host_rss_bytes(const struct worker_host *host);
 /* What stands around the running worker; NULL: none runs. Valid until the loop goes on. */
 const struct sandbox_report *worker_host_report(const struct worker_host *host);
 uint64_t worker_host_observed(const struct worker_host *host);
+/* Brings the meter's gauges up to date; exactly: its memory too, however short ago that was. */
+void worker_host_measure(struct worker_host *host, bool exactly);
 /* Its worker used up its CPU share: batches wait for that. */
 bool worker_host_rests(const struct worker_host *host);
 /* Ends all workers; pending calls end with E_STOPPING; closed follows on the loop (not inside),

@@ -69,6 +69,9 @@ void worker_host_switch_if_due(struct worker_host *host);
 void worker_host_restart_if_due(struct worker_host *host); /* backoff is over */
 void worker_host_maybe_gone(struct worker_host *host); /* the last slot of a closing host went */
 
+/* The worker's CPU clock was read by the pacing: to the meter. */
+void worker_host_read_clock(struct worker_host *host, const struct worker_slot *slot, bool rests);
+
 /* worker_slot.c */
 /* Starts a process for the version. NULL: no memory. */
 struct worker_slot *worker_slot_new(struct worker_host *host, struct plugin_version *version);

@@ -133,7 +133,7 @@ static bool start_call(struct worker_host *host, struct worker_call *call, bool 
     if (err == SLUICE_OK) {
         sl_list_remove(&call->link);
         call->running = true;
-        call->started_ms = worker_host_now_ms(host);
+        call->started_ns = sl_os_mono_ns(host->config.os);
         slot->running[(slot->first + slot->count) % CHANNEL_DEPTH_MAX] = call;
         slot->count++;
         worker_shadow_mirror(host, &task);
@@ -177,7 +177,7 @@ static bool rests(struct worker_host *host, uint32_t depth)
 {
     int64_t now = worker_host_now_ms(host);
     if (host->rest_until_ms > now) {
-        return true;
+        return true; /* what waits is counted when it ends */
     }
     bool rested = host->rest_until_ms != 0;
     host->rest_until_ms = 0;
@@ -185,6 +185,7 @@ static bool rests(struct worker_host *host, uint32_t depth)
         return false;
     }
     uint32_t rest_ms = sandbox_worker_rest_ms(host->current->worker, now);
+    worker_host_read_clock(host, host->current, rest_ms > 0);
     if (rest_ms > 0 && !rested) {
         stage_count_add(host->config.counts, STAGE_COUNT_RESTS, 1);
     }

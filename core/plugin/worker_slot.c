@@ -59,6 +59,19 @@ static void count_death(struct worker_host *host, uint32_t kind)
     }
 }
 
+/* Why it ended, for `plugin info`, and what it used. */
+static void note_end(struct worker_slot *slot, const struct sandbox_cause *cause, const char *text)
+{
+    const struct worker_host_config *config = &slot->host->config;
+    if (slot->worker != NULL && slot == slot->host->current) {
+        worker_host_read_clock(slot->host, slot, false);
+    }
+    if (cause != NULL && cause->kind == SANDBOX_CAUSE_DENIED) {
+        worker_meter_denied(config->meter, cause->syscall);
+    }
+    stage_error_set(config->counts, sl_os_wall_ms(config->os), text);
+}
+
 static void reconfigure_ended(struct worker_host *host, sl_err err, const char *text)
 {
     struct plugin_version *version = host->reconfiguring;
@@ -103,6 +116,7 @@ static void slot_ended(struct worker_slot *slot, const struct sandbox_cause *cau
         cause != NULL && cause->status != SLUICE_OK ? cause->status : SLUICE_E_PLUGIN_CRASHED;
     if (!dismissed) {
         count_death(host, kind);
+        note_end(slot, cause, text);
     }
     if (was_current && !dismissed) {
         sl_log(host->config.logger, SL_LOG_WARN, host->name, "worker ended",
@@ -201,10 +215,12 @@ static void task_done(struct worker_slot *slot, const struct sandbox_result *res
     if (call == NULL) {
         return;
     }
+    int64_t elapsed_ns = sl_os_mono_ns(slot->host->config.os) - call->started_ns;
+    worker_meter_batch(slot->host->config.meter, elapsed_ns, call->task.limit);
     struct worker_outcome outcome = {
         .result = result,
         .text = "",
-        .elapsed_ms = worker_host_now_ms(slot->host) - call->started_ms,
+        .elapsed_ms = elapsed_ns / 1000000,
     };
     worker_queue_finish(call, &outcome);
 }
@@ -230,6 +246,9 @@ static bool handle(struct worker_slot *slot, const struct sandbox_event *event)
         return false;
     case SANDBOX_EVENT_LOG:
         log_line(host, event->log.level, event->log.lost_count, event->log.line);
+        if (event->log.denied != NULL) {
+            worker_meter_denied(host->config.meter, event->log.denied);
+        }
         return false;
     case SANDBOX_EVENT_RECONFIGURED:
         copy_text(text, sizeof(text), event->reply.error);

@@ -145,6 +145,7 @@ static void reject(struct rewriting *self, const struct sandbox_verdict *verdict
         snprintf(call->reason, sizeof(call->reason), "%.*s",
                  (int)SL_MIN(verdict->reason.size, sizeof(call->reason) - 1),
                  verdict->reason.data != NULL ? verdict->reason.data : "");
+        stage_error_set(call->gate->counts, shard_wall_ms(call->gate->rules.shard), call->reason);
     }
     if (call->fault_count < PRODUCE_FAULTS_MAX) {
         call->faults[call->fault_count++] =

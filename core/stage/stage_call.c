@@ -76,6 +76,8 @@ void stage_call_take_result(struct stage_task *task, const struct sandbox_result
     uint64_t records = task->output.retry ? task->output.retry_index : task->input.record_count;
     if (task->output.retry) {
         stage_count_add(task->config->counts, STAGE_COUNT_RETRIES, 1);
+        stage_count_add(task->config->counts, STAGE_COUNT_RETRIED,
+                        task->input.record_count - task->output.retry_index);
         stage_read_forget(task);
     }
     suspicion_ends(task, next);
@@ -129,6 +131,8 @@ static void batch_failed(struct stage_task *task, const char *text)
     uint32_t count = task->input.record_count;
     snprintf(task->failure_text, sizeof(task->failure_text), "%s", text);
     stage_count_add(task->config->counts, STAGE_COUNT_RETRIES, 1);
+    stage_count_add(task->config->counts, STAGE_COUNT_RETRIED, count);
+    stage_error_set(task->config->counts, shard_wall_ms(stage_task_shard(task)), text);
     stage_read_forget(task);
     if (task->convictions >= STAGE_CONVICTIONS_MAX) {
         stage_task_log(task, SL_LOG_ERROR, "pauses: every record fails; change the plugin", text);
@@ -213,6 +217,8 @@ void stage_call_submit(struct stage_task *task)
         .base_offset = batch_view_base_offset(&task->input.view),
         .base_timestamp = batch_view_base_timestamp(&task->input.view),
     };
+    task->input_time_ms = task->call.task.base_timestamp;
+    task->input_end = task->input.next_offset;
     task->state = TASK_WORKING;
     stage_task_set_stall(task, STAGE_STALL_WORKER);
     task->config->port->submit(task->config->port, &task->call);

@@ -21,6 +21,10 @@ static void committed(struct commit *commit, sl_err err)
         stage_count_add(counts, STAGE_COUNT_RECORDS_OUT, task->output.written);
         stage_count_add(counts, STAGE_COUNT_DROPPED, task->output.dropped);
         stage_count_add(counts, STAGE_COUNT_REJECTED, task->output.rejected);
+        stage_count_add(counts, STAGE_COUNT_DEAD_LETTERED, task->output.rejected);
+        if (task->output.last_reason[0] != '\0') {
+            stage_error_set(counts, shard_wall_ms(shard), task->output.last_reason);
+        }
     }
     bool retry = task->output.retry;
     bool progressed = task->commit_records > 0;

@@ -13,7 +13,9 @@
     X(DROPPED, "records_dropped", "records that the plugin dropped")                         \
     X(REJECTED, "records_rejected", "records dead-lettered by a stage or refused by a gate") \
     X(POISONED, "records_poisoned", "records dead-lettered because the plugin died on them") \
+    X(DEAD_LETTERED, "records_dead_lettered", "records written to the dead letters")         \
     X(RETRIES, "retries", "batches that came again")                                         \
+    X(RETRIED, "records_retried", "records that came again")                                 \
     X(TIMEOUTS, "timeouts", "gate calls past their deadline")                                \
     X(STARTS, "worker_starts", "worker processes started")                                   \
     X(DEATHS, "worker_deaths", "worker processes that ended unasked")                        \
@@ -28,9 +30,24 @@ enum {
         STAGE_COUNT_COUNT
 };
 
+#define STAGE_ERROR_BYTES 256u
+/* The last failure of a worker or a record; under a spin lock, as its text is read by any thread.
+ */
+struct stage_error {
+    atomic_flag locked;
+    int64_t time_ms; /* wall clock; 0: none */
+    char text[STAGE_ERROR_BYTES];
+};
+
 struct stage_counts {
     _Atomic uint64_t values[STAGE_COUNT_COUNT];
+    struct stage_error error;
 };
+
+/* Takes the text's beginning. [loop] */
+void stage_error_set(struct stage_counts *counts, int64_t wall_ms, const char *text);
+/* The newer of what is in ret_error and the last one here. [any] */
+void stage_error_newest(struct stage_counts *counts, struct stage_error *ret_error);
 
 static inline void stage_count_add(struct stage_counts *counts, uint32_t which, uint64_t n)
 {

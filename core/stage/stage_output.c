@@ -55,6 +55,7 @@ void stage_output_reset(struct stage_output *output)
     }
     output->batch_count = 0;
     output->written = output->dropped = output->rejected = output->passed = 0;
+    output->last_reason[0] = '\0';
     output->retry = false;
     output->reason[0] = output->missing[0] = '\0';
 }
@@ -343,6 +344,9 @@ sl_err stage_output_reject(struct stage_output *output, const struct output_rule
     if (err == SLUICE_OK) {
         output->written--; /* counted apart */
         output->rejected++;
+        snprintf(output->last_reason, sizeof(output->last_reason), "%.*s",
+                 (int)SL_MIN(reason.size, sizeof(output->last_reason) - 1),
+                 (const char *)reason.data);
     }
     return err;
 }

@@ -63,6 +63,7 @@ struct stage_output {
     int64_t retry_offset;
     uint32_t retry_index;
     char reason[STAGE_REASON_BYTES];         /* of the retry, or of the last rejection */
+    char last_reason[STAGE_ERROR_BYTES];     /* of the last dead letter; empty: none */
     char missing[TOPIC_NAME_BYTES_MAX + 1u]; /* with E_NOT_FOUND: this topic must be made first */
 };
 

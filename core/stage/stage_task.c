@@ -299,6 +299,16 @@ int64_t stage_task_position(const struct stage_task *task)
     return atomic_load_explicit(&task->seen_position, memory_order_relaxed);
 }
 
+int64_t stage_task_time_ms(const struct stage_task *task)
+{
+    struct stream_run run;
+    if (task->position < task->input_end) {
+        return task->input_time_ms;
+    }
+    return stream_index_find(&task->partition->index, task->position, &run) ? run.max_timestamp
+                                                                            : -1;
+}
+
 const char *stage_task_stall(const struct stage_task *task)
 {
     return atomic_load_explicit(&task->stall, memory_order_relaxed);

@@ -56,6 +56,9 @@ struct stage_task *stage_task_of_link(struct sl_link *link);
 const struct partition *stage_task_partition(const struct stage_task *task);
 /* As last seen, readable from any thread. */
 int64_t stage_task_position(const struct stage_task *task);
+/* Timestamp of the record at the position; of a run of records that holds it, when the worker has
+ * not got it yet; -1: there is none. [loop] */
+int64_t stage_task_time_ms(const struct stage_task *task);
 #define STAGE_STALL_WORKER "waits for the worker"
 const char *stage_task_stall(const struct stage_task *task); /* static text; "" */
 

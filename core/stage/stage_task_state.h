@@ -72,6 +72,8 @@ struct stage_task {
 
     /* Published. */
     _Atomic int64_t seen_position;
+    int64_t input_time_ms; /* of the first record that the worker got last */
+    int64_t input_end;     /* where that input ends */
     const char *_Atomic stall;
 };
 

@@ -33,7 +33,7 @@ struct worker_call {
     /* Port's: */
     bool pending;        /* submitted, done has not run */
     bool running;        /* a worker has it */
-    int64_t started_ms;  /* monotonic */
+    int64_t started_ns;  /* monotonic */
     int64_t deadline_ms; /* of an urgent call that waits */
 };
 

@@ -206,6 +206,7 @@ struct sandbox_event {
             int32_t level;       /* SLUICE_LOG_* */
             uint32_t lost_count; /* lines dropped before this one */
             struct sluice_text line;
+            const char *denied; /* name of a call that observe let fail; NULL: it is no such line */
         } log;
         struct {
             sluice_status status;
@@ -260,8 +261,10 @@ uint32_t sandbox_worker_rest_ms(struct sandbox_worker *worker, int64_t now_ms);
 const struct sandbox_report *sandbox_worker_report(const struct sandbox_worker *worker);
 /* Calls answered with EPERM while observed. [loop] */
 uint64_t sandbox_worker_observed(const struct sandbox_worker *worker);
-/* CPU time used so far, from the worker's CPU clock; 0 after its end. [any] */
+/* CPU time used so far, from the worker's CPU clock; after its end all that it used. [any] */
 uint64_t sandbox_worker_cpu_ns(const struct sandbox_worker *worker);
+/* The same as sandbox_worker_rest_ms read it last, or its end; no system call. [loop] */
+uint64_t sandbox_worker_cpu_seen_ns(const struct sandbox_worker *worker);
 /* Resident memory now, shared pages included; 0 after its end. Reads /proc, never a disk. [any] */
 uint64_t sandbox_worker_rss_bytes(const struct sandbox_worker *worker);
 
