@@ -2,7 +2,7 @@
 #include "plugin/worker_meter.h"
 
 #include <criterion/criterion.h>
-#include <string.h>
+#include <stdio.h>
 
 #define MS 1000000
 
