@@ -1,14 +1,16 @@
 /* sim_damage.c: a data folder of every kind of file, damaged in every way.
  *
- *   sim_damage [--seed S] [--every N] [--bits B] [--processes P]
+ *   sim_damage [--seed S] [--every N] [--bits B] [--processes P] [--parts N --part K]
  *
  * A history of two shards is closed in order; then, each time in a fresh copy: B bits of every Nth
- * byte of every file are flipped one after the other, every file is cut at every Nth byte (at every
- * byte of its last 8 KiB), each block of 4 KiB is zeroed, swapped with its neighbour and with
- * others, each file and folder goes missing, takes the place of its like in the other shard, and is
- * put there from another cluster. Then a start, or a shard, refuses and says which file; or a
- * read tells of it; or nothing is lost and every byte is right. Whatever does not refuse serves.
- * A kind of file that this program does not know fails it.
+ * byte of every file are flipped one after the other, every file is cut at every Nth byte (where N
+ * is above 1 at every 8Nth, but at every N/16th of its last 8 KiB), each block of 4 KiB is zeroed,
+ * swapped with its neighbour and with others, each file and folder goes missing, takes the place of
+ * its like in the other shard, and is put there from another cluster. Then a start, or a shard,
+ * refuses and says which file; or a read tells of it; or nothing is lost and every byte is right.
+ * Whatever does not refuse serves. A kind of file that this program does not know fails it. Of N
+ * parts only part K (from 0) is done: together they are the whole, and a long campaign can be done
+ * part by part.
  *
  * Exit status 0: so it was. Else the first fault is printed with what was done to which file. */
 #include "storage_sim.h"
@@ -89,7 +91,8 @@ struct campaign {
     struct sl_sim_disk *other; /* of another cluster */
     struct shared *shared;
     uint32_t process, processes;
-    uint64_t turn; /* of all that is to be done, this process does its share */
+    uint32_t part, parts;
+    uint64_t turn; /* of all that is to be done, this process of this part does its share */
     uint64_t every;
     uint32_t bits;
     char files[FILES_MAX][SIM_PATH_MAX];
@@ -102,7 +105,15 @@ struct campaign {
 
 static bool is_mine(struct campaign *campaign)
 {
-    return campaign->turn++ % campaign->processes == campaign->process;
+    uint64_t share = (uint64_t)campaign->part * campaign->processes + campaign->process;
+    return campaign->turn++ % ((uint64_t)campaign->parts * campaign->processes) == share;
+}
+
+/* Of the turns of this process. */
+static bool is_each(const struct campaign *campaign, uint32_t count)
+{
+    uint64_t shares = (uint64_t)campaign->parts * campaign->processes;
+    return (campaign->turn - 1) / shares % count == 0;
 }
 
 static void fault(struct campaign *campaign, const char *what)
@@ -239,12 +250,11 @@ static void judge(struct campaign *campaign)
 {
     struct sim *sim = campaign->sim;
     uint64_t told = sim->model.told;
-    if (campaign->turn % TOOLS_EVERY < campaign->processes) {
+    if (is_each(campaign, TOOLS_EVERY)) {
         use_tools(campaign);
     }
     bool refused = start(campaign);
-    bool is_mended =
-        campaign->harm >= MISSING || campaign->turn % MENDS_EVERY < campaign->processes;
+    bool is_mended = campaign->harm >= MISSING || is_each(campaign, MENDS_EVERY);
     if (refused && is_mended) {
         put_back(campaign);
         if (start(campaign)) {
@@ -308,7 +318,7 @@ static void cut_at(struct campaign *campaign, const char *path, uint64_t at)
 static void cut_all(struct campaign *campaign, const char *path, size_t size)
 {
     uint64_t tail = size - SL_MIN(size, (size_t)TAIL);
-    for (uint64_t at = 0; at < tail; at += campaign->every * 8) {
+    for (uint64_t at = 0; at < tail; at += campaign->every == 1 ? 1 : campaign->every * 8) {
         cut_at(campaign, path, at);
     }
     for (uint64_t at = tail; at < size; at += SL_MAX(campaign->every / 16, (uint64_t)1)) {
@@ -564,22 +574,30 @@ static bool options_read(int count, char **words, uint64_t *seed, struct campaig
             campaign->bits = (uint32_t)value;
         } else if (strcmp(words[i], "--processes") == 0) {
             campaign->processes = (uint32_t)value;
+        } else if (strcmp(words[i], "--parts") == 0) {
+            campaign->parts = (uint32_t)value;
+        } else if (strcmp(words[i], "--part") == 0) {
+            campaign->part = (uint32_t)value;
         } else {
             return false;
         }
     }
     return count % 2 == 1 && campaign->every > 0 && campaign->bits >= 1 && campaign->bits <= 8 &&
-           campaign->processes >= 1 && campaign->processes <= PROCESSES_MAX;
+           campaign->processes >= 1 && campaign->processes <= PROCESSES_MAX &&
+           campaign->parts >= 1 && campaign->part < campaign->parts;
 }
 
 int main(int count, char **words)
 {
     static struct sim sim;
     static struct sim foreign;
-    static struct campaign campaign = {.sim = &sim, .every = 1, .bits = 1, .processes = 1};
+    static struct campaign campaign = {
+        .sim = &sim, .every = 1, .bits = 1, .processes = 1, .parts = 1};
     uint64_t seed = 1;
     if (!options_read(count, words, &seed, &campaign)) {
-        fprintf(stderr, "sim_damage [--seed S] [--every N] [--bits B] [--processes P]\n");
+        fprintf(
+            stderr,
+            "sim_damage [--seed S] [--every N] [--bits B] [--processes P] [--parts N --part K]\n");
         return 2;
     }
     campaign.shared = mmap(NULL, sizeof(*campaign.shared), PROT_READ | PROT_WRITE,

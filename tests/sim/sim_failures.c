@@ -33,10 +33,7 @@ static int64_t outstanding;
 
 static bool fails_now(void)
 {
-    bool f = countdown > 0 && --countdown == 0;
-    if (f && getenv("FAIL_ABORT"))
-        abort();
-    return f;
+    return countdown > 0 && --countdown == 0;
 }
 
 void *__real_sl_alloc(size_t size);
@@ -96,6 +93,8 @@ struct tally {
     uint64_t stopped; /* a shard stopped serving */
     uint64_t went_on;
     uint64_t acked;
+    uint64_t count;  /* of what may fail in an undisturbed run */
+    uint64_t at_sum; /* of those that failed, by their number */
 };
 
 struct shared {
@@ -222,14 +221,12 @@ static void run(struct campaign *campaign)
         campaign->kind = kind;
         campaign->at = UINT64_MAX;
         uint64_t count = UINT64_MAX - scenario(campaign);
-        if (getenv("AT")) {
-            campaign->at = strtoull(getenv("AT"), NULL, 10);
-            scenario(campaign);
-            return;
-        }
-        uint64_t first = 1 + campaign->every * campaign->process / campaign->processes;
+        struct tally *tally = &campaign->shared->tallies[campaign->process][kind];
+        uint64_t first = 1 + campaign->every * campaign->process;
+        tally->count = count;
         for (uint64_t at = first; at <= count; at += campaign->every * campaign->processes) {
             campaign->at = at;
+            tally->at_sum += at;
             campaign->shared->at[campaign->process] = at;
             campaign->shared->kind[campaign->process] = kind;
             scenario(campaign);
@@ -280,6 +277,25 @@ static void report(const struct shared *shared)
         printf("%-20s %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %10" PRIu64 "\n",
                failures[kind].name, sum.done, sum.refused, sum.stopped, sum.went_on, sum.acked);
     }
+}
+
+/* The processes have done every Nth one, each once. */
+static bool is_whole(const struct campaign *campaign, const struct shared *shared)
+{
+    bool whole = true;
+    for (uint32_t kind = 0; kind < FAILURE_COUNT; kind++) {
+        uint64_t sum = 0;
+        uint64_t count = shared->tallies[0][kind].count;
+        uint64_t wanted = (count + campaign->every - 1) / campaign->every;
+        for (uint32_t i = 0; i < campaign->processes; i++) {
+            sum += shared->tallies[i][kind].at_sum;
+        }
+        if (count == 0 || sum != wanted + campaign->every * (wanted * (wanted - 1) / 2)) {
+            printf("%s: not every one of %" PRIu64 " failed once\n", failures[kind].name, count);
+            whole = false;
+        }
+    }
+    return whole;
 }
 
 static bool processes_run(struct campaign *campaign)
@@ -347,6 +363,7 @@ int main(int count, char **words)
     }
     bool sound = processes_run(&campaign);
     report(campaign.shared);
+    sound = is_whole(&campaign, campaign.shared) && sound;
     printf("seed %" PRIu64 ", %" PRIu64 " faults\n", campaign.seed, campaign.shared->faults);
     return sound && campaign.shared->faults == 0 ? 0 : 1;
 }

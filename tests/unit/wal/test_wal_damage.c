@@ -10,6 +10,8 @@
 #include "wal/wal_inspect.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define UNITS     6u
@@ -167,6 +169,75 @@ Test(wal_damage, a_segment_cut_at_any_byte_is_refused_or_torn)
     }
     sl_file_close(file);
     sl_os_free(os);
+}
+
+/* ---- a segment of a mebibyte ---- */
+
+#define MEBIBYTE   (1u << 20)
+#define LARGE      86u    /* units, each in a frame of three blocks */
+#define LARGE_BODY 12000u /* bytes */
+
+static void large_units_write(void)
+{
+    fixture->limits.segment_bytes = 2 * MEBIBYTE;
+    fixture->limits.bytes_max = 8 * MEBIBYTE;
+    fixture->limits.frame_bytes_max = 4 * WAL_BLOCK;
+    fixture_start(fixture);
+    for (uint32_t i = 0; i < LARGE; i++)
+        fixture_commit(fixture, WAL_ITEM_BATCH, LARGE_BODY);
+    fixture_power_cut(fixture);
+}
+
+/* Which unit has the byte in its body; LARGE: none. */
+static uint32_t unit_of(size_t at)
+{
+    for (uint32_t i = 0; i < LARGE; i++) {
+        uint64_t position = fixture->units[i].item.place.position;
+        if (at >= position && at < position + LARGE_BODY)
+            return i;
+    }
+    return LARGE;
+}
+
+static uint64_t number_from(const char *variable, uint64_t otherwise)
+{
+    const char *text = getenv(variable);
+    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
+}
+
+/* A share of the bits; tests/long/damage.sh does every bit, which takes minutes, in parts. */
+Test(wal_damage, a_flip_of_any_bit_of_a_mebibyte_is_found_or_harmless, .timeout = 3000)
+{
+    large_units_write();
+    size_t size = 0;
+    uint64_t every = number_from("SLUICE_DAMAGE_EVERY", 4099);
+    uint8_t *bytes = fixture_bytes(fixture, SEGMENT_1, &size);
+    uint64_t last = fixture->units[LARGE - 1].item.place.position / WAL_BLOCK * WAL_BLOCK;
+    uint32_t refused = 0, torn = 0, bodies = 0, harmless = 0;
+    cr_assert_geq(size, MEBIBYTE);
+    for (uint64_t i = number_from("SLUICE_DAMAGE_FIRST", 0); i < 8 * size; i += every) {
+        size_t at = i / 8;
+        bytes[at] ^= (uint8_t)(1u << (i % 8));
+        sl_err err = recover_dry();
+        if (err != SLUICE_OK) {
+            cr_assert_eq(err, SLUICE_E_CORRUPT, "byte %zu", at);
+            refused++;
+        } else if (batch_count == LARGE - 1) {
+            cr_assert_geq(at, last, "only the last frame is cut off");
+            torn++;
+        } else if (unit_of(at) < LARGE) {
+            cr_assert_eq(inspect(true), SLUICE_E_CORRUPT, "byte %zu", at);
+            bodies++;
+        } else {
+            harmless++;
+        }
+        cr_assert(err != SLUICE_OK || batch_count >= LARGE - 1, "byte %zu", at);
+        bytes[at] ^= (uint8_t)(1u << (i % 8));
+    }
+    cr_assert_eq(recover_dry(), SLUICE_OK);
+    cr_assert_eq(batch_count, LARGE);
+    cr_assert_gt(bodies, 0);
+    printf("segment_flipped of_%zu_bytes %u %u %u %u\n", size, refused, torn, bodies, harmless);
 }
 
 /* LSN of the checkpoint that a start would use; 0 when it refuses. */
