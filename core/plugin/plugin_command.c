@@ -86,7 +86,7 @@ static void end_with(struct plugin_order *order, sl_err err, bool changed)
     manager_progress(manager);
 }
 
-static void set_text(struct plugin_order *order, const char *format, va_list args)
+static void SL_PRINTF(2, 0) set_text(struct plugin_order *order, const char *format, va_list args)
 {
     vsnprintf(order->text, sizeof(order->text), format, args);
 }
