@@ -100,7 +100,7 @@ static uint32_t item_parse(const uint8_t *at, uint32_t left, struct sandbox_verd
     } else {
         const uint32_t room = item.size - (uint32_t)sizeof(item);
 
-        if (item.kind < SANDBOX_VERDICT_DROP || item.kind > SANDBOX_VERDICT_RETRY ||
+        if (item.kind < SANDBOX_VERDICT_DROP || item.kind > SANDBOX_VERDICT_FAIL ||
             item.reason_size > room || room - item.reason_size >= 8 ||
             item.reason_size > CHANNEL_REASON_SIZE_MAX) {
             return 0;

@@ -143,7 +143,8 @@ static struct subject *subject_new(const char *module, const char *source, size_
                                              .emit = take_emit,
                                              .reject = take_reject,
                                              .retry = take_reject,
-                                             .reserve = reserve};
+                                             .reserve = reserve,
+                                             .fail = take_reject};
     subject->script = (struct sluice_script){.size = sizeof(subject->script),
                                              .file = sluice_text_of("bench.lua"),
                                              .source = {(const uint8_t *)source, strlen(source)}};

@@ -4,6 +4,7 @@
 #include "base/log_recent.h"
 #include "base/status.h"
 #include "broker/plugin_admin.h"
+#include "broker/dlq_admin.h"
 #include "broker/plugin_lags.h"
 #include "broker/sluice_state.h"
 #include "broker/storage_admin.h"
@@ -388,6 +389,7 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
                   .plugin_rollback = on_plugin_rollback,
                   .plugin_sandbox = on_plugin_sandbox,
                   .plugin_command = on_plugin_command,
+                  .dlq = dlq_admin_run,
                   .storage = storage_admin_run,
                   .closed = storage_admin_closed,
                   .reload = on_reload,

@@ -1,6 +1,7 @@
 /* plugin_link.c: see plugin_link.h. */
 #include "broker/plugin_link.h"
 
+#include "base/bytes.h"
 #include "base/text.h"
 #include "broker/broker_metrics.h"
 #include "broker/plugin_cost.h"
@@ -38,6 +39,9 @@ static void take_instance(const struct config_instance *from, struct plugin_inst
         .permission_count = from->permissions.count,
         .observe = from->sandbox == CONFIG_SANDBOX_OBSERVE,
     };
+    struct error_rule rule = {0};
+    (void)!error_rule_parse(sl_bytes_of_text(from->on_error), &rule); /* checked: config_build */
+    ret_to->on_error = rule;
 }
 
 /* sluice-worker lies beside the program. */
@@ -188,6 +192,8 @@ static void describe_one(void *arg, const struct plugin_info *info)
     search->found = true;
     add_names(search->object, info);
     add_switch(search->object, info);
+    cJSON_AddStringToObject(search->object, "on_error",
+                            info->on_error != NULL ? info->on_error : "");
     for (uint32_t i = 0; i < PLUGIN_COUNT_COUNT; i++) {
         add_number(search->object, plugin_count_key(i), info->counts[i]);
     }

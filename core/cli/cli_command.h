@@ -19,10 +19,10 @@ struct cli_values {
 };
 
 struct cli_options {
-    bool json, help, follow, running, is_key_null, now, records, yes, force, dry_run, once;
+    bool json, help, follow, running, is_key_null, now, records, yes, force, dry_run, all, once;
     struct cli_values socket, home, config, set, key, header, partition, partitions, offset, count,
         format, acks, topic_config, before, rate, topic, lsn, offsets, to_version, shadow, max_diff,
-        seek_to;
+        seek_to, letter, filter, topic_to;
     struct cli_values record, lang, sample, last, against, seed, batches, out; /* plugin new … */
     bool dev;
     const char *words[CLI_WORDS_MAX]; /* what is no option */
@@ -82,6 +82,10 @@ enum {
     CLI_OPT_BATCHES,
     CLI_OPT_OUT,
     CLI_OPT_ONCE,
+    CLI_OPT_LETTER,
+    CLI_OPT_FILTER,
+    CLI_OPT_TOPIC_TO,
+    CLI_OPT_ALL,
 };
 /* Those of every command that talks to a broker. */
 #define CLI_BROKER_OPTIONS                                                         \
@@ -105,6 +109,7 @@ struct cli_table {
     const struct cli_command *commands;
     size_t count;
 };
+extern const struct cli_table cli_dlq_table;       /* cli_dlq.c */
 extern const struct cli_table cli_plugin_table;    /* cli_plugin.c */
 extern const struct cli_table cli_workbench_table; /* cli_workbench.c: plugin new, test … */
 
@@ -177,6 +182,7 @@ void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
 
 cli_command_fn cli_topic_list, cli_topic_create, cli_topic_describe, cli_topic_delete;
 cli_command_fn cli_topic_trim;
+cli_command_fn cli_dlq_list, cli_dlq_show, cli_dlq_redrive;
 cli_command_fn cli_produce, cli_consume;
 cli_command_fn cli_status, cli_reload;
 cli_command_fn cli_sandbox_explain, cli_sandbox_selftest;

@@ -45,6 +45,12 @@ const struct admin_command admin_commands[] = {
      "partition?, confirmed?"},
     {"plugin.forget", admin_plugin_command,
      "name, confirmed?: removes what is kept of an instance that is not loaded"},
+    {"dlq.stages", admin_dlq,
+     "name?: stages with dead letters, their partitions, and what was handed back"},
+    {"dlq.redrive", admin_dlq,
+     "name, to?, partition?, offset?, filters? []: hands dead letters back; dlq.status tells how "
+     "far"},
+    {"dlq.status", admin_dlq, "the last redrive"},
     {"scrub", admin_storage,
      "start? (false: only tell), bytes_per_s? (for this pass): reads what is stored and compares "
      "it "

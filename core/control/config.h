@@ -64,6 +64,7 @@ struct config_instance {
     int64_t shadow_max_diff_percent;
     struct config_list permissions;
     int32_t sandbox;             /* CONFIG_SANDBOX_* */
+    const char *on_error;        /* as error_rule_parse takes it; empty: as the module says */
     struct config_origin origin; /* of the entry as a whole */
 };
 

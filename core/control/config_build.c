@@ -1,4 +1,6 @@
 /* config_build.c: from the merged tree to struct sl_config, and what must hold between keys. */
+#include "base/bytes.h"
+#include "catalog/error_rule.h"
 #include "control/config_option.h"
 
 #include <string.h>
@@ -208,6 +210,21 @@ static void observe_check(struct builder *builder)
     }
 }
 
+static void on_error_check(struct builder *builder)
+{
+    const struct sl_config *config = builder->config;
+    struct error_rule ignored;
+    for (uint32_t i = 0; i < config->plugins.instance_count; i++) {
+        const struct config_instance *instance = &config->plugins.instances[i];
+        if (error_rule_parse(sl_bytes_of_text(instance->on_error), &ignored) != SLUICE_OK) {
+            config_problem(builder->report, SLUICE_E_CONFIG_VALUE, &instance->origin,
+                           "plugins.instances.%s.on_error is \"%.60s\" but must "
+                           "be " ERROR_RULE_WORDS,
+                           instance->name, instance->on_error);
+        }
+    }
+}
+
 static void rules_check(struct builder *builder)
 {
     const struct sl_config *config = builder->config;
@@ -215,6 +232,7 @@ static void rules_check(struct builder *builder)
         bound_check(builder, &bounds[i]);
     }
     observe_check(builder);
+    on_error_check(builder);
     if (!is_affinity(config->runtime.affinity)) {
         config_problem(builder->report, SLUICE_E_CONFIG_VALUE, NULL,
                        "runtime.affinity is \"%.60s\" but must be auto, none, or a list of "

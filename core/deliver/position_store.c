@@ -150,6 +150,19 @@ void position_store_each(const struct position_store *store, struct sl_bytes nam
     }
 }
 
+void position_store_each_of(const struct position_store *store, const struct sl_uuid *topic,
+                            uint32_t partition, position_visit_fn *each, void *arg)
+{
+    SL_MAP_EACH(&store->map, node)
+    {
+        const struct entry *entry = SL_CONTAINER_OF(node, struct entry, node);
+        if (entry->position.partition == partition &&
+            memcmp(entry->position.topic.b, topic->b, sizeof(topic->b)) == 0) {
+            each(arg, &entry->position);
+        }
+    }
+}
+
 struct snapshot {
     position_add_fn *add;
     void *arg;

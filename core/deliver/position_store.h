@@ -40,6 +40,9 @@ int64_t position_store_get(const struct position_store *store, struct sl_bytes n
 typedef void position_visit_fn(void *arg, const struct position *position);
 void position_store_each(const struct position_store *store, struct sl_bytes name,
                          position_visit_fn *visit, void *arg);
+/* Those of one partition of a topic, in no order; views live for the call. */
+void position_store_each_of(const struct position_store *store, const struct sl_uuid *topic,
+                            uint32_t partition, position_visit_fn *each, void *arg);
 typedef sl_err position_add_fn(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload);
 /* About `count` positions, as they are now, from *at on (begin with 0); SIZE_MAX: that was all. A
  * position that is there all the time is among them at least once, whatever changes between calls.

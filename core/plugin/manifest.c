@@ -304,6 +304,15 @@ static void take_state_version(struct reading *reading, const cJSON *item)
     (void)take_int(reading, item, 0, INT32_MAX, &reading->manifest->state_version);
 }
 
+static void take_on_error(struct reading *reading, const cJSON *item)
+{
+    const char *text = cJSON_IsString(item) ? item->valuestring : "?";
+    if (text[0] == '\0' ||
+        error_rule_parse(sl_bytes_of_text(text), &reading->manifest->on_error) != SLUICE_OK) {
+        refuse(reading, "on_error", "must be " ERROR_RULE_WORDS);
+    }
+}
+
 static const struct {
     const char *name;
     void (*take)(struct reading *reading, const cJSON *item);
@@ -320,6 +329,7 @@ static const struct {
     {"limits", take_limits},
     {"permissions", take_permissions},
     {"state_version", take_state_version},
+    {"on_error", take_on_error},
 };
 
 static void take_key(struct reading *reading, const cJSON *item, uint32_t *seen)

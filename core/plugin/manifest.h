@@ -4,13 +4,15 @@
  *   {"id":"mask","version":"1.0.0","kind":"processor","on":"log","input":"orders" | ["a","b*"],
  *    "output":"%s.masked","outputs":["audit"],"config":{schema},"defaults":{…},
  *    "limits":{"memory_bytes":…,"cpu_percent":…,"deadline_ms":…,"descriptors":…},
- *    "permissions":["read-only /a/path","network-client host:port"],"state_version":1}
+ *    "permissions":["read-only /a/path","network-client host:port"],"state_version":1,
+ *    "on_error":"dead-letter" | "drop" | "retry" | "retry 5" | "stop"}
  *
  * Hostile input: everything is checked and copied into bounded memory; a fault is one sentence.
  * Unknown keys are refused, so that a misspelt limit is not a limit that does not hold. [any] */
 #ifndef SL_PLUGIN_MANIFEST_H
 #define SL_PLUGIN_MANIFEST_H
 
+#include "catalog/error_rule.h"
 #include "plugin/plugin_permission.h"
 
 #define MANIFEST_BYTES_MAX      (64u << 10)
@@ -39,6 +41,7 @@ struct manifest {
     int64_t deadline_ms;
     int64_t descriptors;
     int64_t cpu_percent; /* of one processor */
+    struct error_rule on_error;
     int64_t state_version;
     struct plugin_permissions permissions; /* that it asks for */
 };

@@ -39,6 +39,7 @@ static void take_manifest(struct plugin_attachment *attachment, const struct man
 {
     attachment->on = manifest->on;
     attachment->deadline_ms = (uint32_t)manifest->deadline_ms;
+    attachment->on_error = manifest->on_error;
     attachment->input_count = manifest->input_count;
     attachment->output_count = manifest->output_count;
     memcpy(attachment->inputs, manifest->inputs, sizeof(attachment->inputs));
@@ -105,6 +106,9 @@ static void take_config(struct plugin_attachment *attachment,
 {
     attachment->on = config->on != PLUGIN_ON_UNSET ? config->on : attachment->on;
     attachment->from_beginning = config->from_beginning;
+    if (config->on_error.on != ON_ERROR_UNSET) {
+        attachment->on_error = config->on_error;
+    }
     if (config->deadline_ms > 0) {
         attachment->deadline_ms = (uint32_t)SL_MIN(config->deadline_ms, 600000);
     }
@@ -141,6 +145,22 @@ static sl_err check_names(const struct plugin_attachment *attachment, char *ret_
         snprintf(ret_reason, PLUGIN_REASON_BYTES, "%s", why);
     }
     return err;
+}
+
+/* A gate's records are not stored yet: their producer has them, and repeats by itself. */
+static sl_err check_on_error(const struct attachment_sources *sources,
+                             const struct plugin_attachment *attachment, char *ret_reason)
+{
+    enum on_error on = attachment->on_error.on;
+    char text[ERROR_RULE_BYTES];
+    if (attachment->on != SLUICE_ON_PRODUCE || (on != ON_ERROR_RETRY && on != ON_ERROR_STOP)) {
+        return SLUICE_OK;
+    }
+    struct sl_text_out out = sl_text_out_of(ret_reason, PLUGIN_REASON_BYTES);
+    sl_text_add(&out, "%s is a gate, for which on_error cannot be \"%s\": it refuses a record to ",
+                sources->instance, error_rule_text(&attachment->on_error, text));
+    sl_text_add(&out, "its producer (dead-letter) or leaves it out (drop)%s", "");
+    return SLUICE_E_PLUGIN_CONFIG;
 }
 
 static void say_grant(const struct attachment_sources *sources,
@@ -199,7 +219,11 @@ sl_err plugin_attachment_resolve(const struct attachment_sources *sources,
                  sources->file, sources->instance);
         return SLUICE_E_PLUGIN_MANIFEST;
     }
+    if (attachment.on_error.on == ON_ERROR_UNSET) {
+        attachment.on_error.on = ON_ERROR_DEAD_LETTER;
+    }
     sl_err err = check_names(&attachment, ret_reason);
+    err = err != SLUICE_OK ? err : check_on_error(sources, &attachment, ret_reason);
     if (err == SLUICE_OK) {
         *ret_attachment = attachment;
     }
@@ -210,7 +234,8 @@ bool plugin_attachment_equal(const struct plugin_attachment *a, const struct plu
 {
     bool same = a->on == b->on && a->input_count == b->input_count &&
                 a->output_count == b->output_count && a->outputs_any == b->outputs_any &&
-                a->deadline_ms == b->deadline_ms && strcmp(a->output, b->output) == 0;
+                a->deadline_ms == b->deadline_ms && error_rule_equal(&a->on_error, &b->on_error) &&
+                strcmp(a->output, b->output) == 0;
     for (uint32_t i = 0; same && i < a->input_count; i++) {
         same = strcmp(a->inputs[i], b->inputs[i]) == 0;
     }

@@ -22,6 +22,7 @@ struct plugin_attachment {
     bool outputs_any; /* all but internal topics */
     bool from_beginning;
     uint32_t deadline_ms;
+    struct error_rule on_error;
 };
 
 /* What is known of a module when it is attached. */

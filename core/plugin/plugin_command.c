@@ -555,10 +555,11 @@ static void pause_switched(struct plugin_order *order)
 
 static void pause_or_resume(struct plugin_order *order)
 {
-    const struct plugin_instance *instance = instance_find(order->manager, order->command.name);
+    struct plugin_instance *instance = instance_find(order->manager, order->command.name);
     bool held = order->command.kind == PLUGIN_COMMAND_PAUSE;
     uint32_t flags = flags_of(order);
     uint32_t wanted = held ? flags | SWITCH_PAUSED : flags & ~SWITCH_PAUSED;
+    bool released = !held && instance != NULL && instance_release_brake(instance);
     if (instance == NULL && flags == 0) {
         end_unknown(order);
     } else if (held && instance != NULL && is_gate(instance)) {
@@ -566,6 +567,8 @@ static void pause_or_resume(struct plugin_order *order)
                   "%s is a gate: paused, it would stop producers or let records through unchecked; "
                   "disable it instead",
                   instance->name);
+    } else if (released && flags == wanted) { /* it had paused by itself */
+        resume_told(order);
     } else if (flags == wanted) {
         order_end_same(order, held ? "%s is paused already" : "%s is not paused",
                        order->command.name);

@@ -123,6 +123,7 @@ static struct plugin_instance *instance_new(struct plugin_manager *manager, cons
     for (uint32_t i = 0; i < count; i++) {
         instance_part_init(&parts[i], &manager->shards[i], name);
         parts[i].meter = &meters[i];
+        instance_part_watch(instance, i);
     }
     manager->instance_count++;
     instance->first_load = !manager->first_scan_done;
@@ -311,9 +312,11 @@ static void instance_rested(struct plugin_instance *instance)
     instance->attachment = shared_attachment_unref(instance->attachment);
     instance->reason[0] = '\0';
     instance->deploy.on = false;
+    atomic_store(&instance->brake.cause, STAGE_PAUSE_NONE);
     instance->ending_why[0] = '\0';
     for (uint32_t i = 0; i < manager->config.set->count; i++) {
         part_renew(&instance->parts[i], instance->name);
+        instance_part_watch(instance, i);
     }
     order_rested(instance);
 }
@@ -351,7 +354,14 @@ static void instance_gone(struct plugin_instance *instance)
 
 void instance_part_answered(struct plugin_instance *instance)
 {
-    if (--instance->pending_parts == 0 && instance->state == INSTANCE_DRAINING) {
+    instance->pending_parts--;
+    instance_maybe_gone(instance);
+}
+
+void instance_maybe_gone(struct plugin_instance *instance)
+{
+    if (instance->pending_parts == 0 && instance->state == INSTANCE_DRAINING &&
+        !instance_has_posted(instance)) {
         instance_gone(instance);
     }
 }

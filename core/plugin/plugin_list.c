@@ -256,6 +256,13 @@ static void show(const struct plugin_instance *instance, plugin_info_fn *visit, 
         .switched_ms = is_switched != NULL ? is_switched->time_ms : 0,
         .reason = instance->reason,
     };
+    enum stage_pause pause = atomic_load(&instance->brake.cause);
+    char on_error[ERROR_RULE_BYTES] = "";
+    info.on_error = on_error;
+    if (pause != STAGE_PAUSE_NONE) {
+        info.state = "paused";
+        info.reason = stage_pause_text(pause);
+    }
     if (instance->attachment != NULL) {
         const struct plugin_attachment *is = &instance->attachment->is;
         plugin_attachment_inputs_text(is, input, sizeof(input));
@@ -265,6 +272,7 @@ static void show(const struct plugin_instance *instance, plugin_info_fn *visit, 
         info.output_count = is->output_count;
         info.outputs_any = is->outputs_any;
         info.deadline_ms = is->deadline_ms;
+        error_rule_text(&is->on_error, on_error);
     }
     if (version != NULL) {
         info.asked = &version->module->manifest.permissions;

@@ -46,7 +46,7 @@ void manager_progress(struct plugin_manager *manager)
     }
     if (manager->stopping && manager->stopped != NULL && manager->scan == NULL &&
         sl_list_is_empty(&manager->instances) && sl_list_is_empty(&manager->orders) &&
-        manager->order_task.queued == 0) {
+        manager->order_task.queued == 0 && manager->redrive == NULL) {
         void (*stopped)(void *arg) = manager->stopped;
         manager->stopped = NULL;
         stopped(manager->stopped_arg);
@@ -484,6 +484,7 @@ void plugin_manager_stop(struct plugin_manager *manager, void (*stopped)(void *a
     manager->deploy_timer = sl_timer_free(manager->deploy_timer);
     orders_stop(manager);
     reload_stop(manager);
+    redrive_stop_all(manager);
     SL_LIST_EACH_SAFE(&manager->instances, link)
     {
         instance_unload(SL_CONTAINER_OF(link, struct plugin_instance, link));

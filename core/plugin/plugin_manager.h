@@ -53,6 +53,7 @@ struct plugin_instance_config {
     int64_t cpu_percent;
     const char *const *permissions; /* plugin_permission.h */
     uint32_t permission_count;
+    struct error_rule on_error;
     bool observe; /* denied calls are logged and fail; the configuration allows it in --dev alone */
     int64_t rollback_errors_percent; /* -1: as plugin_settings.rollback; so the next */
     int64_t rollback_grace_ms;
@@ -144,6 +145,32 @@ void plugin_manager_reload(struct plugin_manager *manager, const struct plugin_s
  * why the version does not take over; what ran then goes on. [shard 0's loop] */
 void plugin_manager_rollback(struct plugin_manager *manager, const char *name, const char *to,
                              plugin_reload_done *done, void *arg);
+/* ---- dead letters go back ---- */
+
+struct redrive_request {
+    const char *name;           /* of the stage */
+    const char *to;             /* another topic; NULL: the stage */
+    int64_t partition, offset;  /* of the dead-letter topic; -1: all */
+    const char *const *filters; /* record/dead_letter.h; all must match */
+    uint32_t filter_count;
+};
+/* Of the last redrive. */
+struct redrive_status {
+    char name[MANIFEST_ID_BYTES]; /* empty: there was none */
+    bool is_running;
+    uint64_t total, seen;  /* letters to look at; those looked at */
+    uint64_t done, failed; /* handed back; of these, dead letters again */
+    uint64_t orphans;      /* chosen, but where they came from is gone */
+    sl_err err;            /* why it ended before its time */
+    char text[256];
+};
+/* Begins it, on all shards; one at a time. What is committed is not done again: after a crash, or
+ * an error, the same request does the rest. Done when the status says so. E_BUSY, E_NOT_FOUND,
+ * E_UNKNOWN_TOPIC, E_INVALID (a filter) with a sentence. [shard 0's loop] */
+sl_err plugin_manager_redrive(struct plugin_manager *manager, const struct redrive_request *request,
+                              char ret_reason[1024]) SL_MUST_CHECK;
+void plugin_manager_redrive_status(const struct plugin_manager *manager,
+                                   struct redrive_status *ret_status);
 
 /* ---- commands of an operator ---- */
 
@@ -212,6 +239,8 @@ const char *plugin_command_word(int32_t kind); /* "load" */
     X(POISONED, "records_poisoned",                                                          \
       "records dead-lettered because the plugin died or failed on them")                     \
     X(DEAD_LETTERED, "records_dead_lettered", "records written to the dead letters")         \
+    X(DISCARDED, "records_discarded", "records left out because of on_error: drop")          \
+    X(REDRIVEN, "records_redriven", "dead letters that were handed back to the plugin")      \
     X(RETRIES, "retries", "batches that came again")                                         \
     X(RETRIED, "records_retried", "records that came again")                                 \
     X(TIMEOUTS, "timeouts", "gate calls past their deadline")                                \
@@ -287,6 +316,7 @@ struct plugin_info {
     const char *reason;      /* why it is not running, or what was last refused; may be empty */
     const char *switched_by; /* who disabled or paused it; empty: nobody */
     int64_t switched_ms;     /* when; milliseconds since 1970 */
+    const char *on_error;    /* NULL or empty: not attached */
     uint64_t counts[PLUGIN_COUNT_COUNT];
     /* Deaths of workers by cause ("crash", "deadline", …; sandbox_cause_name). */
     const char *cause_names[PLUGIN_CAUSES_MAX];

@@ -195,6 +195,7 @@ void instance_take_over(struct plugin_instance *instance, struct version_coming 
     log_loaded(instance, again);
     worker_host_accept(instance->parts[0].host);
     instance->parts[0].held = instance->paused;
+    (void)instance_release_brake(instance); /* there is new code */
     instance_part_attach(&instance->parts[0], instance->attachment, instance->version_text);
     instance_spread(instance);
     instance_first_load_ended(instance);

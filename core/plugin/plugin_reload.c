@@ -72,7 +72,7 @@ static bool same_component(const struct plugin_instance_config *a,
            a->memory_bytes == b->memory_bytes && a->deadline_ms == b->deadline_ms &&
            a->descriptors == b->descriptors && a->cpu_percent == b->cpu_percent &&
            same_list(a->permissions, a->permission_count, b->permissions, b->permission_count) &&
-           a->observe == b->observe;
+           a->observe == b->observe && error_rule_equal(&a->on_error, &b->on_error);
 }
 
 static struct plugin_instance *find_configured(const struct plugin_manager *manager,

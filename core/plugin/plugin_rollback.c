@@ -149,7 +149,8 @@ struct error_tally instance_tally(const struct plugin_instance *instance)
         losses += atomic_load_explicit(&part->losses, memory_order_relaxed);
     }
     uint64_t calls = losses + counts[STAGE_COUNT_TIMEOUTS];
-    uint64_t records = counts[STAGE_COUNT_REJECTED] + counts[STAGE_COUNT_POISONED];
+    uint64_t records =
+        counts[STAGE_COUNT_REJECTED] + counts[STAGE_COUNT_POISONED] + counts[STAGE_COUNT_DISCARDED];
     return (struct error_tally){.records = counts[STAGE_COUNT_RECORDS_IN] + calls,
                                 .errors = records + calls};
 }

@@ -58,6 +58,19 @@ void instance_part_init(struct instance_part *part, struct plugin_shard *owner, 
     snprintf(part->name, sizeof(part->name), "%s", name);
 }
 
+static uint64_t records_in(const struct instance_part *part)
+{
+    return atomic_load_explicit(&part->counts.values[STAGE_COUNT_RECORDS_IN], memory_order_relaxed);
+}
+
+void instance_part_lost(struct instance_part *part)
+{
+    if (!worker_host_died_of_record(part->host) || records_in(part) == part->records_before) {
+        uint64_t value = atomic_load_explicit(&part->losses, memory_order_relaxed);
+        atomic_store_explicit(&part->losses, value + 1, memory_order_relaxed);
+    }
+}
+
 /* ---- opening ---- */
 
 static bool has_task(const struct instance_part *part, const struct partition *partition)
@@ -170,13 +183,15 @@ static void fill_config(struct instance_part *part)
                                  .version = part->version_text,
                                  .any = is->outputs_any,
                                  .grants = part->attachment->grants,
-                                 .grant_count = is->output_count};
+                                 .grant_count = is->output_count,
+                                 .on_error = is->on_error};
     part->config = (struct stage_config){.shard = shard,
                                          .port = worker_host_port(part->host),
                                          .rules = rules,
                                          .output = is->output,
                                          .timeout_ms = is->deadline_ms,
                                          .counts = &part->counts,
+                                         .watch = &part->watch,
                                          .headers = &part->owner->headers,
                                          .closed = task_closed,
                                          .closed_arg = part};
@@ -221,6 +236,9 @@ static void unhang_gate(struct instance_part *part)
 /* One more than its tasks while it runs, so that it settles once. */
 static void close_all(struct instance_part *part)
 {
+    if (part->redrive != NULL) {
+        redrive_run_stop(part->redrive);
+    }
     part->closing_tasks++;
     SL_LIST_EACH_SAFE(&part->tasks, link)
     {
@@ -270,6 +288,8 @@ void instance_part_attach(struct instance_part *part, struct shared_attachment *
                           const char *version_text)
 {
     snprintf(part->version_text, sizeof(part->version_text), "%s", version_text);
+    stage_watch_reset(&part->watch);
+    part->records_before = records_in(part);
     if (part->attachment != NULL &&
         plugin_attachment_equal(&part->attachment->is, &attachment->is)) {
         instance_part_wake(part);
@@ -308,6 +328,9 @@ void instance_part_hold(struct instance_part *part, bool held, void (*done)(void
     part->hold_done = done;
     part->hold_arg = arg;
     bool attached = part->attachment != NULL && sl_link_is_listed(&part->link);
+    if (held && part->redrive != NULL) {
+        redrive_run_stop(part->redrive);
+    }
     if (held && attached) {
         part->closing_tasks++;
         SL_LIST_EACH_SAFE(&part->tasks, link)

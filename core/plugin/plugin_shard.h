@@ -12,6 +12,7 @@
 #include "stage/stage_task.h"
 
 struct plugin_shard;
+struct redrive_run;
 
 /* An attachment that shards share, immutable and counted. [any] */
 struct shared_attachment {
@@ -44,6 +45,10 @@ struct instance_part {
     bool gate_open;
     struct sl_list tasks;
     uint32_t closing_tasks;
+    struct redrive_run *redrive; /* of its dead letters, under way; or NULL */
+    struct stage_watch watch;    /* its brake is the instance's */
+    struct sl_task pulled;       /* tells the manager that the brake was pulled here */
+    _Atomic bool pulled_posted;
     void (*detached)(void *arg); /* when nothing of it is left here */
     void *detached_arg;
     struct shadow_run *shadow; /* referenced; the next version has come for it */
@@ -53,20 +58,22 @@ struct instance_part {
     /* Read by any thread: */
     struct stage_counts counts;
     _Atomic uint64_t causes[SANDBOX_CAUSE_COUNT];
+    uint64_t records_before; /* RECORDS_IN when the version that runs took over */
     _Atomic uint64_t losses; /* of the worker that ran, not of one that did not load */
 };
 
-static inline void instance_part_lost(struct instance_part *part)
-{
-    uint64_t value = atomic_load_explicit(&part->losses, memory_order_relaxed);
-    atomic_store_explicit(&part->losses, value + 1, memory_order_relaxed);
-}
+/* A worker that ran died. Deaths of a search for a poison record are not counted one by one: its
+ * conviction is, unless this version has not done a single record yet. [the part's loop] */
+void instance_part_lost(struct instance_part *part);
 
 struct plugin_shard {
     struct shard *shard;
     struct sl_list parts; /* attached ones */
     struct header_room headers;
 };
+
+/* plugin_redrive.c: the part's tasks end; so does this. */
+void redrive_run_stop(struct redrive_run *run);
 
 void plugin_shard_init(struct plugin_shard *self, struct shard *shard); /* [any] before use */
 void plugin_shard_fini(struct plugin_shard *self);

@@ -191,6 +191,87 @@ void instance_spread_shadow(struct plugin_instance *instance, struct plugin_vers
     }
 }
 
+/* ---- the brake ---- */
+
+/* [the manager's loop] */
+static void tell_pulled(struct sl_task *task)
+{
+    struct instance_part *part = SL_CONTAINER_OF(task, struct instance_part, pulled);
+    struct plugin_instance *instance =
+        SL_CONTAINER_OF(part->watch.brake, struct plugin_instance, brake);
+    atomic_store(&part->pulled_posted, false);
+    if (instance->state == INSTANCE_DRAINING) {
+        instance_maybe_gone(instance);
+        return;
+    }
+    enum stage_pause cause = atomic_load(&instance->brake.cause);
+    if (cause != STAGE_PAUSE_NONE) {
+        instance_pulled(instance, cause);
+    }
+}
+
+/* [the part's loop] */
+static void brake_pulled(void *arg, enum stage_pause cause)
+{
+    struct instance_part *part = arg;
+    struct plugin_instance *instance =
+        SL_CONTAINER_OF(part->watch.brake, struct plugin_instance, brake);
+    (void)cause;
+    if (!atomic_exchange(&part->pulled_posted, true)) {
+        part->pulled = (struct sl_task){.run = tell_pulled, .priority = SL_PRIORITY_CONTROL};
+        sl_loop_post(instance->manager->loop, &part->pulled);
+    }
+}
+
+void instance_part_watch(struct plugin_instance *instance, uint32_t shard)
+{
+    struct stage_watch *watch = &instance->parts[shard].watch;
+    watch->brake = &instance->brake;
+    watch->pulled = brake_pulled;
+    watch->pulled_arg = &instance->parts[shard];
+}
+
+bool instance_has_posted(const struct plugin_instance *instance)
+{
+    for (uint32_t i = 0; i < instance->manager->config.set->count; i++) {
+        if (atomic_load(&instance->parts[i].pulled_posted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void instance_pulled(struct plugin_instance *instance, enum stage_pause cause)
+{
+    sl_log(instance->manager->config.logger, SL_LOG_ERROR, instance->name, "stage is paused",
+           sl_log_text("cause", stage_pause_text(cause)),
+           sl_log_text("version", instance->version_text));
+    instance_look_at_deploy(
+        instance); /* a fresh one goes back, and the stage goes on with the old */
+}
+
+static void part_go_on_run(struct shard_call *call)
+{
+    struct part_call *self = SL_CONTAINER_OF(call, struct part_call, call);
+    struct instance_part *part = &self->instance->parts[call->target->index];
+    stage_watch_reset(&part->watch);
+    instance_part_wake(part);
+    shard_call_reply(call);
+}
+
+bool instance_release_brake(struct plugin_instance *instance)
+{
+    if (atomic_exchange(&instance->brake.cause, STAGE_PAUSE_NONE) == STAGE_PAUSE_NONE) {
+        return false;
+    }
+    instance->pending_parts++; /* until all are asked */
+    for (uint32_t i = 0; i < instance->manager->config.set->count; i++) {
+        part_call_start(part_call_new(instance, part_go_on_run), i);
+    }
+    instance_part_answered(instance);
+    return true;
+}
+
 /* ---- the end ---- */
 
 static void part_detached(void *arg)

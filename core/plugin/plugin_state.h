@@ -126,6 +126,7 @@ struct plugin_instance {
     bool shipped;                   /* the file is of system_dir */
     bool first_load;                /* counted in manager->starting */
     uint32_t pending_parts;         /* commands to shards that are not answered */
+    struct stage_brake brake;       /* of all its parts */
     struct instance_part *parts;    /* by shard; owned */
     struct worker_meter *meters;    /* likewise */
 };
@@ -167,8 +168,12 @@ struct plugin_manager {
     void (*stopped)(void *arg);
     void *stopped_arg;
     struct plugin_reconfigure *reconfigure; /* under way */
-    struct sl_timer *deploy_timer;          /* looks at fresh deploys */
-    struct sl_list orders;                  /* commands; the first one is under way */
+    struct plugin_redrive *redrive;         /* under way */
+    struct redrive_status redrive_last;
+    sl_err redrive_err;
+    char redrive_text[256];
+    struct sl_timer *deploy_timer; /* looks at fresh deploys */
+    struct sl_list orders;         /* commands; the first one is under way */
     bool order_begun;
     struct sl_task order_task;
 };
@@ -241,6 +246,7 @@ void instances_unload(struct plugin_manager *manager, const char *file);
 bool instances_leaving(const struct plugin_manager *manager, const char *file);
 /* A command to a shard was answered; with the last one a draining instance is gone. */
 void instance_part_answered(struct plugin_instance *instance);
+void instance_maybe_gone(struct plugin_instance *instance); /* it drains, and nothing is left */
 
 /* plugin_offer.c: a worker host for shard 0's part, whose versions are judged. */
 sl_err instance_offer_host(struct plugin_instance *instance) SL_MUST_CHECK;
@@ -268,9 +274,19 @@ sl_err instance_part_make_host(struct instance_part *part, const struct plugin_m
                                const struct worker_host_events *events) SL_MUST_CHECK;
 /* Gives the active version of an instance to the shards but 0. */
 void instance_spread(struct plugin_instance *instance);
+/* Its stages go on, on all shards; what was seen of failures is forgotten. False: they had not
+ * paused by themselves. */
+bool instance_release_brake(struct plugin_instance *instance);
+/* The brake was pulled by a stage: too many of its records fail. What can be done about it is done
+ * here. */
+void instance_pulled(struct plugin_instance *instance, enum stage_pause cause);
+/* Tells the manager when the brake is pulled on a shard. [before the part is used] */
+void instance_part_watch(struct plugin_instance *instance, uint32_t shard);
+bool instance_has_posted(const struct plugin_instance *instance); /* such a message is on its way */
 /* Ends the parts on all shards. */
 void instance_detach(struct plugin_instance *instance);
 
+void redrive_stop_all(struct plugin_manager *manager); /* plugin_redrive.c */
 /* plugin_manager.c: something that the start or the stop waited for ended. */
 void manager_progress(struct plugin_manager *manager);
 /* Reads the file as soon as can be, changed or not; order_file_taken follows. False: no memory. */

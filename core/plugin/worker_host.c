@@ -327,6 +327,11 @@ void worker_host_measure(struct worker_host *host, bool exactly)
     worker_meter_share(meter, now_ns);
 }
 
+bool worker_host_died_of_record(const struct worker_host *host)
+{
+    return host->died_of_record;
+}
+
 bool worker_host_rests(const struct worker_host *host)
 {
     return worker_host_is_running(host) && host->rest_until_ms > worker_host_now_ms(host);

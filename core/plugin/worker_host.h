@@ -79,6 +79,8 @@ const struct sandbox_report *worker_host_report(const struct worker_host *host);
 uint64_t worker_host_observed(const struct worker_host *host);
 /* Brings the meter's gauges up to date; exactly: its memory too, however short ago that was. */
 void worker_host_measure(struct worker_host *host, bool exactly);
+/* The worker that ran last died of a batch of a stage: which searches for the record. */
+bool worker_host_died_of_record(const struct worker_host *host);
 /* Its worker used up its CPU share: batches wait for that. */
 bool worker_host_rests(const struct worker_host *host);
 /* Ends all workers; pending calls end with E_STOPPING; closed follows on the loop (not inside),

@@ -28,6 +28,7 @@ struct worker_slot {
     struct worker_call *running[CHANNEL_DEPTH_MAX]; /* ring in order; NULL: cancelled */
     uint32_t first;
     uint32_t count;
+    uint64_t begun; /* calls that it ever got */
 };
 
 struct worker_host {
@@ -48,6 +49,7 @@ struct worker_host {
     struct sl_task feed_task;
     uint32_t polling;      /* inside the events of a worker: nothing is submitted */
     int64_t rest_until_ms; /* the worker used up its CPU share; 0: it did not */
+    bool died_of_record;   /* the worker that ran last, of a batch of a stage */
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;

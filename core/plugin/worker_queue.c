@@ -90,7 +90,11 @@ void worker_queue_submit(struct worker_port *port, struct worker_call *call)
     SL_ASSERT(!call->pending);
     call->pending = true;
     call->running = false;
-    sl_list_push_back(&host->queue, &call->link);
+    if (call->bisecting || call->fresh) { /* the worker that starts now has no past yet */
+        sl_list_push_front(&host->queue, &call->link);
+    } else {
+        sl_list_push_back(&host->queue, &call->link);
+    }
     if (call->urgent) {
         call->deadline_ms = worker_host_now_ms(host) + call->task.timeout_ms;
         sl_list_push_back(&host->urgent, &call->urgent_link);
@@ -122,10 +126,29 @@ static uint32_t kill_after_ms(const struct worker_call *call)
                         : deadline_ms * KILL_FACTOR;
 }
 
+/* A worker with a past goes, at a batch boundary; the next one starts at once. */
+static void replace_worker(struct worker_host *host)
+{
+    struct worker_slot *old = host->current;
+    if (old->count > 0) {
+        return; /* asked again when it is done */
+    }
+    host->current = NULL;
+    host->rest_until_ms = 0;
+    worker_shadow_forget(host);
+    worker_slot_dismiss(old);
+    supervisor_exited(&host->supervisor, worker_host_now_ms(host), true);
+    worker_host_restart_if_due(host);
+}
+
 /* True: go on with the next call. */
 static bool start_call(struct worker_host *host, struct worker_call *call, bool may_finish)
 {
     struct worker_slot *slot = host->current;
+    if (call->fresh && slot->begun > 0) {
+        replace_worker(host);
+        return false;
+    }
     struct sandbox_task task = call->task;
     task.id = call->task.id = ++host->next_id;
     task.kill_ms = kill_after_ms(call);
@@ -137,6 +160,7 @@ static bool start_call(struct worker_host *host, struct worker_call *call, bool 
         slot->running[(slot->first + slot->count) % CHANNEL_DEPTH_MAX] = call;
         slot->count++;
         worker_shadow_mirror(host, &task);
+        call->is_first = slot->begun++ == 0;
         return true;
     }
     if (err == SLUICE_E_BUSY || err == SLUICE_E_PLUGIN_CRASHED) {
@@ -216,7 +240,7 @@ void worker_queue_feed(struct worker_host *host, bool may_finish)
     while (!host->switching && host->current != NULL && host->current->count < depth &&
            (link = sl_list_first(&host->queue)) != NULL) {
         if (!start_call(host, call_of(link), may_finish)) {
-            if (!may_finish) {
+            if (!may_finish && host->current != NULL) {
                 worker_queue_feed_later(host);
             }
             return;

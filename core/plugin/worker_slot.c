@@ -93,6 +93,7 @@ static void current_died(struct worker_host *host, bool bypass, const char *text
     host->current = NULL;
     host->rest_until_ms = 0;
     worker_shadow_forget(host);
+    host->died_of_record = bypass;
     supervisor_exited(&host->supervisor, worker_host_now_ms(host), bypass);
     reconfigure_ended(host, SLUICE_E_PLUGIN_CRASHED, text);
     if (!host->closing) {
@@ -130,10 +131,12 @@ static void slot_ended(struct worker_slot *slot, const struct sandbox_cause *cau
     host->switching = host->switching && !was_next;
     host->polling++; /* callbacks may submit: not now */
     if (was_current) {
-        current_died(host, suspect != NULL && suspect->bisecting, text);
+        /* Of a record: the search for it does not wait. Many such deaths pause the stage. */
+        current_died(host, suspect != NULL && !suspect->urgent, text);
     }
     if (suspect != NULL) {
-        worker_queue_fail(suspect, err, text);
+        struct worker_outcome outcome = {.err = err, .text = text, .fresh = suspect->is_first};
+        worker_queue_finish(suspect, &outcome);
     }
     if (was_next && !dismissed) {
         host->config.events.refused(host->config.events.arg, version, text);
@@ -220,6 +223,7 @@ static void task_done(struct worker_slot *slot, const struct sandbox_result *res
     struct worker_outcome outcome = {
         .result = result,
         .text = "",
+        .fresh = call->is_first,
         .elapsed_ms = elapsed_ns / 1000000,
     };
     worker_queue_finish(call, &outcome);

@@ -141,6 +141,10 @@ static sl_err emit(struct rewriting *self, const struct sandbox_verdict *verdict
 static void reject(struct rewriting *self, const struct sandbox_verdict *verdict)
 {
     struct gate_call *call = self->call;
+    if (call->gate->rules.on_error.on == ON_ERROR_DROP) { /* left out, as if it had dropped it */
+        stage_count_add(call->gate->counts, STAGE_COUNT_DISCARDED, 1);
+        return;
+    }
     if (call->fault_count == 0) {
         snprintf(call->reason, sizeof(call->reason), "%.*s",
                  (int)SL_MIN(verdict->reason.size, sizeof(call->reason) - 1),
@@ -167,6 +171,7 @@ static sl_err take_one(struct rewriting *self, const struct sandbox_verdict *ver
     case SANDBOX_VERDICT_EMIT:
         return emit(self, verdict);
     case SANDBOX_VERDICT_REJECT:
+    case SANDBOX_VERDICT_FAIL:
         reject(self, verdict);
         return SLUICE_OK;
     case SANDBOX_VERDICT_RETRY:

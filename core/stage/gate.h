@@ -4,9 +4,9 @@
  * records for other topics as batches of their own in the same commit unit ─► produce goes on
  *
  * In place the batch keeps offsets deltas, sequences and producer fields; a drop leaves a hole. One
- * rejected record refuses the batch, with each reason. Past the deadline, and without a worker, the
- * producer gets a retriable error: a gate fails closed. One object per instance and shard, hung on
- * the input's partitions. On the shard's loop. */
+ * rejected record refuses the batch, with each reason; with on_error: drop it is left out. Past the
+ * deadline, and without a worker, the producer gets a retriable error: a gate fails closed. One
+ * object per instance and shard, hung on the input's partitions. On the shard's loop. */
 #ifndef SL_STAGE_GATE_H
 #define SL_STAGE_GATE_H
 

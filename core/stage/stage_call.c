@@ -10,13 +10,31 @@
 #define FAST_MS             50
 #define SLOW_MS             200
 #define SINGLE_FAILURES_MAX 2u
+/* Where one record was poison there may be more: a smaller batch is halved fewer times. */
+#define AFTER_POISON_RECORDS 256u
 
-static struct output_source source_of(const struct stage_task *task)
+/* False: the topic of the records is gone. */
+static bool source_of(const struct stage_task *task, struct output_source *ret_source)
 {
-    return (struct output_source){.view = &task->input.view,
-                                  .topic = task->partition->topic,
-                                  .partition = task->partition->number,
-                                  .default_topic = sl_bytes_of_text(task->output_name)};
+    const struct error_rule *rule = &task->config->rules.on_error;
+    uint32_t partition = 0;
+    const struct topic *topic = stage_task_origin(task, &partition);
+    *ret_source = (struct output_source){.view = &task->input.view,
+                                         .topic = topic,
+                                         .partition = partition,
+                                         .default_topic = sl_bytes_of_text(task->output_name),
+                                         .given_up = rule->on == ON_ERROR_RETRY &&
+                                                     task->tries_offset == task->position &&
+                                                     task->tries >= rule->retries_max,
+                                         .redrives = stage_redrive_counts(task)};
+    return topic != NULL;
+}
+
+static void source_is_gone(struct stage_task *task)
+{
+    stage_output_reset(&task->output);
+    stage_read_forget(task);
+    stage_task_back_off(task, "the topic is gone");
 }
 
 /* ---- results ---- */
@@ -50,15 +68,70 @@ static void drop_saved(struct stage_task *task)
 static void suspicion_ends(struct stage_task *task, int64_t next)
 {
     task->failures = 0;
-    task->convictions = 0;
+    task->fresh = false;
     if (task->limit != 0 && next >= task->suspect_end) {
         task->limit = 0;
     }
 }
 
+/* A record failed, and on_error says that it comes again. */
+static void count_try(struct stage_task *task, int64_t offset)
+{
+    bool again = task->tries_offset == offset;
+    task->tries = again ? task->tries + 1 : 1;
+    task->tries_offset = offset;
+    task->backoff_ms = again ? task->backoff_ms : 0;
+    stage_task_log(task, SL_LOG_WARN, "a record fails; it comes again", task->output.reason);
+}
+
+/* Not all was taken. True: there is nothing to commit before it. */
+static bool halted(struct stage_task *task, int64_t next)
+{
+    enum output_halt halt = task->output.halt;
+    stage_read_forget(task);
+    if (halt == OUTPUT_ASKED || halt == OUTPUT_RETRIES) {
+        stage_count_add(task->config->counts, STAGE_COUNT_RETRIES, 1);
+        stage_count_add(task->config->counts, STAGE_COUNT_RETRIED,
+                        task->input.record_count - task->output.halt_index);
+    }
+    if (halt == OUTPUT_RETRIES) {
+        count_try(task, next);
+    }
+    if (next != task->position) {
+        return false;
+    }
+    stage_task_log(task, SL_LOG_DEBUG, "goes no further", task->output.reason);
+    stage_output_reset(&task->output);
+    stage_call_halt(task, halt);
+    return true;
+}
+
+void stage_call_halt(struct stage_task *task, enum output_halt halt)
+{
+    switch (halt) {
+    case OUTPUT_STOPPED:
+        stage_task_pause(task, STAGE_PAUSE_STOP);
+        return;
+    case OUTPUT_TRIPPED:
+        stage_task_pause(task, STAGE_PAUSE_ROW);
+        return;
+    case OUTPUT_RETRIES:
+        stage_task_back_off(task, "a record fails (on_error: retry)");
+        return;
+    default:
+        stage_task_back_off(task, "the plugin asks for a retry");
+        return;
+    }
+}
+
 void stage_call_take_result(struct stage_task *task, const struct sandbox_result *result)
 {
-    struct output_source source = source_of(task);
+    struct output_source source;
+    if (!source_of(task, &source)) {
+        drop_saved(task);
+        source_is_gone(task);
+        return;
+    }
     sl_err err = stage_output_take(&task->output, &task->config->rules, &source, result);
     if (err == SLUICE_E_NOT_FOUND && save_result(task, result) == SLUICE_OK) {
         stage_topic_make(task, task->output.missing);
@@ -72,19 +145,13 @@ void stage_call_take_result(struct stage_task *task, const struct sandbox_result
         stage_task_back_off(task, "outputs cannot be built");
         return;
     }
-    int64_t next = task->output.retry ? task->output.retry_offset : task->input.next_offset;
-    uint64_t records = task->output.retry ? task->output.retry_index : task->input.record_count;
-    if (task->output.retry) {
-        stage_count_add(task->config->counts, STAGE_COUNT_RETRIES, 1);
-        stage_count_add(task->config->counts, STAGE_COUNT_RETRIED,
-                        task->input.record_count - task->output.retry_index);
-        stage_read_forget(task);
-    }
+    bool whole = task->output.halt == OUTPUT_WHOLE;
+    int64_t next = whole                   ? task->input.next_offset
+                   : task->redrive != NULL ? stage_redrive_offset(task, task->output.halt_index)
+                                           : task->output.halt_offset;
+    uint64_t records = whole ? task->input.record_count : task->output.halt_index;
     suspicion_ends(task, next);
-    if (task->output.retry && next == task->position) {
-        stage_task_log(task, SL_LOG_DEBUG, "asks for a retry", task->output.reason);
-        stage_output_reset(&task->output);
-        stage_task_back_off(task, "the plugin asks for a retry");
+    if (!whole && halted(task, next)) {
         return;
     }
     stage_commit_start(task, next, records);
@@ -92,17 +159,34 @@ void stage_call_take_result(struct stage_task *task, const struct sandbox_result
 
 /* ---- poison ---- */
 
-/* The one record of the input goes to the dead letters. */
-void stage_call_condemn(struct stage_task *task)
+/* Its dead letter is built, or nothing where on_error says so; the position follows. */
+static void commit_condemned(struct stage_task *task, const char *message)
 {
-    struct output_source source = source_of(task);
+    stage_count_add(task->config->counts, STAGE_COUNT_POISONED, 1);
+    stage_task_log(task, SL_LOG_WARN, message, task->failure_text);
+    task->limit = 0; /* one is found; if there is another, it shows */
+    task->records_max = SL_MIN(task->records_max, AFTER_POISON_RECORDS);
+    suspicion_ends(task, task->input.next_offset);
+    task->output.row++;
+    task->output.failed++;
+    stage_commit_start(task, task->input.next_offset, 1);
+}
+
+static void write_dead_letter(struct stage_task *task)
+{
+    struct output_source source;
     struct record_iterator records;
     struct record_view record;
+    if (!source_of(task, &source)) {
+        task->condemned = false;
+        source_is_gone(task);
+        return;
+    }
     record_iterator_init(&records, batch_view_records(&task->input.view),
                          batch_view_record_count(&task->input.view));
     SL_ASSERT(record_iterator_next(&records, &record));
     task->condemned = true;
-    sl_err err = stage_output_reject(&task->output, &task->config->rules, &source, &record,
+    sl_err err = stage_output_reject(&task->output, &task->config->rules, &source, &record, 0,
                                      sl_bytes_of_text(task->failure_text));
     if (err == SLUICE_E_NOT_FOUND) {
         stage_topic_make(task, task->output.missing);
@@ -116,17 +200,37 @@ void stage_call_condemn(struct stage_task *task)
         stage_task_back_off(task, "a dead letter cannot be written");
         return;
     }
-    stage_count_add(task->config->counts, STAGE_COUNT_POISONED, 1);
-    stage_task_log(task, SL_LOG_WARN, "record goes to the dead letters", task->failure_text);
-    uint32_t convictions = task->convictions + 1;
-    task->limit = 0; /* one is found; if there is another, it shows */
-    suspicion_ends(task, task->input.next_offset);
-    task->convictions = convictions;
-    stage_commit_start(task, task->input.next_offset, 1);
+    commit_condemned(task, "record goes to the dead letters");
 }
 
-/* The worker died of the input, or refused it as a whole. */
-static void batch_failed(struct stage_task *task, const char *text)
+/* on_error for the one record of the input. */
+void stage_call_condemn(struct stage_task *task)
+{
+    const struct error_rule *rule = &task->config->rules.on_error;
+    enum on_error on = task->redrive != NULL ? ON_ERROR_DEAD_LETTER : rule->on;
+    bool given_up = task->tries_offset == task->position && task->tries >= rule->retries_max;
+    stage_read_forget(task);
+    if (on == ON_ERROR_STOP) {
+        stage_task_log(task, SL_LOG_ERROR, "a record fails", task->failure_text);
+        stage_call_halt(task, OUTPUT_STOPPED);
+    } else if (on == ON_ERROR_RETRY && !given_up) {
+        snprintf(task->output.reason, sizeof(task->output.reason), "%s", task->failure_text);
+        count_try(task, task->position);
+        task->failures = 0;
+        stage_call_halt(task, OUTPUT_RETRIES);
+    } else if (task->output.row >= STAGE_FAILURES_ROW) {
+        stage_call_halt(task, OUTPUT_TRIPPED);
+    } else if (on == ON_ERROR_DROP) {
+        task->output.discarded++;
+        commit_condemned(task, "record is dropped (on_error: drop)");
+    } else {
+        write_dead_letter(task);
+    }
+}
+
+/* The worker died of the input, or refused it as a whole: then it has a past that may be the cause,
+ * and the next try is for one that has none. */
+static void batch_failed(struct stage_task *task, bool fresh, bool died, const char *text)
 {
     uint32_t count = task->input.record_count;
     snprintf(task->failure_text, sizeof(task->failure_text), "%s", text);
@@ -134,16 +238,8 @@ static void batch_failed(struct stage_task *task, const char *text)
     stage_count_add(task->config->counts, STAGE_COUNT_RETRIED, count);
     stage_error_set(task->config->counts, shard_wall_ms(stage_task_shard(task)), text);
     stage_read_forget(task);
-    if (task->convictions >= STAGE_CONVICTIONS_MAX) {
-        stage_task_log(task, SL_LOG_ERROR, "pauses: every record fails; change the plugin", text);
-        task->convictions = 0;
-        task->failures = 0;
-        task->limit = 0;
-        task->state = TASK_PAUSED;
-        stage_task_set_stall(task, "paused: every record fails");
-        return;
-    }
-    if (count == 1 && ++task->failures >= SINGLE_FAILURES_MAX) {
+    task->fresh = !died;
+    if (count == 1 && fresh && ++task->failures >= SINGLE_FAILURES_MAX) {
         stage_call_condemn(task);
         return;
     }
@@ -174,6 +270,10 @@ static void call_done(struct worker_call *call, const struct worker_outcome *out
     }
     if (outcome->err == SLUICE_E_STOPPING || outcome->err == SLUICE_E_CANCELLED) {
         stage_read_forget(task);
+        if (task->redrive != NULL) {
+            stage_redrive_finish(task, outcome->err, "the stage ends");
+            return;
+        }
         task->state = TASK_PAUSED;
         stage_task_set_stall(task, "no worker");
         return;
@@ -181,12 +281,11 @@ static void call_done(struct worker_call *call, const struct worker_outcome *out
     if (outcome->err == SLUICE_E_LIMIT && task->input.record_count == 1) {
         snprintf(task->failure_text, sizeof(task->failure_text),
                  "the record is larger than a worker takes");
-        stage_read_forget(task);
         stage_call_condemn(task);
         return;
     }
     if (outcome->err != SLUICE_OK) {
-        batch_failed(task, outcome->text);
+        batch_failed(task, outcome->fresh, true, outcome->text);
         return;
     }
     adapt(task, outcome->elapsed_ms);
@@ -195,7 +294,7 @@ static void call_done(struct worker_call *call, const struct worker_outcome *out
         snprintf(text, sizeof(text), "%s: %.*s", sl_status_text(outcome->result->status),
                  (int)SL_MIN(outcome->result->error.size, sizeof(text) / 2),
                  outcome->result->error.data != NULL ? outcome->result->error.data : "");
-        batch_failed(task, text);
+        batch_failed(task, outcome->fresh, false, text);
         return;
     }
     stage_call_take_result(task, outcome->result);
@@ -204,12 +303,19 @@ static void call_done(struct worker_call *call, const struct worker_outcome *out
 void stage_call_submit(struct stage_task *task)
 {
     struct sl_bytes records = batch_view_records(&task->input.view);
-    task->call = (struct worker_call){.done = call_done, .bisecting = task->limit != 0};
+    uint32_t partition = 0;
+    const struct topic *topic = stage_task_origin(task, &partition);
+    if (topic == NULL) {
+        source_is_gone(task);
+        return;
+    }
+    task->call = (struct worker_call){
+        .done = call_done, .bisecting = task->limit != 0, .fresh = task->fresh};
     worker_call_init(&task->call);
     task->call.task = (struct sandbox_task){
-        .partition = (int32_t)task->partition->number,
+        .partition = (int32_t)partition,
         .timeout_ms = task->config->timeout_ms,
-        .topic = text_of_sl(task->partition->topic->name),
+        .topic = text_of_sl(topic->name),
         .principal = sluice_text_of(task->config->rules.principal),
         .records = {records.data, records.size},
         .record_count = task->input.record_count,

@@ -4,29 +4,45 @@
 
 #include "base/status.h"
 
+/* True: too many of them failed within the last minute. */
+static bool count(struct stage_task *task)
+{
+    struct stage_counts *counts = task->config->counts;
+    const struct stage_output *output = &task->output;
+    stage_count_add(counts, task->redrive != NULL ? STAGE_COUNT_REDRIVEN : STAGE_COUNT_RECORDS_IN,
+                    task->commit_records);
+    stage_count_add(counts, STAGE_COUNT_RECORDS_OUT, output->written);
+    stage_count_add(counts, STAGE_COUNT_DROPPED, output->dropped);
+    stage_count_add(counts, STAGE_COUNT_REJECTED, output->rejected);
+    stage_count_add(counts, STAGE_COUNT_DEAD_LETTERED, output->rejected);
+    stage_count_add(counts, STAGE_COUNT_DISCARDED, output->discarded);
+    if (output->last_reason[0] != '\0') {
+        stage_error_set(counts, shard_wall_ms(stage_task_shard(task)), output->last_reason);
+    }
+    return task->redrive == NULL && task->config->watch != NULL &&
+           stage_watch_count(task->config->watch, shard_now_ms(stage_task_shard(task)),
+                             task->commit_records, output->failed);
+}
+
 static void committed(struct commit *commit, sl_err err)
 {
     struct stage_task *task = SL_CONTAINER_OF(commit, struct stage_task, commit);
     struct shard *shard = stage_task_shard(task);
     task->state = TASK_IDLE;
+    bool too_many = false;
     if (err == SLUICE_OK) {
-        struct sl_bytes payload = {task->payload, task->payload_size};
-        sl_err applied = position_store_apply(shard->positions, POSITION_ITEM_VERSION, payload);
+        sl_err applied =
+            task->redrive != NULL
+                ? stage_redrive_committed(task)
+                : position_store_apply(shard->positions, POSITION_ITEM_VERSION,
+                                       (struct sl_bytes){task->payload, task->payload_size});
         if (applied != SLUICE_OK) { /* it is durable: this store would process records again */
             shard_refuse(shard, applied);
         }
         task->position = task->next_position;
-        struct stage_counts *counts = task->config->counts;
-        stage_count_add(counts, STAGE_COUNT_RECORDS_IN, task->commit_records);
-        stage_count_add(counts, STAGE_COUNT_RECORDS_OUT, task->output.written);
-        stage_count_add(counts, STAGE_COUNT_DROPPED, task->output.dropped);
-        stage_count_add(counts, STAGE_COUNT_REJECTED, task->output.rejected);
-        stage_count_add(counts, STAGE_COUNT_DEAD_LETTERED, task->output.rejected);
-        if (task->output.last_reason[0] != '\0') {
-            stage_error_set(counts, shard_wall_ms(shard), task->output.last_reason);
-        }
+        too_many = count(task);
     }
-    bool retry = task->output.retry;
+    enum output_halt halt = task->output.halt;
     bool progressed = task->commit_records > 0;
     stage_output_reset(&task->output);
     stage_task_publish(task);
@@ -39,8 +55,13 @@ static void committed(struct commit *commit, sl_err err)
         stage_task_back_off(task, "the log does not take commits");
         return;
     }
-    if (retry && !progressed) {
-        stage_task_back_off(task, "the plugin asks for a retry");
+    if (too_many) {
+        bool row = task->output.row >= STAGE_FAILURES_ROW;
+        stage_task_pause(task, row ? STAGE_PAUSE_ROW : STAGE_PAUSE_SHARE);
+        return;
+    }
+    if (halt > OUTPUT_ASKED || (halt == OUTPUT_ASKED && !progressed)) {
+        stage_call_halt(task, halt);
         return;
     }
     task->backoff_ms = 0;
@@ -50,10 +71,10 @@ static void committed(struct commit *commit, sl_err err)
 
 static sl_err commit_room(struct stage_task *task, uint32_t count)
 {
-    if (task->commit_capacity > count) {
+    if (task->commit_capacity >= count) {
         return SLUICE_OK;
     }
-    uint32_t capacity = SL_MAX(count + 1, 4u);
+    uint32_t capacity = SL_MAX(count, 4u);
     struct commit_batch *batches = sl_alloc_zero(capacity, sizeof(*batches));
     struct wal_item *items = sl_alloc_zero(capacity, sizeof(*items));
     if (batches == NULL || items == NULL) {
@@ -79,18 +100,28 @@ static void prepare_position(struct stage_task *task, int64_t next)
     task->next_position = next;
 }
 
-static void submit_commit(struct stage_task *task)
+/* Behind the batches: the position, or what was redriven. */
+static void fill_items(struct stage_task *task, struct wal_item *ret_items)
+{
+    if (task->redrive != NULL) {
+        stage_redrive_items(task, ret_items);
+        return;
+    }
+    *ret_items = (struct wal_item){.kind = WAL_ITEM_STAGE_POSITION,
+                                   .version = POSITION_ITEM_VERSION,
+                                   .payload = {task->payload, task->payload_size}};
+}
+
+static void submit_commit(struct stage_task *task, uint32_t item_count)
 {
     uint32_t count = task->output.batch_count;
     stage_output_batches(&task->output, task->commit_batches);
-    task->commit_items[count] = (struct wal_item){.kind = WAL_ITEM_STAGE_POSITION,
-                                                  .version = POSITION_ITEM_VERSION,
-                                                  .payload = {task->payload, task->payload_size}};
+    fill_items(task, task->commit_items + count);
     task->commit = (struct commit){.shard = stage_task_shard(task),
                                    .batches = task->commit_batches,
                                    .batch_count = count,
                                    .items = task->commit_items,
-                                   .extra_count = 1,
+                                   .extra_count = item_count,
                                    .reserve = true,
                                    .is_exact = true,
                                    .done = committed};
@@ -119,14 +150,24 @@ static void submit_commit(struct stage_task *task)
 /* The outputs are built (none is fine); everything up to `next` is done with them. */
 void stage_commit_start(struct stage_task *task, int64_t next, uint64_t records)
 {
-    uint32_t count = task->output.batch_count;
+    uint32_t items = 1;
+    sl_err err = SLUICE_OK;
     prepare_position(task, next);
     task->commit_records = records;
-    if (commit_room(task, count) != SLUICE_OK) {
+    if (task->redrive != NULL) {
+        err = stage_redrive_prepare(task, records);
+        items = stage_redrive_item_count(task);
+    }
+    err = err != SLUICE_OK ? err : commit_room(task, task->output.batch_count + items);
+    if (err != SLUICE_OK) {
         stage_output_reset(&task->output);
         stage_read_forget(task);
-        stage_task_back_off(task, "out of memory");
+        if (err == SLUICE_E_LIMIT) {
+            stage_redrive_finish(task, err, REDRIVE_TOO_SCATTERED);
+        } else {
+            stage_task_back_off(task, "out of memory");
+        }
         return;
     }
-    submit_commit(task);
+    submit_commit(task, items);
 }

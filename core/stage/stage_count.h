@@ -14,6 +14,8 @@
     X(REJECTED, "records_rejected", "records dead-lettered by a stage or refused by a gate") \
     X(POISONED, "records_poisoned", "records dead-lettered because the plugin died on them") \
     X(DEAD_LETTERED, "records_dead_lettered", "records written to the dead letters")         \
+    X(DISCARDED, "records_discarded", "records left out because of on_error: drop")          \
+    X(REDRIVEN, "records_redriven", "dead letters that were handed back")                    \
     X(RETRIES, "retries", "batches that came again")                                         \
     X(RETRIED, "records_retried", "records that came again")                                 \
     X(TIMEOUTS, "timeouts", "gate calls past their deadline")                                \

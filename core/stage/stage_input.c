@@ -65,7 +65,8 @@ bool stage_input_is_full(const struct stage_input *input)
     return input->record_count >= input->records_max || input->bytes.size >= STAGE_INPUT_BYTES;
 }
 
-static sl_err append(struct stage_input *input, int64_t offset, const struct record_fields *fields)
+sl_err stage_input_append(struct stage_input *input, int64_t offset,
+                          const struct record_fields *fields)
 {
     if (!input->open) {
         struct batch_header header;
@@ -120,7 +121,7 @@ sl_err stage_input_add(struct stage_input *input, const struct batch_view *batch
         }
         struct record_fields fields;
         err = header_room_fields(headers, batch, &record, 0, &fields);
-        err = err != SLUICE_OK ? err : append(input, offset, &fields);
+        err = err != SLUICE_OK ? err : stage_input_append(input, offset, &fields);
         if (err == SLUICE_OK) {
             input->record_count++;
             input->next_offset = offset + 1;

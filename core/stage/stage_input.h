@@ -46,6 +46,10 @@ bool stage_input_is_full(const struct stage_input *input);
 sl_err stage_input_add(struct stage_input *input, const struct batch_view *batch,
                        struct sl_bytes records, struct header_room *headers,
                        bool *ret_whole) SL_MUST_CHECK;
+/* One record, at an offset above those that are there; next_offset is the caller's. E_NO_MEMORY,
+ * E_LIMIT. */
+sl_err stage_input_append(struct stage_input *input, int64_t offset,
+                          const struct record_fields *fields) SL_MUST_CHECK;
 /* A batch that holds nothing to process (control records) or is wholly behind: passes over it. */
 void stage_input_skip(struct stage_input *input, const struct batch_view *batch);
 sl_err stage_input_finish(struct stage_input *input) SL_MUST_CHECK; /* record_count > 0 */

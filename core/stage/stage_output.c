@@ -2,16 +2,15 @@
 #include "stage/stage_output.h"
 
 #include "admit/authorizer.h"
+#include "record/dead_letter.h"
 #include "route/partitioner.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #define TARGET_BYTES_MAX  (40u << 20)
 #define TARGET_BYTES_KEEP (256u << 10)
 #define TARGETS_KEEP      8u
-#define DEAD_HEADERS      6u
 
 void stage_output_init(struct stage_output *output)
 {
@@ -35,7 +34,9 @@ void stage_output_fini(struct stage_output *output)
     sl_free(output->targets);
     sl_free(output->batches);
     header_room_fini(&output->headers);
+    uint32_t row = output->row;
     stage_output_init(output);
+    output->row = row;
 }
 
 void stage_output_reset(struct stage_output *output)
@@ -56,7 +57,8 @@ void stage_output_reset(struct stage_output *output)
     output->batch_count = 0;
     output->written = output->dropped = output->rejected = output->passed = 0;
     output->last_reason[0] = '\0';
-    output->retry = false;
+    output->discarded = output->failed = 0;
+    output->halt = OUTPUT_WHOLE;
     output->reason[0] = output->missing[0] = '\0';
 }
 
@@ -295,14 +297,9 @@ static bool choose_dead_letter(const struct shard *shard, const struct topic *to
     return false;
 }
 
-static struct header_view header_of(const char *key, const char *value)
-{
-    return (struct header_view){.key = sl_bytes_of_text(key), .value = sl_bytes_of_text(value)};
-}
-
 sl_err stage_output_reject(struct stage_output *output, const struct output_rules *rules,
                            const struct output_source *source, const struct record_view *record,
-                           struct sl_bytes reason)
+                           uint32_t index, struct sl_bytes reason)
 {
     char name[TOPIC_NAME_BYTES_MAX + 1u];
     stage_dead_letter_name(rules->instance, name);
@@ -319,27 +316,25 @@ sl_err stage_output_reject(struct stage_output *output, const struct output_rule
     struct partition *target = NULL;
     struct record_fields fields;
     sl_err err = partition_open(rules->shard, topic, number, &target);
-    err = err != SLUICE_OK
-              ? err
-              : header_room_fields(&output->headers, source->view, record, DEAD_HEADERS, &fields);
+    err = err != SLUICE_OK ? err
+                           : header_room_fields(&output->headers, source->view, record,
+                                                DEAD_LETTER_HEADERS, &fields);
     if (err != SLUICE_OK) {
         return err;
     }
-    char partition_text[16];
-    char offset_text[24];
-    snprintf(partition_text, sizeof(partition_text), "%" PRIu32, source->partition);
-    snprintf(offset_text, sizeof(offset_text), "%" PRId64, record_offset(source->view, record));
-    struct header_view *extra = output->headers.items + fields.header_count;
-    extra[0] = header_of("sluice.reason", "");
-    extra[0].value = reason;
-    extra[1] = header_of("sluice.instance", rules->instance);
-    extra[2] = header_of("sluice.version", rules->version);
-    extra[3] = header_of("sluice.topic", "");
-    extra[3].value = source->topic->name;
-    extra[4] = header_of("sluice.partition", partition_text);
-    extra[5] = header_of("sluice.offset", offset_text);
+    struct dead_letter_origin origin = {
+        .reason = reason,
+        .instance = sl_bytes_of_text(rules->instance),
+        .version = sl_bytes_of_text(rules->version),
+        .topic = source->topic->name,
+        .partition = source->partition,
+        .offset = record_offset(source->view, record),
+        .redrives = source->redrives != NULL ? source->redrives[index] + 1 : 0,
+    };
+    struct dead_letter_texts texts;
+    fields.header_count +=
+        dead_letter_headers(&origin, &texts, output->headers.items + fields.header_count);
     fields.headers = output->headers.items;
-    fields.header_count += DEAD_HEADERS;
     err = stage_output_append(output, target, &fields);
     if (err == SLUICE_OK) {
         output->written--; /* counted apart */
@@ -381,10 +376,43 @@ static bool is_record_fault(sl_err err)
            err == SLUICE_E_INVALID_RECORD;
 }
 
-static sl_err reject(struct taking *taking, struct sl_bytes reason)
+/* The record at hand and all after it come again. */
+static sl_err halt(struct taking *taking, enum output_halt why, struct sl_bytes reason)
 {
-    return stage_output_reject(taking->output, taking->rules, taking->source, &taking->record,
-                               reason);
+    struct stage_output *output = taking->output;
+    output->halt = why;
+    output->halt_index = (uint32_t)taking->index;
+    output->halt_offset = record_offset(taking->source->view, &taking->record);
+    snprintf(output->reason, sizeof(output->reason), "%.*s",
+             (int)SL_MIN(reason.size, sizeof(output->reason) - 1),
+             reason.size > 0 ? (const char *)reason.data : "");
+    return SLUICE_OK;
+}
+
+/* What on_error makes of the record at hand. is_failure: the plugin is to blame. */
+static sl_err reject(struct taking *taking, struct sl_bytes reason, bool is_failure)
+{
+    struct stage_output *output = taking->output;
+    const struct output_source *source = taking->source;
+    enum on_error on = taking->rules->on_error.on;
+    on = source->redrives != NULL ? ON_ERROR_DEAD_LETTER : on;
+    if (on == ON_ERROR_STOP) {
+        return halt(taking, OUTPUT_STOPPED, reason);
+    }
+    if (on == ON_ERROR_RETRY && !(source->given_up && taking->index == 0)) {
+        return halt(taking, OUTPUT_RETRIES, reason);
+    }
+    if (is_failure && output->row >= STAGE_FAILURES_ROW) {
+        return halt(taking, OUTPUT_TRIPPED, reason);
+    }
+    output->row = is_failure ? output->row + 1 : 0;
+    output->failed += is_failure;
+    if (on == ON_ERROR_DROP) {
+        output->discarded++;
+        return SLUICE_OK;
+    }
+    return stage_output_reject(output, taking->rules, source, &taking->record,
+                               (uint32_t)taking->index, reason);
 }
 
 /* output->reason says why. The text is copied: the reason of a dead letter points into the record.
@@ -393,19 +421,20 @@ static sl_err reject_said(struct taking *taking)
 {
     char reason[STAGE_REASON_BYTES];
     memcpy(reason, taking->output->reason, sizeof(reason));
-    return reject(taking, sl_bytes_of_text(reason));
+    return reject(taking, sl_bytes_of_text(reason), true);
 }
 
 static sl_err pass(struct taking *taking, const struct sandbox_verdict *verdict)
 {
     struct stage_output *output = taking->output;
     const struct output_source *source = taking->source;
-    for (uint32_t i = 0; i < verdict->count; i++) {
+    for (uint32_t i = 0; i < verdict->count && output->halt == OUTPUT_WHOLE; i++) {
         struct record_fields fields;
         struct partition *target = NULL;
         sl_err err = seek(taking, verdict->index + i);
         if (err == SLUICE_OK && source->default_topic.size == 0) {
             output->passed++;
+            output->row = 0;
             continue;
         }
         err = err != SLUICE_OK
@@ -420,6 +449,7 @@ static sl_err pass(struct taking *taking, const struct sandbox_verdict *verdict)
             err = reject_said(taking);
         } else if (err == SLUICE_OK) {
             err = stage_output_append(output, target, &fields);
+            output->row = 0;
         }
         if (err != SLUICE_OK) {
             return err;
@@ -503,19 +533,8 @@ static sl_err emit(struct taking *taking, const struct sandbox_verdict *verdict)
     struct record_fields fields;
     struct partition *target = NULL;
     sl_err err = route_emit(taking, verdict, &fields, &target);
+    taking->output->row = err == SLUICE_OK ? 0 : taking->output->row;
     return err != SLUICE_OK ? err : stage_output_append(taking->output, target, &fields);
-}
-
-static sl_err retry(struct taking *taking, const struct sandbox_verdict *verdict)
-{
-    struct stage_output *output = taking->output;
-    output->retry = true;
-    output->retry_index = verdict->index;
-    output->retry_offset = record_offset(taking->source->view, &taking->record);
-    snprintf(output->reason, sizeof(output->reason), "%.*s",
-             (int)SL_MIN(verdict->reason.size, sizeof(output->reason) - 1),
-             verdict->reason.data != NULL ? verdict->reason.data : "");
-    return SLUICE_OK;
 }
 
 /* *faulty: the record of the last emit was rejected; its further emits are passed over. */
@@ -533,11 +552,13 @@ static sl_err take_one(struct taking *taking, const struct sandbox_result_reader
     switch (verdict->kind) {
     case SANDBOX_VERDICT_DROP:
         taking->output->dropped++;
+        taking->output->row = 0;
         return SLUICE_OK;
     case SANDBOX_VERDICT_REJECT:
-        return reject(taking, sl_of_text(verdict->reason));
+    case SANDBOX_VERDICT_FAIL:
+        return reject(taking, sl_of_text(verdict->reason), verdict->kind == SANDBOX_VERDICT_FAIL);
     case SANDBOX_VERDICT_RETRY:
-        return retry(taking, verdict);
+        return halt(taking, OUTPUT_ASKED, sl_of_text(verdict->reason));
     default:
         break;
     }
@@ -561,9 +582,11 @@ sl_err stage_output_take(struct stage_output *output, const struct output_rules 
     struct sandbox_result_reader reader;
     struct sandbox_verdict verdict;
     int64_t faulty = -1;
+    uint32_t row = output->row;
     sl_err err = SLUICE_OK;
     sandbox_result_reader_init(&reader, result);
-    while (err == SLUICE_OK && sandbox_result_next(&reader, &verdict)) {
+    while (err == SLUICE_OK && output->halt == OUTPUT_WHOLE &&
+           sandbox_result_next(&reader, &verdict)) {
         err = take_one(&taking, &reader, &verdict, &faulty);
     }
     err = err != SLUICE_OK ? err : stage_output_finish(output);
@@ -571,6 +594,7 @@ sl_err stage_output_take(struct stage_output *output, const struct output_rules 
         char missing[sizeof(output->missing)];
         memcpy(missing, output->missing, sizeof(missing));
         stage_output_reset(output);
+        output->row = row;
         memcpy(output->missing, missing, sizeof(missing));
     }
     return err;

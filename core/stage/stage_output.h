@@ -3,13 +3,15 @@
  * One builder per target partition; a batch that grows large is finished and another begun. Where a
  * record may go is decided here, whatever the worker said: topics that are not granted, internal or
  * of another shard make the record a rejected one. Rejected records go to the stage's dead-letter
- * topic with the reason and their origin as headers. One thread; memory is kept between uses. */
+ * topic with the reason and their origin as headers (dead_letter.h), or where on_error says. One
+ * thread; memory is kept between uses. */
 #ifndef SL_STAGE_STAGE_OUTPUT_H
 #define SL_STAGE_STAGE_OUTPUT_H
 
 #include "catalog/topic_name.h"
 #include "shard/commit.h"
 #include "stage/stage_count.h"
+#include "stage/stage_errors.h"
 #include "stage/stage_input.h"
 
 #include <sandbox/channel.h>
@@ -27,6 +29,7 @@ struct output_rules {
     bool any;                  /* all but internal topics */
     const char *const *grants; /* topics beside the default output */
     uint32_t grant_count;
+    struct error_rule on_error;
 };
 
 /* The records that the verdicts are about. */
@@ -35,6 +38,19 @@ struct output_source {
     const struct topic *topic;
     uint32_t partition;
     struct sl_bytes default_topic; /* where passed records go; empty: nowhere */
+    bool given_up;                 /* the first record has had all retries of on_error */
+    /* Of dead letters that were handed back: how often, by record, before now. NULL: no dead
+     * letters. Whatever on_error says, they become dead letters again. */
+    const uint32_t *redrives;
+};
+
+/* Why the verdicts were not taken to their end. */
+enum output_halt {
+    OUTPUT_WHOLE,
+    OUTPUT_ASKED,   /* the plugin asks for a retry */
+    OUTPUT_RETRIES, /* the record failed, on_error: retry */
+    OUTPUT_STOPPED, /* on_error: stop */
+    OUTPUT_TRIPPED, /* STAGE_FAILURES_ROW failed in a row, and this one would be the next */
 };
 
 struct output_target {
@@ -59,11 +75,14 @@ struct stage_output {
     uint32_t batch_capacity;
     struct header_room headers;
     uint64_t written, dropped, rejected, passed;
-    bool retry; /* the records from retry_offset on come again */
-    int64_t retry_offset;
-    uint32_t retry_index;
-    char reason[STAGE_REASON_BYTES];         /* of the retry, or of the last rejection */
-    char last_reason[STAGE_ERROR_BYTES];     /* of the last dead letter; empty: none */
+    uint64_t discarded;    /* on_error: drop */
+    uint64_t failed;       /* by the plugin's fault, of rejected and discarded */
+    uint32_t row;          /* of those, in a row; kept by a reset */
+    enum output_halt halt; /* else the records from halt_offset on come again */
+    int64_t halt_offset;
+    uint32_t halt_index;
+    char reason[STAGE_REASON_BYTES];         /* of the halt, or of the last rejection */
+    char last_reason[STAGE_ERROR_BYTES];     /* of the last record that failed; empty: none */
     char missing[TOPIC_NAME_BYTES_MAX + 1u]; /* with E_NOT_FOUND: this topic must be made first */
 };
 
@@ -77,10 +96,10 @@ void stage_output_reset(struct stage_output *output);
 sl_err stage_output_take(struct stage_output *output, const struct output_rules *rules,
                          const struct output_source *source,
                          const struct sandbox_result *result) SL_MUST_CHECK;
-/* The record goes to the dead-letter topic. Errors as above. */
+/* The record, number `index` of the source, goes to the dead-letter topic. Errors as above. */
 sl_err stage_output_reject(struct stage_output *output, const struct output_rules *rules,
                            const struct output_source *source, const struct record_view *record,
-                           struct sl_bytes reason) SL_MUST_CHECK;
+                           uint32_t index, struct sl_bytes reason) SL_MUST_CHECK;
 /* The name of the dead-letter topic of an instance. */
 void stage_dead_letter_name(const char *instance, char ret_name[TOPIC_NAME_BYTES_MAX + 1u]);
 /* Finishes the builders. Afterwards batch_count batches are there. */

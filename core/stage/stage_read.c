@@ -86,6 +86,9 @@ void stage_read_start(struct stage_task *task)
     if (!partition_plan(task->partition, task->position, READ_BYTES, &plan)) {
         /* The log ends in a hole: nothing is left before its end. */
         task->state = TASK_IDLE;
+        if (task->redrive != NULL) {
+            stage_redrive_finish(task, SLUICE_OK, "");
+        }
         return;
     }
     sl_buffer_reset_above(&task->read, BUFFER_KEEP_BYTES);
@@ -133,8 +136,8 @@ static void open_done(struct sl_job *job)
 }
 
 /* False: a helper opens it. */
-static bool open_batch(struct stage_task *task, const struct batch_view *view,
-                       struct sl_bytes *ret_records, sl_err *ret_err)
+bool stage_read_open(struct stage_task *task, const struct batch_view *view,
+                     struct sl_bytes *ret_records, sl_err *ret_err)
 {
     *ret_err = SLUICE_OK;
     *ret_records = batch_view_records(view);
@@ -209,7 +212,7 @@ enum gathered stage_read_gather(struct stage_task *task)
                 batch_view_codec(&view) != BATCH_CODEC_NONE && view.size > OPEN_ON_LOOP_BYTES) {
                 return GATHERED; /* what is there goes first */
             }
-            if (!open_batch(task, &view, &records, &err)) {
+            if (!stage_read_open(task, &view, &records, &err)) {
                 return GATHER_LATER;
             }
             err = err != SLUICE_OK ? err

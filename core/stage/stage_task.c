@@ -47,6 +47,7 @@ static void free_task(struct stage_task *task)
     sl_free(task->saved_items);
     sl_free(task->commit_batches);
     sl_free(task->commit_items);
+    stage_redrive_free(task->redrive);
     partition_unref(task->partition);
     sl_free(task);
     if (closed != NULL) {
@@ -57,8 +58,8 @@ static void free_task(struct stage_task *task)
 /* Whether something still points at the task: it ends by itself then. */
 static bool is_held(const struct stage_task *task)
 {
-    return task->step.queued != 0 || task->state == TASK_READING || task->state == TASK_TOPIC ||
-           task->state == TASK_COMMITTING;
+    return task->step.queued != 0 || stage_redrive_is_told(task) || task->state == TASK_READING ||
+           task->state == TASK_TOPIC || task->state == TASK_COMMITTING;
 }
 
 /* True: the task is gone. */
@@ -86,6 +87,44 @@ void stage_task_back_off(struct stage_task *task, const char *stall)
 {
     task->backoff_ms = SL_MIN(SL_MAX(task->backoff_ms * 2, BACKOFF_MIN_MS), BACKOFF_MAX_MS);
     wait_ms(task, task->backoff_ms, stall);
+}
+
+static void pause_with(struct stage_task *task, const char *text)
+{
+    stage_read_forget(task);
+    task->failures = 0;
+    task->limit = 0;
+    task->output.row = 0;
+    task->state = TASK_PAUSED;
+    stage_task_set_stall(task, text);
+}
+
+void stage_task_pause(struct stage_task *task, enum stage_pause cause)
+{
+    if (task->redrive != NULL) {
+        stage_redrive_finish(task, SLUICE_E_PLUGIN_ERROR, "too many records in a row failed again");
+        return;
+    }
+    stage_task_log(task, SL_LOG_ERROR, "stage pauses; `sluice plugin resume` lets it go on",
+                   stage_pause_text(cause));
+    stage_watch_pull(task->config->watch, cause);
+    pause_with(task, stage_pause_text(cause));
+}
+
+/* Another task of the stage, or the operator, paused it. */
+static bool is_paused(struct stage_task *task)
+{
+    const struct stage_watch *watch = task->config->watch;
+    enum stage_pause cause = watch != NULL ? stage_watch_paused(watch) : STAGE_PAUSE_NONE;
+    if (cause == STAGE_PAUSE_NONE || (task->redrive != NULL && stage_redrive_forwards(task))) {
+        return false;
+    }
+    if (task->redrive != NULL) {
+        stage_redrive_finish(task, SLUICE_E_PLUGIN_ERROR, "the stage is paused");
+    } else {
+        pause_with(task, stage_pause_text(cause));
+    }
+    return true;
 }
 
 static void release_memory(struct stage_task *task)
@@ -118,14 +157,59 @@ static void go_idle(struct stage_task *task)
     stage_task_set_stall(task, "");
 }
 
+/* Dead letters, which are of many topics: their output is looked for when they are read. */
+static void redrive_step(struct stage_task *task)
+{
+    if (stage_redrive_is_stopped(task)) {
+        stage_redrive_finish(task, SLUICE_E_STOPPING, "the broker stops");
+        return;
+    }
+    if (task->position >= stage_redrive_end(task)) {
+        stage_redrive_finish(task, SLUICE_OK, "");
+        return;
+    }
+    if (task->cursor >= task->cut.size) {
+        stage_read_start(task);
+        return;
+    }
+    enum gathered gathered = stage_redrive_gather(task);
+    if (gathered == GATHER_NOTHING) { /* none was chosen */
+        task->position = task->input.next_offset;
+        stage_task_step_later(task);
+    }
+    if (gathered != GATHERED) {
+        return;
+    }
+    sl_err err = stage_input_finish(&task->input);
+    SL_ASSERT(err == SLUICE_OK);
+    if (stage_redrive_forwards(task)) {
+        stage_redrive_forward(task);
+    } else if (stage_topic_have_output(task)) {
+        stage_call_submit(task);
+    } else {
+        stage_read_forget(task); /* they are gathered again when the topic is there */
+    }
+}
+
 static void step(struct stage_task *task)
 {
     stage_task_publish(task);
     if (task->partition->topic == NULL || stage_task_shard(task)->log == NULL) {
-        go_idle(task);
+        if (task->redrive != NULL) {
+            stage_redrive_finish(task, SLUICE_E_UNKNOWN_TOPIC, "the dead letters are gone");
+        } else {
+            go_idle(task);
+        }
+        return;
+    }
+    if (is_paused(task)) {
         return;
     }
     note_gap(task);
+    if (task->redrive != NULL) {
+        redrive_step(task);
+        return;
+    }
     if (!stage_topic_have_output(task)) {
         return;
     }
@@ -198,11 +282,10 @@ static int64_t first_position(const struct partition *partition, int64_t from)
     return from == STAGE_FROM_START ? partition_start(partition) : partition->next_offset;
 }
 
-static void name_output(struct stage_task *task)
+void stage_task_name_output(struct stage_task *task, struct sl_bytes topic)
 {
     const char *pattern = task->config->output != NULL ? task->config->output : "";
     const char *mark = strstr(pattern, "%s");
-    const struct sl_bytes topic = task->partition->topic->name;
     if (mark == NULL) {
         snprintf(task->output_name, sizeof(task->output_name), "%s", pattern);
     } else {
@@ -211,8 +294,8 @@ static void name_output(struct stage_task *task)
     }
 }
 
-sl_err stage_task_open(const struct stage_config *config, struct partition *partition, int64_t from,
-                       struct stage_task **ret_task)
+sl_err stage_task_new(const struct stage_config *config, struct partition *partition,
+                      struct stage_task **ret_task)
 {
     struct stage_task *task = sl_alloc_zero(1, sizeof(*task));
     if (task == NULL) {
@@ -235,9 +318,22 @@ sl_err stage_task_open(const struct stage_config *config, struct partition *part
         return err;
     }
     partition_ref(partition);
-    name_output(task);
+    task->tries_offset = -1;
     task->observer.notify = notified;
     partition_observe(partition, &task->observer);
+    *ret_task = task;
+    return SLUICE_OK;
+}
+
+sl_err stage_task_open(const struct stage_config *config, struct partition *partition, int64_t from,
+                       struct stage_task **ret_task)
+{
+    struct stage_task *task = NULL;
+    sl_err err = stage_task_new(config, partition, &task);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    stage_task_name_output(task, partition->topic->name);
     *ret_task = task;
     int64_t stored =
         position_store_get(config->shard->positions, sl_bytes_of_text(config->rules.instance),
@@ -261,7 +357,9 @@ void stage_task_close(struct stage_task *task)
         partition_unobserve(task->partition, &task->observer);
     }
     sl_timer_stop(task->timer);
-    task->config->port->cancel(task->config->port, &task->call);
+    if (task->config->port != NULL) {
+        task->config->port->cancel(task->config->port, &task->call);
+    }
     if (!is_held(task)) {
         free_task(task);
     }
@@ -275,6 +373,8 @@ void stage_task_wake(struct stage_task *task)
         task->backoff_ms = 0;
         task->failures = 0;
         task->limit = 0;
+        task->output.row = 0;
+        task->tries_offset = -1;
         stage_task_step_later(task);
     }
 }

@@ -7,8 +7,9 @@
  * Everything happens from the committed position: whatever fails before the commit is done again
  * from there, whatever was committed is never done again. One batch is under way at a time. A slow
  * stage lags: the log is its buffer. When the worker dies of a batch or fails it as a whole, the
- * batch is halved until one record is left; a record that fails alone twice goes to the dead-letter
- * topic.
+ * batch comes again in a fresh worker and is halved until one record is left; a record that fails
+ * alone, as the first one of a worker, twice, is convicted: on_error says what becomes of it
+ * (stage_errors.h).
  *
  * On the loop of the partition's shard. */
 #ifndef SL_STAGE_STAGE_TASK_H
@@ -16,10 +17,6 @@
 
 #include "stage/stage_output.h"
 #include "stage/worker_port.h"
-
-#define STAGE_CONVICTIONS_MAX                                           \
-    100u /* in a row: the stage pauses, the fault is not in the records \
-          */
 
 /* What all tasks of an instance on one shard share; outlives them. */
 struct stage_config {
@@ -29,6 +26,7 @@ struct stage_config {
     const char *output;  /* topic; "%s" stands for the input topic; "" or NULL: none */
     uint32_t timeout_ms; /* of one batch in the worker */
     struct stage_counts *counts;
+    struct stage_watch *watch;
     struct header_room *headers; /* scratch of the loop */
     void (*closed)(void *arg);   /* after each task's end */
     void *closed_arg;

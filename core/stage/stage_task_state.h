@@ -3,6 +3,7 @@
 #ifndef SL_STAGE_STAGE_TASK_STATE_H
 #define SL_STAGE_STAGE_TASK_STATE_H
 
+#include "stage/stage_redrive.h"
 #include "stage/stage_task.h"
 
 enum task_state {
@@ -46,10 +47,13 @@ struct stage_task {
     uint32_t records_max; /* adapts to how long the worker takes */
 
     /* Poison: the suspect range ends before suspect_end; limit halves with each failure. */
-    uint32_t failures; /* of the record at the position, alone */
+    uint32_t failures; /* of the record at the position, alone in a fresh worker */
     uint32_t limit;    /* records of a suspect batch; 0: no suspicion */
     int64_t suspect_end;
-    uint32_t convictions; /* in a row */
+    bool fresh; /* the next call needs a worker that has done nothing yet */
+    /* on_error: retry. */
+    int64_t tries_offset; /* the record that failed `tries` times */
+    uint32_t tries;
 
     /* A result that waits for a topic. */
     struct sandbox_result saved;
@@ -69,6 +73,7 @@ struct stage_task {
     size_t payload_size;
     int64_t next_position; /* in force when the commit is durable */
     uint64_t commit_records;
+    struct stage_redrive *redrive; /* owned; NULL: it reads its input, not dead letters */
 
     /* Published. */
     _Atomic int64_t seen_position;
@@ -91,6 +96,13 @@ void stage_task_set_stall(struct stage_task *task, const char *text); /* static 
 void stage_task_publish(struct stage_task *task);
 void stage_task_log(const struct stage_task *task, enum sl_log_level level, const char *message,
                     const char *reason);
+/* The stage as a whole pauses; what is built is committed or forgotten before. */
+void stage_task_pause(struct stage_task *task, enum stage_pause cause);
+/* The default output of records of the topic. */
+void stage_task_name_output(struct stage_task *task, struct sl_bytes topic);
+/* Without a first step; from: where it goes on. E_NO_MEMORY. */
+sl_err stage_task_new(const struct stage_config *config, struct partition *partition,
+                      struct stage_task **ret_task) SL_MUST_CHECK;
 /* For callbacks, first: true: the task was closed meanwhile and must not be touched again. */
 bool stage_task_ended(struct stage_task *task);
 
@@ -103,6 +115,9 @@ enum gathered {
     GATHER_NOTHING, /* no records up to the end of what was read */
 };
 enum gathered stage_read_gather(struct stage_task *task); /* fills the input from the cursor on */
+/* The records of a batch. False: a helper opens it, a step follows. */
+bool stage_read_open(struct stage_task *task, const struct batch_view *view,
+                     struct sl_bytes *ret_records, sl_err *ret_err);
 
 /* stage_topic.c */
 /* Makes it; the step, the saved result or the conviction that waited for it goes on after that. */
@@ -118,7 +133,39 @@ void stage_commit_start(struct stage_task *task, int64_t next, uint64_t records)
 void stage_call_submit(struct stage_task *task); /* the input to the worker */
 /* Builds the outputs and commits. [borrows result] for the call */
 void stage_call_take_result(struct stage_task *task, const struct sandbox_result *result);
-/* The one record of the input goes to the dead letters, with failure_text. */
+/* What follows when a result was not taken to its end and the part before is committed. */
+void stage_call_halt(struct stage_task *task, enum output_halt halt);
+/* on_error for the one record of the input, with failure_text. */
 void stage_call_condemn(struct stage_task *task);
+
+/* stage_redrive.c: a task of dead letters; see stage_redrive.h. */
+enum gathered stage_redrive_gather(struct stage_task *task);
+/* The end, one way or the other: the owner is told in a turn of the loop. text: "" or why. */
+void stage_redrive_finish(struct stage_task *task, sl_err err, const char *text);
+void stage_redrive_free(struct stage_redrive *redrive);     /* NULL is fine */
+bool stage_redrive_forwards(const struct stage_task *task); /* to another topic, no worker */
+void stage_redrive_forward(struct stage_task *task);        /* outputs and commit */
+int64_t stage_redrive_end(const struct stage_task *task);   /* of what it reads */
+struct topic *stage_redrive_topic(const struct stage_task *task, uint32_t *ret_partition);
+const uint32_t *stage_redrive_counts(const struct stage_task *task);
+int64_t stage_redrive_offset(const struct stage_task *task, uint32_t index); /* of a letter */
+/* The first `records` of the input are dealt with. E_NO_MEMORY, E_LIMIT. */
+sl_err stage_redrive_prepare(struct stage_task *task, uint64_t records);
+uint32_t stage_redrive_item_count(const struct stage_task *task);
+void stage_redrive_items(const struct stage_task *task, struct wal_item *ret_items);
+bool stage_redrive_is_stopped(const struct stage_task *task); /* the owner wants its end */
+bool stage_redrive_is_told(const struct stage_task *task);    /* `finished` is on its way */
+sl_err stage_redrive_committed(struct stage_task *task);      /* durable: the marks are in force */
+
+/* Where the records of the input came from. NULL: the topic is gone. */
+static inline struct topic *stage_task_origin(const struct stage_task *task,
+                                              uint32_t *ret_partition)
+{
+    if (task->redrive != NULL) {
+        return stage_redrive_topic(task, ret_partition);
+    }
+    *ret_partition = task->partition->number;
+    return task->partition->topic;
+}
 
 #endif

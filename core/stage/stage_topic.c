@@ -40,7 +40,9 @@ static void topic_made(void *arg, const struct sluice_topic_result *results, uin
 void stage_topic_make(struct stage_task *task, const char *name)
 {
     struct shard *shard = stage_task_shard(task);
-    const struct topic *near = task->partition->topic;
+    uint32_t partition = 0;
+    const struct topic *origin = stage_task_origin(task, &partition);
+    const struct topic *near = origin != NULL ? origin : task->partition->topic;
     bool internal = topic_name_is_reserved(sl_bytes_of_text(name));
     snprintf(task->topic_name, sizeof(task->topic_name), "%s", name);
     uint32_t count = near->partition_count;

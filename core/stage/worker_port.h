@@ -19,6 +19,7 @@ struct worker_outcome {
     sl_err err;
     const struct sandbox_result *result; /* valid until done returns */
     const char *text;                    /* a sentence with err; never NULL */
+    bool fresh;                          /* it was the first call of its worker */
     int64_t elapsed_ms;                  /* since the worker got it */
 };
 
@@ -28,11 +29,13 @@ struct worker_call {
     /* By the caller; views must live until the call is started or ended. id is the port's. */
     struct sandbox_task task;
     bool urgent;    /* a producer waits: no queueing behind a missing worker */
-    bool bisecting; /* if the worker dies of it, the next starts at once */
+    bool bisecting; /* a suspect: goes before others */
+    bool fresh;     /* only in a worker that has had no call yet */
     void (*done)(struct worker_call *call, const struct worker_outcome *outcome);
     /* Port's: */
     bool pending;        /* submitted, done has not run */
     bool running;        /* a worker has it */
+    bool is_first;       /* … and had none before */
     int64_t started_ns;  /* monotonic */
     int64_t deadline_ms; /* of an urgent call that waits */
 };

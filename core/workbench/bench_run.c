@@ -204,6 +204,7 @@ static sl_err take_verdict(struct run *run, struct sandbox_verdict *verdict)
     case SANDBOX_VERDICT_EMIT:
         return emit(run, verdict);
     case SANDBOX_VERDICT_REJECT:
+    case SANDBOX_VERDICT_FAIL:
         reject(run, verdict->index, keep_text(run, verdict->reason, &err));
         return err;
     case SANDBOX_VERDICT_RETRY:

@@ -19,6 +19,7 @@
 #include "lua_sandbox.h"
 #include "lua_script.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -173,6 +174,15 @@ static sluice_status reject(const struct run *run, const char *reason)
     return run->writer->reject(run->writer, run->index, sluice_text_of(reason));
 }
 
+/* The script's own fault, as far as one can tell. */
+static sluice_status fail(const struct run *run, const char *reason)
+{
+    const struct sluice_writer *writer = run->writer;
+    bool known = writer->size >= offsetof(struct sluice_writer, fail) + sizeof(writer->fail);
+    return known && writer->fail != NULL ? writer->fail(writer, run->index, sluice_text_of(reason))
+                                         : reject(run, reason);
+}
+
 static sluice_status retry_from(struct run *run, uint32_t index, const char *reason)
 {
     run->stopped = true;
@@ -257,7 +267,7 @@ static sluice_status emit_pending(const struct run *run)
 static sluice_status handle_refusal(struct run *run, sluice_status status)
 {
     if (status == SLUICE_E_PERMISSION) {
-        return reject(run, "it emits to a topic that is not granted: name it in 'outputs'");
+        return fail(run, "it emits to a topic that is not granted: name it in 'outputs'");
     }
     if (status == SLUICE_E_LIMIT && run->index == 0) {
         return reject(run, "its output is larger than a batch may have");
@@ -276,7 +286,7 @@ static sluice_status deliver(struct run *run)
     self->result_count = 0;
     (void)visit_results(run, top, count_record, &good);
     if (!good) {
-        return reject(run, "process must return records or nil");
+        return fail(run, "process must return records or nil");
     }
     uint32_t count = self->result_count + self->pending_count;
     if (count == 0) {
@@ -293,20 +303,39 @@ static sluice_status deliver(struct run *run)
     return status == SLUICE_OK ? SLUICE_OK : handle_refusal(run, status);
 }
 
-/* The error is on top. */
-static sluice_status fail_record(struct run *run)
+/* No memory. What the record itself took is garbage now and it is to blame; if the memory is still
+ * full, what earlier records left behind is, and the record must be tried in a fresh worker. */
+static sluice_status out_of_memory(struct run *run)
 {
     struct lua_instance *self = run->self;
+    lua_gc(run->L, LUA_GCCOLLECT);
+    if (self->heap.used < self->heap.limit / 2) {
+        return fail(run, self->reason);
+    }
+    if (run->index > 0) {
+        return retry_from(run, run->index, self->reason);
+    }
+    self->host->set_error(self->host, sluice_text_of(self->reason));
+    return SLUICE_E_PLUGIN_MEMORY;
+}
+
+/* The error of lua_pcall is on top. */
+static sluice_status fail_record(struct run *run, int error)
+{
+    struct lua_instance *self = run->self;
+    bool rejected = lua_record_is_reject(run->L, -1);
     lua_script_take_error(self, run->L);
     if (!self->deadline.dead) {
-        return reject(run, self->reason);
+        return error == LUA_ERRMEM ? out_of_memory(run)
+               : rejected          ? reject(run, self->reason)
+                                   : fail(run, self->reason);
     }
     if (!lua_deadline_blames_record(&self->deadline) && self->spared_count < SPARED_MAX) {
         self->spared_count = run->index > 0 ? 0 : self->spared_count + 1;
         return retry_from(run, run->index, self->reason);
     }
     self->spared_count = 0;
-    sluice_status status = reject(run, self->reason);
+    sluice_status status = fail(run, self->reason);
     return status == SLUICE_OK ? retry_from(run, run->index + 1, self->reason) : status;
 }
 
@@ -327,8 +356,9 @@ static sluice_status run_record(struct run *run, const struct sluice_record *in)
     lua_record_set(self->record, in, run->batch);
     lua_pushvalue(L, RUN_PROCESS);
     lua_pushvalue(L, RUN_RECORD);
-    bool good = lua_pcall(L, 1, LUA_MULTRET, 0) == LUA_OK;
-    sluice_status status = good ? deliver(run) : fail_record(run);
+    int error = lua_pcall(L, 1, LUA_MULTRET, 0);
+    bool good = error == LUA_OK;
+    sluice_status status = good ? deliver(run) : fail_record(run, error);
     if (good && self->deadline.dead && !run->stopped && status == SLUICE_OK) {
         status = retry_from(run, run->index + 1, "the deadline passed");
     }

@@ -192,7 +192,9 @@ static void take_result(const struct sandbox_result *result, struct course *cour
     }
     sandbox_result_reader_init(&reader, result);
     while (result->status == SLUICE_OK && sandbox_result_next(&reader, &verdict)) {
-        if (verdict.kind == SANDBOX_VERDICT_REJECT && course->how != SELFTEST_REJECTED) {
+        bool refused =
+            verdict.kind == SANDBOX_VERDICT_REJECT || verdict.kind == SANDBOX_VERDICT_FAIL;
+        if (refused && course->how != SELFTEST_REJECTED) {
             course->how = SELFTEST_REJECTED;
             snprintf(course->text, sizeof(course->text), "%.*s", (int)verdict.reason.size,
                      verdict.reason.data != NULL ? verdict.reason.data : "");

@@ -58,7 +58,8 @@ static void settle(struct verdict_writer *writer, uint32_t index, uint32_t kind)
 static void discard_emits(struct verdict_writer *writer, uint32_t index, uint32_t kind)
 {
     if (writer->any && writer->last_index == index && writer->last_kind == SANDBOX_VERDICT_EMIT &&
-        (kind == SANDBOX_VERDICT_REJECT || kind == SANDBOX_VERDICT_RETRY)) {
+        (kind == SANDBOX_VERDICT_REJECT || kind == SANDBOX_VERDICT_RETRY ||
+         kind == SANDBOX_VERDICT_FAIL)) {
         writer->used = writer->emits_at;
         writer->last_kind = kind;
         writer->any = index > 0;
@@ -118,6 +119,12 @@ static sluice_status reject(const struct sluice_writer *table, uint32_t index,
                             struct sluice_text reason)
 {
     return write_simple(table, index, SANDBOX_VERDICT_REJECT, reason);
+}
+
+static sluice_status fail(const struct sluice_writer *table, uint32_t index,
+                          struct sluice_text reason)
+{
+    return write_simple(table, index, SANDBOX_VERDICT_FAIL, reason);
 }
 
 static sluice_status retry(const struct sluice_writer *table, uint32_t index,
@@ -275,7 +282,8 @@ void verdict_writer_init(struct verdict_writer *writer, const struct boot_wire *
                    .emit = emit,
                    .reject = reject,
                    .retry = retry,
-                   .reserve = reserve},
+                   .reserve = reserve,
+                   .fail = fail},
         .boot = boot,
         .items = items,
         .capacity = capacity & ~7u,

@@ -251,7 +251,8 @@ void test_host_init(struct test_host *self)
                    .emit = writer_emit,
                    .reject = writer_reject,
                    .retry = writer_retry,
-                   .reserve = writer_reserve},
+                   .reserve = writer_reserve,
+                   .fail = writer_reject},
         .config_json = "{}",
         .verdicts = must_calloc(TEST_HOST_VERDICTS_MAX, sizeof(struct test_verdict)),
     };

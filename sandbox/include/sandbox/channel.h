@@ -71,13 +71,14 @@ struct sandbox_task {
 #define SANDBOX_VERDICT_REJECT 3u
 #define SANDBOX_VERDICT_RETRY \
     4u /* this record and all after it come again; always the last verdict */
+#define SANDBOX_VERDICT_FAIL 5u /* as REJECT, by the plugin's own fault */
 
 /* What became of a record. Views point into the private copy of the result. */
 struct sandbox_verdict {
     uint32_t kind;  /* SANDBOX_VERDICT_* */
     uint32_t index; /* of the record in the task's `records`, first <= index < first + limit */
     uint32_t count; /* 1, more for a run of passed records */
-    struct sluice_text reason; /* of reject and retry; may be empty */
+    struct sluice_text reason; /* of reject, fail and retry; may be empty */
     /* Of an emit: */
     struct sluice_text
         topic;         /* empty: the default output; NOT yet checked against what is granted */

@@ -79,6 +79,11 @@ struct sluice_writer {
      * value of the next call, which does not copy it again. At most one reservation at a time. */
     sluice_status (*reserve)(const struct sluice_writer *writer, uint64_t size,
                              uint8_t **ret_memory);
+    /* As reject, but the fault may be the plugin's: a script's error, a library that failed. Where
+     * reject is an answer, this is a failure: it counts as a poison record, and many of them pause
+     * the stage or roll a new version back. Only where writer->size covers it. */
+    sluice_status (*fail)(const struct sluice_writer *writer, uint32_t index,
+                          struct sluice_text reason);
 };
 
 /* What a module says of itself once it is initialised, for modules whose manifest is data inside

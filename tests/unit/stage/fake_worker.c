@@ -106,6 +106,8 @@ static void run_call(struct fake_worker *worker, struct worker_call *call)
         memcpy(text, record.value.data, SL_MIN(record.value.size, sizeof(text) - 1));
         alive = judge(worker, answer, index++, atoi(text), &stop);
     }
+    bool fresh = call->fresh || !worker->aged;
+    worker->aged = alive;
     worker->calls++;
     worker->deaths += !alive;
     worker->largest = SL_MAX(worker->largest, call->task.record_count);
@@ -115,6 +117,7 @@ static void run_call(struct fake_worker *worker, struct worker_call *call)
                                     .emit_count = answer->emits};
     struct worker_outcome outcome = {.err = alive ? SLUICE_OK : SLUICE_E_PLUGIN_CRASHED,
                                      .result = alive ? &result : NULL,
+                                     .fresh = fresh,
                                      .text = alive ? "" : "it died"};
     call->pending = call->running = false;
     call->done(call, &outcome);

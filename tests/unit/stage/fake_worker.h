@@ -24,6 +24,7 @@ struct fake_worker {
     struct sl_task task;
     struct sl_list queue;
     fate_fn *fate;
+    bool aged; /* it had a call and lives */
     bool dead; /* urgent calls: E_BUSY; others wait */
     uint32_t calls, deaths;
     uint32_t largest; /* records of a call */

@@ -17,6 +17,8 @@ struct stage_fixture {
     struct fake_worker worker;
     struct header_room headers;
     struct stage_counts counts;
+    struct stage_brake brake;
+    struct stage_watch watch;
     struct stage_config config;
     struct stage_task *task;
     uint32_t closed;
@@ -35,6 +37,9 @@ static void attach(struct stage_fixture *f, fate_fn *fate)
     cr_assert_not_null(topic);
     cr_assert_eq(partition_open(shard, topic, 0, &partition), SLUICE_OK);
     fake_worker_init(&f->worker, f->base.loops[0], fate);
+    f->brake.cause = STAGE_PAUSE_NONE;
+    stage_watch_reset(&f->watch);
+    f->watch.brake = &f->brake;
     f->config = (struct stage_config){
         .shard = shard,
         .port = &f->worker.port,
@@ -42,6 +47,7 @@ static void attach(struct stage_fixture *f, fate_fn *fate)
         .output = "%s.out",
         .timeout_ms = 1000,
         .counts = &f->counts,
+        .watch = &f->watch,
         .headers = &f->headers,
         .closed = on_closed,
         .closed_arg = &f->closed,
@@ -294,11 +300,159 @@ Test(stage, pauses_when_every_record_kills_the_worker)
         cr_assert(sl_os_sim_step(f.base.os));
     }
     cr_assert_str_eq(stage_task_stall(f.task), "paused: every record fails");
-    cr_assert_eq(f.counts.values[STAGE_COUNT_POISONED], STAGE_CONVICTIONS_MAX);
+    cr_assert_eq(f.counts.values[STAGE_COUNT_POISONED], STAGE_FAILURES_ROW);
     f.worker.fate = passes; /* new code */
+    f.brake.cause = STAGE_PAUSE_NONE;
+    stage_watch_reset(&f.watch);
     stage_task_wake(f.task);
     settle(&f);
-    cr_assert_eq(f.counts.values[STAGE_COUNT_POISONED], STAGE_CONVICTIONS_MAX);
+    cr_assert_eq(f.counts.values[STAGE_COUNT_POISONED], STAGE_FAILURES_ROW);
+    close_all(&f);
+}
+
+/* ---- on_error ---- */
+
+static void open_with(struct stage_fixture *f, uint64_t seed, fate_fn *fate, const char *on_error)
+{
+    open_all(f, seed, fate);
+    cr_assert_eq(error_rule_parse(sl_bytes_of_text(on_error), &f->config.rules.on_error),
+                 SLUICE_OK);
+}
+
+static bool is_paused(struct stage_fixture *f)
+{
+    for (int i = 0; i < 300000 && stage_task_stall(f->task)[0] != 'p'; i++) {
+        if (!sl_os_sim_step(f->base.os)) {
+            return false;
+        }
+    }
+    return stage_task_stall(f->task)[0] == 'p';
+}
+
+static enum fate bad_ones(int id)
+{
+    return id == 5 ? FATE_REJECT : id == 11 ? FATE_POISON : FATE_PASS;
+}
+
+Test(stage, drops_what_fails_when_told_so)
+{
+    struct stage_fixture f;
+    open_with(&f, 21, bad_ones, "drop");
+    produce_numbers(&f, 0, 14, BATCH_CODEC_NONE);
+    settle(&f);
+    cr_assert_str_eq(values_of(&f, "in.out"), "0 1 2 3 4 6 7 8 9 10 12 13");
+    cr_assert_str_eq(values_of(&f, "__sluice_dlq.stage"), "");
+    cr_assert_eq(f.counts.values[STAGE_COUNT_DISCARDED], 2);
+    cr_assert_eq(f.counts.values[STAGE_COUNT_REJECTED], 0);
+    close_all(&f);
+}
+
+Test(stage, stops_before_a_record_that_fails_when_told_so)
+{
+    struct stage_fixture f;
+    open_with(&f, 22, bad_ones, "stop");
+    produce_numbers(&f, 0, 14, BATCH_CODEC_NONE);
+    cr_assert(is_paused(&f));
+    cr_assert_eq(f.brake.cause, STAGE_PAUSE_STOP);
+    cr_assert_str_eq(values_of(&f, "in.out"), "0 1 2 3 4");
+    cr_assert_eq(stage_task_position(f.task), 5);
+    f.worker.fate = passes; /* mended, and resumed */
+    f.brake.cause = STAGE_PAUSE_NONE;
+    stage_task_wake(f.task);
+    settle(&f);
+    cr_assert_str_eq(values_of(&f, "in.out"), "0 1 2 3 4 5 6 7 8 9 10 11 12 13");
+    close_all(&f);
+}
+
+static int times_seen;
+
+static enum fate fails_three_times(int id)
+{
+    return id == 3 && times_seen++ < 3 ? FATE_REJECT : FATE_PASS;
+}
+
+static enum fate three_fails(int id)
+{
+    times_seen += id == 3;
+    return id == 3 ? FATE_REJECT : FATE_PASS;
+}
+
+Test(stage, tries_again_what_fails_as_often_as_told)
+{
+    struct stage_fixture f;
+    times_seen = 0;
+    open_with(&f, 23, fails_three_times, "retry 3");
+    produce_numbers(&f, 0, 6, BATCH_CODEC_NONE);
+    settle(&f);
+    cr_assert_str_eq(values_of(&f, "in.out"), "0 1 2 3 4 5");
+    cr_assert_str_eq(values_of(&f, "__sluice_dlq.stage"), "");
+    cr_assert_eq(f.counts.values[STAGE_COUNT_RETRIES], 3);
+    close_all(&f);
+}
+
+Test(stage, dead_letters_what_failed_in_all_retries)
+{
+    struct stage_fixture f;
+    times_seen = 0;
+    open_with(&f, 24, three_fails, "retry 3");
+    produce_numbers(&f, 0, 6, BATCH_CODEC_NONE);
+    settle(&f);
+    cr_assert_eq(times_seen, 4, "tried %d times", times_seen);
+    cr_assert_str_eq(values_of(&f, "in.out"), "0 1 2 4 5");
+    cr_assert_str_eq(values_of(&f, "__sluice_dlq.stage"), "3");
+    close_all(&f);
+}
+
+Test(stage, retries_a_record_that_kills_its_worker_too)
+{
+    struct stage_fixture f;
+    open_with(&f, 25, one_poison, "retry 2");
+    produce_numbers(&f, 0, 128, BATCH_CODEC_NONE);
+    settle(&f);
+    expect(&f, one_poison);
+    cr_assert_geq(f.worker.deaths, 6, "%u deaths", f.worker.deaths);
+    close_all(&f);
+}
+
+/* Dies of every 40th call that a worker gets. */
+static uint32_t calls_of_this_worker;
+
+static enum fate ages(int id)
+{
+    (void)id;
+    return ++calls_of_this_worker % 40 == 0 ? FATE_POISON : FATE_PASS;
+}
+
+Test(stage, convicts_nobody_of_what_an_old_worker_died_of)
+{
+    struct stage_fixture f;
+    calls_of_this_worker = 0;
+    open_all(&f, 26, ages);
+    for (int i = 0; i < 300; i++) {
+        produce_numbers(&f, i, 1, BATCH_CODEC_NONE);
+    }
+    settle(&f);
+    expect(&f, passes);
+    cr_assert_gt(f.worker.deaths, 3);
+    cr_assert_eq(f.counts.values[STAGE_COUNT_POISONED], 0);
+    close_all(&f);
+}
+
+static enum fate one_in_fifty(int id)
+{
+    return id % 50 == 0 ? FATE_POISON : FATE_PASS;
+}
+
+Test(stage, pauses_when_more_than_one_in_a_hundred_fail_within_a_minute)
+{
+    struct stage_fixture f;
+    open_all(&f, 27, one_in_fifty);
+    for (int i = 0; i < 60; i++) {
+        produce_numbers(&f, i * 100, 100, BATCH_CODEC_NONE);
+    }
+    cr_assert(is_paused(&f));
+    cr_assert_eq(f.brake.cause, STAGE_PAUSE_SHARE);
+    cr_assert_eq(f.counts.values[STAGE_COUNT_POISONED], STAGE_FAILURES_MIN);
     close_all(&f);
 }
 

@@ -1,0 +1,244 @@
+/* dlq_admin.c: see dlq_admin.h. */
+#include "broker/dlq_admin.h"
+
+#include "base/status.h"
+#include "broker/sluice_state.h"
+#include "record/dead_letter.h"
+#include "shard/partition.h"
+#include "stage/redrive_marks.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define REASON_BYTES 1024u
+
+static void add_int64(cJSON *object, const char *key, int64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%" PRId64, value);
+    cJSON_AddStringToObject(object, key, text); /* 64-bit values are strings */
+}
+
+/* ---- dlq.stages ---- */
+
+struct stages_gather;
+
+struct stages_call {
+    struct shard_call call;
+    struct stages_gather *gather;
+    cJSON *partitions; /* owned until done: {stage, partition, start, end, redriven} */
+    sl_err err;
+};
+
+struct stages_gather {
+    struct sluice *sluice;
+    char name[MANIFEST_ID_BYTES]; /* empty: all */
+    uint32_t pending;
+    admin_storage_done *done;
+    void *done_arg;
+    struct stages_call calls[];
+};
+
+static sl_err add_partition(struct stages_call *call, struct topic *topic, const char *stage,
+                            uint32_t number)
+{
+    struct redrive_marks marks = {0};
+    struct partition *partition = NULL;
+    struct shard *shard = call->call.target;
+    sl_err err = partition_open(shard, topic, number, &partition);
+    err = err != SLUICE_OK
+              ? err
+              : redrive_marks_load(&marks, shard->positions, partition_topic_id(partition), number);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    cJSON *entry = cJSON_CreateObject();
+    int64_t start = partition_start(partition);
+    int64_t end = partition_end(partition);
+    cJSON_AddStringToObject(entry, "stage", stage);
+    cJSON_AddNumberToObject(entry, "partition", number);
+    add_int64(entry, "start", start);
+    add_int64(entry, "end", end);
+    add_int64(entry, "waiting", redrive_marks_left(&marks, start, end));
+    cJSON *ranges = cJSON_AddArrayToObject(entry, "redriven");
+    for (uint32_t i = 0; i < marks.count; i++) {
+        cJSON *range = cJSON_CreateObject();
+        add_int64(range, "first", marks.ranges[i].first);
+        add_int64(range, "end", marks.ranges[i].end);
+        cJSON_AddItemToArray(ranges, range);
+    }
+    cJSON_AddItemToArray(call->partitions, entry);
+    redrive_marks_fini(&marks);
+    return SLUICE_OK;
+}
+
+/* [the shard's loop] */
+static void visit_topic(void *arg, struct topic *topic)
+{
+    struct stages_call *call = arg;
+    static const size_t prefix = sizeof(TOPIC_NAME_DEAD_LETTER) - 1;
+    char stage[TOPIC_NAME_BYTES_MAX + 1u];
+    if (topic->name.size <= prefix ||
+        memcmp(topic->name.data, TOPIC_NAME_DEAD_LETTER, prefix) != 0) {
+        return;
+    }
+    snprintf(stage, sizeof(stage), "%.*s", (int)(topic->name.size - prefix),
+             (const char *)topic->name.data + prefix);
+    if (call->gather->name[0] != '\0' && strcmp(call->gather->name, stage) != 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < topic->partition_count && call->err == SLUICE_OK; i++) {
+        if (shard_of_partition(call->call.target->set, topic, i) == call->call.target) {
+            call->err = add_partition(call, topic, stage, i);
+        }
+    }
+}
+
+/* [the shard's loop] */
+static void run(struct shard_call *shard_call)
+{
+    struct stages_call *call = SL_CONTAINER_OF(shard_call, struct stages_call, call);
+    call->partitions = cJSON_CreateArray();
+    if (shard_call->target->status == SLUICE_OK) {
+        catalog_each(shard_call->target->catalog, visit_topic, call);
+    }
+    shard_call_reply(shard_call);
+}
+
+static void gather_end(struct stages_gather *gather)
+{
+    struct shard *home = gather->sluice->shards.shards[0];
+    cJSON *result = cJSON_CreateObject();
+    cJSON *all = cJSON_AddArrayToObject(result, "partitions");
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; i < gather->sluice->shards.count; i++) {
+        cJSON *from = gather->calls[i].partitions;
+        while (from != NULL && from->child != NULL) {
+            cJSON_AddItemToArray(all, cJSON_DetachItemViaPointer(from, from->child));
+        }
+        cJSON_Delete(from);
+        err = err != SLUICE_OK ? err : gather->calls[i].err;
+    }
+    if (err == SLUICE_OK && gather->name[0] != '\0' && all->child == NULL) {
+        err = SLUICE_E_NOT_FOUND;
+    }
+    char text[REASON_BYTES] = "";
+    if (err == SLUICE_E_NOT_FOUND) {
+        snprintf(text, sizeof(text), "stage %s has no dead letters", gather->name);
+    }
+    if (err != SLUICE_OK) {
+        cJSON_Delete(result);
+        result = NULL;
+    }
+    gather->done(gather->done_arg, err, text, result);
+    sl_free(gather);
+    shard_request_end(home);
+}
+
+static void replied(struct shard_call *shard_call)
+{
+    struct stages_gather *gather = SL_CONTAINER_OF(shard_call, struct stages_call, call)->gather;
+    if (--gather->pending == 0) {
+        gather_end(gather);
+    }
+}
+
+static void stages(struct sluice *sluice, const char *name, admin_storage_done *done,
+                   void *done_arg)
+{
+    uint32_t count = sluice->shards.count;
+    struct stages_gather *gather =
+        sl_alloc_zero(1, sizeof(*gather) + count * sizeof(gather->calls[0]));
+    if (gather == NULL) {
+        done(done_arg, SLUICE_E_NO_MEMORY, "", NULL);
+        return;
+    }
+    gather->sluice = sluice;
+    gather->done = done;
+    gather->done_arg = done_arg;
+    gather->pending = count;
+    snprintf(gather->name, sizeof(gather->name), "%s", name != NULL ? name : "");
+    shard_request_begin(sluice->shards.shards[0]);
+    for (uint32_t i = 0; i < count; i++) {
+        gather->calls[i].gather = gather;
+        gather->calls[i].call.run = run;
+        gather->calls[i].call.reply = replied;
+        /* The last reply frees the gather: nothing of it is touched after the last start. */
+        shard_call_start(&gather->calls[i].call, sluice->shards.shards[i], sluice->rooms[0].loop,
+                         SL_PRIORITY_CONTROL);
+    }
+}
+
+/* ---- redrives ---- */
+
+static cJSON *status_json(const struct plugin_manager *manager)
+{
+    struct redrive_status status;
+    plugin_manager_redrive_status(manager, &status);
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "stage", status.name);
+    cJSON_AddBoolToObject(object, "running", status.is_running);
+    add_int64(object, "total", (int64_t)status.total);
+    add_int64(object, "seen", (int64_t)status.seen);
+    add_int64(object, "redriven", (int64_t)status.done);
+    add_int64(object, "failed_again", (int64_t)status.failed);
+    add_int64(object, "orphans", (int64_t)status.orphans);
+    cJSON_AddNumberToObject(object, "error", status.err);
+    cJSON_AddStringToObject(object, "reason", status.text);
+    return object;
+}
+
+static int64_t number_of(const cJSON *args, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(args, name);
+    return cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < 9e15
+               ? (int64_t)item->valuedouble
+               : -1;
+}
+
+static void redrive(struct sluice *sluice, const cJSON *args, const char *name,
+                    admin_storage_done *done, void *done_arg)
+{
+    const char *filters[DEAD_LETTER_FILTERS_MAX + 1u];
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(args, "filters");
+    const cJSON *item = NULL;
+    char reason[REASON_BYTES] = "";
+    struct redrive_request request = {
+        .name = name,
+        .to = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(args, "to")),
+        .partition = number_of(args, "partition"),
+        .offset = number_of(args, "offset"),
+        .filters = filters};
+    cJSON_ArrayForEach(item, list)
+    {
+        if (cJSON_IsString(item) && request.filter_count <= DEAD_LETTER_FILTERS_MAX) {
+            filters[request.filter_count++] = item->valuestring;
+        }
+    }
+    if (strlen(name) >= MANIFEST_ID_BYTES) {
+        done(done_arg, SLUICE_E_INVALID, "the name is too long", NULL);
+        return;
+    }
+    sl_err err = plugin_manager_redrive(sluice->plugins, &request, reason);
+    done(done_arg, err, reason, err == SLUICE_OK ? status_json(sluice->plugins) : NULL);
+}
+
+void dlq_admin_run(void *arg, const char *command, const struct cJSON *args,
+                   admin_storage_done *done, void *done_arg)
+{
+    struct sluice *sluice = ((struct admin_socket *)arg)->sluice;
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(args, "name"));
+    if (sluice->stopping) {
+        done(done_arg, SLUICE_E_STOPPING, "", NULL);
+    } else if (strcmp(command, "dlq.stages") == 0) {
+        stages(sluice, name, done, done_arg);
+    } else if (strcmp(command, "dlq.status") == 0) {
+        done(done_arg, SLUICE_OK, "", status_json(sluice->plugins));
+    } else if (name == NULL) {
+        done(done_arg, SLUICE_E_INVALID, "\"name\" is missing", NULL);
+    } else {
+        redrive(sluice, args, name, done, done_arg);
+    }
+}
