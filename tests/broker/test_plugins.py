@@ -504,7 +504,10 @@ class ExactlyOnce(PluginTest):
         def kill():
             wait_for(lambda: int(self.info("copy")["worker_rss_bytes"]) > 100_000, "a worker with memory")
             pid = wait_for(lambda: self.info("copy")["worker_pid"], "a worker")
-            os.kill(int(pid), signal.SIGKILL)
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # the one before was told once more
         self.run_with(kill, 5)
 
     def test_killing_the_broker(self):
