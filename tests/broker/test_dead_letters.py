@@ -1,9 +1,10 @@
 """Dead letters: what on_error makes of a record that fails; dlq list, show and redrive."""
 import os
+import subprocess
 import threading
 import unittest
 
-from sluice_broker import Broker, wait_for
+from sluice_broker import SLUICE, Broker, wait_for
 from test_plugins import PluginTest, Consumer
 
 FAILS_ON_X = ('return {name="s", input="in", output="out", process=function(r)\n'
@@ -198,9 +199,9 @@ class OnError(DeadLetterTest):
             path = os.path.join(broker.home, "sluice.yaml")
             with open(path, "w") as file:
                 file.write(f"plugins:\n  instances:\n    s:\n      on_error: {word}\n")
-            code, out, err = broker.run("config", "check", "--config", path)
-            self.assertNotEqual(code, 0)
-            self.assertIn("dead-letter, drop, retry, retry N (1 to 1000000) or stop", out.decode() + err)
+            done = subprocess.run([SLUICE, "config", "check", path], capture_output=True, text=True, timeout=60)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("dead-letter, drop, retry, retry N (1 to 1000000) or stop", done.stdout + done.stderr)
 
     def test_a_gate_cannot_retry_and_with_drop_leaves_records_out(self):
         gate = FAILS_ON_X.replace("error", "reject").replace('input="in"', 'input="in", on="produce"')

@@ -32,8 +32,7 @@ return r end}"""
 
 @unittest.skipIf(Consumer is None, "python3-confluent-kafka is not installed")
 class Poison(PluginTest):
-    # Deadline games cost their deadline; few of them, as in the field.
-    settings = ("--set", "plugins.rollback.errors_percent=0")
+    settings = ("plugins.rollback.errors_percent=0",)
 
     def load(self, topic, kinds):
         producer = Producer({"bootstrap.servers": f"127.0.0.1:{self.broker.kafka}", "enable.idempotence": True,
