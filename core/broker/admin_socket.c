@@ -3,8 +3,8 @@
 
 #include "base/log_recent.h"
 #include "base/status.h"
-#include "broker/plugin_admin.h"
 #include "broker/dlq_admin.h"
+#include "broker/plugin_admin.h"
 #include "broker/plugin_lags.h"
 #include "broker/sluice_state.h"
 #include "broker/storage_admin.h"

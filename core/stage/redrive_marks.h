@@ -7,7 +7,7 @@
 #ifndef SL_STAGE_REDRIVE_MARKS_H
 #define SL_STAGE_REDRIVE_MARKS_H
 
-#include "deliver/position_store.h"
+#include "shard/shard.h"
 
 #define REDRIVE_RANGES_MAX 10000u
 
