@@ -100,6 +100,17 @@ void sl_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size)
     file->os->ops->file_prefetch(file, position, size);
 }
 
+void sl_file_ask(struct sl_file *file, uint64_t position, uint64_t size)
+{
+    file->os->ops->file_ask(file, position, size);
+}
+
+sl_err sl_file_data_range(struct sl_file *file, uint64_t position, uint64_t *ret_start,
+                          uint64_t *ret_end)
+{
+    return file->os->ops->file_data_range(file, position, ret_start, ret_end);
+}
+
 sl_err sl_file_drop_cache(struct sl_file *file, uint64_t position, uint64_t size)
 {
     return file->os->ops->file_drop_cache(file, position, size);

@@ -54,6 +54,13 @@ sl_err sl_file_pread_cached(struct sl_file *file, void *buffer, size_t size, uin
 /* Brings the bytes into memory, and has the system go on reading behind them. A hint: a failure is
  * the next read's to tell. [blocks] */
 void sl_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size);
+/* Asks the disk for the bytes and does not wait: for who reads them soon, and once. A hint. */
+void sl_file_ask(struct sl_file *file, uint64_t position, uint64_t size);
+/* The next run of bytes at or behind `position` that may be other than zero: what was only
+ * allocated, or never written, is left out where the file system tells (SEEK_DATA); where it does
+ * not, all of the file is data. E_NOT_FOUND: none up to the end of the file. */
+sl_err sl_file_data_range(struct sl_file *file, uint64_t position, uint64_t *ret_start,
+                          uint64_t *ret_end) SL_MUST_CHECK;
 /* Writes all of the pieces, or fails. E_DISK_FULL, E_IO. */
 sl_err sl_file_pwritev(struct sl_file *file, const struct sl_iovec *pieces, size_t count,
                        uint64_t position) SL_MUST_CHECK;

@@ -28,6 +28,9 @@ struct sl_os_ops {
     sl_err (*file_pread_cached)(struct sl_file *file, void *buffer, size_t size, uint64_t position,
                                 size_t *ret_size);
     void (*file_prefetch)(struct sl_file *file, uint64_t position, uint64_t size);
+    void (*file_ask)(struct sl_file *file, uint64_t position, uint64_t size);
+    sl_err (*file_data_range)(struct sl_file *file, uint64_t position, uint64_t *ret_start,
+                              uint64_t *ret_end);
     sl_err (*file_pwritev)(struct sl_file *file, const struct sl_iovec *pieces, size_t count,
                            uint64_t position);
     sl_err (*file_sync)(struct sl_file *file);

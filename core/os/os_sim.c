@@ -242,6 +242,37 @@ static sl_err sim_file_link_count(struct sl_file *base, uint64_t *ret_count)
     return SLUICE_OK;
 }
 
+static sl_err sim_file_size(struct sl_file *base, uint64_t *ret_size);
+
+static bool sector_is_zero(const struct sim_inode *inode, uint64_t at)
+{
+    static const uint8_t zeros[SIM_SECTOR];
+    return memcmp(inode->bytes + at, zeros, SIM_SECTOR) == 0;
+}
+
+/* Sectors of zeros count as never written: what is told is as little as a file system may tell. */
+static sl_err sim_file_data_range(struct sl_file *base, uint64_t position, uint64_t *ret_start,
+                                  uint64_t *ret_end)
+{
+    uint64_t size = 0;
+    sl_err err = sim_file_size(base, &size);
+    if (err != SLUICE_OK)
+        return err;
+    if (position >= size)
+        return SLUICE_E_NOT_FOUND;
+    uint64_t start = position / SIM_SECTOR * SIM_SECTOR;
+    while (start < size && sector_is_zero(file_of(base)->inode, start))
+        start += SIM_SECTOR;
+    if (start >= size)
+        return SLUICE_E_NOT_FOUND;
+    uint64_t end = start;
+    while (end < size && !sector_is_zero(file_of(base)->inode, end))
+        end += SIM_SECTOR;
+    *ret_start = SL_MAX(start, position);
+    *ret_end = SL_MIN(end, size);
+    return SLUICE_OK;
+}
+
 static sl_err sim_file_size(struct sl_file *base, uint64_t *ret_size)
 {
     sl_err failed = call_begins(sim_os_of(base->os), 0);
@@ -426,6 +457,8 @@ static const struct sl_os_ops sim_ops = {
     .file_size = sim_file_size,
     .file_link_count = sim_file_link_count,
     .file_prefetch = sim_file_prefetch,
+    .file_ask = sim_file_prefetch,
+    .file_data_range = sim_file_data_range,
     .file_drop_cache = sim_file_drop_cache,
     .file_lock = sim_file_lock,
     .dir_make = sim_dir_make,

@@ -250,7 +250,7 @@ sl_err osuv_file_link_count(struct sl_file *file, uint64_t *ret_count)
 }
 
 /* Reading has the system read ahead in long stretches and large folios; what POSIX_FADV_WILLNEED
- * brings in lies in single pages, which cost every later read of them (measured: a fifth). */
+ * brings in lies in single pages, which cost every later read of them. */
 void osuv_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size)
 {
     uint8_t bytes[PREFETCH_BYTES]; /* looked at by nobody */
@@ -261,6 +261,34 @@ void osuv_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size)
             return;
         at += (uint64_t)got;
     }
+}
+
+void osuv_file_ask(struct sl_file *file, uint64_t position, uint64_t size)
+{
+    (void)posix_fadvise(descriptor_of(file), (off_t)position, (off_t)size, POSIX_FADV_WILLNEED);
+}
+
+/* A file system that knows no holes says that all is data, or EINVAL. */
+sl_err osuv_file_data_range(struct sl_file *file, uint64_t position, uint64_t *ret_start,
+                            uint64_t *ret_end)
+{
+    uint64_t size = 0;
+    sl_err err = osuv_file_size(file, &size);
+    if (err != SLUICE_OK)
+        return err;
+    off_t start = lseek(descriptor_of(file), (off_t)position, SEEK_DATA);
+    if (start < 0 && errno == ENXIO)
+        return SLUICE_E_NOT_FOUND;
+    off_t end = start < 0 ? -1 : lseek(descriptor_of(file), start, SEEK_HOLE);
+    if (start < 0 || end <= start) {
+        if (position >= size)
+            return SLUICE_E_NOT_FOUND;
+        start = (off_t)position;
+        end = (off_t)size;
+    }
+    *ret_start = (uint64_t)start;
+    *ret_end = (uint64_t)end;
+    return SLUICE_OK;
 }
 
 sl_err osuv_file_drop_cache(struct sl_file *file, uint64_t position, uint64_t size)

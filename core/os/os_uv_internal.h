@@ -167,6 +167,9 @@ sl_err osuv_file_allocate(struct sl_file *file, uint64_t size);
 sl_err osuv_file_link_count(struct sl_file *file, uint64_t *ret_count);
 sl_err osuv_file_size(struct sl_file *file, uint64_t *ret_size);
 void osuv_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size);
+void osuv_file_ask(struct sl_file *file, uint64_t position, uint64_t size);
+sl_err osuv_file_data_range(struct sl_file *file, uint64_t position, uint64_t *ret_start,
+                            uint64_t *ret_end);
 sl_err osuv_file_drop_cache(struct sl_file *file, uint64_t position, uint64_t size);
 sl_err osuv_file_lock(struct sl_file *file);
 sl_err osuv_dir_make(struct sl_os *os, const char *path);

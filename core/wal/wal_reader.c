@@ -30,7 +30,13 @@ sl_err wal_reader_open(struct wal_reader *reader, struct sl_file *file)
     reader->window_position = 0;
     reader->window_size = 0;
     reader->prefetched = 0;
-    return SLUICE_OK;
+    uint64_t start = 0;
+    err = sl_file_data_range(file, 0, &start, &reader->data_end);
+    if (err == SLUICE_E_NOT_FOUND) {
+        reader->data_end = 0;
+        err = SLUICE_OK;
+    }
+    return err;
 }
 
 static sl_err window_grow(struct wal_reader *reader, size_t size)
@@ -59,12 +65,13 @@ static size_t window_keep(struct wal_reader *reader, uint64_t position)
 /* The disk works while what came from it is looked at. */
 static void prefetch(struct wal_reader *reader, uint64_t position)
 {
-    if (!reader->asks_ahead || position + PREFETCH_BYTES / 2 <= reader->prefetched ||
-        reader->prefetched >= reader->file_size)
-        return;
     uint64_t from = SL_MAX(reader->prefetched, position);
-    sl_file_prefetch(reader->file, from, PREFETCH_BYTES);
-    reader->prefetched = from + PREFETCH_BYTES;
+    if (!reader->asks_ahead || position + PREFETCH_BYTES / 2 <= reader->prefetched ||
+        from >= reader->data_end)
+        return;
+    uint64_t size = SL_MIN(reader->data_end - from, (uint64_t)PREFETCH_BYTES);
+    sl_file_ask(reader->file, from, size);
+    reader->prefetched = from + size;
 }
 
 /* Fills the window from `position`; at least size bytes, and what read-ahead is cheap. */

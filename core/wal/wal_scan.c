@@ -494,32 +494,56 @@ static sl_err refuse_corrupt(struct scan_run *run, const struct wal_scan_segment
                   run->config->directory, segment->header.seq, segment->end_position, lsn);
 }
 
-/* Searches behind the last intact frame for one that knew the LSN after it durable. */
-static sl_err tail_judge(struct scan_run *run, struct wal_scan_segment *segment)
+/* What lies behind the last intact frame. */
+struct tail {
+    uint64_t missing; /* LSN that comes next */
+    uint64_t cut_end; /* behind the last frame of this history */
+    bool claimed;     /* one of them knew `missing` durable */
+};
+
+/* Looks at each block of a run of data that may begin a frame. */
+static sl_err tail_look(struct scan_run *run, const struct wal_scan_segment *segment, uint64_t from,
+                        uint64_t end, struct tail *tail)
 {
-    uint64_t missing = run->scan->last_lsn + 1;
-    uint64_t cut_end = segment->end_position;
     struct wal_frame_header frame;
-    bool claimed = run->claimed >= missing;
-    run->reader.step = WAL_READER_STEP;
-    run->reader.asks_ahead = true;
-    for (uint64_t at = segment->end_position; !claimed; at += WAL_BLOCK) {
+    run->reader.data_end = end;
+    for (uint64_t at = from / WAL_BLOCK * WAL_BLOCK; at < end && !tail->claimed; at += WAL_BLOCK) {
         sl_err err = wal_reader_header(&run->reader, at, &frame);
         if (err == SLUICE_E_TRUNCATED)
             break;
         if (err != SLUICE_OK && err != SLUICE_E_CORRUPT)
             return err;
-        if (err == SLUICE_E_CORRUPT ||
+        if (err == SLUICE_E_CORRUPT || frame.lsn < tail->missing ||
             (frame.incarnation != segment->header.seq && !run->config->mutants.no_incarnation))
             continue;
-        if (frame.lsn < missing)
-            continue;
-        claimed = frame.durable_lsn >= missing;
-        cut_end = SL_MAX(cut_end, at + SL_MIN(frame.frame_size, segment->file_size - at));
+        tail->claimed = frame.durable_lsn >= tail->missing;
+        tail->cut_end =
+            SL_MAX(tail->cut_end, at + SL_MIN(frame.frame_size, segment->file_size - at));
     }
-    if (claimed)
-        return refuse_corrupt(run, segment, missing);
-    run->recovery->bytes_cut = cut_end - segment->end_position;
+    return SLUICE_OK;
+}
+
+/* Searches behind the last intact frame for one that knew the LSN after it durable. What was never
+ * written to is not read: what is durable was. */
+static sl_err tail_judge(struct scan_run *run, struct wal_scan_segment *segment)
+{
+    struct tail tail = {run->scan->last_lsn + 1, segment->end_position,
+                        run->claimed > run->scan->last_lsn};
+    uint64_t start = 0;
+    uint64_t end = segment->end_position;
+    sl_err err = SLUICE_OK;
+    run->reader.step = WAL_READER_STEP;
+    run->reader.asks_ahead = true;
+    while (err == SLUICE_OK && !tail.claimed) {
+        err = sl_file_data_range(segment->file, end, &start, &end);
+        if (err == SLUICE_OK)
+            err = tail_look(run, segment, start, end, &tail);
+    }
+    if (err != SLUICE_OK && err != SLUICE_E_NOT_FOUND)
+        return err;
+    if (tail.claimed)
+        return refuse_corrupt(run, segment, tail.missing);
+    run->recovery->bytes_cut = tail.cut_end - segment->end_position;
     return SLUICE_OK;
 }
 

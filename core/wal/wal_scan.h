@@ -21,6 +21,7 @@ struct wal_reader {
     size_t window_size;
     size_t step;         /* what is read at once, at least: headers may lie far apart */
     bool asks_ahead;     /* frames are small: the disk is asked for all that comes */
+    uint64_t data_end;   /* behind it the file was never written to, up to its next data */
     uint64_t prefetched; /* the disk was asked for what lies before it */
     uint64_t bytes_read;
 };

@@ -115,6 +115,39 @@ Test(file, gets_blocks_of_the_disk_without_writing_them)
     sl_file_close(file);
 }
 
+/* Walks all runs of data; true: `position` is in one of them. */
+static bool is_told_as_data(struct sl_file *file, uint64_t position)
+{
+    uint64_t start = 0, end = 0;
+    bool inside = false;
+    sl_err err = sl_file_data_range(file, 0, &start, &end);
+    while (err == SLUICE_OK) {
+        cr_assert_lt(start, end);
+        inside = inside || (position >= start && position < end);
+        err = sl_file_data_range(file, end, &start, &end);
+    }
+    cr_assert_eq(err, SLUICE_E_NOT_FOUND);
+    return inside;
+}
+
+Test(file, tells_all_that_was_written_as_data)
+{
+    struct sl_file *file = open_new("holes");
+    uint64_t start = 0, end = 0;
+    cr_assert_eq(sl_file_data_range(file, 0, &start, &end), SLUICE_E_NOT_FOUND);
+    cr_assert_eq(sl_file_allocate(file, 8u << 20), SLUICE_OK);
+    uint8_t byte = 7;
+    struct sl_iovec piece = {&byte, 1};
+    cr_assert_eq(sl_file_pwritev(file, &piece, 1, (5u << 20) + 1234), SLUICE_OK);
+    cr_expect(is_told_as_data(file, (5u << 20) + 1234));
+    cr_assert_eq(sl_file_sync(file), SLUICE_OK);
+    cr_expect(is_told_as_data(file, (5u << 20) + 1234));
+    cr_assert_eq(sl_file_drop_cache(file, 0, 0), SLUICE_OK);
+    cr_expect(is_told_as_data(file, (5u << 20) + 1234));
+    cr_assert_eq(sl_file_data_range(file, 8u << 20, &start, &end), SLUICE_E_NOT_FOUND);
+    sl_file_close(file);
+}
+
 Test(file, is_counted_under_each_of_its_names)
 {
     struct sl_file *file = open_new("first");

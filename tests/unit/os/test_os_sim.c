@@ -285,6 +285,19 @@ Test(os_sim, the_clock_jumps_to_the_next_timer)
     sl_loop_free(loop);
 }
 
+Test(os_sim, tells_sectors_of_zeros_as_never_written)
+{
+    struct sl_file *file = file_make("/d/holes");
+    uint64_t start = 0, end = 0;
+    cr_assert_eq(sl_file_fill_zero(file, 4000), SLUICE_OK);
+    cr_assert_eq(sl_file_data_range(file, 0, &start, &end), SLUICE_E_NOT_FOUND);
+    file_write(file, 1, 3999);
+    cr_assert_eq(sl_file_data_range(file, 0, &start, &end), SLUICE_OK);
+    cr_assert(start == 3584 && end > start);
+    cr_assert_eq(sl_file_data_range(file, 3999 + sizeof page, &start, &end), SLUICE_E_NOT_FOUND);
+    sl_file_close(file);
+}
+
 Test(os_sim, sockets_are_not_simulated)
 {
     struct sl_loop *loop;
