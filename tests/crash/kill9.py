@@ -129,6 +129,14 @@ def verify(load):
     return problems, lines
 
 
+def size_of(path):
+    """None: the broker, which runs, has removed it meanwhile."""
+    try:
+        return os.path.getsize(path)
+    except FileNotFoundError:
+        return None
+
+
 def one_round(args):
     """One data folder from its birth; the result as a dictionary."""
     import sluice_broker
@@ -150,8 +158,9 @@ def one_round(args):
             one.finish()
         more, lines = verify(load)
         problems += more
-        extents = glob.glob(os.path.join(broker.home, "**", "*.ext"), recursive=True)
-        lines.append(f"{len(extents)} extents of {sum(map(os.path.getsize, extents)) >> 20} MiB; ready again after "
+        extents = [size for size in map(size_of, glob.glob(os.path.join(broker.home, "**", "*.ext"), recursive=True))
+                   if size is not None]
+        lines.append(f"{len(extents)} extents of {sum(extents) >> 20} MiB; ready again after "
                      f"{starts[len(starts) // 2] * 1e3:.0f} ms (median), {starts[-1] * 1e3:.0f} ms (worst)")
     finally:
         if problems:
