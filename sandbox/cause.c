@@ -88,6 +88,23 @@ static void classify_exit(struct sandbox_worker *worker, int code)
     }
 }
 
+/* What ended it in a task of its own is that task's, unless it is worth a cause of its own. */
+static void note_task(struct sandbox_worker *worker)
+{
+    const struct channel_output_head *head = (const void *)worker->output;
+    struct sandbox_cause *cause = &worker->cause;
+    char text[SANDBOX_TEXT_SIZE_MAX];
+    const bool is_plain = cause->kind == SANDBOX_CAUSE_DEADLINE ||
+                          cause->kind == SANDBOX_CAUSE_CRASH || cause->kind == SANDBOX_CAUSE_EXIT;
+
+    cause->in_task = worker->phase == PHASE_READY &&
+                     atomic_load_explicit(&head->in_task, memory_order_relaxed) % 2 != 0;
+    if (cause->in_task && is_plain) {
+        snprintf(text, sizeof(text), "%.480s, in a task of its own", cause->text);
+        say(worker, SANDBOX_CAUSE_TASK, text);
+    }
+}
+
 static void complete(struct sandbox_worker *worker)
 {
     static const sluice_status statuses[] = {
@@ -99,6 +116,7 @@ static void complete(struct sandbox_worker *worker)
     struct sandbox_cause *cause = &worker->cause;
     const size_t used = strlen(cause->text);
 
+    note_task(worker);
     cause->loading = worker->phase != PHASE_READY;
     cause->task_running = channel_in_flight(channel) > 0;
     if (cause->task_running) {

@@ -31,6 +31,7 @@ struct channel_input_head {
 struct channel_output_head {
     _Atomic uint32_t answered;     /* results written, wraps */
     _Atomic uint32_t sleeping;     /* 1: waits on the doorbell */
+    _Atomic uint32_t in_task;      /* begins and ends of tasks: odd while one runs, no batch */
     _Atomic uint32_t alloc_failed; /* allocations refused since the running task (or load) began */
 };
 struct channel_descriptor {

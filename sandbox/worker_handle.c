@@ -281,6 +281,53 @@ uint32_t sandbox_worker_rest_ms(struct sandbox_worker *worker, int64_t now_ms)
     return pace_rest_ms(&worker->pace, now_ms, worker->cpu_seen_ns);
 }
 
+/* One task that runs and runs, by what the worker says of itself. */
+static bool task_is_late(struct sandbox_worker *worker, int64_t now_ms)
+{
+    const struct channel_output_head *head = (const void *)worker->output;
+    const uint32_t turn = atomic_load_explicit(&head->in_task, memory_order_relaxed);
+
+    if (turn % 2 == 0 || turn != worker->task_turn) {
+        worker->task_turn = turn;
+        worker->task_ms = now_ms;
+    }
+    return now_ms - worker->task_ms > (int64_t)worker->limits.reply_timeout_ms;
+}
+
+/* More CPU than its share, whatever it says. Twice the burst is what an honest worker cannot use.
+ */
+static bool idles_too_much(struct sandbox_worker *worker, int64_t now_ms)
+{
+    const struct sandbox_limits *limits = &worker->limits;
+    const uint64_t used_ns = sandbox_worker_cpu_ns(worker);
+
+    if (worker->idle_pace.percent == 0 || worker->idle_submitted != worker->channel.submitted) {
+        worker->idle_submitted = worker->channel.submitted;
+        pace_init(&worker->idle_pace, limits->cpu_percent, 2 * limits->cpu_burst_ms, now_ms,
+                  used_ns);
+    }
+    return pace_rest_ms(&worker->idle_pace, now_ms, used_ns) > 0;
+}
+
+void sandbox_worker_watch_idle(struct sandbox_worker *worker, int64_t now_ms)
+{
+    char text[96];
+
+    if (!usable(worker) || worker->reaped || channel_in_flight(&worker->channel) > 0) {
+        worker->idle_pace.percent = 0; /* looked at anew when it idles again */
+        worker->task_turn = 0;
+        return;
+    }
+    if (task_is_late(worker, now_ms)) {
+        snprintf(text, sizeof(text), "did not end a task in %u ms",
+                 worker->limits.reply_timeout_ms);
+        sandbox_worker_kill(worker, SANDBOX_CAUSE_TASK, text);
+    } else if (idles_too_much(worker, now_ms)) {
+        sandbox_worker_kill(worker, SANDBOX_CAUSE_TASK,
+                            "used more CPU than its share without a batch");
+    }
+}
+
 uint64_t sandbox_worker_cpu_seen_ns(const struct sandbox_worker *worker)
 {
     return worker->cpu_seen_ns;

@@ -64,6 +64,10 @@ struct sandbox_worker {
     char observed_call[32];
     uint64_t cpu_seen_ns;
     struct pace pace;
+    struct pace idle_pace; /* of what it uses without a batch */
+    uint32_t task_turn;    /* in_task as it was seen last, and since when */
+    int64_t task_ms;
+    uint32_t idle_submitted; /* batches that it had got when that was looked at last */
     struct cgroup cgroup;
     struct sandbox_cause cause;
     struct sandbox_report report;

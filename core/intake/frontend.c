@@ -17,7 +17,8 @@ static struct frontend *of_host(const struct sluice_host *host)
 }
 
 /* Extensions that a frontend may ask for and require. */
-static const char *const offered[] = {SLUICE_EXT_BROKER, SLUICE_EXT_FRONTEND, SLUICE_EXT_RECORDS};
+static const char *const offered[] = {SLUICE_EXT_BROKER, SLUICE_EXT_FRONTEND, SLUICE_EXT_RECORDS,
+                                      SLUICE_EXT_TASK};
 
 static bool is_offered(const char *id)
 {
@@ -39,6 +40,7 @@ static const void *host_get_extension(const struct sluice_host *host, const char
         {offered[0], frontend->intake->broker},
         {offered[1], &frontend->frontend_host},
         {offered[2], &frontend->intake->records.host},
+        {offered[3], &frontend->tasks.host},
     };
     for (size_t i = 0; i < SL_COUNT_OF(offers); i++) {
         if (strcmp(id, offers[i].id) == 0) {
@@ -231,8 +233,17 @@ static void fill_tables(struct frontend *frontend)
 static void frontend_free(struct frontend *frontend)
 {
     sl_timer_free(frontend->tick);
+    frontend_tasks_fini(&frontend->tasks);
     sl_free(frontend->config_json);
     sl_free(frontend);
+}
+
+static void destroy_drained(struct intake *intake);
+
+static void tasks_ended(void *arg)
+{
+    struct frontend *frontend = arg;
+    destroy_drained(frontend->intake);
 }
 
 sl_err frontend_new(struct intake *intake, const struct sluice_plugin_descriptor *descriptor,
@@ -250,6 +261,7 @@ sl_err frontend_new(struct intake *intake, const struct sluice_plugin_descriptor
     frontend->urgent = config->urgent;
     snprintf(frontend->name, sizeof(frontend->name), "%s", config->name);
     fill_tables(frontend);
+    frontend_tasks_init(&frontend->tasks, intake->os, intake->loop, tasks_ended, frontend);
     frontend->config_json = sl_strdup_bytes(config->config_json, strlen(config->config_json));
     sl_err err = frontend->config_json == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
     if (err == SLUICE_OK) {
@@ -263,6 +275,7 @@ sl_err frontend_new(struct intake *intake, const struct sluice_plugin_descriptor
         frontend_free(frontend);
         return err;
     }
+    frontend_tasks_open(&frontend->tasks);
     *ret_frontend = frontend;
     return SLUICE_OK;
 }
@@ -276,7 +289,7 @@ static void destroy_drained(struct intake *intake)
     }
     while (*at != NULL) {
         struct frontend *frontend = *at;
-        if (frontend->connection_count > 0) {
+        if (frontend->connection_count > 0 || frontend_tasks_pending(&frontend->tasks)) {
             at = &frontend->next_draining;
             continue;
         }
@@ -298,6 +311,7 @@ void frontend_drain(struct frontend *frontend)
     frontend->next_draining = intake->draining;
     intake->draining = frontend;
     sl_timer_stop(frontend->tick);
+    frontend_tasks_close(&frontend->tasks);
     frontend->connection_count++; /* keeps it while the connections go */
     for (uint32_t i = 0; i < intake->slot_count; i++) {
         struct conn *conn = intake->slots[i].conn;

@@ -8,6 +8,7 @@
 
 #include "budget/chunk.h"
 #include "intake/frontend_records.h"
+#include "intake/frontend_tasks.h"
 #include <sluice/frontend.h>
 
 struct conn;
@@ -30,6 +31,7 @@ struct frontend {
     void *self;
     struct sluice_host host;
     struct sluice_frontend_host frontend_host;
+    struct frontend_tasks tasks;
     struct sl_timer *tick;
     char name[FRONTEND_NAME_BYTES];
     char *config_json;

@@ -289,6 +289,7 @@ static uint32_t workers_of(const struct worker_host *host)
     return count;
 }
 
+/* CPU, share, memory; and whether it keeps to its share without a batch. */
 static void measure_worker(struct worker_host *host, int64_t now_ns, bool exactly)
 {
     struct worker_meter *meter = host->config.meter;
@@ -302,6 +303,7 @@ static void measure_worker(struct worker_host *host, int64_t now_ns, bool exactl
         meter->memory_ns = now_ns;
         worker_meter_set(meter, PLUGIN_GAUGE_MEMORY, sandbox_worker_rss_bytes(worker));
     }
+    sandbox_worker_watch_idle(host->current->worker, now_ns / 1000000);
     worker_meter_set(meter, PLUGIN_GAUGE_MEMORY_LIMIT, limits->memory_bytes_max);
     worker_meter_set(meter, PLUGIN_GAUGE_CPU_LIMIT, (uint64_t)limits->cpu_percent * 10000);
 }

@@ -90,6 +90,7 @@ void worker_queue_submit(struct worker_port *port, struct worker_call *call)
     SL_ASSERT(!call->pending);
     call->pending = true;
     call->running = false;
+    call->spared = false;
     if (call->bisecting || call->fresh) { /* the worker that starts now has no past yet */
         sl_list_push_front(&host->queue, &call->link);
     } else {

@@ -41,9 +41,11 @@ struct worker_call *worker_slot_take_back(struct worker_slot *slot,
             continue;
         }
         call->running = false;
-        if (cause != NULL && cause->task_running && call->task.id == cause->task_id) {
+        bool had = cause != NULL && cause->task_running && call->task.id == cause->task_id;
+        if (had && (!cause->in_task || call->spared)) {
             suspect = call;
         } else {
+            call->spared = call->spared || had;
             sl_list_push_front(&host->queue, &call->link);
         }
     }

@@ -36,6 +36,7 @@ struct worker_call {
     bool pending;        /* submitted, done has not run */
     bool running;        /* a worker has it */
     bool is_first;       /* … and had none before */
+    bool spared;         /* its worker died in a task of its own: that is believed once */
     int64_t started_ns;  /* monotonic */
     int64_t deadline_ms; /* of an urgent call that waits */
 };

@@ -26,6 +26,9 @@ static const void *get_extension(const struct sluice_host *host, const char *id)
     if (strcmp(id, SLUICE_EXT_CHANGE) == 0) {
         return &worker->change;
     }
+    if (strcmp(id, SLUICE_EXT_TASK) == 0) {
+        return &worker->tasks.host;
+    }
     return strcmp(id, SLUICE_EXT_LIMITS) == 0 ? (const void *)&worker->limits : &worker->script;
 }
 
@@ -33,7 +36,7 @@ bool host_offers(const struct worker *worker, const char *extension)
 {
     return strcmp(extension, SLUICE_EXT_LIMITS) == 0 ||
            strcmp(extension, SLUICE_EXT_RESOURCES) == 0 ||
-           strcmp(extension, SLUICE_EXT_CHANGE) == 0 ||
+           strcmp(extension, SLUICE_EXT_CHANGE) == 0 || strcmp(extension, SLUICE_EXT_TASK) == 0 ||
            (worker->boot->has_script != 0 && strcmp(extension, SLUICE_EXT_SCRIPT) == 0);
 }
 
@@ -161,5 +164,6 @@ void host_init(struct worker *worker)
         .memory_bytes = worker->boot->limits.memory_bytes_max,
     };
     resources_init(worker);
+    tasks_init(worker);
     worker->log_tokens = LINES_BURST;
 }

@@ -115,4 +115,5 @@ void rehearse(struct worker *worker)
     }
     end(&lives[0]);
     end(&lives[1]);
+    tasks_clear(worker);
 }

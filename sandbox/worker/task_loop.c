@@ -185,6 +185,7 @@ static _Noreturn void drain(struct worker *worker)
     const struct sluice_processor *processor = worker->processor;
     sluice_status status = SLUICE_OK;
 
+    tasks_close(worker);
     host_error_clear(worker);
     if (processor->drain != NULL) {
         status = processor->drain(worker->self);
@@ -214,14 +215,30 @@ static void take_message(struct worker *worker)
     }
 }
 
-static void sleep_on(struct worker *worker, uint32_t doorbell)
+/* At most so long; 0: until it rings. */
+static void sleep_on(struct worker *worker, uint32_t doorbell, uint32_t rest_ms)
 {
+    const struct timespec rest = {rest_ms / 1000, (long)(rest_ms % 1000) * 1000000};
+
     atomic_store(&output_head(worker)->sleeping, 1u);
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&input_head(worker)->doorbell, memory_order_relaxed) == doorbell) {
-        syscall(SYS_futex, &input_head(worker)->doorbell, FUTEX_WAIT, doorbell, NULL, NULL, 0);
+        syscall(SYS_futex, &input_head(worker)->doorbell, FUTEX_WAIT, doorbell,
+                rest_ms != 0 ? &rest : NULL, NULL, 0);
     }
     atomic_store(&output_head(worker)->sleeping, 0u);
+}
+
+/* No batch and no message waits: a task of the plugin's, if one may begin. */
+static void idle(struct worker *worker, uint32_t doorbell)
+{
+    const uint32_t rest_ms = tasks_wait(worker) ? tasks_rest_ms(worker) : 0;
+
+    if (rest_ms == 0 && tasks_wait(worker)) {
+        tasks_run_one(worker);
+    } else {
+        sleep_on(worker, doorbell, rest_ms);
+    }
 }
 
 _Noreturn void task_loop_run(struct worker *worker)
@@ -235,7 +252,7 @@ _Noreturn void task_loop_run(struct worker *worker)
             worker->control_seen++;
             take_message(worker);
         } else {
-            sleep_on(worker, doorbell);
+            idle(worker, doorbell);
         }
     }
 }

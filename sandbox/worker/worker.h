@@ -9,7 +9,9 @@
 #include "../channel_layout.h"
 #include "../control_wire.h"
 
+#include <sandbox/pace.h>
 #include <sluice/processor.h>
+#include <sluice/task.h>
 #include <stdarg.h>
 
 /* A JSON text and the strings that were unescaped out of it; views live until config_fini. */
@@ -17,6 +19,23 @@ struct config {
     struct sluice_text json;
     char *owned; /* [owned] copy of json, or NULL when it lies in the boot block */
     struct config_string *strings; /* [owned] */
+};
+
+struct task_item {
+    sluice_task_work *work;
+    sluice_task_done *done;
+    void *arg;
+};
+struct worker_tasks {
+    struct sluice_task_host host;
+    struct task_ring {
+        struct task_item items[SLUICE_TASKS_MAX];
+        uint32_t first;
+        uint32_t count;
+    } rings[SLUICE_TASK_PRIORITIES];
+    uint32_t count; /* under way */
+    bool closed;    /* drained */
+    struct pace pace;
 };
 
 struct worker {
@@ -35,6 +54,7 @@ struct worker {
     struct sluice_change change; /* while reconfigure runs */
     struct sluice_resource resource_items[SANDBOX_RESOURCES_MAX];
     struct sluice_resources resources;
+    struct worker_tasks tasks;
     char error[CHANNEL_REASON_SIZE_MAX]; /* set_error of the running call */
     uint32_t error_size;
     int64_t log_ms; /* token bucket */
@@ -81,6 +101,14 @@ void host_tell_change(struct worker *worker, struct sluice_text before_json);
 void host_init(struct worker *worker);
 bool host_offers(const struct worker *worker, const char *extension);
 void host_error_clear(struct worker *worker);
+
+/* ---- tasks.c: the extension sluice.task/1 ---- */
+void tasks_init(struct worker *worker);
+void tasks_clear(struct worker *worker); /* those of an instance that is gone */
+void tasks_close(struct worker *worker); /* none runs any more, none is taken */
+bool tasks_wait(const struct worker *worker);
+uint32_t tasks_rest_ms(struct worker *worker); /* until the next may begin; 0: now */
+void tasks_run_one(struct worker *worker);     /* one waits */
 
 /* ---- worker_config.c ---- */
 struct sluice_text config_get(struct config *config, const char *key, struct sluice_text fallback);

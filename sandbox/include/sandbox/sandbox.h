@@ -124,7 +124,8 @@ sluice_status sandbox_worker_spawn(const struct sandbox *sandbox, const struct s
     X(PROTOCOL, SLUICE_E_PLUGIN_PROTOCOL)                                               \
     X(REFUSED, SLUICE_E_PLUGIN_LOAD) /* dlopen, ABI, create, init or activate failed */ \
     X(SETUP, SLUICE_E_INTERNAL)      /* the worker could not confine itself */          \
-    X(KILLED, SLUICE_E_CANCELLED)    /* by sandbox_worker_kill */
+    X(KILLED, SLUICE_E_CANCELLED)    /* by sandbox_worker_kill */                       \
+    X(TASK, SLUICE_E_PLUGIN_CRASHED) /* in a task of its own (sluice.task/1), no batch */
 enum {
 #define SANDBOX_CAUSE_ENUM(name, status) SANDBOX_CAUSE_##name,
     SANDBOX_CAUSE_TABLE(SANDBOX_CAUSE_ENUM)
@@ -141,6 +142,9 @@ struct sandbox_cause {
     bool loading;      /* before READY: the code or its configuration is at fault, not a record */
     bool task_running; /* a task was in flight; its id: */
     uint64_t task_id;
+    /* It was in a task of its own, as it said: the batch in flight had not begun. A hint that a
+     * hostile worker can give too, so believe it once for each batch. */
+    bool in_task;
     char syscall[32];                 /* of DENIED: "socket"; empty when unknown */
     char text[SANDBOX_TEXT_SIZE_MAX]; /* one sentence for people */
 };
@@ -257,6 +261,10 @@ int32_t sandbox_worker_pid(const struct sandbox_worker *worker);
 /* How long it must rest before the next task may be given, by its CPU share; 0: not at all. The
  * caller holds tasks back; asks the worker's CPU clock once. [loop] */
 uint32_t sandbox_worker_rest_ms(struct sandbox_worker *worker, int64_t now_ms);
+/* To be called about twice a second: a worker without a batch is killed (SANDBOX_CAUSE_TASK) when a
+ * task of its own takes longer than reply_timeout_ms, or when it uses more CPU than its share.
+ * [loop] */
+void sandbox_worker_watch_idle(struct sandbox_worker *worker, int64_t now_ms);
 /* What it reported, complete from READY on. [loop] */
 const struct sandbox_report *sandbox_worker_report(const struct sandbox_worker *worker);
 /* Calls answered with EPERM while observed. [loop] */

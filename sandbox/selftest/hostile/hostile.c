@@ -131,7 +131,8 @@ static sluice_status process_batch(void *self, const struct sluice_batch *batch,
     scene.host_pid = config_number("host_pid");
     scene.witness_pid = config_number("witness_pid");
     if (!hostile_call(&scene, attack_name) && !run_of(hostile_life, &scene) &&
-        !run_of(hostile_rings, &scene) && !run_of(hostile_control, &scene)) {
+        !run_of(hostile_rings, &scene) && !run_of(hostile_control, &scene) &&
+        !run_of(hostile_task, &scene)) {
         hostile_load("batch ", attack_name, the_host);
     }
     return SLUICE_OK;

@@ -23,7 +23,8 @@ struct hostile_attack {
     const char *name;
     hostile_fn *run;
 };
-extern const struct hostile_attack hostile_life[], hostile_rings[], hostile_control[];
+extern const struct hostile_attack hostile_life[], hostile_rings[], hostile_control[],
+    hostile_task[];
 
 /* Says in the result what came of it; "BREACH …" is what must never be read by anyone. */
 void hostile_say(const struct hostile_scene *scene, const char *format, ...)

@@ -7,6 +7,7 @@
 #include <sluice/processor.h>
 #include <sluice/records.h>
 #include <sluice/status.h>
+#include <sluice/task.h>
 #include <sluice/types.h>
 
 #endif
