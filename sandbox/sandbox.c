@@ -13,8 +13,8 @@
 
 const char *sandbox_cause_name(uint32_t kind)
 {
-    static const char *const names[] = {"stopped", "exit",     "crash", "denied",
-                                        "memory",  "deadline", "cpu",   "protocol",
+    static const char *const names[] = {"stopped", "exit",     "crash",  "denied",
+                                        "memory",  "deadline", "cpu",    "protocol",
                                         "refused", "setup",    "killed", "task"};
 
     _Static_assert(sizeof(names) / sizeof(names[0]) == SANDBOX_CAUSE_COUNT,
