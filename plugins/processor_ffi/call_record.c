@@ -317,7 +317,7 @@ uint32_t call_record(struct call *call, const struct sluice_record *in, struct s
     *ret_out = (struct sluice_emit){.size = sizeof(*ret_out),
                                     .header_count = in->header_count,
                                     .partition = SLUICE_PARTITION_AUTO,
-                                    .timestamp = in->timestamp,
+                                    .timestamp = -1, /* the input record's */
                                     .key = in->key,
                                     .value = in->value,
                                     .headers = in->headers};

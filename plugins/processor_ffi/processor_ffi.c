@@ -170,8 +170,12 @@ static sluice_status emit(const struct sluice_writer *writer, uint32_t index,
 {
     static const char too_large[] = "its output is larger than a batch may have";
     static const char full[] = "the output of the batch is full";
+    static const char headers[] = "the record has more headers than an output may have";
     const sluice_status status = writer->emit(writer, index, out);
 
+    if (status == SLUICE_E_INVALID) {
+        return writer->reject(writer, index, sluice_text_of(headers));
+    }
     if (status != SLUICE_E_LIMIT) {
         return status;
     }

@@ -192,6 +192,8 @@ static sluice_status retry_from(struct run *run, uint32_t index, const char *rea
     return run->writer->retry(run->writer, index, sluice_text_of(reason));
 }
 
+/* A script sets no negative timestamp, but a producer may have: -1 to the writer, the input's as it
+ * is. */
 static sluice_status emit(const struct run *run, const struct lua_record *record)
 {
     const struct sluice_emit out = {
@@ -199,7 +201,7 @@ static sluice_status emit(const struct run *run, const struct lua_record *record
         .header_count = record->header_count,
         .topic = record->out_topic,
         .partition = SLUICE_PARTITION_AUTO,
-        .timestamp = record->timestamp,
+        .timestamp = record->timestamp < 0 ? -1 : record->timestamp,
         .key = record->key,
         .value = record->value,
         .headers = record->headers,
@@ -268,6 +270,12 @@ static sluice_status handle_refusal(struct run *run, sluice_status status)
 {
     if (status == SLUICE_E_PERMISSION) {
         return fail(run, "it emits to a topic that is not granted: name it in 'outputs'");
+    }
+    if (status == SLUICE_E_INVALID_TOPIC) {
+        return reject(run, "it emits to a topic whose name is none");
+    }
+    if (status == SLUICE_E_INVALID) {
+        return reject(run, "its output has more headers than a record may have");
     }
     if (status == SLUICE_E_LIMIT && run->index == 0) {
         return reject(run, "its output is larger than a batch may have");

@@ -198,6 +198,9 @@ static sluice_status writer_emit(const struct sluice_writer *writer, uint32_t in
                                  const struct sluice_emit *record)
 {
     struct test_host *self = writer->data;
+    if (record->timestamp < -1 || record->partition < SLUICE_PARTITION_AUTO) {
+        return SLUICE_E_INVALID;
+    }
     if (!is_granted(self, record->topic)) {
         return SLUICE_E_PERMISSION;
     }

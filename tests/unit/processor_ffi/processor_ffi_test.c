@@ -202,6 +202,25 @@ Test(processor_ffi, results_go_to_value_key_header_and_json)
     cr_expect_str_eq(run("void nothing()", "[]", "\"none\"", "x"), "P");
 }
 
+Test(processor_ffi, a_changed_record_keeps_whatever_timestamp_its_producer_sent)
+{
+    static const int64_t times[] = {-1, INT64_MIN, 0, INT64_MAX};
+    struct test_host host = {0};
+    struct sluice_record records[4];
+
+    for (size_t i = 0; i < 4; i++) {
+        records[i] = test_record("key", "255", (int64_t)i);
+        records[i].timestamp = times[i];
+    }
+    start(&host, "u32 same_u32(u32)", "[\"value\"]", "\"key\"");
+    cr_assert_eq(test_host_run(&host, "in", records, 4), SLUICE_OK);
+    cr_assert_str_eq(test_host_kinds(&host), "EEEE");
+    for (size_t i = 0; i < 4; i++) {
+        cr_expect_eq(host.verdicts[i].timestamp, -1); /* the input record's */
+    }
+    test_host_fini(&host);
+}
+
 Test(processor_ffi, results_decide_about_the_record)
 {
     const char *drop = "{\"drop_if\":\"zero\"}";

@@ -95,6 +95,25 @@ Test(processor_lua, a_topic_that_is_not_granted_costs_that_record)
     test_host_fini(&host);
 }
 
+Test(processor_lua, a_changed_record_keeps_whatever_timestamp_its_producer_sent)
+{
+    static const int64_t times[] = {-1, INT64_MIN, -2, 0, INT64_MAX};
+    struct test_host host = {0};
+    lua_start_process(&host, "record.value = record.timestamp .. '!'; return record");
+    struct sluice_record records[5];
+    for (size_t i = 0; i < 5; i++) {
+        records[i] = test_record(NULL, "x", (int64_t)i);
+        records[i].timestamp = times[i];
+    }
+    cr_assert_eq(test_host_run(&host, "in", records, 5), SLUICE_OK);
+    cr_assert_str_eq(test_host_kinds(&host), "EEEEE");
+    cr_expect_str_eq((const char *)host.verdicts[1].value.data, "-9223372036854775808!");
+    for (size_t i = 0; i < 5; i++) { /* -1 to the writer: the input record's */
+        cr_expect_eq(host.verdicts[i].timestamp, times[i] < 0 ? -1 : times[i]);
+    }
+    test_host_fini(&host);
+}
+
 Test(processor_lua, when_the_output_is_full_the_rest_comes_again)
 {
     struct test_host host = {0};
