@@ -155,7 +155,6 @@ static void retired(struct sl_job *job)
     struct reload *reload = SL_CONTAINER_OF(job, struct reload, job);
     struct sluice *sluice = reload->sluice;
     sl_free(reload);
-    sluice->reloading = false;
     shard_request_end(sluice->shards.shards[0]);
 }
 
@@ -167,6 +166,7 @@ static void reload_end(struct reload *reload)
         log_outcome(reload);
     }
     turn_measure(reload);
+    sluice->reloading = false; /* who has the answer may ask again at once; what is left is freed */
     if (reload->done != NULL) {
         reload->done(reload->arg, report_new(reload));
     }
