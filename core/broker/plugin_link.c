@@ -289,6 +289,9 @@ static void publish_counts(void *arg, const struct plugin_info *info)
 {
     struct sl_metric_writer *writer = arg;
     struct sl_bytes name[] = {text_bytes(info->name)};
+    if (strcmp(info->state, "awaited") == 0) {
+        return; /* nothing to count */
+    }
     for (uint32_t i = 0; i < PLUGIN_COUNT_COUNT; i++) {
         struct sl_metric_cell *cell =
             sl_metric_series(writer, BROKER_METRIC_PLUGIN_FIRST + i, name);

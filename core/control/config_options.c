@@ -51,7 +51,7 @@ const struct config_option config_options[] = {
     {.key = "plugins.enabled", .type = CONFIG_TYPE_LIST, .apply = CONFIG_APPLY_RESTART, AT(plugins.enabled),
      .initial = "frontend_kafka,frontend_http", .may_be_empty = true,
      .doc = "Frontends of plugins.system_dir to load; an empty list starts a broker without any port."},
-    {.key = "plugins.instances", .type = CONFIG_TYPE_INSTANCES, .apply = CONFIG_APPLY_RESTART,
+    {.key = "plugins.instances", .type = CONFIG_TYPE_INSTANCES, .apply = CONFIG_APPLY_COMPONENT,
      .initial = "", .may_be_empty = true,
      .doc = "Plugin instances by name: what they are attached to, their configuration and limits."},
     {.key = "plugins.rollback.errors_percent", .type = CONFIG_TYPE_INT, .apply = CONFIG_APPLY_LIVE,

@@ -250,24 +250,36 @@ static void stem_of(const char *file, char ret_stem[MANIFEST_ID_BYTES])
     ret_stem[size] = '\0';
 }
 
+/* What an instance of the file is called unless the configuration says otherwise. */
+static void default_name(const struct plugin_file *file, const struct scan_entry *entry,
+                         char ret_name[MANIFEST_ID_BYTES])
+{
+    stem_of(file->name, ret_name);
+    if (entry->module != NULL && entry->module->manifest.id[0] != '\0') {
+        snprintf(ret_name, MANIFEST_ID_BYTES, "%s", entry->module->manifest.id);
+    }
+}
+
+static bool is_of_file(const struct plugin_instance_config *config, const struct plugin_file *file,
+                       const char *name)
+{
+    char module[PLUGIN_FILE_BYTES];
+    if (config->module == NULL) {
+        return strcmp(config->name, name) == 0;
+    }
+    instance_module_file(config, module);
+    return strcmp(module, file->name) == 0;
+}
+
 void instances_load(struct plugin_manager *manager, struct plugin_file *file,
                     const struct scan_entry *entry)
 {
     char name[MANIFEST_ID_BYTES];
     bool any = false;
-    stem_of(file->name, name);
-    if (entry->module != NULL && entry->module->manifest.id[0] != '\0') {
-        snprintf(name, sizeof(name), "%s", entry->module->manifest.id);
-    }
+    default_name(file, entry, name);
     for (uint32_t i = 0; i < manager->settings.is.instance_count; i++) {
         const struct plugin_instance_config *config = &manager->settings.instances[i];
-        char module[PLUGIN_FILE_BYTES] = "";
-        if (config->module != NULL) {
-            instance_module_file(config, module);
-        }
-        bool its = strcmp(module[0] != '\0' ? module : config->name,
-                          module[0] != '\0' ? file->name : name) == 0;
-        if (its) {
+        if (is_of_file(config, file, name)) {
             load_one(manager, file, entry, config->name, config);
             any = true;
         }
@@ -275,6 +287,27 @@ void instances_load(struct plugin_manager *manager, struct plugin_file *file,
     if (!any && !entry->shipped) {
         load_one(manager, file, entry, name, NULL);
     }
+}
+
+bool instances_end_default(struct plugin_manager *manager, const struct plugin_file *file,
+                           const struct scan_entry *entry)
+{
+    char name[MANIFEST_ID_BYTES];
+    bool any = false;
+    bool ends = false;
+    default_name(file, entry, name);
+    for (uint32_t i = 0; i < manager->settings.is.instance_count && !any; i++) {
+        any = is_of_file(&manager->settings.instances[i], file, name);
+    }
+    SL_LIST_EACH_SAFE(&manager->instances, link)
+    {
+        struct plugin_instance *instance = SL_CONTAINER_OF(link, struct plugin_instance, link);
+        if (any && strcmp(instance->file, file->name) == 0 && instance->config_name[0] == '\0') {
+            ends = true;
+            instance_unload(instance);
+        }
+    }
+    return ends;
 }
 
 /* ---- unloading ---- */

@@ -4,6 +4,7 @@
 #include "plugin/plugin_state.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const count_keys[] = {
@@ -318,17 +319,116 @@ static void show_file(const struct plugin_manager *manager, const struct plugin_
     visit(arg, &info);
 }
 
-void plugin_manager_each(struct plugin_manager *manager, plugin_info_fn *visit, void *arg)
+static void show_awaited(const struct plugin_manager *manager,
+                         const struct plugin_instance_config *config, plugin_info_fn *visit,
+                         void *arg)
+{
+    char reason[PLUGIN_REASON_BYTES];
+    char file[PLUGIN_FILE_BYTES];
+    char path[PLUGIN_REASON_BYTES];
+    if (!manager_awaits(manager, config, reason)) {
+        return;
+    }
+    instance_module_file(config, file);
+    snprintf(path, sizeof(path), "%s/%s", manager->settings.is.plugins_dir, file);
+    struct plugin_info info = {.name = config->name,
+                               .path = path,
+                               .module = "",
+                               .version = "",
+                               .hash = "",
+                               .kind = "",
+                               .on = "",
+                               .input = "",
+                               .output = "",
+                               .state = "awaited",
+                               .reason = reason,
+                               .switched_by = "",
+                               .last_error = ""};
+    visit(arg, &info);
+}
+
+/* One of the three. */
+struct row {
+    const char *name;
+    const struct plugin_instance *instance;
+    const struct plugin_file *file;
+    const struct plugin_instance_config *awaited;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct row *)a)->name, ((const struct row *)b)->name);
+}
+
+struct shower {
+    const struct plugin_manager *manager;
+    plugin_info_fn *visit;
+    void *arg;
+};
+typedef void row_fn(void *arg, const struct row *row);
+
+static void show_row(void *arg, const struct row *row)
+{
+    const struct shower *self = arg;
+    if (row->instance != NULL) {
+        show(row->instance, self->visit, self->arg);
+    } else if (row->file != NULL) {
+        show_file(self->manager, row->file, self->visit, self->arg);
+    } else {
+        show_awaited(self->manager, row->awaited, self->visit, self->arg);
+    }
+}
+
+static void each_row(const struct plugin_manager *manager, row_fn *take, void *arg)
 {
     SL_LIST_EACH(&manager->instances, link)
     {
-        show(SL_CONTAINER_OF(link, struct plugin_instance, link), visit, arg);
+        const struct plugin_instance *instance =
+            SL_CONTAINER_OF(link, struct plugin_instance, link);
+        take(arg, &(struct row){.name = instance->name, .instance = instance});
     }
     SL_LIST_EACH(&manager->files, link)
     {
         const struct plugin_file *file = SL_CONTAINER_OF(link, struct plugin_file, link);
         if (file->frontend_open || file->reason[0] != '\0') {
-            show_file(manager, file, visit, arg);
+            take(arg, &(struct row){.name = file->name, .file = file});
         }
     }
+    for (uint32_t i = 0; i < manager->settings.is.instance_count; i++) {
+        const struct plugin_instance_config *config = &manager->settings.instances[i];
+        take(arg, &(struct row){.name = config->name, .awaited = config});
+    }
+}
+
+struct rows {
+    struct row *items; /* NULL: they are only counted */
+    size_t count;
+};
+
+static void add_row(void *arg, const struct row *row)
+{
+    struct rows *rows = arg;
+    if (rows->items != NULL) {
+        rows->items[rows->count] = *row;
+    }
+    rows->count++;
+}
+
+void plugin_manager_each(struct plugin_manager *manager, plugin_info_fn *visit, void *arg)
+{
+    struct shower shower = {manager, visit, arg};
+    struct rows rows = {NULL, 0};
+    each_row(manager, add_row, &rows);
+    rows.items = sl_alloc_zero(rows.count + 1u, sizeof(*rows.items));
+    if (rows.items == NULL) {
+        each_row(manager, show_row, &shower); /* without an order rather than not at all */
+        return;
+    }
+    rows.count = 0;
+    each_row(manager, add_row, &rows);
+    qsort(rows.items, rows.count, sizeof(*rows.items), by_name);
+    for (size_t i = 0; i < rows.count; i++) {
+        show_row(&shower, &rows.items[i]);
+    }
+    sl_free(rows.items);
 }

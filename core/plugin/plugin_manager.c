@@ -234,7 +234,8 @@ static bool take_entry(struct plugin_manager *manager, struct scan_entry *entry)
     if (!entry->taken) {
         return false;
     }
-    if (instances_leaving(manager, file->name) || reload_holds_files(manager)) {
+    if (instances_leaving(manager, file->name) || reload_holds_files(manager) ||
+        instances_end_default(manager, file, entry)) {
         return true;
     }
     bool wanted = file->wanted && entry->wanted;
@@ -328,6 +329,7 @@ static void scan_done(struct plugin_scan *scan)
     tell_not_found(manager, scan);
     plugin_scan_free(scan);
     manager->first_scan_done = true;
+    manager_tell_awaited(manager);
     bool again = manager->scan_again;
     manager->scan_again = false;
     int64_t delay_ms = manager->scan_at_once ? 0 : soon || again ? SETTLE_MS : POLL_MS;

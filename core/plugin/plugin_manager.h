@@ -312,7 +312,7 @@ struct plugin_info {
     const char *input;   /* names, parted by commas */
     const char *output;
     const char *state;       /* "starting", "running", "waiting", "refused", "draining", "unloaded",
-                                "disabled", "paused" */
+                                "disabled", "paused", "awaited" (its file is not there) */
     const char *reason;      /* why it is not running, or what was last refused; may be empty */
     const char *switched_by; /* who disabled or paused it; empty: nobody */
     int64_t switched_ms;     /* when; milliseconds since 1970 */
@@ -348,7 +348,8 @@ struct plugin_info {
 };
 const char *plugin_count_key(uint32_t count); /* "records_in" */
 typedef void plugin_info_fn(void *arg, const struct plugin_info *info);
-/* Every instance, refused files too, in the order of names. [shard 0's loop] */
+/* Every instance, refused files and entries whose file is awaited too, in the order of names.
+ * [shard 0's loop] */
 void plugin_manager_each(struct plugin_manager *manager, plugin_info_fn *visit, void *arg);
 /* Looks at the workers on a shard: CPU, memory, queue. [the shard's loop] */
 void plugin_manager_measure(const struct plugin_manager *manager, uint32_t shard, bool exactly);

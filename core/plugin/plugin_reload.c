@@ -105,12 +105,24 @@ static struct reload_entry *entry_add(struct plugin_reconfigure *self, const cha
     return entry;
 }
 
+/* The file that the configuration names; NULL: none. */
+static const char *file_of(const struct plugin_instance_config *config,
+                           char ret_file[PLUGIN_FILE_BYTES])
+{
+    if (config->module == NULL) {
+        return NULL;
+    }
+    instance_module_file(config, ret_file);
+    return ret_file;
+}
+
 static void plan_changed(struct plugin_manager *manager,
                          const struct plugin_instance_config *before,
                          const struct plugin_instance_config *after)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
     const struct plugin_instance *instance = find_configured(manager, after->name);
+    char file[PLUGIN_FILE_BYTES];
     bool same = same_component(before, after);
     if (same && same_text(before->config_json, after->config_json, "{}")) {
         return;
@@ -118,12 +130,12 @@ static void plan_changed(struct plugin_manager *manager,
     if (!same_text(before->module, after->module, "")) {
         entry_add(self, after->name, PLUGIN_RELOAD_REMOVE,
                   instance != NULL ? instance->file : NULL);
-        entry_add(self, after->name, PLUGIN_RELOAD_ADD, after->module);
+        entry_add(self, after->name, PLUGIN_RELOAD_ADD, file_of(after, file));
     } else if (runs(instance)) {
         entry_add(self, after->name, same ? PLUGIN_RELOAD_LIVE : PLUGIN_RELOAD_RESTART, NULL);
     } else { /* it was refused, or is not there: perhaps it runs with this */
         entry_add(self, after->name, PLUGIN_RELOAD_ADD,
-                  instance != NULL ? instance->file : after->module);
+                  instance != NULL ? instance->file : file_of(after, file));
     }
 }
 
@@ -131,12 +143,14 @@ static void plan_added(struct plugin_manager *manager, const struct plugin_insta
 {
     struct plugin_reconfigure *self = manager->reconfigure;
     const struct plugin_instance *instance = instance_find(manager, after->name);
+    char name[PLUGIN_FILE_BYTES];
+    const char *file = file_of(after, name);
     bool its = instance != NULL && instance->config_name[0] == '\0' &&
-               (after->module == NULL || strcmp(after->module, instance->file) == 0);
+               (file == NULL || strcmp(file, instance->file) == 0);
     if (its && runs(instance)) { /* dropped in, and configured now */
         entry_add(self, after->name, PLUGIN_RELOAD_RESTART, NULL);
     } else {
-        entry_add(self, after->name, PLUGIN_RELOAD_ADD, its ? instance->file : after->module);
+        entry_add(self, after->name, PLUGIN_RELOAD_ADD, its ? instance->file : file);
     }
 }
 
@@ -453,6 +467,7 @@ static void swap_settings(struct plugin_manager *manager)
     struct kept_settings before = manager->settings;
     manager->settings = self->coming;
     self->coming = before;
+    manager->awaited_told = false;
 }
 
 static void switch_over(struct plugin_manager *manager, struct reload_entry *entry)
@@ -512,9 +527,9 @@ static void add_instance(struct plugin_manager *manager, struct reload_entry *en
 {
     guess_file(manager, entry);
     entry->begun_ns = now_ns(manager);
-    const struct plugin_file *file =
-        entry->file[0] != '\0' ? manager_file(manager, entry->file) : NULL;
-    if (file == NULL || !manager_want_file(manager, entry->file)) {
+    bool may_be_there = entry->file[0] != '\0' && (manager_file(manager, entry->file) != NULL ||
+                                                   instance_module_is_shipped(entry->file));
+    if (!may_be_there || !manager_want_file(manager, entry->file)) {
         char text[PLUGIN_REASON_BYTES];
         snprintf(text, sizeof(text), "in force; waits for %s in %s",
                  entry->file[0] != '\0' ? entry->file : "its file",

@@ -161,6 +161,7 @@ struct plugin_manager {
     bool scan_at_once;
     bool first_scan_done;
     bool directory_told;
+    bool awaited_told; /* in the log, of this configuration */
     uint32_t starting; /* first loads under way */
     void (*started)(void *arg);
     void *started_arg;
@@ -241,6 +242,10 @@ void instance_first_load_ended(struct plugin_instance *instance); /* the start w
 void instance_unload(struct plugin_instance *instance);
 /* Likewise, but it stays in the list as `state`; order_rested follows. */
 void instance_rest(struct plugin_instance *instance, enum instance_state state);
+/* Instances of the configuration use the file: the one that it made under its own name ends, as it
+ * would not come back at the next start. True: it is on its way out. */
+bool instances_end_default(struct plugin_manager *manager, const struct plugin_file *file,
+                           const struct scan_entry *entry);
 /* Unloads those of the file. */
 void instances_unload(struct plugin_manager *manager, const char *file);
 bool instances_leaving(const struct plugin_manager *manager, const char *file);
@@ -263,6 +268,14 @@ bool instance_shadow_look(struct plugin_instance *instance); /* false: none is u
 /* Adds what the shadow run of the active version found, if it had one. */
 void instance_shadow_say(const struct plugin_instance *instance, char *text, size_t size);
 void instance_shadow_cancel(struct plugin_instance *instance); /* none is fine */
+
+/* plugin_awaited.c */
+/* Whether the module file of the entry is in neither folder; then ret_reason says so. */
+bool manager_awaits(const struct plugin_manager *manager,
+                    const struct plugin_instance_config *config,
+                    char ret_reason[PLUGIN_REASON_BYTES]);
+/* One line in the log for each that is awaited, once for a configuration. */
+void manager_tell_awaited(struct plugin_manager *manager);
 
 /* plugin_spread.c */
 /* A call to a shard that the instance waits for before it goes. */

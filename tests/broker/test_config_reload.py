@@ -89,6 +89,20 @@ class Report(ReloadTest):
         report, keys = self.reload(3)  # what needs a restart still does
         self.assertEqual(list(keys), ["wal.bytes_max"])
 
+    def test_what_counts_for_the_next_version_only_needs_no_restart(self):
+        self.start()
+        pid = self.broker.json("plugin", "info", "a")["worker_pid"]
+        self.write("a: {input: in, output: out.a, config: {prefix: 'a'}, shadow: 10, shadow_max_diff_percent: 5,"
+                   " rollback: {errors_percent: 20, grace_ms: 500}}",
+                   "b: {input: in, output: out.b, config: {prefix: 'b'}}",
+                   more="")
+        report, keys = self.reload(0)
+        self.assertEqual(report["outcome"], "done")
+        self.assertEqual({key: change["outcome"] for key, change in keys.items()}, {
+            "plugins.instances.a." + key: "applied live" for key in
+            ("shadow", "shadow_max_diff_percent", "rollback.errors_percent", "rollback.grace_ms")})
+        self.assertEqual(self.broker.json("plugin", "info", "a")["worker_pid"], pid)
+
     def test_one_refusal_changes_nothing_anywhere(self):
         self.start()
         pid = self.broker.json("plugin", "info", "a")["worker_pid"]
@@ -204,6 +218,40 @@ class Instances(ReloadTest):
         self.reload(0)
         self.wait_values("out.1", ["1x", "1y"])
 
+    def test_a_file_that_is_not_there_is_awaited_aloud(self):
+        self.drop("a.lua")
+        self.write("z: {module: a.lua, input: in, output: out.z}", "b: {module: later.lua, input: in, output: out.b}",
+                   "c: {module: processor_later, input: in, output: out.c}")
+        self.broker.start()
+        listed = {p["name"]: p for p in self.broker.json("plugin", "list")["plugins"]}
+        self.assertEqual([name for name in listed if len(name) == 1], ["b", "c", "z"])
+        self.assertEqual(list(listed), sorted(listed))  # in the order of names
+        self.assertEqual((listed["b"]["state"], listed["c"]["state"]), ("awaited", "awaited"))
+        self.assertEqual(listed["b"]["reason"], "waits for later.lua, which is not in " + self.plugins)
+        self.assertIn("waits for processor_later.so, which is not in", listed["c"]["reason"])
+        self.assertEqual(self.broker.json("plugin", "info", "b")["reason"], listed["b"]["reason"])
+        self.assertEqual(self.broker.log().count("waits for later.lua"), 1)
+        self.drop("later.lua")
+        wait_for(lambda: self.stage("b")["state"] == "running", "what was awaited runs")
+        self.produce("in", "x")
+        self.wait_values("out.b", ["-x"])
+
+    def test_the_one_that_a_file_made_by_itself_ends_when_the_configuration_names_others(self):
+        gate = 'return { on = "produce", input = "in", process = function(record) return record end }'
+        self.drop("a.lua", gate)
+        self.write()
+        self.broker.start()
+        self.assertEqual(self.stage("a")["state"], "running")
+        self.write("one: {module: a.lua, input: in, on: produce}")  # one gate is the limit before a topic
+        _, keys = self.reload(0)
+        self.assertEqual(keys["plugins.instances.one"]["note"], "loaded")
+        self.assertEqual(self.stage("one")["state"], "running")
+        self.assertIsNone(self.stage("a"))
+        self.write()
+        self.reload(0)
+        wait_for(lambda: self.stage("a") is not None and self.stage("a")["state"] == "running", "a is back")
+        self.assertIsNone(self.stage("one"))
+
     def test_one_that_does_not_load_is_told_and_the_rest_is_in_force(self):
         self.drop("a.lua")
         self.drop("bad.lua", "return { oops")
@@ -254,7 +302,7 @@ class Instances(ReloadTest):
             self.write("a: {input: in, output: out, config: {prefix: '%d'}}" % i)
             self.reload(0)
             self.produce("in", "x")
-        self.wait_values("out", [f"{i}x" for i in range(10)])
+            self.wait_values("out", [f"{k}x" for k in range(i + 1)])  # read before the next reload
 
 
 class TwoLoops(ReloadTest):
