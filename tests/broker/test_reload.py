@@ -385,9 +385,10 @@ class Refused(ReloadTest):
 
     def test_a_new_worker_that_dies_in_the_switch(self):
         self.addCleanup(self.broker.crash)
-        self.drop_c("switch", 'if (has(record, "wait")) usleep(3000000);', limits={"deadline_ms": 60000})
+        self.drop_c("switch", 'writer->pass(writer, index);', limits={"deadline_ms": 60000})
         old = self.info("switch")["worker_pid"]
         before = self.children()
+        os.kill(old, signal.SIGSTOP)  # however slow this machine is, its batch does not end
         self.produce("switch", "wait")  # the switch is due when this batch has ended
         wait_for(lambda: self.info("switch")["partitions"][0]["stall"] == "waits for the worker", "the batch to run")
         data = self.build("switch", 'writer->pass(writer, index); /* new */', limits={"deadline_ms": 60001})
@@ -398,6 +399,7 @@ class Refused(ReloadTest):
         for pid in self.children() - before:
             os.kill(pid, signal.SIGKILL)
         self.wait_log(" switch ", "not loaded")
+        os.kill(old, signal.SIGCONT)
         self.still_runs("switch", "after", "after")
         info = self.info("switch")
         self.assertEqual(info["state"], "running")
