@@ -116,6 +116,9 @@ static void write_task(uint8_t *slot, const struct sandbox_task *task, const str
         .client_id_size = (uint32_t)list->texts[3].size,
         .client_host_size = (uint32_t)list->texts[4].size,
         .has_trace_id = task->trace_id.size == 16,
+        .state_token = task->state_token,
+        .state_next = task->state_next,
+        .is_state = task->is_state,
     };
     uint8_t *at = slot + CHANNEL_RECORDS_AT;
 
@@ -223,6 +226,18 @@ static bool copy_room(struct channel *channel, uint32_t bytes)
     return true;
 }
 
+/* The three parts fill the bytes, and only a task that succeeded has the first two. */
+static bool check_sizes(const struct channel_result_wire *wire, uint32_t bytes)
+{
+    const uint64_t sum = (uint64_t)wire->items_size + wire->deltas_size + wire->error_size;
+    const bool is_empty = wire->items_size == 0 && wire->deltas_size == 0;
+
+    return wire->magic == CHANNEL_RESULT_MAGIC && sum == bytes && wire->items_size % 8 == 0 &&
+           wire->error_size <= CHANNEL_REASON_SIZE_MAX &&
+           wire->deltas_size <= STATE_DELTAS_BYTES_MAX && (wire->status == SLUICE_OK || is_empty) &&
+           wire->state_missing <= 1 && (wire->state_missing == 0 || wire->status != SLUICE_OK);
+}
+
 static bool check_result(const uint8_t *copy, uint32_t bytes, const struct channel_slot *slot,
                          struct sandbox_result *ret_result)
 {
@@ -232,17 +247,20 @@ static bool check_result(const uint8_t *copy, uint32_t bytes, const struct chann
 
     memcpy(&wire, copy, sizeof(wire));
     bytes -= (uint32_t)sizeof(wire);
-    if (wire.magic != CHANNEL_RESULT_MAGIC || wire.items_size > bytes || wire.items_size % 8 != 0 ||
-        wire.error_size != bytes - wire.items_size || wire.error_size > CHANNEL_REASON_SIZE_MAX ||
-        (wire.status != SLUICE_OK && wire.items_size != 0)) {
+    if (!check_sizes(&wire, bytes)) {
         return false;
     }
     result.status = wire.status;
     result.items = copy + sizeof(wire);
     result.items_size = wire.items_size;
-    result.error.data = (const char *)(copy + sizeof(wire) + wire.items_size);
+    result.deltas = result.items + wire.items_size;
+    result.deltas_size = wire.deltas_size;
+    result.delta_count = wire.delta_count;
+    result.state_missing = wire.state_missing != 0;
+    result.error.data = (const char *)(result.deltas + wire.deltas_size);
     result.error.size = wire.error_size;
-    if (!channel_item_check_all(result.items, &result)) {
+    if (!channel_item_check_all(result.items, &result) ||
+        !state_deltas_check(result.deltas, result.deltas_size, result.delta_count)) {
         return false;
     }
     *ret_result = result;

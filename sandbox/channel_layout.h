@@ -3,7 +3,7 @@
  *
  *   region  = head page (4096 bytes: head, then `depth` descriptors) + depth slots
  *   input slot  = channel_task_wire | records | texts in the order of the sizes
- *   output slot = channel_result_wire | items | error text
+ *   output slot = channel_result_wire | items | deltas (state_delta.h) | error text
  *   item        = channel_item [channel_emit value key topic headers | reason] padded to 8
  *   header      = u32 key size | u32 value size (~0: null) | key | value
  * Native little-endian; both sides are the same build. */
@@ -11,6 +11,7 @@
 #define SANDBOX_CHANNEL_LAYOUT_H
 
 #include <sandbox/channel.h>
+#include <sandbox/state_delta.h>
 #include <stdatomic.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the channel is little-endian");
@@ -61,6 +62,10 @@ struct channel_task_wire {
     uint32_t client_host_size;
     uint32_t has_trace_id;
     uint8_t trace_id[16];
+    uint64_t state_token;
+    uint64_t state_next;
+    uint32_t is_state;
+    uint32_t reserved;
 };
 #define CHANNEL_RECORDS_AT 128u
 _Static_assert(sizeof(struct channel_task_wire) <= CHANNEL_RECORDS_AT, "task head fits");
@@ -70,6 +75,10 @@ struct channel_result_wire {
     int32_t status;
     uint32_t items_size;
     uint32_t error_size;
+    uint32_t deltas_size;
+    uint32_t delta_count;
+    uint32_t state_missing;
+    uint32_t reserved;
 };
 struct channel_item {
     uint32_t kind; /* SANDBOX_VERDICT_*, never PASS */

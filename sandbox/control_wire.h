@@ -66,7 +66,7 @@ struct control_ready {
     uint32_t on;
     uint32_t deadline_ms;
     uint32_t text_count; /* id, version, name, input, output, extra outputs … */
-    uint32_t reserved;
+    uint32_t wants_state;
     /* text_count times u32 size, then the texts */
 };
 #define CONTROL_READY_TEXTS    5u

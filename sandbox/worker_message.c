@@ -189,6 +189,7 @@ static bool on_ready(struct sandbox_worker *worker, struct packet *packet, int64
     event->ready.id = texts[0];
     event->ready.version = texts[1];
     event->ready.report = worker->report;
+    event->ready.wants_state = ready.wants_state != 0;
     event->ready.attachment =
         (struct sandbox_attachment){.on = ready.on,
                                     .deadline_ms = ready.deadline_ms,

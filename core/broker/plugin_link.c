@@ -31,6 +31,7 @@ static void take_instance(const struct config_instance *from, struct plugin_inst
         .deadline_ms = from->deadline_ms,
         .descriptors = from->descriptors,
         .cpu_percent = from->cpu_percent,
+        .state_bytes = from->state_bytes,
         .rollback_errors_percent = from->rollback_errors_percent,
         .rollback_grace_ms = from->rollback_grace_ms,
         .shadow_records = from->shadow,

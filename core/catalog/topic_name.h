@@ -12,6 +12,7 @@
 #define TOPIC_NAME_BYTES_MAX   249u
 #define TOPIC_NAME_RESERVED    "__sluice_"
 #define TOPIC_NAME_DEAD_LETTER "__sluice_dlq."
+#define TOPIC_NAME_STATE       "__sluice_state."
 
 /* SLUICE_OK, or SLUICE_E_INVALID_TOPIC with a static sentence. Reserved names pass only when
  * `allow_reserved`: for look-ups, and for what the broker itself creates. [any] */

@@ -58,6 +58,7 @@ struct config_instance {
     int64_t deadline_ms;
     int64_t descriptors;
     int64_t cpu_percent;
+    int64_t state_bytes;
     int64_t rollback_errors_percent; /* -1: as plugins.rollback, so the next */
     int64_t rollback_grace_ms;
     int64_t shadow;

@@ -257,6 +257,7 @@ static void take_limits(struct reading *reading, const cJSON *item)
         {"deadline_ms", offsetof(struct manifest, deadline_ms), 1, 600000},
         {"descriptors", offsetof(struct manifest, descriptors), 16, 4096},
         {"cpu_percent", offsetof(struct manifest, cpu_percent), 1, 100},
+        {"state_bytes", offsetof(struct manifest, state_bytes), 4096, (int64_t)1 << 40},
     };
     if (!cJSON_IsObject(item)) {
         refuse(reading, "limits", "must be an object");
@@ -270,8 +271,9 @@ static void take_limits(struct reading *reading, const cJSON *item)
             i++;
         }
         if (i == SL_COUNT_OF(limits)) {
-            refuse(reading, each->string,
-                   "is not a limit: memory_bytes, cpu_percent, deadline_ms, descriptors");
+            refuse(
+                reading, each->string,
+                "is not a limit: memory_bytes, cpu_percent, deadline_ms, descriptors, state_bytes");
             return;
         }
         int64_t value = 0;
@@ -296,6 +298,21 @@ static void take_permissions(struct reading *reading, const cJSON *item)
         if (err != SLUICE_OK) {
             fault(reading, err, "manifest: %.240s", why);
         }
+    }
+}
+
+static void take_state_import(struct reading *reading, const cJSON *item)
+{
+    struct manifest *manifest = reading->manifest;
+    if (!cJSON_IsArray(item) || cJSON_GetArraySize(item) > (int)MANIFEST_IMPORTS_MAX) {
+        refuse(reading, "state_import", "must be a list of at most 8 state_versions");
+        return;
+    }
+    const cJSON *each = NULL;
+    cJSON_ArrayForEach(each, item)
+    {
+        int64_t *next = &manifest->state_import[manifest->state_import_count];
+        manifest->state_import_count += take_int(reading, each, 0, INT32_MAX, next);
     }
 }
 
@@ -330,6 +347,7 @@ static const struct {
     {"permissions", take_permissions},
     {"state_version", take_state_version},
     {"on_error", take_on_error},
+    {"state_import", take_state_import},
 };
 
 static void take_key(struct reading *reading, const cJSON *item, uint32_t *seen)

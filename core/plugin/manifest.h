@@ -3,9 +3,9 @@
  *
  *   {"id":"mask","version":"1.0.0","kind":"processor","on":"log","input":"orders" | ["a","b*"],
  *    "output":"%s.masked","outputs":["audit"],"config":{schema},"defaults":{…},
- *    "limits":{"memory_bytes":…,"cpu_percent":…,"deadline_ms":…,"descriptors":…},
- *    "permissions":["read-only /a/path","network-client host:port"],"state_version":1,
- *    "on_error":"dead-letter" | "drop" | "retry" | "retry 5" | "stop"}
+ *    "limits":{"memory_bytes":…,"cpu_percent":…,"deadline_ms":…,"descriptors":…,"state_bytes":…},
+ *    "permissions":["read-only /a/path","network-client host:port"],"state_version":2,
+ *    "state_import":[1],"on_error":"dead-letter" | "drop" | "retry" | "retry 5" | "stop"}
  *
  * Hostile input: everything is checked and copied into bounded memory; a fault is one sentence.
  * Unknown keys are refused, so that a misspelt limit is not a limit that does not hold. [any] */
@@ -23,6 +23,8 @@
 #define MANIFEST_DEFAULTS_BYTES (16u << 10)
 #define MANIFEST_REASON_BYTES   256u
 
+#define MANIFEST_IMPORTS_MAX 8u
+
 #define MANIFEST_PROCESSOR 1
 #define MANIFEST_FRONTEND  2
 
@@ -37,12 +39,15 @@ struct manifest {
     char outputs[MANIFEST_TOPICS_MAX][MANIFEST_TOPIC_BYTES];
     uint32_t output_count;
     char *defaults;       /* owned: JSON object as text; NULL: none */
-    int64_t memory_bytes; /* 0: not said, as the three below */
+    int64_t memory_bytes; /* 0: not said, as the four below */
     int64_t deadline_ms;
     int64_t descriptors;
     int64_t cpu_percent; /* of one processor */
     struct error_rule on_error;
+    int64_t state_bytes; /* of the state of one partition */
     int64_t state_version;
+    int64_t state_import[MANIFEST_IMPORTS_MAX]; /* state_versions whose state it takes as well */
+    uint32_t state_import_count;
     struct plugin_permissions permissions; /* that it asks for */
 };
 

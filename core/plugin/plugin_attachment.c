@@ -40,6 +40,9 @@ static void take_manifest(struct plugin_attachment *attachment, const struct man
     attachment->on = manifest->on;
     attachment->deadline_ms = (uint32_t)manifest->deadline_ms;
     attachment->on_error = manifest->on_error;
+    attachment->state_version = manifest->state_version;
+    memcpy(attachment->state_import, manifest->state_import, sizeof(attachment->state_import));
+    attachment->state_import_count = manifest->state_import_count;
     attachment->input_count = manifest->input_count;
     attachment->output_count = manifest->output_count;
     memcpy(attachment->inputs, manifest->inputs, sizeof(attachment->inputs));
@@ -235,7 +238,9 @@ bool plugin_attachment_equal(const struct plugin_attachment *a, const struct plu
     bool same = a->on == b->on && a->input_count == b->input_count &&
                 a->output_count == b->output_count && a->outputs_any == b->outputs_any &&
                 a->deadline_ms == b->deadline_ms && error_rule_equal(&a->on_error, &b->on_error) &&
-                strcmp(a->output, b->output) == 0;
+                strcmp(a->output, b->output) == 0 && a->state_version == b->state_version &&
+                a->state_import_count == b->state_import_count &&
+                memcmp(a->state_import, b->state_import, sizeof(a->state_import)) == 0;
     for (uint32_t i = 0; same && i < a->input_count; i++) {
         same = strcmp(a->inputs[i], b->inputs[i]) == 0;
     }

@@ -23,6 +23,9 @@ struct plugin_attachment {
     bool from_beginning;
     uint32_t deadline_ms;
     struct error_rule on_error;
+    int64_t state_version;
+    int64_t state_import[MANIFEST_IMPORTS_MAX];
+    uint32_t state_import_count;
 };
 
 /* What is known of a module when it is attached. */

@@ -48,6 +48,8 @@ static void set_limits(struct plugin_version *version, const struct manifest *ma
     struct sandbox_limits *limits = &version->limits; /* the defaults */
     limits->memory_bytes_max = (uint64_t)stricter(manifest->memory_bytes, is->memory_bytes,
                                                   (int64_t)limits->memory_bytes_max);
+    limits->state_bytes_max = (uint64_t)stricter(manifest->state_bytes, is->state_bytes,
+                                                 (int64_t)limits->state_bytes_max);
     int64_t descriptors = stricter(manifest->descriptors, is->descriptors, limits->descriptors_max);
     limits->descriptors_max = (uint32_t)SL_MAX(descriptors, 16);
     limits->cpu_percent =

@@ -51,6 +51,7 @@ struct plugin_instance_config {
     int64_t deadline_ms;
     int64_t descriptors;
     int64_t cpu_percent;
+    int64_t state_bytes;
     const char *const *permissions; /* plugin_permission.h */
     uint32_t permission_count;
     struct error_rule on_error;

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "base/text.h"
 
+#include <sluice/state.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,6 +94,32 @@ static sl_err check_graph(const struct plugin_instance *instance,
     return plugin_graph_check(nodes, count, ret_reason);
 }
 
+/* Whether what the version that runs has kept is for the new one as well. */
+static bool state_fits(const struct plugin_instance *instance, const struct plugin_attachment *is,
+                       const struct sandbox_event *event, char ret_reason[PLUGIN_REASON_BYTES])
+{
+    char name[TOPIC_NAME_BYTES_MAX + 1u];
+    const struct shard *shard = instance->manager->config.set->shards[0];
+    stage_state_name(instance->name, name);
+    if (instance->attachment == NULL || !event->ready.wants_state ||
+        catalog_by_name(shard->catalog, sl_bytes_of_text(name)) == NULL) {
+        return true;
+    }
+    int64_t before = instance->attachment->is.state_version;
+    bool fits = before == is->state_version;
+    for (uint32_t i = 0; i < is->state_import_count; i++) {
+        fits = fits || is->state_import[i] == before;
+    }
+    if (!fits) {
+        snprintf(
+            ret_reason, PLUGIN_REASON_BYTES,
+            "its state_version is %lld, the state was written with %lld, and its manifest does "
+            "not say state_import [%lld]",
+            (long long)is->state_version, (long long)before, (long long)before);
+    }
+    return fits;
+}
+
 static sl_err resolve(struct plugin_instance *instance, struct plugin_version *version,
                       const struct sandbox_event *event, struct plugin_attachment *ret_attachment,
                       char ret_reason[PLUGIN_REASON_BYTES])
@@ -110,6 +137,15 @@ static sl_err resolve(struct plugin_instance *instance, struct plugin_version *v
     err = err != SLUICE_OK ? err : check_graph(instance, ret_attachment, ret_reason);
     if (err != SLUICE_OK) {
         return err;
+    }
+    if (!state_fits(instance, ret_attachment, event, ret_reason)) {
+        return SLUICE_E_UNSUPPORTED;
+    }
+    if (ret_attachment->on == SLUICE_ON_PRODUCE && event->ready.wants_state) {
+        snprintf(ret_reason, PLUGIN_REASON_BYTES,
+                 "it is a gate and wants " SLUICE_EXT_STATE
+                 ": gates have no durable state in ABI 1");
+        return SLUICE_E_UNSUPPORTED;
     }
     const char *other =
         plugin_shard_gate_conflict(&manager->shards[0], &instance->parts[0], ret_attachment);

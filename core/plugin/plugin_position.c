@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "shard/offsets.h"
+#include "shard/topics.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,6 +45,8 @@ struct plugin_positions {
     uint32_t count;
     bool held; /* by this command */
     struct sluice_offset_query *queries;
+    char state_name[TOPIC_NAME_BYTES_MAX + 1u]; /* of the topic that is deleted */
+    struct sluice_topic_ref state;
     struct shard_moves shards[];
 };
 
@@ -312,11 +315,41 @@ static bool positions_new(struct plugin_order *order)
 
 /* ---- forget ---- */
 
+static void forgotten(struct plugin_order *order);
+
+static void state_forgotten(void *arg, const struct sluice_topic_result *results, uint32_t count)
+{
+    struct plugin_order *order = arg;
+    sl_err err = count == 1 ? results[0].status : SLUICE_E_NO_MEMORY;
+    order->err = err == SLUICE_E_UNKNOWN_TOPIC ? SLUICE_OK : err;
+    forgotten(order);
+}
+
+/* What it remembered (stage_state.h). False: nothing. */
+static bool forget_state(struct plugin_order *order)
+{
+    struct plugin_positions *positions = order->positions;
+    struct shard *home = order->manager->config.set->shards[0];
+    if (positions->state_name[0] != '\0') {
+        return false; /* gone by now */
+    }
+    stage_state_name(order->command.name, positions->state_name);
+    if (catalog_by_name(home->catalog, sl_bytes_of_text(positions->state_name)) == NULL) {
+        return false;
+    }
+    positions->state = (struct sluice_topic_ref){.name = sluice_text_of(positions->state_name)};
+    topics_delete_start(home, &positions->state, 1, state_forgotten, order);
+    return true;
+}
+
 static void forgotten(struct plugin_order *order)
 {
     struct plugin_positions *positions = order->positions;
     if (order->err != SLUICE_OK) {
         order_end(order, order->err, "not all is forgotten: %s", sl_status_text(order->err));
+        return;
+    }
+    if (forget_state(order)) {
         return;
     }
     order_end(order, SLUICE_OK, "%s: %u positions are forgotten; a new one starts as a new plugin",
@@ -328,10 +361,19 @@ static void forget_positions(struct plugin_order *order)
     ask_shards(order, false, forgotten);
 }
 
+static bool has_state(const struct plugin_order *order)
+{
+    char name[TOPIC_NAME_BYTES_MAX + 1u];
+    stage_state_name(order->command.name, name);
+    return catalog_by_name(order->manager->config.set->shards[0]->catalog,
+                           sl_bytes_of_text(name)) != NULL;
+}
+
 static void forget_looked(struct plugin_order *order)
 {
     const struct plugin_switch *is = manager_switch(order->manager, order->command.name);
-    bool known = instance_find(order->manager, order->command.name) != NULL || is != NULL;
+    bool known = instance_find(order->manager, order->command.name) != NULL || is != NULL ||
+                 has_state(order);
     if (order->err != SLUICE_OK || !list_all(order->positions)) {
         order_end(order, order->err != SLUICE_OK ? order->err : SLUICE_E_NO_MEMORY,
                   "nothing was forgotten");
@@ -339,9 +381,10 @@ static void forget_looked(struct plugin_order *order)
         order_end(order, SLUICE_E_NOT_FOUND, "nothing is kept of \"%.64s\"", order->command.name);
     } else if (!order->command.confirmed) {
         order_end(order, SLUICE_E_UNCONFIRMED,
-                  "%u positions of %s are forgotten for good: loaded again, it begins as a new "
+                  "%u positions of %s%s are forgotten for good: loaded again, it begins as a new "
                   "plugin does",
-                  order->positions->count, order->command.name);
+                  order->positions->count, order->command.name,
+                  has_state(order) ? " and its state" : "");
     } else if (is != NULL) {
         order_switch(order, 0, forget_positions);
     } else {

@@ -161,7 +161,8 @@ static bool start_call(struct worker_host *host, struct worker_call *call, bool 
         slot->running[(slot->first + slot->count) % CHANNEL_DEPTH_MAX] = call;
         slot->count++;
         worker_shadow_mirror(host, &task);
-        call->is_first = slot->begun++ == 0;
+        call->is_first = slot->begun == 0;
+        slot->begun += !task.is_state; /* what it is handed leaves no trace of its own */
         return true;
     }
     if (err == SLUICE_E_BUSY || err == SLUICE_E_PLUGIN_CRASHED) {

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 
+#include <sandbox/state_delta.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,6 +66,7 @@ sl_err worker_host_shadow(struct worker_host *host, struct shadow_run *run)
         return SLUICE_E_NO_MEMORY;
     }
     host->shadow->run = shadow_run_ref(run);
+    host->port.state_epoch++;
     return SLUICE_OK;
 }
 
@@ -89,7 +91,14 @@ void worker_shadow_mirror(struct worker_host *host, const struct sandbox_task *t
         return;
     }
     struct shadow_pair *pair = find_pair(host->shadow, 0);
-    if (pair == NULL || sandbox_worker_submit(slot->worker, task, now) != SLUICE_OK) {
+    struct sandbox_task copy = *task;
+    if (copy.state_next != 0) { /* what it makes of the state is never the committed one */
+        copy.state_next |= STATE_TOKEN_SHADOW;
+    }
+    if (copy.state_token > STATE_TOKEN_EMPTY) {
+        copy.state_token |= STATE_TOKEN_SHADOW;
+    }
+    if (pair == NULL || sandbox_worker_submit(slot->worker, &copy, now) != SLUICE_OK) {
         return; /* its end shows by itself */
     }
     slot->running[(slot->first + slot->count) % CHANNEL_DEPTH_MAX] = NULL; /* nobody's call */
@@ -132,7 +141,11 @@ void worker_shadow_result(struct worker_host *host, const struct sandbox_result 
         keep_result(pair, result, is_new);
         return;
     }
-    if (pair->has_new != is_new) {
+    bool is_void = result->state_missing || pair->kept.state_missing;
+    if (is_void) { /* compared when both have the state */
+        atomic_fetch_add_explicit(&host->shadow->run->left, pair->record_count,
+                                  memory_order_relaxed);
+    } else if (pair->has_new != is_new) {
         const struct shadow_place place = {pair->topic, pair->partition, pair->base_offset};
         shadow_run_compare(host->shadow->run, &place, is_new ? &pair->kept : result,
                            is_new ? result : &pair->kept);

@@ -222,6 +222,8 @@ static void task_done(struct worker_slot *slot, const struct sandbox_result *res
     }
     int64_t elapsed_ns = sl_os_mono_ns(slot->host->config.os) - call->started_ns;
     worker_meter_batch(slot->host->config.meter, elapsed_ns, call->task.limit);
+    slot->begun -=
+        result->state_missing && !call->task.is_state && slot->begun > 0; /* nothing was done */
     struct worker_outcome outcome = {
         .result = result,
         .text = "",

@@ -19,14 +19,15 @@ static bool source_of(const struct stage_task *task, struct output_source *ret_s
     const struct error_rule *rule = &task->config->rules.on_error;
     uint32_t partition = 0;
     const struct topic *topic = stage_task_origin(task, &partition);
-    *ret_source = (struct output_source){.view = &task->input.view,
-                                         .topic = topic,
-                                         .partition = partition,
-                                         .default_topic = sl_bytes_of_text(task->output_name),
-                                         .given_up = rule->on == ON_ERROR_RETRY &&
-                                                     task->tries_offset == task->position &&
-                                                     task->tries >= rule->retries_max,
-                                         .redrives = stage_redrive_counts(task)};
+    *ret_source = (struct output_source){
+        .view = &task->input.view,
+        .topic = topic,
+        .partition = partition,
+        .default_topic = sl_bytes_of_text(task->output_name),
+        .state = task->redrive == NULL ? &task->store.output : NULL,
+        .given_up = rule->on == ON_ERROR_RETRY && task->tries_offset == task->position &&
+                    task->tries >= rule->retries_max,
+        .redrives = stage_redrive_counts(task)};
     return topic != NULL;
 }
 
@@ -45,15 +46,19 @@ static sl_err save_result(struct stage_task *task, const struct sandbox_result *
     if (result == &task->saved) {
         return SLUICE_OK;
     }
-    uint8_t *items = sl_alloc(SL_MAX(result->items_size, 1u));
+    uint8_t *items = sl_alloc(SL_MAX(result->items_size + result->deltas_size, 1u));
     if (items == NULL) {
         return SLUICE_E_NO_MEMORY;
     }
     if (result->items_size > 0) {
         memcpy(items, result->items, result->items_size);
     }
+    if (result->deltas_size > 0) {
+        memcpy(items + result->items_size, result->deltas, result->deltas_size);
+    }
     task->saved = *result;
     task->saved.items = items;
+    task->saved.deltas = items + result->items_size;
     task->saved.error = (struct sluice_text){0};
     task->saved_items = items;
     return SLUICE_OK;
@@ -138,6 +143,12 @@ void stage_call_take_result(struct stage_task *task, const struct sandbox_result
         return;
     }
     drop_saved(task);
+    if (err == SLUICE_E_BUSY) { /* its state must not count on a record that does not go out */
+        task->records_max = SL_MAX(task->output.cut_index, 1u);
+        stage_read_forget(task);
+        stage_task_step_later(task);
+        return;
+    }
     if (err != SLUICE_OK) {
         stage_task_log(task, SL_LOG_WARN, "cannot build its outputs", sl_status_text(err));
         task->records_max = SL_MAX(task->input.record_count / 2, 1u);
@@ -151,6 +162,7 @@ void stage_call_take_result(struct stage_task *task, const struct sandbox_result
                                            : task->output.halt_offset;
     uint64_t records = whole ? task->input.record_count : task->output.halt_index;
     suspicion_ends(task, next);
+    stage_state_take(task, result);
     if (!whole && halted(task, next)) {
         return;
     }
@@ -288,6 +300,10 @@ static void call_done(struct worker_call *call, const struct worker_outcome *out
         batch_failed(task, outcome->fresh, true, outcome->text);
         return;
     }
+    if (outcome->result->state_missing) {
+        stage_state_load(task);
+        return;
+    }
     adapt(task, outcome->elapsed_ms);
     if (outcome->result->status != SLUICE_OK) {
         char text[STAGE_REASON_BYTES];
@@ -325,6 +341,9 @@ void stage_call_submit(struct stage_task *task)
     };
     task->input_time_ms = task->call.task.base_timestamp;
     task->input_end = task->input.next_offset;
+    if (task->redrive == NULL) { /* the state of a dead letter's partition is another task's */
+        stage_state_submit(task, &task->call.task);
+    }
     task->state = TASK_WORKING;
     stage_task_set_stall(task, STAGE_STALL_WORKER);
     task->config->port->submit(task->config->port, &task->call);

@@ -42,6 +42,7 @@ static void committed(struct commit *commit, sl_err err)
         task->position = task->next_position;
         too_many = count(task);
     }
+    stage_state_committed(task, err == SLUICE_OK);
     enum output_halt halt = task->output.halt;
     bool progressed = task->commit_records > 0;
     stage_output_reset(&task->output);

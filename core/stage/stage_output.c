@@ -59,6 +59,7 @@ void stage_output_reset(struct stage_output *output)
     output->last_reason[0] = '\0';
     output->discarded = output->failed = 0;
     output->halt = OUTPUT_WHOLE;
+    output->is_cut = false;
     output->reason[0] = output->missing[0] = '\0';
 }
 
@@ -284,8 +285,8 @@ void stage_dead_letter_name(const char *instance, char ret_name[TOPIC_NAME_BYTES
 }
 
 /* The same number where it lies here, else the first that does. */
-static bool choose_dead_letter(const struct shard *shard, const struct topic *topic,
-                               uint32_t wanted, uint32_t *ret_number)
+bool stage_output_near(const struct shard *shard, const struct topic *topic, uint32_t wanted,
+                       uint32_t *ret_number)
 {
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         uint32_t number = (wanted + i) % topic->partition_count;
@@ -309,7 +310,7 @@ sl_err stage_output_reject(struct stage_output *output, const struct output_rule
         snprintf(output->missing, sizeof(output->missing), "%s", name);
         return SLUICE_E_NOT_FOUND;
     }
-    if (!choose_dead_letter(rules->shard, topic, source->partition, &number)) {
+    if (!stage_output_near(rules->shard, topic, source->partition, &number)) {
         say(output, sl_bytes_of_text(name), "has no partition on this shard");
         return SLUICE_E_NO_MEMORY; /* of room: the whole batch waits, no record is lost */
     }
@@ -376,10 +377,21 @@ static bool is_record_fault(sl_err err)
            err == SLUICE_E_INVALID_RECORD;
 }
 
+/* The worker thought otherwise of the record, and its state may count on that. */
+static void cut(struct taking *taking)
+{
+    struct stage_output *output = taking->output;
+    output->cut_index = output->is_cut ? output->cut_index : (uint32_t)taking->index;
+    output->is_cut = true;
+}
+
 /* The record at hand and all after it come again. */
 static sl_err halt(struct taking *taking, enum output_halt why, struct sl_bytes reason)
 {
     struct stage_output *output = taking->output;
+    if (why != OUTPUT_ASKED) {
+        cut(taking);
+    }
     output->halt = why;
     output->halt_index = (uint32_t)taking->index;
     output->halt_offset = record_offset(taking->source->view, &taking->record);
@@ -419,6 +431,7 @@ static sl_err reject(struct taking *taking, struct sl_bytes reason, bool is_fail
  */
 static sl_err reject_said(struct taking *taking)
 {
+    cut(taking);
     char reason[STAGE_REASON_BYTES];
     memcpy(reason, taking->output->reason, sizeof(reason));
     return reject(taking, sl_bytes_of_text(reason), true);
@@ -573,6 +586,19 @@ static sl_err take_one(struct taking *taking, const struct sandbox_result_reader
     return err != SLUICE_OK ? err : emit(taking, verdict);
 }
 
+/* Of one record alone they are left out when it may not go out as the worker said. */
+static sl_err take_deltas(const struct taking *taking, const struct sandbox_result *result)
+{
+    struct stage_output *output = taking->output;
+    if (output->is_cut) {
+        return result->limit > 1 ? SLUICE_E_BUSY : SLUICE_OK;
+    }
+    if (taking->source->state == NULL) {
+        return SLUICE_OK; /* it was told that these have none */
+    }
+    return stage_output_deltas(output, taking->rules, taking->source, result);
+}
+
 sl_err stage_output_take(struct stage_output *output, const struct output_rules *rules,
                          const struct output_source *source, const struct sandbox_result *result)
 {
@@ -588,6 +614,9 @@ sl_err stage_output_take(struct stage_output *output, const struct output_rules 
     while (err == SLUICE_OK && output->halt == OUTPUT_WHOLE &&
            sandbox_result_next(&reader, &verdict)) {
         err = take_one(&taking, &reader, &verdict, &faulty);
+    }
+    if (err == SLUICE_OK && result->delta_count > 0) {
+        err = take_deltas(&taking, result);
     }
     err = err != SLUICE_OK ? err : stage_output_finish(output);
     if (err != SLUICE_OK) {

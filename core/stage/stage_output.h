@@ -32,13 +32,21 @@ struct output_rules {
     struct error_rule on_error;
 };
 
+/* Where changes of the state go (stage_state.h). */
+struct output_state {
+    struct sl_uuid topic_id; /* of the input */
+    int64_t version;         /* state_version of the plugin */
+    bool with_version;       /* it is written along */
+};
+
 /* The records that the verdicts are about. */
 struct output_source {
     const struct batch_view *view; /* as the worker got it */
     const struct topic *topic;
     uint32_t partition;
-    struct sl_bytes default_topic; /* where passed records go; empty: nowhere */
-    bool given_up;                 /* the first record has had all retries of on_error */
+    struct sl_bytes default_topic;    /* where passed records go; empty: nowhere */
+    const struct output_state *state; /* NULL: the records have none */
+    bool given_up;                    /* the first record has had all retries of on_error */
     /* Of dead letters that were handed back: how often, by record, before now. NULL: no dead
      * letters. Whatever on_error says, they become dead letters again. */
     const uint32_t *redrives;
@@ -81,6 +89,8 @@ struct stage_output {
     enum output_halt halt; /* else the records from halt_offset on come again */
     int64_t halt_offset;
     uint32_t halt_index;
+    bool is_cut; /* what becomes of record cut_index was decided here, against the worker's word */
+    uint32_t cut_index;
     char reason[STAGE_REASON_BYTES];         /* of the halt, or of the last rejection */
     char last_reason[STAGE_ERROR_BYTES];     /* of the last record that failed; empty: none */
     char missing[TOPIC_NAME_BYTES_MAX + 1u]; /* with E_NOT_FOUND: this topic must be made first */
@@ -91,8 +101,10 @@ void stage_output_fini(struct stage_output *output);
 /* Empty again; memory above a bound goes back. */
 void stage_output_reset(struct stage_output *output);
 
-/* All verdicts of the result, in order. E_NOT_FOUND: output->missing must be made; E_LIMIT (too
- * many targets), E_NO_MEMORY. On an error the output is as reset. */
+/* All verdicts of the result, in order, and its changes of the state. E_NOT_FOUND: output->missing
+ * must be made; E_LIMIT (too many targets), E_NO_MEMORY; E_BUSY: the state of the result counts on
+ * record cut_index, which may not go out: the records before it must be processed without it, and
+ * it alone, when the changes of a result are left out. On an error the output is as reset. */
 sl_err stage_output_take(struct stage_output *output, const struct output_rules *rules,
                          const struct output_source *source,
                          const struct sandbox_result *result) SL_MUST_CHECK;
@@ -102,6 +114,17 @@ sl_err stage_output_reject(struct stage_output *output, const struct output_rule
                            uint32_t index, struct sl_bytes reason) SL_MUST_CHECK;
 /* The name of the dead-letter topic of an instance. */
 void stage_dead_letter_name(const char *instance, char ret_name[TOPIC_NAME_BYTES_MAX + 1u]);
+/* The partition of an internal topic that goes with a partition of the shard. False: none. */
+bool stage_output_near(const struct shard *shard, const struct topic *topic, uint32_t wanted,
+                       uint32_t *ret_number);
+/* stage_deltas.c: the changes of the state. Errors as above. */
+sl_err stage_output_deltas(struct stage_output *output, const struct output_rules *rules,
+                           const struct output_source *source,
+                           const struct sandbox_result *result) SL_MUST_CHECK;
+void stage_output_state_key(const struct output_state *state, uint32_t partition,
+                            uint8_t *ret_head); /* STAGE_STATE_KEY_HEAD bytes */
+/* The name of the state topic of an instance. */
+void stage_state_name(const char *instance, char ret_name[TOPIC_NAME_BYTES_MAX + 1u]);
 /* Finishes the builders. Afterwards batch_count batches are there. */
 sl_err stage_output_finish(struct stage_output *output) SL_MUST_CHECK;
 /* Fills batch_count commit batches; their bytes live until the reset. */

@@ -21,6 +21,12 @@ void stage_read_forget(struct stage_task *task)
 
 /* ---- from the store ---- */
 
+/* Its input, or its state. */
+static int64_t read_from(const struct stage_task *task)
+{
+    return stage_state_is_loading(&task->store) ? task->store.at : task->position;
+}
+
 static sl_err read_cached(struct stage_task *task, const struct read_plan *plan)
 {
     sl_err err = store_read_places(stage_task_shard(task), plan->places, plan->place_count,
@@ -44,7 +50,7 @@ static void take_read(struct stage_task *task, uint32_t size, sl_err err)
 {
     if (err == SLUICE_OK) {
         task->read.size = size;
-        err = partition_cut(sl_buffer_bytes(&task->read), task->position, UINT32_MAX, &task->cut);
+        err = partition_cut(sl_buffer_bytes(&task->read), read_from(task), UINT32_MAX, &task->cut);
     }
     task->cursor = 0;
     task->is_opened = false;
@@ -83,10 +89,16 @@ static void run_job(struct stage_task *task, void (*work)(struct sl_job *job),
 void stage_read_start(struct stage_task *task)
 {
     struct read_plan plan;
-    if (!partition_plan(task->partition, task->position, READ_BYTES, &plan)) {
+    struct stage_state *store = &task->store;
+    bool loading = stage_state_is_loading(store);
+    if (!partition_plan(loading ? store->from : task->partition, read_from(task), READ_BYTES,
+                        &plan)) {
         /* The log ends in a hole: nothing is left before its end. */
         task->state = TASK_IDLE;
-        if (task->redrive != NULL) {
+        if (loading) {
+            store->at = store->end;
+            stage_task_step_later(task);
+        } else if (task->redrive != NULL) {
             stage_redrive_finish(task, SLUICE_OK, "");
         }
         return;

@@ -45,6 +45,7 @@ static void free_task(struct stage_task *task)
     sl_buffer_fini(&task->opened);
     sl_free(task->plan);
     sl_free(task->saved_items);
+    stage_state_fini(task);
     sl_free(task->commit_batches);
     sl_free(task->commit_items);
     stage_redrive_free(task->redrive);
@@ -213,6 +214,10 @@ static void step(struct stage_task *task)
     if (!stage_topic_have_output(task)) {
         return;
     }
+    if (stage_state_is_loading(&task->store)) {
+        stage_state_step(task);
+        return;
+    }
     if (task->cursor >= task->cut.size) {
         if (task->position >= partition_end(task->partition)) {
             go_idle(task);
@@ -308,6 +313,7 @@ sl_err stage_task_new(const struct stage_config *config, struct partition *parti
     worker_call_init(&task->call);
     sl_buffer_init(&task->read, READ_BYTES_MAX);
     sl_buffer_init(&task->opened, READ_BYTES_MAX);
+    stage_state_init(task);
     stage_input_init(&task->input);
     stage_output_init(&task->output);
     task->records_max = RECORDS_FIRST;
@@ -369,6 +375,7 @@ void stage_task_wake(struct stage_task *task)
 {
     if (task->state == TASK_PAUSED || task->state == TASK_WAITING) {
         sl_timer_stop(task->timer);
+        stage_state_stop(task);
         stage_read_forget(task);
         task->backoff_ms = 0;
         task->failures = 0;

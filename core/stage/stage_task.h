@@ -25,6 +25,10 @@ struct stage_config {
     struct output_rules rules;
     const char *output;  /* topic; "%s" stands for the input topic; "" or NULL: none */
     uint32_t timeout_ms; /* of one batch in the worker */
+    /* Of the plugin; state of another one is not handed to it, but for those that it imports. */
+    int64_t state_version;
+    const int64_t *state_import;
+    uint32_t state_import_count;
     struct stage_counts *counts;
     struct stage_watch *watch;
     struct header_room *headers; /* scratch of the loop */

@@ -4,6 +4,7 @@
 #define SL_STAGE_STAGE_TASK_STATE_H
 
 #include "stage/stage_redrive.h"
+#include "stage/stage_state.h"
 #include "stage/stage_task.h"
 
 enum task_state {
@@ -57,7 +58,7 @@ struct stage_task {
 
     /* A result that waits for a topic. */
     struct sandbox_result saved;
-    uint8_t *saved_items; /* owned */
+    uint8_t *saved_items; /* owned; the deltas behind */
     bool condemned; /* the saved input's first record goes to the dead letters, with failure_text */
     char failure_text[STAGE_REASON_BYTES];
     char topic_name[TOPIC_NAME_BYTES_MAX + 1u];
@@ -74,6 +75,8 @@ struct stage_task {
     int64_t next_position; /* in force when the commit is durable */
     uint64_t commit_records;
     struct stage_redrive *redrive; /* owned; NULL: it reads its input, not dead letters */
+
+    struct stage_state store; /* sluice.state/1 */
 
     /* Published. */
     _Atomic int64_t seen_position;

@@ -7,6 +7,16 @@
 #include "shard/topics.h"
 
 #include <stdio.h>
+#include <string.h>
+
+/* What waited for the topic is done again. */
+static void forget_result(struct stage_task *task)
+{
+    sl_free(task->saved_items);
+    task->saved_items = NULL;
+    task->condemned = false;
+    stage_read_forget(task);
+}
 
 static void topic_made(void *arg, const struct sluice_topic_result *results, uint32_t count)
 {
@@ -21,11 +31,14 @@ static void topic_made(void *arg, const struct sluice_topic_result *results, uin
         snprintf(reason, sizeof(reason), "topic %s cannot be made: %s", task->topic_name,
                  sl_status_text(err));
         stage_task_log(task, SL_LOG_WARN, "waits for a topic", reason);
-        sl_free(task->saved_items);
-        task->saved_items = NULL;
-        task->condemned = false;
-        stage_read_forget(task);
+        forget_result(task);
         stage_task_back_off(task, "an output topic cannot be made");
+        return;
+    }
+    const struct catalog *catalog = stage_task_shard(task)->catalog;
+    if (catalog_by_name(catalog, sl_bytes_of_text(task->topic_name)) == NULL) {
+        forget_result(task); /* another task makes it, and is not done */
+        stage_task_back_off(task, "makes a topic");
         return;
     }
     if (task->condemned) {
@@ -39,6 +52,7 @@ static void topic_made(void *arg, const struct sluice_topic_result *results, uin
 
 void stage_topic_make(struct stage_task *task, const char *name)
 {
+    static const struct sluice_key_value compacted[] = {{{"cleanup.policy", 14}, {"compact", 7}}};
     struct shard *shard = stage_task_shard(task);
     uint32_t partition = 0;
     const struct topic *origin = stage_task_origin(task, &partition);
@@ -49,10 +63,13 @@ void stage_topic_make(struct stage_task *task, const char *name)
     if (internal) { /* a partition on every shard */
         count = SL_MAX(count, shard->set->count);
     }
+    bool is_state = strncmp(name, TOPIC_NAME_STATE, sizeof(TOPIC_NAME_STATE) - 1) == 0;
     task->topic_spec = (struct sluice_topic_spec){.size = sizeof(task->topic_spec),
                                                   .partition_count = (int32_t)count,
                                                   .name = sluice_text_of(task->topic_name),
-                                                  .replication_factor = 1};
+                                                  .replication_factor = 1,
+                                                  .configs = compacted,
+                                                  .config_count = is_state ? 1 : 0};
     task->state = TASK_TOPIC;
     stage_task_set_stall(task, "makes a topic");
     topics_create_start(shard, &task->topic_spec, 1, false, internal, near, topic_made, task);

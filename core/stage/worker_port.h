@@ -49,6 +49,8 @@ static inline void worker_call_init(struct worker_call *call)
 }
 
 struct worker_port {
+    uint64_t state_serial; /* counts the tokens that stages draw */
+    uint32_t state_epoch;  /* rises when another worker needs the state from its beginning */
     /* Exactly one done follows, never inside submit, unless the call is cancelled. */
     void (*submit)(struct worker_port *port, struct worker_call *call);
     /* done will not run. A call that is not pending: nothing. */

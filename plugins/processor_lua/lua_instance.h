@@ -51,6 +51,10 @@ struct lua_instance {
     char reason[LUA_REASON_BYTES_MAX]; /* of reject(reason), or of a failure */
     int64_t deadline_ms;               /* per batch, of a host that gives none */
 
+    const struct sluice_state *state; /* the host's, once a script used it */
+    bool state_waits;                 /* it is not here yet: the batch comes again */
+    bool state_is_full;               /* what a batch may change of it is used up */
+
     struct sluice_attachment attachment;
     struct sluice_text *extra_outputs; /* [owned] */
 };

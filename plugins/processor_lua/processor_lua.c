@@ -18,6 +18,7 @@
 #include "lua_record.h"
 #include "lua_sandbox.h"
 #include "lua_script.h"
+#include "lua_store.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -89,6 +90,7 @@ static int open_all(lua_State *L)
     lua_json_open(L);
     lua_record_open(L);
     lua_ffi_open(L);
+    lua_store_open(L);
     return 0;
 }
 
@@ -333,6 +335,9 @@ static sluice_status fail_record(struct run *run, int error)
     struct lua_instance *self = run->self;
     bool rejected = lua_record_is_reject(run->L, -1);
     lua_script_take_error(self, run->L);
+    if (self->state_is_full && run->index > 0 && !self->deadline.dead) {
+        return retry_from(run, run->index, self->reason);
+    }
     if (!self->deadline.dead) {
         return error == LUA_ERRMEM ? out_of_memory(run)
                : rejected          ? reject(run, self->reason)
@@ -361,6 +366,7 @@ static sluice_status run_record(struct run *run, const struct sluice_record *in)
     struct lua_instance *self = run->self;
     lua_State *L = run->L;
     self->deadline.record_index = run->index;
+    self->state_is_full = false;
     lua_record_set(self->record, in, run->batch);
     lua_pushvalue(L, RUN_PROCESS);
     lua_pushvalue(L, RUN_RECORD);
@@ -403,10 +409,12 @@ static sluice_status process_batch(void *data, const struct sluice_batch *batch,
     lua_rawgeti(L, LUA_REGISTRYINDEX, self->refs.process);
     lua_rawgeti(L, LUA_REGISTRYINDEX, self->refs.record);
     lua_rawgeti(L, LUA_REGISTRYINDEX, self->refs.pending);
+    self->state_waits = false;
     lua_deadline_begin(&self->deadline, L, allowed_ms(self, batch));
     sluice_status status = SLUICE_OK;
     const char *at = (const char *)batch->records;
-    while (run.index < batch->record_count && status == SLUICE_OK && !run.stopped) {
+    while (run.index < batch->record_count && status == SLUICE_OK && !run.stopped &&
+           !self->state_waits) {
         status = run_record(&run, (const struct sluice_record *)(const void *)at);
         at += batch->record_stride;
         run.index++;
@@ -415,7 +423,7 @@ static sluice_status process_batch(void *data, const struct sluice_batch *batch,
     lua_deadline_end(&self->deadline, L);
     lua_record_clear(self->record);
     lua_settop(L, 0);
-    return status;
+    return self->state_waits ? SLUICE_E_WOULD_BLOCK : status;
 }
 
 /* ---- the module ---- */

@@ -29,6 +29,10 @@ static const void *get_extension(const struct sluice_host *host, const char *id)
     if (strcmp(id, SLUICE_EXT_TASK) == 0) {
         return &worker->tasks.host;
     }
+    if (strcmp(id, SLUICE_EXT_STATE) == 0) {
+        worker->state.is_wanted = true;
+        return &worker->state.table;
+    }
     return strcmp(id, SLUICE_EXT_LIMITS) == 0 ? (const void *)&worker->limits : &worker->script;
 }
 
@@ -37,6 +41,7 @@ bool host_offers(const struct worker *worker, const char *extension)
     return strcmp(extension, SLUICE_EXT_LIMITS) == 0 ||
            strcmp(extension, SLUICE_EXT_RESOURCES) == 0 ||
            strcmp(extension, SLUICE_EXT_CHANGE) == 0 || strcmp(extension, SLUICE_EXT_TASK) == 0 ||
+           strcmp(extension, SLUICE_EXT_STATE) == 0 ||
            (worker->boot->has_script != 0 && strcmp(extension, SLUICE_EXT_SCRIPT) == 0);
 }
 
@@ -165,5 +170,6 @@ void host_init(struct worker *worker)
     };
     resources_init(worker);
     tasks_init(worker);
+    state_init(worker);
     worker->log_tokens = LINES_BURST;
 }

@@ -43,7 +43,7 @@ static void check_abi(const struct sluice_plugin_descriptor *plugin)
     }
 }
 
-static void check_extensions(const struct worker *worker)
+static void check_extensions(struct worker *worker)
 {
     const char *const *required = worker->plugin->required_extensions;
 
@@ -51,6 +51,7 @@ static void check_extensions(const struct worker *worker)
         if (!host_offers(worker, *required)) {
             REFUSE(SLUICE_E_PLUGIN_ABI, "requires %s, which this host does not offer", *required);
         }
+        worker->state.is_wanted |= strcmp(*required, SLUICE_EXT_STATE) == 0;
     }
 }
 
@@ -148,7 +149,8 @@ void loader_ready(struct worker *worker, int listener)
     ready =
         (struct control_ready){.on = attachment.on,
                                .deadline_ms = attachment.deadline_ms,
-                               .text_count = CONTROL_READY_TEXTS + attachment.extra_output_count};
+                               .text_count = CONTROL_READY_TEXTS + attachment.extra_output_count,
+                               .wants_state = worker->state.is_wanted};
     memcpy(message.bytes, &ready, sizeof(ready));
     message.used = (uint32_t)(sizeof(ready) + ready.text_count * sizeof(uint32_t));
     add_text(&message, 0, sluice_text_of(worker->plugin->id));

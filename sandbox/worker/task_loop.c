@@ -73,10 +73,18 @@ static void set_error(struct worker *worker, const char *text)
 static sluice_status run_task(struct worker *worker, const struct channel_task_wire *task,
                               const uint8_t *slot, struct verdict_writer *writer)
 {
+    const struct sluice_text topic = {
+        (const char *)(slot + CHANNEL_RECORDS_AT + task->records_size), task->topic_size};
     sluice_status status;
 
     host_error_clear(worker);
     atomic_store_explicit(&output_head(worker)->alloc_failed, 0, memory_order_relaxed);
+    if (task->is_state != 0) {
+        return state_load(worker, task, topic, slot + CHANNEL_RECORDS_AT);
+    }
+    if (!state_begin(worker, task, topic, writer)) {
+        return SLUICE_E_WOULD_BLOCK;
+    }
     status = record_decode(worker, task, slot + CHANNEL_RECORDS_AT);
     if (status != SLUICE_OK) {
         set_error(worker, "the records of the batch cannot be decoded");
@@ -95,14 +103,20 @@ static sluice_status run_task(struct worker *worker, const struct channel_task_w
 static void answer(struct worker *worker, uint64_t task_id, uint8_t *slot, sluice_status status,
                    const struct verdict_writer *writer)
 {
-    const struct channel_result_wire wire = {
-        CHANNEL_RESULT_MAGIC, status, status == SLUICE_OK ? writer->used : 0, worker->error_size};
-    const struct channel_descriptor descriptor = {
-        task_id, (uint32_t)sizeof(wire) + wire.items_size + wire.error_size, 0};
+    struct channel_result_wire wire = {.magic = CHANNEL_RESULT_MAGIC,
+                                       .status = status,
+                                       .items_size = status == SLUICE_OK ? writer->used : 0,
+                                       .error_size = worker->error_size,
+                                       .state_missing = worker->state.missing};
+    struct channel_descriptor descriptor = {.task_id = task_id};
     const uint32_t index = worker->taken % worker->boot->geometry.depth;
+    uint32_t parts;
 
+    wire.delta_count = state_end(worker, status, &wire.deltas_size);
+    parts = wire.items_size + wire.deltas_size;
+    descriptor.bytes = (uint32_t)sizeof(wire) + parts + wire.error_size;
     memcpy(slot, &wire, sizeof(wire));
-    memcpy(slot + sizeof(wire) + wire.items_size, worker->error, worker->error_size);
+    memcpy(slot + sizeof(wire) + parts, worker->error, worker->error_size);
     memcpy(worker->output + CHANNEL_DESCRIPTORS_AT + index * sizeof(descriptor), &descriptor,
            sizeof(descriptor));
 }
@@ -139,6 +153,10 @@ static void take_task(struct worker *worker)
     verdict_writer_init(&writer, worker->boot, out + sizeof(struct channel_result_wire), room,
                         &task);
     status = run_task(worker, &task, in, &writer);
+    if (worker->state.missing) { /* whatever the plugin made of it */
+        status = SLUICE_E_WOULD_BLOCK;
+        worker->error_size = 0;
+    }
     answer(worker, task.task_id, out, status, &writer);
     publish(worker);
 }

@@ -87,6 +87,10 @@ static sluice_status write_simple(const struct sluice_writer *table, uint32_t in
     if (item.size > writer->capacity - writer->used) {
         return refuse(writer, index, SLUICE_E_LIMIT);
     }
+    if (kind != SANDBOX_VERDICT_DROP && writer->state != NULL &&
+        !state_undo(writer->state, index, kind == SANDBOX_VERDICT_RETRY)) {
+        return refuse(writer, index, SLUICE_E_INVALID); /* a later record built upon its changes */
+    }
     memcpy(writer->items + writer->used, &item, sizeof(item));
     if (reason_size > 0) {
         memcpy(writer->items + writer->used + sizeof(item), reason.data, reason_size);
@@ -287,6 +291,7 @@ void verdict_writer_init(struct verdict_writer *writer, const struct boot_wire *
         .boot = boot,
         .items = items,
         .capacity = capacity & ~7u,
+        .room = capacity & ~7u,
         .first = task->first,
         .limit = task->limit,
     };

@@ -8,6 +8,7 @@
 
 #include "../channel_layout.h"
 #include "../control_wire.h"
+#include "state_map.h"
 
 #include <sandbox/pace.h>
 #include <sluice/processor.h>
@@ -38,6 +39,31 @@ struct worker_tasks {
     struct pace pace;
 };
 
+/* The working copy for one partition of one topic. */
+struct state_scope {
+    struct state_scope *next;
+    struct state_map map;
+    uint64_t token;        /* what it holds; 0: it is not whole */
+    uint64_t token_before; /* what it holds once the logged changes are taken back */
+    uint32_t loaded;       /* deltas so far, while it comes */
+    int32_t partition;
+    uint32_t topic_size;
+    char topic[];
+};
+
+struct verdict_writer;
+struct state {
+    struct sluice_state table;
+    bool is_wanted;                       /* the extension was asked for */
+    bool is_used;                         /* it was called */
+    struct state_scope *scopes;           /* [owned] the one used last in front */
+    const struct channel_task_wire *task; /* the running one; NULL: none */
+    struct sluice_text topic;             /* of it */
+    struct state_scope *scope;            /* its copy; NULL: not here, or not asked for yet */
+    struct verdict_writer *writer;        /* its */
+    bool missing;                         /* the copy must come first */
+};
+
 struct worker {
     const struct boot_wire *boot; /* mapped read-only, as is all it points at */
     const uint8_t *input;
@@ -55,6 +81,7 @@ struct worker {
     struct sluice_resource resource_items[SANDBOX_RESOURCES_MAX];
     struct sluice_resources resources;
     struct worker_tasks tasks;
+    struct state state;
     char error[CHANNEL_REASON_SIZE_MAX]; /* set_error of the running call */
     uint32_t error_size;
     int64_t log_ms; /* token bucket */
@@ -144,10 +171,25 @@ struct verdict_writer {
     sluice_status pending; /* a verdict that failed and was not replaced yet … */
     uint32_t pending_index;
     sluice_status failed; /* … and never was: the batch fails, else an unmasked record might pass */
+    struct state *state; /* whose changes go with the verdicts, or NULL */
+    uint32_t room;       /* capacity without the deltas of the state */
 };
 void verdict_writer_init(struct verdict_writer *writer, const struct boot_wire *boot,
                          uint8_t *items, uint32_t capacity, const struct channel_task_wire *task);
 sluice_status verdict_writer_end(struct verdict_writer *writer);
+
+/* ---- state_table.c: sluice.state/1 ---- */
+void state_init(struct worker *worker);
+/* Before a batch, after the writer was made. False: its state must come first. */
+bool state_begin(struct worker *worker, const struct channel_task_wire *task,
+                 struct sluice_text topic, struct verdict_writer *writer);
+/* After it, with its status. Writes the deltas behind the verdicts and returns how many. */
+uint32_t state_end(struct worker *worker, sluice_status status, uint32_t *ret_size);
+/* Takes back the changes of a record that is rejected or, and_after, comes again. */
+bool state_undo(struct state *state, uint32_t index, bool and_after);
+/* A task of deltas. E_NO_MEMORY; E_WOULD_BLOCK: those before it are not here. */
+sluice_status state_load(struct worker *worker, const struct channel_task_wire *task,
+                         struct sluice_text topic, const uint8_t *deltas);
 
 /* ---- task_loop.c ---- */
 _Noreturn void task_loop_run(struct worker *worker);

@@ -48,7 +48,7 @@ static const struct sluice_processor processor = {.size = sizeof(processor), .cr
     .process_batch = process_batch, .destroy = destroy};
 SLUICE_PLUGIN(.size = sizeof(struct sluice_plugin_descriptor), .magic = SLUICE_PLUGIN_MAGIC,
     .abi_major = SLUICE_ABI_MAJOR, .abi_minor = SLUICE_ABI_MINOR, .kind = %(kind)s,
-    .id = "%(id)s", .version = "1.0.0", .entry = &processor);
+    .id = "%(id)s", .version = "1.0.0", .entry = &processor, .required_extensions = %(wants)s);
 """
 
 
@@ -58,10 +58,10 @@ def compile_plugin(path, source):
                    input=source.encode(), check=True, timeout=60)
 
 
-def c_source(name, each="", top="", kind="SLUICE_KIND_PROCESSOR", **manifest):
+def c_source(name, each="", top="", kind="SLUICE_KIND_PROCESSOR", wants="NULL", **manifest):
     manifest = {"id": name, "version": "1.0.0", "kind": "processor", "on": "log", "input": name,
                 "output": name + ".out", **manifest}
-    return C_PLUGIN % {"id": name, "each": each, "top": top, "kind": kind,
+    return C_PLUGIN % {"id": name, "each": each, "top": top, "kind": kind, "wants": wants,
                        "manifest": json.dumps(json.dumps(manifest))}
 
 

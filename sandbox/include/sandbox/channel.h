@@ -62,6 +62,16 @@ struct sandbox_task {
     uint32_t limit;      /* at most record_count - first */
     int64_t base_offset; /* -1: the records have no offset yet (gate) */
     int64_t base_timestamp; /* to which the records' deltas are added */
+
+    /* State (state_delta.h). state_token: what the worker's copy of the state of this topic and
+     * partition must be: STATE_TOKEN_*, or what an earlier task named as state_next; if it is
+     * another, and the plugin uses state, the result says state_missing. state_next: what the copy
+     * is after the task, if it changes; 0: these records have no state. */
+    uint64_t state_token;
+    uint64_t state_next;
+    /* No records but deltas: the copy begins anew (record_count 0), or goes on behind record_count
+     * deltas; with state_next it is complete. */
+    bool is_state;
 };
 
 #define SANDBOX_VERDICT_PASS 0u /* `count` records from `index` on go on unchanged */
@@ -102,6 +112,10 @@ struct sandbox_result {
     struct sluice_text error; /* sentence set by the plugin, may be empty */
     const uint8_t *items;     /* private copy */
     uint32_t items_size;
+    bool state_missing;    /* nothing was done: the state must be handed down first */
+    uint32_t delta_count;  /* changes of the state; 0: it is what it was */
+    const uint8_t *deltas; /* private copy, checked: for state_delta_next */
+    uint32_t deltas_size;
 };
 
 struct sandbox_result_reader {

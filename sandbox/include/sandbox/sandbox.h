@@ -49,6 +49,7 @@ struct sandbox_limits {
     uint32_t cpu_percent;      /* share of one processor, see pace.h; 0: not paced */
     uint32_t cpu_burst_ms;     /* CPU time that it may use at once */
     uint32_t stack_bytes_max;
+    uint64_t state_bytes_max;  /* of the state of one partition (sluice.state/1) */
     uint32_t load_timeout_ms;  /* spawn to READY */
     uint32_t reply_timeout_ms; /* reconfigure and drain */
 };
@@ -57,7 +58,7 @@ struct sandbox_limits {
     {                                                                               \
         .memory_bytes_max = 100u << 20, .descriptors_max = 50, .cpu_percent = 10,   \
         .cpu_burst_ms = 1000, .stack_bytes_max = 8u << 20, .load_timeout_ms = 5000, \
-        .reply_timeout_ms = 5000                                                    \
+        .reply_timeout_ms = 5000, .state_bytes_max = 16u << 20                      \
     }
 #define SANDBOX_GEOMETRY_DEFAULT                                                \
     (struct channel_geometry)                                                   \
@@ -204,6 +205,7 @@ struct sandbox_event {
             struct sluice_text version;
             struct sandbox_attachment attachment;
             struct sandbox_report report;
+            bool wants_state; /* asked for sluice.state/1 */
         } ready;
         struct sandbox_result result;
         struct {

@@ -43,7 +43,8 @@ static void put_item(uint8_t *output, struct channel_item item, const struct cha
         memcpy(at + sizeof(item), emit, sizeof(*emit));
     }
     put(output, (struct channel_descriptor){TASK, WIRE_SIZE + item.size, 0},
-        (struct channel_result_wire){CHANNEL_RESULT_MAGIC, 0, item.size, 0});
+        (struct channel_result_wire){
+            .magic = CHANNEL_RESULT_MAGIC, .status = 0, .items_size = item.size, .error_size = 0});
     answer(output, 1);
 }
 
@@ -60,7 +61,8 @@ static void lie_count_wrap(struct hostile_scene *scene)
 static void lie_length(struct hostile_scene *scene)
 {
     put(scene->output, (struct channel_descriptor){TASK, 0xfffffff0u, 0},
-        (struct channel_result_wire){CHANNEL_RESULT_MAGIC, 0, 0, 0});
+        (struct channel_result_wire){
+            .magic = CHANNEL_RESULT_MAGIC, .status = 0, .items_size = 0, .error_size = 0});
     answer(scene->output, 1);
 }
 
@@ -68,42 +70,49 @@ static void lie_length(struct hostile_scene *scene)
 static void lie_length_by_one(struct hostile_scene *scene)
 {
     put(scene->output, (struct channel_descriptor){TASK, (8u << 20) + 1, 0},
-        (struct channel_result_wire){CHANNEL_RESULT_MAGIC, 0, 8u << 20, 0});
+        (struct channel_result_wire){
+            .magic = CHANNEL_RESULT_MAGIC, .status = 0, .items_size = 8u << 20, .error_size = 0});
     answer(scene->output, 1);
 }
 
 static void lie_length_zero(struct hostile_scene *scene)
 {
     put(scene->output, (struct channel_descriptor){TASK, 3, 0},
-        (struct channel_result_wire){CHANNEL_RESULT_MAGIC, 0, 0, 0});
+        (struct channel_result_wire){
+            .magic = CHANNEL_RESULT_MAGIC, .status = 0, .items_size = 0, .error_size = 0});
     answer(scene->output, 1);
 }
 
 static void lie_items(struct hostile_scene *scene)
 {
     put(scene->output, (struct channel_descriptor){TASK, 64, 0},
-        (struct channel_result_wire){CHANNEL_RESULT_MAGIC, 0, 0x7ffffff8, 0});
+        (struct channel_result_wire){
+            .magic = CHANNEL_RESULT_MAGIC, .status = 0, .items_size = 0x7ffffff8, .error_size = 0});
     answer(scene->output, 1);
 }
 
 static void lie_error(struct hostile_scene *scene)
 {
     put(scene->output, (struct channel_descriptor){TASK, WIRE_SIZE + 8, 0},
-        (struct channel_result_wire){CHANNEL_RESULT_MAGIC, SLUICE_E_PLUGIN_ERROR, 0, 0xfffffff8u});
+        (struct channel_result_wire){.magic = CHANNEL_RESULT_MAGIC,
+                                     .status = SLUICE_E_PLUGIN_ERROR,
+                                     .items_size = 0,
+                                     .error_size = 0xfffffff8u});
     answer(scene->output, 1);
 }
 
 static void lie_magic(struct hostile_scene *scene)
 {
     put(scene->output, (struct channel_descriptor){TASK, WIRE_SIZE, 0},
-        (struct channel_result_wire){0, 0, 0, 0});
+        (struct channel_result_wire){.magic = 0});
     answer(scene->output, 1);
 }
 
 static void lie_task(struct hostile_scene *scene)
 {
     put(scene->output, (struct channel_descriptor){TASK + 1, WIRE_SIZE, 0},
-        (struct channel_result_wire){CHANNEL_RESULT_MAGIC, 0, 0, 0});
+        (struct channel_result_wire){
+            .magic = CHANNEL_RESULT_MAGIC, .status = 0, .items_size = 0, .error_size = 0});
     answer(scene->output, 1);
 }
 
@@ -123,7 +132,8 @@ static void lie_item_size(struct hostile_scene *scene)
 
     memcpy(scene->output + CHANNEL_HEAD_BYTES + WIRE_SIZE, &item, sizeof(item));
     put(scene->output, (struct channel_descriptor){TASK, WIRE_SIZE + 16, 0},
-        (struct channel_result_wire){CHANNEL_RESULT_MAGIC, 0, 16, 0});
+        (struct channel_result_wire){
+            .magic = CHANNEL_RESULT_MAGIC, .status = 0, .items_size = 16, .error_size = 0});
     answer(scene->output, 1);
 }
 
@@ -159,7 +169,9 @@ static void replay(struct hostile_scene *scene)
 {
     const struct channel_descriptor descriptor = {TASK, WIRE_SIZE, 0};
 
-    put(scene->output, descriptor, (struct channel_result_wire){CHANNEL_RESULT_MAGIC, 0, 0, 0});
+    put(scene->output, descriptor,
+        (struct channel_result_wire){
+            .magic = CHANNEL_RESULT_MAGIC, .status = 0, .items_size = 0, .error_size = 0});
     memcpy(scene->output + CHANNEL_DESCRIPTORS_AT + sizeof(descriptor), &descriptor,
            sizeof(descriptor));
     answer(scene->output, 2);
@@ -176,7 +188,8 @@ static void flip(struct hostile_scene *scene)
     volatile uint32_t *bytes = &descriptor->bytes;
 
     put(scene->output, (struct channel_descriptor){TASK, WIRE_SIZE, 0},
-        (struct channel_result_wire){CHANNEL_RESULT_MAGIC, 0, 0, 0});
+        (struct channel_result_wire){
+            .magic = CHANNEL_RESULT_MAGIC, .status = 0, .items_size = 0, .error_size = 0});
     publish(scene->output, 1);
     for (;;) {
         *items = 0x7ffffff8u;

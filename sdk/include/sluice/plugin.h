@@ -126,9 +126,11 @@ struct sluice_plugin_descriptor {
 /* ELF note that carries the manifest: owner "Sluice", type 1, descriptor = the JSON text. Keys:
  * id, version, kind ("processor"|"frontend"), on ("log"|"produce"), input (topic name or list),
  * output (topic name), outputs (further topics it may emit to), config (JSON Schema), defaults
- * (object), limits {memory_bytes, cpu_percent, deadline_ms, descriptors}, permissions [..]
+ * (object), limits {memory_bytes, cpu_percent, deadline_ms, descriptors, state_bytes}, permissions
+ * [..]
  * ("read-only /absolute/path", "network-client host:port", "library NAME"; "library *" asks for
- * those that the configuration names), state_version. */
+ * those that the configuration names), state_version and state_import [..] (of its state, see
+ * state.h). */
 #define SLUICE_MANIFEST_OWNER "Sluice"
 #define SLUICE_MANIFEST_TYPE  1u
 /* clang-format off */

@@ -48,7 +48,7 @@ static sluice_status submit(struct peer *peer, uint64_t id, uint32_t first, uint
 static void answer(struct peer *peer, uint64_t id, const void *items, uint32_t size)
 {
     const uint32_t slot = peer->answered % geometry.depth;
-    const struct channel_result_wire wire = {CHANNEL_RESULT_MAGIC, SLUICE_OK, size, 0};
+    const struct channel_result_wire wire = {.magic = CHANNEL_RESULT_MAGIC, .items_size = size};
     const struct channel_descriptor descriptor = {id, (uint32_t)sizeof(wire) + size, 0};
     uint8_t *at = peer->output + CHANNEL_HEAD_BYTES + slot * geometry.output_slot_bytes;
 
