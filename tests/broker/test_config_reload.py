@@ -15,7 +15,8 @@ STAGE = """return {
 
 
 class ReloadTest(unittest.TestCase):
-    settings = ()
+    # One loop, whatever the environment says: on others a worker follows a moment after the report (TwoLoops).
+    settings = ("runtime.shards=1",)
 
     def setUp(self):
         self.broker = Broker(*self.settings, start=False)
