@@ -3,7 +3,7 @@ import os
 import signal
 import unittest
 
-from sluice_broker import wait_for
+from sluice_broker import SOURCE, wait_for
 from test_reload import ReloadTest
 
 COUNT = """-- %s
@@ -128,6 +128,14 @@ class Counts(StateTest):
         self.produce("in", *more)
         self.expect(sent + more)
         self.assertEqual(len(self.values("__sluice_dlq.tally")), 9)
+
+    def test_the_example_counts_keys(self):
+        with open(os.path.join(SOURCE, "examples", "count_lua", "count.lua")) as file:
+            self.load(file.read())
+        self.broker.kcat("-P", "-t", "clicks", "-K:", lines=["ann:x", "bob:x", "ann:x"])
+        self.wait_values("clicks.counted", 3)
+        self.assertEqual(self.broker.kcat("-C", "-t", "clicks.counted", "-o", "beginning", "-e", "-q", "-K:"),
+                         ["ann:1", "bob:1", "ann:2"])
 
     def test_each_partition_has_a_state_of_its_own_that_many_keys_survive(self):
         self.broker.run("topic", "create", "in", "--partitions", "3")
