@@ -119,14 +119,61 @@ static void fill(struct subject *subject, size_t value_size)
     }
 }
 
-static struct subject *subject_new(const char *module, const char *source, size_t value_size)
+/* What a record costs with no plugin at all: a call and a verdict. */
+__attribute__((noinline)) static sluice_status direct_record(const struct sluice_record *record,
+                                                             uint32_t index,
+                                                             const struct sluice_writer *writer)
 {
-    struct subject *subject = calloc(1, sizeof(*subject));
+    return record->value.size == 0 ? writer->drop(writer, index) : writer->pass(writer, index);
+}
+
+static sluice_status direct_batch(void *self, const struct sluice_batch *batch,
+                                  const struct sluice_writer *writer)
+{
+    sluice_status status = SLUICE_OK;
+    (void)self;
+    for (uint32_t i = 0; i < batch->record_count && status == SLUICE_OK; i++) {
+        status = direct_record(&batch->records[i], i, writer);
+    }
+    return status;
+}
+
+static sluice_status direct_create(const struct sluice_host *host, void **ret_self)
+{
+    *ret_self = host->data;
+    return SLUICE_OK;
+}
+
+static void direct_destroy(void *self)
+{
+    (void)self;
+}
+
+static const struct sluice_processor direct = {.size = sizeof(direct),
+                                               .create = direct_create,
+                                               .process_batch = direct_batch,
+                                               .destroy = direct_destroy};
+
+static const struct sluice_processor *processor_of(const char *module)
+{
+    if (module == NULL) {
+        return &direct;
+    }
     void *library = dlopen(module, RTLD_NOW | RTLD_LOCAL);
     const struct sluice_plugin_descriptor *plugin =
         library != NULL ? dlsym(library, SLUICE_PLUGIN_SYMBOL) : NULL;
-    if (subject == NULL || plugin == NULL) {
+    if (plugin == NULL) {
         fprintf(stderr, "%s\n", dlerror());
+        exit(1);
+    }
+    return plugin->entry;
+}
+
+/* module NULL: the direct call. */
+static struct subject *subject_new(const char *module, const char *source, size_t value_size)
+{
+    struct subject *subject = calloc(1, sizeof(*subject));
+    if (subject == NULL) {
         exit(1);
     }
     subject->host = (struct sluice_host){.size = sizeof(subject->host),
@@ -154,7 +201,7 @@ static struct subject *subject_new(const char *module, const char *source, size_
                                            .records = subject->records,
                                            .record_stride = sizeof(struct sluice_record),
                                            .topic = sluice_text_of("orders")};
-    subject->processor = plugin->entry;
+    subject->processor = processor_of(module);
     if (subject->processor->create(&subject->host, &subject->self) != SLUICE_OK ||
         (subject->processor->init != NULL &&
          subject->processor->init(subject->self) != SLUICE_OK)) {
@@ -166,6 +213,8 @@ static struct subject *subject_new(const char *module, const char *source, size_
 static const struct {
     const char *name, *module, *body;
 } kinds[] = {
+    {"direct call", NULL, NULL},
+    {"c pass", SLUICE_PASS, ""},
     {"c uppercase", SLUICE_UPPERCASE, ""},
     {"lua pass", NULL, "return record"},
     {"lua filter by key", NULL, "if record.key ~= 'x' then return nil end return record"},
@@ -183,11 +232,11 @@ static void run_kind(size_t kind, size_t value_size, bool json)
     static char source[512];
     char name[64];
     snprintf(source, sizeof(source), "return { process = function(record) %s end }",
-             kinds[kind].body);
+             kinds[kind].body != NULL ? kinds[kind].body : "");
     snprintf(name, sizeof(name), "%s, %zu B", kinds[kind].name, value_size);
-    const char *module = kinds[kind].module;
+    bool is_lua = kinds[kind].module == NULL && kinds[kind].body != NULL;
     struct subject *subject = subject_new(
-        module != NULL ? module : SLUICE_PLUGIN_DIR "/processor_lua.so", source, value_size);
+        is_lua ? SLUICE_PLUGIN_DIR "/processor_lua.so" : kinds[kind].module, source, value_size);
     const struct bench_case bench = {name, run_batch, subject, RECORDS, RECORDS * value_size};
     bench_case_run(&bench, json);
     subject->processor->destroy(subject->self);

@@ -140,7 +140,7 @@ static void start(struct hop *hop, const char *config, int cpu)
 
 static void run_batches(const char *kind, const char *config, uint32_t depth, int cpu, bool json)
 {
-    static const uint32_t batches[] = {1, 16, 256, 4096};
+    static const uint32_t batches[] = {1, 16, 256, 1000, 4096};
     struct hop hop = {.depth = depth, .records = malloc(RECORDS_MAX * RECORD_BYTES)};
 
     start(&hop, config, cpu);
