@@ -71,6 +71,9 @@ struct producer_shard {
     uint32_t oldest, newest;
     struct producer_limits limits;
     uint64_t evicted;
+    /* For a commit that finds no memory; NULL: it is used, and nothing is admitted until there is
+     * another. PRODUCER_BATCHES_MAX, owned. */
+    struct producer_past *spare;
 };
 
 /* producer_table.c */
@@ -89,11 +92,13 @@ struct producer_entry *producer_entry_get(const struct producers *producers, int
 
 /* index < past_count, 0 is the oldest. */
 struct producer_past producer_entry_past(const struct producer_entry *entry, uint32_t index);
-/* As the newest of that epoch; the sixth goes. E_NO_MEMORY: it is remembered all the same, those
- * before it are not any more, so that sending one of them again is out of order. */
+/* As the newest of that epoch; the sixth goes. E_NO_MEMORY, where the spare is used too: it is
+ * remembered all the same, those before it are not any more, so that sending one of them again is
+ * out of order. */
 sl_err producer_entry_remember(struct producer_entry *entry, int16_t epoch,
                                const struct producer_past *past);
-void producer_entry_forget(struct producer_entry *entry); /* all batches */
+void producer_entry_forget(struct producer_entry *entry);               /* all batches */
+sl_err producer_spare_fill(struct producer_shard *shard) SL_MUST_CHECK; /* E_NO_MEMORY */
 
 /* producer_state.c */
 

@@ -90,11 +90,28 @@ static void pack(struct producer_entry *entry, const struct producer_past *past)
     packed->last_sequence = past->last_sequence;
 }
 
+static struct producer_past *many_new(void)
+{
+    return sl_alloc_zero(PRODUCER_BATCHES_MAX, sizeof(struct producer_past));
+}
+
+sl_err producer_spare_fill(struct producer_shard *shard)
+{
+    if (shard->spare == NULL)
+        shard->spare = many_new();
+    return shard->spare != NULL ? SLUICE_OK : SLUICE_E_NO_MEMORY;
+}
+
 static sl_err unpack(struct producer_entry *entry)
 {
+    struct producer_shard *shard = entry->owner->shard;
     if (entry->form == PRODUCER_FORM_MANY)
         return SLUICE_OK;
-    struct producer_past *many = sl_alloc_zero(PRODUCER_BATCHES_MAX, sizeof *many);
+    struct producer_past *many = many_new();
+    if (many == NULL) {
+        many = shard->spare;
+        shard->spare = NULL;
+    }
     if (many == NULL)
         return SLUICE_E_NO_MEMORY;
     for (uint32_t i = 0; i < entry->past_count; i++)

@@ -358,11 +358,11 @@ sl_err producers_admit(struct producers *producers, const struct producer_batch 
                        struct producer_admission *ret_admission, int64_t now_ms)
 {
     struct producer_entry *entry = producer_entry_get(producers, batch->producer_id);
-    if (entry == NULL) {
-        sl_err err = producer_entry_add(producers, batch->producer_id, now_ms, &entry);
-        if (err != SLUICE_OK)
-            return err;
-    }
+    sl_err err = producer_spare_fill(producers->shard);
+    if (err == SLUICE_OK && entry == NULL)
+        err = producer_entry_add(producers, batch->producer_id, now_ms, &entry);
+    if (err != SLUICE_OK)
+        return err;
     entry->refused_err = SLUICE_OK;
     *ret_admission = (struct producer_admission){
         .entry = entry,
@@ -412,7 +412,7 @@ void producers_commit(struct producers *producers, struct producer_admission *ad
         .append_time_ms = append_time_ms,
     };
     sl_err err = producer_entry_remember(entry, admission->epoch, &past);
-    (void)err; /* the batch is durable: what is forgotten are older ones */
+    (void)err; /* the batch is durable: older ones are forgotten, where the spare was used too */
     producer_entry_touch(entry, now_ms);
     admission->entry = NULL;
     admission->waiters = NULL;

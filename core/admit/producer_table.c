@@ -30,6 +30,7 @@ void producer_table_fini(struct producer_shard *shard)
         sl_free(shard->chunks[i]);
     sl_free(shard->chunks);
     sl_free(shard->buckets);
+    sl_free(shard->spare);
 }
 
 static uint32_t *bucket_of(const struct producers *owner, int64_t id, uint32_t *buckets,

@@ -261,7 +261,9 @@ def test_a_broker_without_a_disk_writes_no_file():
             assert files == [], files
             with open("/proc/%d/io" % broker.process.pid) as file:
                 written = dict(line.split(": ") for line in file.read().splitlines())
-            assert int(written["write_bytes"]) < 65536, written
+            # ThreadSanitizer writes half a MiB of its own when a program starts.
+            own = 1 << 20 if os.environ.get("SLUICE_SANITIZER") == "thread" else 0
+            assert int(written["write_bytes"]) < own + 65536, written
             assert files_below(folder) == [] and os.listdir(folder) == []
             assert broker.stop() == 0
             assert os.listdir(folder) == []

@@ -3,6 +3,14 @@
 
 #include <criterion/criterion.h>
 
+static bool no_memory; /* for whoever asks */
+void *__real_sl_alloc_zero(size_t count, size_t size);
+void *__wrap_sl_alloc_zero(size_t count, size_t size);
+void *__wrap_sl_alloc_zero(size_t count, size_t size)
+{
+    return no_memory ? NULL : __real_sl_alloc_zero(count, size);
+}
+
 static struct producer_shard *shard;
 static struct producers producers;
 static int64_t next_offset;
@@ -87,6 +95,24 @@ Test(producer_state, any_of_the_last_five_batches_is_a_duplicate_with_its_offset
     }
     cr_assert_eq(error_of(batch_of(7, 0, 0, 10)), SLUICE_E_OUT_OF_ORDER_SEQUENCE, "the sixth");
     cr_assert_eq(error_of(batch_of(7, 0, 50, 9)), SLUICE_E_OUT_OF_ORDER_SEQUENCE, "not the same");
+}
+
+/* Whose offsets do not follow each other are remembered in memory of their own. */
+Test(producer_state, durable_batches_are_known_also_when_memory_ends_at_the_commit)
+{
+    struct producer_admission admission;
+    struct producer_batch batch = batch_of(7, 0, 10, 10);
+    append(batch_of(7, 0, 0, 10));
+    admit(batch, &admission);
+    next_offset += 100; /* another's */
+    no_memory = true;
+    commit(&admission, 10, 0);
+    cr_assert_eq(kind_of(batch_of(7, 0, 0, 10)), PRODUCER_DUPLICATE);
+    cr_assert_eq(kind_of(batch_of(7, 0, 10, 10)), PRODUCER_DUPLICATE);
+    batch = batch_of(7, 0, 20, 10);
+    cr_assert_eq(producers_admit(&producers, &batch, &admission, 0), SLUICE_E_NO_MEMORY);
+    no_memory = false;
+    append(batch_of(7, 0, 20, 10));
 }
 
 Test(producer_state, a_lower_epoch_is_refused)
