@@ -3,6 +3,7 @@
 #include "os/os_uv_internal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -99,8 +100,16 @@ void osuv_thread_settle(const struct osuv *os, const char *name)
 {
     /* A thread inherits the mask of the one that made it, which may be a pinned loop. Where the
      * mask cannot be set the thread still works, only slower. */
+    sigset_t signals;
     (void)pthread_setaffinity_np(pthread_self(), sizeof os->cpus, &os->cpus);
     (void)pthread_setname_np(pthread_self(), name);
+    /* The program's own thread takes its signals: whoever sleeps on a lock has better to do, and
+     * under ThreadSanitizer would keep one until it wakes. */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
 static void os_free(struct sl_os *os)
