@@ -26,7 +26,7 @@ part() {
 
 # sum WORD COLUMNS: of tables of all parts, the rows with the same two first words.
 sum() {
-  awk -v name="$1" -v titles="$2" 'NF == 6 && $3 ~ /^[0-9]+$/ {
+  awk -v name="$1" -v titles="$2" 'NF == 6 && $3 $6 ~ /^[0-9]+$/ {
       row = $1 " " $2
       if (!seen[row]++) order[++count] = row
       for (i = 3; i <= 6; i++) { sums[row, i] += $i; all[i] += $i }
