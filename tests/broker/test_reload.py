@@ -400,6 +400,7 @@ class Refused(ReloadTest):
             os.kill(pid, signal.SIGKILL)
         self.wait_log(" switch ", "not loaded")
         os.kill(old, signal.SIGCONT)
+        self.wait_values("switch.out", 1)  # what it held
         self.still_runs("switch", "after", "after")
         info = self.info("switch")
         self.assertEqual(info["state"], "running")
