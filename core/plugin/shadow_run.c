@@ -117,7 +117,8 @@ static void say_bytes(struct sl_text_out *out, const char *before, const void *d
 
 static void say_side(struct sl_text_out *out, const struct side *side, uint32_t index)
 {
-    static const char *const words[] = {"passed", "dropped", "emitted", "rejected", "retried"};
+    static const char *const words[] = {"passed",   "dropped", "emitted",
+                                        "rejected", "retried", "failed"};
     if (side->result->status != SLUICE_OK) {
         sl_text_add(out, "failed: %s", sl_status_text(side->result->status));
         return;
@@ -127,7 +128,7 @@ static void say_side(struct sl_text_out *out, const struct side *side, uint32_t 
         return;
     }
     const struct sandbox_verdict *at = &side->at;
-    sl_text_add(out, "%s", words[SL_MIN(at->kind, SANDBOX_VERDICT_RETRY)]);
+    sl_text_add(out, "%s", words[SL_MIN(at->kind, SANDBOX_VERDICT_FAIL)]);
     if (at->kind == SANDBOX_VERDICT_EMIT) {
         say_bytes(out, " ", at->value.data, at->value.size);
     }

@@ -16,6 +16,7 @@
 
 #define PATIENT_MS     20000u /* soft deadline of attacks that do not end by it */
 #define HANG_MS        60000  /* of the selftest itself: no event at all */
+#define TASK_CHANCE_MS 20
 #define RETRIES_MAX    40u /* a busy machine gives a script no processor: its batch comes again */
 #define FIRST_TASK     7u
 #define FILE_BYTES_MAX (64u << 20)
@@ -252,8 +253,12 @@ static bool run_batches(struct sandbox_worker *worker, const struct selftest_att
             memcpy(course->text, first, sizeof(first)); /* later batches find all used up */
         }
         if (course->breach ||
-            (!course->retry && (course->how == SELFTEST_REJECTED || ++taken > tasks))) {
+            (!course->retry && (course->how == SELFTEST_REJECTED || ++taken > tasks) &&
+             attack->cause != SANDBOX_CAUSE_TASK)) {
             return true;
+        }
+        if (attack->cause == SANDBOX_CAUSE_TASK) {
+            (void)poll(NULL, 0, TASK_CHANCE_MS); /* it begins while no batch waits */
         }
         if (round + 1 < RETRIES_MAX && sandbox_worker_in_flight(worker) == 0) {
             (void)submit(worker, attack, id++);

@@ -137,10 +137,13 @@ class Ends(Info):
 
     def test_a_plugin_beyond_its_share_says_how_long_its_batches_waited(self):
         self.drop("burn.lua", 'return {name="burn", input="burn", output="burn.out", process=function(r)\n'
-                  'local n = 0 for i = 1, 20000000 do n = n + i end return r end}')
+                  'local n = 0 for i = 1, 4000000 do n = n + i end return r end}')
         self.wait_log(" burn ", " loaded ")
-        self.produce("burn", *["x"] * 60)
-        wait_for(lambda: int(self.info("burn")["cpu_throttled_ns"]) > 0, f"a rest: {self.info('burn')}")
+
+        def rests(): # small batches, one after the other: a long one would end at its deadline
+            self.produce("burn", "x", "x")
+            return int(self.info("burn")["cpu_throttled_ns"]) > 0
+        wait_for(rests, "a rest")
         self.assertGreater(int(self.info("burn")["cpu_ns"]), 500000000)
 
 

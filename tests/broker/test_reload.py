@@ -336,7 +336,7 @@ class Refused(ReloadTest):
         refused("ABI", edit=lambda s: s.replace(".abi_minor = SLUICE_ABI_MINOR", ".abi_minor = SLUICE_ABI_MINOR + 1"))
         refused(edit=lambda s: s.replace(".magic = SLUICE_PLUGIN_MAGIC", ".magic = 7"))
         refused(edit=lambda s: s.replace("SLUICE_PLUGIN(", "static const struct sluice_plugin_descriptor hidden = ("
-                                         "struct sluice_plugin_descriptor){").replace(".entry = &processor)", ".entry = &processor}"))
+                                         "struct sluice_plugin_descriptor){").replace(".required_extensions = NULL)", ".required_extensions = NULL}"))
         refused(top="extern int nobody_has_this(void); int use(void) { return nobody_has_this(); }\n"
                     "__attribute__((constructor)) static void call(void) { use(); }")
         refused("SIGILL", top="__attribute__((constructor)) static void crash(void) { __builtin_trap(); }")

@@ -89,7 +89,7 @@ class Shadow(ReloadTest):
         shadow = self.info("tag")["shadow"]
         self.assertEqual((shadow["changed"], len(shadow["differences"])), ("2", 2))
         self.assertIn("in/0 offset 1: dropped → passed", shadow["differences"][0])
-        self.assertIn("offset 2: rejected", shadow["differences"][1])
+        self.assertIn("in/0 offset 2: failed", shadow["differences"][1])
         self.assertEqual(self.info("tag")["hash"], new)
 
     def test_one_that_dies_in_its_shadow_run_is_refused(self):

@@ -59,7 +59,7 @@ static const char *run(const char *body, uint32_t timeout_ms, uint32_t kill_ms,
     size_t used = 0;
     sandbox_result_reader_init(&reader, &event.result);
     while (sandbox_result_next(&reader, &verdict)) {
-        static const char *const names[] = {"pass", "drop", "emit", "reject", "retry"};
+        static const char *const names[] = {"pass", "drop", "emit", "reject", "retry", "fail"};
         struct sluice_bytes text = verdict.value;
         if (verdict.kind != SANDBOX_VERDICT_EMIT) {
             text = (struct sluice_bytes){(const uint8_t *)verdict.reason.data, verdict.reason.size};
@@ -88,7 +88,7 @@ Test(lua_worker, a_loop_costs_its_record_and_the_worker_lives)
          i++) { /* a busy machine may spare it */
         outcome = run("while true do pcall(error) end", 20, 60000, attack);
     }
-    cr_expect_str_eq(outcome, "reject 0 test.lua:1: the deadline passed, the script was stopped;");
+    cr_expect_str_eq(outcome, "fail 0 test.lua:1: the deadline passed, the script was stopped;");
 }
 
 Test(lua_worker, a_pattern_that_no_hook_stops_is_killed_by_its_deadline)
@@ -100,13 +100,13 @@ Test(lua_worker, a_pattern_that_no_hook_stops_is_killed_by_its_deadline)
 Test(lua_worker, memory_ends_at_the_cap_and_the_worker_lives)
 {
     cr_expect_str_eq(run("local t = {} for i = 1, 1e9 do t[i] = {} end", 30000, 60000, attack),
-                     "reject 0 test.lua: not enough memory;");
+                     "fail 0 test.lua: not enough memory;");
 }
 
 Test(lua_worker, three_quarters_of_the_memory_of_its_process_are_the_scripts)
 {
     static const char body[] = "record.value = #string.rep('x', 90 << 20)";
-    cr_expect_str_eq(run(body, 30000, 60000, attack), "reject 0 test.lua: not enough memory;");
+    cr_expect_str_eq(run(body, 30000, 60000, attack), "fail 0 test.lua: not enough memory;");
     memory_bytes_max = 400u << 20;
     cr_expect_str_eq(run("return #string.rep('x', 90 << 20) > 0 and record", 30000, 60000, attack),
                      "pass 0 ;");
@@ -119,7 +119,7 @@ Test(lua_worker, an_emit_that_is_refused_takes_the_others_of_its_record_back)
     cr_expect_str_eq(
         run("emit('side', record) if record.value == 'b' then emit('other', record) end", 10000,
             20000, values),
-        "emit 0 a;reject 1 it emits to a topic that is not granted: name it in 'outputs';");
+        "emit 0 a;fail 1 it emits to a topic that is not granted: name it in 'outputs';");
 }
 
 Test(lua_worker, a_broken_script_is_refused_with_file_and_line)
