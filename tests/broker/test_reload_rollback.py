@@ -139,7 +139,7 @@ class Rollback(RollbackTest):
         self.settle("a")
         self.produce("in", "1")
         second = self.settle("b", 'if r.value == "x" then error("no x") end')
-        self.produce("in", *["x"] * 9, *["y"] * 91)
+        self.produce("in", *["y"] * 91, *["x"] * 9)  # at no time are they more than 9 %
         self.wait_values("out", 92)
         self.settle("c")
         self.assertIn(second, self.hashes())
