@@ -37,6 +37,8 @@ class Info(test_plugins.PluginTest):
 
 
 class Counts(Info):
+    settings = ("runtime.shards=1",)  # one worker
+
     def test_a_plugin_of_known_behaviour_gives_exactly_these_counts(self):
         self.drop("mix.lua", MIX)
         self.wait_log(" mix ", " loaded ")
