@@ -1,6 +1,7 @@
 """Poison records: each costs itself alone; what an old worker died of costs none.
 
-SLUICE_LONG: 1,000 poison records among 1,000,000 good ones, else 100 among 100,000. The cost is printed."""
+SLUICE_LONG: 1,000 poison records among 1,000,000 good ones, else 100 among 100,000, with a sanitizer 20 among 20,000.
+Counts and cost are printed."""
 import os
 import time
 import unittest
@@ -13,7 +14,7 @@ try:
 except ImportError:
     Producer = None
 
-GOOD = 1_000_000 if os.environ.get("SLUICE_LONG") else 100_000
+GOOD = 1_000_000 if os.environ.get("SLUICE_LONG") else 20_000 if "ASAN_OPTIONS" in os.environ else 100_000
 POISON = GOOD // 1000
 WAIT_S = 1500 if os.environ.get("SLUICE_LONG") else 240
 C_KINDS = ("segfault", "abort", "loop", "hog")

@@ -12,7 +12,7 @@ import unittest
 from sluice_broker import Broker, wait_for
 from test_plugins import Consumer, Producer, PluginTest, TopicPartition, c_source, compile_plugin
 
-RELOADS = int(os.environ.get("SLUICE_RELOADS", 100))
+RELOADS = int(os.environ.get("SLUICE_RELOADS", 20 if "ASAN_OPTIONS" in os.environ else 100))
 RATE = int(os.environ.get("SLUICE_RELOADS_RATE", 5000))  # records a second
 TAG = 'return {name="tag", input="in", output="out", process=function(r)\nr.value = r.value .. " %s"\nreturn r end}\n'
 
