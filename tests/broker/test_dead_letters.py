@@ -98,15 +98,6 @@ class Redrive(DeadLetterTest):
         self.assertIn("2 dead letters", self.redrive("--filter", "reason~no x here"))
         self.assertEqual(self.values("out"), ["x-red", "x-red", "x-blue", "x-blue"])
 
-    def test_to_another_topic_they_go_as_they_were(self):
-        self.dead("x0", "x1")
-        self.assertIn("no-such", self.redrive("--to", "no-such", fails=True))
-        self.broker.run("topic", "create", "aside")
-        self.assertEqual(self.redrive("--to", "aside"), "2 dead letters went to topic aside; 0 failed again\n")
-        self.assertEqual(self.values("aside"), ["x0", "x1"])
-        self.assertEqual(self.records("aside", 2)[0].headers() or [], [])
-        self.assertEqual(self.waiting(), 0)
-
     def test_what_fails_again_is_a_dead_letter_again_and_says_how_often(self):
         self.dead("x0", "x1")
         self.assertEqual(self.redrive(), "2 dead letters went to stage s; 2 failed again\n")
@@ -144,6 +135,19 @@ class Redrive(DeadLetterTest):
         self.produce("in", *[f"x{i}" for i in range(count)])
         wait_for(lambda: int(self.info("s")["records_rejected"]) >= count, "the dead letters")
         self.mend()
+
+
+class RedriveElsewhere(DeadLetterTest):
+    settings = ("runtime.shards=1",)  # a letter goes to partitions of its own shard only
+
+    def test_to_another_topic_they_go_as_they_were(self):
+        self.dead("x0", "x1")
+        self.assertIn("no-such", self.redrive("--to", "no-such", fails=True))
+        self.broker.run("topic", "create", "aside")
+        self.assertEqual(self.redrive("--to", "aside"), "2 dead letters went to topic aside; 0 failed again\n")
+        self.assertEqual(self.values("aside"), ["x0", "x1"])
+        self.assertEqual(self.records("aside", 2)[0].headers() or [], [])
+        self.assertEqual(self.waiting(), 0)
 
 
 class OnError(DeadLetterTest):

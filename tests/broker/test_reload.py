@@ -265,6 +265,7 @@ class Changes(ReloadTest):
 
 class Refused(ReloadTest):
     """Whatever comes, the old one runs on, and log, info and metrics say why the new one does not."""
+    settings = ("runtime.shards=1",)  # a worker of its own to stop and to kill
 
     def still_runs(self, name, value, expected):
         before = len(self.values(name + ".out"))
