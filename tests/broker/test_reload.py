@@ -9,11 +9,12 @@ import threading
 import time
 import unittest
 
-from sluice_broker import Broker, wait_for
-from test_plugins import Consumer, Producer, PluginTest, TopicPartition, c_source, compile_plugin
+from sluice_broker import Broker, need, wait_for
+from test_plugins import PluginTest, c_source, compile_plugin
 
 RELOADS = int(os.environ.get("SLUICE_RELOADS", 20 if "ASAN_OPTIONS" in os.environ else 100))
 RATE = int(os.environ.get("SLUICE_RELOADS_RATE", 5000))  # records a second
+RATE_MIN = int(os.environ.get("SLUICE_RELOADS_RATE_MIN", 0))  # fewer fail the test: of a machine that has nothing else to do
 TAG = 'return {name="tag", input="in", output="out", process=function(r)\nr.value = r.value .. " %s"\nreturn r end}\n'
 
 
@@ -407,9 +408,9 @@ class Refused(ReloadTest):
         self.assertEqual(info["state"], "running")
 
 
-@unittest.skipIf(Consumer is None, "python3-confluent-kafka is not installed")
 class Load(ReloadTest):
-    """Two stages read the same four partitions; a Lua and a C file are replaced all the while."""
+    """Two stages read the same four partitions; a Lua and a C file are replaced all the while. One kcat for each
+    partition produces, as records made one by one in Python would not come to 100,000 a second."""
     PARTITIONS = 4
     FILE = "plugins:\n  instances:\n" + "".join(
         f"    {name}:\n      module: {file}\n      input: [in]\n      output: out.{name}\n"
@@ -417,6 +418,7 @@ class Load(ReloadTest):
     LUA = 'return {name="lua", process=function(r) return r end}\n-- %d\n'
 
     def setUp(self):
+        need("kcat")
         self.broker = Broker(dev=True, start=False)
         self.addCleanup(self.broker.close)
         self.plugins = os.path.join(self.broker.home, "plugins")
@@ -425,51 +427,59 @@ class Load(ReloadTest):
         self.broker.extra = ["--config", config]
         self.broker.start()
         self.over = threading.Event()
-        self.sent = self.offered = 0
+        self.sent = 0  # to each partition
 
-    def load(self, rate_records):
-        """Numbers, one partition after the other, until it is over: rate_records a second are offered, by the
-        clock, and as many are sent as the producer's queue takes."""
-        producer = Producer({"bootstrap.servers": self.broker.address, "enable.idempotence": True, "linger.ms": 5,
-                             "queue.buffering.max.messages": 200000, "log_level": 0})
-        self.failed = []
-        told = lambda error, _: error is not None and self.failed.append(str(error))
+    def producer(self, partition):
+        command = ["kcat", "-P", "-q", "-b", self.broker.address, "-t", "in", "-p", str(partition)]
+        for setting in ("enable.idempotence=true", "linger.ms=5", "queue.buffering.max.messages=200000"):
+            command += ["-X", setting]
+        return subprocess.Popen(command, stdin=subprocess.PIPE)
+
+    def load(self):
+        """The numbers from 0 on to each partition, RATE a second in all by the clock, until it is over; what they
+        did not take in time they get later, so that sent is what was offered."""
+        producers = [self.producer(partition) for partition in range(self.PARTITIONS)]
         start = time.monotonic()
-        while not self.over.wait(0.01):
-            count = min(int(rate_records * (time.monotonic() - start)) - self.offered, rate_records)
-            self.offered += count
-            try:
-                for _ in range(count):
-                    producer.produce("in", b"%d" % self.sent, partition=self.sent % self.PARTITIONS, on_delivery=told)
-                    self.sent += 1
-            except BufferError:  # its queue is full: the rest of what was offered is not taken
-                pass
-            producer.poll(0)
-        self.seconds = time.monotonic() - start
-        producer.flush(300)
-        self.seconds_durable = time.monotonic() - start
-
-    def check(self, topic):
-        """Every number once, in order in its partition."""
-        consumer = Consumer({"bootstrap.servers": self.broker.address, "group.id": "t", "enable.auto.commit": False,
-                             "fetch.wait.max.ms": 10})
-        consumer.assign([TopicPartition(topic, p, 0) for p in range(self.PARTITIONS)])
-        next_number, got = list(range(self.PARTITIONS)), 0
         try:
-            while got < self.sent:
-                messages = consumer.consume(min(10000, self.sent - got), 30)
-                self.assertTrue(messages, f"{topic}: {got} of {self.sent}: {self.broker.log()[-3000:]}")
-                for message in messages:
-                    self.assertIsNone(message.error())
-                    self.assertEqual(int(message.value()), next_number[message.partition()], topic)
-                    next_number[message.partition()] += self.PARTITIONS
-                got += len(messages)
-            self.assertEqual(got, self.sent)
-            for partition in range(self.PARTITIONS):  # and nothing behind the last
-                _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), 30)
-                self.assertEqual(end, len(range(partition, self.sent, self.PARTITIONS)))
+            while not self.over.wait(0.01):
+                count = int(RATE / self.PARTITIONS * (time.monotonic() - start)) - self.sent
+                lines = b"".join(b"%d\n" % number for number in range(self.sent, self.sent + count))
+                for producer in producers:
+                    producer.stdin.write(lines)
+                    producer.stdin.flush()
+                self.sent += count
         finally:
-            consumer.close()
+            self.seconds = time.monotonic() - start
+            for producer in producers:
+                producer.stdin.close()
+            self.failed = [producer.wait() for producer in producers]  # not 0 when a record was not acknowledged
+            self.seconds_taken = time.monotonic() - start
+        wait_for(lambda: not any(int(p["lag"]) for name in ("lua", "c") for p in self.info(name)["partitions"]), "the stages")
+        self.seconds_processed = time.monotonic() - start
+
+    def numbers(self):
+        """What a partition must have, in pieces."""
+        step = 50000
+        for first in range(0, self.sent, step):
+            yield b"".join(b"%d\n" % number for number in range(first, min(first + step, self.sent)))
+
+    def check(self, topic, partition):
+        """Every number once and in order, and nothing behind the last."""
+        consumer = subprocess.Popen(["kcat", "-C", "-q", "-e", "-b", self.broker.address, "-t", topic, "-p", str(partition),
+                                     "-o", "beginning", "-X", "check.crcs=true"], stdout=subprocess.PIPE)
+        try:
+            for want in self.numbers():
+                got = consumer.stdout.read(len(want))
+                if got != want:
+                    at = next((i for i, pair in enumerate(zip(got, want)) if pair[0] != pair[1]), len(got))
+                    line = want[:at].count(b"\n")
+                    self.fail(f"{topic}/{partition}: {got.splitlines()[line:line + 3]}, not {want.splitlines()[line:line + 3]}")
+            self.assertEqual(consumer.stdout.read(), b"", f"{topic}/{partition}: more than was sent")
+            self.assertEqual(consumer.wait(), 0)
+        finally:
+            consumer.kill()
+            consumer.stdout.close()
+            consumer.wait()
 
     def test_reloads_under_load_lose_double_and_reorder_nothing(self):
         self.broker.run("topic", "create", "in", "-p", str(self.PARTITIONS))
@@ -490,7 +500,7 @@ class Load(ReloadTest):
             return have == hashes
         hashes = drop(0)
         wait_for(lambda: in_force(hashes), "the first versions")
-        thread = threading.Thread(target=self.load, args=(RATE,))
+        thread = threading.Thread(target=self.load)
         thread.start()
         try:
             for version in range(1, RELOADS + 1):
@@ -499,15 +509,19 @@ class Load(ReloadTest):
         finally:
             self.over.set()
             thread.join()
-        self.assertEqual(self.failed, [])
+        self.assertEqual(self.failed, [0] * self.PARTITIONS)
         for name in ("lua", "c"):
-            self.check("out." + name)
+            for partition in range(self.PARTITIONS):
+                self.check("out." + name, partition)
             info = self.info(name)
             self.assertEqual(int(info["worker_deaths"]), 0, info)
             self.assertGreaterEqual(int(info["reloads"]), RELOADS)
-        print(f"{RELOADS} reloads of each in {self.seconds:.0f} s: {self.offered / self.seconds:.0f} records a second "
-              f"offered, {self.sent / self.seconds_durable:.0f} taken, {self.sent} in all: none lost, doubled or "
-              f"reordered in {self.PARTITIONS} partitions of 2 outputs")
+        sent = self.sent * self.PARTITIONS
+        offered, taken, processed = (int(sent / s) for s in (self.seconds, self.seconds_taken, self.seconds_processed))
+        print(f"{RELOADS} reloads of each in {self.seconds:.0f} s: {offered} records a second offered, {taken} taken, "
+              f"{processed} through both stages, {sent} in all: none lost, doubled or reordered in {self.PARTITIONS} "
+              "partitions of 2 outputs")
+        self.assertGreaterEqual(processed, RATE_MIN)
 
 
 if __name__ == "__main__":
