@@ -42,6 +42,7 @@ void plugin_shard_init(struct plugin_shard *self, struct shard *shard)
 {
     *self = (struct plugin_shard){.shard = shard};
     sl_list_init(&self->parts);
+    sl_list_init(&self->stores);
 }
 
 void plugin_shard_fini(struct plugin_shard *self)
@@ -196,6 +197,7 @@ static void fill_config(struct instance_part *part)
                                          .counts = &part->counts,
                                          .watch = &part->watch,
                                          .headers = &part->owner->headers,
+                                         .stores = &part->owner->stores,
                                          .closed = task_closed,
                                          .closed_arg = part};
     if (is->on == SLUICE_ON_PRODUCE) {

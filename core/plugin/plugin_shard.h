@@ -68,7 +68,8 @@ void instance_part_lost(struct instance_part *part);
 
 struct plugin_shard {
     struct shard *shard;
-    struct sl_list parts; /* attached ones */
+    struct sl_list parts;  /* attached ones */
+    struct sl_list stores; /* states of stages that tasks have open */
     struct header_room headers;
 };
 

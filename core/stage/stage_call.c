@@ -19,15 +19,15 @@ static bool source_of(const struct stage_task *task, struct output_source *ret_s
     const struct error_rule *rule = &task->config->rules.on_error;
     uint32_t partition = 0;
     const struct topic *topic = stage_task_origin(task, &partition);
-    *ret_source = (struct output_source){
-        .view = &task->input.view,
-        .topic = topic,
-        .partition = partition,
-        .default_topic = sl_bytes_of_text(task->output_name),
-        .state = task->redrive == NULL ? &task->store.output : NULL,
-        .given_up = rule->on == ON_ERROR_RETRY && task->tries_offset == task->position &&
-                    task->tries >= rule->retries_max,
-        .redrives = stage_redrive_counts(task)};
+    *ret_source = (struct output_source){.view = &task->input.view,
+                                         .topic = topic,
+                                         .partition = partition,
+                                         .default_topic = sl_bytes_of_text(task->output_name),
+                                         .state = task->store != NULL ? &task->store->output : NULL,
+                                         .given_up = rule->on == ON_ERROR_RETRY &&
+                                                     task->tries_offset == task->position &&
+                                                     task->tries >= rule->retries_max,
+                                         .redrives = stage_redrive_counts(task)};
     return topic != NULL;
 }
 
@@ -281,13 +281,7 @@ static void call_done(struct worker_call *call, const struct worker_outcome *out
         return;
     }
     if (outcome->err == SLUICE_E_STOPPING || outcome->err == SLUICE_E_CANCELLED) {
-        stage_read_forget(task);
-        if (task->redrive != NULL) {
-            stage_redrive_finish(task, outcome->err, "the stage ends");
-            return;
-        }
-        task->state = TASK_PAUSED;
-        stage_task_set_stall(task, "no worker");
+        stage_task_stand(task, outcome->err, "the stage ends", "no worker");
         return;
     }
     if (outcome->err == SLUICE_E_LIMIT && task->input.record_count == 1) {
@@ -341,7 +335,7 @@ void stage_call_submit(struct stage_task *task)
     };
     task->input_time_ms = task->call.task.base_timestamp;
     task->input_end = task->input.next_offset;
-    if (task->redrive == NULL) { /* the state of a dead letter's partition is another task's */
+    if (task->store != NULL) {
         stage_state_submit(task, &task->call.task);
     }
     task->state = TASK_WORKING;

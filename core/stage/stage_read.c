@@ -24,7 +24,7 @@ void stage_read_forget(struct stage_task *task)
 /* Its input, or its state. */
 static int64_t read_from(const struct stage_task *task)
 {
-    return stage_state_is_loading(&task->store) ? task->store.at : task->position;
+    return stage_state_is_loading(task) ? task->store->at : task->position;
 }
 
 static sl_err read_cached(struct stage_task *task, const struct read_plan *plan)
@@ -89,8 +89,8 @@ static void run_job(struct stage_task *task, void (*work)(struct sl_job *job),
 void stage_read_start(struct stage_task *task)
 {
     struct read_plan plan;
-    struct stage_state *store = &task->store;
-    bool loading = stage_state_is_loading(store);
+    struct stage_state *store = task->store;
+    bool loading = stage_state_is_loading(task);
     if (!partition_plan(loading ? store->from : task->partition, read_from(task), READ_BYTES,
                         &plan)) {
         /* The log ends in a hole: nothing is left before its end. */

@@ -70,6 +70,18 @@ struct topic *stage_redrive_topic(const struct stage_task *task, uint32_t *ret_p
     return catalog_by_name(stage_task_shard(task)->catalog, sl_bytes_of_text(task->redrive->topic));
 }
 
+sl_err stage_redrive_open_state(struct stage_task *task)
+{
+    uint32_t number = 0;
+    const struct topic *topic = stage_redrive_topic(task, &number);
+    const struct shard *shard = stage_task_shard(task);
+    if (topic == NULL || shard_of_partition(shard->set, topic, number) != shard) {
+        stage_state_close(task); /* a topic of that name which was made anew, and lies elsewhere */
+        return SLUICE_OK;
+    }
+    return stage_state_open(task, &topic->id, number);
+}
+
 const uint32_t *stage_redrive_counts(const struct stage_task *task)
 {
     return task->redrive != NULL ? task->redrive->redrives : NULL;
@@ -105,6 +117,7 @@ static void tell(struct sl_task *queued)
 void stage_redrive_finish(struct stage_task *task, sl_err err, const char *text)
 {
     struct stage_redrive *redrive = task->redrive;
+    stage_state_release(task);
     task->state = TASK_PAUSED;
     if (redrive->is_finished) {
         return;

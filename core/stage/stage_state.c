@@ -14,19 +14,97 @@
 #define CHUNK_BYTES_MAX (2u << 20)
 #define ATTEMPTS_MAX    4u
 
-void stage_state_init(struct stage_task *task)
+/* ---- who has it ---- */
+
+static struct stage_state *find(const struct stage_task *task, const struct sl_uuid *topic_id,
+                                uint32_t partition)
 {
-    struct stage_state *state = &task->store;
-    sl_buffer_init(&state->chunk, CHUNK_BYTES_MAX);
-    state->token = STATE_TOKEN_UNKNOWN;
-    state->epoch = task->config->port != NULL ? task->config->port->state_epoch : 0;
-    state->output.topic_id = task->input_id;
-    state->output.version = task->config->state_version;
+    SL_LIST_EACH(task->config->stores, link)
+    {
+        struct stage_state *state = SL_CONTAINER_OF(link, struct stage_state, link);
+        if (state->partition == partition && sl_uuid_equal(&state->output.topic_id, topic_id) &&
+            strcmp(state->instance, task->config->rules.instance) == 0) {
+            return state;
+        }
+    }
+    return NULL;
 }
 
-void stage_state_stop(struct stage_task *task)
+static struct stage_state *make(const struct stage_task *task, const struct sl_uuid *topic_id,
+                                uint32_t partition)
 {
-    struct stage_state *state = &task->store;
+    struct stage_state *state = sl_alloc_zero(1, sizeof(*state));
+    char *instance =
+        sl_strdup_bytes(task->config->rules.instance, strlen(task->config->rules.instance));
+    if (state == NULL || instance == NULL) {
+        sl_free(state);
+        sl_free(instance);
+        return NULL;
+    }
+    state->instance = instance;
+    state->partition = partition;
+    state->output.topic_id = *topic_id;
+    sl_link_init(&state->link);
+    sl_list_init(&state->waiting);
+    sl_buffer_init(&state->chunk, CHUNK_BYTES_MAX);
+    sl_list_push_back(task->config->stores, &state->link);
+    return state;
+}
+
+sl_err stage_state_open(struct stage_task *task, const struct sl_uuid *topic_id, uint32_t partition)
+{
+    struct stage_state *state = find(task, topic_id, partition);
+    if (state != NULL && state == task->store) {
+        return SLUICE_OK;
+    }
+    state = state != NULL ? state : make(task, topic_id, partition);
+    if (state == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    state->refs++;
+    stage_state_close(task);
+    task->store = state;
+    return SLUICE_OK;
+}
+
+void stage_state_close(struct stage_task *task)
+{
+    struct stage_state *state = task->store;
+    if (state == NULL) {
+        return;
+    }
+    stage_state_release(task);
+    sl_list_remove(&task->store_wait);
+    task->store = NULL;
+    if (--state->refs == 0) {
+        SL_ASSERT(state->user == NULL && state->from == NULL);
+        sl_list_remove(&state->link);
+        sl_free(state->instance);
+        sl_free(state);
+    }
+}
+
+bool stage_state_acquire(struct stage_task *task)
+{
+    struct stage_state *state = task->store;
+    if (state == NULL || state->user == NULL || state->user == task) {
+        if (state != NULL) {
+            state->user = task;
+        }
+        return true;
+    }
+    stage_read_forget(task);
+    sl_list_remove(&task->store_wait);
+    sl_list_push_back(&state->waiting, &task->store_wait);
+    task->state = TASK_WAITING;
+    stage_task_set_stall(task, "waits for the state of its partition");
+    return false;
+}
+
+/* It is handed down anew when it is needed. */
+static void stop_loading(struct stage_task *task)
+{
+    struct stage_state *state = task->store;
     if (state->from != NULL) {
         partition_unref(state->from);
         state->from = NULL;
@@ -35,10 +113,33 @@ void stage_state_stop(struct stage_task *task)
     sl_buffer_fini(&state->chunk);
 }
 
-void stage_state_fini(struct stage_task *task)
+void stage_state_release(struct stage_task *task)
 {
-    stage_state_stop(task);
+    struct stage_state *state = task->store;
+    if (state == NULL || state->user != task) {
+        return;
+    }
+    stop_loading(task);
+    state->after = 0;
+    state->writes_version = false;
+    state->user = NULL;
+    SL_LIST_EACH_SAFE(&state->waiting, link)
+    {
+        struct stage_task *other = SL_CONTAINER_OF(link, struct stage_task, store_wait);
+        sl_list_remove(link);
+        if (other->state == TASK_WAITING && !other->closing) {
+            stage_task_step_later(other);
+        }
+    }
 }
+
+bool stage_state_is_loading(const struct stage_task *task)
+{
+    const struct stage_state *state = task->store;
+    return state != NULL && state->user == task && state->from != NULL;
+}
+
+/* ---- a call ---- */
 
 static uint64_t draw_token(struct worker_port *port)
 {
@@ -54,8 +155,14 @@ static struct topic *find_topic(const struct stage_task *task)
 
 void stage_state_submit(struct stage_task *task, struct sandbox_task *ret_task)
 {
-    struct stage_state *state = &task->store;
+    struct stage_state *state = task->store;
     struct worker_port *port = task->config->port;
+    if (state->port != port) { /* its tokens mean nothing to this one */
+        state->port = port;
+        state->epoch = port->state_epoch;
+        state->token = STATE_TOKEN_UNKNOWN;
+        state->has_version = false;
+    }
     if (state->epoch != port->state_epoch) { /* another worker needs it as well */
         state->epoch = port->state_epoch;
         state->token =
@@ -67,6 +174,7 @@ void stage_state_submit(struct stage_task *task, struct sandbox_task *ret_task)
     state->next = draw_token(port);
     ret_task->state_token = state->token;
     ret_task->state_next = state->next;
+    state->output.version = task->config->state_version;
     state->output.with_version = !state->has_version;
 }
 
@@ -74,7 +182,10 @@ void stage_state_submit(struct stage_task *task, struct sandbox_task *ret_task)
 
 void stage_state_take(struct stage_task *task, const struct sandbox_result *result)
 {
-    struct stage_state *state = &task->store;
+    struct stage_state *state = task->store;
+    if (state == NULL) {
+        return;
+    }
     bool taken = result->delta_count > 0 && !task->output.is_cut;
     state->attempts = 0;
     state->after = taken ? state->next : 0;
@@ -83,7 +194,10 @@ void stage_state_take(struct stage_task *task, const struct sandbox_result *resu
 
 void stage_state_committed(struct stage_task *task, bool durable)
 {
-    struct stage_state *state = &task->store;
+    struct stage_state *state = task->store;
+    if (state == NULL || state->user != task) {
+        return;
+    }
     if (durable && state->after != 0) {
         state->token = state->after;
         state->has_version |= state->writes_version;
@@ -97,17 +211,16 @@ void stage_state_committed(struct stage_task *task, bool durable)
 static void give_up(struct stage_task *task, const char *stall, const char *why)
 {
     stage_task_log(task, SL_LOG_WARN, "its state cannot be handed to its worker", why);
-    stage_state_stop(task);
     stage_task_back_off(task, stall);
 }
 
 void stage_state_load(struct stage_task *task)
 {
-    struct stage_state *state = &task->store;
+    struct stage_state *state = task->store;
     struct topic *topic = find_topic(task);
     uint32_t number = 0;
     stage_read_forget(task);
-    stage_state_stop(task);
+    stop_loading(task);
     if (++state->attempts > ATTEMPTS_MAX) {
         state->attempts = 0;
         give_up(task, "its worker loses its state", "it asked for it again and again");
@@ -122,7 +235,7 @@ void stage_state_load(struct stage_task *task)
     }
     struct partition *from = NULL;
     sl_err err = SLUICE_E_UNKNOWN_TOPIC;
-    if (stage_output_near(stage_task_shard(task), topic, task->partition->number, &number)) {
+    if (stage_output_near(stage_task_shard(task), topic, state->partition, &number)) {
         err = partition_open(stage_task_shard(task), topic, number, &from);
     }
     if (err != SLUICE_OK) {
@@ -140,14 +253,20 @@ static void chunk_sent(struct worker_call *call, const struct worker_outcome *ou
 
 static void send_chunk(struct stage_task *task, uint64_t token)
 {
-    struct stage_state *state = &task->store;
+    struct stage_state *state = task->store;
+    uint32_t partition = 0;
+    const struct topic *topic = stage_task_origin(task, &partition);
+    if (topic == NULL) {
+        give_up(task, "the topic is gone", "the topic is gone");
+        return;
+    }
     task->call =
         (struct worker_call){.done = chunk_sent, .bisecting = task->limit != 0 || task->fresh};
     worker_call_init(&task->call);
     task->call.task = (struct sandbox_task){
-        .partition = (int32_t)task->partition->number,
+        .partition = (int32_t)partition,
         .timeout_ms = task->config->timeout_ms,
-        .topic = text_of_sl(task->partition->topic->name),
+        .topic = text_of_sl(topic->name),
         .principal = sluice_text_of(task->config->rules.principal),
         .records = {state->chunk.data, state->chunk.size},
         .record_count = state->sent,
@@ -164,7 +283,7 @@ static void send_chunk(struct stage_task *task, uint64_t token)
 /* False: the plugin cannot go on with what is there. */
 static bool check_version(struct stage_task *task)
 {
-    struct stage_state *state = &task->store;
+    struct stage_state *state = task->store;
     char text[STAGE_REASON_BYTES];
     const struct stage_config *config = task->config;
     state->has_version = state->version == config->state_version;
@@ -180,24 +299,20 @@ static bool check_version(struct stage_task *task)
              ": load the version that wrote it, or `sluice plugin forget` it",
              state->version, task->config->state_version);
     stage_task_log(task, SL_LOG_ERROR, "stage stops", text);
-    stage_state_stop(task);
-    task->state = TASK_PAUSED;
-    stage_task_set_stall(task, "its state has another state_version");
+    stage_task_stand(task, SLUICE_E_UNSUPPORTED, text, "its state has another state_version");
     return false;
 }
 
 static void chunk_sent(struct worker_call *call, const struct worker_outcome *outcome)
 {
     struct stage_task *task = SL_CONTAINER_OF(call, struct stage_task, call);
-    struct stage_state *state = &task->store;
+    struct stage_state *state = task->store;
     task->state = TASK_IDLE;
     if (stage_task_ended(task)) {
         return;
     }
     if (outcome->err == SLUICE_E_STOPPING || outcome->err == SLUICE_E_CANCELLED) {
-        stage_state_stop(task);
-        task->state = TASK_PAUSED;
-        stage_task_set_stall(task, "no worker");
+        stage_task_stand(task, outcome->err, "the stage ends", "no worker");
         return;
     }
     if (outcome->err != SLUICE_OK) {
@@ -218,7 +333,7 @@ static void chunk_sent(struct worker_call *call, const struct worker_outcome *ou
     sl_buffer_reset(&state->chunk);
     if (state->next != 0) { /* that was the last one */
         state->token = state->next;
-        stage_state_stop(task);
+        stop_loading(task);
     }
     stage_task_step_later(task);
 }
@@ -236,10 +351,10 @@ static uint64_t get_u64(const uint8_t *at)
 
 static sl_err add_record(struct stage_task *task, const struct record_view *record)
 {
-    struct stage_state *state = &task->store;
+    struct stage_state *state = task->store;
     uint8_t head[STAGE_STATE_KEY_HEAD];
     struct sl_bytes key = record->key;
-    stage_output_state_key(&state->output, task->partition->number, head);
+    stage_output_state_key(&state->output, state->partition, head);
     if (record->key_is_null || key.size < sizeof(head) ||
         memcmp(key.data, head, sizeof(head)) != 0) {
         return SLUICE_OK; /* of another partition */
@@ -271,7 +386,7 @@ static sl_err add_record(struct stage_task *task, const struct record_view *reco
 static sl_err add_batch(struct stage_task *task, const struct batch_view *view,
                         struct sl_bytes records)
 {
-    struct stage_state *state = &task->store;
+    struct stage_state *state = task->store;
     struct record_iterator iterator;
     struct record_view record;
     sl_err err = SLUICE_OK;
@@ -294,7 +409,7 @@ static sl_err add_batch(struct stage_task *task, const struct batch_view *view,
 /* The batch at the cursor. False: a helper opens it. */
 static bool take_batch(struct stage_task *task, sl_err *ret_err)
 {
-    struct stage_state *state = &task->store;
+    struct stage_state *state = task->store;
     struct batch_view view;
     struct sl_bytes records;
     struct sl_bytes rest = {task->cut.data + task->cursor, task->cut.size - task->cursor};
@@ -317,7 +432,7 @@ static bool take_batch(struct stage_task *task, sl_err *ret_err)
 
 void stage_state_step(struct stage_task *task)
 {
-    struct stage_state *state = &task->store;
+    struct stage_state *state = task->store;
     sl_err err = SLUICE_OK;
     while (task->cursor < task->cut.size && state->chunk.size < CHUNK_BYTES && err == SLUICE_OK) {
         if (!take_batch(task, &err)) {

@@ -13,6 +13,9 @@
  * copy is in force only while both agree: whatever failed, was not committed or runs in another
  * process shows as another token, and the state is handed down again from the topic.
  *
+ * A task that hands dead letters of the partition back shares it with the partition's own task:
+ * from its call to the end of its commit one of them has it, the other waits.
+ *
  * On the task's loop. */
 #ifndef SL_STAGE_STAGE_STATE_H
 #define SL_STAGE_STAGE_STATE_H
@@ -22,11 +25,21 @@
 
 #define STAGE_STATE_KEY_HEAD 20u
 
+struct stage_task;
+
+/* Of one partition and instance; shared by the tasks that process its records. */
 struct stage_state {
-    uint64_t token; /* of what is committed */
-    uint64_t next;  /* of the call */
-    uint64_t after; /* in force when the commit is durable; 0: token stays */
-    uint32_t epoch; /* of the port, when it was last looked at */
+    struct sl_link link; /* in config->stores */
+    uint32_t refs;       /* tasks that have it open */
+    char *instance;      /* owned */
+    uint32_t partition;
+    struct stage_task *user;        /* a call, a commit or a hand-over of it is under way with it */
+    struct sl_list waiting;         /* tasks that want to be the next user */
+    const struct worker_port *port; /* which the token is of */
+    uint64_t token;                 /* of what is committed */
+    uint64_t next;                  /* of the call */
+    uint64_t after;                 /* in force when the commit is durable; 0: token stays */
+    uint32_t epoch;                 /* of the port, when it was last looked at */
     struct output_state output;
     bool has_version;    /* the topic names the state_version */
     bool writes_version; /* the commit under way does */
@@ -41,21 +54,21 @@ struct stage_state {
     uint32_t sent; /* deltas that the worker has */
 };
 
-struct stage_task;
-
-void stage_state_init(struct stage_task *task);
-void stage_state_fini(struct stage_task *task);
+/* task->store becomes that of the partition; what it was is closed. E_NO_MEMORY. */
+sl_err stage_state_open(struct stage_task *task, const struct sl_uuid *topic_id,
+                        uint32_t partition) SL_MUST_CHECK;
+void stage_state_close(struct stage_task *task); /* also when there is none */
+/* Before a call. False: another task has it, a step follows when that is done. */
+bool stage_state_acquire(struct stage_task *task);
+/* What the task did with it has ended. Of one that does not have it: nothing. */
+void stage_state_release(struct stage_task *task);
 /* The tokens of a call. */
 void stage_state_submit(struct stage_task *task, struct sandbox_task *ret_task);
 /* The worker says that it does not have it: a step follows. */
 void stage_state_load(struct stage_task *task);
 /* A step, while it is handed down. */
-static inline bool stage_state_is_loading(const struct stage_state *state)
-{
-    return state->from != NULL;
-}
+bool stage_state_is_loading(const struct stage_task *task);
 void stage_state_step(struct stage_task *task);
-void stage_state_stop(struct stage_task *task); /* it is handed down anew when it is needed */
 /* The outputs of a result are built, its deltas among them or left out. */
 void stage_state_take(struct stage_task *task, const struct sandbox_result *result);
 void stage_state_committed(struct stage_task *task, bool durable);

@@ -34,10 +34,8 @@ void stage_task_log(const struct stage_task *task, enum sl_log_level level, cons
            sl_log_text("reason", reason));
 }
 
-static void free_task(struct stage_task *task)
+static void dispose(struct stage_task *task)
 {
-    void (*closed)(void *arg) = task->config->closed;
-    void *arg = task->config->closed_arg;
     sl_timer_free(task->timer);
     stage_input_fini(&task->input);
     stage_output_fini(&task->output);
@@ -45,12 +43,19 @@ static void free_task(struct stage_task *task)
     sl_buffer_fini(&task->opened);
     sl_free(task->plan);
     sl_free(task->saved_items);
-    stage_state_fini(task);
+    stage_state_close(task);
     sl_free(task->commit_batches);
     sl_free(task->commit_items);
     stage_redrive_free(task->redrive);
     partition_unref(task->partition);
     sl_free(task);
+}
+
+static void free_task(struct stage_task *task)
+{
+    void (*closed)(void *arg) = task->config->closed;
+    void *arg = task->config->closed_arg;
+    dispose(task);
     if (closed != NULL) {
         closed(arg);
     }
@@ -79,6 +84,7 @@ bool stage_task_ended(struct stage_task *task)
 
 static void wait_ms(struct stage_task *task, uint32_t delay_ms, const char *stall)
 {
+    stage_state_release(task);
     task->state = TASK_WAITING;
     stage_task_set_stall(task, stall);
     sl_timer_start(task->timer, (int64_t)delay_ms * 1000000);
@@ -92,12 +98,25 @@ void stage_task_back_off(struct stage_task *task, const char *stall)
 
 static void pause_with(struct stage_task *task, const char *text)
 {
+    stage_state_release(task);
     stage_read_forget(task);
     task->failures = 0;
     task->limit = 0;
     task->output.row = 0;
     task->state = TASK_PAUSED;
     stage_task_set_stall(task, text);
+}
+
+void stage_task_stand(struct stage_task *task, sl_err err, const char *why, const char *stall)
+{
+    stage_read_forget(task);
+    if (task->redrive != NULL) {
+        stage_redrive_finish(task, err, why);
+        return;
+    }
+    stage_state_release(task);
+    task->state = TASK_PAUSED;
+    stage_task_set_stall(task, stall);
 }
 
 void stage_task_pause(struct stage_task *task, enum stage_pause cause)
@@ -153,6 +172,7 @@ static void note_gap(struct stage_task *task)
 
 static void go_idle(struct stage_task *task)
 {
+    stage_state_release(task);
     task->state = TASK_IDLE;
     release_memory(task);
     stage_task_set_stall(task, "");
@@ -167,6 +187,10 @@ static void redrive_step(struct stage_task *task)
     }
     if (task->position >= stage_redrive_end(task)) {
         stage_redrive_finish(task, SLUICE_OK, "");
+        return;
+    }
+    if (stage_state_is_loading(task)) {
+        stage_state_step(task);
         return;
     }
     if (task->cursor >= task->cut.size) {
@@ -185,10 +209,20 @@ static void redrive_step(struct stage_task *task)
     SL_ASSERT(err == SLUICE_OK);
     if (stage_redrive_forwards(task)) {
         stage_redrive_forward(task);
-    } else if (stage_topic_have_output(task)) {
-        stage_call_submit(task);
-    } else {
+        return;
+    }
+    if (!stage_topic_have_output(task)) {
         stage_read_forget(task); /* they are gathered again when the topic is there */
+        return;
+    }
+    err = stage_redrive_open_state(task);
+    if (err != SLUICE_OK) {
+        stage_read_forget(task);
+        stage_task_back_off(task, "out of memory");
+        return;
+    }
+    if (stage_state_acquire(task)) {
+        stage_call_submit(task);
     }
 }
 
@@ -214,7 +248,7 @@ static void step(struct stage_task *task)
     if (!stage_topic_have_output(task)) {
         return;
     }
-    if (stage_state_is_loading(&task->store)) {
+    if (stage_state_is_loading(task)) {
         stage_state_step(task);
         return;
     }
@@ -237,7 +271,9 @@ static void step(struct stage_task *task)
     }
     sl_err err = stage_input_finish(&task->input);
     SL_ASSERT(err == SLUICE_OK);
-    stage_call_submit(task);
+    if (stage_state_acquire(task)) {
+        stage_call_submit(task);
+    }
 }
 
 static void run_step(struct sl_task *queued)
@@ -256,6 +292,9 @@ static void run_step(struct sl_task *queued)
 
 void stage_task_step_later(struct stage_task *task)
 {
+    if (!stage_state_is_loading(task)) {
+        stage_state_release(task);
+    }
     task->state = TASK_IDLE;
     if (task->step.queued == 0) {
         task->step.run = run_step;
@@ -313,7 +352,7 @@ sl_err stage_task_new(const struct stage_config *config, struct partition *parti
     worker_call_init(&task->call);
     sl_buffer_init(&task->read, READ_BYTES_MAX);
     sl_buffer_init(&task->opened, READ_BYTES_MAX);
-    stage_state_init(task);
+    sl_link_init(&task->store_wait);
     stage_input_init(&task->input);
     stage_output_init(&task->output);
     task->records_max = RECORDS_FIRST;
@@ -337,6 +376,12 @@ sl_err stage_task_open(const struct stage_config *config, struct partition *part
     struct stage_task *task = NULL;
     sl_err err = stage_task_new(config, partition, &task);
     if (err != SLUICE_OK) {
+        return err;
+    }
+    err = stage_state_open(task, &task->input_id, partition->number);
+    if (err != SLUICE_OK) {
+        partition_unobserve(partition, &task->observer);
+        dispose(task);
         return err;
     }
     stage_task_name_output(task, partition->topic->name);
@@ -375,7 +420,7 @@ void stage_task_wake(struct stage_task *task)
 {
     if (task->state == TASK_PAUSED || task->state == TASK_WAITING) {
         sl_timer_stop(task->timer);
-        stage_state_stop(task);
+        sl_list_remove(&task->store_wait);
         stage_read_forget(task);
         task->backoff_ms = 0;
         task->failures = 0;

@@ -32,6 +32,7 @@ struct stage_config {
     struct stage_counts *counts;
     struct stage_watch *watch;
     struct header_room *headers; /* scratch of the loop */
+    struct sl_list *stores;      /* states that tasks of this shard have open (stage_state.h) */
     void (*closed)(void *arg);   /* after each task's end */
     void *closed_arg;
 };

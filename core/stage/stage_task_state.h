@@ -76,7 +76,8 @@ struct stage_task {
     uint64_t commit_records;
     struct stage_redrive *redrive; /* owned; NULL: it reads its input, not dead letters */
 
-    struct stage_state store; /* sluice.state/1 */
+    struct stage_state *store; /* sluice.state/1; referenced; NULL: its records have none */
+    struct sl_link store_wait; /* in store->waiting */
 
     /* Published. */
     _Atomic int64_t seen_position;
@@ -101,6 +102,8 @@ void stage_task_log(const struct stage_task *task, enum sl_log_level level, cons
                     const char *reason);
 /* The stage as a whole pauses; what is built is committed or forgotten before. */
 void stage_task_pause(struct stage_task *task, enum stage_pause cause);
+/* It stops until it is woken; a redrive ends with err and why. stall: static text. */
+void stage_task_stand(struct stage_task *task, sl_err err, const char *why, const char *stall);
 /* The default output of records of the topic. */
 void stage_task_name_output(struct stage_task *task, struct sl_bytes topic);
 /* Without a first step; from: where it goes on. E_NO_MEMORY. */
@@ -151,6 +154,8 @@ void stage_redrive_forward(struct stage_task *task);        /* outputs and commi
 int64_t stage_redrive_end(const struct stage_task *task);   /* of what it reads */
 struct topic *stage_redrive_topic(const struct stage_task *task, uint32_t *ret_partition);
 const uint32_t *stage_redrive_counts(const struct stage_task *task);
+/* The state of the partition that the letters of the input are from. E_NO_MEMORY. */
+sl_err stage_redrive_open_state(struct stage_task *task) SL_MUST_CHECK;
 int64_t stage_redrive_offset(const struct stage_task *task, uint32_t index); /* of a letter */
 /* The first `records` of the input are dealt with. E_NO_MEMORY, E_LIMIT. */
 sl_err stage_redrive_prepare(struct stage_task *task, uint64_t records);

@@ -1,6 +1,7 @@
 """Durable state of stages (sluice.state/1): running counts that stay exact whatever ends on the way."""
 import os
 import signal
+import threading
 import unittest
 
 from sluice_broker import SOURCE, wait_for
@@ -204,6 +205,38 @@ class Limits(StateTest):
         self.assertLess(good, 300)
         self.produce("in", "key0", "key0")
         self.assertEqual(self.wait_values("out", good + 2)[-2:], ["key0 63", "key0 64"])
+
+
+class Redrive(StateTest):
+    """A dead letter that is handed back sees and changes the state of its partition, once."""
+
+    def test_a_dead_letter_counts_when_it_is_handed_back_and_once_whatever_is_killed(self):
+        fails = COUNT.replace("error(", "reject(") % 1
+        self.load(fails)
+        sent = [w if i % 3 else "bad" for i, w in enumerate(words(900))]
+        self.produce("in", *sent)
+        self.expect(sent)
+        self.load(COUNT.replace('word:find("bad")', "false") % 2)
+        for _ in range(2):
+            thread = threading.Thread(target=lambda: self.broker.run("dlq", "redrive", "count"))
+            before = len(self.values("out"))
+            thread.start()
+            self.produce("in", *words(60))  # its partition's own task wants the state too
+            sent += words(60)
+            wait_for(lambda: len(self.values("out")) > before, "progress")
+            self.broker.crash()
+            thread.join()
+            self.broker.start()
+            wait_for(lambda: self.broker.run("plugin", "info", "count")[0] == 0, "the stage")
+            wait_for(lambda: self.info("count")["state"] == "running", "the stage to run")
+        code, out, err = self.broker.run("dlq", "redrive", "count")
+        self.assertEqual(code, 0, err)
+        self.assertIn(b"; 0 failed again", out)
+        self.produce("in", "bad", "w1")
+        want = counted(sent + ["bad", "w1"], failing=())
+        got = self.wait_values("out", len(want))
+        self.assertEqual(sorted(got), sorted(want))
+        self.assertEqual([v for v in got if v.startswith("bad")], [f"bad {i + 1}" for i in range(301)])
 
 
 class Forget(StateTest):

@@ -27,8 +27,7 @@
  *   SLUICE_E_WOULD_BLOCK   the state is not here yet, which only the first call in a worker's life
  *                          finds: return it from process_batch; the batch comes again with the
  *                          state, whatever was done with it so far is void
- *   SLUICE_E_UNSUPPORTED   these records have no state: those of a gate, and dead letters that are
- *                          handed back to the instance
+ *   SLUICE_E_UNSUPPORTED   these records have no state: those of a gate
  *   SLUICE_E_NO_MEMORY     the limit of the process is reached; nothing changed */
 struct sluice_state {
     uint32_t size;

@@ -16,6 +16,7 @@ struct stage_fixture {
     struct fixture base;
     struct fake_worker worker;
     struct header_room headers;
+    struct sl_list stores;
     struct stage_counts counts;
     struct stage_brake brake;
     struct stage_watch watch;
@@ -49,6 +50,7 @@ static void attach(struct stage_fixture *f, fate_fn *fate)
         .counts = &f->counts,
         .watch = &f->watch,
         .headers = &f->headers,
+        .stores = &f->stores,
         .closed = on_closed,
         .closed_arg = &f->closed,
     };
@@ -67,6 +69,7 @@ static void detach(struct stage_fixture *f)
 static void open_all(struct stage_fixture *f, uint64_t seed, fate_fn *fate)
 {
     memset(f, 0, sizeof(*f));
+    sl_list_init(&f->stores);
     fixture_open(&f->base, seed, 1);
     fixture_create_topic(&f->base, "in", 1, NULL, NULL);
     fixture_create_topic(&f->base, "other", 1, NULL, NULL);
