@@ -122,6 +122,7 @@ static void complete(struct sandbox_worker *worker)
     if (cause->task_running) {
         cause->task_id = channel->slots[channel->taken % channel->geometry.depth].task_id;
     }
+    cause->progress = channel_progress_of_oldest(channel);
     if (cause->status == SLUICE_OK) {
         cause->status = statuses[cause->kind];
     }

@@ -251,6 +251,8 @@ static bool check_result(const uint8_t *copy, uint32_t bytes, const struct chann
         return false;
     }
     result.status = wire.status;
+    result.progress =
+        wire.progress < slot->limit ? slot->first + wire.progress : SANDBOX_PROGRESS_NONE;
     result.items = copy + sizeof(wire);
     result.items_size = wire.items_size;
     result.deltas = result.items + wire.items_size;
@@ -305,4 +307,14 @@ bool channel_sleep(struct channel *channel)
     atomic_thread_fence(memory_order_seq_cst);
     return atomic_load_explicit(&output_head(channel)->answered, memory_order_relaxed) ==
            channel->taken;
+}
+
+uint32_t channel_progress_of_oldest(const struct channel *channel)
+{
+    const struct channel_slot *slot = &channel->slots[channel->taken % channel->geometry.depth];
+    const uint32_t index = channel_progress_index(
+        (const void *)(channel->output + CHANNEL_PROGRESS_AT), channel->taken, slot->limit);
+
+    return channel_in_flight(channel) > 0 && index != CHANNEL_NULL ? slot->first + index
+                                                                   : SANDBOX_PROGRESS_NONE;
 }

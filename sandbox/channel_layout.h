@@ -1,10 +1,10 @@
 /* channel_layout.h: the bytes of the two shared regions, as host library and worker program see
  * them.
  *
- *   region  = head page (4096 bytes: head, then `depth` descriptors) + depth slots
- *   input slot  = channel_task_wire | records | texts in the order of the sizes
- *   output slot = channel_result_wire | items | deltas (state_delta.h) | error text
- *   item        = channel_item [channel_emit value key topic headers | reason] padded to 8
+ *   region  = head page (4096 bytes: head, then `depth` descriptors, at its end in the output
+ * region channel_progress) + depth slots input slot  = channel_task_wire | records | texts in the
+ * order of the sizes output slot = channel_result_wire | items | deltas (state_delta.h) | error
+ * text item        = channel_item [channel_emit value key topic headers | reason] padded to 8
  *   header      = u32 key size | u32 value size (~0: null) | key | value
  * Native little-endian; both sides are the same build. */
 #ifndef SANDBOX_CHANNEL_LAYOUT_H
@@ -40,8 +40,17 @@ struct channel_descriptor {
     uint32_t bytes; /* of the slot that are used */
     uint32_t reserved;
 };
+/* Which record of which task the worker is at: what it died of, if it does. Written by the worker
+ * and by the plugin itself, a hint and never more. A line of its own: the host reads it only when a
+ * worker ends. Indices count from the task's `first`. */
+#define CHANNEL_PROGRESS_AT (CHANNEL_HEAD_BYTES - 64u)
+struct channel_progress {
+    _Atomic uint32_t task;         /* tasks answered before the one that this is of, wraps */
+    _Atomic uint32_t done;         /* records with a verdict, one by one from the first on */
+    struct sluice_progress plugin; /* as the plugin says; CHANNEL_NULL: it does not */
+};
 _Static_assert(CHANNEL_DESCRIPTORS_AT + CHANNEL_DEPTH_MAX * sizeof(struct channel_descriptor) <=
-                   CHANNEL_HEAD_BYTES,
+                   CHANNEL_PROGRESS_AT,
                "descriptors fit the head page");
 
 struct channel_task_wire {
@@ -78,7 +87,7 @@ struct channel_result_wire {
     uint32_t deltas_size;
     uint32_t delta_count;
     uint32_t state_missing;
-    uint32_t reserved;
+    uint32_t progress; /* of a task that failed, as channel_progress; CHANNEL_NULL: not known */
 };
 struct channel_item {
     uint32_t kind; /* SANDBOX_VERDICT_*, never PASS */
@@ -97,6 +106,20 @@ struct channel_emit {
 };
 #define CHANNEL_EMIT_VALUE_AT \
     ((uint32_t)(sizeof(struct channel_item) + sizeof(struct channel_emit)))
+
+/* Where the task with the number `task` was: the record that it had begun, as far as is said. Each
+ * word is read once. CHANNEL_NULL: not known, or not a record of it. */
+static inline uint32_t channel_progress_index(const struct channel_progress *progress,
+                                              uint32_t task, uint32_t limit)
+{
+    const uint32_t said = progress->plugin.index;
+    const uint32_t done = atomic_load_explicit(&progress->done, memory_order_relaxed);
+    const uint32_t index = said != CHANNEL_NULL ? said : done;
+
+    return atomic_load_explicit(&progress->task, memory_order_relaxed) == task && index < limit
+               ? index
+               : CHANNEL_NULL;
+}
 
 /* Checks all items in private memory and counts the emits (verdicts.c). */
 bool channel_item_check_all(const uint8_t *items, struct sandbox_result *result);

@@ -10,13 +10,11 @@ static sluice_status create(const struct sluice_host *host, void **ret_self)
 static sluice_status process_batch(void *self, const struct sluice_batch *batch,
                                    const struct sluice_writer *writer)
 {
-    const char *at = (const char *)batch->records;
     sluice_status status = SLUICE_OK;
     (void)self;
     for (uint32_t i = 0; i < batch->record_count && status == SLUICE_OK; i++) {
-        const struct sluice_record *record = (const struct sluice_record *)(const void *)at;
+        const struct sluice_record *record = sluice_batch_record(batch, i);
         status = record->value.size == 0 ? writer->drop(writer, i) : writer->pass(writer, i);
-        at += batch->record_stride;
     }
     return status;
 }

@@ -83,6 +83,12 @@ struct worker_call *worker_slot_take_back(struct worker_slot *slot,
                                           const struct sandbox_cause *cause);
 void worker_slot_dismiss(struct worker_slot *slot); /* ends it; its end is no death */
 
+/* As struct worker_outcome has it, from the index that the sandbox has. */
+static inline uint32_t worker_slot_begun(uint32_t progress)
+{
+    return progress == SANDBOX_PROGRESS_NONE ? 0 : progress + 1;
+}
+
 /* False while it is spawned: the worker is the helper's until then, so the state is asked first. */
 static inline bool worker_slot_has_process(const struct worker_slot *slot)
 {

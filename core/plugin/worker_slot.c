@@ -137,7 +137,11 @@ static void slot_ended(struct worker_slot *slot, const struct sandbox_cause *cau
         current_died(host, suspect != NULL && !suspect->urgent, text);
     }
     if (suspect != NULL) {
-        struct worker_outcome outcome = {.err = err, .text = text, .fresh = suspect->is_first};
+        struct worker_outcome outcome = {.err = err,
+                                         .text = text,
+                                         .fresh = suspect->is_first,
+                                         .begun = cause != NULL ? worker_slot_begun(cause->progress)
+                                                                : 0};
         worker_queue_finish(suspect, &outcome);
     }
     if (was_next && !dismissed) {
@@ -228,6 +232,7 @@ static void task_done(struct worker_slot *slot, const struct sandbox_result *res
         .result = result,
         .text = "",
         .fresh = call->is_first,
+        .begun = result->status != SLUICE_OK ? worker_slot_begun(result->progress) : 0,
         .elapsed_ms = elapsed_ns / 1000000,
     };
     worker_queue_finish(call, &outcome);

@@ -1,5 +1,6 @@
 /* stage_call.c: the worker's call for one input batch, and what becomes of its result: outputs, a
- * retry, or the search for the record that makes the worker fail (halving, then dead letters). */
+ * retry, or the search for the record that makes the worker fail: by the worker's own word of where
+ * it was (those before it, then that one alone), else by halving; then dead letters. */
 #include "stage/stage_task_state.h"
 
 #include "base/status.h"
@@ -176,9 +177,10 @@ static void commit_condemned(struct stage_task *task, const char *message)
 {
     stage_count_add(task->config->counts, STAGE_COUNT_POISONED, 1);
     stage_task_log(task, SL_LOG_WARN, message, task->failure_text);
-    task->limit = 0; /* one is found; if there is another, it shows */
-    task->records_max = SL_MIN(task->records_max, AFTER_POISON_RECORDS);
-    suspicion_ends(task, task->input.next_offset);
+    if (!task->aimed) {
+        task->records_max = SL_MIN(task->records_max, AFTER_POISON_RECORDS);
+    }
+    stage_call_acquit(task); /* one is found; if there is another, it shows */
     task->output.row++;
     task->output.failed++;
     stage_commit_start(task, task->input.next_offset, 1);
@@ -240,9 +242,66 @@ void stage_call_condemn(struct stage_task *task)
     }
 }
 
+/* What comes next of a range that is looked at by the worker's word. */
+static void aim(struct stage_task *task)
+{
+    task->limit = SL_MAX(task->lead, 1u);
+    task->fresh = task->fresh || task->lead == 0;
+}
+
+/* The worker's word was wrong, or there is more than one cause: the rest is halved. */
+static void doubt(struct stage_task *task)
+{
+    task->aimed = false;
+    task->lead = 0;
+    task->doubt_end = task->suspect_end;
+}
+
+void stage_call_acquit(struct stage_task *task)
+{
+    task->failures = 0;
+    task->fresh = false;
+    task->limit = 0;
+    task->lead = 0;
+    task->aimed = false;
+}
+
+void stage_call_advance(struct stage_task *task, uint64_t records)
+{
+    if (!task->aimed || records == 0) {
+        return;
+    }
+    if (task->lead == 0) { /* alone it does no harm */
+        doubt(task);
+        task->limit = task->position < task->suspect_end ? STAGE_INPUT_RECORDS_MAX : 0;
+        return;
+    }
+    task->lead -= (uint32_t)SL_MIN(records, (uint64_t)task->lead);
+    aim(task);
+}
+
+/* The range that is looked at next, after `count` records failed together. */
+static void narrow(struct stage_task *task, uint32_t count, uint32_t begun)
+{
+    bool again = task->limit != 0;
+    task->suspect_end = SL_MAX(again ? task->suspect_end : 0, task->input.next_offset);
+    if (task->aimed && count > 1) {
+        doubt(task);
+    } else if (!task->aimed && count > 1 && begun > 0 && task->position >= task->doubt_end) {
+        task->aimed = true;
+        task->lead = begun - 1;
+    }
+    if (task->aimed) {
+        aim(task);
+    } else {
+        task->limit = again ? SL_MAX(count / 2, 1u) : count;
+    }
+}
+
 /* The worker died of the input, or refused it as a whole: then it has a past that may be the cause,
  * and the next try is for one that has none. */
-static void batch_failed(struct stage_task *task, bool fresh, bool died, const char *text)
+static void batch_failed(struct stage_task *task, const struct worker_outcome *outcome, bool died,
+                         const char *text)
 {
     uint32_t count = task->input.record_count;
     snprintf(task->failure_text, sizeof(task->failure_text), "%s", text);
@@ -251,12 +310,11 @@ static void batch_failed(struct stage_task *task, bool fresh, bool died, const c
     stage_error_set(task->config->counts, shard_wall_ms(stage_task_shard(task)), text);
     stage_read_forget(task);
     task->fresh = !died;
-    if (count == 1 && fresh && ++task->failures >= SINGLE_FAILURES_MAX) {
+    if (count == 1 && outcome->fresh && ++task->failures >= SINGLE_FAILURES_MAX) {
         stage_call_condemn(task);
         return;
     }
-    task->suspect_end = SL_MAX(task->limit != 0 ? task->suspect_end : 0, task->input.next_offset);
-    task->limit = task->limit == 0 ? count : SL_MAX(count / 2, 1u);
+    narrow(task, count, outcome->begun);
     task->state = TASK_IDLE;
     stage_task_step_later(task);
 }
@@ -291,7 +349,7 @@ static void call_done(struct worker_call *call, const struct worker_outcome *out
         return;
     }
     if (outcome->err != SLUICE_OK) {
-        batch_failed(task, outcome->fresh, true, outcome->text);
+        batch_failed(task, outcome, true, outcome->text);
         return;
     }
     if (outcome->result->state_missing) {
@@ -304,7 +362,7 @@ static void call_done(struct worker_call *call, const struct worker_outcome *out
         snprintf(text, sizeof(text), "%s: %.*s", sl_status_text(outcome->result->status),
                  (int)SL_MIN(outcome->result->error.size, sizeof(text) / 2),
                  outcome->result->error.data != NULL ? outcome->result->error.data : "");
-        batch_failed(task, outcome->fresh, false, text);
+        batch_failed(task, outcome, false, text);
         return;
     }
     stage_call_take_result(task, outcome->result);

@@ -41,6 +41,7 @@ static void committed(struct commit *commit, sl_err err)
         }
         task->position = task->next_position;
         too_many = count(task);
+        stage_call_advance(task, task->commit_records);
     }
     stage_state_committed(task, err == SLUICE_OK);
     enum output_halt halt = task->output.halt;

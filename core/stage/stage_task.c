@@ -100,8 +100,7 @@ static void pause_with(struct stage_task *task, const char *text)
 {
     stage_state_release(task);
     stage_read_forget(task);
-    task->failures = 0;
-    task->limit = 0;
+    stage_call_acquit(task);
     task->output.row = 0;
     task->state = TASK_PAUSED;
     stage_task_set_stall(task, text);
@@ -423,8 +422,7 @@ void stage_task_wake(struct stage_task *task)
         sl_list_remove(&task->store_wait);
         stage_read_forget(task);
         task->backoff_ms = 0;
-        task->failures = 0;
-        task->limit = 0;
+        stage_call_acquit(task);
         task->output.row = 0;
         task->tries_offset = -1;
         stage_task_step_later(task);

@@ -52,6 +52,10 @@ struct stage_task {
     uint32_t limit;    /* records of a suspect batch; 0: no suspicion */
     int64_t suspect_end;
     bool fresh; /* the next call needs a worker that has done nothing yet */
+    /* By a worker's word `lead` records go before the one that it died of, which is alone then. */
+    bool aimed;
+    uint32_t lead;
+    int64_t doubt_end; /* such a word was wrong: none is taken for records before this offset */
     /* on_error: retry. */
     int64_t tries_offset; /* the record that failed `tries` times */
     uint32_t tries;
@@ -141,6 +145,10 @@ void stage_call_submit(struct stage_task *task); /* the input to the worker */
 void stage_call_take_result(struct stage_task *task, const struct sandbox_result *result);
 /* What follows when a result was not taken to its end and the part before is committed. */
 void stage_call_halt(struct stage_task *task, enum output_halt halt);
+/* `records` of the input are done with, durably. */
+void stage_call_advance(struct stage_task *task, uint64_t records);
+/* No record is under suspicion any more. */
+void stage_call_acquit(struct stage_task *task);
 /* on_error for the one record of the input, with failure_text. */
 void stage_call_condemn(struct stage_task *task);
 

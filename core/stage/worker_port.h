@@ -20,7 +20,10 @@ struct worker_outcome {
     const struct sandbox_result *result; /* valid until done returns */
     const char *text;                    /* a sentence with err; never NULL */
     bool fresh;                          /* it was the first call of its worker */
-    int64_t elapsed_ms;                  /* since the worker got it */
+    /* Of a call that failed: how many of its records the worker had begun, by its own word: where
+     * to look first, never a proof. 0: not known. */
+    uint32_t begun;
+    int64_t elapsed_ms; /* since the worker got it */
 };
 
 struct worker_call {

@@ -57,10 +57,8 @@ static sluice_status process_batch(void *self, const struct sluice_batch *batch,
                                    const struct sluice_writer *writer)
 {
     (void)self;
-    const char *at = (const char *)batch->records;
-    for (uint32_t i = 0; i < batch->record_count; i++, at += batch->record_stride) {
-        sluice_status status =
-            process_record((const struct sluice_record *)(const void *)at, i, writer);
+    for (uint32_t i = 0; i < batch->record_count; i++) {
+        sluice_status status = process_record(sluice_batch_record(batch, i), i, writer);
         if (status != SLUICE_OK) {
             return status;
         }

@@ -190,14 +190,13 @@ static sluice_status process_batch(void *data, const struct sluice_batch *batch,
                                    const struct sluice_writer *writer)
 {
     const struct instance *self = data;
-    const char *at = (const char *)batch->records;
     sluice_status status = SLUICE_OK;
     bool stop = false;
 
     for (uint32_t i = 0; i < batch->record_count && status == SLUICE_OK && !stop; i++) {
         struct sluice_emit out;
 
-        switch (call_record(self->call, (const struct sluice_record *)(const void *)at, &out)) {
+        switch (call_record(self->call, sluice_batch_record(batch, i), &out)) {
         case CALL_PASS:
             status = writer->pass(writer, i);
             break;
@@ -211,7 +210,6 @@ static sluice_status process_batch(void *data, const struct sluice_batch *batch,
             status = writer->reject(writer, i, sluice_text_of(self->call->reason));
             break;
         }
-        at += batch->record_stride;
     }
     return status;
 }

@@ -412,11 +412,9 @@ static sluice_status process_batch(void *data, const struct sluice_batch *batch,
     self->state_waits = false;
     lua_deadline_begin(&self->deadline, L, allowed_ms(self, batch));
     sluice_status status = SLUICE_OK;
-    const char *at = (const char *)batch->records;
     while (run.index < batch->record_count && status == SLUICE_OK && !run.stopped &&
            !self->state_waits) {
-        status = run_record(&run, (const struct sluice_record *)(const void *)at);
-        at += batch->record_stride;
+        status = run_record(&run, sluice_batch_record(batch, run.index));
         run.index++;
     }
     self->spared_count = run.stopped ? self->spared_count : 0;

@@ -28,9 +28,10 @@ static sluice_status run_batch(const struct life *life)
                                        .record_stride = sizeof(none),
                                        .topic = {"rehearsal", 9},
                                        .context = &context};
+    struct channel_progress progress = {0};
     struct verdict_writer writer;
 
-    verdict_writer_init(&writer, life->worker->boot, room, sizeof(room), &task);
+    verdict_writer_init(&writer, life->worker->boot, room, sizeof(room), &task, &progress);
     return life->worker->processor->process_batch(life->self, &batch, &writer.writer);
 }
 

@@ -21,6 +21,11 @@ static struct channel_output_head *output_head(const struct worker *worker)
     return (struct channel_output_head *)(void *)worker->output;
 }
 
+static struct channel_progress *progress_of(const struct worker *worker)
+{
+    return (struct channel_progress *)(void *)(worker->output + CHANNEL_PROGRESS_AT);
+}
+
 static int64_t monotonic_ms(void)
 {
     struct timespec time;
@@ -47,7 +52,8 @@ static sluice_status run_plugin(struct worker *worker, const struct channel_task
                                  .records = worker->records,
                                  .record_stride = sizeof(struct sluice_record),
                                  .partition = task->partition,
-                                 .context = &context};
+                                 .context = &context,
+                                 .progress = &progress_of(worker)->plugin};
 
     batch.topic = take_text(&texts, task->topic_size);
     context.principal = take_text(&texts, task->principal_size);
@@ -94,6 +100,9 @@ static sluice_status run_task(struct worker *worker, const struct channel_task_w
     if (status == SLUICE_OK) {
         status = verdict_writer_end(writer);
         if (status != SLUICE_OK) {
+            if (writer->pending != SLUICE_OK) {
+                progress_of(worker)->plugin.index = writer->pending_index;
+            }
             set_error(worker, "a verdict could not be written and the plugin gave no other");
         }
     }
@@ -103,11 +112,13 @@ static sluice_status run_task(struct worker *worker, const struct channel_task_w
 static void answer(struct worker *worker, uint64_t task_id, uint8_t *slot, sluice_status status,
                    const struct verdict_writer *writer)
 {
-    struct channel_result_wire wire = {.magic = CHANNEL_RESULT_MAGIC,
-                                       .status = status,
-                                       .items_size = status == SLUICE_OK ? writer->used : 0,
-                                       .error_size = worker->error_size,
-                                       .state_missing = worker->state.missing};
+    struct channel_result_wire wire = {
+        .magic = CHANNEL_RESULT_MAGIC,
+        .status = status,
+        .items_size = status == SLUICE_OK ? writer->used : 0,
+        .error_size = worker->error_size,
+        .state_missing = worker->state.missing,
+        .progress = channel_progress_index(progress_of(worker), worker->taken, CHANNEL_NULL)};
     struct channel_descriptor descriptor = {.task_id = task_id};
     const uint32_t index = worker->taken % worker->boot->geometry.depth;
     uint32_t parts;
@@ -137,6 +148,16 @@ static void publish(struct worker *worker)
     }
 }
 
+/* Nothing is known of the task that comes now; its number last, so that it is never of another. */
+static void progress_begin(const struct worker *worker)
+{
+    struct channel_progress *progress = progress_of(worker);
+
+    progress->plugin.index = CHANNEL_NULL;
+    atomic_store_explicit(&progress->done, CHANNEL_NULL, memory_order_relaxed);
+    atomic_store_explicit(&progress->task, worker->taken, memory_order_release);
+}
+
 static void take_task(struct worker *worker)
 {
     const struct channel_geometry *geometry = &worker->boot->geometry;
@@ -150,8 +171,9 @@ static void take_task(struct worker *worker)
     sluice_status status;
 
     memcpy(&task, in, sizeof(task));
+    progress_begin(worker);
     verdict_writer_init(&writer, worker->boot, out + sizeof(struct channel_result_wire), room,
-                        &task);
+                        &task, progress_of(worker));
     status = run_task(worker, &task, in, &writer);
     if (worker->state.missing) { /* whatever the plugin made of it */
         status = SLUICE_E_WOULD_BLOCK;

@@ -40,8 +40,21 @@ static bool comes_again(const struct verdict_writer *writer, uint32_t index)
            index > writer->last_index && index < writer->limit;
 }
 
+/* Verdicts one by one tell which record comes next; where there was a gap nothing is known. */
+static void progress(struct verdict_writer *writer, uint32_t index)
+{
+    if (index == writer->done) {
+        writer->done = index + 1;
+        atomic_store_explicit(&writer->progress->done, index + 1, memory_order_relaxed);
+    } else if (index > writer->done) {
+        writer->done = CHANNEL_NULL;
+        atomic_store_explicit(&writer->progress->done, CHANNEL_NULL, memory_order_relaxed);
+    }
+}
+
 static void settle(struct verdict_writer *writer, uint32_t index, uint32_t kind)
 {
+    progress(writer, index);
     if (writer->pending != SLUICE_OK && writer->pending_index == index &&
         kind != SANDBOX_VERDICT_PASS && kind != SANDBOX_VERDICT_EMIT) {
         writer->pending = SLUICE_OK; /* another verdict took the place of the one that failed */
@@ -276,7 +289,8 @@ static sluice_status reserve(const struct sluice_writer *table, uint64_t size, u
 }
 
 void verdict_writer_init(struct verdict_writer *writer, const struct boot_wire *boot,
-                         uint8_t *items, uint32_t capacity, const struct channel_task_wire *task)
+                         uint8_t *items, uint32_t capacity, const struct channel_task_wire *task,
+                         struct channel_progress *shared)
 {
     *writer = (struct verdict_writer){
         .writer = {.size = sizeof(writer->writer),
@@ -289,6 +303,7 @@ void verdict_writer_init(struct verdict_writer *writer, const struct boot_wire *
                    .reserve = reserve,
                    .fail = fail},
         .boot = boot,
+        .progress = shared,
         .items = items,
         .capacity = capacity & ~7u,
         .room = capacity & ~7u,

@@ -168,6 +168,8 @@ struct verdict_writer {
     uint32_t last_kind;
     uint32_t emits_at; /* in items: where the emits of last_index begin */
     bool any;
+    struct channel_progress *progress;
+    uint32_t done;         /* records with a verdict one by one; CHANNEL_NULL: there was a gap */
     sluice_status pending; /* a verdict that failed and was not replaced yet … */
     uint32_t pending_index;
     sluice_status failed; /* … and never was: the batch fails, else an unmasked record might pass */
@@ -175,7 +177,8 @@ struct verdict_writer {
     uint32_t room;       /* capacity without the deltas of the state */
 };
 void verdict_writer_init(struct verdict_writer *writer, const struct boot_wire *boot,
-                         uint8_t *items, uint32_t capacity, const struct channel_task_wire *task);
+                         uint8_t *items, uint32_t capacity, const struct channel_task_wire *task,
+                         struct channel_progress *progress);
 sluice_status verdict_writer_end(struct verdict_writer *writer);
 
 /* ---- state_table.c: sluice.state/1 ---- */

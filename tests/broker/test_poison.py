@@ -18,6 +18,11 @@ GOOD = 1_000_000 if os.environ.get("SLUICE_LONG") else 20_000 if "ASAN_OPTIONS" 
 POISON = GOOD // 1000
 WAIT_S = 1500 if os.environ.get("SLUICE_LONG") else 240
 C_KINDS = ("segfault", "abort", "loop", "hog")
+WITH_INDEX = "(void)sluice_batch_record(batch, index);\n"
+WITH_VERDICTS = "writer->pass(writer, index);\n"
+SCRIBBLES = WITH_INDEX + """static uint32_t lie; lie = lie * 1664525u + (uint32_t)getpid();
+batch->progress->index = lie % 5 == 0 ? UINT32_MAX : lie % 3 == 0 ? 0 : lie % 2 == 0 ? lie : lie % batch->record_count;
+"""
 C_EACH = """
 if (record->value.size > 0 && ((const char *)record->value.data)[0] == '!') {
     if (has(record, "segfault")) *(volatile int *)0 = 1;
@@ -35,11 +40,11 @@ return r end}"""
 class Poison(PluginTest):
     settings = ("plugins.rollback.errors_percent=0",)
 
-    def load(self, topic, kinds):
+    def load(self, topic, kinds, good=GOOD, poison=POISON):
         producer = Producer({"bootstrap.servers": f"127.0.0.1:{self.broker.kafka}", "enable.idempotence": True,
                              "linger.ms": 20, "log_level": 0, "queue.buffering.max.messages": 200_000})
-        every = GOOD // POISON
-        for i in range(GOOD):
+        every = good // poison
+        for i in range(good):
             while True:
                 try:
                     producer.produce(topic, b"%d" % i, partition=0)
@@ -71,38 +76,57 @@ class Poison(PluginTest):
         got = []
 
         def enough():
-            got.extend(m.value() for m in consumer.consume(10000, 1) if m.error() is None)
+            wanted = min(max(count - len(got), 1), 10000)  # more would be waited for
+            got.extend(m.value() for m in consumer.consume(wanted, 1) if m.error() is None)
             return len(got) >= count
         try:
             wait_for(enough, f"{count} records of {topic}")
-            got.extend(m.value() for m in consumer.consume(10000, 0.5) if m.error() is None)
+            got.extend(m.value() for m in consumer.consume(10000, 0.3) if m.error() is None)
         finally:
             consumer.close()
         return got
 
-    def check(self, name, kinds):
-        self.load(name, kinds)
+    def check(self, name, kinds, good=GOOD, poison=POISON, deaths_max=None):
+        self.load(name, kinds, good, poison)
         begun = time.monotonic()
-        self.wait_lag(name, GOOD + POISON)
+        self.wait_lag(name, good + poison)
         took = time.monotonic() - begun
-        self.assertEqual(self.all_values(name + ".out", GOOD), [b"%d" % i for i in range(GOOD)])
-        letters = self.all_values(f"__sluice_dlq.{name}", POISON)
-        self.assertEqual([int(v.split()[-1]) for v in letters], list(range(POISON)))
+        self.assertEqual(self.all_values(name + ".out", good), [b"%d" % i for i in range(good)])
+        letters = self.all_values(f"__sluice_dlq.{name}", poison)
+        self.assertEqual([int(v.split()[-1]) for v in letters], list(range(poison)))
         info = self.info(name)
-        print(f"\n{name}: {GOOD} good and {POISON} poison records ({', '.join(kinds)}) in {took:.1f} s after they were "
-              f"produced, {info['worker_deaths']} deaths of workers, {int(info['worker_deaths']) / POISON:.1f} for each "
-              f"poison record, {took / POISON * 1000:.0f} ms for each", flush=True)
+        deaths = int(info["worker_deaths"])
+        print(f"\n{name}: {good} good and {poison} poison records ({', '.join(kinds)}) in {took:.1f} s after they were "
+              f"produced, {deaths} deaths of workers, {deaths / poison:.1f} for each poison record, "
+              f"{took / poison * 1000:.0f} ms for each", flush=True)
+        if deaths_max is not None:
+            self.assertLessEqual(deaths, deaths_max * poison)
 
-    def test_c_poison_costs_the_record_and_good_ones_come_out_once_and_in_order(self):
+    def begin_c(self, name, before):
         self.broker.stop()
         path = os.path.join(self.broker.home, "sluice.yaml")
         with open(path, "w") as file:
-            file.write("plugins:\n  instances:\n    poison_c:\n      module: poison_c.so\n      input: [poison_c]\n"
-                       "      output: poison_c.out\n      limits: {cpu_percent: 100, deadline_ms: 300, memory_bytes: 30 MiB}\n")
+            file.write(f"plugins:\n  instances:\n    {name}:\n      module: {name}.so\n      input: [{name}]\n"
+                       f"      output: {name}.out\n      limits: {{cpu_percent: 100, deadline_ms: 300, memory_bytes: 30 MiB}}\n")
         self.broker.extra = ["--config", path]
         self.broker.start()
-        self.drop_c("poison_c", C_EACH)
-        self.check("poison_c", C_KINDS)
+        self.drop_c(name, before + C_EACH)
+
+    def test_c_poison_costs_the_record_and_good_ones_come_out_once_and_in_order(self):
+        self.begin_c("poison_c", WITH_INDEX)
+        self.check("poison_c", C_KINDS, deaths_max=3.2)
+
+    def test_verdicts_one_by_one_tell_as_well_which_record_it_was(self):
+        self.begin_c("poison_verdicts", "if (index > 0) " + WITH_VERDICTS.replace("index)", "index - 1)"))
+        self.check("poison_verdicts", ("segfault",), 2000, 2, deaths_max=3)
+
+    def test_a_plugin_that_tells_nothing_is_searched(self):
+        self.begin_c("poison_mute", "")
+        self.check("poison_mute", ("segfault", "abort"), 2000, 2)
+
+    def test_a_plugin_that_lies_about_where_it_is_costs_time_and_no_record(self):
+        self.begin_c("poison_lies", SCRIBBLES)
+        self.check("poison_lies", ("segfault", "abort"), 5000, 5)
 
     def test_lua_errors_cost_the_record_and_good_ones_come_out_once_and_in_order(self):
         self.broker.stop()

@@ -107,10 +107,8 @@ static sluice_status process_batch(void *data, const struct sluice_batch *batch,
                         (long long)clock.tv_sec * 1000 + clock.tv_nsec / 1000000);
     struct sluice_bytes now = {(const uint8_t *)text, (uint64_t)size};
 
-    const char *at = (const char *)batch->records;
-    for (uint32_t i = 0; i < batch->record_count; i++, at += batch->record_stride) {
-        sluice_status status =
-            stamp((const struct sluice_record *)(const void *)at, i, now, writer);
+    for (uint32_t i = 0; i < batch->record_count; i++) {
+        sluice_status status = stamp(sluice_batch_record(batch, i), i, now, writer);
         if (status != SLUICE_OK) {
             return status;
         }

@@ -100,6 +100,9 @@ struct sandbox_verdict {
     const uint8_t *headers; /* for sandbox_header_next */
 };
 
+/* No record, where the index of one may be said. */
+#define SANDBOX_PROGRESS_NONE UINT32_MAX
+
 /* The checked result of one task, valid until the next channel_take or sandbox_worker_poll. */
 struct sandbox_result {
     uint64_t task_id;
@@ -110,6 +113,7 @@ struct sandbox_result {
     uint32_t emit_count;
     uint64_t emit_bytes;      /* keys, values and headers of all emits: for output budgets */
     struct sluice_text error; /* sentence set by the plugin, may be empty */
+    uint32_t progress;        /* of a task that failed: as sandbox_cause has it */
     const uint8_t *items;     /* private copy */
     uint32_t items_size;
     bool state_missing;    /* nothing was done: the state must be handed down first */
@@ -182,5 +186,8 @@ sluice_status channel_take(struct channel *channel,
 /* Tells the worker that the host goes to sleep and wants its eventfd written at the next result.
  * False: a result came meanwhile, take it first. */
 bool channel_sleep(struct channel *channel);
+/* The index in `records` at which the oldest task in flight is, by what the worker says: a hint.
+ * SANDBOX_PROGRESS_NONE: not known. */
+uint32_t channel_progress_of_oldest(const struct channel *channel);
 
 #endif

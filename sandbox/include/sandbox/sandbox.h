@@ -143,6 +143,9 @@ struct sandbox_cause {
     bool loading;      /* before READY: the code or its configuration is at fault, not a record */
     bool task_running; /* a task was in flight; its id: */
     uint64_t task_id;
+    /* The record that it had begun, as index in the task's `records`, by its own word: a place to
+     * look first, and nothing more. SANDBOX_PROGRESS_NONE: not known. */
+    uint32_t progress;
     /* It was in a task of its own, as it said: the batch in flight had not begun. A hint that a
      * hostile worker can give too, so believe it once for each batch. */
     bool in_task;

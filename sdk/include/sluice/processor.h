@@ -25,7 +25,13 @@ struct sluice_record {
     const struct sluice_header *headers;
 };
 
-/* A batch of records of one partition. Record i is at (char *)records + i * record_stride. */
+/* Where a plugin is in its batch, for the host to know which record it died of. */
+struct sluice_progress {
+    volatile uint32_t index; /* of the record that it began last */
+};
+
+/* A batch of records of one partition. Record i is at (char *)records + i * record_stride;
+ * sluice_batch_record gives it and tells the host. */
 struct sluice_batch {
     uint32_t size;
     uint32_t record_count;
@@ -35,7 +41,22 @@ struct sluice_batch {
     struct sluice_text topic;
     /* of the producer in a gate; of the instance in a stage */
     const struct sluice_context *context;
+    struct sluice_progress *progress; /* NULL: the host does not ask. Only where size covers it */
 };
+
+/* The record with that index, which the plugin begins now. A plugin that takes its records one by
+ * one through this loses three workers to a record that kills it; one that does not, and gives no
+ * verdicts one by one either, some thirteen: the broker must search. Costs one store. */
+static inline const struct sluice_record *sluice_batch_record(const struct sluice_batch *batch,
+                                                              uint32_t index)
+{
+    const char *records = (const char *)batch->records;
+    if (batch->size >= sizeof(*batch) && batch->progress != NULL) {
+        batch->progress->index = index;
+    }
+    return (const struct sluice_record *)(const void *)(records +
+                                                        (size_t)index * batch->record_stride);
+}
 
 #define SLUICE_PARTITION_AUTO (-1) /* the host chooses: by key, else as the input record's */
 

@@ -55,10 +55,8 @@ static sluice_status process_batch(void *data, const struct sluice_batch *batch,
                                    const struct sluice_writer *writer)
 {
     const struct my_processor *self = (const struct my_processor *)data;
-    const char *at = (const char *)batch->records;
-    for (uint32_t i = 0; i < batch->record_count; i++, at += batch->record_stride) {
-        sluice_status status =
-            process_record(self, (const struct sluice_record *)(const void *)at, i, writer);
+    for (uint32_t i = 0; i < batch->record_count; i++) {
+        sluice_status status = process_record(self, sluice_batch_record(batch, i), i, writer);
         if (status != SLUICE_OK) {
             return status;
         }

@@ -1,6 +1,7 @@
 /* well_behaved.c: a processor whose records say what it should do with them, for the toy host's
  * tests. */
 #include <sluice/sluice.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct well_behaved {
@@ -98,9 +99,11 @@ static sluice_status emit_reserved(const struct sluice_writer *writer, uint32_t 
 static sluice_status one(struct well_behaved *plugin, const struct sluice_batch *batch,
                          const struct sluice_writer *writer, uint32_t index)
 {
-    const struct sluice_record *record =
-        (const void *)((const char *)batch->records + (uint64_t)index * batch->record_stride);
+    const struct sluice_record *record = sluice_batch_record(batch, index);
 
+    if (is(record->value, "die")) {
+        abort();
+    }
     if (is(record->value, "drop")) {
         return writer->drop(writer, index);
     }

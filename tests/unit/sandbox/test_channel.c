@@ -227,3 +227,34 @@ Test(channel, counts_wrap)
     }
     peer_free(&peer);
 }
+
+/* What the worker wrote: task, done, index. */
+static uint32_t said(struct peer *peer, uint32_t task, uint32_t done, uint32_t index)
+{
+    struct channel_progress *progress = (void *)(peer->output + CHANNEL_PROGRESS_AT);
+
+    atomic_store(&progress->task, task);
+    atomic_store(&progress->done, done);
+    progress->plugin.index = index;
+    return channel_progress_of_oldest(&peer->channel);
+}
+
+Test(channel, takes_the_workers_word_of_where_it_is_only_within_the_task)
+{
+    struct peer peer = peer_new();
+    struct sandbox_result result;
+
+    cr_assert_eq(said(&peer, 0, 0, 0), SANDBOX_PROGRESS_NONE, "no task is in flight");
+    cr_assert_eq(submit(&peer, 1, 3, 5), SLUICE_OK);
+    cr_assert_eq(submit(&peer, 2, 0, 2), SLUICE_OK);
+    cr_assert_eq(said(&peer, 0, CHANNEL_NULL, CHANNEL_NULL), SANDBOX_PROGRESS_NONE);
+    cr_assert_eq(said(&peer, 0, CHANNEL_NULL, 0), 3);
+    cr_assert_eq(said(&peer, 0, 4, CHANNEL_NULL), 7);
+    cr_assert_eq(said(&peer, 0, 1, 4), 7, "the plugin knows better");
+    cr_assert_eq(said(&peer, 0, 0, 5), SANDBOX_PROGRESS_NONE);
+    cr_assert_eq(said(&peer, 1, 0, 0), SANDBOX_PROGRESS_NONE, "it has answered task 1");
+    answer(&peer, 1, NULL, 0);
+    cr_assert_eq(channel_take(&peer.channel, &result), SLUICE_OK);
+    cr_assert_eq(said(&peer, 1, 1, CHANNEL_NULL), 1);
+    peer_free(&peer);
+}

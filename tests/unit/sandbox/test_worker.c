@@ -138,6 +138,25 @@ static struct sandbox_event run_one(struct toy_host *host, const char *value)
     return event;
 }
 
+Test(worker, says_which_record_it_died_of)
+{
+    struct toy_records records = {.size = 0};
+    struct sandbox_event event;
+    struct sandbox_task task;
+    struct toy_host host;
+
+    toy_host_start(&host, "well_behaved", "{}");
+    for (int i = 0; i < 10; i++) {
+        toy_records_add(&records, NULL, i == 6 ? "die" : "offset", NULL);
+    }
+    task = toy_task(&records, 1);
+    task.first = 2;
+    task.limit = 8;
+    cr_assert_eq(toy_host_run(&host, &task, &event), SANDBOX_EVENT_EXIT);
+    cr_assert_eq(event.exit.progress, 6);
+    toy_host_fini(&host);
+}
+
 Test(worker, fails_the_batch_but_lives_when_the_plugin_says_so)
 {
     struct toy_host host;
@@ -147,6 +166,7 @@ Test(worker, fails_the_batch_but_lives_when_the_plugin_says_so)
     event = run_one(&host, "fail");
     cr_assert_eq(event.result.status, SLUICE_E_PLUGIN_ERROR);
     cr_assert(text_is(event.result.error, "asked to fail"));
+    cr_assert_eq(event.result.progress, 0);
     cr_assert_eq(run_one(&host, "drop").result.status, SLUICE_OK);
     toy_host_fini(&host);
 }

@@ -91,6 +91,19 @@ static bool judge(struct fake_worker *worker, struct answer *answer, uint32_t in
     }
 }
 
+/* It died at the record before `index`. */
+static uint32_t begun(struct fake_worker *worker, uint32_t index, uint32_t count)
+{
+    switch (worker->word) {
+    case WORD_TRUE:
+        return index;
+    case WORD_FALSE:
+        return 1 + (index + worker->lies++ * 7u) % count;
+    default:
+        return 0;
+    }
+}
+
 static void run_call(struct fake_worker *worker, struct worker_call *call)
 {
     struct answer *answer = calloc(1, sizeof(*answer));
@@ -118,6 +131,8 @@ static void run_call(struct fake_worker *worker, struct worker_call *call)
     struct worker_outcome outcome = {.err = alive ? SLUICE_OK : SLUICE_E_PLUGIN_CRASHED,
                                      .result = alive ? &result : NULL,
                                      .fresh = fresh,
+                                     .begun =
+                                         alive ? 0 : begun(worker, index, call->task.record_count),
                                      .text = alive ? "" : "it died"};
     call->pending = call->running = false;
     call->done(call, &outcome);

@@ -17,6 +17,12 @@ enum fate {
     FATE_RETRY,  /* every other time that it is seen */
 };
 typedef enum fate fate_fn(int id);
+/* What a worker that dies says it was at. */
+enum fake_word {
+    WORD_NONE,
+    WORD_TRUE,
+    WORD_FALSE, /* another record of the batch, by turns */
+};
 
 struct fake_worker {
     struct worker_port port;
@@ -29,6 +35,8 @@ struct fake_worker {
     uint32_t calls, deaths;
     uint32_t largest; /* records of a call */
     uint32_t retries;
+    enum fake_word word;
+    uint32_t lies;
 };
 
 void fake_worker_init(struct fake_worker *worker, struct sl_loop *loop, fate_fn *fate);

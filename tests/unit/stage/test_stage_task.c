@@ -288,6 +288,54 @@ Test(stage, finds_a_poison_record_by_halving)
     close_all(&f);
 }
 
+Test(stage, finds_a_poison_record_where_its_worker_says)
+{
+    struct stage_fixture f;
+    open_all(&f, 4, one_poison);
+    f.worker.word = WORD_TRUE;
+    produce_numbers(&f, 0, 128, BATCH_CODEC_NONE);
+    settle(&f);
+    expect(&f, one_poison);
+    cr_assert_eq(f.worker.deaths, 3, "%u deaths", f.worker.deaths);
+    cr_assert_eq(f.counts.values[STAGE_COUNT_POISONED], 1);
+    close_all(&f);
+}
+
+static enum fate first_and_last_poison(int id)
+{
+    return id == 0 || id == 1 || id == 127 ? FATE_POISON : FATE_PASS;
+}
+
+Test(stage, finds_poison_at_the_ends_and_side_by_side)
+{
+    struct stage_fixture f;
+    open_all(&f, 4, first_and_last_poison);
+    f.worker.word = WORD_TRUE;
+    produce_numbers(&f, 0, 128, BATCH_CODEC_NONE);
+    settle(&f);
+    expect(&f, first_and_last_poison);
+    cr_assert_eq(f.worker.deaths, 9, "%u deaths", f.worker.deaths);
+    close_all(&f);
+}
+
+static enum fate some_poison(int id)
+{
+    return id % 97 == 13 ? FATE_POISON : FATE_PASS;
+}
+
+Test(stage, a_worker_that_lies_about_where_it_was_convicts_nobody_else)
+{
+    struct stage_fixture f;
+    open_all(&f, 4, some_poison);
+    f.worker.word = WORD_FALSE;
+    produce_numbers(&f, 0, 1000, BATCH_CODEC_NONE);
+    settle(&f);
+    expect(&f, some_poison);
+    cr_assert_eq(f.counts.values[STAGE_COUNT_POISONED], 11);
+    cr_assert_leq(f.worker.deaths, 11u * 15u, "%u deaths", f.worker.deaths);
+    close_all(&f);
+}
+
 static enum fate all_poison(int id)
 {
     (void)id;
@@ -431,6 +479,22 @@ Test(stage, convicts_nobody_of_what_an_old_worker_died_of)
     struct stage_fixture f;
     calls_of_this_worker = 0;
     open_all(&f, 26, ages);
+    for (int i = 0; i < 300; i++) {
+        produce_numbers(&f, i, 1, BATCH_CODEC_NONE);
+    }
+    settle(&f);
+    expect(&f, passes);
+    cr_assert_gt(f.worker.deaths, 3);
+    cr_assert_eq(f.counts.values[STAGE_COUNT_POISONED], 0);
+    close_all(&f);
+}
+
+Test(stage, convicts_nobody_of_what_an_old_worker_died_of_and_says_where)
+{
+    struct stage_fixture f;
+    calls_of_this_worker = 0;
+    open_all(&f, 26, ages);
+    f.worker.word = WORD_TRUE;
     for (int i = 0; i < 300; i++) {
         produce_numbers(&f, i, 1, BATCH_CODEC_NONE);
     }
