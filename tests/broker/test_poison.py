@@ -1,8 +1,9 @@
 """Poison records: each costs itself alone; what an old worker died of costs none.
 
-SLUICE_LONG: 1,000 poison records among 1,000,000 good ones, else 100 among 100,000, with a sanitizer 20 among 20,000.
-Counts and cost are printed."""
+SLUICE_LONG: 1,000 poison records among 1,000,000 good ones, else a share of it, which is printed as is what it costs: 100
+among 100,000, with a sanitizer 20 among 20,000. SLUICE_SEED says where they are and of which kind."""
 import os
+import random
 import time
 import unittest
 
@@ -17,6 +18,7 @@ except ImportError:
 GOOD = 1_000_000 if os.environ.get("SLUICE_LONG") else 20_000 if "ASAN_OPTIONS" in os.environ else 100_000
 POISON = GOOD // 1000
 WAIT_S = 1500 if os.environ.get("SLUICE_LONG") else 240
+SEED = int(os.environ.get("SLUICE_SEED", random.randrange(1 << 32)))
 C_KINDS = ("segfault", "abort", "loop", "hog")
 WITH_INDEX = "(void)sluice_batch_record(batch, index);\n"
 WITH_VERDICTS = "writer->pass(writer, index);\n"
@@ -43,7 +45,7 @@ class Poison(PluginTest):
     def load(self, topic, kinds, good=GOOD, poison=POISON):
         producer = Producer({"bootstrap.servers": f"127.0.0.1:{self.broker.kafka}", "enable.idempotence": True,
                              "linger.ms": 20, "log_level": 0, "queue.buffering.max.messages": 200_000})
-        every = good // poison
+        every, chance, place = good // poison, random.Random(SEED), 0
         for i in range(good):
             while True:
                 try:
@@ -51,10 +53,12 @@ class Poison(PluginTest):
                     break
                 except BufferError:
                     producer.poll(0.1)
-            if i % every == every // 2:
+            if i % every == 0:
+                place = i + chance.randrange(every)
+            if i == place:
                 number = i // every
                 loops = number % 50 == 0 and "loop" in kinds
-                kind = "loop" if loops else [k for k in kinds if k != "loop"][number % (len(kinds) - ("loop" in kinds))]
+                kind = "loop" if loops else chance.choice([k for k in kinds if k != "loop"])
                 producer.produce(topic, b"!%s %d" % (kind.encode(), number), partition=0)
             producer.poll(0)
         self.assertEqual(producer.flush(120), 0)
@@ -96,8 +100,8 @@ class Poison(PluginTest):
         self.assertEqual([int(v.split()[-1]) for v in letters], list(range(poison)))
         info = self.info(name)
         deaths = int(info["worker_deaths"])
-        print(f"\n{name}: {good} good and {poison} poison records ({', '.join(kinds)}) in {took:.1f} s after they were "
-              f"produced, {deaths} deaths of workers, {deaths / poison:.1f} for each poison record, "
+        print(f"\n{name}: {good} good and {poison} poison records ({', '.join(kinds)}; {good / 10000:g} % of the full "
+              f"1,000,000; seed {SEED}) in {took:.1f} s after they were produced, {deaths} deaths of workers, {deaths / poison:.1f} for each poison record, "
               f"{took / poison * 1000:.0f} ms for each", flush=True)
         if deaths_max is not None:
             self.assertLessEqual(deaths, deaths_max * poison)
