@@ -60,36 +60,6 @@ void instance_past_push(struct plugin_instance *instance, bool failed, const cha
     instance->attachment = NULL;
 }
 
-/* Out of the list: the references are the caller's. */
-static struct past_version take_newest(struct plugin_instance *instance)
-{
-    struct past_version newest = instance->past[0];
-    instance->past_count--;
-    memmove(&instance->past[0], &instance->past[1],
-            instance->past_count * sizeof(instance->past[0]));
-    return newest;
-}
-
-void instance_past_revert(struct plugin_instance *instance, const char *why)
-{
-    char text[PLUGIN_WHY_BYTES];
-    instance->deploy.on = false;
-    if (instance->past_count == 0) { /* nothing ran before it */
-        instance->active = plugin_version_unref(instance->active);
-        return;
-    }
-    struct past_version before = take_newest(instance);
-    snprintf(text, sizeof(text), "died before its first batch: %.200s", why);
-    instance_past_push(instance, true, text);
-    instance->active = before.version;
-    instance->attachment = before.attachment;
-    instance->active_since_ms = before.since_ms;
-    memcpy(instance->module_text, before.module_text, sizeof(before.module_text));
-    memcpy(instance->version_text, before.version_text, sizeof(before.version_text));
-    instance_part_attach(&instance->parts[0], instance->attachment, instance->version_text);
-    instance_spread(instance);
-}
-
 void instance_past_show(const struct plugin_instance *instance, struct plugin_info *info)
 {
     for (uint32_t i = 0; i < instance->past_count; i++) {

@@ -57,6 +57,7 @@ void instance_refuse(struct plugin_instance *instance, const char *text)
            sl_log_text("path", path), sl_log_text("reason", instance->reason));
     stage_count_add(&instance->parts[0].counts, STAGE_COUNT_REFUSED, 1);
     instance->ending_why[0] = '\0';
+    instance_hold_batches(instance, false);
     instance->shadow.asked = (struct shadow_wish){0};
     instance_drop_loading(instance);
     instance_first_load_ended(instance);
@@ -81,10 +82,14 @@ void instance_load_version(struct plugin_instance *instance, struct plugin_versi
     struct plugin_manager *manager = instance->manager;
     struct instance_part *part = &instance->parts[0];
     instance_shadow_cancel(instance);
+    instance_agree_drop(instance);
     struct plugin_version *before = instance->loading;
     instance->loading = plugin_version_ref(version);
     plugin_version_unref(before);
     order_load_began(instance);
+    if (instance->agree.phase == AGREE_SWITCHING) {
+        return; /* when that is done */
+    }
     if (instance->active == NULL && instance->state != INSTANCE_DRAINING) {
         instance->state = INSTANCE_STARTING;
     }
@@ -219,6 +224,7 @@ static void load_one(struct plugin_manager *manager, struct plugin_file *file,
     }
     instance_answer(instance, SLUICE_E_CANCELLED, "its file changed meanwhile");
     instance->ending_why[0] = '\0'; /* the file counts, not a rollback under way */
+    instance_hold_batches(instance, false);
     instance_load_version(instance, version);
     plugin_version_unref(version);
 }
@@ -345,6 +351,7 @@ static void instance_rested(struct plugin_instance *instance)
     instance->attachment = shared_attachment_unref(instance->attachment);
     instance->reason[0] = '\0';
     instance->deploy.on = false;
+    instance->held = false;
     atomic_store(&instance->brake.cause, STAGE_PAUSE_NONE);
     instance->ending_why[0] = '\0';
     for (uint32_t i = 0; i < manager->config.set->count; i++) {

@@ -219,7 +219,7 @@ static void show_shadow(const struct plugin_instance *instance, struct plugin_sh
     const struct shadow_result *last = &instance->shadow.last;
     if (run != NULL) {
         *shadow = (struct plugin_shadow){.is_under_way = true,
-                                         .hash = instance->shadow.coming.version->hash_text,
+                                         .hash = instance->agree.coming.version->hash_text,
                                          .same = atomic_load(&run->same),
                                          .changed = atomic_load(&run->changed)};
         return;

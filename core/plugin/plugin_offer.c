@@ -87,8 +87,11 @@ static sl_err check_graph(const struct plugin_instance *instance,
     SL_LIST_EACH(&instance->manager->instances, link)
     {
         const struct plugin_instance *other = SL_CONTAINER_OF(link, struct plugin_instance, link);
-        if (other != instance && other->attachment != NULL && count < GRAPH_NODES_MAX) {
-            nodes[count++] = (struct graph_node){other->name, &other->attachment->is};
+        const struct shared_attachment *its = other->agree.phase == AGREE_SWITCHING
+                                                  ? other->agree.coming.attachment
+                                                  : other->attachment;
+        if (other != instance && its != NULL && count < GRAPH_NODES_MAX) {
+            nodes[count++] = (struct graph_node){other->name, &its->is};
         }
     }
     return plugin_graph_check(nodes, count, ret_reason);
@@ -120,6 +123,28 @@ static bool state_fits(const struct plugin_instance *instance, const struct plug
     return fits;
 }
 
+/* Beside what else there is; asked again before the switch, since that may have changed. */
+static sl_err check_place(const struct plugin_instance *instance,
+                          const struct plugin_attachment *attachment,
+                          char ret_reason[PLUGIN_REASON_BYTES])
+{
+    const struct plugin_manager *manager = instance->manager;
+    sl_err err = check_graph(instance, attachment, ret_reason);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    const char *other =
+        plugin_shard_gate_conflict(&manager->shards[0], &instance->parts[0], attachment);
+    if (other != NULL) {
+        snprintf(ret_reason, PLUGIN_REASON_BYTES,
+                 "the gate %s stands before the same topic already; one is the limit", other);
+        return SLUICE_E_EXISTS;
+    }
+    return plugin_shard_misplaced(&manager->shards[0], attachment, ret_reason)
+               ? SLUICE_E_UNSUPPORTED
+               : SLUICE_OK;
+}
+
 static sl_err resolve(struct plugin_instance *instance, struct plugin_version *version,
                       const struct sandbox_event *event, struct plugin_attachment *ret_attachment,
                       char ret_reason[PLUGIN_REASON_BYTES])
@@ -134,7 +159,6 @@ static sl_err resolve(struct plugin_instance *instance, struct plugin_version *v
         .dev = manager->settings.is.dev,
     };
     sl_err err = plugin_attachment_resolve(&sources, ret_attachment, ret_reason);
-    err = err != SLUICE_OK ? err : check_graph(instance, ret_attachment, ret_reason);
     if (err != SLUICE_OK) {
         return err;
     }
@@ -147,16 +171,7 @@ static sl_err resolve(struct plugin_instance *instance, struct plugin_version *v
                  ": gates have no durable state in ABI 1");
         return SLUICE_E_UNSUPPORTED;
     }
-    const char *other =
-        plugin_shard_gate_conflict(&manager->shards[0], &instance->parts[0], ret_attachment);
-    if (other != NULL) {
-        snprintf(ret_reason, PLUGIN_REASON_BYTES,
-                 "the gate %s stands before the same topic already; one is the limit", other);
-        return SLUICE_E_EXISTS;
-    }
-    return plugin_shard_misplaced(&manager->shards[0], ret_attachment, ret_reason)
-               ? SLUICE_E_UNSUPPORTED
-               : SLUICE_OK;
+    return check_place(instance, ret_attachment, ret_reason);
 }
 
 static void add_text(char *to, size_t size, struct sluice_text text)
@@ -211,7 +226,8 @@ static void ending(const struct plugin_instance *instance, const struct plugin_v
     }
 }
 
-void instance_take_over(struct plugin_instance *instance, struct version_coming *coming)
+void instance_in_force(struct plugin_instance *instance, struct version_coming *coming,
+                       bool then_newer)
 {
     bool again = instance->active != NULL;
     char why[PLUGIN_WHY_BYTES];
@@ -225,18 +241,49 @@ void instance_take_over(struct plugin_instance *instance, struct version_coming 
     memcpy(instance->module_text, coming->module_text, sizeof(instance->module_text));
     memcpy(instance->version_text, coming->version_text, sizeof(instance->version_text));
     instance_drop_loading(instance);
-    instance->state = INSTANCE_RUNNING;
+    instance->state =
+        worker_host_is_running(instance->parts[0].host) ? INSTANCE_RUNNING : INSTANCE_WAITING;
     instance->reason[0] = '\0';
     instance_deployed(instance);
     log_loaded(instance, again);
-    worker_host_accept(instance->parts[0].host);
-    instance->parts[0].held = instance->paused;
-    (void)instance_release_brake(instance); /* there is new code */
-    instance_part_attach(&instance->parts[0], instance->attachment, instance->version_text);
-    instance_spread(instance);
+    (void)instance_release_brake(instance); /* there is new code, and no other */
+    instance_hold_batches(instance, false);
     instance_first_load_ended(instance);
-    instance_answer(instance, SLUICE_OK, "");
-    order_load_ended(instance, SLUICE_OK, "");
+    if (!then_newer) {
+        instance_answer(instance, SLUICE_OK, "");
+        order_load_ended(instance, SLUICE_OK, "");
+    }
+}
+
+void instance_take_over(struct plugin_instance *instance)
+{
+    char reason[PLUGIN_REASON_BYTES] = "";
+    sl_err err = check_place(instance, &instance->agree.coming.attachment->is, reason);
+    if (err == SLUICE_OK) {
+        instance_agree_switch(instance);
+        return;
+    }
+    instance_agree_drop(instance);
+    instance_refuse(instance, reason[0] != '\0' ? reason : sl_status_text(err));
+}
+
+void instance_agreed(struct plugin_instance *instance)
+{
+    if (instance->trying) {
+        reload_ready(instance);
+    } else if (!instance_shadow_begin(instance)) {
+        instance_take_over(instance);
+    }
+}
+
+/* [takes attachment] */
+static void ask_others(struct plugin_instance *instance, struct plugin_version *version,
+                       const struct sandbox_event *event, struct shared_attachment *attachment)
+{
+    struct version_coming coming = {.version = plugin_version_ref(version),
+                                    .attachment = attachment};
+    describe_module(&coming, event);
+    instance_agree_ask(instance, &coming);
 }
 
 /* A reload asks: nothing is switched before all have agreed. */
@@ -248,7 +295,7 @@ static void try_ready(struct plugin_instance *instance, struct plugin_version *v
     sl_err err = resolve(instance, version, event, &attachment, reason);
     struct shared_attachment *shared = err == SLUICE_OK ? shared_attachment_new(&attachment) : NULL;
     if (shared != NULL) {
-        reload_ready(instance, shared);
+        ask_others(instance, version, event, shared);
         return;
     }
     err = err == SLUICE_OK ? SLUICE_E_NO_MEMORY : err;
@@ -290,28 +337,33 @@ static void version_ready(void *arg, struct plugin_version *version,
         }
         return;
     }
-    struct version_coming coming = {.version = plugin_version_ref(version), .attachment = shared};
-    describe_module(&coming, event);
-    if (!instance_shadow_begin(instance, &coming)) {
-        instance_take_over(instance, &coming);
+    ask_others(instance, version, event, shared);
+}
+
+void instance_version_lost(struct plugin_instance *instance, struct plugin_version *version,
+                           const char *text)
+{
+    instance_shadow_cancel(instance);
+    instance_agree_drop(instance);
+    if (instance->trying) {
+        reload_refused(instance, text);
+    } else if (!reload_lost(instance, version, text)) {
+        instance_refuse(instance, text);
     }
 }
 
 static void version_refused(void *arg, struct plugin_version *version, const char *text)
 {
     struct plugin_instance *instance = arg;
-    if (instance->trying) {
-        reload_refused(instance, text);
-        return;
+    if (!instance_part_lost_version(&instance->parts[0], version, text)) {
+        instance_version_lost(instance, version, text);
     }
-    if (reload_lost(instance, version, text)) {
-        return;
-    }
-    instance_shadow_cancel(instance);
-    if (version == instance->active) { /* it died between its acceptance and its first batch */
-        instance_past_revert(instance, text);
-    }
-    instance_refuse(instance, text);
+}
+
+static void version_switched(void *arg)
+{
+    struct plugin_instance *instance = arg;
+    instance_part_switched(&instance->parts[0]);
 }
 
 static void worker_changed(void *arg, bool running, const char *text)
@@ -342,6 +394,7 @@ sl_err instance_offer_host(struct plugin_instance *instance)
     const struct worker_host_events events = {.arg = instance,
                                               .ready = version_ready,
                                               .refused = version_refused,
+                                              .switched = version_switched,
                                               .changed = worker_changed,
                                               .reconfigured = host_reconfigured};
     return instance_part_make_host(&instance->parts[0], instance->manager, &events);

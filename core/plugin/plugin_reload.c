@@ -5,8 +5,9 @@
  *   changed ─► all agree: settings swapped, workers switched ─► instances that came or went
  *            └► one refuses: the new workers go, those that took theirs get the old one back
  *
- * What is asked is asked one after the other; files are not looked at meanwhile. Workers of other
- * shards follow when shard 0's took it. On shard 0's loop. */
+ * What is asked is asked one after the other; files are not looked at meanwhile. A new worker has
+ * to be ready on every shard, and is told when it took over on every shard (plugin_agree.c). On
+ * shard 0's loop. */
 #include "base/bytes.h"
 #include "base/status.h"
 #include "plugin/plugin_state.h"
@@ -15,13 +16,12 @@
 #include <string.h>
 
 struct reload_entry {
-    char name[MANIFEST_ID_BYTES];         /* in the configuration */
-    char file[PLUGIN_FILE_BYTES];         /* that comes or goes with it; empty: none */
-    int32_t what;                         /* PLUGIN_RELOAD_* */
-    bool taken;                           /* asked, and agreed */
-    bool waits;                           /* for the end of a load, or of an instance */
-    struct plugin_version *version;       /* RESTART: the coming one; referenced */
-    struct shared_attachment *attachment; /* RESTART: of the coming one; referenced */
+    char name[MANIFEST_ID_BYTES];   /* in the configuration */
+    char file[PLUGIN_FILE_BYTES];   /* that comes or goes with it; empty: none */
+    int32_t what;                   /* PLUGIN_RELOAD_* */
+    bool taken;                     /* asked, and agreed */
+    bool waits;                     /* for the end of a load, or of an instance */
+    struct plugin_version *version; /* RESTART: the coming one; referenced */
     int64_t begun_ns, took_ns;
     sl_err err;
     char text[PLUGIN_REASON_BYTES];
@@ -222,7 +222,6 @@ static void finish(struct plugin_manager *manager)
     self->done(self->arg, self->err, results, count);
     for (uint32_t i = 0; i < self->count; i++) {
         plugin_version_unref(self->entries[i].version);
-        shared_attachment_unref(self->entries[i].attachment);
     }
     if (results != &none) {
         sl_free(results);
@@ -309,7 +308,7 @@ static bool ask_live(struct plugin_manager *manager, struct plugin_instance *ins
                                  : worker_host_reconfigure(instance->parts[0].host, version);
     bool answered = true;
     if (err == SLUICE_E_NOT_FOUND) { /* no worker runs: it counts from its start */
-        worker_host_adopt(instance->parts[0].host, version);
+        worker_host_become(instance->parts[0].host, version);
         took(instance, config);
         self->entries[self->at].taken = !back;
         entry_end(manager, &self->entries[self->at], SLUICE_OK, "counts from its worker's start");
@@ -360,16 +359,17 @@ static bool ask(struct plugin_manager *manager)
                : ask_live(manager, instance, kept_settings_find(&self->coming, entry->name));
 }
 
-void reload_ready(struct plugin_instance *instance, struct shared_attachment *attachment)
+void reload_ready(struct plugin_instance *instance)
 {
     struct plugin_manager *manager = instance->manager;
     struct plugin_reconfigure *self = manager->reconfigure;
     struct reload_entry *entry = &self->entries[self->at];
     instance->trying = false;
-    entry->attachment = attachment;
     entry->taken = true;
-    self->at++;
-    go_on(manager);
+    if (!self->is_asking) { /* else who asks goes on */
+        self->at++;
+        go_on(manager);
+    }
 }
 
 void reload_refused(struct plugin_instance *instance, const char *text)
@@ -441,7 +441,7 @@ static bool give_back(struct plugin_manager *manager)
     snprintf(text, sizeof(text), "%s", entry->text);
     entry->taken = false;
     if (entry->what == PLUGIN_RELOAD_RESTART) {
-        worker_host_refuse(instance->parts[0].host);
+        instance_agree_drop(instance);
         return true;
     }
     return ask_live(manager, instance, kept_settings_find(&manager->settings, entry->name));
@@ -476,14 +476,9 @@ static void switch_over(struct plugin_manager *manager, struct reload_entry *ent
     bool configured = kept_settings_find(&manager->settings, entry->name) != NULL;
     snprintf(instance->config_name, sizeof(instance->config_name), "%s",
              configured ? entry->name : "");
-    struct version_coming coming = {.version = plugin_version_ref(entry->version),
-                                    .attachment = entry->attachment};
-    memcpy(coming.module_text, instance->module_text, sizeof(coming.module_text));
-    memcpy(coming.version_text, instance->version_text, sizeof(coming.version_text));
-    instance_take_over(instance, &coming);
-    entry->attachment = NULL;
-    entry_end(manager, entry, SLUICE_OK,
-              "a new worker beside the old one, switched between two batches");
+    entry->waits = true; /* for all shards: reload_load_ended */
+    manager->reconfigure->waiting_count++;
+    instance_take_over(instance);
 }
 
 static void settle_next(struct plugin_manager *manager);
@@ -581,6 +576,14 @@ void reload_load_ended(struct plugin_instance *instance, sl_err err, const char 
     struct plugin_reconfigure *self = manager->reconfigure;
     for (uint32_t i = 0; self != NULL && self->phase == RELOAD_SETTLING && i < self->count; i++) {
         struct reload_entry *entry = &self->entries[i];
+        if (entry->waits && entry->what == PLUGIN_RELOAD_RESTART &&
+            instance_of(manager, entry) == instance) {
+            entry_settled(manager, entry, err,
+                          err == SLUICE_OK
+                              ? "a new worker beside the old one, switched between two batches"
+                              : text);
+            return;
+        }
         if (entry->waits && entry->what == PLUGIN_RELOAD_ADD &&
             strcmp(entry->name, instance->config_name) == 0) {
             entry_settled(manager, entry, err, err == SLUICE_OK ? "loaded" : text);
@@ -640,6 +643,7 @@ static void commit(struct plugin_manager *manager)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
     self->phase = RELOAD_SETTLING;
+    self->waiting_count = 1; /* until all are told */
     swap_settings(manager);
     for (uint32_t i = 0; i < self->count; i++) {
         if (self->entries[i].what == PLUGIN_RELOAD_RESTART) {
@@ -647,6 +651,7 @@ static void commit(struct plugin_manager *manager)
         }
     }
     self->at = 0;
+    self->waiting_count--;
     settle_next(manager);
 }
 

@@ -63,6 +63,7 @@ static void roll_back(struct plugin_instance *instance, const struct past_versio
 {
     struct plugin_version *version = version_again(instance, past->version);
     if (version == NULL) {
+        instance_hold_batches(instance, false);
         instance_answer(instance, SLUICE_E_NO_MEMORY, "");
         return;
     }
@@ -104,7 +105,8 @@ static sl_err check_ask(const struct plugin_instance *instance, const struct pas
         *ret_text = "no such plugin instance";
         return SLUICE_E_NOT_FOUND;
     }
-    if (instance->loading != NULL || instance->asked != NULL) {
+    if (instance->loading != NULL || instance->asked != NULL || instance->trying ||
+        instance->agree.phase != AGREE_NONE) {
         *ret_text = "a version is being loaded";
         return SLUICE_E_BUSY;
     }
@@ -213,7 +215,8 @@ void instance_look_at_deploy(struct plugin_instance *instance)
     struct deploy_watch *deploy = &instance->deploy;
     struct plugin_rollback_rule rule = rule_of(instance);
     struct error_tally now = since(instance_tally(instance), instance->active_base);
-    if (!deploy->on || instance->loading != NULL || now.errors < (uint64_t)rule.errors_min ||
+    if (!deploy->on || instance->loading != NULL || instance->trying ||
+        instance->agree.phase != AGREE_NONE || now.errors < (uint64_t)rule.errors_min ||
         percent(now) <= percent(deploy->before) + (uint64_t)rule.errors_percent) {
         return;
     }
@@ -229,6 +232,8 @@ void instance_look_at_deploy(struct plugin_instance *instance)
         (unsigned long long)now.errors, (unsigned long long)SL_MAX(now.records, now.errors),
         (unsigned long long)percent(now), (unsigned long long)percent(deploy->before),
         (long long)(rule.grace_ms / 1000));
+    /* What it would do to the next records is not wanted any more. A gate's producers wait. */
+    instance_hold_batches(instance, instance->attachment->is.on != SLUICE_ON_PRODUCE);
     roll_back(instance, past, why);
 }
 

@@ -48,9 +48,10 @@ void version_coming_fini(struct version_coming *coming)
     *coming = (struct version_coming){0};
 }
 
-bool instance_shadow_begin(struct plugin_instance *instance, struct version_coming *coming)
+bool instance_shadow_begin(struct plugin_instance *instance)
 {
     struct plugin_manager *manager = instance->manager;
+    const struct version_coming *coming = &instance->agree.coming;
     struct shadow_wish wish = instance_shadow_wish(instance);
     if (wish.records <= 0 || instance->active == NULL || instance->ending_why[0] != '\0') {
         return false;
@@ -63,15 +64,12 @@ bool instance_shadow_begin(struct plugin_instance *instance, struct version_comi
     }
     struct instance_shadow *shadow = &instance->shadow;
     shadow->run = shadow_run_new(wish.records);
-    if (shadow->run == NULL ||
-        worker_host_shadow(instance->parts[0].host, shadow->run) != SLUICE_OK) {
-        shadow->run = shadow_run_unref(shadow->run);
+    if (shadow->run == NULL) {
         return false;
     }
     shadow->wish = wish;
-    shadow->coming = *coming;
     shadow->until_ms = mono_ms(manager) + WAIT_MS;
-    instance_spread_shadow(instance, coming->version, shadow->run);
+    instance_agree_shadow(instance, shadow->run);
     sl_log(manager->config.logger, SL_LOG_INFO, instance->name, "shadow run begins",
            sl_log_text("version", coming->version->hash_text), sl_log_i64("records", wish.records));
     sl_timer_start(manager->deploy_timer, LOOK_MS * INT64_C(1000000));
@@ -86,7 +84,7 @@ static void sum_up(struct plugin_instance *instance)
     struct shadow_result *last = &instance->shadow.last;
     *last = (struct shadow_result){.same = atomic_load(&run->same),
                                    .changed = atomic_load(&run->changed)};
-    memcpy(last->hash_text, instance->shadow.coming.version->hash_text, sizeof(last->hash_text));
+    memcpy(last->hash_text, instance->agree.coming.version->hash_text, sizeof(last->hash_text));
     for (uint32_t i = 0; i < SHADOW_DIFFS_MAX; i++) {
         if (atomic_load_explicit(&run->diffs[i].is_written, memory_order_acquire)) {
             memcpy(last->diffs[last->diff_count++], run->diffs[i].text, SHADOW_TEXT_BYTES);
@@ -115,12 +113,9 @@ static void conclude(struct plugin_instance *instance)
     sum_up(instance);
     bool refused = too_different(instance);
     say_result(instance, refused);
-    struct version_coming coming = instance->shadow.coming;
-    instance->shadow.coming = (struct version_coming){0};
     instance->shadow.run = shadow_run_unref(instance->shadow.run);
-    worker_host_shadow_end(instance->parts[0].host);
     if (!refused) {
-        instance_take_over(instance, &coming);
+        instance_take_over(instance);
         return;
     }
     char text[PLUGIN_REASON_BYTES];
@@ -129,9 +124,7 @@ static void conclude(struct plugin_instance *instance)
              "its shadow run changed %llu of %llu records, more than %lld %%: %.300s",
              (unsigned long long)last->changed, (unsigned long long)(last->same + last->changed),
              (long long)instance->shadow.wish.max_diff_percent, last->diffs[0]);
-    version_coming_fini(&coming);
-    worker_host_refuse(instance->parts[0].host);
-    instance_spread_shadow(instance, NULL, NULL);
+    instance_agree_drop(instance);
     instance_refuse(instance, text);
 }
 
@@ -157,11 +150,6 @@ void instance_shadow_cancel(struct plugin_instance *instance)
     }
     sum_up(instance);
     instance->shadow.run = shadow_run_unref(instance->shadow.run);
-    version_coming_fini(&instance->shadow.coming);
-    if (instance->parts[0].host != NULL) {
-        worker_host_shadow_end(instance->parts[0].host);
-    }
-    instance_spread_shadow(instance, NULL, NULL);
 }
 
 void instance_shadow_say(const struct plugin_instance *instance, char *text, size_t size)

@@ -278,8 +278,7 @@ static void maybe_settled(struct instance_part *part)
             part->leaving = false;
             shared_attachment_unref(part->attachment);
             shared_attachment_unref(part->coming);
-            shared_attachment_unref(part->adopted);
-            part->attachment = part->coming = part->adopted = NULL;
+            part->attachment = part->coming = NULL;
             part->detached(part->detached_arg);
         }
         return;
@@ -309,7 +308,6 @@ void instance_part_attach(struct instance_part *part, struct shared_attachment *
 void instance_part_detach(struct instance_part *part, void (*detached)(void *arg), void *arg)
 {
     part->leaving = true;
-    part->shadow = shadow_run_unref(part->shadow);
     part->detached = detached;
     part->detached_arg = arg;
     sl_list_remove(&part->link);

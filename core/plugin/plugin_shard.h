@@ -13,6 +13,7 @@
 
 struct plugin_shard;
 struct redrive_run;
+struct part_call; /* plugin_agree.c */
 
 /* An attachment that shards share, immutable and counted. [any] */
 struct shared_attachment {
@@ -35,8 +36,6 @@ struct instance_part {
     struct shared_attachment *attachment; /* referenced; NULL: not attached */
     struct shared_attachment *coming;     /* in force when the tasks of the old one have ended */
     bool coming_from_start;
-    struct shared_attachment *adopted; /* of the version that loads beside; referenced */
-    char adopted_text[MANIFEST_VERSION_BYTES];
     bool held; /* by an operator: no task is open */
     void (*hold_done)(void *arg);
     void *hold_arg;
@@ -47,11 +46,17 @@ struct instance_part {
     uint32_t closing_tasks;
     struct redrive_run *redrive; /* of its dead letters, under way; or NULL */
     struct stage_watch watch;    /* its brake is the instance's */
-    struct sl_task pulled;       /* tells the manager that the brake was pulled here */
-    _Atomic bool pulled_posted;
+    struct sl_task note;         /* tells the manager that a worker died, or what is … */
+    _Atomic bool note_posted;
+    _Atomic bool brake_pulled;   /* here, and not told yet */
     void (*detached)(void *arg); /* when nothing of it is left here */
     void *detached_arg;
-    struct shadow_run *shadow; /* referenced; the next version has come for it */
+    struct part_call *asked;             /* waits for a version to get ready here; or NULL */
+    struct part_call *switching;         /* … to take over here; or NULL */
+    struct sl_task lost;                 /* tells the manager that a version is ready no more */
+    struct plugin_version *lost_version; /* which; referenced */
+    char lost_text[PLUGIN_REASON_BYTES];
+    _Atomic bool lost_posted;
     bool leaving;
     bool host_closed;
     struct worker_meter *meter; /* the instance's, of this shard */

@@ -1,19 +1,16 @@
-/* plugin_spread.c: an instance's parts on the shards: shard 0 has checked a version, the others
- * take it as it is; at the end every part detaches. On shard 0's loop, but for the ..._run and what
- * a part's host tells, which are on the part's. */
+/* plugin_spread.c: an instance's parts on the shards: their hosts, the brake that any of them
+ * pulls, and the end, when every part detaches. On shard 0's loop, but for the ..._run and what a
+ * part's host tells, which are on the part's. */
 #include "plugin/plugin_state.h"
 
 #include "base/status.h"
 
 #include <stdio.h>
 
-struct part_call {
+struct spread_call {
     struct shard_call call;
     struct plugin_instance *instance;
-    struct plugin_version *version;       /* referenced */
-    struct shared_attachment *attachment; /* referenced */
-    struct shadow_run *shadow;            /* referenced */
-    char version_text[MANIFEST_VERSION_BYTES];
+    struct plugin_version *version; /* referenced; or NULL */
     bool held;
 };
 
@@ -35,26 +32,24 @@ sl_err instance_part_make_host(struct instance_part *part, const struct plugin_m
     return worker_host_new(&config, &part->host);
 }
 
-static void part_call_free(struct part_call *self)
+static void part_call_free(struct spread_call *self)
 {
     plugin_version_unref(self->version);
-    shared_attachment_unref(self->attachment);
-    shadow_run_unref(self->shadow);
     sl_free(self);
 }
 
 static void part_replied(struct shard_call *call)
 {
-    struct part_call *self = SL_CONTAINER_OF(call, struct part_call, call);
+    struct spread_call *self = SL_CONTAINER_OF(call, struct spread_call, call);
     struct plugin_instance *instance = self->instance;
     part_call_free(self);
     instance_part_answered(instance);
 }
 
-static struct part_call *part_call_new(struct plugin_instance *instance,
-                                       void (*run)(struct shard_call *call))
+static struct spread_call *part_call_new(struct plugin_instance *instance,
+                                         void (*run)(struct shard_call *call))
 {
-    struct part_call *self = sl_alloc_zero(1, sizeof(*self));
+    struct spread_call *self = sl_alloc_zero(1, sizeof(*self));
     SL_ASSERT(self != NULL);
     self->instance = instance;
     self->call.run = run;
@@ -69,84 +64,19 @@ void instance_part_call(struct plugin_instance *instance, struct shard_call *cal
     shard_call_start(call, manager->config.set->shards[shard], manager->loop, SL_PRIORITY_CONTROL);
 }
 
-static void part_call_start(struct part_call *self, uint32_t shard)
+static void part_call_start(struct spread_call *self, uint32_t shard)
 {
     instance_part_call(self->instance, &self->call, shard);
 }
 
-/* ---- a version for the other shards ---- */
-
-/* The version that loaded beside takes over, with where it reads and writes. */
-static void part_take_adopted(struct instance_part *part)
-{
-    struct shared_attachment *attachment = part->adopted;
-    part->adopted = NULL;
-    if (attachment != NULL && !part->leaving) {
-        instance_part_attach(part, attachment, part->adopted_text);
-    }
-    shared_attachment_unref(attachment);
-}
-
-static void part_version_ready(void *arg, struct plugin_version *version,
-                               const struct sandbox_event *event)
-{
-    struct instance_part *part = arg;
-    (void)version;
-    (void)event;
-    if (part->shadow == NULL || worker_host_shadow(part->host, part->shadow) != SLUICE_OK) {
-        worker_host_accept(part->host); /* shard 0 has checked it */
-        part_take_adopted(part);
-    }
-}
-
-static void part_version_refused(void *arg, struct plugin_version *version, const char *text)
-{
-    struct instance_part *part = arg;
-    (void)version;
-    part->adopted = shared_attachment_unref(part->adopted);
-    sl_log(part->owner->shard->logger, SL_LOG_ERROR, part->name,
-           "the new version does not start on this shard; the old one goes on",
-           sl_log_u64("shard", part->owner->shard->index), sl_log_text("reason", text));
-}
-
-static void part_changed(void *arg, bool running, const char *text)
-{
-    (void)text;
-    if (!running) {
-        instance_part_lost(arg);
-    }
-}
-
-static void part_reconfigured(void *arg, sl_err err, const char *text)
-{
-    (void)arg;
-    (void)err;
-    (void)text;
-}
+/* ---- a configuration for the other shards ---- */
 
 static void part_update_run(struct shard_call *call)
 {
-    struct part_call *self = SL_CONTAINER_OF(call, struct part_call, call);
+    struct spread_call *self = SL_CONTAINER_OF(call, struct spread_call, call);
     struct instance_part *part = &self->instance->parts[call->target->index];
-    struct worker_host_events events = {.arg = part,
-                                        .ready = part_version_ready,
-                                        .refused = part_version_refused,
-                                        .changed = part_changed,
-                                        .reconfigured = part_reconfigured};
-    if (part->host == NULL &&
-        instance_part_make_host(part, self->instance->manager, &events) != SLUICE_OK) {
-        sl_log(call->target->logger, SL_LOG_ERROR, part->name, "cannot run on this shard",
-               sl_log_u64("shard", call->target->index));
-    } else {
-        part->shadow = shadow_run_unref(part->shadow);
-        shared_attachment_unref(part->adopted);
-        part->adopted = shared_attachment_ref(self->attachment);
-        snprintf(part->adopted_text, sizeof(part->adopted_text), "%s", self->version_text);
-        part->held = self->held;
-        worker_host_adopt(part->host, self->version);
-        if (!worker_host_awaits(part->host)) {
-            part_take_adopted(part);
-        }
+    if (part->host != NULL && !part->leaving) {
+        worker_host_become(part->host, self->version);
     }
     shard_call_reply(call);
 }
@@ -154,39 +84,8 @@ static void part_update_run(struct shard_call *call)
 void instance_spread(struct plugin_instance *instance)
 {
     for (uint32_t i = 1; i < instance->manager->config.set->count; i++) {
-        struct part_call *self = part_call_new(instance, part_update_run);
+        struct spread_call *self = part_call_new(instance, part_update_run);
         self->version = plugin_version_ref(instance->active);
-        self->attachment = shared_attachment_ref(instance->attachment);
-        self->held = instance->paused;
-        snprintf(self->version_text, sizeof(self->version_text), "%s", instance->version_text);
-        part_call_start(self, i);
-    }
-}
-
-/* ---- a shadow run on the other shards ---- */
-
-static void part_shadow_run(struct shard_call *call)
-{
-    struct part_call *self = SL_CONTAINER_OF(call, struct part_call, call);
-    struct instance_part *part = &self->instance->parts[call->target->index];
-    if (part->shadow != NULL) {
-        part->shadow = shadow_run_unref(part->shadow);
-        worker_host_refuse(part->host);
-    }
-    if (self->version != NULL && part->host != NULL && !worker_host_is_loading(part->host)) {
-        part->shadow = shadow_run_ref(self->shadow);
-        worker_host_load(part->host, self->version);
-    }
-    shard_call_reply(call);
-}
-
-void instance_spread_shadow(struct plugin_instance *instance, struct plugin_version *version,
-                            struct shadow_run *run)
-{
-    for (uint32_t i = 1; i < instance->manager->config.set->count; i++) {
-        struct part_call *self = part_call_new(instance, part_shadow_run);
-        self->version = version != NULL ? plugin_version_ref(version) : NULL;
-        self->shadow = run != NULL ? shadow_run_ref(run) : NULL;
         part_call_start(self, i);
     }
 }
@@ -194,19 +93,32 @@ void instance_spread_shadow(struct plugin_instance *instance, struct plugin_vers
 /* ---- the brake ---- */
 
 /* [the manager's loop] */
-static void tell_pulled(struct sl_task *task)
+static void take_note(struct sl_task *task)
 {
-    struct instance_part *part = SL_CONTAINER_OF(task, struct instance_part, pulled);
+    struct instance_part *part = SL_CONTAINER_OF(task, struct instance_part, note);
     struct plugin_instance *instance =
         SL_CONTAINER_OF(part->watch.brake, struct plugin_instance, brake);
-    atomic_store(&part->pulled_posted, false);
+    atomic_store(&part->note_posted, false);
     if (instance->state == INSTANCE_DRAINING) {
         instance_maybe_gone(instance);
         return;
     }
     enum stage_pause cause = atomic_load(&instance->brake.cause);
-    if (cause != STAGE_PAUSE_NONE) {
+    bool pulled = atomic_exchange(&part->brake_pulled, false);
+    if (pulled && cause != STAGE_PAUSE_NONE) {
         instance_pulled(instance, cause);
+    } else {
+        instance_look_at_deploy(instance);
+    }
+}
+
+void instance_part_tell(struct instance_part *part)
+{
+    struct plugin_instance *instance =
+        SL_CONTAINER_OF(part->watch.brake, struct plugin_instance, brake);
+    if (!atomic_exchange(&part->note_posted, true)) {
+        part->note = (struct sl_task){.run = take_note, .priority = SL_PRIORITY_CONTROL};
+        sl_loop_post(instance->manager->loop, &part->note);
     }
 }
 
@@ -214,13 +126,9 @@ static void tell_pulled(struct sl_task *task)
 static void brake_pulled(void *arg, enum stage_pause cause)
 {
     struct instance_part *part = arg;
-    struct plugin_instance *instance =
-        SL_CONTAINER_OF(part->watch.brake, struct plugin_instance, brake);
     (void)cause;
-    if (!atomic_exchange(&part->pulled_posted, true)) {
-        part->pulled = (struct sl_task){.run = tell_pulled, .priority = SL_PRIORITY_CONTROL};
-        sl_loop_post(instance->manager->loop, &part->pulled);
-    }
+    atomic_store(&part->brake_pulled, true);
+    instance_part_tell(part);
 }
 
 void instance_part_watch(struct plugin_instance *instance, uint32_t shard)
@@ -234,7 +142,8 @@ void instance_part_watch(struct plugin_instance *instance, uint32_t shard)
 bool instance_has_posted(const struct plugin_instance *instance)
 {
     for (uint32_t i = 0; i < instance->manager->config.set->count; i++) {
-        if (atomic_load(&instance->parts[i].pulled_posted)) {
+        if (atomic_load(&instance->parts[i].note_posted) ||
+            atomic_load(&instance->parts[i].lost_posted)) {
             return true;
         }
     }
@@ -252,7 +161,7 @@ void instance_pulled(struct plugin_instance *instance, enum stage_pause cause)
 
 static void part_go_on_run(struct shard_call *call)
 {
-    struct part_call *self = SL_CONTAINER_OF(call, struct part_call, call);
+    struct spread_call *self = SL_CONTAINER_OF(call, struct spread_call, call);
     struct instance_part *part = &self->instance->parts[call->target->index];
     stage_watch_reset(&part->watch);
     instance_part_wake(part);
@@ -272,23 +181,53 @@ bool instance_release_brake(struct plugin_instance *instance)
     return true;
 }
 
+/* ---- held ---- */
+
+static void part_hold_run(struct shard_call *call)
+{
+    struct spread_call *self = SL_CONTAINER_OF(call, struct spread_call, call);
+    struct instance_part *part = &self->instance->parts[call->target->index];
+    if (part->host != NULL && !part->leaving) {
+        worker_host_hold(part->host, self->held);
+    }
+    shard_call_reply(call);
+}
+
+void instance_hold_batches(struct plugin_instance *instance, bool held)
+{
+    if (instance->held == held) {
+        return;
+    }
+    instance->held = held;
+    instance->pending_parts++; /* until all are asked */
+    for (uint32_t i = 0; i < instance->manager->config.set->count; i++) {
+        struct spread_call *self = part_call_new(instance, part_hold_run);
+        self->held = held;
+        part_call_start(self, i);
+    }
+    instance_part_answered(instance);
+}
+
 /* ---- the end ---- */
 
 static void part_detached(void *arg)
 {
-    struct part_call *self = arg;
+    struct spread_call *self = arg;
     shard_call_reply(&self->call);
 }
 
 static void part_detach_run(struct shard_call *call)
 {
-    struct part_call *self = SL_CONTAINER_OF(call, struct part_call, call);
-    instance_part_detach(&self->instance->parts[call->target->index], part_detached, self);
+    struct spread_call *self = SL_CONTAINER_OF(call, struct spread_call, call);
+    struct instance_part *part = &self->instance->parts[call->target->index];
+    instance_part_give_up(part);
+    instance_part_detach(part, part_detached, self);
 }
 
 void instance_detach(struct plugin_instance *instance)
 {
     instance_shadow_cancel(instance);
+    instance_agree_forget(instance);
     instance->pending_parts++; /* until all are asked */
     for (uint32_t i = 0; i < instance->manager->config.set->count; i++) {
         part_call_start(part_call_new(instance, part_detach_run), i);

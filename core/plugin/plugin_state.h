@@ -64,6 +64,22 @@ struct version_coming {
 };
 void version_coming_fini(struct version_coming *coming);
 
+/* A version on its way to all shards (plugin_agree.c). */
+enum agree_phase {
+    AGREE_NONE,
+    AGREE_ASKING,    /* ready on shard 0, loads on the others */
+    AGREE_READY,     /* on all */
+    AGREE_SWITCHING, /* cannot be taken back any more */
+};
+struct instance_agree {
+    enum agree_phase phase;
+    struct version_coming coming;
+    uint32_t round; /* answers of another one are late */
+    uint32_t waits;
+    sl_err err;
+    char text[PLUGIN_REASON_BYTES];
+};
+
 struct shadow_wish {
     int64_t records; /* 0: no shadow run */
     int64_t max_diff_percent;
@@ -78,9 +94,8 @@ struct shadow_result {
 struct instance_shadow {
     struct shadow_wish asked; /* for the next load, by a command */
     struct shadow_run *run;   /* under way; referenced */
-    struct shadow_wish wish;  /* of the run */
-    struct version_coming coming;
-    int64_t until_ms; /* monotonic */
+    struct shadow_wish wish;  /* of the run, whose version is agree.coming */
+    int64_t until_ms;         /* monotonic */
     struct shadow_result last;
 };
 
@@ -115,12 +130,14 @@ struct plugin_instance {
     char ending_why[PLUGIN_WHY_BYTES];  /* a rollback is being loaded, and why; empty: none is */
     char back_why[PLUGIN_REASON_BYTES]; /* the active version was put back; empty: it was not */
     struct deploy_watch deploy;
+    struct instance_agree agree;
     struct instance_shadow shadow;
     plugin_reload_done *asked; /* somebody waits for what is being loaded; NULL: nobody */
     void *asked_arg;
     uint8_t hash[PLUGIN_HASH_SIZE]; /* of the file that was loaded last, well or not */
     enum instance_state resting;    /* DRAINING: what it comes to; STARTING: it goes */
     bool awaited;                   /* the command under way waits for the end of its load */
+    bool held;                      /* batches wait until it has gone back, or cannot */
     bool trying;                    /* a reload asks a worker with a new configuration */
     bool paused;                    /* its stages read nothing */
     bool shipped;                   /* the file is of system_dir */
@@ -201,8 +218,6 @@ instance_version_with(const struct plugin_version *from,
 /* plugin_history.c */
 /* The active version ends, another takes over. */
 void instance_past_push(struct plugin_instance *instance, bool failed, const char *why);
-/* The newest past one is the active one again: what took over died before it ran a batch. */
-void instance_past_revert(struct plugin_instance *instance, const char *why);
 void instance_past_forget(struct plugin_instance *instance, uint32_t index);
 /* The one that has the hash is active: it is no past one. */
 void instance_past_forget_hash(struct plugin_instance *instance, const uint8_t *hash);
@@ -256,14 +271,39 @@ void instance_maybe_gone(struct plugin_instance *instance); /* it drains, and no
 /* plugin_offer.c: a worker host for shard 0's part, whose versions are judged. */
 sl_err instance_offer_host(struct plugin_instance *instance) SL_MUST_CHECK;
 
-void instance_take_over(struct plugin_instance *instance,
-                        struct version_coming *coming); /* [takes what is in it] */
+/* What is ready on all shards takes over on all. */
+void instance_take_over(struct plugin_instance *instance);
+/* The version did not get ready, or is ready no more, on a shard: it goes from all, and what runs
+ * goes on. */
+void instance_version_lost(struct plugin_instance *instance, struct plugin_version *version,
+                           const char *text);
+void instance_agreed(struct plugin_instance *instance); /* it is ready on all shards */
+/* It took over on all shards; then_newer: the load of a newer one follows. [takes what is in it] */
+void instance_in_force(struct plugin_instance *instance, struct version_coming *coming,
+                       bool then_newer);
+
+/* plugin_agree.c */
+/* Ready on shard 0: now on the others. instance_agreed or instance_version_lost follows, perhaps
+ * inside. [takes what is in coming] */
+void instance_agree_ask(struct plugin_instance *instance, struct version_coming *coming);
+void instance_agree_drop(
+    struct plugin_instance *instance); /* not switched: it goes; none is fine */
+void instance_agree_forget(struct plugin_instance *instance); /* the parts end by themselves */
+void instance_agree_shadow(struct plugin_instance *instance, struct shadow_run *run);
+/* instance_in_force follows when all have switched, or instance_refuse. */
+void instance_agree_switch(struct plugin_instance *instance);
+/* [the part's loop] Who waits for the part is told that it ends. */
+void instance_part_give_up(struct instance_part *part);
+/* [the part's loop] The version died. True: it was about to take over, and that was told. */
+bool instance_part_lost_version(struct instance_part *part, struct plugin_version *version,
+                                const char *text);
+void instance_part_switched(void *part); /* [the part's loop] its host did */
 
 /* plugin_shadow.c */
 /* What is wished for the load that comes; a command's wish counts once. */
 struct shadow_wish instance_shadow_wish(struct plugin_instance *instance);
-/* False: none is wished, or possible. True: what is in coming is taken; it takes over later. */
-bool instance_shadow_begin(struct plugin_instance *instance, struct version_coming *coming);
+/* False: none is wished, or possible. True: what was agreed on takes over later, or is refused. */
+bool instance_shadow_begin(struct plugin_instance *instance);
 bool instance_shadow_look(struct plugin_instance *instance); /* false: none is under way */
 /* Adds what the shadow run of the active version found, if it had one. */
 void instance_shadow_say(const struct plugin_instance *instance, char *text, size_t size);
@@ -280,12 +320,9 @@ void manager_tell_awaited(struct plugin_manager *manager);
 /* plugin_spread.c */
 /* A call to a shard that the instance waits for before it goes. */
 void instance_part_call(struct plugin_instance *instance, struct shard_call *call, uint32_t shard);
-/* The other shards load the version for the run; version NULL: the run is over. */
-void instance_spread_shadow(struct plugin_instance *instance, struct plugin_version *version,
-                            struct shadow_run *run);
 sl_err instance_part_make_host(struct instance_part *part, const struct plugin_manager *manager,
                                const struct worker_host_events *events) SL_MUST_CHECK;
-/* Gives the active version of an instance to the shards but 0. */
+/* Gives the active version, whose configuration alone differs, to the shards but 0. */
 void instance_spread(struct plugin_instance *instance);
 /* Its stages go on, on all shards; what was seen of failures is forgotten. False: they had not
  * paused by themselves. */
@@ -295,6 +332,10 @@ bool instance_release_brake(struct plugin_instance *instance);
 void instance_pulled(struct plugin_instance *instance, enum stage_pause cause);
 /* Tells the manager when the brake is pulled on a shard. [before the part is used] */
 void instance_part_watch(struct plugin_instance *instance, uint32_t shard);
+/* A worker of the part died: perhaps a deploy goes back. [the part's loop] */
+void instance_part_tell(struct instance_part *part);
+/* Whether batches begin, on all shards. */
+void instance_hold_batches(struct plugin_instance *instance, bool held);
 bool instance_has_posted(const struct plugin_instance *instance); /* such a message is on its way */
 /* Ends the parts on all shards. */
 void instance_detach(struct plugin_instance *instance);
@@ -372,8 +413,8 @@ void reconfigure_answer(struct plugin_manager *manager, struct plugin_instance *
                         sl_err err, const char *text);
 /* The configuration that counts for what is being loaded; or NULL. */
 const struct plugin_instance_config *reload_config(const struct plugin_instance *instance);
-/* What became of a worker that is tried. [takes attachment] */
-void reload_ready(struct plugin_instance *instance, struct shared_attachment *attachment);
+/* What became of a version that is tried; ready: on all shards. */
+void reload_ready(struct plugin_instance *instance);
 void reload_refused(struct plugin_instance *instance, const char *text);
 bool reload_lost(struct plugin_instance *instance, const struct plugin_version *version,
                  const char *text);

@@ -44,10 +44,31 @@ static void retire(struct worker_slot *slot)
     }
 }
 
+static void become_now(struct worker_host *host)
+{
+    struct worker_slot *old = host->current;
+    host->becoming = false;
+    host->current = NULL;
+    host->rest_until_ms = 0;
+    worker_shadow_forget(host);
+    supervisor_reset(&host->supervisor);
+    if (old != NULL) {
+        retire(old);
+    }
+    host->config.events.switched(host->config.events.arg);
+}
+
 /* At a batch boundary: nothing is in flight in the old one. */
 void worker_host_switch_if_due(struct worker_host *host)
 {
-    if (!host->switching || (host->current != NULL && host->current->count > 0)) {
+    if (host->current != NULL && host->current->count > 0) {
+        return;
+    }
+    if (host->becoming) {
+        become_now(host);
+        return;
+    }
+    if (!host->switching) {
         return;
     }
     struct worker_slot *old = host->current;
@@ -64,6 +85,7 @@ void worker_host_switch_if_due(struct worker_host *host)
         retire(old);
     }
     host->config.events.changed(host->config.events.arg, true, "");
+    host->config.events.switched(host->config.events.arg);
 }
 
 void worker_host_restart_if_due(struct worker_host *host)
@@ -194,22 +216,31 @@ void worker_host_refuse(struct worker_host *host)
     }
 }
 
-void worker_host_adopt(struct worker_host *host, struct plugin_version *version)
+bool worker_host_offers(const struct worker_host *host, const struct plugin_version *version)
 {
-    if (host->next != NULL && host->next->version == version && !host->switching) {
-        if (host->next->state == SLOT_OFFERED) { /* it came for its shadow run */
-            worker_host_accept(host);
-        }
-        return;
-    }
-    if (host->current != NULL) {
-        worker_host_load(host, version);
-        return;
-    }
+    return host->next != NULL && host->next->state == SLOT_OFFERED && !host->switching &&
+           host->next->version == version;
+}
+
+void worker_host_become(struct worker_host *host, struct plugin_version *version)
+{
+    worker_host_refuse(host);
+    plugin_version_ref(version);
     plugin_version_unref(host->version);
-    host->version = plugin_version_ref(version);
-    supervisor_reset(&host->supervisor);
+    host->version = version;
+    host->becoming = true;
     worker_queue_feed_later(host);
+}
+
+void worker_host_hold(struct worker_host *host, bool held)
+{
+    host->held = held;
+    worker_queue_feed_later(host);
+}
+
+const struct plugin_version *worker_host_version(const struct worker_host *host)
+{
+    return host->version;
 }
 
 sl_err worker_host_reconfigure(struct worker_host *host, struct plugin_version *version)
@@ -232,11 +263,6 @@ sl_err worker_host_reconfigure(struct worker_host *host, struct plugin_version *
 bool worker_host_is_loading(const struct worker_host *host)
 {
     return host->next != NULL;
-}
-
-bool worker_host_awaits(const struct worker_host *host)
-{
-    return host->next != NULL && host->next->state < SLOT_OFFERED;
 }
 
 bool worker_host_is_running(const struct worker_host *host)

@@ -32,6 +32,9 @@ struct worker_host_events {
     void (*ready)(void *arg, struct plugin_version *version, const struct sandbox_event *ready);
     /* The version did not load; what ran before goes on. */
     void (*refused)(void *arg, struct plugin_version *version, const char *text);
+    /* What was accepted has taken over, between two batches; or a worker of what the host became is
+     * next. Once for each accept and become, unless `refused` follows. */
+    void (*switched)(void *arg);
     /* The current worker died, or runs again; text: why, or "". */
     void (*changed)(void *arg, bool running, const char *text);
     /* Answer to worker_host_reconfigure. */
@@ -61,15 +64,19 @@ void worker_host_refuse(struct worker_host *host); /* it goes; `refused` does no
  * accepted or refused, and what both make of it is counted in the run. */
 sl_err worker_host_shadow(struct worker_host *host, struct shadow_run *run) SL_MUST_CHECK;
 void worker_host_shadow_end(struct worker_host *host); /* nothing to end is fine */
-/* Runs this version without asking: it was accepted on another shard. Starts at the first call. */
-void worker_host_adopt(struct worker_host *host, struct plugin_version *version);
+/* This version is ready beside what runs, and not accepted yet. */
+bool worker_host_offers(const struct worker_host *host, const struct plugin_version *version);
+/* From the next batch on workers are of this version, though none of it is ready: the one that runs
+ * goes, the next one starts. What was offered goes. */
+void worker_host_become(struct worker_host *host, struct plugin_version *version);
+/* held: no batch begins; one that runs goes on. Calls with a deadline end at it. */
+void worker_host_hold(struct worker_host *host, bool held);
+const struct plugin_version *worker_host_version(const struct worker_host *host); /* NULL: none */
 /* E_BUSY: one is under way; E_NOT_FOUND: no worker runs (the configuration counts from its start).
  * The new version replaces the one that restarts use once the plugin took it. */
 sl_err worker_host_reconfigure(struct worker_host *host,
                                struct plugin_version *version) SL_MUST_CHECK;
 bool worker_host_is_loading(const struct worker_host *host); /* a version beside what runs */
-/* It does not run, and is not offered yet: `ready` or `refused` follows. */
-bool worker_host_awaits(const struct worker_host *host);
 bool worker_host_is_running(const struct worker_host *host);
 int32_t worker_host_pid(const struct worker_host *host); /* 0: none */
 uint64_t worker_host_cpu_ns(const struct worker_host *host);

@@ -40,6 +40,8 @@ struct worker_host {
     struct worker_slot *next;
     struct worker_shadow *shadow;         /* owned; NULL: next gets nothing */
     bool switching;                       /* next was accepted */
+    bool becoming;                        /* current is not of version, and goes */
+    bool held;                            /* no batch begins */
     struct plugin_version *version;       /* of current, and of its restarts; referenced */
     struct plugin_version *reconfiguring; /* referenced */
     struct supervisor supervisor;

@@ -239,8 +239,8 @@ void worker_queue_feed(struct worker_host *host, bool may_finish)
     if (rests(host, depth)) {
         return;
     }
-    while (!host->switching && host->current != NULL && host->current->count < depth &&
-           (link = sl_list_first(&host->queue)) != NULL) {
+    while (!host->switching && !host->becoming && !host->held && host->current != NULL &&
+           host->current->count < depth && (link = sl_list_first(&host->queue)) != NULL) {
         if (!start_call(host, call_of(link), may_finish)) {
             if (!may_finish && host->current != NULL) {
                 worker_queue_feed_later(host);

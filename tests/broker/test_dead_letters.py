@@ -176,7 +176,7 @@ class OnError(DeadLetterTest):
         self.assertEqual(self.dlq("list")["stages"], [])
 
     def test_stop_pauses_before_it_and_resume_goes_on(self):
-        self.begin("stop", settings=("runtime.shards=1",))  # with two: docs/STATUS.md, known gaps
+        self.begin("stop")
         self.wait_log(" s ", " loaded ")
         self.produce("in", "a", "x", "b")
         wait_for(lambda: self.info("s")["state"] == "paused", "the pause")

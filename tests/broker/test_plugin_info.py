@@ -37,7 +37,9 @@ class Info(test_plugins.PluginTest):
 
 
 class Counts(Info):
-    settings = ("runtime.shards=1",)  # one worker
+    def shards(self):
+        """Each has a worker of its own, with its own limits."""
+        return len(self.broker.json("status")["shards"])
 
     def test_a_plugin_of_known_behaviour_gives_exactly_these_counts(self):
         self.drop("mix.lua", MIX)
@@ -48,8 +50,8 @@ class Counts(Info):
         info = self.info("mix")
         expected = {"records_out": "100", "records_dropped": "30", "records_rejected": "10",
                     "records_dead_lettered": "10", "records_retried": "0", "records_poisoned": "0", "retries": "0",
-                    "worker_starts": "1", "worker_deaths": "0", "queued_batches": "0", "running_batches": "0",
-                    "workers": "1", "kept_versions": "0"}
+                    "worker_starts": str(self.shards()), "worker_deaths": "0", "queued_batches": "0", "running_batches": "0",
+                    "workers": str(self.shards()), "kept_versions": "0"}
         self.assertEqual({key: info[key] for key in expected}, expected)
         self.assertEqual(info["last_error"], "a record to reject")
         self.assertRegex(info["last_error_time"], r"^\d{4}-\d\d-\d\dT")
@@ -64,8 +66,8 @@ class Counts(Info):
             self.assertGreater(quantiles[0], 0, what)
         self.assertGreater(int(info["cpu_ns"]), 0)
         self.assertGreater(int(info["memory_bytes"]), 1 << 20)
-        self.assertEqual(info["memory_limit_bytes"], str(100 << 20))
-        self.assertEqual(info["cpu_limit_ppm"], "100000")
+        self.assertEqual(info["memory_limit_bytes"], str(self.shards() * (100 << 20)))
+        self.assertEqual(info["cpu_limit_ppm"], str(self.shards() * 100000))
         self.assertEqual(self.places_of(info), [("mix", 0, "100", "0", 0)])
         for name, value in {"records_in": 100, "records_out": 100, "records_dropped": 30, "records_rejected": 10,
                             "records_dead_lettered": 10, "records_retried": 0}.items():
@@ -88,8 +90,8 @@ class Counts(Info):
         self.assertRegex(text, r"(?m)^  in +2$")
         self.assertRegex(text, r"(?m)^  dead_lettered +1$")
         self.assertRegex(text, r"(?m)^  a record +2( +\d[\d.]* (ns|us|ms|s)){4}$")
-        self.assertRegex(text, r"(?m)^  memory +[\d.]+ MiB of 100.0 MiB$")
-        self.assertRegex(text, r"(?m)^  CPU now +[\d.]+ % of 10 %$")
+        self.assertRegex(text, r"(?m)^  memory +[\d.]+ MiB of %d.0 MiB$" % (self.shards() * 100))
+        self.assertRegex(text, r"(?m)^  CPU now +[\d.]+ %% of %d %%$" % (self.shards() * 10))
         rows = self.text("list").splitlines()
         row = dict(zip(rows[0].split(), re.split(r"  +", rows[1])))
         self.assertEqual([row[k] for k in ("name", "state", "records_in", "records_out", "records_rejected")],

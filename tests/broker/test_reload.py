@@ -38,6 +38,14 @@ class ReloadTest(PluginTest):
         wait_for(lambda: self.info(name)["hash"] == wanted and self.info(name)["state"] == "running",
                  f"{name} at {wanted}: {self.broker.log()[-2000:]}")
 
+    def children(self):
+        with open(f"/proc/{self.broker.process.pid}/task/{self.broker.process.pid}/children") as file:
+            direct = set(map(int, file.read().split()))
+        for task in os.listdir(f"/proc/{self.broker.process.pid}/task"):
+            with open(f"/proc/{self.broker.process.pid}/task/{task}/children") as file:
+                direct |= set(map(int, file.read().split()))
+        return direct
+
     def looked(self):
         """Two whole looks at the directory are over: whatever was there before is acted on."""
         self.look = getattr(self, "look", 0) + 1
@@ -266,7 +274,7 @@ class Changes(ReloadTest):
 
 class Refused(ReloadTest):
     """Whatever comes, the old one runs on, and log, info and metrics say why the new one does not."""
-    settings = ("runtime.shards=1",)  # a worker of its own to stop and to kill
+    settings = ("log.level=debug",)
 
     def still_runs(self, name, value, expected):
         before = len(self.values(name + ".out"))
@@ -377,35 +385,30 @@ class Refused(ReloadTest):
         text = urllib.request.urlopen(f"http://127.0.0.1:{self.broker.http}/metrics", timeout=30).read().decode()
         return [line[len(name):] for line in text.splitlines() if line.startswith(name + "{")]
 
-    def children(self):
-        with open(f"/proc/{self.broker.process.pid}/task/{self.broker.process.pid}/children") as file:
-            direct = set(map(int, file.read().split()))
-        for task in os.listdir(f"/proc/{self.broker.process.pid}/task"):
-            with open(f"/proc/{self.broker.process.pid}/task/{task}/children") as file:
-                direct |= set(map(int, file.read().split()))
-        return direct
-
     def test_a_new_worker_that_dies_in_the_switch(self):
         self.addCleanup(self.broker.crash)
         self.drop_c("switch", 'writer->pass(writer, index);', limits={"deadline_ms": 60000})
-        old = self.info("switch")["worker_pid"]
-        before = self.children()
-        os.kill(old, signal.SIGSTOP)  # however slow this machine is, its batch does not end
+        old = self.info("switch")["hash"]
+        before = self.children()  # one for each shard; the record goes to one of them
+        for pid in before:
+            os.kill(pid, signal.SIGSTOP)  # however slow this machine is, its batch does not end
         self.produce("switch", "wait")  # the switch is due when this batch has ended
         wait_for(lambda: self.info("switch")["partitions"][0]["stall"] == "waits for the worker", "the batch to run")
         data = self.build("switch", 'writer->pass(writer, index); /* new */', limits={"deadline_ms": 60001})
         write(os.path.join(self.plugins, "switch.so~"), data, "wb")
         os.rename(os.path.join(self.plugins, "switch.so~"), os.path.join(self.plugins, "switch.so"))
-        self.wait_log(" switch ", "reloaded")
-        self.assertEqual(self.info("switch")["worker_pid"], old)
+        self.wait_log(" switch ", "ready on all shards", sha(data))
+        self.assertEqual(self.info("switch")["hash"], old)
         for pid in self.children() - before:
             os.kill(pid, signal.SIGKILL)
         self.wait_log(" switch ", "not loaded")
-        os.kill(old, signal.SIGCONT)
+        self.assertNotIn(" reloaded ", self.broker.log())
+        for pid in before & self.children():
+            os.kill(pid, signal.SIGCONT)
         self.wait_values("switch.out", 1)  # what it held
         self.still_runs("switch", "after", "after")
         info = self.info("switch")
-        self.assertEqual(info["state"], "running")
+        self.assertEqual((info["state"], info["hash"]), ("running", old))
 
 
 class Load(ReloadTest):

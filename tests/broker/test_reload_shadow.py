@@ -1,5 +1,6 @@
 """A new version that gets the records of the old one beside it, before it takes over or is refused."""
 import os
+import signal
 import subprocess
 import unittest
 
@@ -93,7 +94,7 @@ class Shadow(ReloadTest):
         self.assertEqual(self.info("tag")["hash"], new)
 
     def test_one_that_dies_in_its_shadow_run_is_refused(self):
-        self.begin(10, 100, "tag.so", settings=("runtime.shards=1",))  # with two: docs/STATUS.md, known gaps
+        self.begin(10, 100, "tag.so")
         for body in ("writer->pass(writer, index);", "*(volatile int *)0 = 1;"):
             built = os.path.join(self.broker.home, "built.so")
             compile_plugin(built, c_source("tag", body))
@@ -105,6 +106,20 @@ class Shadow(ReloadTest):
         info = self.info("tag")
         self.assertEqual((info["hash"], info["shadow"]["state"], info["state"]), (old, "ended", "running"))
         self.assertEqual(self.wait_values("out", self.sent), [f"r{i}" for i in range(self.sent)])
+
+    def test_a_death_on_any_shard_refuses_it_on_all(self):
+        self.begin(1000, 100, partitions=2, settings=("runtime.shards=2",))
+        old = self.first('r.value = r.value .. "!"')
+        for which in (0, 1):
+            before = self.children()
+            self.under_way(self.version(f'r.value = r.value .. "{which}"'))
+            os.kill(sorted(self.children() - before)[which], signal.SIGKILL)
+            wait_for(lambda: "keeps running" in self.info("tag")["reason"], "the refusal")
+            wait_for(lambda: self.children() == before, "the other one to go")
+            self.assertEqual(self.info("tag")["hash"], old)
+            for partition in "01":
+                self.broker.run("produce", "in", "-p", partition, "x")
+            self.assertEqual(set(self.wait_values("out", 2 + 2 * which)), {"x!"})
 
     def test_a_newer_file_ends_the_run_of_the_one_before(self):
         self.begin(1000, 0)
