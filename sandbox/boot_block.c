@@ -63,6 +63,7 @@ static void fill(struct block *block, const struct sandbox *sandbox,
         .output_count = spawn->output_count,
         .listener = sandbox->listener,
         .resource_count = spawn->resource_count,
+        .rehearsal_seed = spawn->rehearsal_seed,
     };
 
     block->size = (sizeof(boot) + 7u) & ~7u;

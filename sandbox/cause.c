@@ -105,6 +105,25 @@ static void note_task(struct sandbox_worker *worker)
     }
 }
 
+/* Where its rehearsal was, as it said last; false: it was in none. */
+static bool note_rehearsal(struct sandbox_worker *worker)
+{
+    struct sandbox_cause *cause = &worker->cause;
+    char where[CHANNEL_REHEARSAL_TEXT_MAX];
+
+    memcpy(where, worker->output + CHANNEL_HEAD_BYTES, sizeof(where));
+    where[sizeof(where) - 1] = '\0';
+    for (char *at = where; *at != '\0'; at++) {
+        *at = *at >= ' ' && *at < 0x7f ? *at : '?';
+    }
+    if (where[0] != '\0') {
+        const size_t used = strlen(cause->text);
+
+        snprintf(cause->text + used, sizeof(cause->text) - used, " in %s", where);
+    }
+    return where[0] != '\0';
+}
+
 static void complete(struct sandbox_worker *worker)
 {
     static const sluice_status statuses[] = {
@@ -125,6 +144,9 @@ static void complete(struct sandbox_worker *worker)
     cause->progress = channel_progress_of_oldest(channel);
     if (cause->status == SLUICE_OK) {
         cause->status = statuses[cause->kind];
+    }
+    if (cause->loading && !worker->failed && worker->rehearses && note_rehearsal(worker)) {
+        return;
     }
     if (cause->loading && !worker->failed && cause->kind != SANDBOX_CAUSE_DEADLINE) {
         snprintf(cause->text + used, sizeof(cause->text) - used, " while it was loaded");

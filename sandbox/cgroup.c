@@ -340,7 +340,7 @@ static bool limit_kind(const char *folder, uint32_t kind, uint32_t version,
     case CGROUP_CPU:
         return limit_cpu(folder, version, limits->cpu_percent);
     default:
-        return put(folder, "pids.max", "1");
+        return put(folder, "pids.max", "%u", 1 + limits->rehearsal_threads);
     }
 }
 

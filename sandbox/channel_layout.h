@@ -18,8 +18,10 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the channel is little
 
 #define CHANNEL_HEAD_BYTES     4096u
 #define CHANNEL_DESCRIPTORS_AT 64u
-#define CHANNEL_RESULT_MAGIC   0x53525631u
-#define CHANNEL_NULL           0xffffffffu
+/* Where a rehearsal is, a NUL-terminated text at the start of the first output slot. */
+#define CHANNEL_REHEARSAL_TEXT_MAX 200u
+#define CHANNEL_RESULT_MAGIC       0x53525631u
+#define CHANNEL_NULL               0xffffffffu
 
 /* Written by the host. */
 struct channel_input_head {

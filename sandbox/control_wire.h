@@ -67,6 +67,7 @@ struct control_ready {
     uint32_t deadline_ms;
     uint32_t text_count; /* id, version, name, input, output, extra outputs … */
     uint32_t wants_state;
+    uint32_t rehearsal_digest;
     /* text_count times u32 size, then the texts */
 };
 #define CONTROL_READY_TEXTS    5u
@@ -104,7 +105,8 @@ struct boot_wire {
     struct boot_span config;
     struct boot_span script_name;
     struct boot_span script;
-    struct boot_span rehearsal;                       /* steps, see sandbox_spawn */
+    struct boot_span rehearsal; /* steps, see sandbox_spawn */
+    uint64_t rehearsal_seed;
     struct boot_span filters[BOOT_FILTER_COUNT];      /* default: ask the listener */
     struct boot_span kill_filters[BOOT_FILTER_COUNT]; /* default: kill the process */
     uint32_t listener;                                /* 0: use kill_filters at once */

@@ -216,6 +216,7 @@ static bool spawn_valid(const struct sandbox_spawn *spawn)
            spawn->config_json.size <= SANDBOX_CONFIG_SIZE_MAX &&
            spawn->script.size <= SANDBOX_SCRIPT_SIZE_MAX &&
            spawn->rehearsal.size <= SANDBOX_REHEARSAL_SIZE_MAX &&
+           spawn->limits.rehearsal_threads <= SANDBOX_REHEARSAL_THREADS_MAX &&
            spawn->script_name.size <= SANDBOX_TEXT_SIZE_MAX &&
            spawn->output_count <= SANDBOX_OUTPUTS_MAX &&
            spawn->resource_count <= SANDBOX_RESOURCES_MAX &&
@@ -233,6 +234,7 @@ static struct sandbox_worker *worker_new(const struct sandbox_spawn *spawn, int6
     worker->pidfd = worker->control = worker->event = worker->listener = worker->epoll = -1;
     worker->limits = worker->report.limits = spawn->limits;
     worker->observe = spawn->observe;
+    worker->rehearses = spawn->rehearsal.size > 0;
     worker->spawned_ms = worker->log_ms = now_ms;
     worker->log_tokens = LOG_BURST;
     worker->phase = PHASE_LOADING;

@@ -50,6 +50,7 @@ struct sandbox_worker {
     bool control_lost; /* it closed its end */
     bool failed;       /* it said FAILED; cause is from there */
     bool drained;
+    bool rehearses;
     bool reaped;
     uint32_t reply_kind; /* CONTROL_RECONFIGURED, CONTROL_DRAINED or 0 */
     uint32_t continues;

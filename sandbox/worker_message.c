@@ -190,6 +190,7 @@ static bool on_ready(struct sandbox_worker *worker, struct packet *packet, int64
     event->ready.version = texts[1];
     event->ready.report = worker->report;
     event->ready.wants_state = ready.wants_state != 0;
+    event->ready.rehearsal_digest = ready.rehearsal_digest;
     event->ready.attachment =
         (struct sandbox_attachment){.on = ready.on,
                                     .deadline_ms = ready.deadline_ms,
@@ -208,7 +209,8 @@ static bool on_failed(struct sandbox_worker *worker, struct packet *packet)
     struct sluice_text text;
 
     if (worker->phase == PHASE_READY || worker->failed || !take_note(packet, &note, &text) ||
-        (note.kind != SANDBOX_CAUSE_REFUSED && note.kind != SANDBOX_CAUSE_SETUP)) {
+        (note.kind != SANDBOX_CAUSE_REFUSED && note.kind != SANDBOX_CAUSE_SETUP &&
+         !(note.kind == SANDBOX_CAUSE_STOPPED && worker->rehearses))) {
         return false;
     }
     worker->failed = true;

@@ -48,7 +48,7 @@ static const struct option options[] = {
     {CLI_OPTION(FORCE), 0, .name = "--force", FLAG(force), .doc = "as --yes, for scripts"},
     {CLI_OPTION(RECORD), 0, .name = "--record", .argument = "TOPIC", VALUES(record), .doc = "add what becomes of the last N records of a topic as a test"},
     {CLI_OPTION(LANG), 'l', .name = "--lang", .argument = "c|lua|frontend", VALUES(lang), .doc = "what it is written in; default c"},
-    {CLI_OPTION(SAMPLE), 0, .name = "--sample", .argument = "FILE", VALUES(sample), .doc = "records: lines of text, of \"sluice consume --json\", or a file of test cases"},
+    {CLI_OPTION(SAMPLE), 0, .name = "--sample", .argument = "FILE", VALUES(sample), .doc = "records: lines of text, of \"sluice consume --json\", or a file of test cases; for check of a frontend: the bytes that a client sent"},
     {CLI_OPTION(LAST), 0, .name = "--last", .argument = "N", VALUES(last), .doc = "so many of the topic's last records; default 10"},
     {CLI_OPTION(AGAINST), 0, .name = "--against", .argument = "FILE", VALUES(against), .doc = "the version to compare with; default: the one in the running broker"},
     {CLI_OPTION(SEED), 0, .name = "--seed", .argument = "N", VALUES(seed), .doc = "of the random batches; default 1"},

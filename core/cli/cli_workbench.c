@@ -220,8 +220,9 @@ static const struct cli_command commands[] = {
      "compile the C plugin in a folder with this program's SDK headers\n\n"
      "All .c files of DIR (default: here) become NAME.so there; flags behind -- go to the compiler,\n"
      "which is cc or $CC."},
-    {"plugin check", cli_plugin_check, "[PLUGIN]", 0, 1, CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(SEED) | CLI_OPTION(BATCHES),
-     "whether a plugin keeps the rules: lives, configurations, odd and random batches"},
+    {"plugin check", cli_plugin_check, "[PLUGIN]", 0, 1, CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(SEED) | CLI_OPTION(BATCHES) | CLI_OPTION(SAMPLE),
+     "whether a plugin keeps the rules: lives, threads, configurations, odd and random batches\n\n"
+     "A frontend runs on a broker and clients that are made up; --sample FILE has bytes that a client sent."},
     {"plugin test", cli_plugin_test, "PLUGIN|CASES [CASES] [N]", 1, 3, CLI_BROKER_OPTIONS | CLI_OPTION(RECORD),
      "run the test cases of a plugin in a worker of its own\n\n"
      "PLUGIN is a .so, a .lua or a folder with one; its cases are tests/cases.yaml or cases.yaml beside\n"

@@ -1,5 +1,7 @@
 /* cli_workbench_check.c: plugin check: the validator's findings as a table. */
 #include "cli/cli_workbench.h"
+
+#include "base/bytes.h"
 #include "workbench/check.h"
 
 #include <string.h>
@@ -53,6 +55,7 @@ int cli_plugin_check(struct cli *cli)
     bool shows = !cli->options.json && sl_descriptor_is_terminal(2);
     struct check_options options = {.progress = shows ? progress : NULL};
     struct bench bench;
+    const char *sample = cli_value(&cli->options.sample, NULL);
     int64_t seed = 0, batches = 0;
     if (!cli_number(&cli->options.seed, "--seed", 0, INT64_C(1) << 53, 1, &seed) ||
         !cli_number(&cli->options.batches, "--batches", 0, CHECK_BATCHES_MAX, 200, &batches)) {
@@ -71,8 +74,16 @@ int cli_plugin_check(struct cli *cli)
     if (code != CLI_OK) {
         return code;
     }
+    char text[BENCH_TEXT_BYTES];
+    if (sample != NULL &&
+        bench_read(cli->os, sample, SANDBOX_SCRIPT_SIZE_MAX, &options.sample, text) != SLUICE_OK) {
+        cli_complain("%s", text);
+        bench_close(&bench);
+        return CLI_FAILED;
+    }
     cJSON *object = check_run(&bench, path, &options);
     bench_close(&bench);
+    sl_free((void *)(uintptr_t)options.sample.data);
     if (shows) {
         fputs("\r\x1b[K", stderr);
     }

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define REHEARSAL_TIMEOUT_MS 60000u /* of all its lives together */
+
 /* ---- the bench ---- */
 
 bool bench_open(struct bench *bench, struct sl_os *os, const char *executable,
@@ -207,20 +209,29 @@ static struct sandbox_spawn spawn_of(const struct bench_plugin *plugin,
 {
     const struct plugin_version *version = plugin->version;
     struct sandbox_limits limits = version->limits;
+    const char *rehearsal = settings->rehearsal != NULL ? settings->rehearsal : "";
+    const bool has_sample = settings->sample.size > 0;
     if (settings->unpaced) {
         limits.cpu_percent = 0;
+    }
+    if (rehearsal[0] != '\0') {
+        limits.load_timeout_ms = REHEARSAL_TIMEOUT_MS;
+        limits.rehearsal_threads =
+            strpbrk(rehearsal, "0123456789tl") != NULL ? SANDBOX_REHEARSAL_THREADS_MAX : 0;
     }
     return (struct sandbox_spawn){
         .instance = sluice_text_of(version->instance),
         .module = &version->module->staged,
         .config_json = sluice_text_of(version->config_json),
         .script_name = sluice_text_of(version->file),
-        .script = {version->script, version->script_size},
+        .script = {has_sample ? settings->sample.data : version->script,
+                   has_sample ? settings->sample.size : version->script_size},
         .limits = limits,
         .geometry = version->geometry,
         .cpu = -1,
         .outputs_any = true, /* what it emits to is checked as a stage does it */
-        .rehearsal = sluice_text_of(settings->rehearsal != NULL ? settings->rehearsal : ""),
+        .rehearsal = sluice_text_of(rehearsal),
+        .rehearsal_seed = settings->rehearsal_seed,
     };
 }
 

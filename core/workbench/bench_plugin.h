@@ -48,8 +48,10 @@ const struct manifest *bench_file_manifest(const struct bench_file *file);
 struct bench_settings {
     const char *config_json; /* over the module's defaults; NULL: {} */
     const char *rehearsal;   /* sandbox_spawn.rehearsal; NULL: none */
-    bool unpaced;            /* no CPU share: validators give it no rest */
-    probe_log_fn *log;       /* may be NULL */
+    uint64_t rehearsal_seed;
+    struct sl_bytes sample; /* for a frontend's rehearsal; empty: none */
+    bool unpaced;           /* no CPU share: validators give it no rest */
+    probe_log_fn *log;      /* may be NULL */
     void *log_arg;
 };
 

@@ -1,4 +1,5 @@
-/* check.c: the file, its manifest, its lives, its configurations. */
+/* check.c: the file, its manifest, its configurations; check_lives.c, check_batches.c and
+ * check_frontend.c have the rest. */
 #include "workbench/check.h"
 
 #include "base/bytes.h"
@@ -8,9 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define WALKS      20u
-#define WALK_STEPS 200u
 
 /* ---- rows ---- */
 
@@ -31,7 +29,7 @@ void check_row(struct check *check, const char *name, const char *result, const 
     check->warnings += strcmp(result, CHECK_WARNING) == 0;
 }
 
-static void begin(struct check *check, const char *name)
+void check_begin(struct check *check, const char *name)
 {
     if (check->options->progress != NULL) {
         check->options->progress(check->options->arg, check->group, name);
@@ -48,11 +46,14 @@ static void note_end(struct check *check, const struct probe *probe)
                                  (strncmp(call, "clone", 5) == 0 || strstr(call, "fork") != NULL));
 }
 
-static sl_err start_with(struct check *check, const char *config_json, const char *rehearsal,
-                         char ret_text[BENCH_TEXT_BYTES])
+sl_err check_start_with(struct check *check, const char *config_json, const char *rehearsal,
+                        char ret_text[BENCH_TEXT_BYTES])
 {
-    const struct bench_settings settings = {
-        .config_json = config_json, .rehearsal = rehearsal, .unpaced = true};
+    const struct bench_settings settings = {.config_json = config_json,
+                                            .rehearsal = rehearsal,
+                                            .rehearsal_seed = check->options->seed,
+                                            .sample = check->options->sample,
+                                            .unpaced = true};
     sl_err err =
         bench_plugin_start(&check->plugin, check->bench, &check->file, &settings, ret_text);
     check->running = err == SLUICE_OK;
@@ -68,7 +69,7 @@ bool check_start(struct check *check, const char *name)
     if (check->running) {
         return true;
     }
-    if (start_with(check, check->config_json, NULL, text) != SLUICE_OK) {
+    if (check_start_with(check, check->config_json, NULL, text) != SLUICE_OK) {
         check_row(check, name, CHECK_FAILED, "%s", text);
     }
     return check->running;
@@ -90,95 +91,6 @@ static void drain(struct check *check, const char *name)
         check_row(check, name, CHECK_FAILED, "%s", check->plugin.probe.end.text);
     }
     check_ended(check);
-}
-
-/* ---- lives ---- */
-
-static const struct {
-    const char *name, *steps;
-} lives[] = {
-    {"create, destroy", "cq"},
-    {"create, init, destroy", "ciq"},
-    {"activate, deactivate, destroy", "ciaxq"},
-    {"a whole life with an empty batch", "ciabdxq"},
-    {"drained and activated again", "ciabdabdxq"},
-    {"drained before any batch", "ciadxq"},
-    {"reconfigured between batches", "ciabrbrbdxq"},
-    {"several lives in one process", "ciabdxqciabdxqciabdxq"},
-    {"two instances side by side", "cCiIaAbBdDxXqQ"},
-    {"the second outlives the first", "cCiIaAbBdxqBBDXQ"},
-};
-
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u); /* splitmix64, Steele et al. 2014 */
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* A legal step of a life, by its stage: none, created, initialised, active, drained. */
-static char walk_step(uint32_t *stage, uint64_t random)
-{
-    static const char *const steps[] = {"c", "iiq", "aaaq", "bbbbrrdx", "aaxb"};
-    const char *choices = steps[*stage];
-    char step = choices[random % strlen(choices)];
-    if (*stage == 4 && step == 'b') {
-        step = 'a'; /* no batch after a drain */
-    }
-    *stage = step == 'c'   ? 1
-             : step == 'i' ? 2
-             : step == 'a' ? 3
-             : step == 'd' ? 4
-             : step == 'x' ? 2
-             : step == 'q' ? 0
-                           : *stage;
-    return step;
-}
-
-static void walk_make(uint64_t *random, char ret_steps[WALK_STEPS + 1])
-{
-    uint32_t stages[2] = {0, 0};
-    for (uint32_t i = 0; i < WALK_STEPS; i++) {
-        uint64_t draw = next_random(random);
-        uint32_t which = (draw >> 60) >= 12;
-        char step = walk_step(&stages[which], draw & 0xffff);
-        ret_steps[i] = which == 1 ? (char)(step - 'a' + 'A') : step;
-    }
-    ret_steps[WALK_STEPS] = '\0';
-}
-
-static bool live(struct check *check, const char *name, const char *steps)
-{
-    char text[BENCH_TEXT_BYTES];
-    if (start_with(check, check->config_json, steps, text) != SLUICE_OK) {
-        check_row(check, name, CHECK_FAILED, "%s (lives: %s)", text, steps);
-        return false;
-    }
-    check_ended(check);
-    return true;
-}
-
-static void check_lives(struct check *check)
-{
-    uint64_t random = check->options->seed;
-    char steps[WALK_STEPS + 1];
-    check->group = "life";
-    for (size_t i = 0; i < SL_COUNT_OF(lives); i++) {
-        begin(check, lives[i].name);
-        if (live(check, lives[i].name, lives[i].steps)) {
-            check_row(check, lives[i].name, CHECK_OK, "%s", "");
-        }
-    }
-    begin(check, "random legal orders");
-    for (uint32_t i = 0; i < WALKS; i++) {
-        walk_make(&random, steps);
-        if (!live(check, "random legal orders", steps)) {
-            return;
-        }
-    }
-    check_row(check, "random legal orders", CHECK_OK, "%u of %u steps, two instances", WALKS,
-              WALK_STEPS);
 }
 
 /* ---- configurations ---- */
@@ -243,8 +155,8 @@ static sl_err try_config(struct check *check, const char *name, const cJSON *con
                          char ret_text[BENCH_TEXT_BYTES])
 {
     char *text = cJSON_PrintUnformatted(config);
-    begin(check, name);
-    sl_err err = start_with(check, text, NULL, ret_text);
+    check_begin(check, name);
+    sl_err err = check_start_with(check, text, NULL, ret_text);
     cJSON_free(text);
     if (err != SLUICE_OK && check->plugin.probe.end.kind != SANDBOX_CAUSE_REFUSED) {
         check_row(check, name, CHECK_FAILED, "%s", ret_text);
@@ -304,7 +216,7 @@ static void check_reconfigure(struct check *check)
     static const char *const others[] = {"{}", "{\"sluice_check_unknown\":[1,{\"a\":null}]}"};
     const char *name = "reconfigured, perhaps refused";
     uint32_t refused = 0;
-    begin(check, name);
+    check_begin(check, name);
     if (!check_start(check, name)) {
         return;
     }
@@ -389,25 +301,6 @@ static void check_identity(struct check *check)
     }
 }
 
-/* The worker looks at its ABI before it sees that it is no processor. */
-static void check_frontend(struct check *check)
-{
-    char text[BENCH_TEXT_BYTES];
-    sl_err err = start_with(check, NULL, NULL, text);
-    check->group = "load";
-    if (err == SLUICE_OK || strstr(text, "is not a processor (kind 2)") == NULL) {
-        check_row(check, "ABI", CHECK_FAILED, "%s", err == SLUICE_OK ? "it is no frontend" : text);
-    } else {
-        check_row(check, "ABI", CHECK_OK, "a frontend of ABI %u", SLUICE_ABI_MAJOR);
-    }
-    if (check->running) {
-        check_ended(check);
-    }
-    check->group = "life";
-    check_row(check, "runs", CHECK_SKIPPED,
-              "a frontend runs inside a broker, pinned by its SHA-256; no worker hosts it");
-}
-
 static void check_processor(struct check *check, const char *path)
 {
     char text[BENCH_TEXT_BYTES];
@@ -416,8 +309,8 @@ static void check_processor(struct check *check, const char *path)
     check->config_json = cJSON_PrintUnformatted(sample);
     cJSON_Delete(sample);
     check->group = "load";
-    begin(check, "loads");
-    if (start_with(check, check->config_json, NULL, text) != SLUICE_OK) {
+    check_begin(check, "loads");
+    if (check_start_with(check, check->config_json, NULL, text) != SLUICE_OK) {
         check_row(check, "loads and becomes active", CHECK_FAILED, "%s", text);
     } else {
         check_row(check, "loads and becomes active", CHECK_OK, "ABI %u", SLUICE_ABI_MAJOR);
@@ -426,6 +319,7 @@ static void check_processor(struct check *check, const char *path)
         check_lives(check);
         check_configs(check, manifest);
         check_batches(check);
+        check_threads(check);
     }
     check->group = "threads";
     check_row(
@@ -450,7 +344,13 @@ cJSON *check_run(struct bench *bench, const char *path, const struct check_optio
         check_manifest(&check);
         is_frontend = bench_file_manifest(&check.file)->kind == MANIFEST_FRONTEND;
         if (is_frontend) {
+            cJSON *manifest = manifest_json(&check, path);
+            cJSON *sample = config_sample(manifest);
+            check.config_json = cJSON_PrintUnformatted(sample);
             check_frontend(&check);
+            cJSON_free(check.config_json);
+            cJSON_Delete(sample);
+            cJSON_Delete(manifest);
         } else {
             check_processor(&check, path);
         }

@@ -35,7 +35,7 @@ struct peer {
     const struct line_frontend *frontend;
     uint64_t token;
     bool gone;     /* the connection is; only `done` is waited for */
-    bool waiting;  /* for the broker */
+    bool waiting;  /* for the broker, or telling its answer: whoever waits frees */
     uint32_t left; /* records that GET still wants */
     int64_t offset;
     struct sluice_context context;
@@ -48,7 +48,10 @@ static void answer(const struct peer *peer, const char *text, size_t size)
 {
     struct sluice_piece pieces[2] = {{{(const uint8_t *)text, size}, 0},
                                      {{(const uint8_t *)"\r\n", 2}, 0}};
-    /* A failure means that the connection is gone: conn_closed says so. */
+    if (peer->gone) {
+        return; /* an answer before this one failed */
+    }
+    /* A failure means that the connection is gone: conn_closed said so, inside of this call. */
     (void)peer->frontend->io->conn_write(peer->frontend->io, peer->token, pieces, 2);
 }
 
@@ -85,9 +88,8 @@ static void wait_begins(struct peer *peer)
 }
 
 /* The broker has answered. False: nobody is there to be told. */
-static bool wait_ends(struct peer *peer)
+static bool is_there(struct peer *peer)
 {
-    peer->waiting = false;
     if (peer->gone) {
         free(peer);
         return false;
@@ -95,8 +97,13 @@ static bool wait_ends(struct peer *peer)
     return true;
 }
 
-static void resume(const struct peer *peer)
+/* It was told, or went away meanwhile. */
+static void wait_ends(struct peer *peer)
 {
+    if (!is_there(peer)) {
+        return;
+    }
+    peer->waiting = false;
     peer->frontend->io->conn_resume(peer->frontend->io, peer->token);
 }
 
@@ -154,7 +161,7 @@ static void published(void *arg, const struct sluice_produce_result *results, ui
     struct peer *peer = (struct peer *)arg;
     (void)count;
     (void)throttle_ms;
-    if (!wait_ends(peer)) {
+    if (!is_there(peer)) {
         return;
     }
     if (results[0].status != SLUICE_OK) {
@@ -165,7 +172,7 @@ static void published(void *arg, const struct sluice_produce_result *results, ui
                             results[0].base_offset);
         answer(peer, line, (size_t)size);
     }
-    resume(peer);
+    wait_ends(peer);
 }
 
 static void publish(struct peer *peer, struct sluice_text rest)
@@ -210,7 +217,7 @@ static bool show_record(void *arg, const struct sluice_record *record)
     }
     answer(peer, line, (size_t)size);
     peer->left--;
-    return peer->left > 0;
+    return peer->left > 0 && !peer->gone;
 }
 
 static void fetched(void *arg, const struct sluice_fetch_result *results, uint32_t count,
@@ -220,7 +227,7 @@ static void fetched(void *arg, const struct sluice_fetch_result *results, uint32
     const struct sluice_records_host *records = peer->frontend->records;
     (void)count;
     (void)throttle_ms;
-    if (!wait_ends(peer)) {
+    if (!is_there(peer)) {
         return;
     }
     int64_t next = peer->offset;
@@ -235,7 +242,7 @@ static void fetched(void *arg, const struct sluice_fetch_result *results, uint32
         int size = snprintf(line, sizeof(line), ". %" PRId64, next);
         answer(peer, line, (size_t)size);
     }
-    resume(peer);
+    wait_ends(peer);
 }
 
 static void get(struct peer *peer, struct sluice_text rest)

@@ -36,11 +36,13 @@ static bool set_limits(const struct boot_wire *boot)
     const struct sandbox_limits *limits = &boot->limits;
     const rlim_t space = limits->memory_bytes_max + channel_input_bytes(&boot->geometry) +
                          channel_output_bytes(&boot->geometry) + ADDRESS_SLACK;
+    /* those of a rehearsal are made by the worker itself, which sets 0 then */
+    const rlim_t processes = limits->rehearsal_threads > 0 ? RLIM_INFINITY : 0;
     const rlim_t cpu = limits->cpu_s_max > 0 ? limits->cpu_s_max : RLIM_INFINITY;
     const struct limit table[] = {
         {RLIMIT_CORE, 0, 0},
         {RLIMIT_FSIZE, 0, 0},
-        {RLIMIT_NPROC, 0, 0},
+        {RLIMIT_NPROC, processes, processes},
         {RLIMIT_MEMLOCK, 0, 0},
         {RLIMIT_MSGQUEUE, 0, 0},
         {RLIMIT_NICE, 0, 0},
@@ -199,6 +201,13 @@ static const char *restrict_self(int ruleset)
     return done ? NULL : "cannot restrict itself with Landlock";
 }
 
+const char *confine_threads(void)
+{
+    const struct rlimit none = {0, 0};
+
+    return setrlimit(RLIMIT_NPROC, &none) == 0 ? NULL : "cannot set its resource limits";
+}
+
 const char *confine_files(struct worker *worker)
 {
     const uint64_t read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_EXECUTE;
@@ -240,12 +249,17 @@ static long install(const struct worker *worker, const struct boot_span *span, u
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 }
 
+/* With threads for a rehearsal, stage 1 comes over all of them at once, or over none. */
 const char *confine_calls(struct worker *worker, uint32_t stage, int *ret_listener)
 {
+    const bool all = stage == BOOT_FILTER_STAGE_1 && worker->boot->limits.rehearsal_threads > 0;
+    const unsigned sync = all ? SECCOMP_FILTER_FLAG_TSYNC : 0;
+
     *ret_listener = -1;
     if (worker->listener) {
-        const long listener =
-            install(worker, &worker->boot->filters[stage], SECCOMP_FILTER_FLAG_NEW_LISTENER);
+        const long listener = install(worker, &worker->boot->filters[stage],
+                                      SECCOMP_FILTER_FLAG_NEW_LISTENER | sync |
+                                          (all ? SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0));
 
         if (listener >= 0) {
             *ret_listener = (int)listener;
@@ -253,7 +267,7 @@ const char *confine_calls(struct worker *worker, uint32_t stage, int *ret_listen
         }
         worker->listener = false; /* a container above has one (EBUSY), or an old kernel */
     }
-    return install(worker, &worker->boot->kill_filters[stage], 0) == 0
+    return install(worker, &worker->boot->kill_filters[stage], sync) == 0
                ? NULL
                : "cannot install its seccomp filter";
 }

@@ -21,7 +21,7 @@ static const char *load_error(void)
     return strncmp(text, MODULE ": ", sizeof(MODULE) + 1) == 0 ? text + sizeof(MODULE) + 1 : text;
 }
 
-static void check_abi(const struct sluice_plugin_descriptor *plugin)
+static void check_abi(const struct sluice_plugin_descriptor *plugin, bool rehearses)
 {
     if (plugin->magic != SLUICE_PLUGIN_MAGIC) {
         REFUSE(SLUICE_E_PLUGIN_ABI, "its symbol " SLUICE_PLUGIN_SYMBOL " is no plugin descriptor");
@@ -37,6 +37,9 @@ static void check_abi(const struct sluice_plugin_descriptor *plugin)
     if (plugin->size < sizeof(*plugin)) {
         REFUSE(SLUICE_E_PLUGIN_ABI, "has a descriptor of %u bytes, ABI %u.%u needs %zu",
                plugin->size, SLUICE_ABI_MAJOR, SLUICE_ABI_MINOR, sizeof(*plugin));
+    }
+    if (plugin->kind == SLUICE_KIND_FRONTEND && plugin->entry != NULL && rehearses) {
+        return;
     }
     if (plugin->kind != SLUICE_KIND_PROCESSOR || plugin->entry == NULL) {
         REFUSE(SLUICE_E_PLUGIN_ABI, "is not a processor (kind %u)", plugin->kind);
@@ -91,7 +94,10 @@ void loader_load(struct worker *worker)
         REFUSE(SLUICE_E_PLUGIN_LOAD,
                "does not export " SLUICE_PLUGIN_SYMBOL ": it is no Sluice plugin");
     }
-    check_abi(worker->plugin);
+    check_abi(worker->plugin, worker->boot->rehearsal.size > 0);
+    if (worker->plugin->kind == SLUICE_KIND_FRONTEND) {
+        rehearse_frontend(worker);
+    }
     check_extensions(worker);
     worker->processor = worker->plugin->entry;
     check_processor(worker->processor);
@@ -150,7 +156,8 @@ void loader_ready(struct worker *worker, int listener)
         (struct control_ready){.on = attachment.on,
                                .deadline_ms = attachment.deadline_ms,
                                .text_count = CONTROL_READY_TEXTS + attachment.extra_output_count,
-                               .wants_state = worker->state.is_wanted};
+                               .wants_state = worker->state.is_wanted,
+                               .rehearsal_digest = worker->rehearsal_digest};
     memcpy(message.bytes, &ready, sizeof(ready));
     message.used = (uint32_t)(sizeof(ready) + ready.text_count * sizeof(uint32_t));
     add_text(&message, 0, sluice_text_of(worker->plugin->id));

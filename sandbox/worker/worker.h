@@ -94,6 +94,9 @@ struct worker {
     struct control_hello hello;
     bool listener; /* the filters may ask a listener */
 
+    struct threads *threads;   /* [owned] of a rehearsal, or NULL */
+    uint32_t rehearsal_digest; /* of what its batches gave */
+
     struct sluice_record *records; /* [owned] views of the running batch, grown as needed */
     uint32_t record_capacity;
     struct sluice_header *headers; /* [owned] */
@@ -108,6 +111,7 @@ void spaces_leave(struct worker *worker, bool as_user);
 /* NULL, or what could not be done (a sentence). */
 const char *confine_process(struct worker *worker);
 const char *confine_files(struct worker *worker); /* Landlock: libraries only */
+const char *confine_threads(void);                /* no more of them, after those of a rehearsal */
 void confine_files_all(struct worker *worker);    /* Landlock: nothing */
 /* Installs the filter of a stage; *ret_listener is a descriptor or -1. */
 const char *confine_calls(struct worker *worker, uint32_t stage, int *ret_listener);
@@ -146,9 +150,26 @@ void loader_load(struct worker *worker); /* dlopen, checks, create, init; fails 
 void loader_ready(struct worker *worker, int listener); /* describe -> READY */
 void loader_activate(struct worker *worker);
 
-/* ---- rehearsal.c ---- */
+/* ---- rehearsal_lives.c ---- */
 /* The lives of boot->rehearsal, each to its end; a step that the plugin refuses ends that life. */
 void rehearse(struct worker *worker);
+/* Says where it is, for when it dies there. */
+void rehearsal_note(struct worker *worker, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- rehearsal_threads.c ---- */
+/* Makes limits.rehearsal_threads threads, which wait; before the first filter. NULL, or a fault. */
+const char *threads_start(struct worker *worker);
+typedef void thread_run(void *arg);
+/* Runs on thread `number` (0, or one that is not there: this one) and waits. */
+void threads_run(struct worker *worker, uint32_t number, thread_run *run, void *arg);
+/* Runs one on thread 1 and one on thread 2, begun together, and waits for both. */
+void threads_run_both(struct worker *worker, thread_run *run, void *first, void *second);
+void threads_end(struct worker *worker);
+
+/* ---- rehearsal_frontend.c ---- */
+/* The lives of boot->rehearsal for a frontend; ends the process with what came of them. */
+_Noreturn void rehearse_frontend(struct worker *worker);
 
 /* ---- record_decode.c ---- */
 /* Views of records first .. first + limit - 1; E_INVALID_RECORD: the bytes are not as said. */
@@ -199,5 +220,13 @@ _Noreturn void task_loop_run(struct worker *worker);
 
 /* ---- alloc_note.c ---- */
 void alloc_note_attach(_Atomic uint32_t *counter);
+/* For rehearsals. Counts blocks and their bytes from now on, or no more. */
+void alloc_note_count(bool counts);
+struct alloc_live {
+    int64_t blocks;
+    int64_t bytes;
+};
+struct alloc_live alloc_note_live(void); /* taken and not given back since it counts */
+void alloc_note_fail(uint32_t after);    /* refuses the allocation `after` from now; 0: none */
 
 #endif

@@ -87,6 +87,7 @@ static void confine_and_load(struct worker *worker)
     check(confine_process(worker));
     check(confine_files(worker));
     link_send(CONTROL_HELLO, &worker->hello, sizeof(worker->hello), -1, true);
+    check(threads_start(worker));
     check(confine_calls(worker, BOOT_FILTER_STAGE_1, &listener));
     link_send(CONTROL_CONFINED, NULL, 0, listener, true);
     close_listener(listener);

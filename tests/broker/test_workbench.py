@@ -337,6 +337,27 @@ class Check(Workbench):
         found = self.check(self.built(version="2.0.0"), "--batches", "1")
         self.assertEqual(found["load", "manifest and descriptor agree"][0], "failed")
 
+    def test_what_is_kept_for_a_thread_is_found_whether_it_kills_or_is_silent(self):
+        found = self.check(self.built(before="static _Thread_local struct odd *mine;", create="mine = self;",
+                                      record="if (mine->host != self->host) abort();"), "--batches", "1")
+        result, detail = found["threads", "batches on another thread than create"]
+        self.assertEqual(result, "failed")
+        for word in ("SIGSEGV", "step 6 (process_batch of instance 1, on thread 2)", "seed 1", "1cia2ppb1r2pp1dxq"):
+            self.assertIn(word, detail)
+        self.assertNotIn(("life", "two instances side by side"), found)
+        self.assertEqual(found["threads", "random legal hand-overs"][0], "failed")
+        found = self.check(self.built(before="static _Thread_local int ready;", create="ready = 1;",
+                                      record="if (!ready) writer->drop(writer, i);"), "--batches", "1")
+        self.assertEqual(list(found), [("threads", "the same results on every thread")])
+        self.assertEqual(found["threads", "the same results on every thread"][0], "failed")
+
+    def test_instances_that_share_what_one_thread_had_for_itself_are_found(self):
+        found = self.check(self.built(before="#include <stdatomic.h>\nstatic atomic_int inside;",
+                                      record="if (atomic_fetch_add(&inside, 1) > 0) abort(); usleep(500); atomic_fetch_sub(&inside, 1);"),
+                           "--batches", "1")
+        self.assertEqual(list(found), [("threads", "two instances at once")])
+        self.assertIn("SIGABRT", found["threads", "two instances at once"][1])
+
     def test_a_seed_repeats_its_batches(self):
         self.built(record='if (record->key.size > 2 && record->key.data[0] == 0x41) abort();')
         first = self.check("odd.so", "--seed", "7", "--batches", "500").get(("batches", "random batches"))
@@ -441,3 +462,141 @@ class Live(Workbench):
 
 if __name__ == "__main__":
     unittest.main()
+
+
+# A frontend that keeps its rules, with what a test puts in: each line is published and answered.
+FRONTEND = """#include <sluice/sluice.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+SLUICE_MANIFEST("{\\"id\\":\\"odd\\",\\"version\\":\\"1.0.0\\",\\"kind\\":\\"frontend\\"}");
+struct odd { const struct sluice_host *host; const struct sluice_frontend_host *io; const struct sluice_broker *broker; };
+struct peer { struct odd *self; uint64_t token; int gone, waiting; struct sluice_context context; };
+%(before)s
+static sluice_status create(const struct sluice_host *host, void **ret_self)
+{
+    struct odd *self = calloc(1, sizeof(*self));
+    if (self == NULL) return SLUICE_E_NO_MEMORY;
+    self->host = host;
+    self->io = host->get_extension(host, SLUICE_EXT_FRONTEND);
+    self->broker = host->get_extension(host, SLUICE_EXT_BROKER);
+    *ret_self = self;
+    return SLUICE_OK;
+}
+static sluice_status conn_open(void *data, const struct sluice_connection *connection, void **ret_conn)
+{
+    struct peer *peer = calloc(1, sizeof(*peer));
+    %(opened)s
+    if (peer == NULL) return SLUICE_E_NO_MEMORY;
+    peer->self = data;
+    peer->token = connection->token;
+    peer->context = connection->context;
+    %(context)s
+    *ret_conn = peer;
+    return SLUICE_OK;
+}
+static void write_text(struct peer *peer, const char *text)
+{
+    struct sluice_piece piece = {{(const uint8_t *)text, strlen(text)}, 0};
+    (void)peer->self->io->conn_write(peer->self->io, peer->token, &piece, 1);
+}
+static void done(void *arg, sluice_status status, struct sluice_text text)
+{
+    struct peer *peer = arg;
+    (void)status;
+    (void)text;
+    %(done)s
+    if (!peer->gone) write_text(peer, "ok\\n");
+    peer->waiting = 0;
+    if (peer->gone) free(peer);
+}
+static sluice_status conn_input(void *data, void *conn, struct sluice_bytes input, uint64_t *ret_consumed, uint64_t *ret_wanted)
+{
+    struct peer *peer = conn;
+    (void)data;
+    *ret_wanted = 0;
+    *ret_consumed = input.size;
+    %(input)s
+    if (!peer->waiting) {
+        peer->waiting = 1;
+        peer->self->broker->metrics(peer->self->broker, &peer->context, done, peer);
+    }
+    return SLUICE_OK;
+}
+static void conn_closed(void *data, void *conn)
+{
+    struct peer *peer = conn;
+    (void)data;
+    peer->gone = 1;
+    %(closed)s
+    if (!peer->waiting) free(peer);
+}
+static const struct sluice_frontend frontend = {.size = sizeof(frontend), .create = create, .destroy = free,
+    .conn_open = conn_open, .conn_input = conn_input, .conn_closed = conn_closed};
+SLUICE_PLUGIN(.size = sizeof(struct sluice_plugin_descriptor), .magic = SLUICE_PLUGIN_MAGIC,
+              .abi_major = SLUICE_ABI_MAJOR, .abi_minor = SLUICE_ABI_MINOR, .kind = SLUICE_KIND_FRONTEND,
+              .id = "odd", .version = "1.0.0", .entry = &frontend);
+"""
+CUT = "connections that open, are cut anywhere and end at any moment"
+MEMORY = "memory is refused"
+WRITES = "writes are refused, and their connection ends inside"
+DESTROYED = "calls to the broker that end after destroy"
+TWO = "two instances on two threads"
+LEAKS = "connections leave no memory behind"
+
+
+class CheckFrontends(Workbench):
+    check = Check.check
+
+    def frontend(self, *words, **parts):
+        """Name of the check -> detail, of those that failed."""
+        slots = dict(before="", opened="", context='peer->context.client_host = sluice_text_of("me");', done="", input="", closed="")
+        self.write("odd.c", FRONTEND % dict(slots, **parts))
+        self.ok("plugin", "build", "odd.c")
+        return {name: detail for (_, name), (result, detail) in self.check("odd.so", *words).items() if result == "failed"}
+
+    def test_one_that_keeps_its_rules_has_no_finding(self):
+        self.assertEqual(self.frontend("--batches", "400", "--seed", "5"), {})
+
+    def test_each_planted_fault_is_found_with_its_place(self):
+        for parts, name, words in (
+                (dict(input="if (input.data[3] == 'x') return SLUICE_E_INVALID;"), CUT, ("SIGSEGV in conn_input", "seed")),
+                (dict(closed="peer->waiting = 1;"), LEAKS, ("connections leave", "blocks of memory behind")),
+                (dict(before="static uint64_t last;", closed="last = peer->token;",
+                      input="uint64_t token = peer->token; if (last) { peer->token = last; write_text(peer, \"late\"); } peer->token = token;"),
+                 CUT, ("conn_write for connection", "after its conn_closed", "in conn_input")),
+                (dict(done="write_text(peer, \"ok\\n\"); if (!peer->gone) write_text(peer, \"more\\n\");", closed="write_text(peer, \"bye\");"),
+                 CUT, ("after its conn_closed",)),
+                (dict(opened="peer->token = 0;"), MEMORY, ("SIGSEGV in conn_open",)),
+                (dict(input="if (!peer->waiting) { write_text(peer, \"x\"); write_text(peer, \"y\"); }"), WRITES, ("seed",)),
+                (dict(done='peer->self->host->log(peer->self->host, 1, sluice_text_of("done"));'), DESTROYED, ("the done of metrics", "seed")),
+                (dict(input="*ret_consumed = input.size + 1;"), CUT, ("consumes", "bytes")),
+                (dict(input="peer->self->io->conn_resume(peer->self->io, peer->token);"), CUT, ("conn_resume without its conn_pause",)),
+                (dict(context=""), CUT, ("metrics is asked with a context that conn_open was given",)),
+                (dict(before="#include <stdatomic.h>\nstatic atomic_int inside;",
+                      input="if (atomic_fetch_add(&inside, 1) > 0) abort(); usleep(200); atomic_fetch_sub(&inside, 1);"), TWO, ("SIGABRT",)),
+                (dict(input="if (fork() == 0) _exit(0);"), CUT, ("in conn_input",))):
+            found = self.frontend("--batches", "50", **parts)
+            self.assertIn(name, found, parts)
+            for word in words:
+                self.assertIn(word, found[name], parts)
+
+    def test_what_is_shipped_keeps_its_rules(self):
+        sample = self.path("kafka.bin")
+        with open(os.path.join(SOURCE, "tests", "data", "kafka", "frames.jsonl")) as lines, open(sample, "wb") as file:
+            for frame in map(json.loads, lines):
+                if frame["dir"] == "request":
+                    file.write(len(bytes.fromhex(frame["hex"])).to_bytes(4, "big") + bytes.fromhex(frame["hex"]))
+        build = os.path.dirname(os.path.dirname(SLUICE))
+        for name, words in (("lib/sluice/plugins/frontend_kafka.so", ["--sample", sample]), ("lib/sluice/plugins/frontend_http.so", []),
+                            ("examples/frontend_line/frontend_line.so", []), ("examples/uppercase_c/uppercase.so", []),
+                            ("examples/logging/logging.so", [])):
+            path = os.path.join(build, name)
+            with open(path, "rb") as file:
+                if any(word in file.read() for word in (b"__asan_", b"__tsan_")):
+                    continue  # no sanitizer runs in a worker
+            found = self.check(path, *words)
+            self.assertFalse([row for row in found.items() if row[1][0] == "failed"], name)
+        for name in ("mask_lua/mask.lua", "count_lua/count.lua"):
+            found = self.check(os.path.join(SOURCE, "examples", name))
+            self.assertFalse([row for row in found.items() if row[1][0] == "failed"], name)

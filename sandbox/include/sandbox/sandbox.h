@@ -52,7 +52,11 @@ struct sandbox_limits {
     uint64_t state_bytes_max;  /* of the state of one partition (sluice.state/1) */
     uint32_t load_timeout_ms;  /* spawn to READY */
     uint32_t reply_timeout_ms; /* reconfigure and drain */
+    /* Threads that the worker itself makes for a rehearsal, before the first filter; they end
+     * before READY, and the plugin can make none. 0: none */
+    uint32_t rehearsal_threads;
 };
+#define SANDBOX_REHEARSAL_THREADS_MAX 3u
 #define SANDBOX_LIMITS_DEFAULT                                                      \
     (struct sandbox_limits)                                                         \
     {                                                                               \
@@ -101,9 +105,19 @@ struct sandbox_spawn {
     bool observe;
     /* Lives that the module must get through before its real one begins, for validators: at most
      * SANDBOX_REHEARSAL_SIZE_MAX steps c(reate) i(nit) a(ctivate) b(atch of no records)
-     * r(econfigure) d(rain) x (deactivate) q (destroy); capitals drive a second instance beside the
-     * first. What fails is destroyed. Empty: none. */
+     * p (batch of a few records) r(econfigure) d(rain) x (deactivate) q (destroy); capitals drive a
+     * second instance beside the first. What fails is destroyed. A digit names the thread of the
+     * steps behind it, 0 to limits.rehearsal_threads; "&" has both instances process batches at
+     * once, on threads 1 and 2. READY tells a digest of what the batches "p" gave.
+     *
+     * A frontend, which no worker hosts, can only be rehearsed: on a broker and connections that
+     * are made up from rehearsal_seed and, with `script` (what a client sent), from that. Each step
+     * is a life: l(ife) m (memory is refused) w (writes are refused) e (it is destroyed before its
+     * calls to the broker ended) t (two instances on two threads, which must be there) k (whether
+     * connections leave memory behind). The worker then ends: STOPPED, and what was done, or
+     * REFUSED, and what it did wrong. Empty: no rehearsal. */
     struct sluice_text rehearsal;
+    uint64_t rehearsal_seed;
 };
 #define SANDBOX_REHEARSAL_SIZE_MAX 512u
 /* Starts the process and returns while it still loads; READY or EXIT comes by poll.
@@ -209,6 +223,7 @@ struct sandbox_event {
             struct sandbox_attachment attachment;
             struct sandbox_report report;
             bool wants_state; /* asked for sluice.state/1 */
+            uint32_t rehearsal_digest;
         } ready;
         struct sandbox_result result;
         struct {

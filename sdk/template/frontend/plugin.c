@@ -78,31 +78,24 @@ static sluice_status handle_line(const struct my_frontend *self, const struct pe
     return answer(self, peer, "ERR unknown command", 19);
 }
 
+/* One line a call: the host calls again while there is more. conn_write and conn_close may end the
+ * connection at once, and then conn_closed has freed the peer: nothing touches it behind them. */
 static sluice_status conn_input(void *data, void *conn, struct sluice_bytes input,
                                 uint64_t *ret_consumed, uint64_t *ret_wanted)
 {
-    const struct my_frontend *self = (const struct my_frontend *)data;
-    uint64_t done = 0;
-    while (done < input.size) {
-        const uint8_t *line = input.data + done;
-        const uint8_t *end = (const uint8_t *)memchr(line, '\n', (size_t)(input.size - done));
-        if (end == NULL) {
-            break;
-        }
-        uint64_t size = (uint64_t)(end - line);
-        done += size + 1;
-        size -= (size > 0 && line[size - 1] == '\r') ? 1 : 0;
-        sluice_status status = handle_line(self, (const struct peer *)conn, line, size);
-        if (status != SLUICE_OK) {
-            return status;
-        }
-    }
-    if (input.size - done > LINE_BYTES_MAX) {
+    const uint8_t *end = (const uint8_t *)memchr(input.data, '\n', (size_t)input.size);
+    uint64_t size = end != NULL ? (uint64_t)(end - input.data) : input.size;
+    *ret_consumed = end != NULL ? size + 1 : 0;
+    *ret_wanted = 0; /* a line may end with any byte */
+    if (size > LINE_BYTES_MAX) {
         return SLUICE_E_FRAME_TOO_LARGE;
     }
-    *ret_consumed = done;
-    *ret_wanted = 0; /* a line may end with any byte */
-    return SLUICE_OK;
+    if (end == NULL) {
+        return SLUICE_OK;
+    }
+    size -= (size > 0 && input.data[size - 1] == '\r') ? 1 : 0;
+    return handle_line((const struct my_frontend *)data, (const struct peer *)conn, input.data,
+                       size);
 }
 
 static void conn_closed(void *self, void *conn)

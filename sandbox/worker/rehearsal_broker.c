@@ -1,0 +1,551 @@
+/* rehearsal_broker.c: a broker that is made up: it takes every call, and ends it at once, later, or
+ * when its connection is gone, with results that a broker may give (<sluice/broker.h>). */
+#include "rehearsal_frontend.h"
+
+#include <string.h>
+
+#define RESULTS_MAX 4096u /* of one call; more are not asked for in a rehearsal's 64 KiB */
+#define BATCH_BYTES 256u
+
+extern void *__libc_calloc(size_t count, size_t size);
+extern void __libc_free(void *memory);
+
+enum {
+    CALL_TOPICS,
+    CALL_TOPIC_RESULTS,
+    CALL_CONFIG,
+    CALL_PRODUCE,
+    CALL_FETCH,
+    CALL_OFFSETS,
+    CALL_PRODUCER_ID,
+    CALL_JOINED,
+    CALL_SYNCED,
+    CALL_STATUS,
+    CALL_STATUSES,
+    CALL_OFFSETS_FETCHED,
+    CALL_TEXT,
+    CALL_HEALTH,
+    CALL_DELETED,
+    CALL_KINDS
+};
+
+static const struct sluice_text topic_name = {"rehearsed", 9};
+static const struct sluice_partition_info partitions[] = {{.partition = 0, .leader_epoch = 1},
+                                                          {.partition = 1, .leader_epoch = 1}};
+
+static sluice_status draw_status(struct stage *stage, bool cancelled)
+{
+    static const sluice_status failures[] = {
+        SLUICE_E_UNKNOWN_TOPIC, SLUICE_E_BUSY,    SLUICE_E_LIMIT,     SLUICE_E_NO_MEMORY,
+        SLUICE_E_PERMISSION,    SLUICE_E_INVALID, SLUICE_E_CANCELLED, SLUICE_E_IO};
+
+    if (cancelled) {
+        return SLUICE_E_CANCELLED;
+    }
+    return stage_draw(stage, 3) > 0
+               ? SLUICE_OK
+               : failures[stage_draw(stage, sizeof(failures) / sizeof(failures[0]))];
+}
+
+/* ---- one function for each type of `done` ---- */
+
+#define DONE(type) ((type *)call->done)
+typedef void end_fn(struct stage *stage, const struct stage_call *call, void *results,
+                    sluice_status status);
+
+static void end_topics(struct stage *stage, const struct stage_call *call, void *results,
+                       sluice_status status)
+{
+    struct sluice_topic_info *info = results;
+
+    (void)stage;
+    for (uint32_t i = 0; i < call->count; i++) {
+        info[i] = (struct sluice_topic_info){.size = sizeof(*info),
+                                             .status = status,
+                                             .name = topic_name,
+                                             .id = {{1}},
+                                             .partition_count = status == SLUICE_OK ? 2 : 0,
+                                             .partitions = partitions};
+    }
+    DONE(sluice_topics_done)(call->arg, info, call->count);
+}
+
+static void end_topic_results(struct stage *stage, const struct stage_call *call, void *results,
+                              sluice_status status)
+{
+    struct sluice_topic_result *result = results;
+
+    (void)stage;
+    for (uint32_t i = 0; i < call->count; i++) {
+        result[i] = (struct sluice_topic_result){.status = status,
+                                                 .partition_count = 2,
+                                                 .name = topic_name,
+                                                 .reason = {"made up", 7},
+                                                 .replication_factor = 1};
+    }
+    DONE(sluice_topic_results_done)(call->arg, result, call->count);
+}
+
+static void end_config(struct stage *stage, const struct stage_call *call, void *results,
+                       sluice_status status)
+{
+    static const struct sluice_config_entry entries[] = {{.name = {"cleanup.policy", 14},
+                                                          .value = {"delete", 6},
+                                                          .source = SLUICE_CONFIG_SOURCE_DEFAULT,
+                                                          .type = SLUICE_CONFIG_TYPE_LIST},
+                                                         {.name = {"compression.type", 16},
+                                                          .source = SLUICE_CONFIG_SOURCE_TOPIC,
+                                                          .type = SLUICE_CONFIG_TYPE_STRING}};
+    const struct sluice_config_result result = {.status = status,
+                                                .resource = SLUICE_RESOURCE_TOPIC,
+                                                .name = topic_name,
+                                                .entry_count = status == SLUICE_OK ? 2 : 0,
+                                                .entries = entries};
+
+    (void)stage;
+    (void)results;
+    DONE(sluice_config_done)(call->arg, &result);
+}
+
+static void end_produce(struct stage *stage, const struct stage_call *call, void *results,
+                        sluice_status status)
+{
+    struct sluice_produce_result *result = results;
+
+    for (uint32_t i = 0; i < call->count; i++) {
+        result[i] = (struct sluice_produce_result){.status = status,
+                                                   .base_offset = status == SLUICE_OK ? 7 : -1,
+                                                   .log_append_time_ms = -1,
+                                                   .reason = {NULL, 0}};
+    }
+    DONE(sluice_produce_done)
+    (call->arg, result, call->count, stage_draw(stage, 4) == 0 ? 10 : 0);
+}
+
+static void end_fetch(struct stage *stage, const struct stage_call *call, void *results,
+                      sluice_status status)
+{
+    static const uint8_t batch[BATCH_BYTES] = {0, 0, 0, 0, 0, 0, 0, 7};
+    struct sluice_fetch_result *result = results;
+
+    stage->records_token = stage->next_token++;
+    for (uint32_t i = 0; i < call->count; i++) {
+        const bool has = status == SLUICE_OK && stage_draw(stage, 2) == 0;
+
+        result[i] =
+            (struct sluice_fetch_result){.status = status,
+                                         .leader_epoch = 1,
+                                         .high_watermark = 9,
+                                         .last_stable_offset = 9,
+                                         .records = {has ? batch : NULL, has ? sizeof(batch) : 0},
+                                         .records_token = has ? stage->records_token : 0};
+    }
+    DONE(sluice_fetch_done)(call->arg, result, call->count, 0);
+    stage->records_token = 0;
+}
+
+static void end_offsets(struct stage *stage, const struct stage_call *call, void *results,
+                        sluice_status status)
+{
+    struct sluice_offset_answer *answer = results;
+
+    (void)stage;
+    for (uint32_t i = 0; i < call->count; i++) {
+        answer[i] = (struct sluice_offset_answer){status, 1, 5, -1};
+    }
+    DONE(sluice_offsets_done)(call->arg, answer, call->count);
+}
+
+static void end_producer_id(struct stage *stage, const struct stage_call *call, void *results,
+                            sluice_status status)
+{
+    const struct sluice_producer_id producer = {.status = status, .id = 4000};
+
+    (void)stage;
+    (void)results;
+    DONE(sluice_producer_id_done)(call->arg, &producer);
+}
+
+static void end_joined(struct stage *stage, const struct stage_call *call, void *results,
+                       sluice_status status)
+{
+    static const struct sluice_group_member member = {
+        .id = {"member-1", 8}, .instance = {NULL, 0}, .metadata = {(const uint8_t *)"m", 1}};
+    const struct sluice_group_joined joined = {.status = status,
+                                               .generation = 3,
+                                               .protocol_type = {"consumer", 8},
+                                               .protocol = {"range", 5},
+                                               .leader = {"member-1", 8},
+                                               .member = {"member-1", 8},
+                                               .member_count = stage_draw(stage, 2),
+                                               .members = &member};
+
+    (void)results;
+    DONE(sluice_group_joined_done)(call->arg, &joined);
+}
+
+static void end_synced(struct stage *stage, const struct stage_call *call, void *results,
+                       sluice_status status)
+{
+    const struct sluice_group_synced synced = {.status = status,
+                                               .protocol_type = {"consumer", 8},
+                                               .protocol = {"range", 5},
+                                               .assignment = {(const uint8_t *)"a", 1}};
+
+    (void)stage;
+    (void)results;
+    DONE(sluice_group_synced_done)(call->arg, &synced);
+}
+
+static void end_status(struct stage *stage, const struct stage_call *call, void *results,
+                       sluice_status status)
+{
+    (void)stage;
+    (void)results;
+    DONE(sluice_status_done)(call->arg, status);
+}
+
+static void end_statuses(struct stage *stage, const struct stage_call *call, void *results,
+                         sluice_status status)
+{
+    sluice_status *statuses = results;
+
+    for (uint32_t i = 0; i < call->count; i++) {
+        statuses[i] = draw_status(stage, status == SLUICE_E_CANCELLED);
+    }
+    DONE(sluice_statuses_done)(call->arg, status, statuses, call->count);
+}
+
+static void end_offsets_fetched(struct stage *stage, const struct stage_call *call, void *results,
+                                sluice_status status)
+{
+    struct sluice_offset_fetched *fetched = results;
+
+    (void)stage;
+    for (uint32_t i = 0; i < call->count; i++) {
+        fetched[i] = (struct sluice_offset_fetched){
+            .status = status, .topic = topic_name, .offset = -1, .leader_epoch = -1};
+    }
+    DONE(sluice_offset_fetched_done)(call->arg, status, fetched, call->count);
+}
+
+static void end_text(struct stage *stage, const struct stage_call *call, void *results,
+                     sluice_status status)
+{
+    (void)stage;
+    (void)results;
+    DONE(sluice_text_done)(call->arg, status, (struct sluice_text){"made_up 1\n", 10});
+}
+
+static void end_health(struct stage *stage, const struct stage_call *call, void *results,
+                       sluice_status status)
+{
+    const struct sluice_health health = {
+        .size = sizeof(health), .ok = status == SLUICE_OK, .text = {"made up\n", 8}};
+
+    (void)stage;
+    (void)results;
+    DONE(sluice_health_done)(call->arg, &health);
+}
+
+static void end_deleted(struct stage *stage, const struct stage_call *call, void *results,
+                        sluice_status status)
+{
+    struct sluice_records_deleted *deleted = results;
+
+    (void)stage;
+    for (uint32_t i = 0; i < call->count; i++) {
+        deleted[i] = (struct sluice_records_deleted){
+            .status = status, .log_start_offset = status == SLUICE_OK ? 3 : -1};
+    }
+    DONE(sluice_records_deleted_done)(call->arg, deleted, call->count);
+}
+
+static const struct {
+    const char *name, *done_name;
+    end_fn *end;
+    size_t result_size; /* of each of `count`; 0: it has none */
+} kinds[CALL_KINDS] = {
+    [CALL_TOPICS] = {"topics", "the done of topics", end_topics, sizeof(struct sluice_topic_info)},
+    [CALL_TOPIC_RESULTS] = {"topics_create", "the done of topics_create", end_topic_results,
+                            sizeof(struct sluice_topic_result)},
+    [CALL_CONFIG] = {"configs_describe", "the done of configs_describe", end_config, 0},
+    [CALL_PRODUCE] = {"produce", "the done of produce", end_produce,
+                      sizeof(struct sluice_produce_result)},
+    [CALL_FETCH] = {"fetch", "the done of fetch", end_fetch, sizeof(struct sluice_fetch_result)},
+    [CALL_OFFSETS] = {"offsets", "the done of offsets", end_offsets,
+                      sizeof(struct sluice_offset_answer)},
+    [CALL_PRODUCER_ID] = {"producer_id", "the done of producer_id", end_producer_id, 0},
+    [CALL_JOINED] = {"group_join", "the done of group_join", end_joined, 0},
+    [CALL_SYNCED] = {"group_sync", "the done of group_sync", end_synced, 0},
+    [CALL_STATUS] = {"group_heartbeat", "the done of group_heartbeat", end_status, 0},
+    [CALL_STATUSES] = {"offset_commit", "the done of offset_commit", end_statuses,
+                       sizeof(sluice_status)},
+    [CALL_OFFSETS_FETCHED] = {"offset_fetch", "the done of offset_fetch", end_offsets_fetched,
+                              sizeof(struct sluice_offset_fetched)},
+    [CALL_TEXT] = {"metrics", "the done of metrics", end_text, 0},
+    [CALL_HEALTH] = {"health", "the done of health", end_health, 0},
+    [CALL_DELETED] = {"records_delete", "the done of records_delete", end_deleted,
+                      sizeof(struct sluice_records_deleted)},
+};
+
+/* ---- their way ---- */
+
+static void end_now(struct stage *stage, const struct stage_call *call, bool cancelled)
+{
+    const char *before = stage->doing;
+    const sluice_status status = draw_status(stage, cancelled);
+    void *results = NULL;
+
+    if (kinds[call->kind].result_size > 0) {
+        results = __libc_calloc(call->count + 1, kinds[call->kind].result_size);
+    }
+    stage_doing(stage, kinds[call->kind].done_name);
+    kinds[call->kind].end(stage, call, results, status);
+    stage->doing = before;
+    __libc_free(results);
+}
+
+void stage_call_end(struct stage *stage, uint32_t index, bool cancelled)
+{
+    const struct stage_call call = stage->calls[index];
+
+    stage->calls[index] = stage->calls[--stage->call_count];
+    end_now(stage, &call, cancelled);
+}
+
+void stage_calls_cancel(struct stage *stage, uint64_t connection)
+{
+    for (uint32_t i = 0; i < stage->call_count;) {
+        if (connection == 0 || stage->calls[i].connection == connection) {
+            if (connection != 0 && stage_draw(stage, 4) < (stage->early ? 3 : 1)) {
+                stage->calls[i++].connection = 0; /* records on their way: it ends later */
+                continue;
+            }
+            stage_call_end(stage, i, true);
+            i = 0; /* its done may have called */
+        } else {
+            i++;
+        }
+    }
+}
+
+static bool is_of_open(const struct stage *stage, struct sluice_text text)
+{
+    return text.size > 0 && text.data >= stage->open_text &&
+           text.data < stage->open_text + sizeof(stage->open_text) && stage->open_text[0] == '?';
+}
+
+static void ask(const struct sluice_broker *broker, const struct sluice_context *context,
+                uint32_t kind, uint32_t count, void (*done)(void), void *arg)
+{
+    struct stage *stage = broker->data;
+    struct stage_call call = {.kind = kind, .count = count, .done = done, .arg = arg};
+
+    if (!stage_may(stage, kinds[kind].name)) {
+        return;
+    }
+    stage->asked++;
+    if (context == NULL || done == NULL || count > RESULTS_MAX) {
+        stage_fault(stage, "%s is asked without a context or a done, or for %u things",
+                    kinds[kind].name, count);
+        return;
+    }
+    if (is_of_open(stage, context->client_host) || is_of_open(stage, context->principal)) {
+        stage_fault(stage,
+                    "%s is asked with a context that conn_open was given: its texts are gone",
+                    kinds[kind].name);
+        return;
+    }
+    call.connection = context->connection;
+    if (stage->call_count == STAGE_CALLS_MAX || stage_draw(stage, 4) == 0) {
+        end_now(stage, &call, false); /* before the call returns */
+    } else {
+        stage->calls[stage->call_count++] = call;
+    }
+}
+
+/* What is borrowed is read: a pointer that is none dies here. */
+static void read_all(const void *data, uint64_t size)
+{
+    const volatile uint8_t *bytes = data;
+
+    for (uint64_t i = 0; i < size; i++) {
+        (void)bytes[i];
+    }
+}
+
+static void read_topic(const struct sluice_topic_ref *topic)
+{
+    read_all(topic->name.data, topic->name.size);
+}
+
+#define CALL(name, ...)                                       \
+    static void on_##name(const struct sluice_broker *broker, \
+                          const struct sluice_context *context, __VA_ARGS__)
+#define ASK(kind, count) ask(broker, context, kind, count, (void (*)(void))done, arg)
+
+static const struct sluice_cluster *on_cluster(const struct sluice_broker *broker,
+                                               const struct sluice_context *context)
+{
+    static const struct sluice_node node = {
+        .size = sizeof(node), .id = 1, .host = {"localhost", 9}, .port = 9092};
+    static const struct sluice_cluster cluster = {.size = sizeof(cluster),
+                                                  .node_count = 1,
+                                                  .cluster_id = {"AAAAAAAAAAAAAAAAAAAAAA", 22},
+                                                  .controller_id = 1,
+                                                  .nodes = &node};
+
+    (void)context;
+    (void)stage_may(broker->data, "cluster");
+    return &cluster;
+}
+
+CALL(topics, const struct sluice_topic_ref *topics, uint32_t count, bool auto_create,
+     sluice_topics_done *done, void *arg)
+{
+    (void)auto_create;
+    for (uint32_t i = 0; topics != NULL && i < count; i++) {
+        read_topic(&topics[i]);
+    }
+    ASK(CALL_TOPICS, topics != NULL ? count : 1);
+}
+CALL(topics_create, const struct sluice_topic_spec *specs, uint32_t count, bool validate_only,
+     sluice_topic_results_done *done, void *arg)
+{
+    (void)validate_only;
+    for (uint32_t i = 0; i < count; i++) {
+        read_all(specs[i].name.data, specs[i].name.size);
+        for (uint32_t k = 0; k < specs[i].config_count; k++) {
+            read_all(specs[i].configs[k].key.data, specs[i].configs[k].key.size);
+            read_all(specs[i].configs[k].value.data, specs[i].configs[k].value.size);
+        }
+    }
+    ASK(CALL_TOPIC_RESULTS, count);
+}
+CALL(topics_delete, const struct sluice_topic_ref *topics, uint32_t count,
+     sluice_topic_results_done *done, void *arg)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        read_topic(&topics[i]);
+    }
+    ASK(CALL_TOPIC_RESULTS, count);
+}
+CALL(configs_describe, int32_t resource, struct sluice_text name, sluice_config_done *done,
+     void *arg)
+{
+    (void)resource;
+    read_all(name.data, name.size);
+    ASK(CALL_CONFIG, 1);
+}
+CALL(produce, const struct sluice_produce *request, sluice_produce_done *done, void *arg)
+{
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        read_topic(&request->entries[i].topic);
+        read_all(request->entries[i].batch.data, request->entries[i].batch.size);
+    }
+    ASK(CALL_PRODUCE, request->entry_count);
+}
+CALL(fetch, const struct sluice_fetch *request, sluice_fetch_done *done, void *arg)
+{
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        read_topic(&request->entries[i].topic);
+    }
+    ASK(CALL_FETCH, request->entry_count);
+}
+CALL(offsets, int32_t isolation, const struct sluice_offset_query *queries, uint32_t count,
+     sluice_offsets_done *done, void *arg)
+{
+    (void)isolation;
+    for (uint32_t i = 0; i < count; i++) {
+        read_topic(&queries[i].topic);
+    }
+    ASK(CALL_OFFSETS, count);
+}
+CALL(producer_id, int64_t id, int16_t epoch, sluice_producer_id_done *done, void *arg)
+{
+    (void)id;
+    (void)epoch;
+    ASK(CALL_PRODUCER_ID, 1);
+}
+CALL(group_join, const struct sluice_group_join *request, sluice_group_joined_done *done, void *arg)
+{
+    read_all(request->group.data, request->group.size);
+    read_all(request->member.data, request->member.size);
+    ASK(CALL_JOINED, 1);
+}
+CALL(group_sync, const struct sluice_group_sync *request, sluice_group_synced_done *done, void *arg)
+{
+    read_all(request->group.data, request->group.size);
+    ASK(CALL_SYNCED, 1);
+}
+CALL(group_heartbeat, const struct sluice_group_identity *request, sluice_status_done *done,
+     void *arg)
+{
+    read_all(request->group.data, request->group.size);
+    ASK(CALL_STATUS, 1);
+}
+CALL(group_leave, const struct sluice_group_leave *request, sluice_statuses_done *done, void *arg)
+{
+    ASK(CALL_STATUSES, request->entry_count);
+}
+CALL(offset_commit, const struct sluice_offset_commit *request, sluice_statuses_done *done,
+     void *arg)
+{
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        read_topic(&request->entries[i].topic);
+    }
+    ASK(CALL_STATUSES, request->entry_count);
+}
+CALL(offset_fetch, const struct sluice_offset_fetch *request, sluice_offset_fetched_done *done,
+     void *arg)
+{
+    ASK(CALL_OFFSETS_FETCHED, request->entries != NULL ? request->entry_count : 1);
+}
+CALL(metrics, sluice_text_done *done, void *arg)
+{
+    ASK(CALL_TEXT, 1);
+}
+CALL(health, int32_t what, sluice_health_done *done, void *arg)
+{
+    (void)what;
+    ASK(CALL_HEALTH, 1);
+}
+CALL(records_delete, const struct sluice_records_delete *entries, uint32_t count,
+     sluice_records_deleted_done *done, void *arg)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        read_topic(&entries[i].topic);
+    }
+    ASK(CALL_DELETED, count);
+}
+CALL(configs_preview, const struct sluice_topic_spec *spec, sluice_config_done *done, void *arg)
+{
+    read_all(spec->name.data, spec->name.size);
+    ASK(CALL_CONFIG, 1);
+}
+
+void stage_broker_init(struct stage *stage)
+{
+    stage->broker = (struct sluice_broker){.size = sizeof(stage->broker),
+                                           .data = stage,
+                                           .cluster = on_cluster,
+                                           .topics = on_topics,
+                                           .topics_create = on_topics_create,
+                                           .topics_delete = on_topics_delete,
+                                           .configs_describe = on_configs_describe,
+                                           .produce = on_produce,
+                                           .fetch = on_fetch,
+                                           .offsets = on_offsets,
+                                           .producer_id = on_producer_id,
+                                           .group_join = on_group_join,
+                                           .group_sync = on_group_sync,
+                                           .group_heartbeat = on_group_heartbeat,
+                                           .group_leave = on_group_leave,
+                                           .offset_commit = on_offset_commit,
+                                           .offset_fetch = on_offset_fetch,
+                                           .metrics = on_metrics,
+                                           .health = on_health,
+                                           .records_delete = on_records_delete,
+                                           .configs_preview = on_configs_preview};
+}
