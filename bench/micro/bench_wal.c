@@ -215,7 +215,8 @@ static void log_open(const char *directory)
                                                  .group_bytes_max = 1u << 20,
                                                  .frame_bytes_max = 16u << 20,
                                                  .spare_segments = 2,
-                                                 .idle_mark_ms = 50},
+                                                 .idle_mark_ms = 50,
+                                                 .reach_bytes = 4u << 20},
                                       .events = &events};
     must(wal_open(&config, &recovery, &bench.wal), recovery.problem);
 }

@@ -38,7 +38,8 @@ struct wal_limits bench_wal_limits(void)
                                .group_bytes_max = 1u << 20,
                                .frame_bytes_max = 16u << 20,
                                .spare_segments = 2,
-                               .idle_mark_ms = 50};
+                               .idle_mark_ms = 50,
+                               .reach_bytes = 4u << 20};
 }
 
 void bench_shard_open(struct bench_shard *bench, const char *directory,

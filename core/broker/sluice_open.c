@@ -17,6 +17,7 @@
 
 #define SPARE_SEGMENTS 2u
 #define IDLE_MARK_MS   50u
+#define REACH_BYTES    (4u << 20)
 
 static struct wal_limits wal_limits_of(const struct sl_config *config)
 {
@@ -25,7 +26,8 @@ static struct wal_limits wal_limits_of(const struct sl_config *config)
                                .group_bytes_max = (uint32_t)config->wal.group_bytes_max,
                                .frame_bytes_max = (uint32_t)config->wal.frame_bytes_max,
                                .spare_segments = SPARE_SEGMENTS,
-                               .idle_mark_ms = IDLE_MARK_MS};
+                               .idle_mark_ms = IDLE_MARK_MS,
+                               .reach_bytes = REACH_BYTES};
 }
 
 static struct seal_limits seal_limits_of(const struct sl_config *config)

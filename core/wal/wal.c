@@ -16,13 +16,13 @@
 
 static bool limits_agree(const struct wal_limits *limits)
 {
+    uint64_t room = wal_segment_room(limits);
     return limits->segment_bytes >= SEGMENT_BYTES_MIN &&
            limits->segment_bytes <= SEGMENT_BYTES_MAX && limits->segment_bytes % WAL_BLOCK == 0 &&
            limits->bytes_max >= 2 * limits->segment_bytes && limits->frame_bytes_max >= WAL_BLOCK &&
-           limits->frame_bytes_max <= limits->segment_bytes - WAL_SEGMENT_HEADER &&
-           limits->group_bytes_max > 0 &&
-           limits->group_bytes_max <= limits->segment_bytes - WAL_SEGMENT_HEADER &&
-           limits->spare_segments <= WAL_SPARES_MAX;
+           limits->frame_bytes_max <= room - WAL_SEGMENT_HEADER && limits->group_bytes_max > 0 &&
+           limits->group_bytes_max <= room - WAL_SEGMENT_HEADER &&
+           limits->reach_bytes % WAL_BLOCK == 0 && limits->spare_segments <= WAL_SPARES_MAX;
 }
 
 static void idle_fire(void *arg)
@@ -330,10 +330,12 @@ static uint64_t bytes_promised(const struct wal *wal, uint64_t unit_size)
     uint64_t frames =
         SL_MIN(2 * queued / wal->limits.group_bytes_max, (uint64_t)wal->pending_units) + 1;
     uint64_t size = queued + frames * (WAL_FRAME_HEADER + WAL_BLOCK);
-    uint64_t left = wal->limits.segment_bytes - wal_segment_last(wal)->end;
+    uint64_t room = wal_segment_room(&wal->limits);
+    uint64_t left = room - wal_segment_last(wal)->end;
     if (size <= left && !wal->rotates)
         return bytes_used(wal) + size;
-    bool is_one = size <= wal->limits.segment_bytes - WAL_SEGMENT_HEADER;
+    bool is_one = size <= room - WAL_SEGMENT_HEADER;
+    left = wal->limits.segment_bytes - wal_segment_last(wal)->end; /* the mark is of the file too */
     return bytes_used(wal) + left + WAL_SEGMENT_HEADER + size + (is_one ? 0 : size);
 }
 

@@ -34,6 +34,9 @@ struct wal_limits {
     uint32_t
         idle_mark_ms; /* an idle frame after this silence carries the durable LSN; 50; 0: never */
     uint32_t checkpoint_chunk_bytes; /* of items that a helper writes at once; 0: 512 KiB */
+    /* The last block of a segment says up to where it was written: at least so much beyond what is
+     * durable, and less than twice as much. Recovery searches no further. 4 MiB; 0: no mark. */
+    uint32_t reach_bytes;
 };
 
 /* Mutants of the format, for the tests that show why each field is there. All false in a broker. */
@@ -44,6 +47,7 @@ struct wal_mutants {
     bool no_sync;
     bool rename_first;     /* a segment gets its name before its bytes are on the disk */
     bool checkpoint_early; /* segments are recycled before the checkpoint is on the disk */
+    bool reach_once;       /* a segment's mark stays as it was when the segment was opened */
 };
 
 typedef sl_err wal_add_fn(void *add_arg, uint16_t kind, uint8_t version, struct sl_bytes payload);

@@ -45,6 +45,11 @@ struct wal_segment *wal_segment_last(const struct wal *wal)
     return wal->segment_count == 0 ? NULL : wal_segment_at(wal, wal->segment_count - 1);
 }
 
+uint64_t wal_segment_room(const struct wal_limits *limits)
+{
+    return limits->segment_bytes - (limits->reach_bytes > 0 ? WAL_BLOCK : 0);
+}
+
 uint64_t wal_segment_unsettled(const struct wal *wal)
 {
     uint64_t last = wal->first_segment + wal->segment_count - 1;
@@ -241,7 +246,7 @@ static sl_err commit_form(struct wal *wal)
         struct wal_unit *rest = group_measure(wal, frame);
         struct wal_segment *segment = wal_segment_last(wal);
         bool fits = segment != NULL && !wal->rotates &&
-                    segment->end + frame->frame_size <= wal->limits.segment_bytes;
+                    segment->end + frame->frame_size <= wal_segment_room(&wal->limits);
         if (!fits && commit->frame_count > 0)
             break;
         head_size += WAL_FRAME_HEADER + (size_t)frame->directory_size;
@@ -255,6 +260,7 @@ static sl_err commit_form(struct wal *wal)
         commit->frame_count++;
     }
     commit->segment = wal_segment_last(wal);
+    commit->end = commit->segment == NULL ? 0 : commit->segment->end;
     commit_choose_sync(commit);
     commit->durable_lsn = wal->mutants.no_durable_lsn ? 0 : wal->durable_lsn;
     return err;
@@ -291,6 +297,8 @@ static void segment_header_write(struct wal_commit *commit)
         .epoch = wal->epoch,
         .created_ms = commit->frames[0].time_ms,
     };
+    if (wal->limits.reach_bytes > 0)
+        header.identity.features_compatible |= WAL_SEGMENT_REACH;
     memset(head, 0, WAL_SEGMENT_HEADER);
     wal_segment_header_encode(&header, head);
     piece_add(commit, head, WAL_SEGMENT_HEADER);
@@ -347,6 +355,31 @@ static sl_err commit_sync(const struct wal_commit *commit, struct sl_file *file)
     return commit->wal->mutants.no_sync ? SLUICE_OK : sl_file_sync(file);
 }
 
+/* The mark goes where the frames go, before them, so that their sync makes it durable too. It is
+ * ahead by what the next sync may carry: frames of which none was durable tell what was. */
+static sl_err reach_write(struct wal_commit *commit, struct sl_file *file)
+{
+    const struct wal_limits *limits = &commit->wal->limits;
+    uint64_t step = limits->reach_bytes;
+    if (commit->opens)
+        commit->reach = 0;
+    if (step == 0 || commit->end + step <= commit->reach)
+        return SLUICE_OK;
+    uint64_t room = wal_segment_room(limits);
+    if (commit->reach == room || (commit->wal->mutants.reach_once && !commit->opens))
+        return SLUICE_OK;
+    commit->reach = SL_MIN((commit->end + 2 * step - 1) / step * step, room);
+    uint8_t block[WAL_BLOCK] = {0};
+    const struct wal_reach mark = {.cluster = commit->wal->identity.cluster,
+                                   .shard = commit->wal->identity.shard,
+                                   .seq = commit->segment->seq,
+                                   .file_size = limits->segment_bytes,
+                                   .reach = commit->reach};
+    wal_reach_encode(&mark, block);
+    struct sl_iovec piece = {block, sizeof block};
+    return sl_file_pwritev(file, &piece, 1, room);
+}
+
 static sl_err name_write(struct wal *wal, const char *spare, const char *path)
 {
     sl_err err = sl_path_rename(wal->os, spare, path);
@@ -370,6 +403,8 @@ static sl_err commit_write_opening(struct wal_commit *commit)
     if (err == SLUICE_OK && wal->mutants.rename_first)
         err = name_write(wal, spare, path);
     if (err == SLUICE_OK)
+        err = reach_write(commit, commit->file);
+    if (err == SLUICE_OK)
         err = sl_file_pwritev(commit->file, commit->pieces, commit->piece_count, 0);
     if (err == SLUICE_OK)
         err = commit_sync(commit, commit->file);
@@ -392,8 +427,10 @@ static void commit_work(struct sl_job *job)
         commit->err = commit_write_opening(commit);
     } else {
         struct sl_file *file = commit->segment->file;
-        commit->err =
-            sl_file_pwritev(file, commit->pieces, commit->piece_count, commit->frames[0].position);
+        commit->err = reach_write(commit, file);
+        if (commit->err == SLUICE_OK)
+            commit->err = sl_file_pwritev(file, commit->pieces, commit->piece_count,
+                                          commit->frames[0].position);
         if (commit->err == SLUICE_OK && commit->tells_early)
             sl_loop_post(commit->wal->loop, &commit->written);
         if (commit->err == SLUICE_OK && commit->syncs)

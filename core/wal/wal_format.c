@@ -8,6 +8,7 @@
 
 #define SEGMENT_MAGIC    0x4745535f4c57534cu /* "LSWL_SEG" */
 #define CHECKPOINT_MAGIC 0x504b435f4c57534cu /* "LSWL_CKP" */
+#define REACH_MAGIC      0x4843525f4c57534cu /* "LSWL_RCH" */
 #define FRAME_MAGIC      0x4d52464cu         /* "LFRM" */
 
 /* ---- what both file headers begin with: 56 bytes ---- */
@@ -90,6 +91,44 @@ sl_err wal_segment_header_decode(const uint8_t bytes[WAL_HEADER_USED],
     if (header.first_lsn == 0 || header.first_lsn - 1 != header.previous_lsn || header.seq == 0)
         return SLUICE_E_CORRUPT;
     *ret_header = header;
+    return SLUICE_OK;
+}
+
+/* ---- marks ---- */
+
+#define REACH_CRC     8  /* u32, of bytes 12 to 63 */
+#define REACH_SHARD   12 /* u32 */
+#define REACH_CLUSTER 16 /* 16 bytes */
+#define REACH_SEQ     32 /* u64 */
+#define REACH_FILE    40 /* u64 */
+#define REACH_REACH   48 /* u64, then u64 zero */
+
+void wal_reach_encode(const struct wal_reach *mark, uint8_t ret_bytes[WAL_REACH_USED])
+{
+    memset(ret_bytes, 0, WAL_REACH_USED);
+    sl_le64_store(ret_bytes, REACH_MAGIC);
+    sl_le32_store(ret_bytes + REACH_SHARD, mark->shard);
+    memcpy(ret_bytes + REACH_CLUSTER, mark->cluster.b, sizeof mark->cluster.b);
+    sl_le64_store(ret_bytes + REACH_SEQ, mark->seq);
+    sl_le64_store(ret_bytes + REACH_FILE, mark->file_size);
+    sl_le64_store(ret_bytes + REACH_REACH, mark->reach);
+    sl_le32_store(ret_bytes + REACH_CRC,
+                  sl_crc32c(ret_bytes + REACH_SHARD, WAL_REACH_USED - REACH_SHARD));
+}
+
+sl_err wal_reach_decode(const uint8_t bytes[WAL_REACH_USED], struct wal_reach *ret_mark)
+{
+    uint32_t crc = sl_crc32c(bytes + REACH_SHARD, WAL_REACH_USED - REACH_SHARD);
+    if (sl_le64_load(bytes) != REACH_MAGIC || sl_le32_load(bytes + REACH_CRC) != crc)
+        return SLUICE_E_CORRUPT;
+    struct wal_reach mark = {.shard = sl_le32_load(bytes + REACH_SHARD),
+                             .seq = sl_le64_load(bytes + REACH_SEQ),
+                             .file_size = sl_le64_load(bytes + REACH_FILE),
+                             .reach = sl_le64_load(bytes + REACH_REACH)};
+    memcpy(mark.cluster.b, bytes + REACH_CLUSTER, sizeof mark.cluster.b);
+    if (mark.reach > mark.file_size)
+        return SLUICE_E_CORRUPT;
+    *ret_mark = mark;
     return SLUICE_OK;
 }
 

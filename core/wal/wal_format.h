@@ -1,7 +1,7 @@
 /* wal_format.h: the bytes of segments, frames, items and checkpoints (docs/formats/wal.md). Pure
  * data.
  *
- * Segment file:  header 4096 | frame | frame | … | zeros or older bytes
+ * Segment file:  header 4096 | frame | frame | … | zeros or older bytes | mark 4096
  * Frame:         envelope 64 | entry header 64 | directory | body | zeros, to a multiple of 4096
  * Directory:     item header 16, payload, zeros to a multiple of 8; again and again
  * Checkpoint:    header 128 | items as in a directory
@@ -21,6 +21,10 @@
 #define WAL_FRAME_HEADER      (WAL_ENVELOPE_SIZE + WAL_ENTRY_HEADER_SIZE)
 #define WAL_ITEM_HEADER       16u
 #define WAL_CHECKPOINT_HEADER 128u
+#define WAL_REACH_USED        64u /* of the mark's block */
+
+/* Compatible feature of segments: their last block holds a mark, struct wal_reach. */
+#define WAL_SEGMENT_REACH 1u
 
 /* Incompatible feature of checkpoints: items may already hold what frames up to end_lsn say. */
 #define WAL_CHECKPOINT_SPREAD 1u
@@ -30,8 +34,8 @@
 
 /* What every file says of itself. */
 struct wal_file_identity {
-    uint64_t features_compatible;   /* bits that an older reader may ignore; none yet */
-    uint64_t features_incompatible; /* bits that it must know; none yet */
+    uint64_t features_compatible;   /* bits that an older reader may ignore */
+    uint64_t features_incompatible; /* bits that it must know */
     struct sl_uuid cluster;
     uint32_t shard;
 };
@@ -44,6 +48,16 @@ struct wal_segment_header {
     uint32_t chain;        /* envelope CRC of frame previous_lsn; 0 before the first frame */
     uint32_t epoch;        /* of the run that made it */
     int64_t created_ms;
+};
+
+/* The mark of a segment: no frame that is durable ends beyond `reach`, and so none of the next sync
+ * begins there. */
+struct wal_reach {
+    struct sl_uuid cluster;
+    uint32_t shard;
+    uint64_t seq;       /* of the segment: of another one in a file that was recycled */
+    uint64_t file_size; /* the mark is at its end */
+    uint64_t reach;
 };
 
 /* Envelope and entry header. */
@@ -90,6 +104,11 @@ void wal_checkpoint_header_encode(const struct wal_checkpoint_header *header,
                                   uint8_t ret_bytes[WAL_CHECKPOINT_HEADER]);
 sl_err wal_checkpoint_header_decode(const uint8_t bytes[WAL_CHECKPOINT_HEADER],
                                     struct wal_checkpoint_header *ret_header) SL_MUST_CHECK;
+
+void wal_reach_encode(const struct wal_reach *mark, uint8_t ret_bytes[WAL_REACH_USED]);
+/* E_CORRUPT: magic or CRC, or a reach beyond the file. */
+sl_err wal_reach_decode(const uint8_t bytes[WAL_REACH_USED],
+                        struct wal_reach *ret_mark) SL_MUST_CHECK;
 
 /* Computes the entry header CRC and the envelope CRC, which it also puts into header->crc. */
 void wal_frame_header_encode(struct wal_frame_header *header, uint8_t ret_bytes[WAL_FRAME_HEADER]);

@@ -78,7 +78,9 @@ static void prefetch(struct wal_reader *reader, uint64_t position)
 static sl_err window_fill(struct wal_reader *reader, uint64_t position, size_t size)
 {
     uint64_t left = reader->file_size - position;
-    size_t wanted = (size_t)SL_MIN(left, (uint64_t)SL_MAX(size, reader->step));
+    uint64_t data = reader->data_end - SL_MIN(position, reader->data_end);
+    uint64_t ahead = SL_MIN(data, (uint64_t)reader->step);
+    size_t wanted = (size_t)SL_MIN(left, SL_MAX((uint64_t)size, ahead));
     sl_err err = window_grow(reader, wanted);
     if (err != SLUICE_OK)
         return err;

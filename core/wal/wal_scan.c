@@ -6,9 +6,10 @@
  * A segment ends where the header of the next one says (that header was made durable after the
  * frames it counts), the last segment where its frames stop being intact. There the rest is
  * searched for a frame of this incarnation that was written knowing the missing LSN durable: then
- * what is missing was acknowledged, and this is corruption; else a torn tail. Bodies are verified
- * where no later header claims them durable, and only those are read past the page cache: what is
- * claimed was synced. */
+ * what is missing was acknowledged, and this is corruption; else a torn tail. How far frames may
+ * lie says the segment's mark; without one that holds, all of the file is searched. Bodies are
+ * verified where no later header claims them durable, and only those are read past the page cache:
+ * what is claimed was synced. */
 #include "wal/wal_scan.h"
 
 #include "base/bytes.h"
@@ -523,6 +524,29 @@ static sl_err tail_look(struct scan_run *run, const struct wal_scan_segment *seg
     return SLUICE_OK;
 }
 
+/* Where the search may end, by the segment's mark: the frame that follows the last durable one
+ * begins at its reach or before. A mark in the page cache that a failed sync left reaches further
+ * than the one on the disk. Who verifies all searches all. */
+static uint64_t reach_read(struct scan_run *run, const struct wal_scan_segment *segment)
+{
+    const struct wal_segment_header *header = &segment->header;
+    uint8_t bytes[WAL_REACH_USED];
+    struct wal_reach mark;
+    size_t got = 0;
+    bool has_mark = (header->identity.features_compatible & WAL_SEGMENT_REACH) != 0 &&
+                    segment->file_size >= WAL_SEGMENT_HEADER + WAL_BLOCK;
+    if (!has_mark || run->config->every_body ||
+        sl_file_pread(segment->file, bytes, sizeof bytes, segment->file_size - WAL_BLOCK, &got) !=
+            SLUICE_OK ||
+        got != sizeof bytes || wal_reach_decode(bytes, &mark) != SLUICE_OK)
+        return segment->file_size;
+    run->reader.bytes_read += got;
+    bool is_its = mark.seq == header->seq && mark.shard == header->identity.shard &&
+                  mark.file_size == segment->file_size &&
+                  sl_uuid_equal(&mark.cluster, &header->identity.cluster);
+    return is_its ? SL_MIN(mark.reach + WAL_BLOCK, segment->file_size) : segment->file_size;
+}
+
 /* Searches behind the last intact frame for one that knew the LSN after it durable. What was never
  * written to is not read: what is durable was. */
 static sl_err tail_judge(struct scan_run *run, struct wal_scan_segment *segment)
@@ -534,10 +558,10 @@ static sl_err tail_judge(struct scan_run *run, struct wal_scan_segment *segment)
     sl_err err = SLUICE_OK;
     run->reader.step = WAL_READER_STEP;
     run->reader.asks_ahead = true;
-    while (err == SLUICE_OK && !tail.claimed) {
+    while (err == SLUICE_OK && !tail.claimed && end < segment->reach) {
         err = sl_file_data_range(segment->file, end, &start, &end);
         if (err == SLUICE_OK)
-            err = tail_look(run, segment, start, end, &tail);
+            err = tail_look(run, segment, start, SL_MIN(end, segment->reach), &tail);
     }
     if (err != SLUICE_OK && err != SLUICE_E_NOT_FOUND)
         return err;
@@ -573,8 +597,11 @@ static sl_err segment_scan(struct scan_run *run, size_t index)
     segment->end_position = WAL_SEGMENT_HEADER;
     segment->last_lsn = segment->header.previous_lsn;
     sl_err err = wal_reader_open(&run->reader, segment->file);
-    if (err == SLUICE_OK && is_last)
+    if (err == SLUICE_OK && is_last) {
+        segment->reach = reach_read(run, segment);
+        run->reader.data_end = SL_MIN(run->reader.data_end, segment->reach);
         err = last_prepare(run, segment);
+    }
     bool intact = true;
     while (err == SLUICE_OK && intact && run->scan->last_lsn < declared)
         err = frame_next(run, segment, &intact);

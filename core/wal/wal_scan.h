@@ -21,7 +21,8 @@ struct wal_reader {
     size_t window_size;
     size_t step;         /* what is read at once, at least: headers may lie far apart */
     bool asks_ahead;     /* frames are small: the disk is asked for all that comes */
-    uint64_t data_end;   /* behind it the file was never written to, up to its next data */
+    uint64_t data_end;   /* behind it the file was never written to, up to its next data, or is of
+                            no interest: nothing is read ahead there */
     uint64_t prefetched; /* the disk was asked for what lies before it */
     uint64_t bytes_read;
 };
@@ -59,6 +60,7 @@ struct wal_scan_segment {
     uint64_t file_size;
     uint64_t end_position;
     uint64_t last_lsn;
+    uint64_t reach; /* of the last segment: a frame that tells what is durable begins before it */
 };
 
 struct wal_scan_events {

@@ -69,7 +69,9 @@ struct wal_commit {
     struct sl_file *previous_file; /* of the segment before, to be synced first; NULL: it is */
     uint64_t spare_number;
     uint64_t previous_lsn;
+    uint64_t end; /* of the last frame in its segment */
     /* The lane's: */
+    uint64_t reach;         /* of the mark in the segment that was written to last */
     uint32_t chain;         /* of the frame written last; kept from job to job */
     struct sl_buffer heads; /* segment header, frame headers and directories */
     struct sl_iovec *pieces;
@@ -221,6 +223,7 @@ struct wal_segment *wal_segment_last(const struct wal *wal);             /* NULL
 /* The first that may have units whose callbacks have not run: what an index says of it and of later
  * ones is not complete. */
 uint64_t wal_segment_unsettled(const struct wal *wal);
+uint64_t wal_segment_room(const struct wal_limits *limits); /* position where frames must end */
 sl_err wal_segment_add(struct wal *wal, uint64_t seq, struct wal_segment **ret_segment);
 void wal_segment_forget(struct wal_segment *segment); /* closes and frees */
 

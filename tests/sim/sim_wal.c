@@ -337,7 +337,11 @@ static sl_err region_add(uint64_t segment, uint64_t position, uint64_t size)
 static sl_err on_segment(void *arg, const struct wal_scan_segment *segment)
 {
     (void)arg;
-    return region_add(segment->header.seq, 0, WAL_HEADER_USED);
+    bool has_mark = (segment->header.identity.features_compatible & WAL_SEGMENT_REACH) != 0;
+    sl_err err = region_add(segment->header.seq, 0, WAL_HEADER_USED);
+    if (err == SLUICE_OK && has_mark && segment->file_size >= segment->end_position + WAL_BLOCK)
+        err = region_add(segment->header.seq, segment->file_size - WAL_BLOCK, WAL_REACH_USED);
+    return err;
 }
 
 static sl_err on_frame(void *arg, const struct wal_segment_header *segment, uint64_t position,
@@ -431,14 +435,16 @@ static void flip_judge(struct sim *sim)
 static void limits_draw(struct sim *sim)
 {
     uint64_t segment = 4096u * (3 + draw(sim, draw(sim, 4) == 0 ? 14 : 6));
+    uint32_t reach = draw(sim, 4) == 0 ? 0 : 4096u << draw(sim, 3);
     sim->limits = (struct wal_limits){
         .segment_bytes = segment,
         .bytes_max = segment * (4 + draw(sim, 6)),
         .group_bytes_max = 256u << draw(sim, 4),
-        .frame_bytes_max = (uint32_t)SL_MIN(segment - 4096, 16384u),
+        .frame_bytes_max = (uint32_t)SL_MIN(segment - (reach > 0 ? 8192 : 4096), 16384u),
         .spare_segments = draw(sim, 3),
         .idle_mark_ms = draw(sim, 2) * 5,
         .checkpoint_chunk_bytes = draw(sim, 2), /* 1: time passes before it is complete */
+        .reach_bytes = reach,
     };
 }
 
@@ -516,7 +522,8 @@ static bool mutant_set(struct wal_mutants *mutants, const char *name)
     } table[] = {{"no_chain", &mutants->no_chain},
                  {"no_incarnation", &mutants->no_incarnation},
                  {"no_durable_lsn", &mutants->no_durable_lsn},
-                 {"no_sync", &mutants->no_sync}};
+                 {"no_sync", &mutants->no_sync},
+                 {"reach_once", &mutants->reach_once}};
     for (size_t i = 0; i < SL_COUNT_OF(table); i++) {
         if (strcmp(name, table[i].name) == 0) {
             *table[i].flag = true;
@@ -588,7 +595,7 @@ int main(int count, char **words)
     if (!options_read(count, words, &options) ||
         (options.mutant != NULL && !mutant_set(&sim.mutants, options.mutant))) {
         fprintf(stderr, "sim_wal [--cuts N] [--seed S] [--json] "
-                        "[--mutant no_chain|no_incarnation|no_durable_lsn|no_sync]\n");
+                        "[--mutant no_chain|no_incarnation|no_durable_lsn|no_sync|reach_once]\n");
         return 2;
     }
     mallopt(M_TRIM_THRESHOLD,

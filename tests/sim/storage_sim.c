@@ -325,6 +325,7 @@ void sim_limits_draw(struct sim *sim)
                                    .frame_bytes_max = 12288,
                                    .spare_segments = sim_draw(sim, 3),
                                    .idle_mark_ms = sim_draw(sim, 2) * 50,
+                                   .reach_bytes = sim_draw(sim, 3) * 4096u,
                                    .checkpoint_chunk_bytes =
                                        sim_draw(sim, 2)}; /* 1: after every slice time passes */
     sim->snapshot_slice = sim_draw(sim, 4);

@@ -115,6 +115,69 @@ Test(wal_recovery, damage_before_a_claim_is_refused_and_nothing_is_changed)
     cr_assert_null(fixture_bytes(fixture, SEGMENT_2, &size));
 }
 
+/* A segment whose last two frames are damaged; only a copy of the second one, `blocks` further on,
+ * tells that the first one was durable. */
+static uint8_t *claim_far_on(uint32_t blocks)
+{
+    fixture->limits.reach_bytes = WAL_BLOCK;
+    fixture_start(fixture);
+    struct fixture_unit *first = fixture_commit(fixture, WAL_ITEM_BATCH, 100);
+    struct fixture_unit *second = fixture_commit(fixture, WAL_ITEM_BATCH, 100);
+    fixture_power_cut(fixture);
+    uint8_t *bytes = segment_bytes(SEGMENT_1);
+    uint8_t *claim = bytes + second->item.place.position / WAL_BLOCK * WAL_BLOCK;
+    memcpy(claim + (size_t)blocks * WAL_BLOCK, claim, WAL_BLOCK);
+    memset(claim, 0, WAL_BLOCK);
+    bytes[first->item.place.position - 20] ^= 1;
+    return bytes;
+}
+
+Test(wal_recovery, what_lies_as_far_as_the_mark_of_a_segment_is_searched_for_claims)
+{
+    claim_far_on(2);
+    expect_refusal(SLUICE_E_CORRUPT, "LSN 2 was durable");
+}
+
+Test(wal_recovery, what_lies_beyond_the_mark_of_a_segment_is_not_searched)
+{
+    claim_far_on(9);
+    fixture_start(fixture);
+    cr_assert_eq(fixture->applied_count, 0);
+    cr_assert_lt(fixture->recovery.bytes_scanned, FIXTURE_SEGMENT / 2);
+}
+
+Test(wal_recovery, a_segment_whose_mark_is_damaged_is_searched_to_its_end)
+{
+    claim_far_on(9)[FIXTURE_SEGMENT - WAL_BLOCK + 50] ^= 1;
+    expect_refusal(SLUICE_E_CORRUPT, "LSN 2 was durable");
+}
+
+Test(wal_recovery, a_mark_of_the_file_s_earlier_life_says_nothing)
+{
+    uint8_t *mark = claim_far_on(9) + FIXTURE_SEGMENT - WAL_BLOCK;
+    sl_le64_store(mark + 32, 7);
+    sl_le32_store(mark + 8, sl_crc32c(mark + 12, WAL_REACH_USED - 12));
+    expect_refusal(SLUICE_E_CORRUPT, "LSN 2 was durable");
+}
+
+Test(wal_recovery, frames_fill_a_segment_up_to_its_mark)
+{
+    fixture->limits.reach_bytes = 2 * WAL_BLOCK;
+    fixture_start(fixture);
+    struct fixture_unit *unit = NULL;
+    do
+        unit = fixture_commit(fixture, WAL_ITEM_BATCH, 100);
+    while (unit->item.place.segment == 1);
+    fixture_power_cut(fixture);
+    struct wal_reach mark;
+    const uint8_t *bytes = segment_bytes(SEGMENT_1) + FIXTURE_SEGMENT - WAL_BLOCK;
+    cr_assert_eq(wal_reach_decode(bytes, &mark), SLUICE_OK);
+    cr_assert_eq(mark.seq, 1);
+    cr_assert_eq(mark.reach, FIXTURE_SEGMENT - WAL_BLOCK);
+    fixture_start(fixture);
+    cr_assert_eq(fixture->applied_count, FIXTURE_SEGMENT / WAL_BLOCK - 2);
+}
+
 Test(wal_recovery, a_damaged_body_that_a_later_frame_claims_is_left_to_its_reader)
 {
     fixture_start(fixture);
