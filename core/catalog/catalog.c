@@ -288,21 +288,23 @@ static sl_err configs_check(const struct sluice_key_value *configs, uint32_t cou
     return SLUICE_OK;
 }
 
-static struct sl_bytes config_of(const struct sluice_topic_spec *spec, const char *key)
+static struct sl_bytes config_of(const struct sluice_key_value *configs, uint32_t count,
+                                 const char *key)
 {
-    for (uint32_t i = 0; i < spec->config_count; i++) {
-        if (sl_bytes_equal(item_text(spec->configs[i].key), sl_bytes_of_text(key)))
-            return item_text(spec->configs[i].value);
+    for (uint32_t i = 0; i < count; i++) {
+        if (sl_bytes_equal(item_text(configs[i].key), sl_bytes_of_text(key)))
+            return item_text(configs[i].value);
     }
     return (struct sl_bytes){0};
 }
 
 /* What a class cannot be combined with. */
-static sl_err durability_check(const struct catalog *catalog, const struct sluice_topic_spec *spec,
+static sl_err durability_check(const struct catalog *catalog,
+                               const struct sluice_key_value *configs, uint32_t count,
                                char ret_reason[CATALOG_REASON_BYTES])
 {
-    struct sl_bytes durability = config_of(spec, "sluice.durability");
-    struct sl_bytes cleanup = config_of(spec, "cleanup.policy");
+    struct sl_bytes durability = config_of(configs, count, "sluice.durability");
+    struct sl_bytes cleanup = config_of(configs, count, "cleanup.policy");
     bool wants_memory = config_list_has(durability, "memory");
     bool compacts = cleanup.data != NULL ? config_list_has(cleanup, "compact")
                                          : catalog->broker->cleanup_compact;
@@ -321,6 +323,18 @@ static sl_err durability_check(const struct catalog *catalog, const struct sluic
         return SLUICE_E_INVALID_CONFIG;
     }
     return SLUICE_OK;
+}
+
+sl_err catalog_configs_check(const struct catalog *catalog, const struct sluice_key_value *configs,
+                             uint32_t count, char ret_reason[CATALOG_REASON_BYTES])
+{
+    sl_err err = configs_check(configs, count, ret_reason);
+    return err == SLUICE_OK ? durability_check(catalog, configs, count, ret_reason) : err;
+}
+
+const struct broker_settings *catalog_broker(const struct catalog *catalog)
+{
+    return catalog->broker;
 }
 
 static sl_err room_check(const struct catalog *catalog, uint32_t partition_count,
@@ -360,9 +374,7 @@ sl_err catalog_spec_check(const struct catalog *catalog, const struct sluice_top
     if (err == SLUICE_OK)
         err = replication_check(spec->replication_factor, ret_reason);
     if (err == SLUICE_OK)
-        err = configs_check(spec->configs, spec->config_count, ret_reason);
-    if (err == SLUICE_OK)
-        err = durability_check(catalog, spec, ret_reason);
+        err = catalog_configs_check(catalog, spec->configs, spec->config_count, ret_reason);
     if (err == SLUICE_OK)
         err = room_check(catalog, partition_count, ret_reason);
     if (err == SLUICE_OK)

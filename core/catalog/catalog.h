@@ -89,6 +89,10 @@ void catalog_refresh(struct catalog *catalog);
 sl_err catalog_spec_check(const struct catalog *catalog, const struct sluice_topic_spec *spec,
                           bool internal, uint32_t *ret_partition_count,
                           char ret_reason[CATALOG_REASON_BYTES]) SL_MUST_CHECK;
+/* Whether a topic can have these, alone and together. E_INVALID_CONFIG with a sentence. */
+sl_err catalog_configs_check(const struct catalog *catalog, const struct sluice_key_value *configs,
+                             uint32_t count, char ret_reason[CATALOG_REASON_BYTES]) SL_MUST_CHECK;
+const struct broker_settings *catalog_broker(const struct catalog *catalog);
 /* Keeps name and room while the creation is on its way to the disk: another spec of that name is
  * E_TOPIC_EXISTS meanwhile. Ends with the apply of the TOPIC_CREATE, or with catalog_release. */
 sl_err catalog_reserve(struct catalog *catalog, struct sl_bytes name,

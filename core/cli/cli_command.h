@@ -181,6 +181,7 @@ void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
 /* ---- the commands ---- */
 
 cli_command_fn cli_topic_list, cli_topic_create, cli_topic_describe, cli_topic_delete;
+cli_command_fn cli_topic_alter;
 cli_command_fn cli_topic_trim;
 cli_command_fn cli_dlq_list, cli_dlq_show, cli_dlq_redrive;
 cli_command_fn cli_produce, cli_consume;

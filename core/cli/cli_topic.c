@@ -1,4 +1,4 @@
-/* cli_topic.c: topic list, create, describe, delete, trim; status. */
+/* cli_topic.c: topic list, create, describe, alter, delete, trim; status. */
 #include "cli/cli_command.h"
 
 #include <string.h>
@@ -68,21 +68,39 @@ static cJSON *topic_args(struct cli *cli SL_UNUSED, const char *topic)
     return args;
 }
 
-static cJSON *create_args(struct cli *cli, const char *topic)
+/* NAME=VALUE of -c as a member of "configs"; an empty value is null where that is the default. */
+static void configs_add(const struct cli *cli, cJSON *args, bool empty_is_default)
 {
     char name[256];
+    cJSON *configs = cJSON_AddObjectToObject(args, "configs");
+    for (uint32_t i = 0; i < cli->options.topic_config.count; i++) {
+        const char *text = cli->options.topic_config.items[i];
+        size_t size = strcspn(text, "=");
+        const char *value = text[size] == '=' ? text + size + 1 : "";
+        snprintf(name, sizeof(name), "%.*s", (int)size, text);
+        if (empty_is_default && *value == '\0') {
+            cJSON_AddNullToObject(configs, name);
+        } else {
+            cJSON_AddStringToObject(configs, name, value);
+        }
+    }
+}
+
+static cJSON *create_args(struct cli *cli, const char *topic)
+{
     cJSON *args = topic_args(cli, topic);
     int64_t partitions = -1;
     if (cli_number(&cli->options.partitions, "--partitions", 1, INT32_MAX, -1, &partitions)) {
         cJSON_AddNumberToObject(args, "partitions", (double)partitions);
     }
-    cJSON *configs = cJSON_AddObjectToObject(args, "configs");
-    for (uint32_t i = 0; i < cli->options.topic_config.count; i++) {
-        const char *text = cli->options.topic_config.items[i];
-        size_t size = strcspn(text, "=");
-        snprintf(name, sizeof(name), "%.*s", (int)size, text);
-        cJSON_AddStringToObject(configs, name, text[size] == '=' ? text + size + 1 : "");
-    }
+    configs_add(cli, args, false);
+    return args;
+}
+
+static cJSON *alter_args(struct cli *cli, const char *topic)
+{
+    cJSON *args = topic_args(cli, topic);
+    configs_add(cli, args, true);
     return args;
 }
 
@@ -93,6 +111,15 @@ int cli_topic_create(struct cli *cli)
         return CLI_USAGE;
     }
     return topics_each(cli, "topic.create", "created", create_args);
+}
+
+int cli_topic_alter(struct cli *cli)
+{
+    if (cli->options.topic_config.count == 0) {
+        cli_complain("topic alter needs what to change: -c NAME=VALUE");
+        return CLI_USAGE;
+    }
+    return topics_each(cli, "topic.alter", "altered", alter_args);
 }
 
 int cli_topic_delete(struct cli *cli)

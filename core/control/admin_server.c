@@ -14,6 +14,7 @@ const struct admin_command admin_commands[] = {
     {"topic.list", admin_topic_list, "all topics"},
     {"topic.create", admin_topic_create, "topic, partitions (-1: default), configs {name: value}"},
     {"topic.describe", admin_topic_describe, "topic: partitions, offsets, configuration"},
+    {"topic.alter", admin_topic_alter, "topic, configs {name: value, or null: the default}"},
     {"topic.delete", admin_topic_delete, "topic"},
     {"topic.trim", admin_topic_trim,
      "topic, partition, before: the first offset to keep, or \"end\""},

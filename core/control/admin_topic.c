@@ -1,4 +1,5 @@
-/* admin_topic.c: topic.list, topic.create, topic.describe, topic.delete, topic.trim. */
+/* admin_topic.c: topic.list, topic.create, topic.describe, topic.alter, topic.delete, topic.trim.
+ */
 #include "base/status.h"
 #include "control/admin_request.h"
 
@@ -125,6 +126,74 @@ void admin_topic_delete(struct admin_request *request)
     if (admin_topic_take(request)) {
         broker->topics_delete(broker, admin_context(request), &request->topic, 1, changed, request);
     }
+}
+
+/* ---- alter ---- */
+
+struct alteration {
+    struct sluice_config_alter alter;
+    struct sluice_config_change changes[CONFIGS_MAX];
+};
+
+static void altered(void *arg, const struct sluice_topic_result *results, uint32_t count)
+{
+    struct admin_request *request = arg;
+    SL_ASSERT(count == 1);
+    if (results->status != SLUICE_OK) {
+        struct sluice_text topic = sluice_text_of(admin_arg_text(request, "topic"));
+        admin_fail_text(request, results->status,
+                        results->reason.size > 0 ? results->reason : topic);
+        return;
+    }
+    request->result = cJSON_CreateObject();
+    cJSON_AddStringToObject(request->result, "name", admin_arg_text(request, "topic"));
+    admin_reply(request);
+}
+
+/* {"retention.ms": "60000", "segment.ms": null}; false: not that, or nothing. */
+static bool changes_take(const cJSON *object, struct alteration *alteration)
+{
+    struct sluice_config_alter *alter = &alteration->alter;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, object)
+    {
+        bool is_null = cJSON_IsNull(item);
+        if ((!is_null && !cJSON_IsString(item)) || alter->change_count == CONFIGS_MAX) {
+            return false;
+        }
+        alteration->changes[alter->change_count++] = (struct sluice_config_change){
+            .key = sluice_text_of(item->string),
+            .value = sluice_text_of(is_null ? "" : item->valuestring),
+            .operation = is_null ? SLUICE_CONFIG_DELETE : SLUICE_CONFIG_SET,
+        };
+    }
+    return cJSON_IsObject(object) && alter->change_count > 0;
+}
+
+void admin_topic_alter(struct admin_request *request)
+{
+    const struct sluice_broker *broker = admin_broker(request);
+    if (!admin_topic_take(request)) {
+        return;
+    }
+    struct alteration *alteration = sl_alloc_zero(1, sizeof(*alteration));
+    request->state = alteration;
+    request->release = sl_free;
+    if (alteration == NULL) {
+        admin_fail(request, SLUICE_E_NO_MEMORY, "");
+        return;
+    }
+    alteration->alter = (struct sluice_config_alter){.size = sizeof(alteration->alter),
+                                                     .resource = SLUICE_RESOURCE_TOPIC,
+                                                     .name = request->topic.name,
+                                                     .changes = alteration->changes};
+    if (!changes_take(cJSON_GetObjectItemCaseSensitive(request->args, "configs"), alteration)) {
+        admin_fail(request, SLUICE_E_INVALID_CONFIG,
+                   "\"configs\" must map 1 to 64 names to texts, or to null for the default");
+        return;
+    }
+    broker->configs_alter(broker, admin_context(request), &alteration->alter, 1, false, altered,
+                          request);
 }
 
 /* ---- trim ---- */

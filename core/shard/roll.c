@@ -41,22 +41,34 @@ int64_t roll_due_ms(const struct shard *shard)
 
 /* ---- what is written ---- */
 
-void roll_note(struct shard *shard, const struct partition *partition)
+static bool note_settings(struct shard *shard, const struct topic_settings *settings)
 {
     struct roll *roll = &shard->roll;
-    const struct topic_settings *settings = partition->topic->settings;
-    bool is_first = roll->oldest_ms == NEVER;
     bool is_less = settings->segment_ms < roll->least_ms;
     roll->noted_ms = SL_MIN(roll->noted_ms, settings->segment_ms);
     roll->least_ms = SL_MIN(roll->least_ms, settings->segment_ms);
     roll->sizes_matter =
         roll->sizes_matter || (uint64_t)settings->segment_bytes < seal_bytes_enough(shard);
+    return is_less;
+}
+
+void roll_note(struct shard *shard, const struct partition *partition)
+{
+    struct roll *roll = &shard->roll;
+    bool is_first = roll->oldest_ms == NEVER;
+    bool is_less = note_settings(shard, partition->topic->settings);
     if (is_first) {
         roll->oldest_ms = shard_now_ms(shard);
     }
     if (is_first || is_less) {
         shard_schedule(shard);
     }
+}
+
+void roll_topic_changed(struct shard *shard, const struct topic_settings *settings)
+{
+    note_settings(shard, settings);
+    shard_schedule(shard);
 }
 
 void roll_sealed(struct shard *shard)

@@ -7,6 +7,7 @@
 #ifndef SL_SHARD_ROLL_H
 #define SL_SHARD_ROLL_H
 
+#include "catalog/topic_config.h"
 #include "shard/space.h"
 
 #define ROLL_AGE_MAX_MS 600000 /* unless configured */
@@ -25,6 +26,8 @@ void roll_init(struct shard *shard);
 void roll_fini(struct shard *shard);
 /* A durable batch of the partition. */
 void roll_note(struct shard *shard, const struct partition *partition);
+/* The settings of a topic, which may have records in the log, changed. */
+void roll_topic_changed(struct shard *shard, const struct topic_settings *settings);
 void roll_sealed(struct shard *shard); /* what comes now lies in the next segment */
 /* A pass over all partitions with records in the log begins; has ended, with the least segment.ms.
  */

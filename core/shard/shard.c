@@ -222,8 +222,16 @@ static void topic_deleted(void *arg, struct topic *topic)
     memory_space_freed(&shard->memory);
 }
 
-static const struct catalog_events catalog_hooks = {.created = topic_created,
-                                                    .deleted = topic_deleted};
+static void topic_changed(void *arg, struct topic *topic)
+{
+    struct shard *shard = arg;
+    if (shard->started) {
+        roll_topic_changed(shard, topic->settings);
+    }
+}
+
+static const struct catalog_events catalog_hooks = {
+    .created = topic_created, .changed = topic_changed, .deleted = topic_deleted};
 
 /* ---- storage ---- */
 

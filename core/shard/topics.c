@@ -5,6 +5,7 @@
  */
 #include "shard/topics.h"
 
+#include "catalog/topic_alter.h"
 #include "shard/partition.h"
 
 #include <stdio.h>
@@ -21,8 +22,9 @@ struct spread {
 struct topics_call {
     struct shard_call call;
     struct shard *home;
-    const struct sluice_topic_spec *specs; /* create */
-    const struct sluice_topic_ref *refs;   /* delete */
+    const struct sluice_topic_spec *specs;    /* create */
+    const struct sluice_config_alter *alters; /* change */
+    const struct sluice_topic_ref *refs;      /* delete */
     uint32_t count;
     bool validate_only;
     bool internal;
@@ -256,6 +258,62 @@ static void delete_run(struct shard_call *call)
     submit(self);
 }
 
+/* ---- changes of configuration on shard 0 ---- */
+
+static bool is_altered_before(const struct topics_call *self, uint32_t index)
+{
+    for (uint32_t i = 0; i < index; i++) {
+        if (self->results[i].status == SLUICE_OK &&
+            sl_bytes_equal(sl_of_text(self->alters[i].name),
+                           sl_of_text(self->alters[index].name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static sl_err alter_one(struct topics_call *self, uint32_t index)
+{
+    const struct sluice_config_alter *alter = &self->alters[index];
+    struct catalog *catalog = self->call.target->catalog;
+    const char *reason = NULL;
+    struct topic *topic = NULL;
+    if (alter->resource != SLUICE_RESOURCE_TOPIC) {
+        reason = "the broker's configuration is in its files: change them, then sluice reload";
+    } else if (is_altered_before(self, index)) {
+        reason = "the request names this topic more than once";
+    } else {
+        topic = catalog_by_name(catalog, sl_of_text(alter->name));
+        if (topic == NULL) {
+            return SLUICE_E_UNKNOWN_TOPIC;
+        }
+        reason = topic->internal ? "this topic is the broker's own" : NULL;
+    }
+    if (reason != NULL) {
+        snprintf(self->reasons[index], CATALOG_REASON_BYTES, "%s", reason);
+        return SLUICE_E_INVALID_REQUEST;
+    }
+    struct sl_bytes payload;
+    sl_err err = topic_alter_encode(catalog, topic, alter, &payload, self->reasons[index]);
+    if (err == SLUICE_OK && self->validate_only) {
+        sl_free((void *)(uintptr_t)payload.data);
+    } else if (err == SLUICE_OK) {
+        add_item(self, WAL_ITEM_TOPIC_CONFIG, payload, index);
+    }
+    return err;
+}
+
+static void alter_run(struct shard_call *call)
+{
+    struct topics_call *self = SL_CONTAINER_OF(call, struct topics_call, call);
+    for (uint32_t i = 0; i < self->count; i++) {
+        self->results[i].name = self->alters[i].name;
+        self->results[i].status =
+            call->target->status != SLUICE_OK ? call->target->status : alter_one(self, i);
+    }
+    submit(self);
+}
+
 /* ---- the origin ---- */
 
 static struct topics_call *call_new(struct shard *home, uint32_t count)
@@ -321,4 +379,20 @@ void topics_delete_start(struct shard *home, const struct sluice_topic_ref *refs
     self->done = done;
     self->arg = arg;
     start(home, self, delete_run);
+}
+
+void topics_alter_start(struct shard *home, const struct sluice_config_alter *alters,
+                        uint32_t count, bool validate_only, sluice_topic_results_done *done,
+                        void *arg)
+{
+    struct topics_call *self = call_new(home, count);
+    if (self == NULL) {
+        done(arg, NULL, 0);
+        return;
+    }
+    self->alters = alters;
+    self->validate_only = validate_only;
+    self->done = done;
+    self->arg = arg;
+    start(home, self, alter_run);
 }

@@ -9,15 +9,25 @@
 
 /* By rising key. */
 const struct kafka_api_row kafka_api_rows[] = {
-    {0, kafka_handle_produce},           {1, kafka_handle_fetch},
-    {2, kafka_handle_list_offsets},      {3, kafka_handle_metadata},
-    {8, kafka_handle_offset_commit},     {9, kafka_handle_offset_fetch},
-    {10, kafka_handle_find_coordinator}, {11, kafka_handle_join_group},
-    {12, kafka_handle_heartbeat},        {13, kafka_handle_leave_group},
-    {14, kafka_handle_sync_group},       {18, kafka_handle_api_versions},
-    {19, kafka_handle_create_topics},    {20, kafka_handle_delete_topics},
-    {21, kafka_handle_delete_records},   {22, kafka_handle_init_producer_id},
+    {0, kafka_handle_produce},
+    {1, kafka_handle_fetch},
+    {2, kafka_handle_list_offsets},
+    {3, kafka_handle_metadata},
+    {8, kafka_handle_offset_commit},
+    {9, kafka_handle_offset_fetch},
+    {10, kafka_handle_find_coordinator},
+    {11, kafka_handle_join_group},
+    {12, kafka_handle_heartbeat},
+    {13, kafka_handle_leave_group},
+    {14, kafka_handle_sync_group},
+    {18, kafka_handle_api_versions},
+    {19, kafka_handle_create_topics},
+    {20, kafka_handle_delete_topics},
+    {21, kafka_handle_delete_records},
+    {22, kafka_handle_init_producer_id},
     {32, kafka_handle_describe_configs},
+    {33, kafka_handle_alter_configs},
+    {44, kafka_handle_incremental_alter_configs},
 };
 const uint32_t kafka_api_row_count = sizeof(kafka_api_rows) / sizeof(kafka_api_rows[0]);
 

@@ -28,7 +28,8 @@ kafka_handler_fn kafka_handle_api_versions, kafka_handle_metadata, kafka_handle_
     kafka_handle_find_coordinator, kafka_handle_join_group, kafka_handle_sync_group,
     kafka_handle_heartbeat, kafka_handle_leave_group, kafka_handle_offset_commit,
     kafka_handle_offset_fetch, kafka_handle_create_topics, kafka_handle_delete_topics,
-    kafka_handle_delete_records, kafka_handle_describe_configs;
+    kafka_handle_delete_records, kafka_handle_describe_configs, kafka_handle_alter_configs,
+    kafka_handle_incremental_alter_configs;
 
 /* An ApiVersions request of a version that is not known: answered in version 0 (its body is not
  * looked at). */

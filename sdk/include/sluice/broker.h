@@ -85,7 +85,8 @@ struct sluice_topic_result {
     int32_t replication_factor;
     int32_t reserved;
 };
-/* Ends `topics_create` and `topics_delete`: one result for each, in the order asked for. */
+/* Ends `topics_create`, `topics_delete`, `configs_alter` and `partitions_create`: one result for
+ * each, in the order asked for. */
 typedef void sluice_topic_results_done(void *arg, const struct sluice_topic_result *results,
                                        uint32_t count);
 
@@ -129,6 +130,30 @@ struct sluice_config_result {
 };
 /* Ends `configs_describe` and `configs_preview`. */
 typedef void sluice_config_done(void *arg, const struct sluice_config_result *result);
+
+/* What a change does to a key (KIP-339): the value is set; goes back to the default; elements are
+ * added to a list, or taken from it. */
+#define SLUICE_CONFIG_SET      0
+#define SLUICE_CONFIG_DELETE   1
+#define SLUICE_CONFIG_APPEND   2
+#define SLUICE_CONFIG_SUBTRACT 3
+/* One change of one key. */
+struct sluice_config_change {
+    struct sluice_text key;
+    struct sluice_text value; /* of DELETE: ignored */
+    int32_t operation;        /* SLUICE_CONFIG_* */
+    int32_t reserved;
+};
+/* Changes of the configuration of one topic: all of them happen, or none. */
+struct sluice_config_alter {
+    uint32_t size;
+    int32_t resource; /* SLUICE_RESOURCE_TOPIC; the broker's own configuration is in its files */
+    struct sluice_text name;
+    bool replace; /* what the changes do not name goes back to the default */
+    uint8_t reserved[3];
+    uint32_t change_count;
+    const struct sluice_config_change *changes;
+};
 
 /* ---- produce and fetch ---- */
 
@@ -506,6 +531,11 @@ struct sluice_broker {
      * E_INVALID_CONFIG: it would not. */
     SLUICE_CALL(configs_preview, const struct sluice_topic_spec *spec, sluice_config_done *done,
                 void *arg);
+    /* One result for each entry, in order, after what was changed is durable and in force.
+     * validate_only: the same checks, nothing changes. E_INVALID_CONFIG: a key or value cannot be;
+     * E_INVALID_REQUEST: a key is named twice, or cannot be changed while the topic is there. */
+    SLUICE_CALL(configs_alter, const struct sluice_config_alter *alters, uint32_t count,
+                bool validate_only, sluice_topic_results_done *done, void *arg);
 #undef SLUICE_CALL
 };
 
