@@ -20,15 +20,16 @@ static bool source_of(const struct stage_task *task, struct output_source *ret_s
     const struct error_rule *rule = &task->config->rules.on_error;
     uint32_t partition = 0;
     const struct topic *topic = stage_task_origin(task, &partition);
-    *ret_source = (struct output_source){.view = &task->input.view,
-                                         .topic = topic,
-                                         .partition = partition,
-                                         .default_topic = sl_bytes_of_text(task->output_name),
-                                         .state = task->store != NULL ? &task->store->output : NULL,
-                                         .given_up = rule->on == ON_ERROR_RETRY &&
-                                                     task->tries_offset == task->position &&
-                                                     task->tries >= rule->retries_max,
-                                         .redrives = stage_redrive_counts(task)};
+    *ret_source = (struct output_source){
+        .view = &task->input.view,
+        .topic = topic,
+        .partition = partition,
+        .default_topic = sl_bytes_of_text(task->output_name),
+        .state = task->store != NULL && !task->config->mutants.state_unlogged ? &task->store->output
+                                                                              : NULL,
+        .given_up = rule->on == ON_ERROR_RETRY && task->tries_offset == task->position &&
+                    task->tries >= rule->retries_max,
+        .redrives = stage_redrive_counts(task)};
     return topic != NULL;
 }
 
@@ -130,6 +131,17 @@ void stage_call_halt(struct stage_task *task, enum output_halt halt)
     }
 }
 
+/* Where the next input begins, of a result that was not taken to its end. */
+static int64_t halt_position(const struct stage_task *task)
+{
+    uint32_t index = task->output.halt_index;
+    if (task->redrive == NULL) {
+        return task->output.halt_offset;
+    }
+    /* Letters before the first one were passed over: there is nothing to write about them. */
+    return index == 0 ? task->position : stage_redrive_offset(task, index);
+}
+
 void stage_call_take_result(struct stage_task *task, const struct sandbox_result *result)
 {
     struct output_source source;
@@ -158,9 +170,7 @@ void stage_call_take_result(struct stage_task *task, const struct sandbox_result
         return;
     }
     bool whole = task->output.halt == OUTPUT_WHOLE;
-    int64_t next = whole                   ? task->input.next_offset
-                   : task->redrive != NULL ? stage_redrive_offset(task, task->output.halt_index)
-                                           : task->output.halt_offset;
+    int64_t next = whole ? task->input.next_offset : halt_position(task);
     uint64_t records = whole ? task->input.record_count : task->output.halt_index;
     suspicion_ends(task, next);
     stage_state_take(task, result);

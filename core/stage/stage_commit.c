@@ -114,11 +114,22 @@ static void fill_items(struct stage_task *task, struct wal_item *ret_items)
                                    .payload = {task->payload, task->payload_size}};
 }
 
+/* Whether the items, or the batches, are left out on purpose. */
+static bool leaves_out(const struct stage_task *task, bool items)
+{
+    const struct stage_mutants *mutants = &task->config->mutants;
+    if (task->redrive != NULL) {
+        return items ? mutants->marks_unlogged : mutants->marks_alone;
+    }
+    return items && mutants->position_unlogged && task->output.batch_count > 0;
+}
+
 static void submit_commit(struct stage_task *task, uint32_t item_count)
 {
-    uint32_t count = task->output.batch_count;
+    uint32_t count = leaves_out(task, false) ? 0 : task->output.batch_count;
     stage_output_batches(&task->output, task->commit_batches);
     fill_items(task, task->commit_items + count);
+    item_count = leaves_out(task, true) ? 0 : item_count;
     task->commit = (struct commit){.shard = stage_task_shard(task),
                                    .batches = task->commit_batches,
                                    .batch_count = count,

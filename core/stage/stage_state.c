@@ -87,7 +87,8 @@ void stage_state_close(struct stage_task *task)
 bool stage_state_acquire(struct stage_task *task)
 {
     struct stage_state *state = task->store;
-    if (state == NULL || state->user == NULL || state->user == task) {
+    if (state == NULL || state->user == NULL || state->user == task ||
+        task->config->mutants.no_turns) {
         if (state != NULL) {
             state->user = task;
         }
@@ -246,6 +247,10 @@ void stage_state_load(struct stage_task *task)
     state->from = from;
     state->at = partition_start(from);
     state->end = partition_end(from);
+    if (task->config->mutants.state_stale) {
+        state->end = state->stale_end > 0 ? state->stale_end : state->end;
+        state->stale_end = state->end;
+    }
     stage_task_step_later(task);
 }
 
@@ -434,7 +439,8 @@ void stage_state_step(struct stage_task *task)
 {
     struct stage_state *state = task->store;
     sl_err err = SLUICE_OK;
-    while (task->cursor < task->cut.size && state->chunk.size < CHUNK_BYTES && err == SLUICE_OK) {
+    while (task->cursor < task->cut.size && state->at < state->end &&
+           state->chunk.size < CHUNK_BYTES && err == SLUICE_OK) {
         if (!take_batch(task, &err)) {
             return;
         }

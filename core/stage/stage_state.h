@@ -51,7 +51,8 @@ struct stage_state {
     int64_t version;        /* found on the way; -1: none */
     struct sl_buffer chunk; /* deltas that are not sent */
     uint32_t chunk_count;
-    uint32_t sent; /* deltas that the worker has */
+    uint32_t sent;     /* deltas that the worker has */
+    int64_t stale_end; /* of mutants.state_stale */
 };
 
 /* task->store becomes that of the partition; what it was is closed. E_NO_MEMORY. */

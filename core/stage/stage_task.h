@@ -18,6 +18,16 @@
 #include "stage/stage_output.h"
 #include "stage/worker_port.h"
 
+/* Broken on purpose, for tests that must notice (tests/sim/sim_stages.c). */
+struct stage_mutants {
+    bool position_unlogged; /* state and outputs are committed without the position */
+    bool state_unlogged;    /* position and outputs without the changes of the state */
+    bool marks_unlogged;    /* outputs of a redrive without the marks of its letters */
+    bool marks_alone;       /* marks without the outputs */
+    bool state_stale;       /* the state is handed down as it was when it was handed down first */
+    bool no_turns;          /* a redrive and the partition's task do not wait for each other */
+};
+
 /* What all tasks of an instance on one shard share; outlives them. */
 struct stage_config {
     struct shard *shard;
@@ -35,6 +45,7 @@ struct stage_config {
     struct sl_list *stores;      /* states that tasks of this shard have open (stage_state.h) */
     void (*closed)(void *arg);   /* after each task's end */
     void *closed_arg;
+    struct stage_mutants mutants;
 };
 
 struct stage_task;
