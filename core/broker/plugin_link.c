@@ -53,6 +53,13 @@ static void find_worker(const char *executable, char ret_path[4096])
     snprintf(ret_path, 4096, "%.*s/sluice-worker", size, size > 0 ? executable : "");
 }
 
+/* Where versions are kept; NULL without a disk. */
+static const char *kept_dir(const struct sl_config *config, char ret_path[PLUGIN_KEPT_PATH_BYTES])
+{
+    snprintf(ret_path, PLUGIN_KEPT_PATH_BYTES, "%s/plugins", config->data.dir);
+    return config_has_disk(config) ? ret_path : NULL;
+}
+
 sl_err plugin_settings_take(const struct sl_config *config, struct plugin_settings_copy *ret_copy)
 {
     uint32_t count = config->plugins.instance_count;
@@ -69,6 +76,7 @@ sl_err plugin_settings_take(const struct sl_config *config, struct plugin_settin
                                                   .makes_no_folder = !config_has_disk(config),
                                                   .system_dir = config->plugins.system_dir,
                                                   .worker_path = ret_copy->worker_path,
+                                                  .kept_dir = kept_dir(config, ret_copy->kept_dir),
                                                   .dev = config->dev,
                                                   .instances = instances,
                                                   .instance_count = count,
@@ -117,26 +125,6 @@ static void add_switch(cJSON *object, const struct plugin_info *info)
     }
 }
 
-static void list_one(void *arg, const struct plugin_info *info)
-{
-    cJSON *entry = cJSON_CreateObject();
-    add_names(entry, info);
-    add_switch(entry, info);
-    plugin_cost_short_json(info, entry);
-    cJSON_AddItemToArray(arg, entry);
-}
-
-void plugin_list_json(struct plugin_manager *manager, struct cJSON *array)
-{
-    plugin_manager_each(manager, list_one, array);
-}
-
-struct search {
-    const char *name;
-    cJSON *object;
-    bool found;
-};
-
 static void add_time(cJSON *object, const char *key, int64_t wall_ms)
 {
     char text[40] = "";
@@ -167,6 +155,27 @@ static void add_versions(cJSON *object, const struct plugin_info *info)
         cJSON_AddItemToArray(array, entry);
     }
 }
+
+static void list_one(void *arg, const struct plugin_info *info)
+{
+    cJSON *entry = cJSON_CreateObject();
+    add_names(entry, info);
+    add_switch(entry, info);
+    plugin_cost_short_json(info, entry);
+    add_versions(entry, info);
+    cJSON_AddItemToArray(arg, entry);
+}
+
+void plugin_list_json(struct plugin_manager *manager, struct cJSON *array)
+{
+    plugin_manager_each(manager, list_one, array);
+}
+
+struct search {
+    const char *name;
+    cJSON *object;
+    bool found;
+};
 
 static void add_shadow(cJSON *object, const struct plugin_shadow *shadow)
 {

@@ -10,11 +10,14 @@
 
 struct cJSON;
 
+#define PLUGIN_KEPT_PATH_BYTES 4200u
+
 /* plugin_settings with its instances; borrows the texts of the configuration. */
 struct plugin_settings_copy {
     struct plugin_settings settings;
     struct plugin_instance_config *instances; /* owned */
     char worker_path[4096];
+    char kept_dir[PLUGIN_KEPT_PATH_BYTES];
 };
 sl_err plugin_settings_take(const struct sl_config *config,
                             struct plugin_settings_copy *ret_copy) SL_MUST_CHECK;

@@ -52,6 +52,7 @@ void instance_refuse(struct plugin_instance *instance, const char *text)
         sl_text_add(&out, "; version %s keeps running", instance->active->hash_text);
     } else {
         instance->state = INSTANCE_REFUSED;
+        instance_adopt_kept(instance); /* an earlier one can be put back */
     }
     sl_log(instance->manager->config.logger, SL_LOG_ERROR, instance->name, "not loaded",
            sl_log_text("path", path), sl_log_text("reason", instance->reason));
@@ -83,6 +84,7 @@ void instance_load_version(struct plugin_instance *instance, struct plugin_versi
     struct instance_part *part = &instance->parts[0];
     instance_shadow_cancel(instance);
     instance_agree_drop(instance);
+    instance_recall_cancel(instance);
     struct plugin_version *before = instance->loading;
     instance->loading = plugin_version_ref(version);
     plugin_version_unref(before);
@@ -346,9 +348,14 @@ static void instance_rested(struct plugin_instance *instance)
     struct plugin_manager *manager = instance->manager;
     instance->state = instance->resting;
     instance->resting = INSTANCE_STARTING;
-    instance->active = plugin_version_unref(instance->active);
-    instance->loading = plugin_version_unref(instance->loading);
+    instance_recall_cancel(instance);
+    if (instance->active != NULL) {
+        instance_past_push(instance, false,
+                           instance->state == INSTANCE_DISABLED ? "disabled" : "unloaded");
+        manager_keep(manager);
+    }
     instance->attachment = shared_attachment_unref(instance->attachment);
+    instance->loading = plugin_version_unref(instance->loading);
     instance->reason[0] = '\0';
     instance->deploy.on = false;
     instance->held = false;
@@ -364,6 +371,7 @@ static void instance_rested(struct plugin_instance *instance)
 void instance_stay_disabled(struct plugin_instance *instance)
 {
     instance->state = INSTANCE_DISABLED;
+    instance_adopt_kept(instance);
     instance_drop_loading(instance);
     instance_first_load_ended(instance);
 }
@@ -382,6 +390,8 @@ static void instance_gone(struct plugin_instance *instance)
     sl_list_remove(&instance->link);
     manager->instance_count--;
     instance_answer(instance, SLUICE_E_STOPPING, "it is unloaded");
+    instance_recall_cancel(instance);
+    instance_give_back_kept(instance);
     instance_past_fini(instance);
     plugin_version_unref(instance->active);
     plugin_version_unref(instance->loading);

@@ -46,7 +46,7 @@ void manager_progress(struct plugin_manager *manager)
     }
     if (manager->stopping && manager->stopped != NULL && manager->scan == NULL &&
         sl_list_is_empty(&manager->instances) && sl_list_is_empty(&manager->orders) &&
-        manager->order_task.queued == 0 && manager->redrive == NULL) {
+        manager->order_task.queued == 0 && manager->redrive == NULL && !manager_keeps(manager)) {
         void (*stopped)(void *arg) = manager->stopped;
         manager->stopped = NULL;
         stopped(manager->stopped_arg);
@@ -303,6 +303,7 @@ static void scan_done(struct plugin_scan *scan)
     struct plugin_manager *manager = scan->arg;
     bool soon = scan->unsettled;
     manager->scan = NULL;
+    manager_take_kept(manager, scan);
     if (manager->stopping) {
         plugin_scan_free(scan);
         manager_progress(manager);
@@ -397,6 +398,7 @@ static void scan_start(struct plugin_manager *manager)
     scan->system_dir = manager->settings.is.system_dir;
     scan->at_once = !manager->first_scan_done;
     scan->want_lua = manager->lua == NULL;
+    scan->kept_dir = manager->first_scan_done ? NULL : manager->settings.is.kept_dir;
     manager->scan = scan;
     plugin_scan_start(scan, manager->loop);
 }
@@ -487,6 +489,7 @@ void plugin_manager_stop(struct plugin_manager *manager, void (*stopped)(void *a
     orders_stop(manager);
     reload_stop(manager);
     redrive_stop_all(manager);
+    manager_keep_last(manager);
     SL_LIST_EACH_SAFE(&manager->instances, link)
     {
         instance_unload(SL_CONTAINER_OF(link, struct plugin_instance, link));
@@ -510,6 +513,7 @@ struct plugin_manager *plugin_manager_free(struct plugin_manager *manager)
     for (uint32_t i = 0; i < manager->resident_count; i++) {
         plugin_module_unref(manager->residents[i].module);
     }
+    manager_kept_fini(manager);
     plugin_module_unref(manager->lua);
     sandbox_close(manager->sandbox);
     kept_settings_fini(&manager->settings);

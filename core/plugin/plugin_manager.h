@@ -76,6 +76,7 @@ struct plugin_settings {
     const char *plugins_dir;
     bool makes_no_folder;    /* plugins_dir may be missing: then it is only looked at */
     const char *system_dir;  /* of first-party modules */
+    const char *kept_dir;    /* of copies of versions that ran (plugin_kept.h); NULL: in memory */
     const char *worker_path; /* absolute path of sluice-worker */
     bool dev; /* a dropped file gets all but internal topics; else only what an instance grants */
     const struct plugin_instance_config *instances;

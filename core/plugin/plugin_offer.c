@@ -232,6 +232,8 @@ void instance_in_force(struct plugin_instance *instance, struct version_coming *
     bool again = instance->active != NULL;
     char why[PLUGIN_WHY_BYTES];
     ending(instance, coming->version, why);
+    instance->replaces = again;
+    instance_adopt_kept(instance);
     if (again) {
         instance_past_push(instance, instance->ending_why[0] != '\0', why);
     }
@@ -253,6 +255,7 @@ void instance_in_force(struct plugin_instance *instance, struct version_coming *
         instance_answer(instance, SLUICE_OK, "");
         order_load_ended(instance, SLUICE_OK, "");
     }
+    manager_keep(instance->manager);
 }
 
 void instance_take_over(struct plugin_instance *instance)

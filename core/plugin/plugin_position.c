@@ -352,6 +352,7 @@ static void forgotten(struct plugin_order *order)
     if (forget_state(order)) {
         return;
     }
+    manager_forget_kept(order->manager, order->command.name);
     order_end(order, SLUICE_OK, "%s: %u positions are forgotten; a new one starts as a new plugin",
               order->command.name, positions->count);
 }
@@ -373,7 +374,7 @@ static void forget_looked(struct plugin_order *order)
 {
     const struct plugin_switch *is = manager_switch(order->manager, order->command.name);
     bool known = instance_find(order->manager, order->command.name) != NULL || is != NULL ||
-                 has_state(order);
+                 has_state(order) || manager_kept_count(order->manager, order->command.name) > 0;
     if (order->err != SLUICE_OK || !list_all(order->positions)) {
         order_end(order, order->err != SLUICE_OK ? order->err : SLUICE_E_NO_MEMORY,
                   "nothing was forgotten");

@@ -52,16 +52,16 @@ static struct plugin_version *version_again(const struct plugin_instance *instan
                                                         .config = config_of(instance)});
 }
 
-static bool same_state(const struct plugin_version *a, const struct plugin_version *b)
+static bool same_state(const struct plugin_version *a, const struct kept_version *b)
 {
-    return a == NULL || a->script != NULL || b->script != NULL ||
-           a->module->manifest.state_version == b->module->manifest.state_version;
+    return a == NULL || a->script != NULL || b->is_script ||
+           a->module->manifest.state_version == b->state_version;
 }
 
-static void roll_back(struct plugin_instance *instance, const struct past_version *past,
-                      const char *why)
+/* [takes version; NULL: no memory] */
+static void put_back(struct plugin_instance *instance, struct plugin_version *version,
+                     const char *why)
 {
-    struct plugin_version *version = version_again(instance, past->version);
     if (version == NULL) {
         instance_hold_batches(instance, false);
         instance_answer(instance, SLUICE_E_NO_MEMORY, "");
@@ -76,16 +76,44 @@ static void roll_back(struct plugin_instance *instance, const struct past_versio
     plugin_version_unref(version);
 }
 
+static void roll_back(struct plugin_instance *instance, const struct past_version *past,
+                      const char *why)
+{
+    if (past->kept.version != NULL) {
+        put_back(instance, version_again(instance, past->kept.version), why);
+    } else {
+        instance_recall(instance, &past->kept.is, why);
+    }
+}
+
+void instance_recalled(struct plugin_instance *instance, const struct version_parts *parts,
+                       const char *why, const char *text)
+{
+    bool busy = instance->loading != NULL || instance->trying;
+    bool ends = instance->state == INSTANCE_DRAINING;
+    if (parts == NULL || busy || ends) {
+        const char *said = parts == NULL ? text : busy ? "a version is being loaded" : "it ends";
+        sl_log(instance->manager->config.logger, SL_LOG_ERROR, instance->name, "not put back",
+               sl_log_text("reason", said));
+        instance_hold_batches(instance, false);
+        instance_answer(instance, parts == NULL ? SLUICE_E_PLUGIN_LOAD : SLUICE_E_BUSY, said);
+        return;
+    }
+    struct version_parts with = *parts;
+    with.config = config_of(instance);
+    put_back(instance, instance_version_new(&with), why);
+}
+
 /* ---- asked for ---- */
 
 static bool is_meant(const struct past_version *past, const char *to)
 {
     if (to == NULL) {
-        return !past->failed;
+        return !past->kept.is.failed;
     }
     char hash[2 * PLUGIN_HASH_SIZE + 1];
-    plugin_hash_text(past->version->hash, hash, sizeof(hash));
-    return strncmp(hash, to, strlen(to)) == 0 || strcmp(past->version_text, to) == 0;
+    plugin_hash_text(past->kept.is.hash, hash, sizeof(hash));
+    return strncmp(hash, to, strlen(to)) == 0 || strcmp(past->kept.is.version_text, to) == 0;
 }
 
 static const struct past_version *find_past(const struct plugin_instance *instance, const char *to)
@@ -106,7 +134,7 @@ static sl_err check_ask(const struct plugin_instance *instance, const struct pas
         return SLUICE_E_NOT_FOUND;
     }
     if (instance->loading != NULL || instance->asked != NULL || instance->trying ||
-        instance->agree.phase != AGREE_NONE) {
+        instance->recall != NULL || instance->agree.phase != AGREE_NONE) {
         *ret_text = "a version is being loaded";
         return SLUICE_E_BUSY;
     }
@@ -114,7 +142,7 @@ static sl_err check_ask(const struct plugin_instance *instance, const struct pas
         *ret_text = "there is no such version before; plugin info lists those that are kept";
         return SLUICE_E_NOT_FOUND;
     }
-    if (!same_state(instance->active, past->version)) {
+    if (!same_state(instance->active, &past->kept.is)) {
         *ret_text = "its state_version is another, and state is not converted back";
         return SLUICE_E_UNSUPPORTED;
     }
@@ -191,11 +219,12 @@ void instance_deployed(struct plugin_instance *instance)
     bool put_back = instance->ending_why[0] != '\0';
     stage_count_add(&instance->parts[0].counts,
                     put_back ? STAGE_COUNT_ROLLBACKS : STAGE_COUNT_RELOADS,
-                    put_back || instance->past_count > 0 ? 1 : 0);
-    instance->deploy = (struct deploy_watch){.on = !put_back && rule.errors_percent > 0 &&
-                                                   find_past(instance, NULL) != NULL,
-                                             .until_ms = mono_ms(manager) + rule.grace_ms,
-                                             .before = since(now, instance->active_base)};
+                    put_back || instance->replaces ? 1 : 0);
+    instance->deploy =
+        (struct deploy_watch){.on = !put_back && instance->replaces && rule.errors_percent > 0 &&
+                                    find_past(instance, NULL) != NULL,
+                              .until_ms = mono_ms(manager) + rule.grace_ms,
+                              .before = since(now, instance->active_base)};
     instance->active_base = now;
     instance->active_since_ms = sl_os_wall_ms(manager->config.os);
     instance->back_why[0] = '\0';
@@ -215,14 +244,14 @@ void instance_look_at_deploy(struct plugin_instance *instance)
     struct deploy_watch *deploy = &instance->deploy;
     struct plugin_rollback_rule rule = rule_of(instance);
     struct error_tally now = since(instance_tally(instance), instance->active_base);
-    if (!deploy->on || instance->loading != NULL || instance->trying ||
+    if (!deploy->on || instance->loading != NULL || instance->trying || instance->recall != NULL ||
         instance->agree.phase != AGREE_NONE || now.errors < (uint64_t)rule.errors_min ||
         percent(now) <= percent(deploy->before) + (uint64_t)rule.errors_percent) {
         return;
     }
     const struct past_version *past = find_past(instance, NULL);
     deploy->on = false;
-    if (past == NULL || !same_state(instance->active, past->version)) {
+    if (past == NULL || !same_state(instance->active, &past->kept.is)) {
         return;
     }
     char why[PLUGIN_WHY_BYTES];

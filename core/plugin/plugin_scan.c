@@ -2,6 +2,7 @@
 #include "plugin/plugin_scan.h"
 
 #include "base/bytes.h"
+#include "plugin/plugin_kept.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,14 +33,12 @@ static void found(void *arg, const char *name, bool is_directory)
     entry->script = has_suffix(name, ".lua");
 }
 
-static sl_err read_whole(struct sl_os *os, const char *directory, const char *name,
-                         uint64_t size_max, uint8_t **ret_bytes, size_t *ret_size)
+sl_err plugin_scan_read(struct sl_os *os, const char *path, uint64_t size_max, uint8_t **ret_bytes,
+                        size_t *ret_size)
 {
-    char path[PATH_BYTES];
     struct sl_file *file = NULL;
     uint64_t size = 0;
     size_t got = 0;
-    snprintf(path, sizeof(path), "%s/%s", directory, name);
     sl_err err = sl_file_open(os, path, SL_FILE_READ, &file);
     if (err != SLUICE_OK) {
         return err;
@@ -59,6 +58,14 @@ static sl_err read_whole(struct sl_os *os, const char *directory, const char *na
     *ret_bytes = bytes;
     *ret_size = got;
     return SLUICE_OK;
+}
+
+static sl_err read_whole(struct sl_os *os, const char *directory, const char *name,
+                         uint64_t size_max, uint8_t **ret_bytes, size_t *ret_size)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    return plugin_scan_read(os, path, size_max, ret_bytes, ret_size);
 }
 
 static const struct scan_known *known_of(const struct plugin_scan *scan, const char *name)
@@ -181,6 +188,9 @@ static void work(struct sl_job *job)
     scan->err = scan->entries == NULL ? SLUICE_E_NO_MEMORY
                                       : sl_dir_list(scan->os, scan->directory, found, scan);
     bool scripts = false;
+    if (scan->kept_dir != NULL) {
+        scan->kept_err = kept_index_read(scan->os, scan->kept_dir, &scan->kept, &scan->kept_count);
+    }
     if (scan->err == SLUICE_OK) {
         add_shipped(scan);
     }
@@ -213,6 +223,7 @@ void plugin_scan_free(struct plugin_scan *scan)
         plugin_module_unref(scan->entries[i].module);
     }
     plugin_module_unref(scan->lua);
+    sl_free(scan->kept);
     sl_free(scan->entries);
     sl_free(scan->known);
     sl_free(scan->shipped);

@@ -12,6 +12,8 @@
 
 #define SCAN_FILES_MAX 256u
 
+struct kept_item; /* plugin_kept.h */
+
 struct scan_known {
     char name[PLUGIN_FILE_BYTES];
     uint8_t loaded[PLUGIN_HASH_SIZE]; /* acted on, well or not; zero: never */
@@ -48,7 +50,11 @@ struct plugin_scan {
      * owned. */
     char (*shipped)[PLUGIN_FILE_BYTES];
     uint32_t shipped_count;
+    const char *kept_dir; /* its index is read as well; NULL: it was, or there is none */
     /* Result: */
+    sl_err kept_err;
+    struct kept_item *kept; /* owned */
+    uint32_t kept_count;
     sl_err err;                 /* of the directory */
     struct scan_entry *entries; /* owned */
     uint32_t entry_count;
@@ -59,6 +65,9 @@ struct plugin_scan {
 
 /* A file of that name is looked at. [any] */
 bool plugin_scan_is_candidate(const char *name);
+/* A whole file, into memory that is the caller's. E_LIMIT: it is larger. [helper] */
+sl_err plugin_scan_read(struct sl_os *os, const char *path, uint64_t size_max, uint8_t **ret_bytes,
+                        size_t *ret_size) SL_MUST_CHECK;
 /* [loop]; done follows. */
 void plugin_scan_start(struct plugin_scan *scan, struct sl_loop *loop);
 bool plugin_scan_wanted(const struct plugin_scan *scan, const char *name); /* the file */

@@ -56,11 +56,12 @@ static bool copy_instance(struct plugin_instance_config *to,
 sl_err kept_settings_copy(struct kept_settings *kept, const struct plugin_settings *from)
 {
     *kept = (struct kept_settings){.is = *from};
-    kept->is.plugins_dir = kept->is.system_dir = kept->is.worker_path = NULL;
+    kept->is.plugins_dir = kept->is.system_dir = kept->is.worker_path = kept->is.kept_dir = NULL;
     kept->instances = sl_alloc_zero(from->instance_count + 1u, sizeof(*kept->instances));
     kept->is.instances = kept->instances;
     bool ok = kept->instances != NULL && copy_text(&kept->is.plugins_dir, from->plugins_dir) &&
               copy_text(&kept->is.system_dir, from->system_dir) &&
+              copy_text(&kept->is.kept_dir, from->kept_dir) &&
               copy_text(&kept->is.worker_path, from->worker_path);
     for (uint32_t i = 0; ok && i < from->instance_count; i++) {
         ok = copy_instance(&kept->instances[i], &from->instances[i]);
@@ -88,6 +89,7 @@ void kept_settings_fini(struct kept_settings *kept)
     sl_free(kept->instances);
     free_text(kept->is.plugins_dir);
     free_text(kept->is.system_dir);
+    free_text(kept->is.kept_dir);
     free_text(kept->is.worker_path);
     *kept = (struct kept_settings){0};
 }

@@ -3,6 +3,7 @@
 #ifndef SL_PLUGIN_PLUGIN_STATE_H
 #define SL_PLUGIN_PLUGIN_STATE_H
 
+#include "plugin/plugin_kept.h"
 #include "plugin/plugin_manager.h"
 #include "plugin/plugin_scan.h"
 #include "plugin/plugin_shard.h"
@@ -30,16 +31,11 @@ struct plugin_file {
     bool wanted;                      /* a command wants it read again, changed or not */
 };
 
-/* A version that ran: kept with all that it needs to run again. */
+/* A version that ran: kept with all that it needs to run again; of one that ran before the broker's
+ * start the code is on the disk. */
 struct past_version {
-    struct plugin_version *version;       /* referenced */
-    struct shared_attachment *attachment; /* referenced */
-    char module_text[2 * MANIFEST_ID_BYTES + MANIFEST_VERSION_BYTES];
-    char version_text[MANIFEST_VERSION_BYTES];
-    int64_t since_ms; /* wall clock */
-    int64_t until_ms;
-    bool failed; /* a rollback or a death in the switch ended it */
-    char why[PLUGIN_WHY_BYTES];
+    struct kept_item kept; /* its version is NULL on the disk; else referenced */
+    char hash_text[9];
 };
 
 /* What an instance did in a while, for the share that failed. */
@@ -127,6 +123,8 @@ struct plugin_instance {
     struct past_version
         past[PLUGIN_PAST_MAX]; /* newest first, each hash once, never the active's */
     uint32_t past_count;
+    bool replaces;                      /* another version ran when the active one took over */
+    struct recall *recall;              /* a version is read from the disk, to be put back */
     char ending_why[PLUGIN_WHY_BYTES];  /* a rollback is being loaded, and why; empty: none is */
     char back_why[PLUGIN_REASON_BYTES]; /* the active version was put back; empty: it was not */
     struct deploy_watch deploy;
@@ -155,6 +153,12 @@ struct plugin_instance {
 struct resident_frontend {
     char file[PLUGIN_FILE_BYTES];
     struct plugin_module *module; /* referenced */
+};
+
+/* What is kept of versions on the disk, beside what the instances have. */
+struct kept_table {
+    struct kept_item *items; /* owned; newest first within an instance */
+    uint32_t count, room;
 };
 
 struct plugin_manager {
@@ -191,7 +195,13 @@ struct plugin_manager {
     sl_err redrive_err;
     char redrive_text[256];
     struct sl_timer *deploy_timer; /* looks at fresh deploys */
-    struct sl_list orders;         /* commands; the first one is under way */
+    struct kept_table kept;        /* of instances that are not there, or have not taken theirs */
+    struct keep_job *keeping;      /* under way */
+    struct keep_job *keep_last;    /* what it is to be when the broker stops, after that one */
+    bool keep_again;
+    bool keep_failed;      /* that is in the log */
+    uint32_t recall_count; /* under way */
+    struct sl_list orders; /* commands; the first one is under way */
     bool order_begun;
     struct sl_task order_task;
 };
@@ -216,6 +226,8 @@ instance_version_with(const struct plugin_version *from,
                       const struct plugin_instance_config *config) SL_MUST_CHECK;
 
 /* plugin_history.c */
+/* What the active version is known as when it is kept; not how it ended. */
+void past_describe(const struct plugin_instance *instance, struct kept_version *ret_is);
 /* The active version ends, another takes over. */
 void instance_past_push(struct plugin_instance *instance, bool failed, const char *why);
 void instance_past_forget(struct plugin_instance *instance, uint32_t index);
@@ -225,7 +237,27 @@ void instance_past_forget_hash(struct plugin_instance *instance, const uint8_t *
 void instance_past_show(const struct plugin_instance *instance, struct plugin_info *info);
 void instance_past_fini(struct plugin_instance *instance);
 
+/* plugin_keep.c */
+void manager_take_kept(struct plugin_manager *manager, struct plugin_scan *scan);
+/* What is kept changed: it is written, by a helper, soon. Nothing without a disk. */
+void manager_keep(struct plugin_manager *manager);
+void manager_keep_last(struct plugin_manager *manager); /* the broker stops: before instances end */
+void manager_kept_fini(struct plugin_manager *manager);
+bool manager_keeps(const struct plugin_manager *manager); /* something is under way */
+/* The instance has what is kept under its name; where it has taken that, nothing. */
+void instance_adopt_kept(struct plugin_instance *instance);
+void instance_give_back_kept(struct plugin_instance *instance); /* it goes, and may come again */
+uint32_t manager_kept_count(const struct plugin_manager *manager, const char *name);
+void manager_forget_kept(struct plugin_manager *manager, const char *name);
+/* Reads the version from the disk; instance_recalled follows. why: for that. */
+void instance_recall(struct plugin_instance *instance, const struct kept_version *is,
+                     const char *why);
+void instance_recall_cancel(struct plugin_instance *instance); /* none is fine */
+
 /* plugin_rollback.c */
+/* What the disk gave; parts NULL: nothing, and text says why. [borrows all] */
+void instance_recalled(struct plugin_instance *instance, const struct version_parts *parts,
+                       const char *why, const char *text);
 /* Who waits for the load is told. text: "" is fine. */
 void instance_answer(struct plugin_instance *instance, sl_err err, const char *text);
 /* The version took over: it is watched unless it was put back. */

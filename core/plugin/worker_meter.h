@@ -34,7 +34,7 @@
     X(RUNNING, "running_batches", "sluice_plugin_running_batches", GAUGE, 0,                  \
       "batches that workers have")                                                            \
     X(VERSIONS, "kept_versions", "sluice_plugin_kept_versions", GAUGE, 0,                     \
-      "earlier versions that are kept in memory and can be put back")                         \
+      "earlier versions that are kept and can be put back")                                   \
     X(LAST_ERROR, "last_error_ms", "sluice_plugin_last_error_timestamp_seconds", GAUGE, 1000, \
       "when a worker or a record last failed, in Unix time; 0: never")
 enum {

@@ -22,9 +22,9 @@ class Lines(unittest.TestResult):
 
     def stopTest(self, test):
         super().stopTest(test)
-        problems = self.failures + self.errors
-        if problems and problems[-1][0] is test:
-            self.line("failed", test, problems[-1][1])
+        problem = next((problem for problem in self.failures + self.errors if problem[0] is test), None)
+        if problem is not None:
+            self.line("failed", test, problem[1])
         elif self.skipped and self.skipped[-1][0] is test:
             self.line("skipped", test, self.skipped[-1][1])
         else:

@@ -1,4 +1,5 @@
 """Versions that ran before: listed, put back by hand, and put back by themselves when a new one fails too often."""
+import json
 import os
 import re
 import unittest
@@ -144,6 +145,117 @@ class Rollback(RollbackTest):
         self.settle("c")
         self.assertIn(second, self.hashes())
         self.assertEqual(self.info("tag")["rollbacks"], "0")
+
+
+class Kept(RollbackTest):
+    """What ran before a start of the broker can be put back after it."""
+
+    def kept(self):
+        """The files of the copies, by the index and by the folder, which agree once it is written."""
+        folder = os.path.join(self.broker.home, "data", "plugins")
+        with open(os.path.join(folder, "index.json")) as file:
+            index = json.load(file)
+        named = {v["hash"] + os.path.splitext(v["file"])[1] for v in index["versions"]}
+        there = set(os.listdir(folder)) - {"index.json"}
+        return {name[:8]: os.path.join(folder, name) for name in named} if named == there else {}
+
+    def again(self):
+        self.assertEqual(self.broker.stop(), 0)
+        self.broker.start()
+
+    def test_versions_outlast_a_restart_and_a_kill(self):
+        a, b, c = self.settle("a"), self.settle("b"), self.settle("c")
+        self.drop_c("solid", 'writer->drop(writer, index);')
+        self.drop_c("solid", 'writer->pass(writer, index);', wait=False)
+        wait_for(lambda: len(self.info("solid")["versions"]) == 2, "the second one")
+        self.drop_c("solid", 'if (index != 7) writer->drop(writer, index); else writer->pass(writer, index);', wait=False)
+        wait_for(lambda: len(self.info("solid")["versions"]) == 3, "the third one")
+        passes = self.info("solid")["versions"][1]
+        self.again()
+        self.assertEqual(self.hashes(), [c, b, a])
+        listed = {p["name"]: p for p in self.broker.json("plugin", "list")["plugins"]}
+        self.assertEqual(listed["tag"]["versions"], self.info("tag")["versions"])
+        self.assertEqual(self.info("tag")["kept_versions"], "2")
+        self.assertEqual(self.info("solid")["versions"][1], passes)
+        self.assertEqual((self.info("tag")["reloads"], self.back()["hash"]), ("0", b))
+        self.assertEqual(self.send("1"), "1 b")
+        self.assertEqual(self.hashes(), [b, c, a])
+        self.assertEqual(self.broker.json("plugin", "rollback", "solid")["hash"], passes["hash"])
+        self.produce("solid", "x")
+        self.wait_values("solid.out", 1)
+        wait_for(lambda: self.kept().keys() == {a, b, c} | {v["hash"] for v in self.info("solid")["versions"]}, "the copies")
+        self.broker.crash()
+        self.broker.start()
+        self.assertEqual(self.hashes(), [c, b, a])  # the file counts at a start
+        self.assertEqual(self.back("--to", a)["hash"], a)
+        self.assertEqual(self.send("2"), "2 a")
+
+    def test_a_file_that_broke_while_no_broker_ran(self):
+        a = self.settle("a")
+        self.assertEqual(self.send("1"), "1 a")
+        self.broker.stop()
+        self.drop("tag.lua", "return 7\n")
+        self.broker.start()
+        self.assertEqual((self.info("tag")["state"], self.hashes()), ("refused", [a]))
+        self.assertEqual(self.back()["hash"], a)
+        self.assertEqual(self.send("2"), "2 a")
+        b = self.settle("b")
+        self.assertEqual(self.hashes(), [b, a])
+        os.remove(os.path.join(self.plugins, "tag.lua"))
+        wait_for(lambda: self.broker.run("plugin", "info", "tag")[0] != 0, "tag to go")
+        c = self.settle("c")  # under its name
+        self.assertEqual(self.hashes(), [c, b, a])
+        os.remove(os.path.join(self.plugins, "tag.lua"))
+        wait_for(lambda: self.broker.run("plugin", "info", "tag")[0] != 0, "tag to go")
+        wait_for(lambda: self.kept().keys() == {a, b, c}, "the copies")
+        self.assertEqual(self.broker.run("plugin", "forget", "tag", "--yes")[0], 0)
+        wait_for(lambda: os.listdir(os.path.join(self.broker.home, "data", "plugins")) == ["index.json"], "none")
+
+    def test_what_is_read_back_is_not_trusted(self):
+        hashes = [self.settle(f"v{i}") for i in range(11)]
+        kept = wait_for(lambda: (lambda kept: kept.keys() == set(hashes[2:]) and kept)(self.kept()), "nine copies")
+        with open(kept[hashes[9]], "r+b") as file:
+            file.write(b"R")
+        os.truncate(kept[hashes[8]], 5)
+        os.remove(kept[hashes[7]])
+        self.again()
+        for bad, word in ((9, "has other bytes"), (8, "copy on the disk"), (7, "copy on the disk")):
+            code, _, err = self.broker.run("plugin", "rollback", "tag", "--to", hashes[bad])
+            self.assertEqual(code, 3)
+            self.assertIn(word, err)
+        self.assertEqual(self.send("1"), "1 v10")
+        self.assertEqual(self.back("--to", hashes[6])["hash"], hashes[6])
+        self.broker.stop()
+        index = os.path.join(self.broker.home, "data", "plugins", "index.json")
+        with open(index) as file:
+            entry = json.load(file)["versions"][0]
+        entries = [dict(entry, **change) for change in (
+            {"hash": "../../sluice.yaml"}, {"hash": "g" * 64}, {"file": "../tag.lua"}, {"instance": "../tag"},
+            {"bytes": -1}, {"bytes": 1e300}, {"since_ms": "x"}, {"ended": "x" * 1000}, {"version": None},
+            {"active": False, "hash": "0" * 64, "ended": "\x1b[2J"})]
+        write(index, json.dumps({"format": 1, "versions": entries + [7, None, [[]]]}))
+        self.broker.start()
+        self.assertEqual(self.hashes(), [hashes[10], "00000000"])
+        self.assertEqual(self.info("tag")["versions"][1]["ended"], "?[2J")
+        for text in ("", "{", '{"format":2,"versions":[]}', "[" * 100000):
+            self.broker.crash()
+            write(index, text)
+            offset = os.path.getsize(self.broker.log_path)
+            self.broker.start()
+            self.assertIn("earlier versions cannot be read", self.broker.log(offset))
+            self.assertEqual(self.hashes(), [hashes[10]])
+        self.assertEqual(self.send("2"), "2 v10")
+
+    def test_without_a_disk_they_are_in_memory(self):
+        broker = Broker("data.dir=none", start=False)
+        self.addCleanup(broker.close)
+        self.broker.close()
+        self.broker, self.plugins = broker, os.path.join(broker.home, "plugins")
+        os.mkdir(self.plugins)
+        broker.start()
+        a, b = self.settle("a"), self.settle("b")
+        self.assertEqual((self.hashes(), self.back()["hash"]), ([b, a], a))
+        self.assertEqual(sorted(os.listdir(broker.home)), ["log", "plugins", "sluice.sock"])
 
 
 class Configured(RollbackTest):
