@@ -85,6 +85,7 @@ void instance_part_give_up(struct instance_part *part)
 {
     part_reply(&part->asked, SLUICE_E_STOPPING, "the instance ends");
     part_reply(&part->switching, SLUICE_E_STOPPING, "the instance ends");
+    instance_part_reconfigured(part, SLUICE_E_STOPPING, "the instance ends", false);
 }
 
 static void agree_ended(struct plugin_instance *instance)
@@ -235,11 +236,9 @@ static void part_changed(void *arg, bool running, const char *text)
     }
 }
 
-static void part_reconfigured(void *arg, sl_err err, const char *text)
+static void part_reconfigured(void *arg, sl_err err, const char *text, bool took)
 {
-    (void)arg;
-    (void)err;
-    (void)text;
+    instance_part_reconfigured(arg, err, text, took);
 }
 
 void instance_part_switched(void *part)

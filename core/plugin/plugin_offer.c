@@ -386,10 +386,10 @@ static void worker_changed(void *arg, bool running, const char *text)
     }
 }
 
-static void host_reconfigured(void *arg, sl_err err, const char *text)
+static void host_reconfigured(void *arg, sl_err err, const char *text, bool took)
 {
     struct plugin_instance *instance = arg;
-    reconfigure_answer(instance->manager, instance, err, text);
+    instance_part_reconfigured(&instance->parts[0], err, text, took);
 }
 
 sl_err instance_offer_host(struct plugin_instance *instance)

@@ -35,11 +35,12 @@ struct plugin_reconfigure {
     plugin_reloaded_fn *done;
     void *arg;
     enum reload_phase phase;
-    uint32_t at; /* the one that is asked */
+    uint32_t at; /* the one that is asked (entry_at); RELOAD_SETTLING: what comes next */
     uint32_t count;
     uint32_t waiting_count;
-    bool is_asking; /* its answer may come inside */
-    sl_err err;     /* of the first that refused */
+    bool is_asking;      /* its answer may come inside */
+    bool is_giving_back; /* likewise */
+    sl_err err;          /* of the first that refused */
     struct reload_entry entries[2 * PLUGIN_INSTANCES_MAX];
 };
 
@@ -234,12 +235,19 @@ static void finish(struct plugin_manager *manager)
 
 /* ---- asking ---- */
 
+/* All are gone through twice. */
+static struct reload_entry *entry_at(struct plugin_reconfigure *self)
+{
+    return &self->entries[self->at % self->count];
+}
+
 static void go_on(struct plugin_manager *manager);
+static void settle_next(struct plugin_manager *manager);
 
 static const struct reload_entry *asked(const struct plugin_manager *manager)
 {
-    const struct plugin_reconfigure *self = manager->reconfigure;
-    return self != NULL && self->at < self->count ? &self->entries[self->at] : NULL;
+    struct plugin_reconfigure *self = manager->reconfigure;
+    return self != NULL && self->at < 2 * self->count ? entry_at(self) : NULL;
 }
 
 static struct plugin_instance *instance_of(const struct plugin_manager *manager,
@@ -279,47 +287,25 @@ static struct plugin_version *version_for(const struct plugin_instance *instance
 static void refuse(struct plugin_manager *manager, const char *text)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
-    struct reload_entry *entry = &self->entries[self->at];
-    entry_end(manager, entry, SLUICE_E_PLUGIN_CONFIG, text);
+    entry_end(manager, entry_at(self), SLUICE_E_PLUGIN_CONFIG, text);
     self->err = SLUICE_E_PLUGIN_CONFIG;
     self->phase = RELOAD_BACK;
 }
 
-/* The worker runs the new configuration; so do its restarts, and the other shards. */
-static void took(struct plugin_instance *instance, const struct plugin_instance_config *config)
-{
-    struct plugin_version *version = version_for(instance, config);
-    if (version == NULL) {
-        return; /* restarts use the old one until the next change */
-    }
-    plugin_version_unref(instance->active);
-    instance->active = version;
-    instance_spread(instance);
-}
-
 /* False: the answer comes later. */
 static bool ask_live(struct plugin_manager *manager, struct plugin_instance *instance,
-                     const struct plugin_instance_config *config)
+                     struct reload_entry *entry)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
-    struct plugin_version *version = version_for(instance, config);
-    bool back = self->phase == RELOAD_BACK;
-    sl_err err = version == NULL ? SLUICE_E_NO_MEMORY
-                                 : worker_host_reconfigure(instance->parts[0].host, version);
-    bool answered = true;
-    if (err == SLUICE_E_NOT_FOUND) { /* no worker runs: it counts from its start */
-        worker_host_become(instance->parts[0].host, version);
-        took(instance, config);
-        self->entries[self->at].taken = !back;
-        entry_end(manager, &self->entries[self->at], SLUICE_OK, "counts from its worker's start");
-    } else if (err == SLUICE_OK) {
-        answered = false;
-    } else if (!back) {
-        refuse(manager, err == SLUICE_E_BUSY ? "busy with an earlier change"
-                                             : "not a JSON object, or out of memory");
+    entry->version = version_for(instance, kept_settings_find(&self->coming, entry->name));
+    bool loads = instance->loading != NULL || instance->agree.phase != AGREE_NONE;
+    if (entry->version == NULL || loads) {
+        refuse(manager, loads ? "busy: a new version of it is being loaded"
+                              : "not a JSON object, or out of memory");
+        return true;
     }
-    plugin_version_unref(version);
-    return answered;
+    instance_config_ask(instance, entry->version);
+    return false;
 }
 
 static bool ask_restart(struct plugin_manager *manager, struct plugin_instance *instance,
@@ -327,7 +313,7 @@ static bool ask_restart(struct plugin_manager *manager, struct plugin_instance *
 {
     struct plugin_reconfigure *self = manager->reconfigure;
     entry->version = version_for(instance, kept_settings_find(&self->coming, entry->name));
-    bool loads = instance->loading != NULL || worker_host_is_loading(instance->parts[0].host);
+    bool loads = instance->loading != NULL || instance->agree.phase != AGREE_NONE;
     if (entry->version == NULL || loads) {
         refuse(manager, loads ? "busy: a new version of it is being loaded"
                               : "not a JSON object, a permission that is none, or out of memory");
@@ -340,13 +326,14 @@ static bool ask_restart(struct plugin_manager *manager, struct plugin_instance *
     return !instance->trying; /* refused at once */
 }
 
+/* Whose batches wait while others are asked come last. True: nothing to wait for. */
 static bool ask(struct plugin_manager *manager)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
-    struct reload_entry *entry = &self->entries[self->at];
+    struct reload_entry *entry = entry_at(self);
     struct plugin_instance *instance = instance_of(manager, entry);
-    bool is_asked = entry->what == PLUGIN_RELOAD_LIVE || entry->what == PLUGIN_RELOAD_RESTART;
-    if (!is_asked) {
+    int32_t what = self->at < self->count ? PLUGIN_RELOAD_RESTART : PLUGIN_RELOAD_LIVE;
+    if (entry->what != what) {
         return true;
     }
     entry->begun_ns = now_ns(manager);
@@ -354,16 +341,15 @@ static bool ask(struct plugin_manager *manager)
         refuse(manager, "it ended meanwhile");
         return true;
     }
-    return entry->what == PLUGIN_RELOAD_RESTART
-               ? ask_restart(manager, instance, entry)
-               : ask_live(manager, instance, kept_settings_find(&self->coming, entry->name));
+    return what == PLUGIN_RELOAD_RESTART ? ask_restart(manager, instance, entry)
+                                         : ask_live(manager, instance, entry);
 }
 
 void reload_ready(struct plugin_instance *instance)
 {
     struct plugin_manager *manager = instance->manager;
     struct plugin_reconfigure *self = manager->reconfigure;
-    struct reload_entry *entry = &self->entries[self->at];
+    struct reload_entry *entry = entry_at(self);
     instance->trying = false;
     entry->taken = true;
     if (!self->is_asking) { /* else who asks goes on */
@@ -404,26 +390,55 @@ bool reload_lost(struct plugin_instance *instance, const struct plugin_version *
     return false;
 }
 
-void reconfigure_answer(struct plugin_manager *manager, struct plugin_instance *instance,
-                        sl_err err, const char *text)
+static void config_asked(struct plugin_manager *manager, sl_err err, const char *text, bool took)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
-    if (self == NULL || self->phase == RELOAD_SETTLING || self->phase == RELOAD_WAITING) {
-        return;
-    }
-    struct reload_entry *entry = &self->entries[self->at];
-    bool back = self->phase == RELOAD_BACK;
+    struct reload_entry *entry = entry_at(self);
     if (err == SLUICE_OK) {
-        took(instance, kept_settings_find(back ? &manager->settings : &self->coming, entry->name));
-    }
-    if (!back && err == SLUICE_OK) {
-        entry->taken = true;
-        entry_end(manager, entry, SLUICE_OK, "taken by the plugin while it runs");
-        self->at++;
-    } else if (!back) {
+        entry_end(manager, entry, SLUICE_OK,
+                  took ? "taken by the plugin while it runs" : "counts from its worker's start");
+    } else {
         refuse(manager, text);
     }
+    entry->taken = true; /* on some shard, at least: its batches wait */
+    self->at++;
     go_on(manager);
+}
+
+static void config_kept(struct plugin_instance *instance)
+{
+    struct plugin_manager *manager = instance->manager;
+    struct plugin_reconfigure *self = manager->reconfigure;
+    for (uint32_t i = 0; i < self->count; i++) {
+        struct reload_entry *entry = &self->entries[i];
+        if (entry->waits && entry->what == PLUGIN_RELOAD_LIVE &&
+            instance_of(manager, entry) == instance) {
+            entry->waits = false;
+            entry->took_ns = now_ns(manager) - entry->begun_ns;
+            self->waiting_count--;
+            settle_next(manager);
+            return;
+        }
+    }
+}
+
+void reload_config_answered(struct plugin_instance *instance, sl_err err, const char *text,
+                            bool took)
+{
+    struct plugin_manager *manager = instance->manager;
+    struct plugin_reconfigure *self = manager->reconfigure;
+    if (self == NULL) { /* the broker stops */
+        return;
+    }
+    if (self->phase == RELOAD_SETTLING) {
+        config_kept(instance);
+    } else if (self->is_giving_back) { /* who gives back goes on */
+        self->is_giving_back = false;
+    } else if (self->phase == RELOAD_BACK) {
+        go_on(manager);
+    } else {
+        config_asked(manager, err, text, took);
+    }
 }
 
 /* ---- back ---- */
@@ -432,19 +447,21 @@ void reconfigure_answer(struct plugin_manager *manager, struct plugin_instance *
 static bool give_back(struct plugin_manager *manager)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
-    struct reload_entry *entry = &self->entries[self->at];
+    struct reload_entry *entry = entry_at(self);
     struct plugin_instance *instance = entry->taken ? instance_of(manager, entry) : NULL;
-    if (instance == NULL || instance->parts[0].host == NULL) {
+    if (instance == NULL) {
         return true;
     }
-    char text[PLUGIN_REASON_BYTES];
-    snprintf(text, sizeof(text), "%s", entry->text);
     entry->taken = false;
     if (entry->what == PLUGIN_RELOAD_RESTART) {
         instance_agree_drop(instance);
         return true;
     }
-    return ask_live(manager, instance, kept_settings_find(&manager->settings, entry->name));
+    self->is_giving_back = true;
+    instance_config_settle(instance, false);
+    bool done = !self->is_giving_back;
+    self->is_giving_back = false;
+    return done;
 }
 
 /* ---- in force ---- */
@@ -484,7 +501,15 @@ static void switch_over(struct plugin_manager *manager, struct reload_entry *ent
     instance_take_over(instance);
 }
 
-static void settle_next(struct plugin_manager *manager);
+static void keep_config(struct plugin_manager *manager, struct reload_entry *entry)
+{
+    struct plugin_instance *instance = instance_of(manager, entry);
+    plugin_version_unref(instance->active);
+    instance->active = plugin_version_ref(entry->version);
+    entry->waits = true; /* for all shards: config_kept */
+    manager->reconfigure->waiting_count++;
+    instance_config_settle(instance, true);
+}
 
 static void entry_settled(struct plugin_manager *manager, struct reload_entry *entry, sl_err err,
                           const char *text)
@@ -651,6 +676,8 @@ static void commit(struct plugin_manager *manager)
     for (uint32_t i = 0; i < self->count; i++) {
         if (self->entries[i].what == PLUGIN_RELOAD_RESTART) {
             switch_over(manager, &self->entries[i]);
+        } else if (self->entries[i].what == PLUGIN_RELOAD_LIVE) {
+            keep_config(manager, &self->entries[i]);
         }
     }
     self->at = 0;
@@ -661,7 +688,7 @@ static void commit(struct plugin_manager *manager)
 static void go_on(struct plugin_manager *manager)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
-    while (self->phase == RELOAD_ASKING && self->at < self->count) {
+    while (self->phase == RELOAD_ASKING && self->at < 2 * self->count) {
         if (self->err != SLUICE_OK) { /* one that had agreed died */
             self->phase = RELOAD_BACK;
             break;

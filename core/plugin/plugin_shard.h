@@ -13,7 +13,8 @@
 
 struct plugin_shard;
 struct redrive_run;
-struct part_call; /* plugin_agree.c */
+struct part_call;   /* plugin_agree.c */
+struct config_call; /* plugin_config.c */
 
 /* An attachment that shards share, immutable and counted. [any] */
 struct shared_attachment {
@@ -51,9 +52,10 @@ struct instance_part {
     _Atomic bool brake_pulled;   /* here, and not told yet */
     void (*detached)(void *arg); /* when nothing of it is left here */
     void *detached_arg;
-    struct part_call *asked;             /* waits for a version to get ready here; or NULL */
-    struct part_call *switching;         /* … to take over here; or NULL */
-    struct sl_task lost;                 /* tells the manager that a version is ready no more */
+    struct part_call *asked;     /* waits for a version to get ready here; or NULL */
+    struct config_call *telling; /* waits for what the plugin says of a configuration; or NULL */
+    struct part_call *switching; /* … to take over here; or NULL */
+    struct sl_task lost;         /* tells the manager that a version is ready no more */
     struct plugin_version *lost_version; /* which; referenced */
     char lost_text[PLUGIN_REASON_BYTES];
     _Atomic bool lost_posted;

@@ -10,7 +10,6 @@
 struct spread_call {
     struct shard_call call;
     struct plugin_instance *instance;
-    struct plugin_version *version; /* referenced; or NULL */
     bool held;
 };
 
@@ -34,7 +33,6 @@ sl_err instance_part_make_host(struct instance_part *part, const struct plugin_m
 
 static void part_call_free(struct spread_call *self)
 {
-    plugin_version_unref(self->version);
     sl_free(self);
 }
 
@@ -67,27 +65,6 @@ void instance_part_call(struct plugin_instance *instance, struct shard_call *cal
 static void part_call_start(struct spread_call *self, uint32_t shard)
 {
     instance_part_call(self->instance, &self->call, shard);
-}
-
-/* ---- a configuration for the other shards ---- */
-
-static void part_update_run(struct shard_call *call)
-{
-    struct spread_call *self = SL_CONTAINER_OF(call, struct spread_call, call);
-    struct instance_part *part = &self->instance->parts[call->target->index];
-    if (part->host != NULL && !part->leaving) {
-        worker_host_become(part->host, self->version);
-    }
-    shard_call_reply(call);
-}
-
-void instance_spread(struct plugin_instance *instance)
-{
-    for (uint32_t i = 1; i < instance->manager->config.set->count; i++) {
-        struct spread_call *self = part_call_new(instance, part_update_run);
-        self->version = plugin_version_ref(instance->active);
-        part_call_start(self, i);
-    }
 }
 
 /* ---- the brake ---- */

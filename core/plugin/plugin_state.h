@@ -76,6 +76,14 @@ struct instance_agree {
     char text[PLUGIN_REASON_BYTES];
 };
 
+/* What the shards answer about a configuration (plugin_config.c). */
+struct instance_config {
+    uint32_t waits;
+    bool took;
+    sl_err err;
+    char text[PLUGIN_REASON_BYTES];
+};
+
 struct shadow_wish {
     int64_t records; /* 0: no shadow run */
     int64_t max_diff_percent;
@@ -129,6 +137,7 @@ struct plugin_instance {
     char back_why[PLUGIN_REASON_BYTES]; /* the active version was put back; empty: it was not */
     struct deploy_watch deploy;
     struct instance_agree agree;
+    struct instance_config config;
     struct instance_shadow shadow;
     plugin_reload_done *asked; /* somebody waits for what is being loaded; NULL: nobody */
     void *asked_arg;
@@ -331,6 +340,17 @@ bool instance_part_lost_version(struct instance_part *part, struct plugin_versio
                                 const char *text);
 void instance_part_switched(void *part); /* [the part's loop] its host did */
 
+/* plugin_config.c */
+/* On all shards the plugin is asked whether it takes the configuration of the version, and batches
+ * wait. reload_config_answered follows. */
+void instance_config_ask(struct plugin_instance *instance, struct plugin_version *version);
+/* Afterwards, whatever was answered: it counts, or the old one does again; batches begin.
+ * reload_config_answered follows, perhaps inside. */
+void instance_config_settle(struct plugin_instance *instance, bool keep);
+/* [the part's loop] */
+void instance_part_reconfigured(struct instance_part *part, sl_err err, const char *text,
+                                bool took);
+
 /* plugin_shadow.c */
 /* What is wished for the load that comes; a command's wish counts once. */
 struct shadow_wish instance_shadow_wish(struct plugin_instance *instance);
@@ -354,8 +374,6 @@ void manager_tell_awaited(struct plugin_manager *manager);
 void instance_part_call(struct plugin_instance *instance, struct shard_call *call, uint32_t shard);
 sl_err instance_part_make_host(struct instance_part *part, const struct plugin_manager *manager,
                                const struct worker_host_events *events) SL_MUST_CHECK;
-/* Gives the active version, whose configuration alone differs, to the shards but 0. */
-void instance_spread(struct plugin_instance *instance);
 /* Its stages go on, on all shards; what was seen of failures is forgotten. False: they had not
  * paused by themselves. */
 bool instance_release_brake(struct plugin_instance *instance);
@@ -441,8 +459,9 @@ static inline bool switch_has(const struct plugin_switch *is, uint32_t flag)
 void manager_look_again(struct plugin_manager *manager); /* at the files */
 
 /* plugin_reload.c */
-void reconfigure_answer(struct plugin_manager *manager, struct plugin_instance *instance,
-                        sl_err err, const char *text);
+/* All shards answered what plugin_config.c asked them; took: a worker that runs took it. */
+void reload_config_answered(struct plugin_instance *instance, sl_err err, const char *text,
+                            bool took);
 /* The configuration that counts for what is being loaded; or NULL. */
 const struct plugin_instance_config *reload_config(const struct plugin_instance *instance);
 /* What became of a version that is tried; ready: on all shards. */

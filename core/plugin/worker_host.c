@@ -15,7 +15,7 @@ static void host_gone(struct sl_task *task)
     void *arg = host->closed_arg;
     sl_timer_free(host->timer);
     plugin_version_unref(host->version);
-    plugin_version_unref(host->reconfiguring);
+    plugin_version_unref(host->proposed);
     sl_free(host);
     if (closed != NULL) {
         closed(arg);
@@ -243,21 +243,97 @@ const struct plugin_version *worker_host_version(const struct worker_host *host)
     return host->version;
 }
 
-sl_err worker_host_reconfigure(struct worker_host *host, struct plugin_version *version)
+/* ---- a configuration ---- */
+
+static void answer(struct worker_host *host, sl_err err, const char *text)
 {
-    if (host->reconfiguring != NULL) {
-        return SLUICE_E_BUSY;
-    }
-    if (!worker_host_is_running(host)) {
-        return SLUICE_E_NOT_FOUND;
-    }
+    bool took = host->current != NULL && host->current->version == host->proposed;
+    host->proposal = PROPOSAL_ANSWERED;
+    host->config.events.reconfigured(host->config.events.arg, err, text, took);
+}
+
+static sl_err tell(struct worker_host *host, const struct plugin_version *version)
+{
     sl_err err = sandbox_worker_reconfigure(
         host->current->worker, sluice_text_of(version->config_json), worker_host_now_ms(host));
-    if (err == SLUICE_OK) {
-        host->reconfiguring = plugin_version_ref(version);
-        worker_host_arm(host);
-    }
+    worker_host_arm(host);
     return err;
+}
+
+void worker_host_reconfigure(struct worker_host *host, struct plugin_version *version)
+{
+    SL_ASSERT(host->proposal == PROPOSAL_NONE);
+    host->proposed = plugin_version_ref(version);
+    host->proposal = PROPOSAL_WAITS;
+    worker_queue_feed_later(host);
+}
+
+void worker_host_ask_if_due(struct worker_host *host)
+{
+    if (host->proposal != PROPOSAL_WAITS || host->switching || host->becoming ||
+        (host->current != NULL && host->current->count > 0)) {
+        return;
+    }
+    if (!worker_host_is_running(host)) {
+        answer(host, SLUICE_OK, "");
+        return;
+    }
+    host->proposal = PROPOSAL_ASKED;
+    sl_err err = tell(host, host->proposed);
+    if (err != SLUICE_OK) {
+        answer(host, err, sl_status_text(err));
+    }
+}
+
+/* Batches begin again. */
+static void proposal_ended(struct worker_host *host)
+{
+    host->proposed = plugin_version_unref(host->proposed);
+    host->proposal = PROPOSAL_NONE;
+    host->becoming =
+        host->becoming || (host->current != NULL && host->current->version != host->version);
+    worker_queue_feed_later(host);
+}
+
+static void slot_took(struct worker_slot *slot, struct plugin_version *version)
+{
+    plugin_version_ref(version);
+    plugin_version_unref(slot->version);
+    slot->version = version;
+}
+
+void worker_host_answered(struct worker_host *host, sl_err err, const char *text)
+{
+    if (host->proposal == PROPOSAL_ASKED) {
+        if (err == SLUICE_OK) {
+            slot_took(host->current, host->proposed);
+        }
+        answer(host, err, text);
+    } else if (host->proposal == PROPOSAL_BACK) {
+        if (err == SLUICE_OK) {
+            slot_took(host->current, host->version);
+        }
+        proposal_ended(host); /* one that does not take it back goes */
+        host->config.events.reconfigured(host->config.events.arg, SLUICE_OK, "", false);
+    }
+}
+
+void worker_host_keep(struct worker_host *host)
+{
+    SL_ASSERT(host->proposal == PROPOSAL_ANSWERED);
+    plugin_version_unref(host->version);
+    host->version = plugin_version_ref(host->proposed);
+    proposal_ended(host);
+}
+
+void worker_host_give_back(struct worker_host *host)
+{
+    SL_ASSERT(host->proposal == PROPOSAL_ANSWERED);
+    bool took = worker_host_is_running(host) && host->current->version == host->proposed;
+    host->proposal = PROPOSAL_BACK;
+    if (!took || tell(host, host->version) != SLUICE_OK) {
+        worker_host_answered(host, SLUICE_E_PLUGIN_CRASHED, "");
+    }
 }
 
 bool worker_host_is_loading(const struct worker_host *host)

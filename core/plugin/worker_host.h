@@ -37,8 +37,8 @@ struct worker_host_events {
     void (*switched)(void *arg);
     /* The current worker died, or runs again; text: why, or "". */
     void (*changed)(void *arg, bool running, const char *text);
-    /* Answer to worker_host_reconfigure. */
-    void (*reconfigured)(void *arg, sl_err err, const char *text);
+    /* Answer to worker_host_reconfigure and worker_host_give_back; took: a worker that runs did. */
+    void (*reconfigured)(void *arg, sl_err err, const char *text, bool took);
 };
 
 struct worker_host_config {
@@ -72,10 +72,15 @@ void worker_host_become(struct worker_host *host, struct plugin_version *version
 /* held: no batch begins; one that runs goes on. Calls with a deadline end at it. */
 void worker_host_hold(struct worker_host *host, bool held);
 const struct plugin_version *worker_host_version(const struct worker_host *host); /* NULL: none */
-/* E_BUSY: one is under way; E_NOT_FOUND: no worker runs (the configuration counts from its start).
- * The new version replaces the one that restarts use once the plugin took it. */
-sl_err worker_host_reconfigure(struct worker_host *host,
-                               struct plugin_version *version) SL_MUST_CHECK;
+/* Only its configuration differs. When no batch is in flight the plugin is asked whether it takes
+ * it; `reconfigured` follows, never inside. No batch begins, and no restart uses it, until it is
+ * kept or given back. Not while one is under way. */
+void worker_host_reconfigure(struct worker_host *host, struct plugin_version *version);
+/* After `reconfigured`: it is what counts; a worker that did not take it is started anew. */
+void worker_host_keep(struct worker_host *host);
+/* After `reconfigured`: a plugin that took it gets the old one back, or is started anew; then
+ * `reconfigured` follows with SLUICE_OK, perhaps inside. */
+void worker_host_give_back(struct worker_host *host);
 bool worker_host_is_loading(const struct worker_host *host); /* a version beside what runs */
 bool worker_host_is_running(const struct worker_host *host);
 int32_t worker_host_pid(const struct worker_host *host); /* 0: none */

@@ -13,10 +13,19 @@ enum slot_state {
     SLOT_ENDING, /* drains, or was killed */
 };
 
+/* Of a configuration; while there is one no batch begins. */
+enum proposal {
+    PROPOSAL_NONE,
+    PROPOSAL_WAITS,    /* for the batches in flight */
+    PROPOSAL_ASKED,    /* the plugin is to answer */
+    PROPOSAL_ANSWERED, /* the owner decides */
+    PROPOSAL_BACK,     /* the plugin got the old one */
+};
+
 struct worker_slot {
     struct sl_link link; /* in host->slots */
     struct worker_host *host;
-    struct plugin_version *version; /* referenced */
+    struct plugin_version *version; /* with the configuration that it has; referenced */
     enum slot_state state;
     bool dismissed; /* its end is wanted: no death */
     struct sandbox_worker *worker;
@@ -38,12 +47,13 @@ struct worker_host {
     struct sl_list slots;
     struct worker_slot *current;
     struct worker_slot *next;
-    struct worker_shadow *shadow;         /* owned; NULL: next gets nothing */
-    bool switching;                       /* next was accepted */
-    bool becoming;                        /* current is not of version, and goes */
-    bool held;                            /* no batch begins */
-    struct plugin_version *version;       /* of current, and of its restarts; referenced */
-    struct plugin_version *reconfiguring; /* referenced */
+    struct worker_shadow *shadow;    /* owned; NULL: next gets nothing */
+    bool switching;                  /* next was accepted */
+    bool becoming;                   /* current is not of version, and goes */
+    bool held;                       /* no batch begins */
+    struct plugin_version *version;  /* of current, and of its restarts; referenced */
+    struct plugin_version *proposed; /* another configuration; referenced */
+    enum proposal proposal;
     struct supervisor supervisor;
     struct sl_list queue;  /* calls that wait */
     struct sl_list urgent; /* pending urgent calls, oldest first */
@@ -71,6 +81,10 @@ void worker_host_arm(
 /* At a batch boundary: nothing is in flight in the old one. */
 void worker_host_switch_if_due(struct worker_host *host);
 void worker_host_restart_if_due(struct worker_host *host); /* backoff is over */
+/* Nothing is in flight: the plugin can be asked about a configuration. */
+void worker_host_ask_if_due(struct worker_host *host);
+/* The plugin answered, or died of the question (E_PLUGIN_CRASHED). */
+void worker_host_answered(struct worker_host *host, sl_err err, const char *text);
 void worker_host_maybe_gone(struct worker_host *host); /* the last slot of a closing host went */
 
 /* The worker's CPU clock was read by the pacing: to the meter. */

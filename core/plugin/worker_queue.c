@@ -219,6 +219,12 @@ static bool rests(struct worker_host *host, uint32_t depth)
     return rest_ms > 0;
 }
 
+static bool takes_batches(const struct worker_host *host)
+{
+    return host->current != NULL && !host->switching && !host->becoming && !host->held &&
+           host->proposal == PROPOSAL_NONE;
+}
+
 void worker_queue_feed(struct worker_host *host, bool may_finish)
 {
     if (host->polling > 0 || host->closing) {
@@ -226,6 +232,7 @@ void worker_queue_feed(struct worker_host *host, bool may_finish)
     }
     worker_host_switch_if_due(host);
     worker_host_restart_if_due(host);
+    worker_host_ask_if_due(host);
     if (!worker_host_is_running(host)) {
         if (may_finish) {
             worker_queue_fail_urgent(host);
@@ -239,8 +246,8 @@ void worker_queue_feed(struct worker_host *host, bool may_finish)
     if (rests(host, depth)) {
         return;
     }
-    while (!host->switching && !host->becoming && !host->held && host->current != NULL &&
-           host->current->count < depth && (link = sl_list_first(&host->queue)) != NULL) {
+    while (takes_batches(host) && host->current->count < depth &&
+           (link = sl_list_first(&host->queue)) != NULL) {
         if (!start_call(host, call_of(link), may_finish)) {
             if (!may_finish && host->current != NULL) {
                 worker_queue_feed_later(host);

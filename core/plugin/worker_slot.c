@@ -74,22 +74,6 @@ static void note_end(struct worker_slot *slot, const struct sandbox_cause *cause
     stage_error_set(config->counts, sl_os_wall_ms(config->os), text);
 }
 
-static void reconfigure_ended(struct worker_host *host, sl_err err, const char *text)
-{
-    struct plugin_version *version = host->reconfiguring;
-    host->reconfiguring = NULL;
-    if (version == NULL) {
-        return;
-    }
-    if (err == SLUICE_OK) {
-        plugin_version_unref(host->version);
-        host->version = version;
-    } else {
-        plugin_version_unref(version);
-    }
-    host->config.events.reconfigured(host->config.events.arg, err, text);
-}
-
 static void current_died(struct worker_host *host, bool bypass, const char *text)
 {
     host->current = NULL;
@@ -97,7 +81,7 @@ static void current_died(struct worker_host *host, bool bypass, const char *text
     worker_shadow_forget(host);
     host->died_of_record = bypass;
     supervisor_exited(&host->supervisor, worker_host_now_ms(host), bypass);
-    reconfigure_ended(host, SLUICE_E_PLUGIN_CRASHED, text);
+    worker_host_answered(host, SLUICE_E_PLUGIN_CRASHED, text);
     if (!host->closing) {
         worker_queue_fail_urgent(host);
         host->config.events.changed(host->config.events.arg, false, text);
@@ -265,7 +249,9 @@ static bool handle(struct worker_slot *slot, const struct sandbox_event *event)
         return false;
     case SANDBOX_EVENT_RECONFIGURED:
         copy_text(text, sizeof(text), event->reply.error);
-        reconfigure_ended(host, event->reply.status, text);
+        if (slot == host->current) {
+            worker_host_answered(host, event->reply.status, text);
+        }
         return false;
     case SANDBOX_EVENT_EXIT:
         cause = event->exit;

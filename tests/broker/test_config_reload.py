@@ -15,8 +15,8 @@ STAGE = """return {
 
 
 class ReloadTest(unittest.TestCase):
-    # One loop, whatever the environment says: on others a worker follows a moment after the report (TwoLoops).
-    settings = ("runtime.shards=1",)
+    partitions = 1
+    settings = ()
 
     def setUp(self):
         self.broker = Broker(*self.settings, start=False)
@@ -143,6 +143,26 @@ class Report(ReloadTest):
         self.produce("in", "1")
         self.wait_values("out.a", ["a1"])
         self.wait_values("out.b", ["b1"])
+
+    def test_no_batch_sees_a_configuration_that_another_plugin_refuses(self):
+        self.drop("a.lua")
+        self.drop("b.lua", STAGE.replace("if config", "if config.prefix == 'bad' then for i = 1, 2e7 do end end if config"))
+        self.write("a: {input: in, output: out.a, config: {prefix: 'a'}}",
+                   "b: {input: in, output: out.b, limits: {cpu_percent: 100}, config: {prefix: 'b'}}")
+        self.broker.start()
+        self.write("a: {input: in, output: out.a, config: {prefix: 'A'}}",
+                   "b: {input: in, output: out.b, limits: {cpu_percent: 100}, config: {prefix: 'bad'}}")
+        asked = subprocess.Popen([SLUICE, "reload", "--home", self.broker.home], stdout=subprocess.PIPE)
+        sent = 0
+        while asked.poll() is None:  # b takes its time; a has agreed long before
+            for partition in range(self.partitions):
+                self.broker.run("produce", "in", "-p", str(partition), str(sent))
+            sent += 1
+        asked.communicate()
+        self.assertEqual(asked.returncode, 3)
+        for name in "ab":
+            wait_for(lambda: len(self.values("out." + name)) == sent * self.partitions, "all records")
+            self.assertEqual({value[0] for value in self.values("out." + name)}, {name})
 
     def test_a_new_worker_that_does_not_start_refuses_too(self):
         self.start()
@@ -308,6 +328,48 @@ class Instances(ReloadTest):
 
 class TwoLoops(ReloadTest):
     settings = ("runtime.shards=2", "core.topics.partitions=2")
+    partitions = 2
+    test_no_batch_sees_a_configuration_that_another_plugin_refuses = \
+        Report.test_no_batch_sees_a_configuration_that_another_plugin_refuses
+
+    COUNTS = """local count = 0
+return {
+  config = { prefix = "-" },
+  init = function(config) if config.prefix == "odd" and count == 1 then error("not an odd one") end end,
+  process = function(record) count = count + 1 record.value = config.prefix .. count return record end }
+"""
+
+    def begin(self, prefix):
+        self.drop("a.lua", self.COUNTS)
+        self.configure(prefix)
+        self.broker.start()
+        self.broker.run("topic", "create", "in", "-p", "2")
+
+    def configure(self, prefix):
+        self.write("a: {input: in, output: out, config: {prefix: '%s'}}" % prefix)
+
+    def test_workers_of_all_loops_take_a_configuration_while_they_run(self):
+        self.begin("a")
+        expected = []
+        for number, prefix in enumerate("abc"):
+            self.configure(prefix)
+            self.reload(0)
+            for partition in "01":
+                self.broker.run("produce", "in", "-p", partition, "x")
+            # What is in memory stays: no worker was started anew; and the prefix is the new one at once.
+            expected += 2 * [prefix + str(number + 1)]
+            wait_for(lambda: sorted(self.values("out")) == expected, f"{expected}: {self.broker.log()[-2000:]}")
+
+    def test_a_refusal_on_one_loop_changes_nothing_on_the_other(self):
+        self.begin("+")
+        for partition in "01":
+            self.broker.run("produce", "in", "-p", partition, "x")
+            wait_for(lambda: len(self.values("out")) == int(partition) + 1, "the record")
+            if partition == "0":  # of the two workers one has counted to 1, and refuses
+                self.configure("odd")
+                _, keys = self.reload(3)
+                self.assertIn("not an odd one", keys["plugins.instances.a.config"]["note"])
+        self.assertEqual(self.values("out"), ["+1", "+1"])
 
     def test_every_loop_runs_the_new_configuration(self):
         self.drop("a.lua")
