@@ -14,9 +14,11 @@ except ImportError as error:
     MISSING = str(error)
 
 from sluice_broker import BUILD, SOURCE, Broker, loader, request, wait_for
+from test_compaction import metric
 from test_storage_tools import data_of, lines_of
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
+import state_reader  # noqa: E402
 import wal_reader  # noqa: E402
 
 SMALL = ("wal.segment_bytes=1 MiB", "wal.frame_bytes_max=256 KiB", "wal.group_bytes_max=256 KiB",
@@ -26,13 +28,13 @@ VALUE = b"x" * 1000
 SHIM = os.path.join(BUILD, "lib", "slow_sync.so")  # so that frames become durable while a checkpoint is written
 
 
-def produce(broker, topic, count):
+def produce(broker, topic, count, key=lambda i: b"%d" % (i % 50)):
     """Batches of an idempotent producer, in turn to all partitions."""
     errors = []
     producer = Producer({"bootstrap.servers": broker.address, "enable.idempotence": True, "linger.ms": 1,
                          "batch.num.messages": 50})  # small enough for one frame
     for i in range(count):
-        producer.produce(topic, VALUE, key=b"%d" % (i % 50), partition=i % PARTITIONS,
+        producer.produce(topic, VALUE, key=key(i), partition=i % PARTITIONS,
                          on_delivery=lambda error, _: error and errors.append(error))
         producer.poll(0)
     assert producer.flush(60) == 0
@@ -219,6 +221,59 @@ def test_a_checkpoint_in_slices_and_the_frames_behind_it_come_to_what_the_next_s
             if any(log.checkpoint and log.checkpoint.spread and log.tail() for log in folder.logs):
                 return
         raise AssertionError("no checkpoint in slices was read from")
+
+
+COUNT = """return { name = "count", input = "in", output = "out", process = function(r)
+  local n = (state[r.key] or 0) + 1
+  state[r.key] = n < 7 and n or nil
+  r.value = r.key .. " " .. n
+  return r
+end }
+"""
+
+
+def counted(broker, count):
+    """What the outputs say that is remembered of each partition; keys begin with its number."""
+    lines = wait_for(lambda: (lambda all_of: all_of if len(all_of) >= count else None)(broker.consume("out")), "the outputs")
+    assert len(lines) == count, len(lines)
+    found = {}
+    for line in lines:
+        key, text = line.split(" ")
+        state = found.setdefault(("count", "in", int(key.split("-")[0])), {})
+        state.pop(key, None)
+        if text != "7":
+            state[key] = int(text)
+    return found
+
+
+def state_in(data):
+    """What the files say, as counted() does; and whether the topic was compacted."""
+    folder = wal_reader.Folder(data)
+    states = state_reader.read_states(data, folder)
+    assert all(state.version == 0 for state in states.values()), "a script has no state_version of its own"
+    topics = {topic for topic, about in folder.topics.items() if about["name"] == "__sluice_state.count"}
+    clean = [place for place, offset in folder.all("clean").items() if place[0] in topics and offset > 0]
+    return {place: {key.decode(): state_reader.lua_value(value) for key, value in state.values.items()}
+            for place, state in states.items()}, bool(clean)
+
+
+def test_the_state_of_a_stage_is_read_by_its_document_from_the_log_and_from_compacted_extents():
+    count = 0
+    with Broker(*SMALL, "compaction.check_interval=50 ms", "compaction.min_dirty_percent=1") as broker:
+        assert broker.run("topic", "create", "in", "-p", str(PARTITIONS))[0] == 0
+        with open(os.path.join(broker.home, "plugins", "count.lua"), "w") as file:
+            file.write(COUNT)
+        wait_for(lambda: " count " in broker.log() and " loaded " in broker.log(), "the plugin")
+        for more in (4000, 300):
+            produce(broker, "in", more, lambda i: b"%d-%d" % (i % PARTITIONS, i * 7 % 97))
+            count += more
+            said = counted(broker, count)
+            wait_for(lambda: metric(broker, "sluice_compaction_jobs_total") > 0 or count > 4000, "the state to be compacted")
+            broker.crash()
+            states, compacted = state_in(data_of(broker))
+            assert states == said, (states, said)
+            assert compacted and len(states) == PARTITIONS
+            broker.start()
 
 
 def test_a_backup_is_read_by_its_document():

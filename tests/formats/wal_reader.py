@@ -2,8 +2,8 @@
 """wal_reader.py DATA: prints what the logs of a data folder say. Written from docs/formats/wal.md and
 docs/formats/backup.md alone, sharing no code and no table with the broker; slow.
 
-Checkpoint and Log read and check files; State is what their items come to. Bodies of frames are not read: the
-record batches in them have a CRC of their own."""
+Checkpoint and Log read and check files; State is what their items come to. Bodies of frames are kept as "body" of their
+BATCH items and not read: the record batches in them have a CRC of their own (state_reader.py reads some)."""
 import glob
 import json
 import os
@@ -117,7 +117,7 @@ PAYLOADS = {
 }
 
 
-def items_of(data, in_frame):
+def items_of(data, in_frame, body_bytes=b""):
     """(kind, fields) of each item of a directory; and the size of all bodies."""
     found, bodies, at = [], 0, 0
     while at < len(data):
@@ -132,6 +132,8 @@ def items_of(data, in_frame):
             fields = Fields(data[at + 16:end])
             found.append((kind, PAYLOADS[kind](fields)))
             fields.end()
+            if kind == BATCH:
+                found[-1][1]["body"] = body_bytes[bodies:bodies + body]
         else:
             need(flags & 1, "unknown kind of an item")
         bodies += body
@@ -191,10 +193,11 @@ class Segment:
         used = 128 + directory + body
         if size != used + -used % 4096 or at + size > len(data):
             return None
-        directory = data[at + 128:at + 128 + directory]
+        behind = at + 128 + directory
+        directory = data[at + 128:behind]
         if directory_crc != crc32c(directory):
             return None
-        items, bodies = items_of(directory, in_frame=True)
+        items, bodies = items_of(directory, True, data[behind:behind + body])
         need(bodies == body and len(items) == count, "items of a frame")
         self.durable_lsn = max(self.durable_lsn, durable)
         return size, crc, items
