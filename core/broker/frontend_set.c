@@ -495,6 +495,40 @@ void frontend_set_beat(struct frontend_set *set)
     }
 }
 
+/* ---- what serves ---- */
+
+static void show_slot(const struct frontend_slot *slot, int64_t now_ns, cJSON *array)
+{
+    bool retires = slot->state == FRONTEND_RETIRING;
+    int64_t left_ns = SL_MAX(slot->retire_until_ns - now_ns, INT64_C(0));
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddStringToObject(entry, "version", slot->descriptor->version);
+    cJSON_AddStringToObject(entry, "state", retires ? "old version, draining" : "listening");
+    cJSON_AddStringToObject(entry, "address", slot->address);
+    cJSON_AddStringToObject(entry, "module", slot->path);
+    if (retires) {
+        cJSON_AddNumberToObject(entry, "connections", slot->connection_count);
+        cJSON_AddNumberToObject(entry, "closes_in_seconds", (double)(left_ns / 1000000000));
+    }
+    cJSON_AddItemToArray(array, entry);
+}
+
+void frontend_set_show(const struct frontend_set *set, const char *file, struct cJSON *object)
+{
+    char name[FRONTEND_NAME_BYTES];
+    if (object == NULL || !frontend_name_of(file, name)) {
+        return;
+    }
+    cJSON *array = cJSON_AddArrayToObject(object, "serving");
+    for (uint32_t i = 0; i < FRONTEND_SET_MAX; i++) {
+        const struct frontend_slot *slot = &set->slots[i];
+        if ((slot->state == FRONTEND_LISTENING || slot->state == FRONTEND_RETIRING) &&
+            strcmp(slot->name, name) == 0) {
+            show_slot(slot, sl_os_mono_ns(set->sluice->os), array);
+        }
+    }
+}
+
 /* ---- closing ---- */
 
 static void closed_in_room(struct sl_task *task)

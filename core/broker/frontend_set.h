@@ -20,6 +20,7 @@ enum frontend_state {
 };
 #define FRONTEND_RETIRE_MS 60000
 
+struct cJSON;
 struct frontend_slot;
 /* What a listener points at: it goes from one version to the next. */
 struct frontend_port {
@@ -66,6 +67,9 @@ void frontend_set_open(struct frontend_set *set, const char *name, const char *p
  * FRONTEND_RETIRE_MS at most. What does not load leaves the old one listening. */
 void frontend_set_replace(struct frontend_set *set, const char *name, const char *path);
 void frontend_set_beat(struct frontend_set *set); /* looks at versions that retire */
+/* Adds "serving" to what `plugin info` says of the file of a frontend: the version that listens,
+ * and old ones that drain. Nothing for other files, or object NULL. [loop 0] */
+void frontend_set_show(const struct frontend_set *set, const char *file, struct cJSON *object);
 void frontend_set_close(struct frontend_set *set, const char *name);
 void frontend_set_close_all(struct frontend_set *set);
 /* Nothing opens, is open or closes. [loop 0] */

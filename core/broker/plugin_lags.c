@@ -134,6 +134,7 @@ static void gather_end(struct lags_gather *gather)
     struct shard *home = gather->sluice->shards.shards[0];
     sl_err err = plugin_info_json(gather->sluice->plugins, gather->name, gather->object);
     err = err != SLUICE_OK ? err : add_lags(gather);
+    frontend_set_show(&gather->sluice->frontends, gather->name, gather->object);
     if (err != SLUICE_OK) {
         cJSON_Delete(gather->object);
         gather->object = NULL;

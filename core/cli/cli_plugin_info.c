@@ -174,12 +174,19 @@ static void write_tables(const struct cli *cli, const cJSON *object)
 {
     static const char *const places[] = {"topic", "partition",   "position",
                                          "lag",   "lag_seconds", "stall"};
+    static const char *const served[] = {"version", "state", "address", "connections",
+                                         "closes_in_seconds"};
     static const char *const versions[] = {"hash", "version", "since", "until", "ended"};
     const cJSON *partitions = cJSON_GetObjectItemCaseSensitive(object, "partitions");
     const cJSON *kept = cJSON_GetObjectItemCaseSensitive(object, "versions");
+    const cJSON *serving = cJSON_GetObjectItemCaseSensitive(object, "serving"); /* a frontend's */
     if (cJSON_GetArraySize(partitions) > 0) {
         heading(cli, "partitions");
         cli_table_write(cli, partitions, places, SL_COUNT_OF(places));
+    }
+    if (cJSON_GetArraySize(serving) > 0) {
+        heading(cli, "serving");
+        cli_table_write(cli, serving, served, SL_COUNT_OF(served));
     }
     if (cJSON_GetArraySize(kept) > 0) {
         heading(cli, "versions");
@@ -210,8 +217,9 @@ static void info_write(const struct cli *cli, const cJSON *object)
     write_nonzero(cli, object, "deaths_by_cause", "deaths of workers, by cause");
     write_nonzero(cli, object, "denied_calls", "denied calls");
     heading(cli, "loads");
-    static const char *const loads[] = {"reloads", "reloads_refused", "rollbacks",
-                                        "retries", "timeouts",        "kept_versions"};
+    static const char *const loads[] = {"reloads",        "reloads_refused", "rollbacks",
+                                        "config_reloads", "retries",         "timeouts",
+                                        "kept_versions"};
     for (size_t i = 0; i < SL_COUNT_OF(loads); i++) {
         printf("  %-16s %12.0f\n", loads[i], number_of(object, loads[i]));
     }

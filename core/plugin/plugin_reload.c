@@ -284,9 +284,17 @@ static struct plugin_version *version_for(const struct plugin_instance *instance
     return version;
 }
 
+static void count_in(struct plugin_instance *instance, uint32_t which)
+{
+    if (instance != NULL) {
+        stage_count_add(&instance->parts[0].counts, which, 1);
+    }
+}
+
 static void refuse(struct plugin_manager *manager, const char *text)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
+    count_in(instance_of(manager, entry_at(self)), STAGE_COUNT_CONFIGS_REFUSED);
     entry_end(manager, entry_at(self), SLUICE_E_PLUGIN_CONFIG, text);
     self->err = SLUICE_E_PLUGIN_CONFIG;
     self->phase = RELOAD_BACK;
@@ -674,10 +682,12 @@ static void commit(struct plugin_manager *manager)
     self->waiting_count = 1; /* until all are told */
     swap_settings(manager);
     for (uint32_t i = 0; i < self->count; i++) {
-        if (self->entries[i].what == PLUGIN_RELOAD_RESTART) {
-            switch_over(manager, &self->entries[i]);
-        } else if (self->entries[i].what == PLUGIN_RELOAD_LIVE) {
-            keep_config(manager, &self->entries[i]);
+        struct reload_entry *entry = &self->entries[i];
+        if (entry->what == PLUGIN_RELOAD_RESTART) {
+            switch_over(manager, entry);
+        } else if (entry->what == PLUGIN_RELOAD_LIVE) {
+            keep_config(manager, entry);
+            count_in(instance_of(manager, entry), STAGE_COUNT_CONFIGS);
         }
     }
     self->at = 0;

@@ -24,7 +24,10 @@
     X(RESTS, "cpu_rests", "times that a worker used up its CPU share")                       \
     X(RELOADS, "reloads", "new versions that took over")                                     \
     X(REFUSED, "reloads_refused", "versions that did not load; what ran before went on")     \
-    X(ROLLBACKS, "rollbacks", "times that an earlier version was put back")
+    X(ROLLBACKS, "rollbacks", "times that an earlier version was put back")                  \
+    X(CONFIGS, "config_reloads", "changes of its config that it took while it runs")         \
+    X(CONFIGS_REFUSED, "config_reloads_refused",                                             \
+      "reloads that failed as it, or a new worker of it, refused; nothing changed")
 enum {
 #define STAGE_COUNT_ENUM(name, key, doc) STAGE_COUNT_##name,
     STAGE_COUNT_TABLE(STAGE_COUNT_ENUM)

@@ -143,6 +143,12 @@ class Report(ReloadTest):
         self.produce("in", "1")
         self.wait_values("out.a", ["a1"])
         self.wait_values("out.b", ["b1"])
+        self.write("a: {input: in, output: out.a, config: {prefix: 'A'}}",
+                   "b: {input: in, output: out.b, config: {prefix: 'b'}}")
+        self.reload(0)
+        counts = {name: self.broker.json("plugin", "info", name) for name in "ab"}
+        self.assertEqual({name: (is_["config_reloads"], is_["config_reloads_refused"]) for name, is_ in counts.items()},
+                         {"a": ("1", "0"), "b": ("0", "1")})
 
     def test_no_batch_sees_a_configuration_that_another_plugin_refuses(self):
         self.drop("a.lua")

@@ -120,6 +120,10 @@ class FrontendLine(unittest.TestCase):
                 "sha256": sha256, "config": {"listen": f"127.0.0.1:{self.port}"}}}}}, file)
         return self.broker.run("reload")
 
+    def serving(self):
+        told = self.broker.json("plugin", "info", "frontend_line.so")["serving"]
+        return [[version["state"], version.get("connections")] for version in told]
+
     def ping(self):
         peer = Lines(self.port)
         try:
@@ -142,6 +146,8 @@ class FrontendLine(unittest.TestCase):
         self.assertEqual(old.ask("PING"), "PONG")
         states = [f["state"] for f in self.broker.json("status")["frontends"] if f["name"] == "line"]
         self.assertIn("old version, draining", states)
+        wait_for(lambda: ["old version, draining", 1] in self.serving(), "the old one with its connection in plugin info")
+        self.assertEqual([state for state, _ in self.serving()].count("listening"), 1)
         old.close()
         wait_for(lambda: [f["state"] for f in self.broker.json("status")["frontends"] if f["name"] == "line"]
                  == ["listening"], "the old versions to close")
