@@ -53,7 +53,7 @@ static sl_err decode(uint8_t version, struct sl_bytes payload, struct plugin_swi
     if (!ok) {
         return SLUICE_E_CORRUPT;
     }
-    return (ret_switch->flags & ~(SWITCH_DISABLED | SWITCH_PAUSED)) == 0 ? SLUICE_OK
+    return (ret_switch->flags & ~(SWITCH_DISABLED | SWITCH_PAUSED | SWITCH_STOPPED)) == 0 ? SLUICE_OK
                                                                          : SLUICE_E_NEWER_FORMAT;
 }
 

@@ -1,9 +1,11 @@
-/* switch_store.h: what an operator switched of plugin instances, by name: disabled, paused; who,
- * and when. Outlives the instance and the broker's run; shard 0's log holds the items.
+/* switch_store.h: what was switched of plugin instances, by name: disabled or paused by an
+ * operator, stopped by failures of its own; who, and when. Outlives the instance and the broker's
+ * run; shard 0's log holds the items.
  *
  * Payload of PLUGIN_SWITCH (little-endian, version 1): time i64 (milliseconds since 1970), flags
- * u32 (bit 0: disabled, bit 1: paused; 0: nothing is switched, the entry goes), size of the name
- * u16, size of who u16, name, who. Applied when durable or recovered. One thread. */
+ * u32 (bit 0: disabled, bit 1: paused, bits 2 to 4: it stopped by itself and why; 0: nothing is
+ * switched, the entry goes), size of the name u16, size of who u16, name, who. Applied when durable
+ * or recovered. One thread. */
 #ifndef SL_CATALOG_SWITCH_STORE_H
 #define SL_CATALOG_SWITCH_STORE_H
 
@@ -19,11 +21,17 @@
 #define SWITCH_DISABLED (1u << 0) /* it is not loaded */
 #define SWITCH_PAUSED   (1u << 1) /* it is loaded, and its stages read nothing */
 
+/* It stopped by itself: too many failures in a row, too large a share of them, on_error: stop. */
+#define SWITCH_STOPPED_ROW    (1u << 2)
+#define SWITCH_STOPPED_SHARE  (1u << 3)
+#define SWITCH_STOPPED_RECORD (1u << 4)
+#define SWITCH_STOPPED        (SWITCH_STOPPED_ROW | SWITCH_STOPPED_SHARE | SWITCH_STOPPED_RECORD)
+
 struct plugin_switch {
     int64_t time_ms; /* of the last change */
     uint32_t flags;
     char name[SWITCH_NAME_BYTES_MAX + 1u];
-    char who[SWITCH_WHO_BYTES_MAX + 1u]; /* "User:admin"; cut */
+    char who[SWITCH_WHO_BYTES_MAX + 1u]; /* "User:admin", "version 1a2b3c4d"; cut */
 };
 
 struct switch_store {

@@ -49,8 +49,8 @@ static void begin_next(struct sl_task *task);
 
 static void begin_later(struct plugin_manager *manager)
 {
-    if (!manager->order_begun && !sl_list_is_empty(&manager->orders) &&
-        manager->order_task.queued == 0) {
+    if (!manager->order_begun && !manager->brakes.under_way &&
+        !sl_list_is_empty(&manager->orders) && manager->order_task.queued == 0) {
         manager->order_task = (struct sl_task){.run = begin_next, .priority = SL_PRIORITY_CONTROL};
         sl_loop_post(manager->loop, &manager->order_task);
     }
@@ -81,6 +81,7 @@ static void end_with(struct plugin_order *order, sl_err err, bool changed)
     plugin_positions_outcome(order->positions, &outcome);
     manager->order_begun = false;
     answer(order, &outcome);
+    manager_save_brakes(manager);
     reload_begin(manager);
     begin_later(manager);
     manager_progress(manager);
@@ -558,7 +559,7 @@ static void pause_or_resume(struct plugin_order *order)
     struct plugin_instance *instance = instance_find(order->manager, order->command.name);
     bool held = order->command.kind == PLUGIN_COMMAND_PAUSE;
     uint32_t flags = flags_of(order);
-    uint32_t wanted = held ? flags | SWITCH_PAUSED : flags & ~SWITCH_PAUSED;
+    uint32_t wanted = held ? flags | SWITCH_PAUSED : flags & ~(SWITCH_PAUSED | SWITCH_STOPPED);
     bool released = !held && instance != NULL && instance_release_brake(instance);
     if (instance == NULL && flags == 0) {
         end_unknown(order);
@@ -594,8 +595,8 @@ static void begin_next(struct sl_task *task)
     struct plugin_manager *manager = SL_CONTAINER_OF(task, struct plugin_manager, order_task);
     struct sl_link *first = sl_list_first(&manager->orders);
     bool reloads = manager->reconfigure != NULL && !manager->stopping;
-    if (manager->order_begun || first == NULL || reloads) {
-        return; /* it goes on when the reload has ended */
+    if (manager->order_begun || first == NULL || reloads || manager->brakes.under_way) {
+        return; /* it goes on when that has ended */
     }
     struct plugin_order *order = SL_CONTAINER_OF(first, struct plugin_order, link);
     const struct plugin_instance *instance = instance_find(manager, order->command.name);

@@ -46,7 +46,8 @@ void manager_progress(struct plugin_manager *manager)
     }
     if (manager->stopping && manager->stopped != NULL && manager->scan == NULL &&
         sl_list_is_empty(&manager->instances) && sl_list_is_empty(&manager->orders) &&
-        manager->order_task.queued == 0 && manager->redrive == NULL && !manager_keeps(manager)) {
+        manager->order_task.queued == 0 && manager->redrive == NULL && !manager_keeps(manager) &&
+        !manager->brakes.under_way) {
         void (*stopped)(void *arg) = manager->stopped;
         manager->stopped = NULL;
         stopped(manager->stopped_arg);

@@ -248,7 +248,11 @@ void instance_in_force(struct plugin_instance *instance, struct version_coming *
     instance->reason[0] = '\0';
     instance_deployed(instance);
     log_loaded(instance, again);
-    (void)instance_release_brake(instance); /* there is new code, and no other */
+    if (!instance->brake_kept) {
+        (void)instance_release_brake(instance); /* there is new code, and no other */
+    }
+    instance->brake_kept = false;
+    manager_save_brakes(instance->manager); /* one of an older version, from before the start */
     instance_hold_batches(instance, false);
     instance_first_load_ended(instance);
     if (!then_newer) {
@@ -329,6 +333,9 @@ static void version_ready(void *arg, struct plugin_version *version,
         return;
     }
     instance->paused = switch_has(is, SWITCH_PAUSED);
+    if (naming == NAMED && instance->active == NULL) {
+        instance_brake_restore(instance, version);
+    }
     sl_err err =
         naming == NAMED ? resolve(instance, version, event, &attachment, reason) : SLUICE_E_EXISTS;
     struct shared_attachment *shared = err == SLUICE_OK ? shared_attachment_new(&attachment) : NULL;

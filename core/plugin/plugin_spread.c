@@ -132,6 +132,7 @@ void instance_pulled(struct plugin_instance *instance, enum stage_pause cause)
     sl_log(instance->manager->config.logger, SL_LOG_ERROR, instance->name, "stage is paused",
            sl_log_text("cause", stage_pause_text(cause)),
            sl_log_text("version", instance->version_text));
+    manager_save_brakes(instance->manager);
     instance_look_at_deploy(
         instance); /* a fresh one goes back, and the stage goes on with the old */
 }
@@ -155,6 +156,7 @@ bool instance_release_brake(struct plugin_instance *instance)
         part_call_start(part_call_new(instance, part_go_on_run), i);
     }
     instance_part_answered(instance);
+    manager_save_brakes(instance->manager);
     return true;
 }
 

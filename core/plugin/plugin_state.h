@@ -151,6 +151,7 @@ struct plugin_instance {
     bool first_load;                /* counted in manager->starting */
     uint32_t pending_parts;         /* commands to shards that are not answered */
     struct stage_brake brake;       /* of all its parts */
+    bool brake_kept;                /* it was on before the broker started, for the same version */
     struct instance_part *parts;    /* by shard; owned */
     struct worker_meter *meters;    /* likewise */
 };
@@ -168,6 +169,15 @@ struct resident_frontend {
 struct kept_table {
     struct kept_item *items; /* owned; newest first within an instance */
     uint32_t count, room;
+};
+
+/* A brake on its way into shard 0's log (plugin_brake.c). */
+struct brake_save {
+    struct commit commit;
+    struct wal_item item;
+    uint8_t payload[SWITCH_ITEM_BYTES_MAX];
+    size_t payload_size;
+    bool under_way;
 };
 
 struct plugin_manager {
@@ -213,6 +223,7 @@ struct plugin_manager {
     struct sl_list orders; /* commands; the first one is under way */
     bool order_begun;
     struct sl_task order_task;
+    struct brake_save brakes;
 };
 
 /* What a version is made of. [borrows all but module, which is counted] */
@@ -456,6 +467,12 @@ static inline bool switch_has(const struct plugin_switch *is, uint32_t flag)
 {
     return is != NULL && (is->flags & flag) != 0;
 }
+/* plugin_brake.c */
+/* Before the first version of an instance runs: its brake is as it was when the broker ended,
+ * unless that was another version's. */
+void instance_brake_restore(struct plugin_instance *instance, const struct plugin_version *version);
+/* What changed of brakes becomes durable, one after the other; not while a command is under way. */
+void manager_save_brakes(struct plugin_manager *manager);
 void manager_look_again(struct plugin_manager *manager); /* at the files */
 
 /* plugin_reload.c */

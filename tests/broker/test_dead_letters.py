@@ -188,6 +188,48 @@ class OnError(DeadLetterTest):
         self.mend()
         self.assertEqual(self.wait_values("out", 3), ["a", "x", "b"])
 
+    def stopped(self, why):
+        """It stopped by itself, and that is in the log."""
+        info = wait_for(lambda: (lambda i: i if i["state"] == "paused" and i["switched_by"] else None)(self.info("s")),
+                        "the pause")
+        self.assertIn(why, info["reason"])
+        self.assertEqual(info["switched_by"], "version " + info["hash"])
+
+    def test_a_stage_that_stopped_by_itself_stays_so_over_restarts_until_there_is_new_code(self):
+        self.begin("stop")
+        self.wait_log(" s ", " loaded ")
+        self.produce("in", "a", "x", "b")
+        self.stopped("on_error: stop")
+        self.broker.crash()
+        self.broker.start()
+        self.stopped("on_error: stop")
+        self.assertEqual(self.broker.log().count("stage is paused"), 1)
+        self.assertEqual(self.broker.run("plugin", "resume", "s")[0], 0)
+        wait_for(lambda: self.broker.log().count("stage is paused") == 2, "the next try")
+        self.stopped("on_error: stop")
+        self.broker.stop()
+        self.drop("s.lua", PASSES)
+        self.broker.start()
+        self.assertEqual(self.wait_values("out", 3), ["a", "x", "b"])
+        wait_for(lambda: self.info("s")["switched_by"] == "", "the switch to go")
+        self.broker.crash()
+        self.broker.start()
+        self.assertEqual(self.info("s")["state"], "running")
+
+    def test_too_many_failures_stop_a_stage_over_restarts_until_it_is_resumed(self):
+        self.begin("dead-letter")
+        self.wait_log(" s ", " loaded ")
+        self.produce("in", *[f"x{i}" for i in range(150)], "a")
+        self.stopped("every record fails")
+        letters = self.waiting()
+        self.broker.stop()
+        self.broker.start()
+        self.stopped("every record fails")
+        self.assertEqual(self.waiting(), letters)
+        self.assertEqual(self.broker.run("plugin", "resume", "s")[0], 0)
+        self.assertEqual(self.wait_values("out", 1), ["a"])
+        self.assertEqual(self.waiting(), 150)
+
     def test_retry_tries_again_and_then_gives_up(self):
         self.begin("retry 2")
         self.wait_log(" s ", " loaded ")

@@ -83,7 +83,7 @@ def stage_position(fields):
 
 def plugin_switch(fields):
     _, flags, name, who = fields.take("qIHH")
-    need(flags < 4 and 1 <= name <= 64 and who <= 64, "a switch of a plugin")
+    need(flags < 32 and 1 <= name <= 64 and who <= 64, "a switch of a plugin")
     return {"flags": flags, "name": fields.text(name), "who": fields.text(who)}
 
 

@@ -52,7 +52,7 @@ Test(switch_store, refuses_a_payload_that_is_cut_or_says_what_it_does_not_know)
                      SLUICE_E_CORRUPT);
     }
     cr_expect_eq(switch_store_apply(&store, 2, sl_bytes_of(payload, size)), SLUICE_E_NEWER_FORMAT);
-    payload[8] = 4;
+    payload[8] = 32;
     cr_expect_eq(switch_store_apply(&store, SWITCH_ITEM_VERSION, sl_bytes_of(payload, size)),
                  SLUICE_E_NEWER_FORMAT);
     cr_expect_eq(store.count, 0);
