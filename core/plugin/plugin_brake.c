@@ -46,6 +46,10 @@ void instance_brake_restore(struct plugin_instance *instance, const struct plugi
         if ((is->flags & flags[cause]) != 0) {
             atomic_store(&instance->brake.cause, cause);
             instance->brake_kept = true;
+            sl_log(instance->manager->config.logger, SL_LOG_WARN, instance->name,
+                   "stage stays paused; `sluice plugin resume` lets it go on",
+                   sl_log_text("cause", stage_pause_text(cause)),
+                   sl_log_text("version", version->hash_text));
         }
     }
 }

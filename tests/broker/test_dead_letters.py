@@ -190,7 +190,7 @@ class OnError(DeadLetterTest):
 
     def stopped(self, why):
         """It stopped by itself, and that is in the log."""
-        info = wait_for(lambda: (lambda i: i if i["state"] == "paused" and i["switched_by"] else None)(self.info("s")),
+        info = wait_for(lambda: (lambda i: i if i["state"] == "paused" and "switched_by" in i else None)(self.info("s")),
                         "the pause")
         self.assertIn(why, info["reason"])
         self.assertEqual(info["switched_by"], "version " + info["hash"])
@@ -202,6 +202,7 @@ class OnError(DeadLetterTest):
         self.stopped("on_error: stop")
         self.broker.crash()
         self.broker.start()
+        self.wait_log(" s ", "stays paused", "on_error: stop")
         self.stopped("on_error: stop")
         self.assertEqual(self.broker.log().count("stage is paused"), 1)
         self.assertEqual(self.broker.run("plugin", "resume", "s")[0], 0)
@@ -211,7 +212,7 @@ class OnError(DeadLetterTest):
         self.drop("s.lua", PASSES)
         self.broker.start()
         self.assertEqual(self.wait_values("out", 3), ["a", "x", "b"])
-        wait_for(lambda: self.info("s")["switched_by"] == "", "the switch to go")
+        wait_for(lambda: "switched_by" not in self.info("s"), "the switch to go")
         self.broker.crash()
         self.broker.start()
         self.assertEqual(self.info("s")["state"], "running")
