@@ -53,8 +53,9 @@ static sl_err decode(uint8_t version, struct sl_bytes payload, struct plugin_swi
     if (!ok) {
         return SLUICE_E_CORRUPT;
     }
-    return (ret_switch->flags & ~(SWITCH_DISABLED | SWITCH_PAUSED | SWITCH_STOPPED)) == 0 ? SLUICE_OK
-                                                                         : SLUICE_E_NEWER_FORMAT;
+    return (ret_switch->flags & ~(SWITCH_DISABLED | SWITCH_PAUSED | SWITCH_STOPPED)) == 0
+               ? SLUICE_OK
+               : SLUICE_E_NEWER_FORMAT;
 }
 
 static struct plugin_switch *find(const struct switch_store *store, const char *name)
