@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
@@ -21,6 +22,7 @@
 #define ZERO_BYTES      (1024u * 1024u)
 #define ZERO_ALIGN      4096u          /* what O_DIRECT asks of memory, place and size at most */
 #define PREFETCH_BYTES  (128u * 1024u) /* read at once; fits a processor's own cache */
+#define PREFETCH_MAX    (1u << 30)     /* by one call */
 #define FILE_MODE       0640
 #define DIR_MODE        0750
 
@@ -249,9 +251,7 @@ sl_err osuv_file_link_count(struct sl_file *file, uint64_t *ret_count)
     return SLUICE_OK;
 }
 
-/* Reading has the system read ahead in long stretches and large folios; what POSIX_FADV_WILLNEED
- * brings in lies in single pages, which cost every later read of them. */
-void osuv_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size)
+static void prefetch_by_reading(struct sl_file *file, uint64_t position, uint64_t size)
 {
     uint8_t bytes[PREFETCH_BYTES]; /* looked at by nobody */
     for (uint64_t at = 0; at < size;) {
@@ -261,6 +261,22 @@ void osuv_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size)
             return;
         at += (uint64_t)got;
     }
+}
+
+/* Reading has the system read ahead in long stretches and large folios; what POSIX_FADV_WILLNEED
+ * brings in lies in single pages, which cost every later read of them. Pages that are sent to
+ * nowhere are read as any, and not copied: a quarter of the time of a processor. */
+void osuv_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size)
+{
+    int nowhere = SL_CONTAINER_OF(file->os, struct osuv, base)->nowhere;
+    off_t at = (off_t)position;
+    ssize_t sent = nowhere < 0 ? -1 : 1;
+    while (size > 0 && sent > 0) {
+        sent = sendfile(nowhere, descriptor_of(file), &at, (size_t)SL_MIN(size, PREFETCH_MAX));
+        size -= sent > 0 ? SL_MIN((uint64_t)sent, size) : 0;
+    }
+    if (sent < 0)
+        prefetch_by_reading(file, (uint64_t)at, size);
 }
 
 void osuv_file_ask(struct sl_file *file, uint64_t position, uint64_t size)

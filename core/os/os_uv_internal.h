@@ -72,6 +72,7 @@ struct osuv {
     struct osuv_workers helpers;
     struct osuv_workers background; /* for jobs of SL_PRIORITY_BACKGROUND */
     bool spins;                     /* there is more than one processor */
+    int nowhere;                    /* descriptor of /dev/null; -1: none */
 };
 
 struct osuv_file {

@@ -248,7 +248,7 @@ static sl_err places_read(struct shard *shard, struct fetch_entry *entry, uint32
 {
     const struct read_plan *plan = entry->plan;
     uint8_t *bytes = entry->chunk->data;
-    sl_err err = store_read_places(shard, plan->places, count, bytes, read);
+    sl_err err = store_read_places(shard, plan->places, count, bytes, read, &entry->places_read);
     return err != SLUICE_OK ? err : partition_check_first(plan, count, bytes);
 }
 
@@ -260,6 +260,7 @@ static sl_err entry_read(struct shard *shard, struct fetch_entry *entry,
     sl_err err = places_read(shard, entry, count, read);
     if ((err == SLUICE_E_CORRUPT || err == SLUICE_E_IO) && count > 1) {
         entry->is_cut = true;
+        entry->places_read = 0;
         err = places_read(shard, entry, 1, read);
     }
     if (err == SLUICE_OK) {
@@ -316,6 +317,7 @@ static void part_read(struct fetch_part *part)
             continue;
         }
         sl_err err = chunk_new(shard->cache, entry->plan->bytes, &entry->chunk);
+        entry->places_read = 0;
         if (err == SLUICE_OK) {
             err = entry_read(shard, entry, result, store_read_cached);
         }

@@ -33,6 +33,7 @@ struct fetch_entry {
     struct read_plan *plan;
     uint32_t read_bytes_max; /* granted of the whole answer's budget */
     bool is_cut;             /* only the first place of the plan: what follows is damaged */
+    uint32_t places_read;    /* of the plan, from its front, are in the chunk */
     bool cold;               /* its segments are pinned, a helper reads it */
     bool was_cold;           /* it was */
 };

@@ -4,6 +4,10 @@
 #include "extent/extent_set.h"
 #include "shard/partition.h"
 
+#define JOINED_BYTES                                                            \
+    (512u << 10) /* read at once: what is found in memory before the first page \
+                    that is not need not be read again */
+
 static bool is_in_extent(const struct wal_place *place)
 {
     return (place->segment & WAL_PLACE_EXTENT) != 0;
@@ -37,26 +41,32 @@ static bool follows(const struct wal_place *place, const struct wal_place *next)
            next->size <= UINT32_MAX - place->size;
 }
 
-/* The place at *at with those that lie behind it; *at moves on. */
-static struct wal_place join(const struct wal_place *places, uint32_t count, uint32_t *at)
+/* The place at *at with those that lie behind it, as far as they come to bytes_max; *at moves on.
+ */
+static struct wal_place join(const struct wal_place *places, uint32_t count, uint32_t bytes_max,
+                             uint32_t *at)
 {
     struct wal_place place = places[(*at)++];
-    while (*at < count && follows(&place, &places[*at])) {
+    while (*at < count && place.size < bytes_max && follows(&place, &places[*at])) {
         place.size += places[(*at)++].size;
     }
     return place;
 }
 
 sl_err store_read_places(struct shard *shard, const struct wal_place *places, uint32_t count,
-                         void *ret_bytes, store_read_fn *read)
+                         void *ret_bytes, store_read_fn *read, uint32_t *done)
 {
     uint8_t *into = ret_bytes;
     sl_err err = SLUICE_OK;
     uint32_t i = 0;
+    for (; i < *done; i++) {
+        into += places[i].size;
+    }
     while (i < count && err == SLUICE_OK) {
-        struct wal_place place = join(places, count, &i);
+        struct wal_place place = join(places, count, JOINED_BYTES, &i);
         err = read(shard, &place, into);
         into += place.size;
+        *done = err == SLUICE_OK ? i : *done;
     }
     return err;
 }
@@ -65,7 +75,7 @@ void store_prefetch(struct shard *shard, const struct wal_place *places, uint32_
 {
     uint32_t i = 0;
     while (i < count) {
-        struct wal_place place = join(places, count, &i);
+        struct wal_place place = join(places, count, UINT32_MAX, &i);
         if (is_in_extent(&place)) {
             extent_set_prefetch(shard->extents, &place);
         }

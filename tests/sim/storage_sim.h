@@ -73,6 +73,7 @@ struct reading {
     struct sim *sim;
     struct sl_job job;
     struct read_plan plan;
+    uint32_t places_read; /* of the plan, from its front */
     struct partition *partition;
     struct model_partition *wanted;
     struct model_topic *topic;
