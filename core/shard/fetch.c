@@ -248,7 +248,7 @@ static sl_err places_read(struct shard *shard, struct fetch_entry *entry, uint32
 {
     const struct read_plan *plan = entry->plan;
     uint8_t *bytes = entry->chunk->data;
-    sl_err err = store_read_places(shard, plan->places, count, bytes, read, &entry->places_read);
+    sl_err err = store_read_rest(shard, plan->places, count, bytes, read, &entry->places_read);
     return err != SLUICE_OK ? err : partition_check_first(plan, count, bytes);
 }
 

@@ -53,8 +53,8 @@ static struct wal_place join(const struct wal_place *places, uint32_t count, uin
     return place;
 }
 
-sl_err store_read_places(struct shard *shard, const struct wal_place *places, uint32_t count,
-                         void *ret_bytes, store_read_fn *read, uint32_t *done)
+sl_err store_read_rest(struct shard *shard, const struct wal_place *places, uint32_t count,
+                       void *ret_bytes, store_read_fn *read, uint32_t *done)
 {
     uint8_t *into = ret_bytes;
     sl_err err = SLUICE_OK;
@@ -69,6 +69,13 @@ sl_err store_read_places(struct shard *shard, const struct wal_place *places, ui
         *done = err == SLUICE_OK ? i : *done;
     }
     return err;
+}
+
+sl_err store_read_places(struct shard *shard, const struct wal_place *places, uint32_t count,
+                         void *ret_bytes, store_read_fn *read)
+{
+    uint32_t done = 0;
+    return store_read_rest(shard, places, count, ret_bytes, read, &done);
 }
 
 void store_prefetch(struct shard *shard, const struct wal_place *places, uint32_t count)

@@ -16,11 +16,13 @@ typedef sl_err store_read_fn(struct shard *shard, const struct wal_place *place,
 store_read_fn store_read_cached SL_MUST_CHECK;
 /* While the caller holds a pin on it. [blocks] */
 store_read_fn store_read SL_MUST_CHECK;
-/* Several places one after the other into ret_bytes, from number *done on; those that lie together
- * are read together. *done: how many are there, also after an error, so that a helper goes on where
- * the memory ended. */
+/* Several places one after the other into ret_bytes; those that lie together are read together. */
 sl_err store_read_places(struct shard *shard, const struct wal_place *places, uint32_t count,
-                         void *ret_bytes, store_read_fn *read, uint32_t *done) SL_MUST_CHECK;
+                         void *ret_bytes, store_read_fn *read) SL_MUST_CHECK;
+/* The same from number *done on. *done: how many are there, also after an error, so that a helper
+ * goes on where the memory ended. */
+sl_err store_read_rest(struct shard *shard, const struct wal_place *places, uint32_t count,
+                       void *ret_bytes, store_read_fn *read, uint32_t *done) SL_MUST_CHECK;
 /* Asks for the bytes of several places, in extents: what is in the log was written a short while
  * ago. While the caller holds a pin on each. [blocks] */
 void store_prefetch(struct shard *shard, const struct wal_place *places, uint32_t count);

@@ -29,9 +29,8 @@ static int64_t read_from(const struct stage_task *task)
 
 static sl_err read_cached(struct stage_task *task, const struct read_plan *plan)
 {
-    uint32_t done = 0;
     sl_err err = store_read_places(stage_task_shard(task), plan->places, plan->place_count,
-                                   task->read.data, store_read_cached, &done);
+                                   task->read.data, store_read_cached);
     return err != SLUICE_OK ? err : partition_check(plan, task->read.data);
 }
 
@@ -40,9 +39,8 @@ static void read_work(struct sl_job *job)
 {
     struct stage_task *task = SL_CONTAINER_OF(job, struct stage_task, job);
     const struct read_plan *plan = task->plan;
-    uint32_t done = 0;
     task->job_err = store_read_places(stage_task_shard(task), plan->places, plan->place_count,
-                                      task->read.data, store_read, &done);
+                                      task->read.data, store_read);
     if (task->job_err == SLUICE_OK) {
         task->job_err = partition_check(task->plan, task->read.data);
     }

@@ -288,9 +288,9 @@ static void commit_offset(struct sim *sim)
 static void read_work(struct sl_job *job)
 {
     struct reading *reading = SL_CONTAINER_OF(job, struct reading, job);
-    reading->err = store_read_places(reading->partition->shard, reading->plan.places,
-                                     reading->plan.place_count, reading->bytes, store_read,
-                                     &reading->places_read);
+    reading->err =
+        store_read_rest(reading->partition->shard, reading->plan.places, reading->plan.place_count,
+                        reading->bytes, store_read, &reading->places_read);
     if (reading->err == SLUICE_OK) {
         reading->err = partition_check(&reading->plan, reading->bytes);
     }
@@ -337,8 +337,8 @@ static void read_start(struct sim *sim, struct reading *reading)
     }
     reading->busy = true;
     reading->places_read = 0;
-    sl_err err = store_read_places(shard, plan->places, plan->place_count, reading->bytes,
-                                   store_read_cached, &reading->places_read);
+    sl_err err = store_read_rest(shard, plan->places, plan->place_count, reading->bytes,
+                                 store_read_cached, &reading->places_read);
     if (err != SLUICE_E_WOULD_BLOCK) {
         err = err != SLUICE_OK ? err : partition_check(plan, reading->bytes);
         reading_end(reading, err);

@@ -47,8 +47,7 @@ static int64_t read_some(struct judging *self, int64_t offset)
     sl_err err = sl_buffer_reserve(&model->scratch, plan.bytes);
     SL_ASSERT(err == SLUICE_OK);
     uint8_t *bytes = model->scratch.data;
-    uint32_t done = 0;
-    err = store_read_places(shard, plan.places, plan.place_count, bytes, store_read, &done);
+    err = store_read_places(shard, plan.places, plan.place_count, bytes, store_read);
     err = err != SLUICE_OK ? err : partition_check(&plan, bytes);
     err = err != SLUICE_OK
               ? err
