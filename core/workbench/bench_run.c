@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "record/batch_builder.h"
+#include "workbench/bench_state.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,10 @@ struct run {
     uint32_t first, count;  /* the batch's records of the input */
     struct sl_bytes output; /* where records go that name no topic */
     uint64_t task_id;
+    uint64_t token; /* of the state as it is (state_delta.h) */
+    uint64_t next;  /* the last one given */
+    bool refused;   /* a record of the result went where it may not */
+    bool one;       /* records go alone: what each changed of the state must be told apart */
 };
 
 /* ---- batches ---- */
@@ -157,6 +162,7 @@ static sl_err refuse_topic(struct run *run, uint32_t index, struct sl_bytes topi
              (int)SL_MIN(topic.size, (size_t)BENCH_TOPIC_BYTES - 1), (const char *)topic.data);
     struct sl_bytes reason = keep_text(run, sluice_text_of(text), &err);
     reject(run, index, reason);
+    run->refused = true;
     return err;
 }
 
@@ -222,7 +228,8 @@ static sl_err take_result(struct run *run, const struct sandbox_result *result, 
     struct sandbox_result_reader reader;
     struct sandbox_verdict verdict;
     sl_err err = SLUICE_OK;
-    *ret_next = run->first + run->count;
+    *ret_next = run->first + result->first + result->limit;
+    run->refused = false;
     sandbox_result_reader_init(&reader, result);
     while (err == SLUICE_OK && sandbox_result_next(&reader, &verdict)) {
         err = take_verdict(run, &verdict);
@@ -231,6 +238,41 @@ static sl_err take_result(struct run *run, const struct sandbox_result *result, 
         }
     }
     return err;
+}
+
+/* ---- state ---- */
+
+/* What became of the records from `at` on is forgotten. */
+static void take_back(struct run *run, uint32_t at)
+{
+    struct bench_outcome *outcome = run->outcome;
+    while (outcome->output_count > 0 && outcome->outputs[outcome->output_count - 1].from >= at) {
+        outcome->output_count--;
+    }
+    for (uint32_t i = at; i < run->first + run->count; i++) {
+        outcome->verdicts[i] = (struct bench_verdict){.fate = BENCH_DROPPED};
+    }
+}
+
+/* As a stage does: what a record that may not go out changed does not count, and nothing that
+ * counts on it. */
+static sl_err take_state(struct run *run, const struct sandbox_result *result, uint32_t at,
+                         uint32_t *ret_next)
+{
+    if (result->delta_count == 0) {
+        return SLUICE_OK;
+    }
+    if (run->refused && result->limit > 1) {
+        take_back(run, at);
+        run->one = true;
+        *ret_next = at;
+        return SLUICE_OK;
+    }
+    if (run->refused) {
+        return SLUICE_OK;
+    }
+    run->token = run->next;
+    return run->input->keeps_state ? bench_state_take(run->outcome, run->arena, result) : SLUICE_OK;
 }
 
 /* ---- the run ---- */
@@ -243,36 +285,75 @@ static void note_failure(struct run *run, sl_err err, const char *text)
     snprintf(outcome->text, sizeof(outcome->text), "%s", text);
 }
 
+static bool is_gate(const struct run *run)
+{
+    return run->plugin->attachment.on == SLUICE_ON_PRODUCE;
+}
+
+static struct sandbox_task task_of(struct run *run)
+{
+    return (struct sandbox_task){.id = ++run->task_id,
+                                 .partition = run->input->partition,
+                                 .timeout_ms = PLUGIN_STAGE_MS,
+                                 .kill_ms = 2 * PLUGIN_STAGE_MS,
+                                 .topic = sluice_text_of(run->input->topic),
+                                 .principal = sluice_text_of("Plugin:workbench")};
+}
+
+/* False: it failed, and the outcome says why; or E_LIMIT. */
+static bool run_task(struct run *run, const struct sandbox_task *task, sl_err *ret_err)
+{
+    *ret_err = probe_run(&run->plugin->probe, task);
+    if (*ret_err != SLUICE_OK && *ret_err != SLUICE_E_LIMIT) {
+        note_failure(run, *ret_err, run->plugin->probe.end.text);
+        *ret_err = SLUICE_OK;
+        return false;
+    }
+    return *ret_err == SLUICE_OK;
+}
+
+/* The state before the first record. */
+static sl_err hand_down(struct run *run)
+{
+    struct sandbox_task task = task_of(run);
+    struct sl_buffer deltas;
+    sl_buffer_init(&deltas, INPUT_BYTES_MAX);
+    sl_err err = bench_state_write(run->input, &deltas);
+    if (err == SLUICE_OK) {
+        run->token = run->next = STATE_TOKEN_FIRST;
+        task.records = (struct sluice_bytes){deltas.data, deltas.size};
+        task.base_offset = -1;
+        task.state_next = run->token;
+        task.is_state = true;
+        if (run_task(run, &task, &err) && run->plugin->probe.event.result.status != SLUICE_OK) {
+            note_failure(run, run->plugin->probe.event.result.status,
+                         "its state does not fit into its memory");
+        }
+    }
+    sl_buffer_fini(&deltas);
+    return err;
+}
+
 /* Runs the batch from record `at` of the input on. */
 static sl_err run_from(struct run *run, uint32_t at, uint32_t *ret_next)
 {
-    struct probe *probe = &run->plugin->probe;
     char text[BENCH_TEXT_BYTES];
-    bool gate = run->plugin->attachment.on == SLUICE_ON_PRODUCE;
     bool empty = run->count == 0;
     struct sl_bytes records = empty ? (struct sl_bytes){NULL, 0} : batch_view_records(&run->batch);
-    struct sandbox_task task = {.id = ++run->task_id,
-                                .partition = run->input->partition,
-                                .timeout_ms = PLUGIN_STAGE_MS,
-                                .kill_ms = 2 * PLUGIN_STAGE_MS,
-                                .topic = sluice_text_of(run->input->topic),
-                                .principal = sluice_text_of("Plugin:workbench"),
-                                .records = {records.data, records.size},
-                                .record_count = run->count,
-                                .first = at - run->first,
-                                .limit = run->count - (at - run->first),
-                                .base_offset = gate ? -1 : run->input->base_offset + run->first,
-                                .base_timestamp =
-                                    empty ? 0 : batch_view_base_timestamp(&run->batch)};
-    sl_err err = probe_run(probe, &task);
-    if (err == SLUICE_E_LIMIT) {
+    struct sandbox_task task = task_of(run);
+    sl_err err = SLUICE_OK;
+    task.records = (struct sluice_bytes){records.data, records.size};
+    task.record_count = run->count;
+    task.first = at - run->first;
+    task.limit = run->one && !empty ? 1 : run->count - task.first;
+    task.base_offset = is_gate(run) ? -1 : run->input->base_offset + run->first;
+    task.base_timestamp = empty ? 0 : batch_view_base_timestamp(&run->batch);
+    task.state_token = is_gate(run) ? 0 : run->token;
+    task.state_next = is_gate(run) ? 0 : ++run->next;
+    if (!run_task(run, &task, &err)) {
         return err;
     }
-    if (err != SLUICE_OK) {
-        note_failure(run, err, probe->end.text);
-        return SLUICE_OK;
-    }
-    const struct sandbox_result *result = &probe->event.result;
+    const struct sandbox_result *result = &run->plugin->probe.event.result;
     if (result->status != SLUICE_OK) {
         snprintf(text, sizeof(text), "%s%s%.*s", sl_status_text(result->status),
                  result->error.size > 0 ? ": " : "", (int)result->error.size,
@@ -280,7 +361,8 @@ static sl_err run_from(struct run *run, uint32_t at, uint32_t *ret_next)
         note_failure(run, result->status, text);
         return SLUICE_OK;
     }
-    return take_result(run, result, ret_next);
+    err = take_result(run, result, ret_next);
+    return err != SLUICE_OK ? err : take_state(run, result, at, ret_next);
 }
 
 /* Again from where it stopped, as a stage would; a record that stops it again and again has met its
@@ -289,6 +371,7 @@ static sl_err run_batch(struct run *run)
 {
     uint32_t end = run->first + run->count;
     uint32_t at = run->first, stuck = 0;
+    run->one = false;
     do {
         uint32_t next = end;
         sl_err err = run_from(run, at, &next);
@@ -313,7 +396,10 @@ static sl_err run_all(struct run *run)
 {
     sl_err err = SLUICE_OK;
     bool empty = run->input->count == 0 && run->input->whole;
-    if (empty) {
+    if (run->input->state_count > 0 && !is_gate(run)) {
+        err = hand_down(run);
+    }
+    if (empty && err == SLUICE_OK && run->outcome->err == SLUICE_OK) {
         return run_batch(run);
     }
     while (run->first < run->input->count && err == SLUICE_OK && run->outcome->err == SLUICE_OK) {
@@ -328,8 +414,12 @@ static sl_err run_all(struct run *run)
 sl_err bench_run(struct bench_plugin *plugin, const struct bench_input *input,
                  struct config_arena *arena, struct bench_outcome *ret_outcome)
 {
-    struct run run = {
-        .plugin = plugin, .input = input, .arena = arena, .outcome = ret_outcome, .task_id = 0};
+    struct run run = {.plugin = plugin,
+                      .input = input,
+                      .arena = arena,
+                      .outcome = ret_outcome,
+                      .token = STATE_TOKEN_EMPTY,
+                      .next = STATE_TOKEN_FIRST};
     SL_ASSERT(input->count <= BENCH_RECORDS_MAX);
     *ret_outcome =
         (struct bench_outcome){.verdicts = config_arena_get(
@@ -344,6 +434,9 @@ sl_err bench_run(struct bench_plugin *plugin, const struct bench_input *input,
         return SLUICE_E_NO_MEMORY;
     }
     run.output = sl_bytes_of_text(kept);
+    if (input->keeps_state && !bench_state_begin(ret_outcome, arena, input)) {
+        return SLUICE_E_NO_MEMORY;
+    }
     sl_buffer_init(&run.bytes, INPUT_BYTES_MAX);
     sl_err err = run_all(&run);
     sl_buffer_fini(&run.bytes);

@@ -2,8 +2,8 @@
  *
  * Records go in batches of at most BENCH_BATCH_RECORDS and BENCH_BATCH_BYTES, as a stage (offsets
  * from 0 on) or a gate (no offsets) would give them. Where an output may go is decided here, as in
- * a broker: one to a topic that the plugin did not name is a rejected record. One thread [blocks].
- */
+ * a broker: one to a topic that the plugin did not name is a rejected record, whose changes of the
+ * state do not count. One thread [blocks]. */
 #ifndef SL_WORKBENCH_BENCH_RUN_H
 #define SL_WORKBENCH_BENCH_RUN_H
 
@@ -43,13 +43,21 @@ struct bench_output {
     uint32_t from;         /* index of the input record */
 };
 
+/* A key of a stage's state and its value, as the plugin gives them to sluice.state/1. */
+struct bench_entry {
+    struct sl_bytes key, value;
+};
+
 struct bench_input {
     const struct bench_record *records;
     uint32_t count; /* at most BENCH_RECORDS_MAX */
     const char *topic;
     int32_t partition;
-    int64_t base_offset; /* of the first; a gate's have none */
-    bool whole;          /* one batch, however large or empty */
+    int64_t base_offset;             /* of the first; a gate's have none */
+    bool whole;                      /* one batch, however large or empty */
+    const struct bench_entry *state; /* before the first record; a gate has none */
+    uint32_t state_count;
+    bool keeps_state; /* the outcome says what it was in the end */
 };
 
 /* All of it in the arena that was given. */
@@ -58,6 +66,8 @@ struct bench_outcome {
     struct bench_output *outputs;
     uint32_t output_count, output_capacity;
     uint32_t counts[BENCH_RETRIED + 1]; /* input records by fate */
+    struct bench_entry *state;          /* in the end, in no order */
+    uint32_t state_count, state_capacity;
     /* SLUICE_OK; else the batch failed as a whole, or the worker died of it (died). */
     sl_err err;
     bool died;

@@ -13,6 +13,9 @@
  *         - {topic: orders.masked, json: {card: "****-5678"}}
  *       rejected:               # all that are rejected; records count from 0
  *         - {record: 1, reason: part of the reason}
+ *       state: {masked: 3}      # before the first record; of a stage
+ *       state_after:            # all of it behind the last one; a list where keys or values are
+ *         - {key: masked, value: 4}     # no text: key_base64, value_base64, json
  * or instead of out and rejected:  refused: TEXT (it does not start), error: TEXT (the batch
  * fails).
  *
@@ -42,6 +45,12 @@ struct case_rejection {
     const char *reason; /* part of it; "" any */
 };
 
+/* A key of the state. */
+struct case_entry {
+    struct sl_bytes key, value; /* with a zero behind */
+    bool is_plain;              /* written without quotes: a script's number, true or false */
+};
+
 struct test_case {
     const char *name;
     const char *topic;       /* NULL: the plugin's first input */
@@ -56,6 +65,11 @@ struct test_case {
     uint32_t rejection_count;
     struct case_rejection retry; /* with has_retry */
     bool has_retry;
+    struct case_entry *state;
+    uint32_t state_count;
+    struct case_entry *state_after;
+    uint32_t state_after_count;
+    bool has_state_after;
     const char *refused; /* NULL: it must start */
     const char *error;   /* NULL: the batch must succeed */
 };
@@ -73,6 +87,9 @@ sl_err case_file_parse(struct config_arena *arena, struct sl_bytes text, const c
 /* Adds one object for each difference to the array: what, expected, actual. */
 void case_judge(const struct test_case *expected, const struct bench_outcome *actual,
                 const char *topic, cJSON *differences);
+/* … and what became of the state. False: no memory. */
+bool case_judge_state(const struct test_case *expected, const struct bench_outcome *actual,
+                      struct config_arena *arena, bool is_script, cJSON *differences);
 
 /* Starts the plugin, runs the case, judges it: {"case","ok","line","differences":[…],"logs":[…]}.
  * NULL: no memory. [blocks] */

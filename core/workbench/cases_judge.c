@@ -2,7 +2,7 @@
 #include "base/bytes.h"
 #include "control/admin_request.h"
 #include "control/base64.h"
-#include "workbench/cases.h"
+#include "workbench/cases_state.h"
 #include "workbench/json_same.h"
 
 #include <stdio.h>
@@ -303,6 +303,52 @@ void case_judge(const struct test_case *expected, const struct bench_outcome *ac
     judge_retry(&judge);
 }
 
+/* ---- state ---- */
+
+struct state_judge {
+    struct judge judge;
+    bool is_script;
+};
+
+static void entry_text(const struct state_judge *self, const struct bench_entry *entry,
+                       char *ret_text)
+{
+    if (entry == NULL) {
+        snprintf(ret_text, BENCH_TEXT_BYTES, "(none)");
+    } else {
+        case_value_text(entry->value, self->is_script, ret_text);
+    }
+}
+
+static void entry_differs(void *arg, const struct bench_entry *expected,
+                          const struct bench_entry *actual)
+{
+    struct state_judge *self = arg;
+    char key[BENCH_TEXT_BYTES];
+    char what[BENCH_TOPIC_BYTES];
+    char texts[2][BENCH_TEXT_BYTES];
+    case_bytes_text(expected != NULL ? expected->key : actual->key, false, key);
+    snprintf(what, sizeof(what), "state, %.200s", key);
+    entry_text(self, expected, texts[0]);
+    entry_text(self, actual, texts[1]);
+    differ(&self->judge, what, texts[0], texts[1]);
+}
+
+bool case_judge_state(const struct test_case *expected, const struct bench_outcome *actual,
+                      struct config_arena *arena, bool is_script, cJSON *differences)
+{
+    struct state_judge self = {.judge = {.expected = expected, .differences = differences},
+                               .is_script = is_script};
+    const struct bench_entry *wanted =
+        case_entries_encode(arena, expected->state_after, expected->state_after_count, is_script);
+    if (wanted == NULL) {
+        return false;
+    }
+    case_entries_compare(wanted, expected->state_after_count, actual->state, actual->state_count,
+                         entry_differs, &self);
+    return true;
+}
+
 /* ---- a run ---- */
 
 #define LOG_LINES_MAX 100
@@ -319,24 +365,45 @@ static void log_take(void *arg, int32_t level, struct sluice_text line)
     }
 }
 
+static sl_err run_and_judge(struct bench_plugin *plugin, const struct test_case *expected,
+                            struct config_arena *arena, bool is_script, cJSON *differences)
+{
+    struct bench_outcome outcome;
+    const struct bench_input input = {
+        .records = expected->records,
+        .count = expected->record_count,
+        .topic = expected->topic != NULL ? expected->topic : plugin->topic,
+        .partition = expected->partition,
+        .state = case_entries_encode(arena, expected->state, expected->state_count, is_script),
+        .state_count = expected->state_count,
+        .keeps_state = expected->has_state_after};
+    if (input.state == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    sl_err err = bench_run(plugin, &input, arena, &outcome);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    case_judge(expected, &outcome, input.topic, differences);
+    bool judged = !expected->has_state_after || outcome.err != SLUICE_OK ||
+                  case_judge_state(expected, &outcome, arena, is_script, differences);
+    return judged ? SLUICE_OK : SLUICE_E_NO_MEMORY;
+}
+
 static void run_started(struct bench_plugin *plugin, const struct test_case *expected,
-                        cJSON *differences)
+                        bool is_script, cJSON *differences)
 {
     struct config_arena *arena = config_arena_new();
-    struct bench_outcome outcome;
-    const struct bench_input input = {.records = expected->records,
-                                      .count = expected->record_count,
-                                      .topic =
-                                          expected->topic != NULL ? expected->topic : plugin->topic,
-                                      .partition = expected->partition};
     struct judge judge = {.expected = expected, .differences = differences};
+    bool gate = plugin->attachment.on == SLUICE_ON_PRODUCE;
     if (expected->refused != NULL) {
         differ(&judge, "start", expected->refused, "it started");
-    } else if (arena == NULL || bench_run(plugin, &input, arena, &outcome) != SLUICE_OK) {
+    } else if (gate && (expected->state_count > 0 || expected->has_state_after)) {
+        differ(&judge, "state", "a stage", "a gate, which has no durable state");
+    } else if (arena == NULL ||
+               run_and_judge(plugin, expected, arena, is_script, differences) != SLUICE_OK) {
         differ(&judge, "run", "records that fit a worker",
-               "a record is larger than a worker takes");
-    } else {
-        case_judge(expected, &outcome, input.topic, differences);
+               "a record, or the state, is larger than a worker takes");
     }
     config_arena_free(arena);
 }
@@ -356,7 +423,7 @@ cJSON *case_run(const struct bench *bench, const struct bench_file *file,
     char text[BENCH_TEXT_BYTES] = "";
     sl_err err = bench_plugin_start(&plugin, bench, file, &settings, text);
     if (err == SLUICE_OK) {
-        run_started(&plugin, expected, differences);
+        run_started(&plugin, expected, file->script != NULL, differences);
         if (!plugin.probe.ended && probe_drain(&plugin.probe) != SLUICE_OK) {
             differ(&judge, "end", "it drains and ends", plugin.probe.end.text);
         }

@@ -5,6 +5,8 @@
 #include "control/base64.h"
 #include "workbench/cases.h"
 
+#include <sluice/state.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,6 +287,7 @@ static const struct key record_keys[] = {
     {"partition", field_partition},
 };
 #define INPUT_KEYS 7u
+#define ENTRY_KEYS 5u /* of an entry of the state */
 
 /* Room for the items of a list, zeroed. */
 static sl_err take_list(struct reader *reader, const struct config_node *list, size_t item_size,
@@ -403,11 +406,96 @@ static sl_err case_retried(struct reader *reader, const struct config_node *node
     return take_map(reader, node, rejection_keys, SL_COUNT_OF(rejection_keys), &self->retry);
 }
 
+/* ---- state ---- */
+
+static sl_err entry_check(struct reader *reader, const struct config_node *node,
+                          const struct case_entry *entry)
+{
+    if (entry->key.size == 0 || entry->key.size > SLUICE_STATE_KEY_BYTES_MAX) {
+        return fault(reader, node, "a key of the state has 1 to 1024 bytes");
+    }
+    if (entry->value.size >= SLUICE_STATE_VALUE_BYTES_MAX) {
+        return fault(reader, node, "a value of the state is shorter than 256 KiB");
+    }
+    return SLUICE_OK;
+}
+
+/* KEY: VALUE */
+static sl_err entry_of_map(struct reader *reader, const struct config_node *node,
+                           struct case_entry *ret_entry)
+{
+    bool nothing = false;
+    struct case_entry entry = {.key = sl_bytes_of_text(node->key),
+                               .is_plain = node->kind == CONFIG_SCALAR && !node->quoted};
+    sl_err err = take_bytes(reader, node, &entry.value, &nothing);
+    if (err == SLUICE_OK && nothing) {
+        return fault(reader, node, "a key that is not there is left out");
+    }
+    *ret_entry = entry;
+    return err != SLUICE_OK ? err : entry_check(reader, node, &entry);
+}
+
+/* {key: …, value: …} */
+static sl_err entry_of_list(struct reader *reader, const struct config_node *node,
+                            struct case_entry *ret_entry)
+{
+    struct case_output one = {.topic = NULL};
+    sl_err err = take_map(reader, node, record_keys, ENTRY_KEYS, &one);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    if (!one.has_key || !one.has_value || one.record.key_is_null || one.record.value_is_null) {
+        return fault(reader, node, "an entry of the state has a key and a value");
+    }
+    *ret_entry = (struct case_entry){.key = one.record.key, .value = one.record.value};
+    for (const struct config_node *child = node->first; child != NULL; child = child->next) {
+        ret_entry->is_plain |= strcmp(child->key, "value") == 0 && !child->quoted;
+    }
+    return entry_check(reader, node, ret_entry);
+}
+
+static sl_err take_entries(struct reader *reader, const struct config_node *node,
+                           struct case_entry **ret_entries, uint32_t *ret_count)
+{
+    sl_err err = SLUICE_OK;
+    uint32_t i = 0;
+    if (node->kind == CONFIG_SCALAR && !is_null(node)) {
+        return fault(reader, node, "the state is keys with values, or a list of them");
+    }
+    struct case_entry *entries =
+        config_arena_get(reader->arena, SL_MAX(node->child_count, 1u) * sizeof(*entries));
+    if (entries == NULL) {
+        return config_no_memory(reader->report);
+    }
+    for (const struct config_node *child = node->first; child != NULL && err == SLUICE_OK;
+         child = child->next) {
+        err = node->kind == CONFIG_MAP ? entry_of_map(reader, child, &entries[i])
+                                       : entry_of_list(reader, child, &entries[i]);
+        i++;
+    }
+    *ret_entries = entries;
+    *ret_count = node->child_count;
+    return err;
+}
+
+static sl_err case_state(struct reader *reader, const struct config_node *node, void *to)
+{
+    struct test_case *self = to;
+    return take_entries(reader, node, &self->state, &self->state_count);
+}
+
+static sl_err case_state_after(struct reader *reader, const struct config_node *node, void *to)
+{
+    struct test_case *self = to;
+    self->has_state_after = true;
+    return take_entries(reader, node, &self->state_after, &self->state_after_count);
+}
+
 static const struct key case_keys[] = {
     {"name", case_name},         {"topic", case_topic},     {"partition", case_partition},
     {"config", case_config},     {"in", case_in},           {"out", case_out},
     {"rejected", case_rejected}, {"retried", case_retried}, {"refused", case_refused},
-    {"error", case_error},
+    {"error", case_error},       {"state", case_state},     {"state_after", case_state_after},
 };
 
 static sl_err case_check(struct reader *reader, const struct config_node *node,
@@ -421,6 +509,9 @@ static sl_err case_check(struct reader *reader, const struct config_node *node,
          self->output_count + self->rejection_count > 0)) {
         return fault(reader, node,
                      "refused and error stand alone: nothing comes out and nothing is rejected");
+    }
+    if (self->has_state_after && (self->refused != NULL || self->error != NULL)) {
+        return fault(reader, node, "refused and error stand alone: nothing changes the state");
     }
     for (uint32_t i = 0; i < self->rejection_count; i++) {
         if (self->rejections[i].index >= self->record_count) {

@@ -32,8 +32,7 @@ static int refuse(lua_State *L, sluice_status status, const char *key)
         self->state_waits = true; /* the batch comes again, with it */
         return luaL_error(L, "state: it is not here yet");
     case SLUICE_E_UNSUPPORTED:
-        return luaL_error(L, "state: a gate has no durable state in ABI 1, nor have dead letters "
-                             "that are handed back");
+        return luaL_error(L, "state: a gate has no durable state in ABI 1");
     case SLUICE_E_LIMIT:
         return luaL_error(L, "state[\"%s\"]: the state would grow above limits.state_bytes", key);
     case SLUICE_E_BUSY:

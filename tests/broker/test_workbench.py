@@ -6,8 +6,22 @@ import subprocess
 import tempfile
 import unittest
 
+from test_plugins import c_source, compile_plugin
 from sluice_broker import SLUICE, SOURCE, Broker, on_a_terminal, wait_for
 
+STATE_IN_C = "static const char *const wants_state[] = {SLUICE_EXT_STATE, NULL};"
+COUNT_IN_C = """
+        const struct sluice_host *host = self;
+        const struct sluice_state *state = host->get_extension(host, SLUICE_EXT_STATE);
+        struct sluice_bytes old = {NULL, 0};
+        char text[512];
+        sluice_status status = state->get(state, record->key, &old);
+        if (status != SLUICE_OK && status != SLUICE_E_NOT_FOUND) return status;
+        int size = snprintf(text, sizeof(text), "%.*s%.*s", (int)old.size, (const char *)old.data, (int)record->value.size,
+                            (const char *)record->value.data);
+        status = state->put(state, index, record->key, (struct sluice_bytes){(const uint8_t *)text, (uint64_t)size});
+        if (status != SLUICE_OK) return status;
+"""
 MASK = os.path.join(SOURCE, "examples", "mask_lua", "mask.lua")
 
 
@@ -106,6 +120,50 @@ class Test(Workbench):
                                          "rejected": [{"record": 0, "reason": "may not write to the topic \"elsewhere\""}]}),
                          [(True, [])])
 
+    def test_the_state_of_a_script_before_and_after_has_types_and_each_difference_is_told(self):
+        self.script("""
+          local key = record.key
+          if record.value == "fail" then state[key] = 99 error("no") end
+          if record.value == "away" then state[key] = 99 emit("elsewhere", record) return nil end
+          if record.value == "drop" then state[key] = nil return nil end
+          if record.value == "kind" then record.value = math.type(state[key]) or type(state[key]) return record end
+          state[key] = (state[key] or 0) + 1
+          record.value = tostring(state[key])
+          return record""")
+        kinds = {"i": 3, "d": 0.5, "t": True, "s": "3"}
+
+        def case(name, values, out, **more):
+            return dict({"name": name, "in": [{"key": k, "value": v} for k, v in values], "out": [{"value": v} for v in out]}, **more)
+        self.assertEqual(self.run_cases(
+            case("from nothing", [("a", "x"), ("a", "x")], ["1", "2"], state_after={"a": 2}),
+            case("goes on", [("a", "x"), ("b", "x")], ["8", "1"], state={"a": 7, "gone": 1}, state_after={"a": 8, "b": 1, "gone": 1}),
+            case("types", [(k, "kind") for k in "idts"], ["integer", "float", "boolean", "string"], state=kinds, state_after=kinds),
+            case("not said is not compared", [("a", "x")], ["1"]),
+            case("removed", [("a", "drop")], [], state={"a": 1}, state_after={}),
+            case("failed ones leave nothing", [("a", "x"), ("a", "fail"), ("a", "x")], ["1", "2"], state_after={"a": 2},
+                 rejected=[{"record": 1}]),
+            case("nor do those that went where they may not", [("a", "x"), ("a", "away"), ("a", "x"), ("b", "x")], ["1", "2", "1"],
+                 state_after={"a": 2, "b": 1}, rejected=[{"record": 1, "reason": "elsewhere"}]),
+            case("differences", [("a", "x")], ["1"], state={"s": "3"}, state_after={"a": 2, "c": 1, "s": 3}),
+            {"name": "bytes", "in": [{"key_base64": "/w==", "value": "x"}], "out": [{"value": "5"}], "state": [{"key_base64": "/w==", "value": 4}],
+             "state_after": [{"key_base64": "/w==", "value": 5}]}), [
+                *[(True, [])] * 7, (False, ["state, a", "state, c", "state, s"]), (True, [])])
+        code, out, _ = self.sluice("plugin", "test", "x.lua")
+        self.assertRegex(out, r'state, s\n *expected +3\n *actual +"3"')
+
+    def test_the_state_of_a_module_is_bytes_and_that_of_many_records_goes_from_batch_to_batch(self):
+        compile_plugin(self.path("x.so"), c_source("x", COUNT_IN_C, top=STATE_IN_C, wants="wants_state", input="in", output="out"))
+        self.cases({"name": "goes on", "in": [{"key": "a", "value": "x"}] * 2, "out": [{}] * 2,
+                    "state": [{"key": "a", "value": "7"}], "state_after": {"a": "7xx"}},
+                   {"name": "many", "in": [{"key": f"k{i % 10}", "value": "x"} for i in range(1024)], "out": [{}] * 1024,
+                    "state_after": {f"k{i}": "x" * (103 if i < 4 else 102) for i in range(10)}})
+        self.assertIn("2 passed, 0 failed", self.ok("plugin", "test", "x.so"))
+
+    def test_a_gate_has_no_state_and_the_example_counts(self):
+        self.write("x.lua", 'return {name="x", on="produce", input="in", process=function(r) return r end}')
+        self.assertEqual(self.run_cases({"name": "gate", "in": [{"value": "v"}], "out": [{}], "state_after": {}}), [(False, ["state"])])
+        self.assertIn("3 passed, 0 failed", self.ok("plugin", "test", os.path.join(SOURCE, "examples", "count_lua")))
+
     def test_a_file_that_is_wrong_is_named_by_line_and_column(self):
         self.script("return record")
         for text, place, word in (
@@ -115,6 +173,11 @@ class Test(Workbench):
                 ("cases:\n  - {name: x, in: [{value_base64: '='}]}\n", ":2:", "base64"),
                 ("cases:\n  - {name: x, rejected: [{record: 1}]}\n", ":2:", "does not have"),
                 ("cases:\n  - {name: x, refused: a, error: b}\n", ":2:", "alone"),
+                ("cases:\n  - {name: x, refused: a, state_after: {}}\n", ":2:", "alone"),
+                ("cases:\n  - {name: x, state: [{key: a}]}\n", ":2:", "a key and a value"),
+                ("cases:\n  - {name: x, state: {a: null}}\n", ":2:", "left out"),
+                ("cases:\n  - {name: x, state: text}\n", ":2:", "keys with values"),
+                ("cases:\n  - {name: x, state_after: {a: [1]}}\n", ":2:", "json: "),
                 ("cases:\n  - &a {name: x}\n", ":2:", "anchors"), ("cases:\n  - name: x\n   in: []\n", ":3:", "YAML"),
                 ("cases: {" + "a: {" * 40, ":1:", "deep")):
             self.write("cases.yaml", text)
