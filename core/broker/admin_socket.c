@@ -3,6 +3,7 @@
 
 #include "base/log_recent.h"
 #include "base/status.h"
+#include "broker/access_admin.h"
 #include "broker/dlq_admin.h"
 #include "broker/plugin_admin.h"
 #include "broker/plugin_lags.h"
@@ -374,13 +375,15 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
 {
     admin->sluice = sluice;
     broker_link_init(&admin->link, sluice->rooms[0].shards[0], NULL, &sluice->facts);
+    security_link_init(&admin->security, &sluice->rooms[0].guard, NULL, true);
+    admin->context = (struct sluice_context){.size = sizeof(struct sluice_context),
+                                             .principal = sluice_text_of("User:admin"),
+                                             .listener = sluice_text_of("admin"),
+                                             .client_id = sluice_text_of("sluice-cli"),
+                                             .client_host = sluice_text_of("local")};
     struct admin_server_config config = {
         .broker = &admin->link.table,
-        .context = {.size = sizeof(struct sluice_context),
-                    .principal = sluice_text_of("User:admin"),
-                    .listener = sluice_text_of("admin"),
-                    .client_id = sluice_text_of("sluice-cli"),
-                    .client_host = sluice_text_of("local")},
+        .context = admin->context,
         .hooks = {.arg = admin,
                   .status = on_status,
                   .plugin_list = on_plugin_list,
@@ -390,6 +393,7 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
                   .plugin_sandbox = on_plugin_sandbox,
                   .plugin_command = on_plugin_command,
                   .dlq = dlq_admin_run,
+                  .access = access_admin_run,
                   .storage = storage_admin_run,
                   .closed = storage_admin_closed,
                   .reload = on_reload,

@@ -3,7 +3,7 @@
 #define SL_BROKER_ADMIN_SOCKET_H
 
 #include "control/admin.h"
-#include "intake/broker_link.h"
+#include "intake/security_link.h"
 
 #define ADMIN_CONNECTIONS_MAX  32u
 #define ADMIN_OUTPUT_BYTES_MAX (64u << 20)
@@ -13,6 +13,8 @@ struct admin_connection;
 struct admin_socket {
     struct sluice *sluice;
     struct broker_link link; /* its own view of the broker */
+    struct security_link security;
+    struct sluice_context context; /* of all its calls */
     struct admin_server *server;
     struct sl_listener *listener;
     struct admin_connection *connections;

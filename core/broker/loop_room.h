@@ -3,7 +3,7 @@
 #define SL_BROKER_LOOP_ROOM_H
 
 #include "broker/broker_metrics.h"
-#include "intake/broker_link.h"
+#include "intake/security_link.h"
 
 #define ROOM_FRONTENDS_MAX 16u
 
@@ -20,6 +20,8 @@ struct loop_room {
     struct sl_loop *loop;
     struct chunk_cache cache;
     struct broker_link link;
+    struct broker_guard guard;
+    struct security_link security;
     struct intake intake;
     struct shard *shards[SHARD_COUNT_MAX];
     uint32_t shard_count;

@@ -157,7 +157,11 @@ static sl_err make(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES]
     err = broker_metrics_new(&sluice->metrics);
     err = err != SLUICE_OK ? err : make_rooms(sluice);
     err = err != SLUICE_OK ? err : make_plugins(sluice);
-    return err != SLUICE_OK ? err : sluice_open_shards(sluice, ret_problem);
+    if (err == SLUICE_OK) {
+        err = access_keeper_init(&sluice->access, sluice, ret_problem, SLUICE_PROBLEM_BYTES);
+    }
+    err = err != SLUICE_OK ? err : sluice_open_shards(sluice, ret_problem);
+    return err != SLUICE_OK ? err : access_keeper_open(&sluice->access);
 }
 
 sl_err sluice_new(struct sl_os *os, struct sl_logger *logger, struct sl_config *config,
@@ -199,6 +203,7 @@ struct sluice *sluice_free(struct sluice *sluice)
     }
     for (uint32_t i = 0; i < sluice->room_count; i++) {
         struct loop_room *room = &sluice->rooms[i];
+        broker_guard_fini(&room->guard);
         broker_link_fini(&room->link);
         if (room->intake.slots != NULL) {
             intake_fini(&room->intake);
@@ -208,6 +213,7 @@ struct sluice *sluice_free(struct sluice *sluice)
             sl_loop_free(room->loop);
         }
     }
+    access_keeper_fini(&sluice->access);
     sl_metrics_free(sluice->metrics);
     sl_file_close(sluice->lock);
     config_free(sluice->config);

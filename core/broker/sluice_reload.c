@@ -226,6 +226,7 @@ static void settle_refused(struct reload *reload)
 static void swap(struct reload *reload)
 {
     struct sluice *sluice = reload->sluice;
+    access_keeper_look(&sluice->access);
     const struct sl_config *merged = reload->merged;
     struct sl_config *before = sluice->config;
     sl_logger_set_level(sluice->logger, (enum sl_log_level)merged->log.level);

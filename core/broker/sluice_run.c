@@ -115,6 +115,9 @@ static void plugins_started(void *arg)
 
 static void start_services(struct sluice *sluice)
 {
+    sluice->shards.shards[0]->publish_access = access_keeper_publish;
+    sluice->shards.shards[0]->publish_access_arg = &sluice->access;
+    access_keeper_start(&sluice->access);
     sl_err err = admin_socket_open(&sluice->admin, sluice);
     if (err != SLUICE_OK) {
         sl_log(sluice->logger, SL_LOG_ERROR, "admin",
@@ -162,10 +165,13 @@ static void start_room(struct sl_task *task)
     struct loop_room *room = step->room;
     struct sluice *sluice = room->sluice;
     broker_link_init(&room->link, room->shards[0], &room->intake, &sluice->facts);
+    broker_guard_init(&room->guard, &room->link, policy_ref(sluice->access.policy));
+    security_link_init(&room->security, &room->guard, &room->intake, false);
     uint32_t connections = (uint32_t)sluice->config->kafka.connections_max + CONNECTIONS_EXTRA;
     sl_err err = intake_init(&room->intake, sluice->os, room->loop, sluice->logger, &room->cache,
-                             &room->link.table, connections,
-                             (size_t)sluice->config->core.decompressed_bytes_max);
+                             room->guard.policy->enabled ? &room->guard.table : &room->link.table,
+                             connections, (size_t)sluice->config->core.decompressed_bytes_max);
+    room->intake.security = &room->security.table;
     room->intake.cancel = broker_link_cancel;
     room->intake.cancel_arg = &room->link;
     room->intake.calls_pending = broker_link_calls_pending;
@@ -297,6 +303,7 @@ void sluice_stop(struct sluice *sluice)
     __atomic_store_n(&sluice->stopping, true, __ATOMIC_RELAXED);
     sl_log(sluice->logger, SL_LOG_INFO, "sluice", "stopping");
     frontend_set_close_all(&sluice->frontends);
+    access_keeper_stop(&sluice->access);
     admin_socket_close(&sluice->admin);
     if (sluice->plugins_started) {
         plugin_manager_stop(sluice->plugins, plugins_stopped, sluice);

@@ -2,6 +2,7 @@
 #ifndef SL_BROKER_SLUICE_STATE_H
 #define SL_BROKER_SLUICE_STATE_H
 
+#include "broker/access_keeper.h"
 #include "broker/admin_socket.h"
 #include "broker/backup_admin.h"
 #include "broker/frontend_set.h"
@@ -32,6 +33,7 @@ struct sluice {
     struct admin_socket admin;
     struct storage_watch storage;
     struct backup_admin backup;
+    struct access_keeper access;
     struct plugin_manager *plugins;
     struct plugin_meter plugin_meters[SLUICE_ROOMS_MAX]; /* by room */
     bool plugins_started;                                /* written by loop 0 */

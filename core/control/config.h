@@ -150,6 +150,12 @@ struct sl_config {
         int64_t rewrite_bytes_per_s; /* of a shard */
     } storage;
     struct {
+        bool authorization;
+        bool allow_if_no_acl;
+        const char *acl_file; /* empty: none */
+        struct config_list super_users;
+    } security;
+    struct {
         int64_t id;
     } node;
     struct {

@@ -10,6 +10,7 @@
 #include "intake/frontend_records.h"
 #include "intake/frontend_tasks.h"
 #include <sluice/frontend.h>
+#include <sluice/security.h>
 
 struct conn;
 struct intake;
@@ -54,8 +55,9 @@ struct intake {
     struct sl_os *os;
     struct sl_loop *loop;
     struct sl_logger *logger;
-    struct chunk_cache *cache;          /* [borrowed] the loop's */
-    const struct sluice_broker *broker; /* [borrowed] the loop's broker table */
+    struct chunk_cache *cache;              /* [borrowed] the loop's */
+    const struct sluice_broker *broker;     /* [borrowed] the loop's broker table */
+    const struct sluice_security *security; /* [borrowed] likewise; may be NULL */
     struct intake_slot *slots;
     uint32_t slot_count; /* connections at most */
     uint32_t first_free;

@@ -116,6 +116,9 @@ sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
         return position_store_apply(shard->positions, version, payload);
     case WAL_ITEM_PLUGIN_SWITCH:
         return switch_store_apply(&shard->switches, version, payload);
+    case WAL_ITEM_ACL:
+    case WAL_ITEM_CREDENTIAL:
+        return access_store_apply(&shard->access, kind, version, payload);
     case WAL_ITEM_PRODUCER_BLOCK:
         return producer_ids_apply(&shard->producer_ids, version, payload);
     case WAL_ITEM_PRODUCER_STATE:

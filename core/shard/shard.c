@@ -304,7 +304,7 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
                 shard->positions != NULL && shard->retention != NULL && shard->groups != NULL &&
                 shard->codecs != NULL && shard->sealer != NULL && shard->compactor != NULL &&
                 shard->rewriter != NULL && shard->scrubber != NULL;
-    return made ? SLUICE_OK : SLUICE_E_NO_MEMORY;
+    return made ? access_store_init(&shard->access) : SLUICE_E_NO_MEMORY;
 }
 
 static void ignore_entry(void *arg SL_UNUSED, const char *name SL_UNUSED,
@@ -580,6 +580,7 @@ struct shard *shard_free(struct shard *shard)
     offset_store_free(shard->offsets);
     position_store_free(shard->positions);
     switch_store_fini(&shard->switches);
+    access_store_fini(&shard->access);
     retention_free(shard->retention);
     codec_context_free(shard->codecs);
     sl_buffer_fini(&shard->scratch);

@@ -16,6 +16,7 @@
 #include "admit/producer_state.h"
 #include "base/log.h"
 #include "budget/chunk.h"
+#include "catalog/access_store.h"
 #include "catalog/catalog.h"
 #include "catalog/switch_store.h"
 #include "deliver/group_coordinator.h"
@@ -135,6 +136,10 @@ struct shard {
     struct offset_store *offsets;
     struct position_store *positions; /* of stage tasks */
     struct switch_store switches;     /* shard 0: of plugin instances */
+    struct access_store access;       /* shard 0: rules and credentials */
+    /* Shard 0: rules have changed; `done` when they are in force on all loops. NULL: nobody asks. */
+    void (*publish_access)(void *arg, void (*done)(void *done_arg), void *done_arg);
+    void *publish_access_arg;
     struct retention *retention;
     struct snapshot snapshot; /* for a checkpoint */
     struct codec_context *codecs;

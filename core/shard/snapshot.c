@@ -135,6 +135,57 @@ static sl_err switches_slice(struct shard *shard, uint32_t count, wal_add_fn *ad
     return err;
 }
 
+struct access_slice {
+    wal_add_fn *add;
+    void *add_arg;
+    sl_err err;
+};
+
+static void add_acl(void *arg, struct chain_link *link)
+{
+    struct access_slice *slice = arg;
+    const struct sluice_acl rule = acl_view(SL_CONTAINER_OF(link, struct acl, link));
+    struct sl_bytes payload;
+    if (slice->err != SLUICE_OK ||
+        (slice->err = acl_item_encode(&rule, false, &payload)) != SLUICE_OK) {
+        return;
+    }
+    slice->err = slice->add(slice->add_arg, WAL_ITEM_ACL, ACL_ITEM_VERSION, payload);
+    sl_free((void *)(uintptr_t)payload.data);
+}
+
+static sl_err acls_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                         bool *ret_done)
+{
+    struct access_slice slice = {.add = add, .add_arg = add_arg};
+    uint32_t *at = &shard->snapshot.acl;
+    *at = chain_map_visit(&shard->access.acls, *at, count, add_acl, &slice);
+    *ret_done = *at == UINT32_MAX;
+    return slice.err;
+}
+
+static void add_credential(void *arg, struct chain_link *link)
+{
+    struct access_slice *slice = arg;
+    uint8_t payload[CREDENTIAL_ITEM_BYTES_MAX];
+    if (slice->err == SLUICE_OK) {
+        size_t size =
+            credential_item_encode(SL_CONTAINER_OF(link, struct credential, link), payload);
+        slice->err = slice->add(slice->add_arg, WAL_ITEM_CREDENTIAL, CREDENTIAL_ITEM_VERSION,
+                                (struct sl_bytes){payload, size});
+    }
+}
+
+static sl_err credentials_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                                bool *ret_done)
+{
+    struct access_slice slice = {.add = add, .add_arg = add_arg};
+    uint32_t *at = &shard->snapshot.credential;
+    *at = chain_map_visit(&shard->access.credentials, *at, count, add_credential, &slice);
+    *ret_done = *at == UINT32_MAX;
+    return slice.err;
+}
+
 static void begin(struct shard *shard)
 {
     struct snapshot *snapshot = &shard->snapshot;
@@ -147,10 +198,11 @@ static void begin(struct shard *shard)
 sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg, bool *ret_done)
 {
     static stage_fn *const stages[SNAPSHOT_STAGE_COUNT] = {
-        [SNAPSHOT_TOPICS] = topics_slice,     [SNAPSHOT_IDS] = ids_slice,
-        [SNAPSHOT_EXTENTS] = extents_slice,   [SNAPSHOT_PARTITIONS] = partitions_slice,
-        [SNAPSHOT_OFFSETS] = offsets_slice,   [SNAPSHOT_POSITIONS] = positions_slice,
-        [SNAPSHOT_SWITCHES] = switches_slice,
+        [SNAPSHOT_TOPICS] = topics_slice,           [SNAPSHOT_IDS] = ids_slice,
+        [SNAPSHOT_EXTENTS] = extents_slice,         [SNAPSHOT_PARTITIONS] = partitions_slice,
+        [SNAPSHOT_OFFSETS] = offsets_slice,         [SNAPSHOT_POSITIONS] = positions_slice,
+        [SNAPSHOT_SWITCHES] = switches_slice,       [SNAPSHOT_ACLS] = acls_slice,
+        [SNAPSHOT_CREDENTIALS] = credentials_slice,
     };
     struct shard *shard = arg;
     struct snapshot *snapshot = &shard->snapshot;

@@ -1,7 +1,7 @@
 /* snapshot.h: a shard's state as items, for a checkpoint, in slices that keep no loop waiting.
  *
  *   topics, producer ids (shard 0) ─► extents ─► partitions (bounds, compaction, producers)
- *   ─► offsets ─► positions ─► switches (shard 0)
+ *   ─► offsets ─► positions ─► switches, rules, credentials (shard 0)
  *
  * Between slices everything may change. Each item is as it is when it is its turn, so that some of
  * what changes meanwhile is in and some is not; recovery applies all frames since the begin on top
@@ -26,6 +26,8 @@ enum snapshot_stage {
     SNAPSHOT_OFFSETS,
     SNAPSHOT_POSITIONS,
     SNAPSHOT_SWITCHES,
+    SNAPSHOT_ACLS,
+    SNAPSHOT_CREDENTIALS,
     SNAPSHOT_STAGE_COUNT
 };
 
@@ -38,6 +40,7 @@ struct snapshot {
     struct partition *partition; /* the next */
     uint32_t offset;
     size_t position;
+    uint32_t acl, credential;
 };
 
 /* arg: the shard; as the member of struct wal_events. */

@@ -90,6 +90,7 @@ static sluice_status create(const struct sluice_host *host, void **ret_self)
     frontend->host = host;
     frontend->io = host->get_extension(host, SLUICE_EXT_FRONTEND);
     frontend->broker = host->get_extension(host, SLUICE_EXT_BROKER);
+    frontend->security = host->get_extension(host, SLUICE_EXT_SECURITY);
     if (frontend->io == NULL || frontend->broker == NULL ||
         frontend->broker->size < sizeof(*frontend->broker)) {
         host->set_error(host, sluice_text_of("this host offers no broker that a frontend of this "

@@ -74,7 +74,8 @@ static bool fill_topic(struct kafka_call *call, const struct sluice_topic_info *
     topic->topic_id = kafka_of_uuid(info->id);
     topic->is_internal = info->internal;
     if (request->include_topic_authorized_operations && info->status == SLUICE_OK) {
-        topic->topic_authorized_operations = TOPIC_OPERATIONS;
+        topic->topic_authorized_operations =
+            kafka_operations(call, SLUICE_ACL_TOPIC, info->name, TOPIC_OPERATIONS);
     }
     topic->partitions =
         kafka_call_try_take(call, info->partition_count, sizeof(*topic->partitions));
@@ -101,7 +102,8 @@ static void answer(void *arg, const struct sluice_topic_info *topics, uint32_t c
         return;
     }
     if (request->include_cluster_authorized_operations) {
-        response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+        response.cluster_authorized_operations = kafka_operations(
+            call, SLUICE_ACL_CLUSTER, sluice_text_of(SLUICE_CLUSTER_NAME), CLUSTER_OPERATIONS);
     }
     response.topics = kafka_call_try_take(call, count, sizeof(*response.topics));
     ok = response.topics != NULL && fill_nodes(call, &response);

@@ -50,6 +50,17 @@ void kafka_handle_init_producer_id(struct kafka_call *call)
 
 /* ---- FindCoordinator ---- */
 
+/* Whether the principal may know of the group or transaction at all. */
+static bool may_find(const struct kafka_call *call, struct kafka_bytes key)
+{
+    const struct kafka_find_coordinator_request *request = call->request;
+    bool is_group = request->key_type == KEY_TYPE_GROUP;
+    return (!is_group && request->key_type != KEY_TYPE_TRANSACTION) ||
+           kafka_may(call, SLUICE_OP_DESCRIBE,
+                     is_group ? SLUICE_ACL_GROUP : SLUICE_ACL_TRANSACTIONAL_ID,
+                     kafka_to_text_or_empty(key));
+}
+
 static struct kafka_find_coordinator_response_coordinator
 find(const struct kafka_call *call, const struct sluice_cluster *cluster, struct kafka_bytes key)
 {
@@ -60,7 +71,11 @@ find(const struct kafka_call *call, const struct sluice_cluster *cluster, struct
     found.key = key;
     found.node_id = found.port = -1;
     found.error_message = kafka_null();
-    if (request->key_type == KEY_TYPE_TRANSACTION) {
+    if (!may_find(call, key)) {
+        found.error_code = kafka_status_code(request->key_type == KEY_TYPE_GROUP
+                                                 ? SLUICE_E_GROUP_AUTHORIZATION
+                                                 : SLUICE_E_TRANSACTION_AUTHORIZATION);
+    } else if (request->key_type == KEY_TYPE_TRANSACTION) {
         found.error_code = KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
         found.error_message = kafka_string(no_transactions);
     } else if (request->key_type != KEY_TYPE_GROUP) {

@@ -12,6 +12,7 @@
 #include "kafka_codec.h"
 
 #include <sluice/frontend.h>
+#include <sluice/security.h>
 
 #define KAFKA_REQUEST_BYTES_MAX  (100u << 20) /* default of request_bytes_max */
 #define KAFKA_CALL_BYTES_MAX     (32u << 20)  /* memory of one request beside its record batches */
@@ -33,6 +34,7 @@ struct kafka_frontend {
     const struct sluice_host *host;
     const struct sluice_frontend_host *io;
     const struct sluice_broker *broker;
+    const struct sluice_security *security; /* NULL: the host has none */
     uint32_t request_bytes_max;
     struct fetch_sessions sessions;
     struct kafka_writer writer;    /* of the response that is being sent */

@@ -6,6 +6,7 @@
 #include <sluice/plugin.h>
 #include <sluice/processor.h>
 #include <sluice/records.h>
+#include <sluice/security.h>
 #include <sluice/state.h>
 #include <sluice/status.h>
 #include <sluice/task.h>

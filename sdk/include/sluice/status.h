@@ -122,7 +122,18 @@ typedef int32_t sluice_status;
     /* 1800: configuration */                                                                                   \
     X(E_CONFIG_SYNTAX,                 1800,  40, 400,  3, 0, "the configuration file has a syntax error")       \
     X(E_CONFIG_UNKNOWN_KEY,            1801,  40, 400,  3, 0, "unknown configuration key")                       \
-    X(E_CONFIG_VALUE,                  1802,  40, 400,  3, 0, "invalid configuration value")
+    X(E_CONFIG_VALUE,                  1802,  40, 400,  3, 0, "invalid configuration value")                     \
+    /* 1900: security */                                                                                         \
+    X(E_GROUP_AUTHORIZATION,          1900,  30, 403,  7, 0, "not authorized for this group")                    \
+    X(E_CLUSTER_AUTHORIZATION,        1901,  31, 403,  7, 0, "not authorized for the cluster")                   \
+    X(E_TRANSACTION_AUTHORIZATION,    1902,  53, 403,  7, 0, "not authorized for this transactional id")         \
+    X(E_AUTHENTICATION,               1903,  58, 401, 16, 0, "authentication failed")                            \
+    X(E_UNSUPPORTED_MECHANISM,        1904,  33, 400,  3, 0, "the SASL mechanism is not enabled here")           \
+    X(E_AUTHENTICATION_STATE,         1905,  34, 400,  9, 0, "a request that has no place in this state of the authentication")\
+    X(E_SECURITY_DISABLED,            1906,  54, 409,  9, 0, "security features are disabled")                   \
+    X(E_UNKNOWN_RESOURCE,             1907,  91, 404,  5, 0, "no such resource")                                 \
+    X(E_DUPLICATE_RESOURCE,           1908,  92, 409,  6, 0, "the request names a resource twice")               \
+    X(E_UNACCEPTABLE_CREDENTIAL,      1909,  93, 400,  3, 0, "the credential is not acceptable")
 /* clang-format on */
 
 enum {

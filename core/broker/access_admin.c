@@ -1,0 +1,165 @@
+/* access_admin.c: see access_admin.h. Rules are shown as security.acl_file writes them. */
+#include "broker/access_admin.h"
+
+#include "admit/acl_file.h"
+#include "broker/sluice_state.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+
+struct access_call {
+    struct access_call *next;
+    admin_storage_done *done;
+    void *done_arg;
+    bool removes;
+    struct sluice_acl rule;
+    char *texts; /* of the rule */
+};
+
+static const char *text_of(const cJSON *args, const char *name, const char *fallback)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(args, name));
+    return text != NULL ? text : fallback;
+}
+
+static void add_text(cJSON *object, const char *name, struct sluice_text text)
+{
+    char *copy = sl_strdup_bytes(text.data, (size_t)text.size);
+    cJSON_AddStringToObject(object, name, copy != NULL ? copy : "");
+    sl_free(copy);
+}
+
+static cJSON *rule_json(const struct sluice_acl *rule)
+{
+    char resource[ACL_NAME_BYTES_MAX + 32];
+    const char *operation = acl_operation_name(rule->operation);
+    const char *kind = acl_resource_name(rule->resource);
+    cJSON *object = cJSON_CreateObject();
+    add_text(object, "principal", rule->principal);
+    cJSON_AddStringToObject(object, "operation", operation != NULL ? operation : "?");
+    snprintf(resource, sizeof(resource), "%s:%.*s%s", kind != NULL ? kind : "?",
+             (int)rule->name.size, rule->name.data,
+             rule->pattern == SLUICE_PATTERN_PREFIXED ? "*" : "");
+    cJSON_AddStringToObject(object, "resource", resource);
+    add_text(object, "host", rule->host);
+    cJSON_AddBoolToObject(object, "allow", rule->permission == SLUICE_RULE_ALLOW);
+    return object;
+}
+
+/* ---- list ---- */
+
+static void listed(void *arg, sluice_status status, const struct sluice_acl *acls, uint32_t count)
+{
+    struct access_call *call = arg;
+    cJSON *result = cJSON_CreateObject();
+    cJSON *rules = cJSON_AddArrayToObject(result, "rules");
+    for (uint32_t i = 0; i < count; i++) {
+        cJSON_AddItemToArray(rules, rule_json(&acls[i]));
+    }
+    call->done(call->done_arg, status, "", result);
+    sl_free(call);
+}
+
+static void list(struct admin_socket *admin, struct access_call *call)
+{
+    static const struct sluice_acl any = {.resource = SLUICE_ACL_ANY,
+                                          .pattern = SLUICE_PATTERN_ANY,
+                                          .operation = SLUICE_OP_ANY,
+                                          .permission = SLUICE_RULE_ANY};
+    const struct sluice_security *security = &admin->security.table;
+    security->acls_describe(security, &admin->context, &any, listed, call);
+}
+
+/* ---- add and remove ---- */
+
+static void changed(void *arg, const struct sluice_acl_result *results, uint32_t count)
+{
+    struct access_call *call = arg;
+    sl_err err = count == 1 ? results->status : SLUICE_E_NO_MEMORY;
+    cJSON *result = err == SLUICE_OK ? rule_json(&call->rule) : NULL;
+    char detail[ACL_REASON_BYTES] = "";
+    if (count == 1) {
+        snprintf(detail, sizeof(detail), "%.*s", (int)results->reason.size, results->reason.data);
+    }
+    if (err == SLUICE_OK && call->removes && results->acl_count == 0) {
+        err = SLUICE_E_UNKNOWN_RESOURCE;
+        snprintf(detail, sizeof(detail), "there is no such rule; see sluice acl list");
+    }
+    call->done(call->done_arg, err, detail, result);
+    sl_free(call->texts);
+    sl_free(call);
+}
+
+static struct sluice_text keep(char **at, const char *text, size_t size)
+{
+    struct sluice_text kept = {*at, size};
+    memcpy(*at, text, size);
+    *at += size;
+    return kept;
+}
+
+/* The rule of the arguments, with texts of its own. NULL: fine, else why not. */
+static const char *take_rule(struct access_call *call, const cJSON *args)
+{
+    const char *principal = text_of(args, "principal", "");
+    const char *operation = text_of(args, "operation", "");
+    const char *resource = text_of(args, "resource", "");
+    const char *host = text_of(args, "host", "*");
+    struct sluice_acl rule = {.operation = acl_operation_number(operation)};
+    rule.permission = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(args, "deny"))
+                          ? SLUICE_RULE_DENY
+                          : SLUICE_RULE_ALLOW;
+    if (rule.operation == 0) {
+        return "the operation is Read, Write, Create, Delete, Alter, Describe, ClusterAction, "
+               "DescribeConfigs, AlterConfigs, IdempotentWrite or All";
+    }
+    if (!acl_resource_parse(resource, &rule)) {
+        return "the resource is Topic:NAME, Group:NAME, TransactionalId:NAME or Cluster; a NAME "
+               "that ends in * is a prefix";
+    }
+    char *at = call->texts =
+        sl_alloc(strlen(principal) + (size_t)rule.name.size + strlen(host) + 1);
+    if (at == NULL) {
+        return "no memory";
+    }
+    rule.principal = keep(&at, principal, strlen(principal));
+    rule.name = keep(&at, rule.name.data, (size_t)rule.name.size);
+    rule.host = keep(&at, host, strlen(host));
+    call->rule = rule;
+    return NULL;
+}
+
+static void change(struct admin_socket *admin, struct access_call *call, const cJSON *args)
+{
+    const struct sluice_security *security = &admin->security.table;
+    const char *why = take_rule(call, args);
+    if (why != NULL) {
+        call->done(call->done_arg, SLUICE_E_INVALID, why, NULL);
+        sl_free(call->texts);
+        sl_free(call);
+    } else if (call->removes) {
+        security->acls_delete(security, &admin->context, &call->rule, 1, changed, call);
+    } else {
+        security->acls_create(security, &admin->context, &call->rule, 1, changed, call);
+    }
+}
+
+void access_admin_run(void *arg, const char *command, const cJSON *args, admin_storage_done *done,
+                      void *done_arg)
+{
+    struct admin_socket *admin = arg;
+    struct access_call *call = sl_alloc_zero(1, sizeof(*call));
+    if (call == NULL) {
+        done(done_arg, SLUICE_E_NO_MEMORY, "", NULL);
+        return;
+    }
+    call->done = done;
+    call->done_arg = done_arg;
+    call->removes = strcmp(command, "acl.remove") == 0;
+    if (strcmp(command, "acl.list") == 0) {
+        list(admin, call);
+    } else {
+        change(admin, call, args);
+    }
+}

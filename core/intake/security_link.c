@@ -1,0 +1,289 @@
+/* security_link.c: see security_link.h. */
+#include "intake/security_link.h"
+
+#include "base/bytes.h"
+#include "shard/access.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct security_link *of(const struct sluice_security *security)
+{
+    return security->data;
+}
+
+static bool may_cluster(struct security_link *link, const struct sluice_context *context,
+                        int32_t operation)
+{
+    return link->trusted || broker_guard_allows(link->guard, context, operation, SLUICE_ACL_CLUSTER,
+                                                sluice_text_of(SLUICE_CLUSTER_NAME));
+}
+
+static bool on_authorize(const struct sluice_security *security,
+                         const struct sluice_context *context, int32_t operation, int32_t resource,
+                         struct sluice_text name)
+{
+    struct security_link *link = of(security);
+    return link->trusted || broker_guard_allows(link->guard, context, operation, resource, name);
+}
+
+static uint32_t on_operations(const struct sluice_security *security,
+                              const struct sluice_context *context, int32_t resource,
+                              struct sluice_text name)
+{
+    struct policy_action action = broker_guard_action(context, SLUICE_OP_DESCRIBE, resource, name);
+    return policy_operations(of(security)->guard->policy, &action);
+}
+
+/* ---- changes of rules ---- */
+
+/* One acls_create or acls_delete. */
+struct acls_call {
+    struct sluice_acl_result *results;
+    char (*reasons)[ACL_REASON_BYTES]; /* by result */
+    uint32_t count;
+    struct wal_item *items; /* until they are given away */
+    uint32_t item_count;
+    struct acl **held;        /* references to what is deleted, for the answer */
+    struct sluice_acl *views; /* of those */
+    uint32_t held_count;
+    sluice_acl_results_done *done;
+    void *arg;
+};
+
+static void acls_call_free(struct acls_call *call)
+{
+    for (uint32_t i = 0; call->items != NULL && i < call->item_count; i++) {
+        sl_free((void *)(uintptr_t)call->items[i].payload.data);
+    }
+    for (uint32_t i = 0; i < call->held_count; i++) {
+        acl_unref(call->held[i]);
+    }
+    sl_free(call->items);
+    sl_free(call->held);
+    sl_free(call->views);
+    sl_free(call->results);
+    sl_free(call->reasons);
+    sl_free(call);
+}
+
+static struct acls_call *acls_call_new(uint32_t count, uint32_t rules,
+                                       sluice_acl_results_done *done, void *arg)
+{
+    struct acls_call *call = sl_alloc_zero(1, sizeof(*call));
+    if (call == NULL) {
+        return NULL;
+    }
+    call->count = count;
+    call->done = done;
+    call->arg = arg;
+    call->results = sl_alloc_zero(count + 1u, sizeof(*call->results));
+    call->reasons = sl_alloc_zero(count + 1u, sizeof(*call->reasons));
+    call->items = sl_alloc_zero(rules + 1u, sizeof(*call->items));
+    call->held = sl_alloc_zero(rules + 1u, sizeof(struct acl *));
+    call->views = sl_alloc_zero(rules + 1u, sizeof(*call->views));
+    if (call->results == NULL || call->reasons == NULL || call->items == NULL ||
+        call->held == NULL || call->views == NULL) {
+        acls_call_free(call);
+        return NULL;
+    }
+    return call;
+}
+
+static void acls_answer(struct acls_call *call)
+{
+    for (uint32_t i = 0; i < call->count; i++) {
+        call->results[i].reason = sluice_text_of(call->reasons[i]);
+    }
+    call->done(call->arg, call->results, call->count);
+    acls_call_free(call);
+}
+
+static void acls_changed(void *arg, sl_err err)
+{
+    struct acls_call *call = arg;
+    for (uint32_t i = 0; err != SLUICE_OK && i < call->count; i++) {
+        if (call->results[i].status == SLUICE_OK) {
+            call->results[i] = (struct sluice_acl_result){.status = err};
+        }
+    }
+    acls_answer(call);
+}
+
+static void refuse_all(uint32_t count, sluice_status status, sluice_acl_results_done *done,
+                       void *arg)
+{
+    struct sluice_acl_result *results = sl_alloc_zero(count + 1u, sizeof(*results));
+    for (uint32_t i = 0; results != NULL && i < count; i++) {
+        results[i].status = status;
+        if (status == SLUICE_E_SECURITY_DISABLED) {
+            results[i].reason = sluice_text_of("no authorizer is configured on the broker");
+        }
+    }
+    done(arg, results, results == NULL ? 0 : count);
+    sl_free(results);
+}
+
+/* Why the caller may not change rules at all; OK: it may. */
+static sluice_status check_alter(struct security_link *link, const struct sluice_context *context)
+{
+    if (!link->guard->policy->enabled && !link->trusted) {
+        return SLUICE_E_SECURITY_DISABLED;
+    }
+    return may_cluster(link, context, SLUICE_OP_ALTER) ? SLUICE_OK : SLUICE_E_CLUSTER_AUTHORIZATION;
+}
+
+static sl_err add_item(struct acls_call *call, const struct sluice_acl *rule, bool gone)
+{
+    struct sl_bytes payload;
+    sl_err err = acl_item_encode(rule, gone, &payload);
+    if (err == SLUICE_OK) {
+        call->items[call->item_count++] = (struct wal_item){
+            .kind = WAL_ITEM_ACL, .version = ACL_ITEM_VERSION, .payload = payload};
+    }
+    return err;
+}
+
+static void commit(struct security_link *link, struct acls_call *call)
+{
+    struct wal_item *items = call->items;
+    uint32_t count = call->item_count;
+    call->items = NULL;
+    if (count == 0) {
+        sl_free(items);
+        acls_answer(call);
+    } else {
+        access_change_start(link->home, items, count, acls_changed, call);
+    }
+}
+
+static void on_acls_create(const struct sluice_security *security,
+                           const struct sluice_context *context, const struct sluice_acl *acls,
+                           uint32_t count, sluice_acl_results_done *done, void *arg)
+{
+    struct security_link *link = of(security);
+    sluice_status status = check_alter(link, context);
+    struct acls_call *call = status == SLUICE_OK && count <= ACCESS_ITEMS_MAX
+                                 ? acls_call_new(count, count, done, arg)
+                                 : NULL;
+    if (call == NULL) {
+        status = status != SLUICE_OK        ? status
+                 : count > ACCESS_ITEMS_MAX ? SLUICE_E_POLICY
+                                            : SLUICE_E_NO_MEMORY;
+        refuse_all(count, status, done, arg);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sl_err err = acl_check(&acls[i], call->reasons[i]);
+        err = err == SLUICE_OK ? add_item(call, &acls[i], false) : SLUICE_E_INVALID_REQUEST;
+        call->results[i].status = err;
+    }
+    commit(link, call);
+}
+
+/* ---- deleting ---- */
+
+static bool is_held(const struct acls_call *call, const struct acl *acl)
+{
+    for (uint32_t i = 0; i < call->held_count; i++) {
+        if (call->held[i] == acl) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The rules that one filter deletes. What another filter deletes already is told by both. */
+static sl_err take_matches(struct acls_call *call, const struct policy *policy,
+                           const struct sluice_acl *filter, struct sluice_acl_result *result)
+{
+    uint32_t first = call->held_count;
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; i < policy_rule_count(policy) && err == SLUICE_OK; i++) {
+        struct acl *acl = (struct acl *)(uintptr_t)policy_rule_at(policy, i);
+        if (acl->from_file || !acl_matches(acl, filter) || is_held(call, acl)) {
+            continue;
+        }
+        if (call->held_count == ACCESS_ITEMS_MAX) {
+            return SLUICE_E_POLICY;
+        }
+        struct sluice_acl view = acl_view(acl);
+        err = add_item(call, &view, true);
+        if (err == SLUICE_OK) {
+            call->views[call->held_count] = view;
+            call->held[call->held_count++] = acl_ref(acl);
+        }
+    }
+    result->acls = &call->views[first];
+    result->acl_count = call->held_count - first;
+    return err;
+}
+
+static void on_acls_delete(const struct sluice_security *security,
+                           const struct sluice_context *context, const struct sluice_acl *filters,
+                           uint32_t count, sluice_acl_results_done *done, void *arg)
+{
+    struct security_link *link = of(security);
+    const struct policy *policy = link->guard->policy;
+    sluice_status status = check_alter(link, context);
+    uint32_t rules = SL_MIN(policy_rule_count(policy), ACCESS_ITEMS_MAX);
+    struct acls_call *call = status == SLUICE_OK ? acls_call_new(count, rules, done, arg) : NULL;
+    if (call == NULL) {
+        refuse_all(count, status != SLUICE_OK ? status : SLUICE_E_NO_MEMORY, done, arg);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sl_err err = acl_filter_check(&filters[i], call->reasons[i]);
+        err = err == SLUICE_OK ? take_matches(call, policy, &filters[i], &call->results[i])
+                               : SLUICE_E_INVALID_REQUEST;
+        call->results[i].status = err;
+    }
+    commit(link, call);
+}
+
+/* ---- describing ---- */
+
+static void on_acls_describe(const struct sluice_security *security,
+                             const struct sluice_context *context, const struct sluice_acl *filter,
+                             sluice_acls_done *done, void *arg)
+{
+    struct security_link *link = of(security);
+    struct policy *policy = link->guard->policy;
+    char ignored[ACL_REASON_BYTES];
+    sluice_status status =
+        !policy->enabled && !link->trusted                ? SLUICE_E_SECURITY_DISABLED
+        : !may_cluster(link, context, SLUICE_OP_DESCRIBE) ? SLUICE_E_CLUSTER_AUTHORIZATION
+        : acl_filter_check(filter, ignored) != SLUICE_OK  ? SLUICE_E_INVALID_REQUEST
+                                                          : SLUICE_OK;
+    struct sluice_acl *views =
+        status == SLUICE_OK ? sl_alloc_zero(policy_rule_count(policy) + 1u, sizeof(*views)) : NULL;
+    uint32_t count = 0;
+    if (status == SLUICE_OK && views == NULL) {
+        status = SLUICE_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; status == SLUICE_OK && i < policy_rule_count(policy); i++) {
+        if (acl_matches(policy_rule_at(policy, i), filter)) {
+            views[count++] = acl_view(policy_rule_at(policy, i));
+        }
+    }
+    policy_ref(policy); /* done may change the rules */
+    done(arg, status, views, count);
+    policy_unref(policy);
+    sl_free(views);
+}
+
+void security_link_init(struct security_link *link, struct broker_guard *guard,
+                        struct intake *intake, bool trusted)
+{
+    *link = (struct security_link){
+        .guard = guard, .home = guard->home, .intake = intake, .trusted = trusted};
+    link->table = (struct sluice_security){
+        .size = sizeof(struct sluice_security),
+        .data = link,
+        .authorize = on_authorize,
+        .operations = on_operations,
+        .acls_create = on_acls_create,
+        .acls_delete = on_acls_delete,
+        .acls_describe = on_acls_describe,
+    };
+}
