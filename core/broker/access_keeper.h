@@ -10,7 +10,7 @@
 #define SL_BROKER_ACCESS_KEEPER_H
 
 #include "admit/acl_file.h"
-#include "admit/policy.h"
+#include "admit/access_policy.h"
 #include "os/os.h"
 
 struct sluice;

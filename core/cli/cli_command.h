@@ -19,7 +19,8 @@ struct cli_values {
 };
 
 struct cli_options {
-    bool json, help, follow, running, is_key_null, now, records, yes, force, dry_run, all, once, deny;
+    bool json, help, follow, running, is_key_null, now, records, yes, force, dry_run, all, once,
+        deny;
     struct cli_values socket, home, config, set, key, header, partition, partitions, offset, count,
         format, acks, topic_config, before, rate, topic, lsn, offsets, to_version, shadow, max_diff,
         seek_to, letter, filter, topic_to, host;

@@ -11,7 +11,7 @@
 #ifndef SL_INTAKE_BROKER_GUARD_H
 #define SL_INTAKE_BROKER_GUARD_H
 
-#include "admit/policy.h"
+#include "admit/access_policy.h"
 #include "intake/broker_link.h"
 
 struct broker_guard {

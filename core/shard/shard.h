@@ -137,7 +137,8 @@ struct shard {
     struct position_store *positions; /* of stage tasks */
     struct switch_store switches;     /* shard 0: of plugin instances */
     struct access_store access;       /* shard 0: rules and credentials */
-    /* Shard 0: rules have changed; `done` when they are in force on all loops. NULL: nobody asks. */
+    /* Shard 0: rules have changed; `done` when they are in force on all loops. NULL: nobody asks.
+     */
     void (*publish_access)(void *arg, void (*done)(void *done_arg), void *done_arg);
     void *publish_access_arg;
     struct retention *retention;

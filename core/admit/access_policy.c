@@ -1,5 +1,6 @@
-/* policy.c: see policy.h. Kafka's StandardAuthorizer is the model (KIP-11, KIP-290, KIP-801). */
-#include "admit/policy.h"
+/* access_policy.c: see access_policy.h. Kafka's StandardAuthorizer is the model (KIP-11, KIP-290,
+ * KIP-801). */
+#include "admit/access_policy.h"
 
 #include "base/bytes.h"
 

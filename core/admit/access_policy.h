@@ -1,4 +1,4 @@
-/* policy.h: all access rules as one immutable value, and what they say about an action.
+/* access_policy.h: all access rules as one immutable value, and what they say about an action.
  *
  * Kafka's order: who is a super user may; a rule that denies wins; a rule that allows lets pass;
  * where no rule is about the resource at all, the default decides; else it is refused. Rules are
@@ -7,8 +7,8 @@
  *
  * Made on a helper of references to the store's rules, shared by counting references; every loop
  * holds the one in force. [any] */
-#ifndef SL_ADMIT_POLICY_H
-#define SL_ADMIT_POLICY_H
+#ifndef SL_ADMIT_ACCESS_POLICY_H
+#define SL_ADMIT_ACCESS_POLICY_H
 
 #include "catalog/acl.h"
 
