@@ -9,8 +9,8 @@
 #ifndef SL_BROKER_ACCESS_KEEPER_H
 #define SL_BROKER_ACCESS_KEEPER_H
 
-#include "admit/acl_file.h"
 #include "admit/access_policy.h"
+#include "admit/acl_file.h"
 #include "os/os.h"
 
 struct sluice;

@@ -1,7 +1,7 @@
 /* What access rules say: Kafka's order of deny, allow and default, patterns, hosts, implied
  * operations; and the file form of rules. */
-#include "admit/acl_file.h"
 #include "admit/access_policy.h"
+#include "admit/acl_file.h"
 #include "base/bytes.h"
 
 #include <criterion/criterion.h>
