@@ -54,7 +54,7 @@ Test(kafka_handlers, api_versions_lists_what_has_a_handler_and_produce_from_0) /
 {
     const struct kafka_api_versions_response *response = versions(3, "librdkafka");
     cr_assert_eq(response->error_code, 0);
-    cr_assert_eq(response->api_keys_count, 19);
+    cr_assert_eq(response->api_keys_count, (int32_t)kafka_api_row_count);
     cr_assert_eq(response->api_keys[0].api_key, 0);
     cr_assert_eq(response->api_keys[0].min_version, 0);
     cr_assert_eq(response->api_keys[0].max_version, 13);
