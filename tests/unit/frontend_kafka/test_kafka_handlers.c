@@ -1,5 +1,6 @@
 /* test_kafka_handlers.c: what each API answers beside Fetch. */
 #include "fake_broker.h"
+#include "kafka_api.h"
 
 #include <criterion/criterion.h>
 #include <limits.h>
