@@ -605,6 +605,59 @@ static void on_topics_delete(const struct sluice_broker *broker,
     }
 }
 
+static bool judge_alter(struct broker_guard *guard, const struct sluice_context *context,
+                        const void *entry, int32_t operation)
+{
+    const struct sluice_config_alter *alter = entry;
+    return alter->resource == SLUICE_RESOURCE_TOPIC
+               ? broker_guard_allows(guard, context, operation, SLUICE_ACL_TOPIC, alter->name)
+               : may_cluster(guard, context, operation);
+}
+
+static void configs_altered(void *arg, const struct sluice_topic_result *results, uint32_t count)
+{
+    struct guarded *guarded = arg;
+    struct sluice_topic_result *all = (void *)guarded->results;
+    const struct sluice_config_alter *alters = guarded->request;
+    take_results(guarded, results, count, sizeof(*all));
+    for (uint32_t i = 0; i < guarded->count; i++) {
+        if (guarded->denied[i]) {
+            fill_topic_result(&all[i], alters[i].name, NULL);
+            all[i].status = alters[i].resource == SLUICE_RESOURCE_TOPIC
+                                ? SLUICE_E_TOPIC_AUTHORIZATION
+                                : SLUICE_E_CLUSTER_AUTHORIZATION;
+        }
+    }
+    guarded->done.topic_results(guarded->arg, all, guarded->count);
+    guarded_free(guarded);
+}
+
+static void on_configs_alter(const struct sluice_broker *broker,
+                             const struct sluice_context *context,
+                             const struct sluice_config_alter *alters, uint32_t count,
+                             bool validate_only, sluice_topic_results_done *done, void *arg)
+{
+    struct broker_guard *guard = of(broker);
+    struct guarded *guarded = NULL;
+    enum verdict verdict =
+        judge(guard, context, alters, count, sizeof(*alters), sizeof(struct sluice_topic_result),
+              judge_alter, SLUICE_OP_ALTER_CONFIGS, arg, &guarded);
+    if (verdict == VERDICT_ALL) {
+        guard->inner->configs_alter(guard->inner, context, alters, count, validate_only, done, arg);
+    } else if (verdict == VERDICT_NO_MEMORY) {
+        done(arg, NULL, 0);
+    } else {
+        guarded->done.topic_results = done;
+        if (guarded->allowed_count == 0) {
+            configs_altered(guarded, NULL, 0);
+            return;
+        }
+        guard->inner->configs_alter(guard->inner, context, (const void *)guarded->entries,
+                                    guarded->allowed_count, validate_only, configs_altered,
+                                    guarded);
+    }
+}
+
 /* ---- configurations, producer ids ---- */
 
 static void on_configs_describe(const struct sluice_broker *broker,
@@ -890,16 +943,21 @@ static void on_offset_fetch(const struct sluice_broker *broker,
 
 /* ---- the table ---- */
 
-#define GUARDED_SIZE                                   \
-    (offsetof(struct sluice_broker, configs_preview) + \
-     sizeof(((struct sluice_broker *)0)->configs_preview))
+/* A call that is new in <sluice/broker.h> is decided about here: who may make it (a function beside
+ * those above, by the one that resembles it most; cluster, metrics and health ask for nothing), a
+ * row in the table below, and the call's name here. */
+#define GUARDED_LAST configs_alter
+_Static_assert(offsetof(struct sluice_broker, GUARDED_LAST) +
+                       sizeof(((struct sluice_broker *)0)->GUARDED_LAST) ==
+                   sizeof(struct sluice_broker),
+               "broker_guard.c: a new call of the broker; decide who may make it");
 
 void broker_guard_init(struct broker_guard *guard, struct broker_link *link, struct policy *policy)
 {
     *guard = (struct broker_guard){
         .inner = &link->table, .home = link->home, .facts = link->facts, .policy = policy};
     guard->table = (struct sluice_broker){
-        .size = GUARDED_SIZE,
+        .size = sizeof(struct sluice_broker),
         .data = link, /* cluster, metrics and health are the link's: they ask for nothing */
         .cluster = link->table.cluster,
         .topics = on_topics,
@@ -920,6 +978,7 @@ void broker_guard_init(struct broker_guard *guard, struct broker_link *link, str
         .health = link->table.health,
         .records_delete = on_records_delete,
         .configs_preview = on_configs_preview,
+        .configs_alter = on_configs_alter,
     };
 }
 

@@ -6,8 +6,8 @@
  * the plain table, and pay nothing. A topic that the principal may not describe is not there for
  * it: not in lists, and named it is refused before anybody looked whether it exists.
  *
- * The guard knows all slots up to GUARDED_SIZE; a table that has more is cut there, so that a call
- * nobody decided about is "not supported" instead of open to all. [loop] */
+ * The guard knows all calls of the table: one that is new there does not compile here until
+ * somebody decided who may make it. [loop] */
 #ifndef SL_INTAKE_BROKER_GUARD_H
 #define SL_INTAKE_BROKER_GUARD_H
 

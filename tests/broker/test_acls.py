@@ -115,6 +115,8 @@ MATRIX = [
      [[("DescribeConfigs", "Topic:t")], [("AlterConfigs", "Topic:t")]]),
     ("DescribeConfigs of the broker", 32, 1, lambda: array([b"\x04" + text("1") + struct.pack(">i", -1)]) + b"\x00", at(12), CLUSTER,
      [[("DescribeConfigs", "Cluster")]]),
+    ("AlterConfigs", 33, 0, lambda: array([b"\x02" + text("t") + array([text("retention.ms") + text("1000")])]) + b"\x01", at(12), TOPIC,
+     [[("AlterConfigs", "Topic:t")]]),
 ]
 
 
