@@ -115,9 +115,8 @@ class Redrive(DeadLetterTest):
         self.fill(count)
         for _ in range(4):
             thread = threading.Thread(target=lambda: self.broker.run("dlq", "redrive", "s"))
-            before = len(self.values("out"))
             thread.start()
-            wait_for(lambda: len(self.values("out")) > before or not thread.is_alive(), "progress")
+            wait_for(lambda: self.info("s")["records_redriven"] != "0" or not thread.is_alive(), "progress")
             self.broker.crash()
             thread.join()
             self.broker.start()
