@@ -34,7 +34,8 @@ static struct boot_span add(struct block *block, const void *data, uint64_t size
 static uint64_t total_size(const struct sandbox *sandbox, const struct sandbox_spawn *spawn)
 {
     uint64_t size = sizeof(struct boot_wire) + spawn->instance.size + spawn->config_json.size +
-                    spawn->script_name.size + spawn->script.size + spawn->rehearsal.size + 24;
+                    spawn->script_name.size + spawn->script.size + spawn->rehearsal.size +
+                    spawn->broker_config_json.size + 24;
 
     for (uint32_t i = 0; i < BOOT_FILTER_COUNT; i++) {
         size += sandbox->filters[i].size + sandbox->kill_filters[i].size;
@@ -45,7 +46,7 @@ static uint64_t total_size(const struct sandbox *sandbox, const struct sandbox_s
     for (uint32_t i = 0; i < spawn->resource_count; i++) {
         size += spawn->resources[i].name.size;
     }
-    return size + 8u * (8u + 2u * BOOT_FILTER_COUNT + spawn->output_count + spawn->resource_count);
+    return size + 8u * (9u + 2u * BOOT_FILTER_COUNT + spawn->output_count + spawn->resource_count);
 }
 
 static void fill(struct block *block, const struct sandbox *sandbox,
@@ -64,6 +65,8 @@ static void fill(struct block *block, const struct sandbox *sandbox,
         .listener = sandbox->listener,
         .resource_count = spawn->resource_count,
         .rehearsal_seed = spawn->rehearsal_seed,
+        .has_broker_config = spawn->broker_config_json.data != NULL,
+        .write_metrics = spawn->write_metrics,
     };
 
     block->size = (sizeof(boot) + 7u) & ~7u;
@@ -74,6 +77,7 @@ static void fill(struct block *block, const struct sandbox *sandbox,
     boot.script_name = add(block, spawn->script_name.data, spawn->script_name.size);
     boot.script = add(block, spawn->script.data, spawn->script.size);
     boot.rehearsal = add(block, spawn->rehearsal.data, spawn->rehearsal.size);
+    boot.broker_config = add(block, spawn->broker_config_json.data, spawn->broker_config_json.size);
     for (uint32_t i = 0; i < BOOT_FILTER_COUNT; i++) {
         boot.filters[i] = add(block, sandbox->filters[i].code, sandbox->filters[i].size);
         boot.kill_filters[i] =

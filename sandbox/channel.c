@@ -37,7 +37,7 @@ uint64_t channel_input_bytes(const struct channel_geometry *geometry)
 
 uint64_t channel_output_bytes(const struct channel_geometry *geometry)
 {
-    return CHANNEL_HEAD_BYTES + (uint64_t)geometry->depth * geometry->output_slot_bytes;
+    return channel_metrics_at(geometry) + CHANNEL_METRICS_BYTES;
 }
 
 void channel_init(struct channel *channel, const struct channel_geometry *geometry, uint8_t *input,

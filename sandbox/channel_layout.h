@@ -10,7 +10,7 @@
 #ifndef SANDBOX_CHANNEL_LAYOUT_H
 #define SANDBOX_CHANNEL_LAYOUT_H
 
-#include <sandbox/channel.h>
+#include <sandbox/sandbox.h>
 #include <sandbox/state_delta.h>
 #include <stdatomic.h>
 
@@ -54,6 +54,26 @@ struct channel_progress {
 _Static_assert(CHANNEL_DESCRIPTORS_AT + CHANNEL_DEPTH_MAX * sizeof(struct channel_descriptor) <=
                    CHANNEL_PROGRESS_AT,
                "descriptors fit the head page");
+
+/* The worker's own metrics, behind the last slot of the output region. */
+struct channel_metric {
+    uint32_t kind;      /* SLUICE_METRIC_* */
+    uint32_t histogram; /* which of them it is */
+    char name[SLUICE_METRIC_NAME_MAX + 1];
+};
+struct channel_metrics {
+    _Atomic uint32_t count;
+    uint32_t reserved;
+    struct channel_metric items[SLUICE_METRICS_MAX];
+    _Atomic uint64_t values[SLUICE_METRICS_MAX];
+    _Atomic uint64_t histograms[SLUICE_HISTOGRAMS_MAX][SANDBOX_METRIC_CELLS];
+};
+#define CHANNEL_METRICS_BYTES 12288u /* whole pages */
+_Static_assert(sizeof(struct channel_metrics) <= CHANNEL_METRICS_BYTES, "the metrics fit");
+static inline uint64_t channel_metrics_at(const struct channel_geometry *geometry)
+{
+    return CHANNEL_HEAD_BYTES + (uint64_t)geometry->depth * geometry->output_slot_bytes;
+}
 
 struct channel_task_wire {
     uint64_t task_id;

@@ -19,6 +19,7 @@
 #define SANDBOX_CONTROL_WIRE_H
 
 #include <sandbox/sandbox.h>
+#include <sluice/processor.h>
 
 #define CONTROL_VERSION       1u
 #define CONTROL_SIZE_MAX      (SANDBOX_CONFIG_SIZE_MAX + 64u)
@@ -65,12 +66,16 @@ struct control_hello {
 struct control_ready {
     uint32_t on;
     uint32_t deadline_ms;
-    uint32_t text_count; /* id, version, name, input, output, extra outputs … */
+    uint32_t text_count; /* id, version, name, input, output, on_error, extra outputs … */
     uint32_t wants_state;
     uint32_t rehearsal_digest;
+    int64_t state_version;
+    uint32_t state_import_count;
+    uint32_t reserved;
+    int64_t state_imports[SLUICE_STATE_IMPORTS_MAX];
     /* text_count times u32 size, then the texts */
 };
-#define CONTROL_READY_TEXTS    5u
+#define CONTROL_READY_TEXTS    6u
 #define CONTROL_READY_TEXT_MAX 512u
 /* FAILED, LOG, RECONFIGURED, DRAINED: a number and a text. */
 struct control_note {
@@ -107,6 +112,9 @@ struct boot_wire {
     struct boot_span script;
     struct boot_span rehearsal; /* steps, see sandbox_spawn */
     uint64_t rehearsal_seed;
+    struct boot_span broker_config;
+    uint32_t has_broker_config;
+    uint32_t write_metrics;
     struct boot_span filters[BOOT_FILTER_COUNT];      /* default: ask the listener */
     struct boot_span kill_filters[BOOT_FILTER_COUNT]; /* default: kill the process */
     uint32_t listener;                                /* 0: use kill_filters at once */

@@ -214,6 +214,7 @@ static bool spawn_valid(const struct sandbox_spawn *spawn)
 {
     return spawn->instance.size <= SANDBOX_NAME_SIZE_MAX &&
            spawn->config_json.size <= SANDBOX_CONFIG_SIZE_MAX &&
+           spawn->broker_config_json.size <= SANDBOX_CONFIG_SIZE_MAX &&
            spawn->script.size <= SANDBOX_SCRIPT_SIZE_MAX &&
            spawn->rehearsal.size <= SANDBOX_REHEARSAL_SIZE_MAX &&
            spawn->limits.rehearsal_threads <= SANDBOX_REHEARSAL_THREADS_MAX &&

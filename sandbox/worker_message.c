@@ -174,7 +174,8 @@ static bool on_ready(struct sandbox_worker *worker, struct packet *packet, int64
         return false;
     }
     memcpy(&ready, packet->body, sizeof(ready));
-    if (ready.on > SLUICE_ON_PRODUCE || !ready_texts(packet, &ready, texts)) {
+    if (ready.state_import_count > SLUICE_STATE_IMPORTS_MAX || ready.state_version < 0 ||
+        ready.on > SLUICE_ON_PRODUCE || !ready_texts(packet, &ready, texts)) {
         return false;
     }
     if (!take_listener(worker, packet)) {
@@ -197,7 +198,11 @@ static bool on_ready(struct sandbox_worker *worker, struct packet *packet, int64
                                     .name = texts[2],
                                     .input = texts[3],
                                     .output = texts[4],
+                                    .on_error = texts[5],
+                                    .state_version = ready.state_version,
+                                    .state_import_count = ready.state_import_count,
                                     .extra_output_count = ready.text_count - CONTROL_READY_TEXTS};
+    memcpy(event->ready.attachment.state_imports, ready.state_imports, sizeof(ready.state_imports));
     memcpy(event->ready.attachment.extra_outputs, texts + CONTROL_READY_TEXTS,
            (ready.text_count - CONTROL_READY_TEXTS) * sizeof(texts[0]));
     return true;

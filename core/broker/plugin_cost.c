@@ -42,6 +42,36 @@ static void add_last_error(cJSON *object, const struct plugin_info *info)
     cJSON_AddStringToObject(object, "last_error_time", time);
 }
 
+static void add_own(cJSON *object, const struct plugin_info *info)
+{
+    static const char *const kinds[] = {"", "counter", "gauge", "histogram"};
+    cJSON *array = cJSON_AddArrayToObject(object, "metrics");
+    for (uint32_t i = 0; i < info->own.count; i++) {
+        const struct worker_metric_sum *own = &info->own.items[i];
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "metric", own->name);
+        cJSON_AddStringToObject(entry, "kind", kinds[own->kind]);
+        if (own->kind == SLUICE_METRIC_GAUGE) {
+            char text[24];
+            snprintf(text, sizeof(text), "%lld", (long long)own->value);
+            cJSON_AddStringToObject(entry, "value", text);
+        } else if (own->cells == NULL) {
+            add_number(entry, "value", own->value);
+        } else {
+            uint64_t count = 0;
+            for (uint32_t b = 0; b < SL_METRIC_BUCKETS; b++) {
+                count += own->cells[b];
+            }
+            add_number(entry, "value", count);
+            add_number(entry, "sum", own->cells[SL_METRIC_BUCKETS]);
+            add_number(entry, "p50", sl_metric_quantile_of(own->cells, 500));
+            add_number(entry, "p99", sl_metric_quantile_of(own->cells, 990));
+            add_number(entry, "p999", sl_metric_quantile_of(own->cells, 999));
+        }
+        cJSON_AddItemToArray(array, entry);
+    }
+}
+
 void plugin_cost_json(const struct plugin_info *info, cJSON *object)
 {
     for (uint32_t i = 0; i < PLUGIN_GAUGE_COUNT; i++) {
@@ -52,6 +82,7 @@ void plugin_cost_json(const struct plugin_info *info, cJSON *object)
         add_times(times, plugin_time_key(i), &info->times[i]);
     }
     add_denied(object, info);
+    add_own(object, info);
     add_last_error(object, info);
 }
 

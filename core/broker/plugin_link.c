@@ -60,6 +60,35 @@ static const char *kept_dir(const struct sl_config *config, char ret_path[PLUGIN
     return config_has_disk(config) ? ret_path : NULL;
 }
 
+/* Every key with its value, but of plugins.instances: {"data.dir": "…"}. NULL: no memory. */
+static char *public_config(const struct sl_config *config)
+{
+    cJSON *all = config_show_json(config);
+    cJSON *public = cJSON_CreateObject();
+    const cJSON *entry;
+    cJSON_ArrayForEach(entry, all)
+    {
+        const cJSON *value = cJSON_GetObjectItemCaseSensitive(entry, "value");
+        if (strncmp(entry->string, "plugins.instances", 17) != 0 && cJSON_IsString(value)) {
+            cJSON_AddStringToObject(public, entry->string, value->valuestring);
+        }
+    }
+    char *text = cJSON_PrintUnformatted(public);
+    cJSON_Delete(all);
+    cJSON_Delete(public);
+    return text;
+}
+
+static bool reads_config(const struct config_instance *instance)
+{
+    for (uint32_t i = 0; i < instance->permissions.count; i++) {
+        if (strcmp(instance->permissions.items[i], "read_config") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 sl_err plugin_settings_take(const struct sl_config *config, struct plugin_settings_copy *ret_copy)
 {
     uint32_t count = config->plugins.instance_count;
@@ -67,8 +96,14 @@ sl_err plugin_settings_take(const struct sl_config *config, struct plugin_settin
     if (instances == NULL) {
         return SLUICE_E_NO_MEMORY;
     }
+    ret_copy->broker_config_json = NULL;
     for (uint32_t i = 0; i < count; i++) {
         take_instance(&config->plugins.instances[i], &instances[i]);
+        if (reads_config(&config->plugins.instances[i])) {
+            char *json = ret_copy->broker_config_json;
+            json = json != NULL ? json : public_config(config);
+            instances[i].broker_config_json = ret_copy->broker_config_json = json;
+        }
     }
     ret_copy->instances = instances;
     find_worker(config->executable, ret_copy->worker_path);
@@ -90,6 +125,8 @@ sl_err plugin_settings_take(const struct sl_config *config, struct plugin_settin
 
 void plugin_settings_drop(struct plugin_settings_copy *copy)
 {
+    cJSON_free(copy->broker_config_json);
+    copy->broker_config_json = NULL;
     sl_free(copy->instances);
     copy->instances = NULL;
 }
@@ -295,6 +332,24 @@ static void publish_lag(void *arg, const struct plugin_lag *lag)
     meter->stalls[meter->stall_count++] = cell;
 }
 
+static void publish_own(struct sl_metric_writer *writer, const struct plugin_info *info)
+{
+    static const size_t rows[] = {
+        [SLUICE_METRIC_COUNTER] = BROKER_METRIC_PLUGIN_OWN_COUNTER,
+        [SLUICE_METRIC_GAUGE] = BROKER_METRIC_PLUGIN_OWN_GAUGE,
+        [SLUICE_METRIC_HISTOGRAM] = BROKER_METRIC_PLUGIN_OWN_HISTOGRAM,
+    };
+    for (uint32_t i = 0; i < info->own.count; i++) {
+        const struct worker_metric_sum *own = &info->own.items[i];
+        struct sl_bytes place[] = {text_bytes(info->name), text_bytes(own->name)};
+        struct sl_metric_cell *cell = sl_metric_series(writer, rows[own->kind], place);
+        sl_metric_set(cell, (int64_t)(own->cells != NULL ? own->cells[0] : own->value));
+        for (uint32_t c = 1; own->cells != NULL && c < SANDBOX_METRIC_CELLS; c++) {
+            sl_metric_set(&cell[c], (int64_t)own->cells[c]);
+        }
+    }
+}
+
 static void publish_counts(void *arg, const struct plugin_info *info)
 {
     struct sl_metric_writer *writer = arg;
@@ -316,6 +371,7 @@ static void publish_counts(void *arg, const struct plugin_info *info)
         sl_metric_set(sl_metric_series(writer, BROKER_METRIC_PLUGIN_GAUGES + i, name),
                       (int64_t)info->gauges[i]);
     }
+    publish_own(writer, info);
     for (uint32_t i = 0; i < info->denied_count; i++) {
         struct sl_bytes call[] = {text_bytes(info->name), text_bytes(info->denied[i].call)};
         sl_metric_set(sl_metric_series(writer, BROKER_METRIC_PLUGIN_DENIED, call),

@@ -176,10 +176,16 @@ static void write_tables(const struct cli *cli, const cJSON *object)
                                          "lag",   "lag_seconds", "stall"};
     static const char *const served[] = {"version", "state", "address", "connections",
                                          "closes_in_seconds"};
+    static const char *const own[] = {"metric", "kind", "value", "sum", "p50", "p99", "p999"};
     static const char *const versions[] = {"hash", "version", "since", "until", "ended"};
     const cJSON *partitions = cJSON_GetObjectItemCaseSensitive(object, "partitions");
     const cJSON *kept = cJSON_GetObjectItemCaseSensitive(object, "versions");
     const cJSON *serving = cJSON_GetObjectItemCaseSensitive(object, "serving"); /* a frontend's */
+    const cJSON *metrics = cJSON_GetObjectItemCaseSensitive(object, "metrics");
+    if (cJSON_GetArraySize(metrics) > 0) {
+        heading(cli, "metrics of its own");
+        cli_table_write(cli, metrics, own, SL_COUNT_OF(own));
+    }
     if (cJSON_GetArraySize(partitions) > 0) {
         heading(cli, "partitions");
         cli_table_write(cli, partitions, places, SL_COUNT_OF(places));

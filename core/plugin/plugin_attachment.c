@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+_Static_assert(MANIFEST_IMPORTS_MAX == SLUICE_STATE_IMPORTS_MAX, "one bound");
+
 /* ---- from the sources ---- */
 
 static void add_name(char (*names)[MANIFEST_TOPIC_BYTES], uint32_t *count, struct sl_bytes name)
@@ -69,6 +71,14 @@ static void take_described(struct plugin_attachment *attachment,
     if (described->output.size > 0) {
         uint32_t none = 0;
         add_name(&attachment->output, &none, of_text(described->output));
+    }
+    if (described->state_version != 0) {
+        attachment->state_version = described->state_version;
+    }
+    if (described->state_import_count > 0) {
+        attachment->state_import_count = described->state_import_count;
+        memcpy(attachment->state_import, described->state_imports,
+               sizeof(attachment->state_import));
     }
     for (uint32_t i = 0; i < described->extra_output_count; i++) {
         add_name(attachment->outputs, &attachment->output_count,
@@ -201,6 +211,12 @@ sl_err plugin_attachment_resolve(const struct attachment_sources *sources,
     }
     if (sources->described != NULL) {
         take_described(&attachment, sources->described);
+        struct sl_bytes rule = of_text(sources->described->on_error);
+        if (rule.size > 0 && error_rule_parse(rule, &attachment.on_error) != SLUICE_OK) {
+            snprintf(ret_reason, PLUGIN_REASON_BYTES, "%s: on_error must be " ERROR_RULE_WORDS,
+                     sources->file);
+            return SLUICE_E_PLUGIN_MANIFEST;
+        }
     }
     if (!sources->dev && !is_granted(sources->config, &attachment)) {
         say_grant(sources, &attachment, ret_reason);

@@ -101,6 +101,7 @@ static void add_cost(const struct plugin_instance *instance, struct plugin_info 
             info->gauges[k] += worker_meter_get(meter, k);
         }
         add_denied(meter, info);
+        worker_metrics_add(&meter->own, &info->own);
         stage_error_newest(&instance->parts[i].counts, error);
     }
     for (uint32_t k = 0; k < PLUGIN_TIME_COUNT; k++) {

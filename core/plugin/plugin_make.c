@@ -68,6 +68,13 @@ static bool set_permissions(struct plugin_version *version, const struct manifes
     }
     plugin_permission_both(&manifest->permissions, &version->granted, &version->has);
     version->observe = config != NULL && config->observe;
+    const struct plugin_permission reads = {.kind = PERMISSION_READ_CONFIG};
+    if (config != NULL && config->broker_config_json != NULL &&
+        plugin_permission_has(&version->has, &reads)) {
+        const char *json = config->broker_config_json;
+        version->broker_config_json = sl_strdup_bytes(json, strlen(json));
+        return version->broker_config_json != NULL;
+    }
     return true;
 }
 

@@ -54,6 +54,7 @@ struct plugin_instance_config {
     int64_t state_bytes;
     const char *const *permissions; /* plugin_permission.h */
     uint32_t permission_count;
+    const char *broker_config_json; /* for those with read_config; NULL: it has not */
     struct error_rule on_error;
     bool observe; /* denied calls are logged and fail; the configuration allows it in --dev alone */
     int64_t rollback_errors_percent; /* -1: as plugin_settings.rollback; so the next */
@@ -331,8 +332,9 @@ struct plugin_info {
     struct plugin_times times[PLUGIN_TIME_COUNT];
     struct plugin_denial denied[WORKER_METER_CALLS];
     uint32_t denied_count;
-    const char *last_error; /* "": none; its time is in gauges */
-    int32_t pid;            /* of the worker on shard 0; 0: none */
+    struct worker_metrics_sum own; /* metrics of its own */
+    const char *last_error;        /* "": none; its time is in gauges */
+    int32_t pid;                   /* of the worker on shard 0; 0: none */
     uint64_t cpu_ns;
     uint64_t rss_bytes; /* of that worker, now */
     /* What stands around it; NULL: no worker runs. */

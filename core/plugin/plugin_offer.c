@@ -104,7 +104,10 @@ static bool state_fits(const struct plugin_instance *instance, const struct plug
     char name[TOPIC_NAME_BYTES_MAX + 1u];
     const struct shard *shard = instance->manager->config.set->shards[0];
     stage_state_name(instance->name, name);
-    if (instance->attachment == NULL || !event->ready.wants_state ||
+    /* A script asks for its state only when it runs: what it says counts alone. */
+    bool asks = event->ready.wants_state || event->ready.attachment.state_version != 0 ||
+                (instance->attachment != NULL && instance->attachment->is.state_version != 0);
+    if (instance->attachment == NULL || !asks ||
         catalog_by_name(shard->catalog, sl_bytes_of_text(name)) == NULL) {
         return true;
     }

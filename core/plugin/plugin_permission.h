@@ -6,8 +6,9 @@
  *   "library NAME"                 a shared library: an absolute path, or a name without a slash
  *                                  that the system's loader finds; "library *" in a manifest asks
  *                                  for those that the configuration names
- *   "read_config"                  its own configuration (always given)
- *   "write_metrics"                counters under its own name (for the metrics extension) */
+ *   "read_config"                  the broker's public configuration (sluice.broker_config/1); its
+ *                                  own it always sees
+ *   "write_metrics"                metrics of its own (sluice.metrics/1) */
 #ifndef SL_PLUGIN_PLUGIN_PERMISSION_H
 #define SL_PLUGIN_PLUGIN_PERMISSION_H
 

@@ -42,11 +42,13 @@ static bool copy_instance(struct plugin_instance_config *to,
 {
     *to = *from;
     to->name = to->module = to->output = to->config_json = to->sha256 = NULL;
+    to->broker_config_json = NULL;
     to->inputs = to->outputs = to->permissions = NULL;
     to->input_count = to->output_count = to->permission_count = 0;
     return copy_text(&to->name, from->name) && copy_text(&to->module, from->module) &&
            copy_text(&to->output, from->output) && copy_text(&to->config_json, from->config_json) &&
            copy_text(&to->sha256, from->sha256) &&
+           copy_text(&to->broker_config_json, from->broker_config_json) &&
            copy_list(&to->inputs, &to->input_count, from->inputs, from->input_count) &&
            copy_list(&to->outputs, &to->output_count, from->outputs, from->output_count) &&
            copy_list(&to->permissions, &to->permission_count, from->permissions,
@@ -82,6 +84,7 @@ void kept_settings_fini(struct kept_settings *kept)
         free_text(instance->output);
         free_text(instance->config_json);
         free_text(instance->sha256);
+        free_text(instance->broker_config_json);
         free_list(instance->inputs, instance->input_count);
         free_list(instance->outputs, instance->output_count);
         free_list(instance->permissions, instance->permission_count);

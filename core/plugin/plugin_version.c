@@ -104,6 +104,7 @@ struct plugin_version *plugin_version_unref(struct plugin_version *version)
         plugin_module_unref(version->module);
         sl_free(version->script);
         sl_free(version->config_json);
+        sl_free(version->broker_config_json);
         sl_free(version);
     }
     return NULL;

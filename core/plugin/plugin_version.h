@@ -30,7 +30,8 @@ struct plugin_version {
     char hash_text[9];
     uint8_t *script; /* owned; NULL: the module itself is the plugin */
     size_t script_size;
-    char *config_json; /* owned */
+    char *config_json;        /* owned */
+    char *broker_config_json; /* owned; NULL: it may not read that */
     struct sandbox_limits limits;
     struct channel_geometry geometry;
     struct plugin_permissions granted; /* by the configuration */

@@ -76,6 +76,9 @@ void worker_host_switch_if_due(struct worker_host *host)
     host->current = host->next;
     host->next = NULL;
     host->current->state = SLOT_RUNNING;
+    host->current->metrics_count = true; /* but not what it did in a shadow run */
+    worker_metrics_take(&host->config.meter->own, &host->current->metrics_seen,
+                        host->current->worker, true);
     plugin_version_unref(host->version);
     host->version = plugin_version_ref(host->current->version);
     supervisor_reset(&host->supervisor);
@@ -405,6 +408,8 @@ static void measure_worker(struct worker_host *host, int64_t now_ns, bool exactl
         meter->memory_ns = now_ns;
         worker_meter_set(meter, PLUGIN_GAUGE_MEMORY, sandbox_worker_rss_bytes(worker));
     }
+    host->current->metrics_count = true;
+    worker_metrics_take(&meter->own, &host->current->metrics_seen, worker, false);
     sandbox_worker_watch_idle(host->current->worker, now_ns / 1000000);
     worker_meter_set(meter, PLUGIN_GAUGE_MEMORY_LIMIT, limits->memory_bytes_max);
     worker_meter_set(meter, PLUGIN_GAUGE_CPU_LIMIT, (uint64_t)limits->cpu_percent * 10000);

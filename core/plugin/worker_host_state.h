@@ -37,7 +37,9 @@ struct worker_slot {
     struct worker_call *running[CHANNEL_DEPTH_MAX]; /* ring in order; NULL: cancelled */
     uint32_t first;
     uint32_t count;
-    uint64_t begun; /* calls that it ever got */
+    uint64_t begun;                           /* calls that it ever got */
+    struct worker_metrics_seen *metrics_seen; /* owned; NULL: it has none */
+    bool metrics_count;                       /* it was the current one */
 };
 
 struct worker_host {

@@ -8,7 +8,7 @@
 #ifndef SL_PLUGIN_WORKER_METER_H
 #define SL_PLUGIN_WORKER_METER_H
 
-#include "base/metric.h"
+#include "plugin/worker_metrics.h"
 
 #include <sandbox/sandbox.h>
 
@@ -73,6 +73,7 @@ struct worker_meter {
     struct sl_metric_cell times[PLUGIN_TIME_COUNT][WORKER_METER_CELLS];
     _Atomic uint64_t gauges[PLUGIN_GAUGE_COUNT];
     struct worker_denial denied[WORKER_METER_CALLS];
+    struct worker_metrics own; /* that the plugin makes itself */
     /* The loop's own: */
     int32_t pid;            /* of the worker whose clock was read last */
     uint64_t cpu_seen_ns;   /* what it showed */

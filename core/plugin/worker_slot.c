@@ -17,6 +17,11 @@ static void slot_free(struct worker_slot *slot)
 {
     struct worker_host *host = slot->host;
     sl_poll_free(slot->poll);
+    if (slot->worker != NULL && (slot->metrics_count || slot->begun > 0)) {
+        worker_metrics_take(&host->config.meter->own, &slot->metrics_seen, slot->worker, false);
+    }
+    sl_free(slot->metrics_seen);
+    slot->metrics_seen = NULL;
     sandbox_worker_close(slot->worker);
     sl_list_remove(&slot->link);
     plugin_version_unref(slot->version);
@@ -334,6 +339,9 @@ static void spawn_work(struct sl_job *job)
         .config_json = sluice_text_of(version->config_json),
         .script_name = sluice_text_of(version->file),
         .script = {version->script, version->script_size},
+        .write_metrics = plugin_permission_has(
+            &version->has, &(struct plugin_permission){.kind = PERMISSION_WRITE_METRICS}),
+        .broker_config_json = sluice_text_of(version->broker_config_json),
         .limits = version->limits,
         .geometry = version->geometry,
         .cpu = -1,

@@ -211,6 +211,9 @@ static struct sandbox_spawn spawn_of(const struct bench_plugin *plugin,
     struct sandbox_limits limits = version->limits;
     const char *rehearsal = settings->rehearsal != NULL ? settings->rehearsal : "";
     const bool has_sample = settings->sample.size > 0;
+    /* what it asks for, so that it starts here; a broker asks the operator too */
+    const struct plugin_permission writes = {.kind = PERMISSION_WRITE_METRICS};
+    const struct plugin_permission reads = {.kind = PERMISSION_READ_CONFIG};
     if (settings->unpaced) {
         limits.cpu_percent = 0;
     }
@@ -226,6 +229,10 @@ static struct sandbox_spawn spawn_of(const struct bench_plugin *plugin,
         .script_name = sluice_text_of(version->file),
         .script = {has_sample ? settings->sample.data : version->script,
                    has_sample ? settings->sample.size : version->script_size},
+        .write_metrics = plugin_permission_has(&version->module->manifest.permissions, &writes),
+        .broker_config_json = plugin_permission_has(&version->module->manifest.permissions, &reads)
+                                  ? sluice_text_of("{}")
+                                  : (struct sluice_text){NULL, 0},
         .limits = limits,
         .geometry = version->geometry,
         .cpu = -1,

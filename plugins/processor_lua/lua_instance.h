@@ -27,6 +27,13 @@ struct lua_refs {
     int config;  /* the merged configuration, behind the read-only table `config` */
 };
 
+/* A task that was submitted and has not begun. */
+struct lua_task {
+    struct lua_instance *instance;
+    int reference; /* of the function, in the registry */
+    bool is_used;
+};
+
 struct lua_record;
 
 struct lua_instance {
@@ -54,6 +61,9 @@ struct lua_instance {
     const struct sluice_state *state; /* the host's, once a script used it */
     bool state_waits;                 /* it is not here yet: the batch comes again */
     bool state_is_full;               /* what a batch may change of it is used up */
+
+    struct lua_task tasks[SLUICE_TASKS_MAX];
+    int64_t state_imports[SLUICE_STATE_IMPORTS_MAX];
 
     struct sluice_attachment attachment;
     struct sluice_text *extra_outputs; /* [owned] */

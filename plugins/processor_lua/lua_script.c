@@ -179,10 +179,13 @@ static const struct key {
     const char *name;
     int type;
 } keys[] = {
-    {"name", LUA_TSTRING},    {"input", LUA_TSTRING},       {"output", LUA_TSTRING},
-    {"on", LUA_TSTRING},      {"outputs", LUA_TTABLE},      {"config", LUA_TTABLE},
-    {"init", LUA_TFUNCTION},  {"process", LUA_TFUNCTION},   {"deadline_ms", LUA_TNUMBER},
-    {"version", LUA_TSTRING}, {"description", LUA_TSTRING},
+    {"name", LUA_TSTRING},          {"input", LUA_TSTRING},
+    {"output", LUA_TSTRING},        {"on", LUA_TSTRING},
+    {"outputs", LUA_TTABLE},        {"config", LUA_TTABLE},
+    {"init", LUA_TFUNCTION},        {"process", LUA_TFUNCTION},
+    {"deadline_ms", LUA_TNUMBER},   {"version", LUA_TSTRING},
+    {"description", LUA_TSTRING},   {"on_error", LUA_TSTRING},
+    {"state_version", LUA_TNUMBER}, {"state_import", LUA_TTABLE},
 };
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 
@@ -275,6 +278,37 @@ static void read_outputs(lua_State *L, struct lua_instance *instance)
     instance->attachment.extra_output_count = (uint32_t)count;
 }
 
+/* state_version and state_import, as in a manifest (<sluice/state.h>). */
+static void read_state(lua_State *L, struct lua_instance *instance)
+{
+    lua_getfield(L, -1, "state_version");
+    lua_Integer version = luaL_optinteger(L, -1, 0);
+    lua_pop(L, 1);
+    if (version < 0 || version > INT32_MAX) {
+        luaL_error(L, "'state_version' in the script's table must be 0 to %d", INT32_MAX);
+    }
+    lua_getfield(L, -1, "state_import");
+    lua_Integer count = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
+    for (lua_Integer i = 0; i < count && i < (lua_Integer)SLUICE_STATE_IMPORTS_MAX; i++) {
+        lua_rawgeti(L, -1, i + 1);
+        instance->state_imports[i] = luaL_optinteger(L, -1, -1);
+        lua_pop(L, 1);
+        if (instance->state_imports[i] < 0 || instance->state_imports[i] > INT32_MAX) {
+            count = SLUICE_STATE_IMPORTS_MAX + 1;
+        }
+    }
+    lua_pop(L, 1);
+    if (count > (lua_Integer)SLUICE_STATE_IMPORTS_MAX) {
+        luaL_error(L,
+                   "'state_import' in the script's table must be a list of at most %d "
+                   "state_versions",
+                   (int)SLUICE_STATE_IMPORTS_MAX);
+    }
+    instance->attachment.state_version = version;
+    instance->attachment.state_import_count = (uint32_t)count;
+    instance->attachment.state_imports = instance->state_imports;
+}
+
 static void read_attachment(lua_State *L)
 {
     struct lua_instance *instance = lua_instance_of(L);
@@ -284,7 +318,9 @@ static void read_attachment(lua_State *L)
     attachment->name = text_field(L, "name");
     attachment->input = text_field(L, "input");
     attachment->output = text_field(L, "output");
+    attachment->on_error = text_field(L, "on_error"); /* the host knows the words */
     read_outputs(L, instance);
+    read_state(L, instance);
     lua_getfield(L, -1, "deadline_ms");
     lua_Integer deadline = luaL_optinteger(L, -1, 0);
     lua_pop(L, 1);

@@ -19,6 +19,7 @@
 #include "lua_sandbox.h"
 #include "lua_script.h"
 #include "lua_store.h"
+#include "lua_work.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@
 #define MS_PER_S             1000
 
 SLUICE_MANIFEST("{\"id\":\"processor_lua\",\"version\":\"1.0.0\",\"kind\":\"processor\","
-                "\"permissions\":[\"library *\"]}");
+                "\"permissions\":[\"library *\",\"read_config\",\"write_metrics\"]}");
 
 /* ---- lifecycle ---- */
 
@@ -91,6 +92,7 @@ static int open_all(lua_State *L)
     lua_record_open(L);
     lua_ffi_open(L);
     lua_store_open(L);
+    lua_work_open(L);
     return 0;
 }
 

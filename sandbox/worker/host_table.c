@@ -13,6 +13,26 @@ static struct worker *of(const struct sluice_host *host)
     return host->data;
 }
 
+static struct sluice_text broker_config_get(const struct sluice_broker_config *config,
+                                            const char *key, struct sluice_text fallback)
+{
+    struct worker *worker = config->data;
+
+    return config_get(&worker->broker_config_text, key, fallback);
+}
+
+static const void *broker_config_of(struct worker *worker)
+{
+    if (worker->boot->has_broker_config == 0) {
+        worker->host.set_error(
+            &worker->host,
+            sluice_text_of("the broker's configuration: it needs the permission read_config, in "
+                           "the manifest and in plugins.instances.NAME.permissions"));
+        return NULL;
+    }
+    return &worker->broker_config;
+}
+
 static const void *get_extension(const struct sluice_host *host, const char *id)
 {
     struct worker *worker = of(host);
@@ -20,29 +40,39 @@ static const void *get_extension(const struct sluice_host *host, const char *id)
     if (!host_offers(worker, id)) {
         return NULL;
     }
-    if (strcmp(id, SLUICE_EXT_RESOURCES) == 0) {
-        return &worker->resources;
+    const struct {
+        const char *id;
+        const void *table;
+    } offers[] = {
+        {SLUICE_EXT_RESOURCES, &worker->resources},   {SLUICE_EXT_CHANGE, &worker->change},
+        {SLUICE_EXT_TASK, &worker->tasks.host},       {SLUICE_EXT_STATE, &worker->state.table},
+        {SLUICE_EXT_METRICS, &worker->metrics.table}, {SLUICE_EXT_LIMITS, &worker->limits},
+        {SLUICE_EXT_SCRIPT, &worker->script},
+    };
+    if (strcmp(id, SLUICE_EXT_BROKER_CONFIG) == 0) {
+        return broker_config_of(worker);
     }
-    if (strcmp(id, SLUICE_EXT_CHANGE) == 0) {
-        return &worker->change;
+    worker->state.is_wanted = worker->state.is_wanted || strcmp(id, SLUICE_EXT_STATE) == 0;
+    for (size_t i = 0; i < sizeof(offers) / sizeof(offers[0]); i++) {
+        if (strcmp(id, offers[i].id) == 0) {
+            return offers[i].table;
+        }
     }
-    if (strcmp(id, SLUICE_EXT_TASK) == 0) {
-        return &worker->tasks.host;
-    }
-    if (strcmp(id, SLUICE_EXT_STATE) == 0) {
-        worker->state.is_wanted = true;
-        return &worker->state.table;
-    }
-    return strcmp(id, SLUICE_EXT_LIMITS) == 0 ? (const void *)&worker->limits : &worker->script;
+    return NULL;
 }
 
 bool host_offers(const struct worker *worker, const char *extension)
 {
-    return strcmp(extension, SLUICE_EXT_LIMITS) == 0 ||
-           strcmp(extension, SLUICE_EXT_RESOURCES) == 0 ||
-           strcmp(extension, SLUICE_EXT_CHANGE) == 0 || strcmp(extension, SLUICE_EXT_TASK) == 0 ||
-           strcmp(extension, SLUICE_EXT_STATE) == 0 ||
-           (worker->boot->has_script != 0 && strcmp(extension, SLUICE_EXT_SCRIPT) == 0);
+    static const char *const always[] = {
+        SLUICE_EXT_LIMITS, SLUICE_EXT_RESOURCES, SLUICE_EXT_CHANGE,       SLUICE_EXT_TASK,
+        SLUICE_EXT_STATE,  SLUICE_EXT_METRICS,   SLUICE_EXT_BROKER_CONFIG};
+
+    for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
+        if (strcmp(extension, always[i]) == 0) {
+            return true;
+        }
+    }
+    return worker->boot->has_script != 0 && strcmp(extension, SLUICE_EXT_SCRIPT) == 0;
 }
 
 static bool line_allowed(struct worker *worker)
@@ -169,6 +199,15 @@ void host_init(struct worker *worker)
         .memory_bytes = worker->boot->limits.memory_bytes_max,
     };
     resources_init(worker);
+    worker->broker_config_text =
+        (struct config){.json = span_text(worker, worker->boot->broker_config)};
+    worker->broker_config = (struct sluice_broker_config){
+        .size = sizeof(worker->broker_config),
+        .data = worker,
+        .get = broker_config_get,
+        .json = worker->broker_config_text.json,
+    };
+    metrics_init(worker);
     tasks_init(worker);
     state_init(worker);
     worker->log_tokens = LINES_BURST;

@@ -149,7 +149,8 @@ void loader_ready(struct worker *worker, int listener)
         host_error_clear(worker);
         check_step(worker, worker->processor->describe(worker->self, &attachment), "describe");
     }
-    if (attachment.extra_output_count > SANDBOX_OUTPUTS_MAX || attachment.on > SLUICE_ON_PRODUCE) {
+    if (attachment.state_import_count > SLUICE_STATE_IMPORTS_MAX ||
+        attachment.extra_output_count > SANDBOX_OUTPUTS_MAX || attachment.on > SLUICE_ON_PRODUCE) {
         REFUSE(SLUICE_E_PLUGIN_MANIFEST, "describes an attachment that this host does not know");
     }
     ready =
@@ -157,7 +158,13 @@ void loader_ready(struct worker *worker, int listener)
                                .deadline_ms = attachment.deadline_ms,
                                .text_count = CONTROL_READY_TEXTS + attachment.extra_output_count,
                                .wants_state = worker->state.is_wanted,
-                               .rehearsal_digest = worker->rehearsal_digest};
+                               .rehearsal_digest = worker->rehearsal_digest,
+                               .state_version = attachment.state_version,
+                               .state_import_count = attachment.state_import_count};
+    if (ready.state_import_count > 0) {
+        memcpy(ready.state_imports, attachment.state_imports,
+               ready.state_import_count * sizeof(ready.state_imports[0]));
+    }
     memcpy(message.bytes, &ready, sizeof(ready));
     message.used = (uint32_t)(sizeof(ready) + ready.text_count * sizeof(uint32_t));
     add_text(&message, 0, sluice_text_of(worker->plugin->id));
@@ -165,6 +172,7 @@ void loader_ready(struct worker *worker, int listener)
     add_text(&message, 2, attachment.name);
     add_text(&message, 3, attachment.input);
     add_text(&message, 4, attachment.output);
+    add_text(&message, 5, attachment.on_error);
     for (uint32_t i = 0; i < attachment.extra_output_count; i++) {
         add_text(&message, CONTROL_READY_TEXTS + i, attachment.extra_outputs[i]);
     }

@@ -240,6 +240,9 @@ void rehearse(struct worker *worker)
         } else {
             step_on(&lives[isupper((unsigned char)steps[i]) != 0], i, steps[i], thread);
         }
+        if (lives[0].self == NULL && lives[1].self == NULL) {
+            tasks_clear(worker); /* of those that are gone */
+        }
     }
     for (uint32_t i = 0; i < 2; i++) {
         if (lives[i].self != NULL) {

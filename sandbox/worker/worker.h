@@ -11,6 +11,7 @@
 #include "state_map.h"
 
 #include <sandbox/pace.h>
+#include <sluice/metrics.h>
 #include <sluice/processor.h>
 #include <sluice/task.h>
 #include <stdarg.h>
@@ -51,6 +52,15 @@ struct state_scope {
     char topic[];
 };
 
+/* Its own copy of what it said of its metrics: the plugin can write into the shared one. */
+struct worker_metrics {
+    struct sluice_metrics table;
+    uint32_t count;
+    uint32_t histograms;
+    uint32_t kinds[SLUICE_METRICS_MAX];
+    uint32_t places[SLUICE_METRICS_MAX];
+};
+
 struct verdict_writer;
 struct state {
     struct sluice_state table;
@@ -81,6 +91,9 @@ struct worker {
     struct sluice_resource resource_items[SANDBOX_RESOURCES_MAX];
     struct sluice_resources resources;
     struct worker_tasks tasks;
+    struct worker_metrics metrics;
+    struct config broker_config_text;
+    struct sluice_broker_config broker_config;
     struct state state;
     char error[CHANNEL_REASON_SIZE_MAX]; /* set_error of the running call */
     uint32_t error_size;
@@ -140,6 +153,9 @@ void tasks_close(struct worker *worker); /* none runs any more, none is taken */
 bool tasks_wait(const struct worker *worker);
 uint32_t tasks_rest_ms(struct worker *worker); /* until the next may begin; 0: now */
 void tasks_run_one(struct worker *worker);     /* one waits */
+
+/* ---- metrics.c: the extension sluice.metrics/1 ---- */
+void metrics_init(struct worker *worker);
 
 /* ---- worker_config.c ---- */
 struct sluice_text config_get(struct config *config, const char *key, struct sluice_text fallback);

@@ -19,6 +19,8 @@
 
 #include <sandbox/channel.h>
 #include <sandbox/staged.h>
+#include <sluice/metrics.h>
+#include <sluice/processor.h>
 
 #define SANDBOX_TEXT_SIZE_MAX   512u
 #define SANDBOX_NAME_SIZE_MAX   128u
@@ -100,6 +102,10 @@ struct sandbox_spawn {
     const struct sluice_text *outputs;
     uint32_t resource_count; /* at most SANDBOX_RESOURCES_MAX */
     const struct sandbox_resource *resources;
+    bool write_metrics; /* it may make metrics of its own (sluice.metrics/1) */
+    /* The broker's public configuration, a JSON object (sluice.broker_config/1); data NULL: it may
+     * not read that. At most SANDBOX_CONFIG_SIZE_MAX */
+    struct sluice_text broker_config_json;
     /* A forbidden call is logged and answered with EPERM instead of the worker's end. For finding
      * out what a plugin needs, never for production; without a listener it is not observed. */
     bool observe;
@@ -182,6 +188,10 @@ struct sandbox_attachment {
     struct sluice_text name;
     struct sluice_text input;
     struct sluice_text output;
+    struct sluice_text on_error;
+    int64_t state_version; /* 0: not said */
+    uint32_t state_import_count;
+    int64_t state_imports[SLUICE_STATE_IMPORTS_MAX];
     uint32_t extra_output_count;
     struct sluice_text extra_outputs[SANDBOX_OUTPUTS_MAX];
 };
@@ -285,6 +295,17 @@ uint32_t sandbox_worker_rest_ms(struct sandbox_worker *worker, int64_t now_ms);
  * task of its own takes longer than reply_timeout_ms, or when it uses more CPU than its share.
  * [loop] */
 void sandbox_worker_watch_idle(struct sandbox_worker *worker, int64_t now_ms);
+/* One of its own metrics (sluice.metrics/1). Numbers of an untrusted plugin, which may change in
+ * any way; the name is checked. */
+#define SANDBOX_METRIC_CELLS 253u /* of a histogram: 252 buckets as of core's metrics, the sum */
+struct sandbox_metric {
+    uint32_t kind; /* SLUICE_METRIC_* */
+    char name[SLUICE_METRIC_NAME_MAX + 1];
+    uint64_t cells[SANDBOX_METRIC_CELLS]; /* of a counter or a gauge: the first */
+};
+/* False: there is none of that number. Until close, also after its end. [loop] */
+bool sandbox_worker_metric(const struct sandbox_worker *worker, uint32_t index,
+                           struct sandbox_metric *ret_metric);
 /* What it reported, complete from READY on. [loop] */
 const struct sandbox_report *sandbox_worker_report(const struct sandbox_worker *worker);
 /* Calls answered with EPERM while observed. [loop] */

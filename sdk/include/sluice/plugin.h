@@ -93,6 +93,22 @@ struct sluice_resources {
     const struct sluice_resource *items;
 };
 
+/* The broker's public configuration (extension "sluice.broker_config/1"; NULL, with the reason set
+ * as set_error would, without the permission read_config in the manifest and in the operator's
+ * configuration). Every key of the broker with the value in force, but nothing of
+ * plugins.instances: what other plugins are told is not public. As of the start of the worker. */
+#define SLUICE_EXT_BROKER_CONFIG "sluice.broker_config/1"
+struct sluice_broker_config {
+    uint32_t size;
+    uint32_t reserved;
+    void *data; /* the host's */
+    /* The value of one key as text, as `sluice config show` has it ("data.dir"), or `fallback`.
+     * The view lives as long as the instance. [control|process] */
+    struct sluice_text (*get)(const struct sluice_broker_config *config, const char *key,
+                              struct sluice_text fallback);
+    struct sluice_text json; /* all of it: {"data.dir": "…", …} */
+};
+
 /* What `reconfigure` is told beside the new configuration, which get_config gives then (extension
  * "sluice.change/1"; always offered by the worker). Outside of reconfigure time_ms is 0 and
  * before_json is empty. */
@@ -129,8 +145,8 @@ struct sluice_plugin_descriptor {
  * (object), limits {memory_bytes, cpu_percent, deadline_ms, descriptors, state_bytes}, permissions
  * [..]
  * ("read-only /absolute/path", "network-client host:port", "library NAME"; "library *" asks for
- * those that the configuration names), state_version and state_import [..] (of its state, see
- * state.h). */
+ * those that the configuration names; "read_config", "write_metrics"), state_version and
+ * state_import [..] (of its state, see state.h). */
 #define SLUICE_MANIFEST_OWNER "Sluice"
 #define SLUICE_MANIFEST_TYPE  1u
 /* clang-format off */

@@ -119,9 +119,16 @@ struct sluice_attachment {
     uint32_t extra_output_count;
     uint32_t deadline_ms;                    /* 0: the host's default */
     const struct sluice_text *extra_outputs; /* further topics that it may emit to */
+    /* Members from here on are there when `size` reaches beyond them. As in a manifest: */
+    struct sluice_text on_error; /* "drop", "retry 3" … */
+    int64_t state_version;       /* of its state (state.h) … */
+    uint32_t state_import_count; /* … and others whose state it takes as well */
+    uint32_t reserved;
+    const int64_t *state_imports;
 };
-#define SLUICE_ON_LOG     1u /* stage: after commit */
-#define SLUICE_ON_PRODUCE 2u /* gate: before the log */
+#define SLUICE_STATE_IMPORTS_MAX 8u /* of state_imports, and of state_import in a manifest */
+#define SLUICE_ON_LOG            1u /* stage: after commit */
+#define SLUICE_ON_PRODUCE        2u /* gate: before the log */
 
 /* A script given to a processor that interprets one (extension "sluice.script/1"). */
 #define SLUICE_EXT_SCRIPT "sluice.script/1"
