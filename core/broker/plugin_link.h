@@ -16,7 +16,7 @@ struct cJSON;
 struct plugin_settings_copy {
     struct plugin_settings settings;
     struct plugin_instance_config *instances; /* owned */
-    char *broker_config_json; /* owned; of instances that may read it */
+    char *broker_config_json;                 /* owned; of instances that may read it */
     char worker_path[4096];
     char kept_dir[PLUGIN_KEPT_PATH_BYTES];
 };
