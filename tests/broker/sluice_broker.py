@@ -161,6 +161,17 @@ class Broker:
         assert code == 0, err
         return json.loads(out)
 
+    def ask(self, command, **arguments):
+        """What the admin socket answers, for what is polled: a process of the command line costs more than the wait,
+        with a sanitizer tenths of a second. None: it is refused."""
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(60)
+            link.connect(os.path.join(self.home, "sluice.sock"))
+            link.sendall(json.dumps({"id": 1, "command": command, "args": arguments}).encode() + b"\n")
+            with link.makefile("rb") as lines:
+                reply = json.loads(lines.readline())
+        return reply["result"] if reply["ok"] else None
+
     # ---- kcat ----
 
     def kcat(self, *arguments, lines=None, check=True):

@@ -43,7 +43,7 @@ class ReloadTest(unittest.TestCase):
         return report, {c["key"]: c for c in report.get("changes", [])}
 
     def stage(self, name):
-        return next((p for p in self.broker.json("plugin", "list")["plugins"] if p["name"] == name), None)
+        return next((p for p in self.broker.ask("plugin.list")["plugins"] if p["name"] == name), None)
 
     def values(self, topic):
         code, out, _ = self.broker.run("consume", topic)

@@ -120,7 +120,7 @@ class Redrive(DeadLetterTest):
             self.broker.crash()
             thread.join()
             self.broker.start()
-            wait_for(lambda: self.broker.run("plugin", "info", "s")[0] == 0, "the stage")
+            wait_for(lambda: self.knows("s"), "the stage")
             wait_for(lambda: self.info("s")["state"] == "running", "the stage to run")
         self.redrive()
         got = self.wait_values("out", count)

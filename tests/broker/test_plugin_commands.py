@@ -33,7 +33,7 @@ class CommandTest(PluginTest):
         return json.loads(out) if code == 0 else err
 
     def state(self, name="up"):
-        found = [p for p in self.broker.json("plugin", "list")["plugins"] if p["name"] == name]
+        found = [p for p in self.broker.ask("plugin.list")["plugins"] if p["name"] == name]
         return found[0]["state"] if found else None
 
     def load(self):

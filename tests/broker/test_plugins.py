@@ -108,7 +108,12 @@ class PluginTest(unittest.TestCase):
                         f"{count} records in {topic}: {self.broker.log()[-3000:]}")
 
     def info(self, name):
-        return self.broker.json("plugin", "info", name)
+        found = self.broker.ask("plugin.info", name=name)
+        self.assertIsNotNone(found, name)
+        return found
+
+    def knows(self, name):
+        return self.broker.ask("plugin.info", name=name) is not None
 
     def records(self, topic, count):
         """The records of a topic with headers."""

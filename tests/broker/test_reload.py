@@ -52,7 +52,7 @@ class ReloadTest(PluginTest):
         text = f'-- {self.look}\nreturn {{name="barrier", input="no", output="where", process=function(r) return r end}}\n'
         write(os.path.join(self.plugins, ".barrier"), text)
         os.rename(os.path.join(self.plugins, ".barrier"), os.path.join(self.plugins, "barrier.lua"))
-        wait_for(lambda: any(p["name"] == "barrier" for p in self.broker.json("plugin", "list")["plugins"]), "barrier")
+        wait_for(lambda: any(p["name"] == "barrier" for p in self.broker.ask("plugin.list")["plugins"]), "barrier")
         self.wait_hash("barrier", text)
 
 
@@ -73,7 +73,7 @@ class Changes(ReloadTest):
 
     def change_to(self, text, way):
         way(text)
-        wait_for(lambda: self.broker.run("plugin", "info", "tag")[0] == 0, "tag to be loaded")
+        wait_for(lambda: self.knows("tag"), "tag to be loaded")
         self.wait_hash("tag", text)
         self.produce("in", f"r{self.count}")
         got = self.wait_values("out", self.count)
@@ -262,7 +262,7 @@ class Changes(ReloadTest):
         self.looked()
         self.assertEqual(self.info("tag")["worker_starts"], starts)
         self.assertEqual(self.info("tag")["reason"], "")
-        self.assertEqual(sorted(p["name"] for p in self.broker.json("plugin", "list")["plugins"]), ["barrier", "tag"])
+        self.assertEqual(sorted(p["name"] for p in self.broker.ask("plugin.list")["plugins"]), ["barrier", "tag"])
 
     def test_back_and_forth_ends_at_what_the_file_says(self):
         texts = [TAG % f"v{i}" for i in range(2)]
@@ -283,12 +283,17 @@ class Refused(ReloadTest):
 
     def refused(self, name, path_name, data, *words):
         """The file with these bytes is refused with these words; what ran goes on."""
-        pid, refusals = self.info(name)["worker_pid"], int(self.info(name)["reloads_refused"])
+        self.is_refused(name, words, *self.replace(name, path_name, data))
+
+    def replace(self, name, path_name, data):
+        info = self.info(name)
         offset = os.path.getsize(self.broker.log_path)
         path = os.path.join(self.plugins, path_name)
         write(path + "~", data, "wb" if isinstance(data, bytes) else "w")
         os.rename(path + "~", path)
+        return info["worker_pid"], int(info["reloads_refused"]), offset
 
+    def is_refused(self, name, words, pid, refusals, offset):
         wait_for(lambda: int(self.info(name)["reloads_refused"]) == refusals + 1,
                  f"{name} to be refused ({words}): {self.broker.log(offset)}")
         info = self.info(name)
@@ -342,6 +347,12 @@ class Refused(ReloadTest):
 
         def refused(*words, **kwargs):
             self.refused("inward", "inward.so", self.build("inward", **kwargs), *words)
+        hanging = {}  # for 5 s: meanwhile the others
+        for name, body in (("init", "for (volatile int i = 0;; i = i) {}"),
+                           ("activate", "extern int usleep(unsigned); for (;;) usleep(100000);")):
+            self.drop_c("hangs_" + name, 'writer->pass(writer, index);')
+            hanging["hangs_" + name] = self.replace("hangs_" + name, f"hangs_{name}.so",
+                                                    self.build("hangs_" + name, edit=slot(name, body)))
         refused("ABI", edit=lambda s: s.replace(".abi_major = SLUICE_ABI_MAJOR", ".abi_major = SLUICE_ABI_MAJOR + 1"))
         refused("ABI", edit=lambda s: s.replace(".abi_minor = SLUICE_ABI_MINOR", ".abi_minor = SLUICE_ABI_MINOR + 1"))
         refused(edit=lambda s: s.replace(".magic = SLUICE_PLUGIN_MAGIC", ".magic = 7"))
@@ -355,10 +366,12 @@ class Refused(ReloadTest):
         for name in ("init", "activate"):
             refused(edit=slot(name, "return SLUICE_E_INVALID;"))
             refused("SIGILL", edit=slot(name, "__builtin_trap();"))
-            refused(edit=slot(name, "for (volatile int i = 0;; i = i) {}"))
         refused(edit=slot("describe", "(void)ret; return SLUICE_E_INVALID;", "void *self, struct sluice_attachment *ret"))
         refused("inward (inward → inward)", output="inward")
         self.still_runs("inward", "b", "b")
+        for name, before in hanging.items():
+            self.is_refused(name, ("load timeout",), *before)
+            self.still_runs(name, "a", "a")
 
     def test_scripts_that_fail_on_their_way_in(self):
         good = 'return {name="lua", input="lua", output="lua.out", process=function(r) return r end}\n'
@@ -469,7 +482,7 @@ class Load(ReloadTest):
     def check(self, topic, partition):
         """Every number once and in order, and nothing behind the last."""
         consumer = subprocess.Popen(["kcat", "-C", "-q", "-e", "-b", self.broker.address, "-t", topic, "-p", str(partition),
-                                     "-o", "beginning", "-X", "check.crcs=true"], stdout=subprocess.PIPE)
+                                     "-o", "beginning", "-X", "check.crcs=true", "-X", "fetch.wait.max.ms=10"], stdout=subprocess.PIPE)
         try:
             for want in self.numbers():
                 got = consumer.stdout.read(len(want))
@@ -499,7 +512,7 @@ class Load(ReloadTest):
             return {"lua": sha(script), "c": sha(data)}
 
         def in_force(hashes):
-            have = {p["name"]: p["hash"] for p in self.broker.json("plugin", "list")["plugins"]}
+            have = {p["name"]: p["hash"] for p in self.broker.ask("plugin.list")["plugins"]}
             return have == hashes
         hashes = drop(0)
         wait_for(lambda: in_force(hashes), "the first versions")

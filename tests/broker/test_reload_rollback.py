@@ -16,7 +16,7 @@ class RollbackTest(ReloadTest):
     def deploy(self, tag, body=""):
         text = TAG % (body, tag)
         self.drop("tag.lua", text)
-        wait_for(lambda: self.broker.run("plugin", "info", "tag")[0] == 0, "tag to be loaded")
+        wait_for(lambda: self.knows("tag"), "tag to be loaded")
         return text
 
     def settle(self, tag, body=""):
@@ -202,11 +202,11 @@ class Kept(RollbackTest):
         b = self.settle("b")
         self.assertEqual(self.hashes(), [b, a])
         os.remove(os.path.join(self.plugins, "tag.lua"))
-        wait_for(lambda: self.broker.run("plugin", "info", "tag")[0] != 0, "tag to go")
+        wait_for(lambda: not self.knows("tag"), "tag to go")
         c = self.settle("c")  # under its name
         self.assertEqual(self.hashes(), [c, b, a])
         os.remove(os.path.join(self.plugins, "tag.lua"))
-        wait_for(lambda: self.broker.run("plugin", "info", "tag")[0] != 0, "tag to go")
+        wait_for(lambda: not self.knows("tag"), "tag to go")
         wait_for(lambda: self.kept().keys() == {a, b, c}, "the copies")
         self.assertEqual(self.broker.run("plugin", "forget", "tag", "--yes")[0], 0)
         wait_for(lambda: os.listdir(os.path.join(self.broker.home, "data", "plugins")) == ["index.json"], "none")

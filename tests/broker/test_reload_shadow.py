@@ -35,7 +35,7 @@ class Shadow(ReloadTest):
     def first(self, body):
         text = LUA % body
         self.drop("tag.lua", text)
-        wait_for(lambda: self.broker.run("plugin", "info", "tag")[0] == 0, "tag")
+        wait_for(lambda: self.knows("tag"), "tag")
         self.wait_hash("tag", text)
         return sha(text)
 

@@ -227,7 +227,7 @@ class Redrive(StateTest):
             self.broker.crash()
             thread.join()
             self.broker.start()
-            wait_for(lambda: self.broker.run("plugin", "info", "count")[0] == 0, "the stage")
+            wait_for(lambda: self.knows("count"), "the stage")
             wait_for(lambda: self.info("count")["state"] == "running", "the stage to run")
         code, out, err = self.broker.run("dlq", "redrive", "count")
         self.assertEqual(code, 0, err)
