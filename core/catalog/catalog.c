@@ -356,6 +356,28 @@ static sl_err room_check(const struct catalog *catalog, uint32_t partition_count
     return SLUICE_OK;
 }
 
+sl_err catalog_grow_check(const struct catalog *catalog, const struct topic *topic, int32_t wanted,
+                          char ret_reason[CATALOG_REASON_BYTES])
+{
+    uint32_t partition_count = 0;
+    if (wanted <= (int64_t)topic->partition_count) {
+        snprintf(ret_reason, CATALOG_REASON_BYTES,
+                 "the topic has %u partitions already, and their number can only grow",
+                 topic->partition_count);
+        return SLUICE_E_INVALID_PARTITIONS;
+    }
+    sl_err err = partitions_check(catalog, wanted, &partition_count, ret_reason);
+    uint64_t all = (uint64_t)catalog->partition_count + catalog->reserved_partition_count;
+    if (err == SLUICE_OK &&
+        all + (partition_count - topic->partition_count) > catalog->limits.partitions_max) {
+        snprintf(ret_reason, CATALOG_REASON_BYTES,
+                 "%u more partitions would exceed the %u allowed on this node",
+                 partition_count - topic->partition_count, catalog->limits.partitions_max);
+        err = SLUICE_E_LIMIT;
+    }
+    return err;
+}
+
 sl_err catalog_spec_check(const struct catalog *catalog, const struct sluice_topic_spec *spec,
                           bool internal, uint32_t *ret_partition_count,
                           char ret_reason[CATALOG_REASON_BYTES])
@@ -477,6 +499,24 @@ static sl_err config_apply(struct catalog *catalog, struct sl_bytes payload)
     return SLUICE_OK;
 }
 
+static sl_err grow_apply(struct catalog *catalog, struct sl_bytes payload)
+{
+    struct topic_growth growth;
+    sl_err err = catalog_item_growth(payload, &growth);
+    struct topic *topic = err == SLUICE_OK ? catalog_by_id(catalog, &growth.id) : NULL;
+    if (topic == NULL || topic->partition_count >= growth.count)
+        return err;
+    uint32_t was_count = topic->partition_count;
+    uint16_t was_stride = topic->stride;
+    err = topic_grow(topic, &growth);
+    if (err != SLUICE_OK)
+        return err;
+    catalog->partition_count += topic->partition_count - was_count;
+    if (catalog->events.grown != NULL)
+        catalog->events.grown(catalog->events_arg, topic, was_count, was_stride);
+    return SLUICE_OK;
+}
+
 sl_err catalog_apply(struct catalog *catalog, uint16_t kind, uint8_t version,
                      struct sl_bytes payload)
 {
@@ -484,6 +524,7 @@ sl_err catalog_apply(struct catalog *catalog, uint16_t kind, uint8_t version,
         [WAL_ITEM_TOPIC_CREATE] = create_apply,
         [WAL_ITEM_TOPIC_DELETE] = delete_apply,
         [WAL_ITEM_TOPIC_CONFIG] = config_apply,
+        [WAL_ITEM_TOPIC_GROW] = grow_apply,
     };
     SL_ASSERT(kind < SL_COUNT_OF(appliers) && appliers[kind] != NULL);
     if (version > CATALOG_ITEM_VERSION)

@@ -12,6 +12,7 @@
  * count u16, name, per partition shard u16, per config: key size u16, value size u16, key, value
  *   TOPIC_DELETE  id 16
  *   TOPIC_CONFIG  id 16, config count u16, configs as above; replaces all of them
+ *   TOPIC_GROW    id 16, first new partition u32, partition count u32, per new one its shard u16
  * Ids are random and given by the caller; one that is in use is refused. One thread. */
 #ifndef SL_CATALOG_CATALOG_H
 #define SL_CATALOG_CATALOG_H
@@ -62,6 +63,8 @@ struct catalog_limits {
 struct catalog_events {
     void (*created)(void *arg, struct topic *topic);
     void (*changed)(void *arg, struct topic *topic); /* settings */
+    /* There are more partitions; and the stride, too, may be another one. */
+    void (*grown)(void *arg, struct topic *topic, uint32_t was_count, uint16_t was_stride);
     void (*deleted)(void *arg, struct topic *topic);
 };
 
@@ -108,6 +111,12 @@ sl_err catalog_create_encode(const struct sluice_topic_spec *spec, const struct 
                              uint32_t partition_count, uint32_t shard_count, bool internal,
                              struct sl_bytes *ret_payload) SL_MUST_CHECK;
 sl_err catalog_delete_encode(const struct sl_uuid *id, struct sl_bytes *ret_payload) SL_MUST_CHECK;
+/* Whether the topic could have so many partitions: E_INVALID_PARTITIONS, E_LIMIT, with a sentence.
+ */
+sl_err catalog_grow_check(const struct catalog *catalog, const struct topic *topic, int32_t wanted,
+                          char ret_reason[CATALOG_REASON_BYTES]) SL_MUST_CHECK;
+sl_err catalog_grow_encode(const struct topic *topic, uint32_t partition_count,
+                           uint32_t shard_count, struct sl_bytes *ret_payload) SL_MUST_CHECK;
 sl_err catalog_config_encode(const struct sl_uuid *id, const struct sluice_key_value *configs,
                              uint32_t config_count, struct sl_bytes *ret_payload) SL_MUST_CHECK;
 

@@ -10,6 +10,7 @@
 #define ITEM_PARTITIONS_MAX    1000000u
 #define ITEM_CREATE_FIXED_SIZE 28u
 #define ITEM_CONFIG_FIXED_SIZE 18u
+#define ITEM_GROW_FIXED_SIZE   24u
 
 /* What a TOPIC_CREATE is written from; topic NULL: placed by the rule over shard_count. */
 struct create_source {
@@ -151,6 +152,25 @@ sl_err catalog_config_encode(const struct sl_uuid *id, const struct sluice_key_v
     return SLUICE_OK;
 }
 
+sl_err catalog_grow_encode(const struct topic *topic, uint32_t partition_count,
+                           uint32_t shard_count, struct sl_bytes *ret_payload)
+{
+    SL_ASSERT(partition_count > topic->partition_count);
+    uint32_t added = partition_count - topic->partition_count;
+    size_t size = ITEM_GROW_FIXED_SIZE + 2u * (size_t)added;
+    uint8_t *payload = sl_alloc(size);
+    if (payload == NULL)
+        return SLUICE_E_NO_MEMORY;
+    uint8_t *at = item_write_uuid(payload, &topic->id);
+    at = item_write_u32(at, topic->partition_count);
+    at = item_write_u32(at, partition_count);
+    for (uint32_t i = topic->partition_count; i < partition_count; i++)
+        at = item_write_u16(at, catalog_partition_shard(&topic->id, i, shard_count));
+    SL_ASSERT(at == payload + size);
+    *ret_payload = sl_bytes_of(payload, size);
+    return SLUICE_OK;
+}
+
 /* ---- decoding ---- */
 
 void topic_overrides_free(struct topic_override *overrides, uint32_t count)
@@ -228,19 +248,64 @@ static bool shards_are_in_turn(const uint8_t *raw, uint32_t count, struct topic 
     return true;
 }
 
-static sl_err shards_read(struct item_reader *reader, struct topic *topic)
+/* raw: u16 of each partition. E_NO_MEMORY. */
+static sl_err shards_set(struct topic *topic, const uint8_t *raw)
 {
-    struct sl_bytes raw = item_read_bytes(reader, 2u * (size_t)topic->partition_count);
-    if (reader->failed)
-        return SLUICE_E_CORRUPT;
-    if (shards_are_in_turn(raw.data, topic->partition_count, topic))
+    if (shards_are_in_turn(raw, topic->partition_count, topic))
         return SLUICE_OK;
     topic->stride = 1;
     topic->shards = sl_alloc_zero(topic->partition_count, sizeof *topic->shards);
     if (topic->shards == NULL)
         return SLUICE_E_NO_MEMORY;
     for (uint32_t i = 0; i < topic->partition_count; i++)
-        topic->shards[i] = sl_le16_load(raw.data + 2u * (size_t)i);
+        topic->shards[i] = sl_le16_load(raw + 2u * (size_t)i);
+    return SLUICE_OK;
+}
+
+static sl_err shards_read(struct item_reader *reader, struct topic *topic)
+{
+    struct sl_bytes raw = item_read_bytes(reader, 2u * (size_t)topic->partition_count);
+    return reader->failed ? SLUICE_E_CORRUPT : shards_set(topic, raw.data);
+}
+
+sl_err catalog_item_growth(struct sl_bytes payload, struct topic_growth *ret_growth)
+{
+    struct item_reader reader = item_reader_of(payload);
+    struct topic_growth growth = {.id = item_read_uuid(&reader)};
+    growth.first = item_read_u32(&reader);
+    growth.count = item_read_u32(&reader);
+    if (reader.failed || growth.first == 0 || growth.first >= growth.count ||
+        growth.count > ITEM_PARTITIONS_MAX)
+        return SLUICE_E_CORRUPT;
+    growth.shards = item_read_bytes(&reader, 2u * (size_t)(growth.count - growth.first));
+    if (!item_read_end(&reader))
+        return SLUICE_E_CORRUPT;
+    *ret_growth = growth;
+    return SLUICE_OK;
+}
+
+sl_err topic_grow(struct topic *topic, const struct topic_growth *growth)
+{
+    uint32_t has = topic->partition_count;
+    if (growth->first > has)
+        return SLUICE_E_CORRUPT;
+    uint8_t *raw = sl_alloc(2u * (size_t)growth->count);
+    if (raw == NULL)
+        return SLUICE_E_NO_MEMORY;
+    for (uint32_t i = 0; i < has; i++)
+        item_write_u16(raw + 2u * (size_t)i, topic_shard(topic, i));
+    memcpy(raw + 2u * (size_t)has, growth->shards.data + 2u * (size_t)(has - growth->first),
+           2u * (size_t)(growth->count - has));
+    struct topic grown = {.partition_count = growth->count};
+    sl_err err = shards_set(&grown, raw);
+    sl_free(raw);
+    if (err != SLUICE_OK)
+        return err;
+    sl_free(topic->shards);
+    topic->shards = grown.shards;
+    topic->first_shard = grown.first_shard;
+    topic->stride = grown.stride;
+    topic->partition_count = grown.partition_count;
     return SLUICE_OK;
 }
 

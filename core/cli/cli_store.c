@@ -88,8 +88,7 @@ int cli_store_open(struct cli_store *store, struct cli *cli, const char *directo
     store->is_shard = store->shard_count == 0;
     store->shard_count = SL_MAX(store->shard_count, 1u);
     qsort(store->shards, store->shard_count, sizeof(store->shards[0]), number_compare);
-    store->catalog = catalog_new(&(struct catalog_limits){0}, &store->settings,
-                                 &(struct catalog_events){NULL, NULL, NULL}, NULL);
+    store->catalog = catalog_new(&(struct catalog_limits){0}, &store->settings, NULL, NULL);
     if (store->catalog == NULL) {
         cli_complain("out of memory");
         return CLI_FAILED;
@@ -222,6 +221,7 @@ static sl_err on_item(void *arg, uint64_t lsn, const struct wal_item_view *item,
     case WAL_ITEM_TOPIC_CREATE:
     case WAL_ITEM_TOPIC_DELETE:
     case WAL_ITEM_TOPIC_CONFIG:
+    case WAL_ITEM_TOPIC_GROW:
         err = catalog_apply(reading->store->catalog, item->kind, item->version, item->payload);
         return err == SLUICE_E_NO_MEMORY ? err : SLUICE_OK; /* names are a courtesy here */
     case WAL_ITEM_EXTENT:

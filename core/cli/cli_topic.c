@@ -100,6 +100,11 @@ static cJSON *create_args(struct cli *cli, const char *topic)
 static cJSON *alter_args(struct cli *cli, const char *topic)
 {
     cJSON *args = topic_args(cli, topic);
+    int64_t partitions = -1;
+    if (cli_number(&cli->options.partitions, "--partitions", 1, INT32_MAX, -1, &partitions) &&
+        partitions > 0) {
+        cJSON_AddNumberToObject(args, "partitions", (double)partitions);
+    }
     configs_add(cli, args, true);
     return args;
 }
@@ -115,8 +120,12 @@ int cli_topic_create(struct cli *cli)
 
 int cli_topic_alter(struct cli *cli)
 {
-    if (cli->options.topic_config.count == 0) {
-        cli_complain("topic alter needs what to change: -c NAME=VALUE");
+    int64_t partitions = 0;
+    if (cli->options.topic_config.count == 0 && cli->options.partitions.count == 0) {
+        cli_complain("topic alter needs what to change: -c NAME=VALUE, --partitions COUNT");
+        return CLI_USAGE;
+    }
+    if (!cli_number(&cli->options.partitions, "--partitions", 1, INT32_MAX, -1, &partitions)) {
         return CLI_USAGE;
     }
     return topics_each(cli, "topic.alter", "altered", alter_args);

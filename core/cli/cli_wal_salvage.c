@@ -128,6 +128,7 @@ static void item_learn(struct salvage *salvage, const struct wal_item_view *item
     case WAL_ITEM_TOPIC_CREATE:
     case WAL_ITEM_TOPIC_DELETE:
     case WAL_ITEM_TOPIC_CONFIG:
+    case WAL_ITEM_TOPIC_GROW:
         err = catalog_apply(salvage->store.catalog, item->kind, item->version, item->payload);
         break;
     case WAL_ITEM_EXTENT:

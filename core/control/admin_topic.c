@@ -128,9 +128,10 @@ void admin_topic_delete(struct admin_request *request)
     }
 }
 
-/* ---- alter ---- */
+/* ---- alter: configuration, then the number of partitions ---- */
 
 struct alteration {
+    struct sluice_topic_growth growth;
     struct sluice_config_alter alter;
     struct sluice_config_change changes[CONFIGS_MAX];
 };
@@ -150,7 +151,20 @@ static void altered(void *arg, const struct sluice_topic_result *results, uint32
     admin_reply(request);
 }
 
-/* {"retention.ms": "60000", "segment.ms": null}; false: not that, or nothing. */
+static void configured(void *arg, const struct sluice_topic_result *results, uint32_t count)
+{
+    struct admin_request *request = arg;
+    const struct sluice_broker *broker = admin_broker(request);
+    struct alteration *alteration = request->state;
+    if (results->status != SLUICE_OK || alteration->growth.partition_count < 0) {
+        altered(request, results, count);
+        return;
+    }
+    broker->partitions_create(broker, admin_context(request), &alteration->growth, 1, false,
+                              altered, request);
+}
+
+/* {"retention.ms": "60000", "segment.ms": null}; false: not that. */
 static bool changes_take(const cJSON *object, struct alteration *alteration)
 {
     struct sluice_config_alter *alter = &alteration->alter;
@@ -167,7 +181,7 @@ static bool changes_take(const cJSON *object, struct alteration *alteration)
             .operation = is_null ? SLUICE_CONFIG_DELETE : SLUICE_CONFIG_SET,
         };
     }
-    return cJSON_IsObject(object) && alter->change_count > 0;
+    return object == NULL || cJSON_IsObject(object);
 }
 
 void admin_topic_alter(struct admin_request *request)
@@ -187,12 +201,19 @@ void admin_topic_alter(struct admin_request *request)
                                                      .resource = SLUICE_RESOURCE_TOPIC,
                                                      .name = request->topic.name,
                                                      .changes = alteration->changes};
+    int64_t partitions = -1;
     if (!changes_take(cJSON_GetObjectItemCaseSensitive(request->args, "configs"), alteration)) {
         admin_fail(request, SLUICE_E_INVALID_CONFIG,
-                   "\"configs\" must map 1 to 64 names to texts, or to null for the default");
+                   "\"configs\" must map up to 64 names to texts, or to null for the default");
         return;
     }
-    broker->configs_alter(broker, admin_context(request), &alteration->alter, 1, false, altered,
+    if (!admin_arg_int(request, "partitions", 1, INT32_MAX, -1, &partitions)) {
+        admin_fail(request, SLUICE_E_INVALID_PARTITIONS, "\"partitions\" must be a whole number");
+        return;
+    }
+    alteration->growth = (struct sluice_topic_growth){.name = request->topic.name,
+                                                      .partition_count = (int32_t)partitions};
+    broker->configs_alter(broker, admin_context(request), &alteration->alter, 1, false, configured,
                           request);
 }
 

@@ -111,6 +111,15 @@ static void on_configs_alter(const struct sluice_broker *broker,
     topics_alter_start(of(broker)->home, alters, count, validate_only, done, arg);
 }
 
+static void on_partitions_create(const struct sluice_broker *broker,
+                                 const struct sluice_context *context,
+                                 const struct sluice_topic_growth *growths, uint32_t count,
+                                 bool validate_only, sluice_topic_results_done *done, void *arg)
+{
+    (void)context;
+    topics_grow_start(of(broker)->home, growths, count, validate_only, done, arg);
+}
+
 /* ---- records ---- */
 
 /* The input chunk that holds all batches of the request, when it comes out of conn_input. */
@@ -314,6 +323,7 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .records_delete = on_records_delete,
         .configs_preview = on_configs_preview,
         .configs_alter = on_configs_alter,
+        .partitions_create = on_partitions_create,
     };
 }
 

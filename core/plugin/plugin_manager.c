@@ -23,6 +23,15 @@ static void topic_created(void *arg, struct shard *shard, struct topic *topic)
     }
 }
 
+static void topic_grown(void *arg, struct shard *shard, struct topic *topic, uint32_t first)
+{
+    struct plugin_manager *manager = arg;
+    struct plugin_shard *own = &manager->shards[shard->config.index];
+    if (own->shard != NULL) {
+        plugin_shard_topic_grown(own, topic, first);
+    }
+}
+
 static void topic_deleted(void *arg, struct shard *shard, struct topic *topic)
 {
     struct plugin_manager *manager = arg;
@@ -32,8 +41,8 @@ static void topic_deleted(void *arg, struct shard *shard, struct topic *topic)
     }
 }
 
-const struct shard_hooks plugin_manager_hooks = {.topic_created = topic_created,
-                                                 .topic_deleted = topic_deleted};
+const struct shard_hooks plugin_manager_hooks = {
+    .topic_created = topic_created, .topic_grown = topic_grown, .topic_deleted = topic_deleted};
 
 /* ---- waiting for the start and the stop ---- */
 

@@ -126,7 +126,9 @@ static void open_on(struct instance_part *part, struct partition *partition, int
     }
 }
 
-static void attach_topic(struct instance_part *part, struct topic *topic, int64_t from)
+/* Its partitions from `first` on. */
+static void attach_topic(struct instance_part *part, struct topic *topic, uint32_t first,
+                         int64_t from)
 {
     struct shard *shard = part->owner->shard;
     if (topic->internal || !plugin_attachment_reads(&part->attachment->is, topic->name)) {
@@ -139,7 +141,7 @@ static void attach_topic(struct instance_part *part, struct topic *topic, int64_
                sl_log_text("durability", topic_durability_text(topic->settings->durability)));
         return;
     }
-    for (uint32_t i = 0; i < topic->partition_count; i++) {
+    for (uint32_t i = first; i < topic->partition_count; i++) {
         struct partition *partition = NULL;
         if (shard_of_partition(shard->set, topic, i) == shard &&
             partition_open(shard, topic, i, &partition) == SLUICE_OK) {
@@ -151,7 +153,7 @@ static void attach_topic(struct instance_part *part, struct topic *topic, int64_
 static void attach_existing(void *arg, struct topic *topic)
 {
     struct instance_part *part = arg;
-    attach_topic(part, topic,
+    attach_topic(part, topic, 0,
                  part->attachment->is.from_beginning ? STAGE_FROM_START : STAGE_FROM_END);
 }
 
@@ -360,9 +362,15 @@ void instance_part_wake(struct instance_part *part)
 
 void plugin_shard_topic_created(struct plugin_shard *self, struct topic *topic)
 {
+    plugin_shard_topic_grown(self, topic, 0);
+}
+
+void plugin_shard_topic_grown(struct plugin_shard *self, struct topic *topic, uint32_t first)
+{
     SL_LIST_EACH(&self->parts, link)
     {
-        attach_topic(SL_CONTAINER_OF(link, struct instance_part, link), topic, STAGE_FROM_START);
+        attach_topic(SL_CONTAINER_OF(link, struct instance_part, link), topic, first,
+                     STAGE_FROM_START);
     }
 }
 
@@ -461,8 +469,8 @@ static void check_output(struct placement *self, const struct topic *input, cons
     if (output == NULL || !check_durability(self, output)) {
         return;
     }
-    bool same = output->partition_count == input->partition_count;
-    for (uint32_t i = 0; same && i < output->partition_count; i++) {
+    bool same = shard->set->count == 1 || output->partition_count == input->partition_count;
+    for (uint32_t i = 0; same && shard->set->count > 1 && i < output->partition_count; i++) {
         same = topic_shard(output, i) == topic_shard(input, i);
     }
     if (!same) {

@@ -109,6 +109,8 @@ bool plugin_shard_misplaced(const struct plugin_shard *self,
                             char ret_reason[PLUGIN_REASON_BYTES]);
 
 void plugin_shard_topic_created(struct plugin_shard *self, struct topic *topic);
+/* New partitions from `first` on, which are read from their beginning. */
+void plugin_shard_topic_grown(struct plugin_shard *self, struct topic *topic, uint32_t first);
 void plugin_shard_topic_deleted(struct plugin_shard *self, struct topic *topic);
 
 #endif

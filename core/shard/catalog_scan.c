@@ -13,6 +13,7 @@ static sl_err take_item(void *arg, uint64_t lsn SL_UNUSED, const struct wal_item
     case WAL_ITEM_TOPIC_CREATE:
     case WAL_ITEM_TOPIC_DELETE:
     case WAL_ITEM_TOPIC_CONFIG:
+    case WAL_ITEM_TOPIC_GROW:
         return catalog_apply(catalog, item->kind, item->version, item->payload);
     default:
         return SLUICE_OK;

@@ -34,6 +34,27 @@ static sl_err make_slots(struct topic *topic)
     return topic->user == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
 }
 
+sl_err partition_slots_grow(struct topic *topic, uint32_t was_count, uint16_t was_stride)
+{
+    struct partition **old = topic->user;
+    if (old == NULL) {
+        return SLUICE_OK;
+    }
+    topic->user = NULL;
+    sl_err err = make_slots(topic);
+    if (err != SLUICE_OK) {
+        topic->user = old;
+        return err;
+    }
+    for (uint32_t i = 0; i <= (was_count - 1) / was_stride; i++) {
+        if (old[i] != NULL) {
+            *slot_of(topic, old[i]->number) = old[i];
+        }
+    }
+    sl_free(old);
+    return SLUICE_OK;
+}
+
 sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
                       struct partition **ret_partition)
 {

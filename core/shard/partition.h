@@ -64,6 +64,10 @@ static inline bool partition_is_in_memory(const struct partition *partition)
     return partition->topic->settings->durability == TOPIC_MEMORY;
 }
 
+/* The topic has more partitions than it had: room for them. E_NO_MEMORY: the old room is left,
+ * which must not be used any more. */
+sl_err partition_slots_grow(struct topic *topic, uint32_t was_count,
+                            uint16_t was_stride) SL_MUST_CHECK;
 /* The object, opened if need be. E_NO_MEMORY. partition < partition_count. */
 sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
                       struct partition **ret_partition) SL_MUST_CHECK;

@@ -108,6 +108,7 @@ sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
     case WAL_ITEM_TOPIC_CREATE:
     case WAL_ITEM_TOPIC_DELETE:
     case WAL_ITEM_TOPIC_CONFIG:
+    case WAL_ITEM_TOPIC_GROW:
         return catalog_apply(shard->catalog, kind, version, payload);
     case WAL_ITEM_OFFSET_COMMIT:
     case WAL_ITEM_OFFSET_FORGET:

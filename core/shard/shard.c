@@ -222,6 +222,17 @@ static void topic_deleted(void *arg, struct topic *topic)
     memory_space_freed(&shard->memory);
 }
 
+static void topic_grown(void *arg, struct topic *topic, uint32_t was_count, uint16_t was_stride)
+{
+    struct shard *shard = arg;
+    sl_err err = partition_slots_grow(topic, was_count, was_stride);
+    if (err != SLUICE_OK) {
+        shard_refuse(shard, err);
+    } else if (shard->config.hooks != NULL && shard->config.hooks->topic_grown != NULL) {
+        shard->config.hooks->topic_grown(shard->config.hooks_arg, shard, topic, was_count);
+    }
+}
+
 static void topic_changed(void *arg, struct topic *topic)
 {
     struct shard *shard = arg;
@@ -230,8 +241,10 @@ static void topic_changed(void *arg, struct topic *topic)
     }
 }
 
-static const struct catalog_events catalog_hooks = {
-    .created = topic_created, .changed = topic_changed, .deleted = topic_deleted};
+static const struct catalog_events catalog_hooks = {.created = topic_created,
+                                                    .changed = topic_changed,
+                                                    .grown = topic_grown,
+                                                    .deleted = topic_deleted};
 
 /* ---- storage ---- */
 

@@ -54,6 +54,8 @@ struct shard_set {
 /* What the owner of plugins hears of a shard; each may be NULL. [shard's loop] */
 struct shard_hooks {
     void (*topic_created)(void *arg, struct shard *shard, struct topic *topic);
+    /* There are more partitions, from `first` on. */
+    void (*topic_grown)(void *arg, struct shard *shard, struct topic *topic, uint32_t first);
     void (*topic_deleted)(void *arg, struct shard *shard, struct topic *topic);
     /* A partition object came to be: attach gates and stages. */
     void (*partition_opened)(void *arg, struct shard *shard, struct partition *partition);

@@ -22,9 +22,10 @@ struct spread {
 struct topics_call {
     struct shard_call call;
     struct shard *home;
-    const struct sluice_topic_spec *specs;    /* create */
-    const struct sluice_config_alter *alters; /* change */
-    const struct sluice_topic_ref *refs;      /* delete */
+    const struct sluice_topic_spec *specs;     /* create */
+    const struct sluice_config_alter *alters;  /* change */
+    const struct sluice_topic_growth *growths; /* grow */
+    const struct sluice_topic_ref *refs;       /* delete */
     uint32_t count;
     bool validate_only;
     bool internal;
@@ -258,49 +259,90 @@ static void delete_run(struct shard_call *call)
     submit(self);
 }
 
-/* ---- changes of configuration on shard 0 ---- */
+/* ---- changes of topics on shard 0 ---- */
 
-static bool is_altered_before(const struct topics_call *self, uint32_t index)
+/* The topic at `index`, which no entry before it named. NULL: *ret_status, with a reason. */
+static struct topic *find_changed(struct topics_call *self, uint32_t index,
+                                  sluice_status *ret_status)
 {
-    for (uint32_t i = 0; i < index; i++) {
-        if (self->results[i].status == SLUICE_OK &&
-            sl_bytes_equal(sl_of_text(self->alters[i].name),
-                           sl_of_text(self->alters[index].name))) {
-            return true;
-        }
+    struct sl_bytes name = sl_of_text(self->results[index].name);
+    const char *reason = NULL;
+    for (uint32_t i = 0; i < index && reason == NULL; i++) {
+        bool is_same = sl_bytes_equal(sl_of_text(self->results[i].name), name);
+        reason = is_same ? "the request names this topic more than once" : NULL;
     }
-    return false;
+    struct topic *topic = catalog_by_name(self->call.target->catalog, name);
+    *ret_status = topic == NULL ? SLUICE_E_UNKNOWN_TOPIC : SLUICE_OK;
+    if (reason == NULL && topic != NULL && topic->internal) {
+        reason = "this topic is the broker's own";
+    }
+    if (reason != NULL) {
+        snprintf(self->reasons[index], CATALOG_REASON_BYTES, "%s", reason);
+        *ret_status = SLUICE_E_INVALID_REQUEST;
+    }
+    return *ret_status == SLUICE_OK ? topic : NULL;
+}
+
+/* [takes payload] */
+static void change(struct topics_call *self, uint16_t kind, struct sl_bytes payload, uint32_t index)
+{
+    if (self->validate_only) {
+        sl_free((void *)(uintptr_t)payload.data);
+    } else {
+        add_item(self, kind, payload, index);
+    }
 }
 
 static sl_err alter_one(struct topics_call *self, uint32_t index)
 {
     const struct sluice_config_alter *alter = &self->alters[index];
-    struct catalog *catalog = self->call.target->catalog;
-    const char *reason = NULL;
-    struct topic *topic = NULL;
     if (alter->resource != SLUICE_RESOURCE_TOPIC) {
-        reason = "the broker's configuration is in its files: change them, then sluice reload";
-    } else if (is_altered_before(self, index)) {
-        reason = "the request names this topic more than once";
-    } else {
-        topic = catalog_by_name(catalog, sl_of_text(alter->name));
-        if (topic == NULL) {
-            return SLUICE_E_UNKNOWN_TOPIC;
-        }
-        reason = topic->internal ? "this topic is the broker's own" : NULL;
-    }
-    if (reason != NULL) {
-        snprintf(self->reasons[index], CATALOG_REASON_BYTES, "%s", reason);
+        snprintf(self->reasons[index], CATALOG_REASON_BYTES,
+                 "the broker's configuration is in its files: change them, then sluice reload");
         return SLUICE_E_INVALID_REQUEST;
     }
+    sluice_status err = SLUICE_OK;
+    const struct topic *topic = find_changed(self, index, &err);
     struct sl_bytes payload;
-    sl_err err = topic_alter_encode(catalog, topic, alter, &payload, self->reasons[index]);
-    if (err == SLUICE_OK && self->validate_only) {
-        sl_free((void *)(uintptr_t)payload.data);
-    } else if (err == SLUICE_OK) {
-        add_item(self, WAL_ITEM_TOPIC_CONFIG, payload, index);
+    if (topic != NULL) {
+        err = topic_alter_encode(self->call.target->catalog, topic, alter, &payload,
+                                 self->reasons[index]);
+    }
+    if (err == SLUICE_OK) {
+        change(self, WAL_ITEM_TOPIC_CONFIG, payload, index);
     }
     return err;
+}
+
+static sl_err grow_one(struct topics_call *self, uint32_t index)
+{
+    int32_t wanted = self->growths[index].partition_count;
+    struct shard *shard = self->call.target;
+    sluice_status err = SLUICE_OK;
+    const struct topic *topic = find_changed(self, index, &err);
+    struct sl_bytes payload;
+    if (topic != NULL) {
+        err = catalog_grow_check(shard->catalog, topic, wanted, self->reasons[index]);
+    }
+    if (err == SLUICE_OK) {
+        err = catalog_grow_encode(topic, (uint32_t)wanted, shard->set->count, &payload);
+    }
+    if (err == SLUICE_OK) {
+        self->results[index].partition_count = wanted;
+        change(self, WAL_ITEM_TOPIC_GROW, payload, index);
+    }
+    return err;
+}
+
+static void grow_run(struct shard_call *call)
+{
+    struct topics_call *self = SL_CONTAINER_OF(call, struct topics_call, call);
+    for (uint32_t i = 0; i < self->count; i++) {
+        self->results[i].name = self->growths[i].name;
+        self->results[i].status =
+            call->target->status != SLUICE_OK ? call->target->status : grow_one(self, i);
+    }
+    submit(self);
 }
 
 static void alter_run(struct shard_call *call)
@@ -395,4 +437,20 @@ void topics_alter_start(struct shard *home, const struct sluice_config_alter *al
     self->done = done;
     self->arg = arg;
     start(home, self, alter_run);
+}
+
+void topics_grow_start(struct shard *home, const struct sluice_topic_growth *growths,
+                       uint32_t count, bool validate_only, sluice_topic_results_done *done,
+                       void *arg)
+{
+    struct topics_call *self = call_new(home, count);
+    if (self == NULL) {
+        done(arg, NULL, 0);
+        return;
+    }
+    self->growths = growths;
+    self->validate_only = validate_only;
+    self->done = done;
+    self->arg = arg;
+    start(home, self, grow_run);
 }

@@ -17,6 +17,10 @@ void topics_create_start(struct shard *home, const struct sluice_topic_spec *spe
 void topics_alter_start(struct shard *home, const struct sluice_config_alter *alters,
                         uint32_t count, bool validate_only, sluice_topic_results_done *done,
                         void *arg);
+/* More partitions; borrowed until done. [loop of home] */
+void topics_grow_start(struct shard *home, const struct sluice_topic_growth *growths,
+                       uint32_t count, bool validate_only, sluice_topic_results_done *done,
+                       void *arg);
 /* Topics by name or id; borrowed until done. [loop of home] */
 void topics_delete_start(struct shard *home, const struct sluice_topic_ref *topics, uint32_t count,
                          sluice_topic_results_done *done, void *arg);

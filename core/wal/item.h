@@ -29,6 +29,7 @@
     X(EXTENT,         13, "an extent is live: its runs are read there")       /* extent/ */        \
     X(EXTENT_DROP,    14, "an extent holds nothing live any more")            /* extent/ */        \
     X(COMPACTION,     15, "how far a partition was compacted")                /* index/  */        \
+    X(TOPIC_GROW,     24, "a topic has more partitions")                      /* catalog/ */       \
     X(PLUGIN_SWITCH,  16, "a plugin instance is disabled or paused")          /* catalog/ */       \
     X(ACL,            40, "who may or may not do something with a resource")  /* catalog/ */       \
     X(CREDENTIAL,     41, "what a user's password is checked against")        /* catalog/ */

@@ -30,6 +30,7 @@ const struct kafka_api_row kafka_api_rows[] = {
     {31, kafka_handle_delete_acls},
     {32, kafka_handle_describe_configs},
     {33, kafka_handle_alter_configs},
+    {37, kafka_handle_create_partitions},
     {44, kafka_handle_incremental_alter_configs},
 };
 const uint32_t kafka_api_row_count = sizeof(kafka_api_rows) / sizeof(kafka_api_rows[0]);

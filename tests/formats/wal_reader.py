@@ -15,6 +15,7 @@ from extent_reader import Refused, crc32c, need
 BATCH, TOPIC_CREATE, TOPIC_DELETE, TOPIC_CONFIG, OFFSET_COMMIT, OFFSET_FORGET, STAGE_POSITION, PRODUCER_BLOCK, \
     PRODUCER_STATE, LOG_BOUNDS, CLEAN_SHUTDOWN, IDLE, EXTENT, EXTENT_DROP, COMPACTION, \
     PLUGIN_SWITCH = range(1, 17)
+TOPIC_GROW = 24
 IN_FRAMES_ONLY = (BATCH, CLEAN_SHUTDOWN, IDLE)
 SPREAD = 1  # incompatible feature of checkpoints
 
@@ -64,6 +65,12 @@ def topic_config(fields):
     return {"topic": topic, "configs": configs(fields, count)}
 
 
+def topic_grow(fields):
+    topic, first, count = fields.take("16sII")
+    need(0 < first < count <= 1000000, "a growth")
+    return {"topic": topic, "first": first, "shards": [fields.take("H") for _ in range(count - first)]}
+
+
 def offset_commit(fields):
     topic, partition, epoch, offset, time, group, metadata = fields.take("16sIiqqHH")
     return {"topic": topic, "partition": partition, "epoch": epoch, "offset": offset, "time": time,
@@ -107,6 +114,7 @@ PAYLOADS = {
     BATCH: named("16sqqqqIIiiihH", "topic", "base_offset", "last_offset", "timestamp", "producer", "partition", "records",
                  "first", "last", "leader_epoch", "epoch", "attributes"),
     TOPIC_CREATE: topic_create, TOPIC_DELETE: named("16s", "topic"), TOPIC_CONFIG: topic_config,
+    TOPIC_GROW: topic_grow,
     OFFSET_COMMIT: offset_commit, OFFSET_FORGET: offset_forget, STAGE_POSITION: stage_position,
     PRODUCER_BLOCK: named("Q", "end"), PRODUCER_STATE: producer_state,
     LOG_BOUNDS: named("16sqqII", "topic", "start", "end", "partition", "zero"),
@@ -288,6 +296,13 @@ class State:
     def _4(self, item):  # TOPIC_CONFIG
         if item["topic"] in self.topics:
             self.topics[item["topic"]] = dict(self.topics[item["topic"]], configs=item["configs"])
+
+    def _24(self, item):  # TOPIC_GROW
+        topic = self.topics.get(item["topic"])
+        if topic is not None:
+            need(item["first"] <= len(topic["shards"]), "a growth without a gap")
+            new = item["shards"][len(topic["shards"]) - item["first"]:]
+            self.topics[item["topic"]] = dict(topic, shards=topic["shards"] + new)
 
     def _5(self, item):  # OFFSET_COMMIT
         self.offsets[item["group"], item["topic"], item["partition"]] = item

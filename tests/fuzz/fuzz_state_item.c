@@ -8,6 +8,8 @@
 #include "catalog/catalog.h"
 #include "deliver/offset_store.h"
 
+#include <string.h>
+
 static struct catalog_limits catalog_limits;
 static struct producer_limits producer_limits;
 
@@ -17,12 +19,30 @@ static sl_err catalog_add(void *arg, uint16_t kind, uint8_t version, struct sl_b
     return SLUICE_OK;
 }
 
+/* A topic of the payload's id, for what changes one. */
+static void topic_make(struct catalog *catalog, struct sl_bytes payload)
+{
+    const struct sluice_topic_spec spec = {
+        .size = sizeof spec, .partition_count = 3, .name = {"fuzz", 4}, .replication_factor = 1};
+    struct sl_uuid id;
+    struct sl_bytes item;
+    if (payload.size < sizeof id.b)
+        return;
+    memcpy(id.b, payload.data, sizeof id.b);
+    if (sl_uuid_is_zero(&id) || catalog_create_encode(&spec, &id, 3, 2, false, &item) != SLUICE_OK)
+        return;
+    SL_ASSERT(catalog_apply(catalog, WAL_ITEM_TOPIC_CREATE, 1, item) == SLUICE_OK);
+    sl_free((void *)(uintptr_t)item.data);
+}
+
 static void catalog_try(uint16_t kind, uint8_t version, struct sl_bytes payload)
 {
     struct broker_settings broker;
     broker_settings_init(&broker);
     struct catalog *catalog = catalog_new(&catalog_limits, &broker, NULL, NULL);
     struct catalog *copy = catalog_new(&catalog_limits, &broker, NULL, NULL);
+    if (kind == WAL_ITEM_TOPIC_GROW || kind == WAL_ITEM_TOPIC_CONFIG)
+        topic_make(catalog, payload);
     if (catalog_apply(catalog, kind, version, payload) == SLUICE_OK) {
         SL_ASSERT(catalog_snapshot(catalog, catalog_add, copy) == SLUICE_OK);
         SL_ASSERT(catalog_partition_count(copy) == catalog_partition_count(catalog));
@@ -85,7 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct producer_ids ids;
     producer_ids_init(&ids);
     uint16_t kind = data[0];
-    if (kind >= WAL_ITEM_TOPIC_CREATE && kind <= WAL_ITEM_TOPIC_CONFIG)
+    if ((kind >= WAL_ITEM_TOPIC_CREATE && kind <= WAL_ITEM_TOPIC_CONFIG) ||
+        kind == WAL_ITEM_TOPIC_GROW)
         catalog_try(kind, data[1], payload);
     else if (kind == WAL_ITEM_OFFSET_COMMIT || kind == WAL_ITEM_OFFSET_FORGET)
         offset_try(kind, data[1], payload);

@@ -75,7 +75,13 @@ struct sluice_topic_spec {
     uint32_t config_count;
     const struct sluice_key_value *configs; /* value data NULL: default */
 };
-/* What became of one topic that was to be made or deleted. */
+/* A topic that is to have more partitions. */
+struct sluice_topic_growth {
+    struct sluice_text name;
+    int32_t partition_count; /* of the topic afterwards */
+    int32_t reserved;
+};
+/* What became of one topic that was to be made, changed or deleted. */
 struct sluice_topic_result {
     sluice_status status;
     int32_t partition_count;
@@ -535,6 +541,11 @@ struct sluice_broker {
      * validate_only: the same checks, nothing changes. E_INVALID_CONFIG: a key or value cannot be;
      * E_INVALID_REQUEST: a key is named twice, or cannot be changed while the topic is there. */
     SLUICE_CALL(configs_alter, const struct sluice_config_alter *alters, uint32_t count,
+                bool validate_only, sluice_topic_results_done *done, void *arg);
+    /* One result for each entry, in order, after the new partitions are durable and can be written
+     * to. Records with a key go to other partitions than before. E_INVALID_PARTITIONS: that would
+     * not be more; E_INVALID_REQUEST: a topic is named twice, or is the broker's own; E_LIMIT. */
+    SLUICE_CALL(partitions_create, const struct sluice_topic_growth *growths, uint32_t count,
                 bool validate_only, sluice_topic_results_done *done, void *arg);
 #undef SLUICE_CALL
 };

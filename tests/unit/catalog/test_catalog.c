@@ -33,7 +33,16 @@ static void on_deleted(void *arg, struct topic *topic)
     deleted++;
 }
 
-static const struct catalog_events events = {on_created, on_changed, on_deleted};
+static uint32_t grown_from;
+
+static void on_grown(void *arg, struct topic *topic, uint32_t was_count, uint16_t was_stride)
+{
+    (void)arg;
+    cr_assert(was_count < topic->partition_count && was_stride > 0);
+    grown_from = was_count;
+}
+
+static const struct catalog_events events = {on_created, on_changed, on_grown, on_deleted};
 
 static void setup(void)
 {
@@ -218,6 +227,39 @@ Test(catalog, configs_are_replaced_as_a_whole)
     cr_assert_eq(topic->settings->message_bytes_max, 99);
     cr_assert_eq(topic->settings->retention_ms, 604800000);
     cr_assert_eq(changed, 1);
+}
+
+Test(catalog, a_topic_grows_and_its_first_partitions_stay_where_they_are)
+{
+    struct topic *topic = create("orders", 1, 2);
+    uint16_t first = topic_shard(topic, 0);
+    uint16_t second = topic_shard(topic, 1);
+    struct sl_bytes payload;
+    struct sl_bytes again;
+    cr_assert_eq(catalog_grow_check(catalog, topic, 2, reason), SLUICE_E_INVALID_PARTITIONS);
+    cr_assert_eq(catalog_grow_check(catalog, topic, 51, reason), SLUICE_E_INVALID_PARTITIONS);
+    cr_assert_eq(catalog_grow_check(catalog, topic, 7, reason), SLUICE_OK, "%s", reason);
+    cr_assert_eq(catalog_grow_encode(topic, 7, 3, &payload), SLUICE_OK);
+    cr_assert_eq(catalog_grow_encode(topic, 4, 3, &again), SLUICE_OK);
+    apply_free(catalog, WAL_ITEM_TOPIC_GROW, payload, SLUICE_OK);
+    apply_free(catalog, WAL_ITEM_TOPIC_GROW, again, SLUICE_OK);
+    cr_assert_eq(topic->partition_count, 7, "what it has already changes nothing");
+    cr_assert_eq(catalog_partition_count(catalog), 7);
+    cr_assert_eq(grown_from, 2);
+    cr_assert(topic_shard(topic, 0) == first && topic_shard(topic, 1) == second);
+    for (uint32_t i = 1; i < 7; i++)
+        cr_assert_eq(topic_shard(topic, i), (topic_shard(topic, i - 1) + 1) % 3);
+}
+
+Test(catalog, a_growth_with_a_gap_is_corrupt)
+{
+    struct topic *topic = create("orders", 1, 2);
+    struct sl_bytes payload;
+    topic->partition_count = 3;
+    cr_assert_eq(catalog_grow_encode(topic, 5, 3, &payload), SLUICE_OK);
+    topic->partition_count = 2;
+    apply_free(catalog, WAL_ITEM_TOPIC_GROW, payload, SLUICE_E_CORRUPT);
+    cr_assert_eq(topic->partition_count, 2);
 }
 
 Test(catalog, follows_the_broker_when_its_settings_change)
