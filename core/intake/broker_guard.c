@@ -658,6 +658,55 @@ static void on_configs_alter(const struct sluice_broker *broker,
     }
 }
 
+static bool judge_growth(struct broker_guard *guard, const struct sluice_context *context,
+                         const void *entry, int32_t operation)
+{
+    const struct sluice_topic_growth *growth = entry;
+    return broker_guard_allows(guard, context, operation, SLUICE_ACL_TOPIC, growth->name);
+}
+
+static void topics_grown(void *arg, const struct sluice_topic_result *results, uint32_t count)
+{
+    struct guarded *guarded = arg;
+    struct sluice_topic_result *all = (void *)guarded->results;
+    const struct sluice_topic_growth *growths = guarded->request;
+    take_results(guarded, results, count, sizeof(*all));
+    for (uint32_t i = 0; i < guarded->count; i++) {
+        if (guarded->denied[i]) {
+            fill_topic_result(&all[i], growths[i].name, NULL);
+        }
+    }
+    guarded->done.topic_results(guarded->arg, all, guarded->count);
+    guarded_free(guarded);
+}
+
+static void on_partitions_create(const struct sluice_broker *broker,
+                                 const struct sluice_context *context,
+                                 const struct sluice_topic_growth *growths, uint32_t count,
+                                 bool validate_only, sluice_topic_results_done *done, void *arg)
+{
+    struct broker_guard *guard = of(broker);
+    struct guarded *guarded = NULL;
+    enum verdict verdict =
+        judge(guard, context, growths, count, sizeof(*growths), sizeof(struct sluice_topic_result),
+              judge_growth, SLUICE_OP_ALTER, arg, &guarded);
+    if (verdict == VERDICT_ALL) {
+        guard->inner->partitions_create(guard->inner, context, growths, count, validate_only, done,
+                                        arg);
+    } else if (verdict == VERDICT_NO_MEMORY) {
+        done(arg, NULL, 0);
+    } else {
+        guarded->done.topic_results = done;
+        if (guarded->allowed_count == 0) {
+            topics_grown(guarded, NULL, 0);
+            return;
+        }
+        guard->inner->partitions_create(guard->inner, context, (const void *)guarded->entries,
+                                        guarded->allowed_count, validate_only, topics_grown,
+                                        guarded);
+    }
+}
+
 /* ---- configurations, producer ids ---- */
 
 static void on_configs_describe(const struct sluice_broker *broker,
@@ -946,7 +995,7 @@ static void on_offset_fetch(const struct sluice_broker *broker,
 /* A call that is new in <sluice/broker.h> is decided about here: who may make it (a function beside
  * those above, by the one that resembles it most; cluster, metrics and health ask for nothing), a
  * row in the table below, and the call's name here. */
-#define GUARDED_LAST configs_alter
+#define GUARDED_LAST partitions_create
 _Static_assert(offsetof(struct sluice_broker, GUARDED_LAST) +
                        sizeof(((struct sluice_broker *)0)->GUARDED_LAST) ==
                    sizeof(struct sluice_broker),
@@ -979,6 +1028,7 @@ void broker_guard_init(struct broker_guard *guard, struct broker_link *link, str
         .records_delete = on_records_delete,
         .configs_preview = on_configs_preview,
         .configs_alter = on_configs_alter,
+        .partitions_create = on_partitions_create,
     };
 }
 
