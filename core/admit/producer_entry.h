@@ -51,6 +51,8 @@ struct producer_entry {
     /* Why the batch with that epoch and first sequence was refused for now (an sl_err); OK: none
      * is. */
     int16_t refused_err;
+    bool is_fenced; /* `epoch` holds although no batch of it is remembered: a marker brought it */
+    bool in_txn;    /* durably */
     union {
         struct producer_past one;
         struct producer_packed packed;
@@ -74,6 +76,9 @@ struct producer_shard {
     /* For a commit that finds no memory; NULL: it is used, and nothing is admitted until there is
      * another. PRODUCER_BATCHES_MAX, owned. */
     struct producer_past *spare;
+    struct txn_log **txns; /* by number - 1; NULL: free; owned, like all in it */
+    uint32_t txns_count, txns_capacity, txns_free;
+    uint32_t aborted_count; /* in all of them */
 };
 
 /* producer_table.c */
@@ -99,6 +104,18 @@ sl_err producer_entry_remember(struct producer_entry *entry, int16_t epoch,
                                const struct producer_past *past);
 void producer_entry_forget(struct producer_entry *entry);               /* all batches */
 sl_err producer_spare_fill(struct producer_shard *shard) SL_MUST_CHECK; /* E_NO_MEMORY */
+
+/* producer_txns.c */
+
+/* The partition's log, made if need be. E_NO_MEMORY. */
+sl_err producer_txns_open(struct producers *producers, struct txn_log **ret_log) SL_MUST_CHECK;
+/* Room for one more transactional batch or marker, which is pending from now on. */
+sl_err producer_txns_reserve(struct producers *producers) SL_MUST_CHECK;
+void producer_txns_release(struct producers *producers);
+void producer_txns_begin(struct producers *producers, int64_t producer_id, int64_t first_offset);
+void producer_txns_end(struct producers *producers, int64_t producer_id, int64_t marker_offset,
+                       bool aborts);
+void producer_txns_free(struct producers *producers);
 
 /* producer_state.c */
 

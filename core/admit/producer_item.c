@@ -1,8 +1,13 @@
-/* producer_item.c: PRODUCER_STATE items, for checkpoints.
+/* producer_item.c: PRODUCER_STATE, TXN_OPEN and TXN_ABORTED items, for checkpoints.
  *
- * Little-endian, version 1, 208 bytes: topic 16, partition u32, epoch i16, count u16 (1 to 5),
- * producer id i64, last time i64, zero u64, then 5 batches (unused ones zero): first sequence i32,
- * last sequence i32, base offset i64, last offset i64, append time i64. */
+ * TXN_OPEN and TXN_ABORTED, little-endian, version 1, 64 bytes: topic 16, partition u32, zero u32,
+ * end offset i64 (the item knows of what is below it), producer id i64, first offset i64, then of
+ * an aborted one last offset i64 and stable offset i64, of an open one zeros (txn_log.h).
+ *
+ * PRODUCER_STATE, little-endian, version 1, 208 bytes: topic 16, partition u32, epoch i16, count
+ * u16 (0 to 5; 0: a marker brought the epoch), producer id i64, last time i64, zero u64, then 5
+ * batches (unused ones zero): first sequence i32, last sequence i32, base offset i64, last offset
+ * i64, append time i64. */
 #include "admit/producer_entry.h"
 #include "catalog/item_codec.h"
 
@@ -35,14 +40,51 @@ static void entry_write(const struct producer_entry *entry, const struct sl_uuid
     }
 }
 
+/* What TXN_* items begin with; the rest is zero. */
+static uint8_t *txn_write(const struct sl_uuid *topic, uint32_t partition, int64_t end_offset,
+                          uint8_t payload[TXN_LOG_ITEM_SIZE])
+{
+    memset(payload, 0, TXN_LOG_ITEM_SIZE);
+    uint8_t *at = item_write_uuid(payload, topic);
+    at = item_write_u32(at, partition);
+    at = item_write_u32(at, 0);
+    return item_write_u64(at, (uint64_t)end_offset);
+}
+
+static sl_err txns_snapshot(const struct txn_log *log, const struct sl_uuid *topic,
+                            uint32_t partition, int64_t end_offset, producer_add_fn *add,
+                            void *add_arg)
+{
+    uint8_t payload[TXN_LOG_ITEM_SIZE];
+    struct sl_bytes bytes = {payload, sizeof payload};
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; i < log->open_count && err == SLUICE_OK; i++) {
+        uint8_t *at = txn_write(topic, partition, end_offset, payload);
+        at = item_write_u64(at, (uint64_t)log->open[i].producer_id);
+        (void)item_write_u64(at, (uint64_t)log->open[i].first_offset);
+        err = add(add_arg, WAL_ITEM_TXN_OPEN, TXN_LOG_ITEM_VERSION, bytes);
+    }
+    for (uint32_t i = 0; i < log->aborted_count && err == SLUICE_OK; i++) {
+        const struct txn_aborted *aborted = &log->aborted[i];
+        uint8_t *at = txn_write(topic, partition, end_offset, payload);
+        at = item_write_u64(at, (uint64_t)aborted->producer_id);
+        at = item_write_u64(at, (uint64_t)aborted->first_offset);
+        at = item_write_u64(at, (uint64_t)aborted->last_offset);
+        (void)item_write_u64(at, (uint64_t)aborted->stable_offset);
+        err = add(add_arg, WAL_ITEM_TXN_ABORTED, TXN_LOG_ITEM_VERSION, bytes);
+    }
+    return err;
+}
+
 sl_err producers_snapshot(const struct producers *producers, const struct sl_uuid *topic,
-                          uint32_t partition, producer_add_fn *add, void *add_arg)
+                          uint32_t partition, int64_t end_offset, producer_add_fn *add,
+                          void *add_arg)
 {
     uint8_t payload[PRODUCER_STATE_ITEM_SIZE];
     const struct producer_shard *shard = producers->shard;
     const struct producer_entry *entry = producer_entry_at(shard, producers->oldest);
     for (; entry != NULL; entry = producer_entry_at(shard, entry->newer)) {
-        if (entry->past_count == 0)
+        if (entry->past_count == 0 && !entry->is_fenced)
             continue;
         entry_write(entry, topic, partition, payload);
         sl_err err = add(add_arg, WAL_ITEM_PRODUCER_STATE, PRODUCER_STATE_ITEM_VERSION,
@@ -50,20 +92,23 @@ sl_err producers_snapshot(const struct producers *producers, const struct sl_uui
         if (err != SLUICE_OK)
             return err;
     }
-    return SLUICE_OK;
+    const struct txn_log *log = producers_txns(producers);
+    return log == NULL ? SLUICE_OK : txns_snapshot(log, topic, partition, end_offset, add, add_arg);
 }
 
-static sl_err version_check(uint8_t version, struct sl_bytes payload)
+static sl_err version_check(uint16_t kind, uint8_t version, struct sl_bytes payload)
 {
-    if (version > PRODUCER_STATE_ITEM_VERSION)
+    bool is_state = kind == WAL_ITEM_PRODUCER_STATE;
+    size_t size = is_state ? PRODUCER_STATE_ITEM_SIZE : TXN_LOG_ITEM_SIZE;
+    if (version > (is_state ? PRODUCER_STATE_ITEM_VERSION : TXN_LOG_ITEM_VERSION))
         return SLUICE_E_NEWER_FORMAT;
-    return version == 0 || payload.size != PRODUCER_STATE_ITEM_SIZE ? SLUICE_E_CORRUPT : SLUICE_OK;
+    return version == 0 || payload.size != size ? SLUICE_E_CORRUPT : SLUICE_OK;
 }
 
-sl_err producer_state_item_target(uint8_t version, struct sl_bytes payload,
+sl_err producer_state_item_target(uint16_t kind, uint8_t version, struct sl_bytes payload,
                                   struct sl_uuid *ret_topic, uint32_t *ret_partition)
 {
-    sl_err err = version_check(version, payload);
+    sl_err err = version_check(kind, version, payload);
     if (err != SLUICE_OK)
         return err;
     struct item_reader reader = item_reader_of(payload);
@@ -109,8 +154,7 @@ static sl_err entry_read(struct sl_bytes payload, struct entry_values *ret_entry
     ret_entry->id = (int64_t)item_read_u64(&reader);
     ret_entry->last_ms = (int64_t)item_read_u64(&reader);
     (void)item_read_u64(&reader);
-    if (ret_entry->epoch < 0 || ret_entry->id < 0 || ret_entry->past_count == 0 ||
-        ret_entry->past_count > PRODUCER_BATCHES_MAX)
+    if (ret_entry->epoch < 0 || ret_entry->id < 0 || ret_entry->past_count > PRODUCER_BATCHES_MAX)
         return SLUICE_E_CORRUPT;
     for (uint32_t i = 0; i < ret_entry->past_count; i++) {
         ret_entry->past[i] = past_read(&reader);
@@ -120,10 +164,41 @@ static sl_err entry_read(struct sl_bytes payload, struct entry_values *ret_entry
     return reader.failed ? SLUICE_E_CORRUPT : SLUICE_OK;
 }
 
-sl_err producers_restore(struct producers *producers, uint8_t version, struct sl_bytes payload)
+static sl_err txn_restore(struct producers *producers, uint16_t kind, struct sl_bytes payload)
+{
+    struct item_reader reader = item_reader_of(payload);
+    (void)item_read_bytes(&reader, 16 + 4 + 4);
+    int64_t end_offset = (int64_t)item_read_u64(&reader);
+    struct txn_aborted txn = {.producer_id = (int64_t)item_read_u64(&reader),
+                              .first_offset = (int64_t)item_read_u64(&reader),
+                              .last_offset = (int64_t)item_read_u64(&reader),
+                              .stable_offset = (int64_t)item_read_u64(&reader)};
+    if (txn.producer_id < 0 || txn.first_offset < 0 || end_offset <= txn.first_offset)
+        return SLUICE_E_CORRUPT;
+    struct txn_log *log;
+    sl_err err = producer_txns_open(producers, &log);
+    if (err != SLUICE_OK)
+        return err;
+    log->applied_offset = SL_MAX(log->applied_offset, end_offset);
+    if (kind == WAL_ITEM_TXN_OPEN) {
+        struct txn_open open = {txn.producer_id, txn.first_offset};
+        struct producer_entry *entry = producer_entry_get(producers, txn.producer_id);
+        if (entry != NULL)
+            entry->in_txn = true;
+        return entry == NULL ? SLUICE_E_CORRUPT : txn_log_restore_open(log, &open);
+    }
+    err = txn_log_restore_aborted(log, &txn);
+    producers->shard->aborted_count += err == SLUICE_OK;
+    return err;
+}
+
+sl_err producers_restore(struct producers *producers, uint16_t kind, uint8_t version,
+                         struct sl_bytes payload)
 {
     struct entry_values read;
-    sl_err err = version_check(version, payload);
+    sl_err err = version_check(kind, version, payload);
+    if (err == SLUICE_OK && kind != WAL_ITEM_PRODUCER_STATE)
+        return txn_restore(producers, kind, payload);
     if (err == SLUICE_OK)
         err = entry_read(payload, &read);
     if (err != SLUICE_OK)
@@ -136,6 +211,10 @@ sl_err producers_restore(struct producers *producers, uint8_t version, struct sl
     producer_entry_forget(entry);
     for (uint32_t i = 0; i < read.past_count && err == SLUICE_OK; i++)
         err = producer_entry_remember(entry, read.epoch, &read.past[i]);
+    if (read.past_count == 0) {
+        entry->epoch = read.epoch;
+        entry->is_fenced = true;
+    }
     producer_entry_touch(entry, read.last_ms);
     return err;
 }

@@ -72,22 +72,29 @@ static void entry_remove(struct producer_entry *entry)
 
 static void entry_drop_empty(struct producer_entry *entry)
 {
-    if (entry->pending == NULL && entry->past_count == 0 && entry->refused_err == SLUICE_OK)
+    if (entry->pending == NULL && entry->past_count == 0 && entry->refused_err == SLUICE_OK &&
+        !entry->is_fenced && !entry->in_txn)
         entry_remove(entry);
 }
 
-/* Makes room where a bound is reached. E_BUSY: everything that could go has a batch under way. */
+/* A batch under way or an open transaction keeps it. */
+static bool is_held(const struct producer_entry *entry)
+{
+    return entry->pending != NULL || entry->in_txn;
+}
+
+/* Makes room where a bound is reached. E_BUSY: everything that could go is held. */
 static sl_err room_make(struct producers *producers)
 {
     struct producer_shard *shard = producers->shard;
     struct producer_entry *entry = NULL;
     if (producers->count >= shard->limits.partition_max) {
         entry = producer_entry_at(shard, producers->oldest);
-        while (entry != NULL && entry->pending != NULL)
+        while (entry != NULL && is_held(entry))
             entry = producer_entry_at(shard, entry->newer);
     } else if (shard->count >= shard->limits.shard_max) {
         entry = producer_entry_at(shard, shard->oldest);
-        while (entry != NULL && entry->pending != NULL)
+        while (entry != NULL && is_held(entry))
             entry = producer_entry_at(shard, entry->shard_newer);
     } else {
         return SLUICE_OK;
@@ -138,6 +145,7 @@ struct producer_shard *producer_shard_free(struct producer_shard *shard)
     if (shard != NULL) {
         SL_ASSERT(shard->count == 0);
         producer_table_fini(shard);
+        sl_free(shard->txns);
         sl_free(shard);
     }
     return NULL;
@@ -159,7 +167,7 @@ uint32_t producer_shard_expire(struct producer_shard *shard, int64_t now_ms)
     struct producer_entry *entry = producer_entry_at(shard, shard->oldest);
     while (entry != NULL && now_ms - entry->last_ms >= shard->limits.expiry_ms) {
         struct producer_entry *newer = producer_entry_at(shard, entry->shard_newer);
-        if (entry->pending == NULL) {
+        if (!is_held(entry)) {
             entry_remove(entry);
             count++;
         }
@@ -225,6 +233,7 @@ void producers_fini(struct producers *producers)
     while (producers->oldest != 0)
         entry_remove(producer_entry_at(producers->shard, producers->oldest));
     SL_ASSERT(producers->count == 0);
+    producer_txns_free(producers);
 }
 
 static struct producer_past newest_past(const struct producer_entry *entry)
@@ -305,21 +314,50 @@ static bool is_behind_refused(const struct producer_entry *entry,
            entry->refused_sequence != batch->base_sequence;
 }
 
+static bool is_known(const struct producer_entry *entry)
+{
+    return entry->pending != NULL || entry->past_count > 0 || entry->is_fenced;
+}
+
+/* That the next one follows; -1: it begins with 0. */
+static int32_t last_sequence(const struct producer_entry *entry)
+{
+    const struct producer_admission *pending = newest_pending(entry);
+    if (pending != NULL)
+        return pending->last_sequence;
+    return entry->past_count > 0 ? newest_past(entry).last_sequence : -1;
+}
+
+static bool in_txn(const struct producer_entry *entry)
+{
+    bool is_in = entry->in_txn;
+    for (const struct producer_admission *at = entry->pending; at != NULL; at = at->next)
+        is_in = at->transactional ? !at->is_marker : is_in;
+    return is_in;
+}
+
+/* Rule 5. */
+static sl_err begin_check(const struct producer_batch *batch)
+{
+    return batch->begins_at_zero && batch->base_sequence != 0 ? SLUICE_E_OUT_OF_ORDER_SEQUENCE
+                                                              : SLUICE_OK;
+}
+
 static sl_err order_check(const struct producer_entry *entry, const struct producer_batch *batch)
 {
     const struct producer_admission *pending = newest_pending(entry);
     int16_t epoch = pending != NULL ? pending->epoch : entry->epoch;
     if (is_behind_refused(entry, batch))
         return entry->refused_err;
-    if (pending == NULL && entry->past_count == 0)
-        return SLUICE_OK; /* all that is known is what was refused: as good as unknown */
+    if (!is_known(entry))
+        return begin_check(batch); /* all that is known is what was refused: as good as unknown */
     if (batch->producer_epoch < epoch)
         return SLUICE_E_INVALID_PRODUCER_EPOCH;
     if (batch->producer_epoch > epoch)
         return batch->base_sequence == 0 ? SLUICE_OK : SLUICE_E_OUT_OF_ORDER_SEQUENCE;
-    int32_t last = pending != NULL ? pending->last_sequence : newest_past(entry).last_sequence;
-    return batch->base_sequence == sequence_add(last, 1) ? SLUICE_OK
-                                                         : SLUICE_E_OUT_OF_ORDER_SEQUENCE;
+    return batch->base_sequence == sequence_add(last_sequence(entry), 1)
+               ? SLUICE_OK
+               : SLUICE_E_OUT_OF_ORDER_SEQUENCE;
 }
 
 static bool batch_is_sound(const struct producer_batch *batch)
@@ -328,14 +366,21 @@ static bool batch_is_sound(const struct producer_batch *batch)
            batch->record_count >= 1 && batch->record_count <= INT32_MAX;
 }
 
+/* Rule 6, and the bound on what is aborted. */
+static sl_err txn_check(const struct producers *producers, const struct producer_entry *entry,
+                        const struct producer_batch *batch)
+{
+    if (!batch->transactional)
+        return entry != NULL && in_txn(entry) ? SLUICE_E_INVALID_TXN_STATE : SLUICE_OK;
+    return producers->shard->aborted_count >= PRODUCER_ABORTED_MAX ? SLUICE_E_LIMIT : SLUICE_OK;
+}
+
 sl_err producers_check(const struct producers *producers, const struct producer_batch *batch,
                        struct producer_verdict *ret_verdict)
 {
     struct producer_verdict verdict = {PRODUCER_NEW, -1, -1};
     if (!batch_is_sound(batch))
         return SLUICE_E_INVALID_RECORD;
-    if (batch->transactional)
-        return SLUICE_E_INVALID_TXN_STATE;
     const struct producer_entry *entry = producer_entry_get(producers, batch->producer_id);
     struct producer_past past;
     if (entry != NULL && past_match(entry, batch, &past)) {
@@ -343,8 +388,10 @@ sl_err producers_check(const struct producers *producers, const struct producer_
             (struct producer_verdict){PRODUCER_DUPLICATE, past.base_offset, past.append_time_ms};
     } else if (entry != NULL && pending_match(entry, batch) != NULL) {
         verdict.kind = PRODUCER_PENDING;
-    } else if (entry != NULL) {
-        sl_err err = order_check(entry, batch);
+    } else {
+        sl_err err = entry != NULL ? order_check(entry, batch) : begin_check(batch);
+        if (err == SLUICE_OK)
+            err = txn_check(producers, entry, batch);
         if (err != SLUICE_OK)
             return err;
     }
@@ -354,25 +401,79 @@ sl_err producers_check(const struct producers *producers, const struct producer_
 
 /* ---- two phases ---- */
 
+static int16_t known_epoch(const struct producer_entry *entry)
+{
+    const struct producer_admission *pending = newest_pending(entry);
+    return pending != NULL ? pending->epoch : entry->epoch;
+}
+
+static void pending_append(struct producer_entry *entry, struct producer_admission *admission)
+{
+    struct producer_admission *newest = newest_pending(entry);
+    *(newest != NULL ? &newest->next : &entry->pending) = admission;
+}
+
 sl_err producers_admit(struct producers *producers, const struct producer_batch *batch,
                        struct producer_admission *ret_admission, int64_t now_ms)
 {
     struct producer_entry *entry = producer_entry_get(producers, batch->producer_id);
     sl_err err = producer_spare_fill(producers->shard);
-    if (err == SLUICE_OK && entry == NULL)
-        err = producer_entry_add(producers, batch->producer_id, now_ms, &entry);
+    if (err == SLUICE_OK && batch->transactional)
+        err = producer_txns_reserve(producers);
     if (err != SLUICE_OK)
         return err;
+    if (entry == NULL)
+        err = producer_entry_add(producers, batch->producer_id, now_ms, &entry);
+    if (err != SLUICE_OK) {
+        if (batch->transactional)
+            producer_txns_release(producers);
+        return err;
+    }
     entry->refused_err = SLUICE_OK;
     *ret_admission = (struct producer_admission){
         .entry = entry,
         .first_sequence = batch->base_sequence,
         .last_sequence = last_sequence_of(batch),
         .epoch = batch->producer_epoch,
+        .transactional = batch->transactional,
     };
-    struct producer_admission *newest = newest_pending(entry);
-    *(newest != NULL ? &newest->next : &entry->pending) = ret_admission;
+    pending_append(entry, ret_admission);
     return SLUICE_OK;
+}
+
+sl_err producers_admit_marker(struct producers *producers, int64_t producer_id, int16_t epoch,
+                              bool aborts, struct producer_admission *ret_admission, int64_t now_ms)
+{
+    struct producer_entry *entry = producer_entry_get(producers, producer_id);
+    if (entry != NULL && is_known(entry) && epoch < known_epoch(entry))
+        return SLUICE_E_INVALID_PRODUCER_EPOCH;
+    sl_err err = producer_txns_reserve(producers);
+    if (err != SLUICE_OK)
+        return err;
+    if (entry == NULL)
+        err = producer_entry_add(producers, producer_id, now_ms, &entry);
+    if (err != SLUICE_OK) {
+        producer_txns_release(producers);
+        return err;
+    }
+    bool same_epoch = is_known(entry) && epoch == known_epoch(entry);
+    *ret_admission = (struct producer_admission){
+        .entry = entry,
+        .first_sequence = -1,
+        .last_sequence = same_epoch ? last_sequence(entry) : -1,
+        .epoch = epoch,
+        .transactional = true,
+        .is_marker = true,
+        .aborts = aborts,
+    };
+    pending_append(entry, ret_admission);
+    return SLUICE_OK;
+}
+
+bool producers_in_txn(const struct producers *producers, int64_t producer_id)
+{
+    const struct producer_entry *entry = producer_entry_get(producers, producer_id);
+    return entry != NULL && in_txn(entry);
 }
 
 static void pending_unlink(struct producer_admission *admission)
@@ -396,6 +497,28 @@ static void waiters_answer(struct producer_waiter *waiters, sl_err err, int64_t 
     }
 }
 
+/* What a durable marker leaves of its producer. */
+static void entry_mark(struct producer_entry *entry, int16_t epoch)
+{
+    if (epoch > entry->epoch || entry->past_count == 0) {
+        producer_entry_forget(entry);
+        entry->epoch = epoch;
+        entry->is_fenced = true;
+    }
+    entry->in_txn = false;
+}
+
+static void marker_commit(struct producers *producers, struct producer_admission *admission,
+                          int64_t offset, int64_t now_ms)
+{
+    struct producer_entry *entry = admission->entry;
+    producer_txns_release(producers);
+    producer_txns_end(producers, entry->id, offset, admission->aborts);
+    entry_mark(entry, admission->epoch);
+    producer_entry_touch(entry, now_ms);
+    admission->entry = NULL;
+}
+
 void producers_commit(struct producers *producers, struct producer_admission *admission,
                       int64_t base_offset, int64_t last_offset, int64_t append_time_ms,
                       int64_t now_ms)
@@ -404,6 +527,15 @@ void producers_commit(struct producers *producers, struct producer_admission *ad
     struct producer_waiter *waiters = admission->waiters;
     SL_ASSERT(entry->owner == producers && entry->pending == admission);
     pending_unlink(admission);
+    if (admission->is_marker) {
+        marker_commit(producers, admission, base_offset, now_ms);
+        return;
+    }
+    if (admission->transactional) {
+        producer_txns_release(producers);
+        producer_txns_begin(producers, entry->id, base_offset);
+        entry->in_txn = true;
+    }
     struct producer_past past = {
         .first_sequence = admission->first_sequence,
         .last_sequence = admission->last_sequence,
@@ -425,7 +557,10 @@ void producers_abort(struct producers *producers, struct producer_admission *adm
     struct producer_waiter *waiters = admission->waiters;
     SL_ASSERT(entry->owner == producers && err != SLUICE_OK);
     pending_unlink(admission);
-    if (sl_status_is_retriable(err) && err != SLUICE_E_FENCED) /* then nothing is taken any more */
+    if (admission->transactional)
+        producer_txns_release(producers);
+    /* Fenced, nothing is taken any more; a marker comes again by itself. */
+    if (sl_status_is_retriable(err) && err != SLUICE_E_FENCED && !admission->is_marker)
         refused_note(entry, admission, err);
     entry_drop_empty(entry);
     admission->entry = NULL;
@@ -463,6 +598,49 @@ bool producers_unwait(struct producers *producers, const struct producer_batch *
     return true;
 }
 
+/* Whether the checkpoint told of it already. */
+static bool is_applied(const struct producers *producers, int64_t offset)
+{
+    const struct txn_log *log = producers_txns(producers);
+    return log != NULL && offset < log->applied_offset;
+}
+
+static sl_err apply_begin(struct producers *producers, struct producer_entry *entry,
+                          int64_t base_offset)
+{
+    if (is_applied(producers, base_offset))
+        return SLUICE_OK;
+    sl_err err = producer_txns_reserve(producers);
+    if (err == SLUICE_OK) {
+        producer_txns_release(producers);
+        producer_txns_begin(producers, entry->id, base_offset);
+        entry->in_txn = true;
+    }
+    return err;
+}
+
+sl_err producers_apply_marker(struct producers *producers, int64_t producer_id, int16_t epoch,
+                              bool aborts, int64_t offset, int64_t time_ms)
+{
+    if (producer_id < 0 || epoch < 0)
+        return SLUICE_E_CORRUPT;
+    struct producer_entry *entry = producer_entry_get(producers, producer_id);
+    if (is_applied(producers, offset) || (entry != NULL && epoch < entry->epoch))
+        return SLUICE_OK;
+    sl_err err = producer_txns_reserve(producers);
+    if (err != SLUICE_OK)
+        return err;
+    producer_txns_release(producers);
+    if (entry == NULL)
+        err = producer_entry_add(producers, producer_id, time_ms, &entry);
+    if (err != SLUICE_OK)
+        return err;
+    producer_txns_end(producers, producer_id, offset, aborts);
+    entry_mark(entry, epoch);
+    producer_entry_touch(entry, time_ms);
+    return SLUICE_OK;
+}
+
 sl_err producers_apply(struct producers *producers, const struct producer_batch *batch,
                        int64_t base_offset, int64_t last_offset, int64_t append_time_ms,
                        int64_t time_ms)
@@ -478,6 +656,11 @@ sl_err producers_apply(struct producers *producers, const struct producer_batch 
     /* A checkpoint may hold what the frames behind it tell again. */
     if (entry->past_count != 0 && newest_past(entry).base_offset >= base_offset)
         return SLUICE_OK;
+    if (batch->transactional) {
+        sl_err err = apply_begin(producers, entry, base_offset);
+        if (err != SLUICE_OK)
+            return err;
+    }
     struct producer_past past = {
         .first_sequence = batch->base_sequence,
         .last_sequence = last_sequence_of(batch),
@@ -501,6 +684,27 @@ uint32_t producers_ends(const struct producers *producers, struct producer_end *
             ret_ends[count++] = (struct producer_end){
                 .producer_id = entry->id, .last_offset = newest_past(entry).last_offset};
         }
+    }
+    return count;
+}
+
+uint32_t producers_list(const struct producers *producers, struct producer_info *ret_infos,
+                        uint32_t count_max)
+{
+    uint32_t count = 0;
+    const struct producer_shard *shard = producers->shard;
+    const struct txn_log *log = producers_txns(producers);
+    const struct producer_entry *entry = producer_entry_at(shard, producers->newest);
+    for (; entry != NULL && count < count_max; entry = producer_entry_at(shard, entry->older)) {
+        if (entry->past_count == 0 && !entry->is_fenced)
+            continue;
+        ret_infos[count++] = (struct producer_info){
+            .producer_id = entry->id,
+            .last_ms = entry->last_ms,
+            .txn_first_offset = log != NULL ? txn_log_first_of(log, entry->id) : -1,
+            .last_sequence = entry->past_count > 0 ? newest_past(entry).last_sequence : -1,
+            .epoch = entry->epoch,
+        };
     }
     return count;
 }

@@ -5,10 +5,14 @@
  *   2. a lower epoch: E_INVALID_PRODUCER_EPOCH
  *   3. a higher epoch begins with sequence 0, else E_OUT_OF_ORDER_SEQUENCE
  *   4. the same epoch goes on at last + 1 (2^31-1 wraps to 0), else E_OUT_OF_ORDER_SEQUENCE
- *   5. an unknown producer may begin anywhere
- *   6. transactional batches: E_INVALID_TXN_STATE, as no transaction can have begun here
+ *   5. an unknown producer may begin anywhere, one of a transaction of version 2 (KIP-890) with 0
+ *   6. a batch of no transaction while the producer has one open here: E_INVALID_TXN_STATE
  *   7. behind a batch that was refused for now (the disk is full, …) any other one of that epoch is
  *      refused with the same error, until that batch is back: it is not the sequence that is wrong
+ *
+ * Markers, which end a transaction, are admitted in the same order: one with a higher epoch fences
+ * the batches of older ones, and the producer goes on with sequence 0. A producer with an open
+ * transaction is not forgotten. What readers need to know of transactions is in txn_log.h.
  *
  * Two phases, because an answer follows durability but the next batch does not wait for it:
  *
@@ -23,12 +27,15 @@
 #ifndef SL_ADMIT_PRODUCER_STATE_H
 #define SL_ADMIT_PRODUCER_STATE_H
 
-#include "base/base.h"
+#include "admit/txn_log.h"
 #include "wal/item.h"
 
 #define PRODUCER_BATCHES_MAX        5u
+#define PRODUCER_ABORTED_MAX        1000000u /* aborted transactions that a shard remembers */
 #define PRODUCER_STATE_ITEM_VERSION 1u
 #define PRODUCER_STATE_ITEM_SIZE    208u /* of a payload */
+#define TXN_LOG_ITEM_VERSION        1u
+#define TXN_LOG_ITEM_SIZE           64u /* of a payload of TXN_OPEN and TXN_ABORTED */
 
 struct producer_shard;
 struct producer_entry;
@@ -54,6 +61,7 @@ struct producers {
     uint32_t oldest; /* idle longest first; numbers of entries, 0: none */
     uint32_t newest;
     uint32_t count;
+    uint32_t txns; /* number of its txn_log in the shard; 0: there was never a transaction */
 };
 void producers_init(struct producers *producers, struct producer_shard *shard);
 /* Forgets all. No admission may be open, none waits. */
@@ -64,6 +72,7 @@ struct producer_batch {
     int64_t producer_id; /* >= 0; a batch without one needs no admission */
     int16_t producer_epoch;
     bool transactional;
+    bool begins_at_zero; /* where the producer is not known */
     int32_t base_sequence;
     uint32_t record_count; /* 1 … 2^31-1 */
 };
@@ -77,7 +86,7 @@ struct producer_verdict {
     int64_t append_time_ms; /* likewise; -1: the producer's times hold */
 };
 /* E_OUT_OF_ORDER_SEQUENCE, E_INVALID_PRODUCER_EPOCH, E_INVALID_TXN_STATE, E_INVALID_RECORD (a
- * negative sequence or epoch, no record). */
+ * negative sequence or epoch, no record), E_LIMIT (PRODUCER_ABORTED_MAX; of a transaction). */
 sl_err producers_check(const struct producers *producers, const struct producer_batch *batch,
                        struct producer_verdict *ret_verdict) SL_MUST_CHECK;
 
@@ -93,14 +102,24 @@ struct producer_admission {
     struct producer_admission *next; /* producer_state's, all of these */
     struct producer_entry *entry;
     struct producer_waiter *waiters;
-    int32_t first_sequence;
-    int32_t last_sequence;
+    int32_t first_sequence; /* of a marker: -1 */
+    int32_t last_sequence;  /* of a marker: as before it; -1: 0 is next */
     int16_t epoch;
+    bool transactional; /* a marker is, too */
+    bool is_marker;
+    bool aborts; /* a marker */
 };
 /* Must follow a check that said NEW, with nothing in between. E_BUSY: every slot of the bound has a
  * batch under way; E_NO_MEMORY. */
 sl_err producers_admit(struct producers *producers, const struct producer_batch *batch,
                        struct producer_admission *ret_admission, int64_t now_ms) SL_MUST_CHECK;
+/* A marker of that producer and epoch, behind all its batches under way; it may be a producer that
+ * is not known. E_INVALID_PRODUCER_EPOCH: a higher epoch is; E_BUSY, E_NO_MEMORY. */
+sl_err producers_admit_marker(struct producers *producers, int64_t producer_id, int16_t epoch,
+                              bool aborts, struct producer_admission *ret_admission,
+                              int64_t now_ms) SL_MUST_CHECK;
+/* Whether the producer has a transaction open here, what is under way included. */
+bool producers_in_txn(const struct producers *producers, int64_t producer_id);
 void producers_commit(struct producers *producers, struct producer_admission *admission,
                       int64_t base_offset, int64_t last_offset, int64_t append_time_ms,
                       int64_t now_ms);
@@ -120,6 +139,26 @@ sl_err producers_apply(struct producers *producers, const struct producer_batch 
                        int64_t base_offset, int64_t last_offset, int64_t append_time_ms,
                        int64_t time_ms) SL_MUST_CHECK;
 
+/* Likewise a marker. */
+sl_err producers_apply_marker(struct producers *producers, int64_t producer_id, int16_t epoch,
+                              bool aborts, int64_t offset, int64_t time_ms) SL_MUST_CHECK;
+
+/* The partition's transactions; NULL: there was never one. */
+struct txn_log *producers_txns(const struct producers *producers);
+/* The log start is there now. */
+void producers_drop_below(struct producers *producers, int64_t offset);
+/* What is remembered of a producer. */
+struct producer_info {
+    int64_t producer_id;
+    int64_t last_ms;
+    int64_t txn_first_offset; /* -1: no open transaction */
+    int32_t last_sequence;    /* -1: none yet with its epoch */
+    int16_t epoch;
+};
+/* Of the partition's producers, those heard last first; returns how many, at most count_max. */
+uint32_t producers_list(const struct producers *producers, struct producer_info *ret_infos,
+                        uint32_t count_max);
+
 /* Where a producer's newest durable batch ends. */
 struct producer_end {
     int64_t producer_id;
@@ -132,17 +171,20 @@ uint32_t producers_ends(const struct producers *producers, struct producer_end *
 /* ---- checkpoint ---- */
 
 typedef sl_err producer_add_fn(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload);
-/* Everything durable of one partition as PRODUCER_STATE items, idle longest first. */
+/* Everything durable of one partition as PRODUCER_STATE items, idle longest first, then TXN_OPEN
+ * and TXN_ABORTED items, as of end_offset. */
 sl_err producers_snapshot(const struct producers *producers, const struct sl_uuid *topic,
-                          uint32_t partition, producer_add_fn *add, void *add_arg) SL_MUST_CHECK;
+                          uint32_t partition, int64_t end_offset, producer_add_fn *add,
+                          void *add_arg) SL_MUST_CHECK;
 /* After items of many partitions were restored: who is idle longest in the shard is again the first
  * to go. Without memory the order stays that of the items. */
 void producer_shard_sort(struct producer_shard *shard);
-/* Which partition a PRODUCER_STATE payload is of. E_CORRUPT, E_NEWER_FORMAT. [any] */
-sl_err producer_state_item_target(uint8_t version, struct sl_bytes payload,
+/* Which partition a payload of one of these kinds is of. E_CORRUPT, E_NEWER_FORMAT. [any] */
+sl_err producer_state_item_target(uint16_t kind, uint8_t version, struct sl_bytes payload,
                                   struct sl_uuid *ret_topic, uint32_t *ret_partition) SL_MUST_CHECK;
-/* Replaces what is known of that producer. E_CORRUPT, E_NEWER_FORMAT, E_NO_MEMORY. */
-sl_err producers_restore(struct producers *producers, uint8_t version,
+/* Replaces what is known of that producer, or adds a transaction. E_CORRUPT, E_NEWER_FORMAT,
+ * E_NO_MEMORY. */
+sl_err producers_restore(struct producers *producers, uint16_t kind, uint8_t version,
                          struct sl_bytes payload) SL_MUST_CHECK;
 
 #endif

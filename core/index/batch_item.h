@@ -2,18 +2,20 @@
  *
  * BATCH, version 1, 72 bytes, little-endian: topic id 16, base offset i64, last offset i64, max
  * timestamp i64, producer id i64, partition u32, record count u32, base sequence i32, last sequence
- * i32, leader epoch i32, producer epoch i16, attributes u16 (of the batch). Recovery applies it
- * without reading the body. LOG_BOUNDS, version 1, 40 bytes: topic id 16, log start offset i64, log
- * end offset i64, partition u32, zero u32: so that offsets never go back when nothing of a
- * partition is left. COMPACTION, version 1, 32 bytes: topic id 16, clean offset i64, partition u32,
- * zero u32: records below the clean offset were compacted together; that there is such an item says
- * that extents of the partition may replace parts of older ones. */
+ * i32, leader epoch i32, producer epoch i16, attributes u16 (of the batch; bit 8: it is a marker
+ * that aborts a transaction). Recovery applies it without reading the body. LOG_BOUNDS, version 1,
+ * 40 bytes: topic id 16, log start offset i64, log end offset i64, partition u32, zero u32: so that
+ * offsets never go back when nothing of a partition is left. COMPACTION, version 1, 32 bytes: topic
+ * id 16, clean offset i64, partition u32, zero u32: records below the clean offset were compacted
+ * together; that there is such an item says that extents of the partition may replace parts of
+ * older ones. */
 #ifndef SL_INDEX_BATCH_ITEM_H
 #define SL_INDEX_BATCH_ITEM_H
 
 #include "wal/item.h"
 
 #define BATCH_ITEM_VERSION   1u
+#define BATCH_ITEM_ABORTS    0x0100u /* of attributes, not of the batch's own */
 #define BATCH_ITEM_SIZE      72u
 #define BOUNDS_ITEM_VERSION  1u
 #define BOUNDS_ITEM_SIZE_MAX 40u

@@ -5,6 +5,7 @@
  *                        back in the order asked for
  */
 #include "intake/broker_guard.h"
+#include "intake/broker_guard_txn.h"
 
 #include "base/bytes.h"
 #include "shard/topics.h"
@@ -223,6 +224,13 @@ static void on_produce(const struct sluice_broker *broker, const struct sluice_c
 {
     struct broker_guard *guard = of(broker);
     struct guarded *guarded = NULL;
+    struct sluice_produce plain = *request;
+    if (request->transactional_id.data != NULL &&
+        !broker_guard_may_write_as(guard, context, request->transactional_id)) {
+        /* Batches of a transaction are refused where none is named. */
+        plain.transactional_id = (struct sluice_text){NULL, 0};
+        request = &plain;
+    }
     switch (judge(guard, context, request->entries, request->entry_count, sizeof(*request->entries),
                   sizeof(struct sluice_produce_result), judge_produce, SLUICE_OP_WRITE, arg,
                   &guarded)) {
@@ -995,7 +1003,7 @@ static void on_offset_fetch(const struct sluice_broker *broker,
 /* A call that is new in <sluice/broker.h> is decided about here: who may make it (a function beside
  * those above, by the one that resembles it most; cluster, metrics and health ask for nothing), a
  * row in the table below, and the call's name here. */
-#define GUARDED_LAST partitions_create
+#define GUARDED_LAST producers_describe
 _Static_assert(offsetof(struct sluice_broker, GUARDED_LAST) +
                        sizeof(((struct sluice_broker *)0)->GUARDED_LAST) ==
                    sizeof(struct sluice_broker),
@@ -1030,6 +1038,7 @@ void broker_guard_init(struct broker_guard *guard, struct broker_link *link, str
         .configs_alter = on_configs_alter,
         .partitions_create = on_partitions_create,
     };
+    broker_guard_txn_init(&guard->table);
 }
 
 void broker_guard_fini(struct broker_guard *guard)

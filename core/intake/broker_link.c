@@ -10,6 +10,8 @@
 #include "shard/producer_id_call.h"
 #include "shard/records_delete.h"
 #include "shard/topics.h"
+#include "shard/txn_lists.h"
+#include "shard/txns.h"
 
 #include <string.h>
 
@@ -200,8 +202,7 @@ static void on_offsets(const struct sluice_broker *broker, const struct sluice_c
                        sluice_offsets_done *done, void *arg)
 {
     (void)context;
-    (void)isolation; /* without transactions the last stable offset is the high watermark */
-    offsets_start(of(broker)->home, queries, count, done, arg);
+    offsets_start(of(broker)->home, isolation, queries, count, done, arg);
 }
 
 static void on_records_delete(const struct sluice_broker *broker,
@@ -218,6 +219,76 @@ static void on_producer_id(const struct sluice_broker *broker, const struct slui
 {
     (void)context;
     producer_id_start(of(broker)->home, id, epoch, done, arg);
+}
+
+/* ---- transactions ---- */
+
+static void on_txn_producer(const struct sluice_broker *broker,
+                            const struct sluice_context *context, const struct sluice_txn *txn,
+                            int32_t timeout_ms, sluice_producer_id_done *done, void *arg)
+{
+    (void)context;
+    txns_producer(of(broker)->home, txn, timeout_ms, done, arg);
+}
+
+static void on_txn_partitions_add(const struct sluice_broker *broker,
+                                  const struct sluice_context *context,
+                                  const struct sluice_txn *txn,
+                                  const struct sluice_txn_partition *partitions, uint32_t count,
+                                  bool verify_only, sluice_statuses_done *done, void *arg)
+{
+    (void)context;
+    txns_add(of(broker)->home, txn, partitions, count, verify_only, done, arg);
+}
+
+static void on_txn_group_add(const struct sluice_broker *broker,
+                             const struct sluice_context *context, const struct sluice_txn *txn,
+                             struct sluice_text group, sluice_status_done *done, void *arg)
+{
+    (void)context;
+    txns_add_group(of(broker)->home, txn, group, done, arg);
+}
+
+static void on_txn_offsets_commit(const struct sluice_broker *broker,
+                                  const struct sluice_context *context,
+                                  const struct sluice_txn *txn,
+                                  const struct sluice_offset_commit *request,
+                                  sluice_statuses_done *done, void *arg)
+{
+    (void)context;
+    txns_commit_offsets(of(broker)->home, txn, request, done, arg);
+}
+
+static void on_txn_end(const struct sluice_broker *broker, const struct sluice_context *context,
+                       const struct sluice_txn *txn, bool commit, sluice_producer_id_done *done,
+                       void *arg)
+{
+    (void)context;
+    txns_end(of(broker)->home, txn, commit, done, arg);
+}
+
+static void on_txns_describe(const struct sluice_broker *broker,
+                             const struct sluice_context *context, const struct sluice_text *ids,
+                             uint32_t count, sluice_txns_done *done, void *arg)
+{
+    (void)context;
+    txn_lists_describe(of(broker)->home, ids, count, done, arg);
+}
+
+static void on_txns_list(const struct sluice_broker *broker, const struct sluice_context *context,
+                         sluice_txns_done *done, void *arg)
+{
+    (void)context;
+    txn_lists_all(of(broker)->home, done, arg);
+}
+
+static void on_producers_describe(const struct sluice_broker *broker,
+                                  const struct sluice_context *context,
+                                  const struct sluice_txn_partition *partitions, uint32_t count,
+                                  sluice_producers_done *done, void *arg)
+{
+    (void)context;
+    txn_lists_producers(of(broker)->home, partitions, count, done, arg);
 }
 
 /* ---- groups ---- */
@@ -324,6 +395,14 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .configs_preview = on_configs_preview,
         .configs_alter = on_configs_alter,
         .partitions_create = on_partitions_create,
+        .txn_producer = on_txn_producer,
+        .txn_partitions_add = on_txn_partitions_add,
+        .txn_group_add = on_txn_group_add,
+        .txn_offsets_commit = on_txn_offsets_commit,
+        .txn_end = on_txn_end,
+        .txns_describe = on_txns_describe,
+        .txns_list = on_txns_list,
+        .producers_describe = on_producers_describe,
     };
 }
 

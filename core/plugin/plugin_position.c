@@ -536,8 +536,8 @@ static void seek_looked(struct plugin_order *order)
         return;
     }
     fill_queries(order, positions->queries);
-    offsets_start(order->manager->config.set->shards[0], positions->queries, 3 * positions->count,
-                  seek_answered, order);
+    offsets_start(order->manager->config.set->shards[0], SLUICE_ISOLATION_UNCOMMITTED,
+                  positions->queries, 3 * positions->count, seek_answered, order);
 }
 
 void order_seek(struct plugin_order *order)

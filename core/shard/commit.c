@@ -1,6 +1,7 @@
 /* commit.c: see commit.h. */
 #include "shard/commit.h"
 
+#include "record/txn_marker.h"
 #include "shard/offset_lease.h"
 
 static void stamp(struct commit *commit, struct commit_batch *batch, int64_t now_ms)
@@ -18,6 +19,15 @@ static void stamp(struct commit *commit, struct commit_batch *batch, int64_t now
     }
 }
 
+/* Of the item: those of the batch, and whether it is a marker that aborts. */
+static uint16_t attributes_of(const struct batch_view *view)
+{
+    struct txn_marker marker;
+    bool aborts = batch_view_has(view, BATCH_CONTROL) &&
+                  txn_marker_decode(view, &marker) == SLUICE_OK && !marker.commits;
+    return (uint16_t)(batch_view_attributes(view) | (aborts ? BATCH_ITEM_ABORTS : 0));
+}
+
 static void describe(struct commit_batch *batch, struct wal_item *item)
 {
     struct batch_view view = {batch->data, batch->size};
@@ -33,7 +43,7 @@ static void describe(struct commit_batch *batch, struct wal_item *item)
         .base_sequence = batch_view_base_sequence(&view),
         .last_sequence = batch_view_last_sequence(&view),
         .leader_epoch = batch_view_leader_epoch(&view),
-        .attributes = batch_view_attributes(&view),
+        .attributes = attributes_of(&view),
     };
     batch_item_encode(&about, batch->payload);
     batch->body = (struct sl_iovec){batch->data, batch->size};
@@ -73,9 +83,11 @@ static void batch_durable(struct commit *commit, struct commit_batch *batch,
         producers_commit(&partition->producers, batch->admission, batch->base_offset,
                          batch->last_offset, batch->append_time_ms, commit->unit.time_ms);
     }
-    shard->batches_in++;
-    shard->bytes_in += batch->size;
-    shard->records_in += (uint64_t)batch_view_record_count(&view);
+    if (!batch_view_has(&view, BATCH_CONTROL)) {
+        shard->batches_in++;
+        shard->bytes_in += batch->size;
+        shard->records_in += (uint64_t)batch_view_record_count(&view);
+    }
     if (partition->topic == NULL) {
         return; /* deleted meanwhile */
     }

@@ -70,6 +70,7 @@ static void job_fini(struct compact_job *job)
     sl_file_close(job->file);
     compact_job_free(job);
     sl_free(job->producers);
+    txn_log_fini(&job->aborted);
     sl_free(job->runs);
     *job = (struct compact_job){.shard = job->shard};
 }
@@ -419,6 +420,11 @@ static sl_err job_allocate(struct compactor *compactor)
     job->producers = sl_alloc(SL_MAX(producers, 1u) * sizeof(*job->producers));
     if (job->runs == NULL || job->producers == NULL) {
         return SLUICE_E_NO_MEMORY;
+    }
+    const struct txn_log *txns = producers_txns(&job->partition->producers);
+    sl_err err = txns == NULL ? SLUICE_OK : txn_log_copy_aborted(&job->aborted, txns);
+    if (err != SLUICE_OK) {
+        return err;
     }
     job->producer_count = producers_ends(&job->partition->producers, job->producers, producers);
     uint64_t records = (uint64_t)(job->end_offset - job->clean_offset);

@@ -59,6 +59,8 @@ static uint32_t look_on(struct compact_choice *choice, uint32_t runs_max, bool *
     *ret_done = false;
     for (; count < runs_max; count++) {
         bool more = stream_index_find(&partition->index, look->offset, &run) && is_in_extent(&run);
+        /* Nothing of an open transaction, nor what lies behind its first record. */
+        more = more && run.last_offset < partition_stable_end(partition);
         bool is_dirty = more && run.last_offset >= look->clean_offset;
         if (!more || (is_dirty && lag_ms > 0 && newest_ms(&run) > young_ms)) {
             *ret_done = true;

@@ -48,6 +48,14 @@ static bool is_sound(const struct batch_view *batch, struct sl_bytes records)
     return record_iterator_finish(&iterator) == SLUICE_OK;
 }
 
+/* Its records were never committed: they count for nothing. */
+static bool is_aborted(const struct compact_job *job, const struct batch_view *batch)
+{
+    return batch_view_has(batch, BATCH_TRANSACTIONAL) &&
+           txn_log_is_aborted(&job->aborted, batch_view_producer_id(batch),
+                              batch_view_base_offset(batch));
+}
+
 /* ---- pass 1 ---- */
 
 static sl_err map_batch(struct compact_job *job, const struct batch_view *batch)
@@ -55,7 +63,7 @@ static sl_err map_batch(struct compact_job *job, const struct batch_view *batch)
     struct sl_bytes records;
     bool open = false;
     sl_err err = open_batch(job, batch, &open, &records);
-    if (err != SLUICE_OK || !open || !is_sound(batch, records)) {
+    if (err != SLUICE_OK || !open || is_aborted(job, batch) || !is_sound(batch, records)) {
         return err;
     }
     struct record_iterator iterator;
@@ -146,6 +154,9 @@ static sl_err fate_of(const struct compact_job *job, const struct batch_view *ba
     struct record_iterator iterator;
     struct record_view record;
     *ret_fate = (struct fate){0};
+    if (is_aborted(job, batch)) {
+        return SLUICE_OK; /* none is kept */
+    }
     record_iterator_init(&iterator, records, batch_view_record_count(batch));
     while (record_iterator_next(&iterator, &record)) {
         bool kept = is_kept(job, batch, &record);
@@ -198,7 +209,8 @@ static sl_err keep_records(struct compact_job *job, struct batch_builder *builde
     struct record_view record;
     sl_err err = SLUICE_OK;
     record_iterator_init(&iterator, records, batch_view_record_count(batch));
-    while (err == SLUICE_OK && record_iterator_next(&iterator, &record)) {
+    while (err == SLUICE_OK && !is_aborted(job, batch) &&
+           record_iterator_next(&iterator, &record)) {
         if (!is_kept(job, batch, &record)) {
             continue;
         }

@@ -61,7 +61,8 @@ struct compact_job {
     struct key_map map;
     struct producer_end *producers; /* by id, then offset */
     uint32_t producer_count;
-    bool sorted; /* they are */
+    bool sorted;            /* they are */
+    struct txn_log aborted; /* transactions that ended so before it began; their records go */
 
     struct compact_run *runs; /* of this pass or round, pinned; round_runs of them */
     uint32_t run_count;

@@ -86,6 +86,7 @@ static void request_free(struct fetch_request *request)
     struct shard *home = request->home;
     for (uint32_t i = 0; i < request->entry_count; i++) {
         chunk_unref(request->entries[i].chunk);
+        sl_free(request->entries[i].aborted);
     }
     sl_free(request);
     shard_request_end(home);
@@ -211,6 +212,35 @@ static void entry_shrink(struct shard *shard, struct fetch_entry *entry,
     entry->chunk = small;
 }
 
+/* The aborted transactions that overlap what is given, up to the end of the last place read. */
+static void entry_list_aborted(struct fetch_entry *entry, struct sluice_fetch_result *result)
+{
+    const struct txn_log *log = producers_txns(&entry->partition->producers);
+    const struct read_plan *plan = entry->plan;
+    if (log == NULL || log->aborted_count == 0 || result->records.size == 0) {
+        return;
+    }
+    uint32_t last = entry->is_cut ? 0 : plan->place_count - 1;
+    int64_t to = SL_MIN(plan->claims[last].last_offset + 1, entry->end_offset);
+    uint32_t count = txn_log_overlap(log, entry->offset, to, NULL, 0);
+    struct txn_aborted *found = count == 0 ? NULL : sl_alloc(count * sizeof(*found));
+    entry->aborted = count == 0 ? NULL : sl_alloc(count * sizeof(*entry->aborted));
+    if (count > 0 && (found == NULL || entry->aborted == NULL)) {
+        result->status = SLUICE_E_NO_MEMORY; /* without the list they would look committed */
+        result->records = (struct sluice_bytes){NULL, 0};
+        count = 0;
+    }
+    if (count > 0) {
+        (void)txn_log_overlap(log, entry->offset, to, found, count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        entry->aborted[i] = (struct sluice_aborted){found[i].producer_id, found[i].first_offset};
+    }
+    sl_free(found);
+    result->aborted = entry->aborted;
+    result->aborted_count = count;
+}
+
 static void part_reply(struct fetch_part *part)
 {
     struct shard *shard = part->call.target;
@@ -218,6 +248,9 @@ static void part_reply(struct fetch_part *part)
     for (uint32_t i = 0; i < part->entry_count; i++) {
         uint32_t index = part->entries[i];
         struct fetch_entry *entry = &request->entries[index];
+        if (request->committed && entry->plan != NULL) {
+            entry_list_aborted(entry, &request->results[index]);
+        }
         settle_plan(shard, entry, &request->results[index]);
         entry_shrink(shard, entry, &request->results[index]);
         shard->bytes_out += request->results[index].records.size;
@@ -238,7 +271,8 @@ static void entry_cut(struct fetch_entry *entry, struct sluice_fetch_result *res
     uint32_t bytes = entry->is_cut ? entry->plan->places[0].size : entry->plan->bytes;
     struct sl_bytes all = {entry->chunk->data, bytes};
     struct sl_bytes batches = {NULL, 0};
-    sl_err err = partition_cut(all, entry->offset, entry->read_bytes_max, &batches);
+    sl_err err =
+        partition_cut(all, entry->offset, entry->end_offset, entry->read_bytes_max, &batches);
     result->status = err;
     result->records = (struct sluice_bytes){batches.data, batches.size};
 }
@@ -377,7 +411,8 @@ static sl_err entry_look(struct shard *shard, struct fetch_entry *entry,
         return SLUICE_E_STOPPING; /* its log is closing */
     }
     result->leader_epoch = shard_epoch(shard);
-    result->high_watermark = result->last_stable_offset = partition_end(partition);
+    result->high_watermark = partition_end(partition);
+    result->last_stable_offset = partition_stable_end(partition);
     result->log_start_offset = partition_start(partition);
     sl_err err = check_epoch(entry, result->leader_epoch);
     if (err != SLUICE_OK) {
@@ -417,7 +452,8 @@ static bool part_plan(struct fetch_part *part)
             (bytes > 0 && entry->read_bytes_max == 0)) {
             continue;
         }
-        if (entry->offset >= result->high_watermark) {
+        entry->end_offset = request->committed ? result->last_stable_offset : INT64_MAX;
+        if (entry->offset >= SL_MIN(result->high_watermark, entry->end_offset)) {
             continue; /* it takes no memory to wait */
         }
         if (entry->plan == NULL) {
@@ -429,7 +465,8 @@ static bool part_plan(struct fetch_part *part)
             continue;
         }
         const struct read_plan *plan = entry->plan;
-        if (!partition_plan(entry->partition, entry->offset, entry->read_bytes_max, entry->plan)) {
+        if (!partition_plan(entry->partition, entry->offset, entry->read_bytes_max, entry->plan) ||
+            !read_plan_end(entry->plan, entry->end_offset)) {
             continue;
         }
         bytes += plan->is_full ? SL_MAX(plan->bytes, entry->read_bytes_max) : plan->bytes;
@@ -615,6 +652,7 @@ void fetch_start(struct shard *home, const struct sluice_context *context,
     request->bytes_max = SL_MIN((uint32_t)SL_MAX(from->bytes_max, 0), FETCH_BYTES_MAX);
     request->bytes_min = SL_MIN((uint32_t)SL_MAX(from->bytes_min, 0), request->bytes_max);
     request->wait_ms = SL_MIN(SL_MAX(from->wait_ms, 0), FETCH_WAIT_MS_MAX);
+    request->committed = from->isolation == SLUICE_ISOLATION_COMMITTED;
     request->set_tokens = set_tokens;
     request->set_tokens_arg = set_tokens_arg;
     request->done = done;

@@ -28,6 +28,8 @@ struct fetch_entry {
     int64_t offset;
     uint32_t bytes_max;
     struct partition *partition;
+    int64_t end_offset; /* records below it may be given: the last stable offset, or INT64_MAX */
+    struct sluice_aborted *aborted; /* owned; of the result */
     struct fetch_waiter waiter;
     struct chunk *chunk; /* holds the records */
     struct read_plan *plan;
@@ -64,6 +66,7 @@ struct fetch_request {
     uint32_t bytes_max;
     uint32_t bytes_min;
     int32_t wait_ms;
+    bool committed; /* SLUICE_ISOLATION_COMMITTED */
     uint32_t pending_parts;
     uint32_t pending_finishes;
     uint32_t entry_count;

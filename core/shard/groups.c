@@ -2,6 +2,7 @@
 #include "shard/groups.h"
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 
 #include <string.h>
 
@@ -31,6 +32,7 @@ struct group_call {
     struct sluice_group_member *members;
     struct sl_buffer bytes;
     /* Offsets. */
+    int64_t producer_id; /* of a transaction; -1: of none */
     struct cut_waiter waiter;
     struct wal_unit unit;
     struct wal_item *items;
@@ -63,6 +65,7 @@ static struct group_call *call_new(struct shard *home, const void *request, void
     self->home = home;
     self->request = request;
     self->arg = arg;
+    self->producer_id = -1;
     sl_buffer_init(&self->bytes, ANSWER_BYTES_MAX);
     return self;
 }
@@ -355,7 +358,9 @@ static void offsets_durable(struct wal_unit *unit, sl_err err)
     struct shard *shard = self->call.target;
     for (uint32_t i = 0; err == SLUICE_OK && i < unit->item_count; i++) {
         const struct wal_item *item = &self->items[i];
-        err = offset_store_apply(shard->offsets, item->kind, item->version, item->payload);
+        err = item->kind == WAL_ITEM_TXN_OFFSET
+                  ? txn_offsets_apply(&shard->txn_offsets, item->kind, item->version, item->payload)
+                  : offset_store_apply(shard->offsets, item->kind, item->version, item->payload);
     }
     for (uint32_t i = 0; err != SLUICE_OK && i < self->status_count; i++) {
         if (self->statuses[i] == SLUICE_OK) {
@@ -387,6 +392,24 @@ static sl_err commit_entry(struct shard *shard, const struct sluice_offset_commi
     return offset_store_check(shard->offsets, ret_commit);
 }
 
+/* Of one entry: what a transaction holds has its producer before the rest. Returns the bytes. */
+static size_t encode_commit(const struct group_call *self, const struct offset_commit *commit,
+                            uint8_t *payload, struct wal_item *ret_item)
+{
+    bool is_pending = self->producer_id >= 0;
+    size_t head = is_pending ? TXN_OFFSET_HEAD_SIZE : 0;
+    size_t size = head + offset_commit_item_size(commit);
+    if (is_pending) {
+        sl_le64_store(payload, (uint64_t)self->producer_id);
+    }
+    offset_commit_item_encode(commit, payload + head);
+    *ret_item = (struct wal_item){.kind = is_pending ? WAL_ITEM_TXN_OFFSET : WAL_ITEM_OFFSET_COMMIT,
+                                  .version = is_pending ? TXN_OFFSET_ITEM_VERSION
+                                                        : OFFSET_STORE_ITEM_VERSION,
+                                  .payload = {payload, size}};
+    return size;
+}
+
 /* Encodes the entries that are allowed into items; their payloads lie in one block. */
 static sl_err encode_commits(struct group_call *self)
 {
@@ -399,7 +422,7 @@ static sl_err encode_commits(struct group_call *self)
             self->statuses[i] = commit_entry(shard, request, i, &commit);
         }
         if (self->statuses[i] == SLUICE_OK) {
-            total += offset_commit_item_size(&commit);
+            total += TXN_OFFSET_HEAD_SIZE + offset_commit_item_size(&commit);
         }
     }
     self->items = sl_alloc_zero(request->entry_count + 1u, sizeof(*self->items));
@@ -411,16 +434,27 @@ static sl_err encode_commits(struct group_call *self)
     for (uint32_t i = 0; i < request->entry_count; i++) {
         if (self->statuses[i] == SLUICE_OK &&
             commit_entry(shard, request, i, &commit) == SLUICE_OK) {
-            size_t size = offset_commit_item_size(&commit);
-            offset_commit_item_encode(&commit, at);
-            self->items[self->unit.item_count++] =
-                (struct wal_item){.kind = WAL_ITEM_OFFSET_COMMIT,
-                                  .version = OFFSET_STORE_ITEM_VERSION,
-                                  .payload = {at, size}};
-            at += size;
+            at += encode_commit(self, &commit, at, &self->items[self->unit.item_count++]);
         }
     }
     return SLUICE_OK;
+}
+
+/* A transactional producer before KIP-447 says nothing of the group's generation. */
+static sl_err may_commit(struct group_call *self)
+{
+    const struct sluice_offset_commit *request = self->request;
+    const struct sluice_group_identity *identity = &request->identity;
+    struct shard *shard = self->call.target;
+    bool is_unnamed =
+        identity->generation < 0 && identity->member.size == 0 && identity->instance.data == NULL;
+    if (self->producer_id >= 0 && shard->txn_offsets.count >= TXN_OFFSETS_MAX) {
+        return SLUICE_E_LIMIT;
+    }
+    if (self->producer_id >= 0 && is_unnamed) {
+        return SLUICE_OK;
+    }
+    return group_commit_check(shard->groups, request, shard_now_ms(shard), self->statuses);
 }
 
 static void commit_run(struct shard_call *call);
@@ -443,8 +477,7 @@ static void commit_run(struct shard_call *call)
         shard_call_reply(call);
         return;
     }
-    self->status =
-        group_commit_check(shard->groups, self->request, shard_now_ms(shard), self->statuses);
+    self->status = may_commit(self);
     shard_schedule(shard);
     if (self->status == SLUICE_OK) {
         self->status = encode_commits(self);
@@ -471,7 +504,29 @@ void groups_commit(struct shard *home, const struct sluice_offset_commit *reques
     }
 }
 
+void groups_commit_txn(struct shard *home, const struct sluice_offset_commit *request,
+                       int64_t producer_id, sluice_statuses_done *done, void *arg)
+{
+    struct group_call *self = statuses_call(home, request, request->entry_count, done, arg);
+    if (self != NULL) {
+        self->producer_id = producer_id;
+        start(self, request->identity.group, commit_run, statuses_landed);
+    }
+}
+
 /* ---- reading committed offsets ---- */
+
+/* An offset that a transaction is about to commit, for who asks for what is stable. */
+static bool is_unstable(const struct group_call *self, const struct sl_uuid *topic,
+                        int32_t partition)
+{
+    const struct sluice_offset_fetch *request = self->request;
+    bool wants_stable =
+        request->size >= sizeof(*request) && (request->flags & SLUICE_OFFSET_FETCH_STABLE) != 0;
+    return wants_stable &&
+           txn_offsets_is_pending(&self->call.target->txn_offsets, sl_of_text(request->group),
+                                  topic, (uint32_t)partition);
+}
 
 static sl_err add_fetched(struct group_call *self, const struct sluice_offset_fetched *fetched)
 {
@@ -512,6 +567,9 @@ static void visit_commit(void *arg, const struct offset_commit *commit)
     }
     struct sluice_offset_fetched fetched;
     fill_fetched(topic, commit, &fetched);
+    if (is_unstable(self, &commit->topic, fetched.partition)) {
+        fetched.status = SLUICE_E_UNSTABLE_OFFSET;
+    }
     self->status = add_fetched(self, &fetched);
 }
 
@@ -535,6 +593,9 @@ static sl_err fetch_one(struct group_call *self, struct sl_bytes group,
         memcpy(fetched.topic_id.bytes, topic->id.b, sizeof(fetched.topic_id.bytes));
     } else if (fetched.status == SLUICE_E_UNKNOWN_TOPIC) {
         fetched.status = SLUICE_OK; /* nothing is committed for it: Kafka answers so too */
+    }
+    if (topic != NULL && is_unstable(self, &topic->id, entry->partition)) {
+        fetched.status = SLUICE_E_UNSTABLE_OFFSET;
     }
     return add_fetched(self, &fetched);
 }

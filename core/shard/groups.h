@@ -19,6 +19,10 @@ void groups_leave(struct shard *home, const struct sluice_group_leave *request,
                   sluice_statuses_done *done, void *arg);
 void groups_commit(struct shard *home, const struct sluice_offset_commit *request,
                    sluice_statuses_done *done, void *arg);
+/* Offsets that a transaction of that producer will commit (txn_settle.h). An outsider may name them
+ * whether the group has members or not. */
+void groups_commit_txn(struct shard *home, const struct sluice_offset_commit *request,
+                       int64_t producer_id, sluice_statuses_done *done, void *arg);
 void groups_offsets(struct shard *home, const struct sluice_offset_fetch *request,
                     sluice_offset_fetched_done *done, void *arg);
 /* Ends joins and syncs that wait on this shard for the connection of home's loop: another loop may

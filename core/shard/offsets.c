@@ -24,6 +24,7 @@ struct offset_request {
     struct shard *home;
     uint32_t pending_count;
     uint32_t count;
+    bool committed; /* nothing at or behind the last stable offset */
     sluice_offsets_done *done;
     void *arg;
     struct sluice_offset_answer *answers;
@@ -164,6 +165,15 @@ static bool find_rest(const struct offset_call *self, struct stream_run *ret_run
     return found;
 }
 
+/* As in Kafka: what is not stable yet is no answer to a reader of committed records. */
+static void hide_unstable(struct offset_call *self)
+{
+    const struct partition *partition = self->partition;
+    if (self->request->committed && self->answer.offset >= partition_stable_end(partition)) {
+        self->answer.offset = self->answer.timestamp = -1;
+    }
+}
+
 static void search_done(struct sl_job *job)
 {
     struct offset_call *self = SL_CONTAINER_OF(job, struct offset_call, job);
@@ -175,6 +185,7 @@ static void search_done(struct sl_job *job)
         self->run = rest;
         search_start(self, partition);
     } else {
+        hide_unstable(self);
         shard_call_reply(&self->call);
     }
     partition_unref(partition);
@@ -241,7 +252,8 @@ static void answer_run(struct shard_call *call)
     int64_t timestamp = self->query.timestamp;
     self->answer.leader_epoch = shard_epoch(shard);
     if (timestamp == SLUICE_TIME_LATEST) {
-        self->answer.offset = partition_end(partition);
+        self->answer.offset =
+            self->request->committed ? partition_stable_end(partition) : partition_end(partition);
     } else if (timestamp == SLUICE_TIME_EARLIEST || timestamp == SLUICE_TIME_EARLIEST_LOCAL) {
         self->answer.offset = partition_start(partition);
     } else if (timestamp < SLUICE_TIME_MAX_TIMESTAMP) {
@@ -277,8 +289,8 @@ static void query_start(struct shard *home, struct offset_call *self)
                      home->loop, SL_PRIORITY_IO);
 }
 
-void offsets_start(struct shard *home, const struct sluice_offset_query *queries, uint32_t count,
-                   sluice_offsets_done *done, void *arg)
+void offsets_start(struct shard *home, int32_t isolation, const struct sluice_offset_query *queries,
+                   uint32_t count, sluice_offsets_done *done, void *arg)
 {
     struct offset_request *request =
         sl_alloc_zero(1, sizeof(*request) + count * (sizeof(struct offset_call) +
@@ -292,6 +304,7 @@ void offsets_start(struct shard *home, const struct sluice_offset_query *queries
     request->done = done;
     request->arg = arg;
     request->count = count;
+    request->committed = isolation == SLUICE_ISOLATION_COMMITTED;
     request->answers = (struct sluice_offset_answer *)(request->calls + count);
     request->pending_count = 1;
     for (uint32_t i = 0; i < count; i++) {

@@ -6,7 +6,7 @@
 #include "shard/partition.h"
 
 /* One done with an answer per query. [loop of home] */
-void offsets_start(struct shard *home, const struct sluice_offset_query *queries, uint32_t count,
-                   sluice_offsets_done *done, void *arg);
+void offsets_start(struct shard *home, int32_t isolation, const struct sluice_offset_query *queries,
+                   uint32_t count, sluice_offsets_done *done, void *arg);
 
 #endif

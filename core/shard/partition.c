@@ -152,6 +152,7 @@ void partition_drop_below(struct partition *partition, int64_t offset)
 {
     release_below(partition, offset);
     partition->unsealable = partition->uncompactable = false; /* what is damaged may be gone */
+    producers_drop_below(&partition->producers, offset);
     stream_index_drop_below(&partition->index, offset);
     stream_index_shrink(&partition->index, partition->pending_batches);
     space_freed(partition->shard);
@@ -215,6 +216,17 @@ int64_t partition_end(const struct partition *partition)
     return stream_index_end(&partition->index);
 }
 
+int64_t partition_stable_end(const struct partition *partition)
+{
+    const struct txn_log *log = producers_txns(&partition->producers);
+    int64_t end = partition_end(partition);
+    if (log == NULL) {
+        return end;
+    }
+    /* Records of an open transaction may have been deleted. */
+    return SL_MAX(SL_MIN(end, txn_log_first_open(log)), partition_start(partition));
+}
+
 bool partition_plan(const struct partition *partition, int64_t offset, uint32_t bytes_max,
                     struct read_plan *ret_plan)
 {
@@ -235,6 +247,15 @@ bool partition_plan(const struct partition *partition, int64_t offset, uint32_t 
         offset = run.last_offset + 1;
     }
     return ret_plan->place_count > 0;
+}
+
+bool read_plan_end(struct read_plan *plan, int64_t end_offset)
+{
+    while (plan->place_count > 0 && plan->claims[plan->place_count - 1].base_offset >= end_offset) {
+        plan->bytes -= plan->places[--plan->place_count].size;
+        plan->is_full = false;
+    }
+    return plan->place_count > 0;
 }
 
 bool read_plan_pin(struct shard *shard, const struct read_plan *plan)
@@ -332,7 +353,7 @@ void partition_mark_verified(struct partition *partition, const struct read_plan
     }
 }
 
-sl_err partition_cut(struct sl_bytes bytes, int64_t offset, uint32_t bytes_max,
+sl_err partition_cut(struct sl_bytes bytes, int64_t offset, int64_t end_offset, uint32_t bytes_max,
                      struct sl_bytes *ret_batches)
 {
     size_t start = 0;
@@ -343,6 +364,9 @@ sl_err partition_cut(struct sl_bytes bytes, int64_t offset, uint32_t bytes_max,
         struct sl_bytes rest = {bytes.data + at, bytes.size - at};
         if (batch_view_init(&view, rest) != SLUICE_OK) {
             return SLUICE_E_CORRUPT;
+        }
+        if (batch_view_base_offset(&view) >= end_offset) {
+            break;
         }
         if (!found && batch_view_last_offset(&view) >= offset) {
             found = true;

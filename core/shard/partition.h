@@ -89,7 +89,9 @@ void partition_observe(struct partition *partition, struct partition_observer *o
 void partition_unobserve(struct partition *partition, struct partition_observer *observer);
 
 int64_t partition_start(const struct partition *partition); /* log start offset */
-int64_t partition_end(const struct partition *partition); /* high watermark = last stable offset */
+int64_t partition_end(const struct partition *partition);   /* high watermark */
+/* Last stable offset: below it every transaction has ended. */
+int64_t partition_stable_end(const struct partition *partition);
 
 /* ---- reading ---- */
 
@@ -124,6 +126,8 @@ struct read_plan {
  * that otherwise, since runs are read whole. False: nothing at or after the offset. */
 bool partition_plan(const struct partition *partition, int64_t offset, uint32_t bytes_max,
                     struct read_plan *ret_plan);
+/* Takes from the plan what begins at or behind the offset. False: nothing is left. */
+bool read_plan_end(struct read_plan *plan, int64_t end_offset);
 /* Holds the segments while a helper reads from them. False: one is gone, which only a deletion can
  * bring about; then none is held. [loop] */
 bool read_plan_pin(struct shard *shard, const struct read_plan *plan) SL_MUST_CHECK;
@@ -141,9 +145,9 @@ sl_err partition_check_first(const struct read_plan *plan, uint32_t count,
 /* After a check that passed: the index remembers. [loop] */
 void partition_mark_verified(struct partition *partition, const struct read_plan *plan);
 /* Cuts the bytes that a plan gave to whole batches: from the one that contains `offset` or is the
- * next after it, up to bytes_max, but one batch at least. E_CORRUPT when they do not hold batches.
- * [any] */
-sl_err partition_cut(struct sl_bytes bytes, int64_t offset, uint32_t bytes_max,
+ * next after it, up to end_offset, which is where a batch begins, and to bytes_max, but one batch
+ * at least. E_CORRUPT when they do not hold batches. [any] */
+sl_err partition_cut(struct sl_bytes bytes, int64_t offset, int64_t end_offset, uint32_t bytes_max,
                      struct sl_bytes *ret_batches) SL_MUST_CHECK;
 
 #endif

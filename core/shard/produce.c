@@ -2,6 +2,7 @@
 #include "shard/produce.h"
 
 #include "shard/offset_lease.h"
+#include "shard/txn_op.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +33,8 @@ static void request_answer(struct produce_request *request)
         entry->result.reason = sluice_text_of(entry->reason);
         request->results[i] = entry->result;
     }
+    txn_guard_end(request->guard);
+    request->guard = NULL;
     request->done(request->arg, request->results, request->entry_count, request->throttle_ms);
     request_free(request);
 }
@@ -55,6 +58,10 @@ static void entry_end(struct produce_entry *entry, sl_err err)
         entry->result.log_start_offset = partition_start(entry->partition);
         partition_unref(entry->partition);
         entry->partition = NULL;
+    }
+    if (entry->marked != NULL) {
+        entry->marked(entry, err);
+        return;
     }
     struct produce_part *part = entry->part;
     if (--part->pending_count == 0) {
@@ -100,6 +107,7 @@ static void entry_commit(struct produce_entry *entry)
     entry->commit.batches = &entry->batch;
     entry->commit.batch_count = 1;
     entry->commit.items = &entry->item;
+    entry->commit.reserve = entry->marked != NULL;
     entry->commit.done = entry_committed;
     sl_err err = commit_submit(&entry->commit);
     if (err != SLUICE_OK) {
@@ -151,6 +159,33 @@ static bool entry_admit(struct produce_entry *entry)
     }
     entry->batch.admission = &entry->admission;
     return true;
+}
+
+/* ---- markers ---- */
+
+static void marker_write(struct produce_entry *entry)
+{
+    const struct produce_marker *marker = SL_CONTAINER_OF(entry, struct produce_marker, entry);
+    struct producers *producers = &entry->partition->producers;
+    if (entry->again && !producers_in_txn(producers, entry->producer.producer_id)) {
+        entry_end(entry, SLUICE_OK);
+        return;
+    }
+    sl_err err = producers_admit_marker(producers, entry->producer.producer_id,
+                                        entry->producer.producer_epoch, marker->aborts,
+                                        &entry->admission, shard_wall_ms(entry->partition->shard));
+    if (err != SLUICE_OK) {
+        entry_end(entry, err);
+        return;
+    }
+    entry->batch.admission = &entry->admission;
+    entry_commit(entry);
+}
+
+static void marker_ended(struct produce_entry *entry, sl_err err)
+{
+    struct produce_marker *marker = SL_CONTAINER_OF(entry, struct produce_marker, entry);
+    marker->done(marker, err);
 }
 
 /* ---- opening compressed batches, off the loop ---- */
@@ -362,7 +397,11 @@ static void gate_done(void *arg, const struct gate_outcome *outcome)
     partition_ref(partition);
     entry->gating = false;
     queue_pop(partition);
-    sl_err err = outcome->err == SLUICE_OK ? gated_commit(entry, outcome) : outcome->err;
+    sl_err err = outcome->err;
+    if (err == SLUICE_OK && entry->producer.transactional && outcome->extra_count > 0) {
+        err = SLUICE_E_INVALID_TXN_STATE; /* what it adds would not be of the transaction */
+    }
+    err = err != SLUICE_OK ? err : gated_commit(entry, outcome);
     if (err != SLUICE_OK) {
         gate_refused(entry, outcome, err);
     }
@@ -405,6 +444,9 @@ void produce_pump(struct partition *partition)
             if (partition->leasing) {
                 break;
             }
+        } else if (entry->marked != NULL) {
+            queue_pop(partition);
+            marker_write(entry);
         } else if (partition->gate == NULL) {
             queue_pop(partition);
             if (entry_admit(entry)) {
@@ -446,6 +488,25 @@ static void entry_begin(struct shard *shard, struct produce_entry *entry)
     queue_push(entry->partition, entry);
     produce_pump(partition);
     partition_unref(partition);
+}
+
+void produce_marker_start(struct shard *shard, struct produce_marker *marker,
+                          const struct sl_uuid *topic, uint32_t partition,
+                          const struct txn_marker *what, bool again)
+{
+    struct produce_entry *entry = &marker->entry;
+    memset(entry, 0, offsetof(struct produce_entry, faults));
+    txn_marker_encode(what, marker->batch);
+    marker->aborts = !what->commits;
+    entry->marked = marker_ended;
+    entry->again = again;
+    entry->topic = *topic;
+    entry->partition_number = partition;
+    entry->data = marker->batch;
+    entry->size = sizeof(marker->batch);
+    entry->producer.producer_id = what->producer_id;
+    entry->producer.producer_epoch = what->producer_epoch;
+    entry_begin(shard, entry);
 }
 
 /* ---- the line of a shard ----
@@ -663,6 +724,9 @@ static sl_err entry_prepare(struct produce_request *request, uint32_t index,
     entry->topic = topic->id;
     entry->partition_number = (uint32_t)from->partition;
     sl_err err = entry_validate(entry, home, topic);
+    if (err == SLUICE_OK && entry->producer.transactional && !shard_topic_is_exact(home, topic)) {
+        err = SLUICE_E_TXN_DURABILITY;
+    }
     if (err != SLUICE_OK) {
         return err;
     }
@@ -689,6 +753,122 @@ static void hand_over(struct produce_request *request)
     if (--request->pending_parts == 0) {
         request_answer(request);
     }
+}
+
+/* ---- batches of a transaction ---- */
+
+/* The coordinator's word, in those of a produce request. */
+static sl_err guard_status(const struct txn_guard *guard, sl_err err)
+{
+    switch (err) {
+    case SLUICE_E_PRODUCER_FENCED:
+        return SLUICE_E_INVALID_PRODUCER_EPOCH;
+    case SLUICE_E_COORDINATOR_NOT_AVAILABLE:
+        return SLUICE_E_BUSY;
+    case SLUICE_E_CONCURRENT_TRANSACTIONS:
+        return guard->adds ? err : SLUICE_E_BUSY;
+    default:
+        return err;
+    }
+}
+
+static bool is_guarded(const struct produce_entry *entry)
+{
+    return entry->producer.transactional && entry->result.status == SLUICE_OK;
+}
+
+/* Parts keep the entries that nothing was found against. */
+static void parts_filter(struct produce_request *request)
+{
+    for (uint32_t i = 0; i < request->part_count; i++) {
+        struct produce_part *part = &request->parts[i];
+        uint32_t kept = 0;
+        for (uint32_t j = 0; j < part->entry_count; j++) {
+            uint32_t index = part->entries[j];
+            if (request->entries[index].result.status == SLUICE_OK) {
+                part->entries[kept++] = index;
+            }
+        }
+        part->entry_count = kept;
+    }
+}
+
+static void guard_granted(struct txn_guard *guard)
+{
+    struct produce_request *request = guard->arg;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        struct produce_entry *entry = &request->entries[i];
+        if (is_guarded(entry)) {
+            entry->result.status = guard_status(guard, guard->statuses[at++]);
+        }
+    }
+    parts_filter(request);
+    hand_over(request);
+}
+
+/* Of one request all are of one producer. */
+static void guard_fill(struct produce_request *request, struct txn_guard *guard)
+{
+    const struct produce_entry *first = NULL;
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        struct produce_entry *entry = &request->entries[i];
+        if (!is_guarded(entry)) {
+            continue;
+        }
+        first = first == NULL ? entry : first;
+        if (entry->producer.producer_id != first->producer.producer_id ||
+            entry->producer.producer_epoch != first->producer.producer_epoch) {
+            entry->result.status = SLUICE_E_INVALID_PRODUCER_ID_MAPPING;
+            continue;
+        }
+        entry->producer.begins_at_zero = guard->adds;
+        guard->partitions[guard->count++] =
+            (struct txn_partition){entry->topic, entry->partition_number};
+    }
+    SL_ASSERT(first != NULL);
+    guard->op.who = (struct txn_who){.producer_id = first->producer.producer_id,
+                                     .epoch = first->producer.producer_epoch,
+                                     .is_v2 = guard->adds};
+}
+
+static void refuse_guarded(struct produce_request *request, sl_err err)
+{
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        if (is_guarded(&request->entries[i])) {
+            request->entries[i].result.status = err;
+        }
+    }
+    parts_filter(request);
+    hand_over(request);
+}
+
+/* False: no batch is of a transaction. Else they go on when the coordinator has said that it is
+ * open, in the order of the requests. */
+static bool guard_take(struct produce_request *request, const struct sluice_produce *from)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        count += is_guarded(&request->entries[i]);
+    }
+    if (count == 0) {
+        return false;
+    }
+    bool has_id = from->size >= offsetof(struct sluice_produce, transactional_id) +
+                                    sizeof(from->transactional_id) &&
+                  from->transactional_id.data != NULL;
+    struct txn_guard *guard = has_id ? txn_guard_new(from->transactional_id, count) : NULL;
+    if (guard == NULL) {
+        refuse_guarded(request, has_id ? SLUICE_E_NO_MEMORY : SLUICE_E_TRANSACTION_AUTHORIZATION);
+        return true;
+    }
+    guard->adds = (from->flags & SLUICE_PRODUCE_TXN_V2) != 0;
+    guard->arg = request;
+    guard->granted = guard_granted;
+    guard_fill(request, guard);
+    request->guard = guard;
+    txn_guard_start(request->home, guard);
+    return true;
 }
 
 static void refuse(const struct sluice_produce *from, sl_err err, sluice_produce_done *done,
@@ -749,5 +929,7 @@ void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_
     for (uint32_t i = 0; i < from->entry_count; i++) {
         request->entries[i].result.status = entry_prepare(request, i, &from->entries[i]);
     }
-    hand_over(request);
+    if (!guard_take(request, from)) {
+        hand_over(request);
+    }
 }

@@ -10,6 +10,7 @@
 #ifndef SL_SHARD_PRODUCE_H
 #define SL_SHARD_PRODUCE_H
 
+#include "record/txn_marker.h"
 #include "shard/commit.h"
 
 #define PRODUCE_ENTRIES_MAX 10000u
@@ -29,6 +30,9 @@ struct produce_entry {
     bool must_open; /* validation wants decompressed records: off the loop */
     bool opening;   /* a job has it */
     bool gating;    /* the gate has it */
+    /* A marker of a transaction: it belongs to no request. NULL: a client's batch. */
+    void (*marked)(struct produce_entry *entry, sl_err err);
+    bool again; /* a marker: only where the transaction is still open */
     struct partition *partition;
     struct producer_batch producer;
     struct producer_waiter waiter;
@@ -42,6 +46,14 @@ struct produce_entry {
     uint32_t fault_count;
     struct sluice_record_error faults[PRODUCE_FAULTS_MAX]; /* from here on: not cleared */
     char reason[160];
+};
+
+/* A marker on its way into a partition, behind what waits there. Memory of the caller. */
+struct produce_marker {
+    struct produce_entry entry;
+    uint8_t batch[TXN_MARKER_SIZE];
+    bool aborts;
+    void (*done)(struct produce_marker *marker, sl_err err);
 };
 
 /* The entries of a request that one shard owns. */
@@ -77,6 +89,8 @@ struct partition_gate {
                    const struct sluice_context *context, gate_done_fn *done, void *arg);
 };
 
+struct txn_guard;
+
 struct produce_request {
     struct shard *home;           /* a shard of the origin loop */
     struct produce_request *next; /* while it is kept */
@@ -91,6 +105,7 @@ struct produce_request {
     struct produce_part *parts;
     struct produce_entry *entries;
     struct sluice_produce_result *results;
+    struct txn_guard *guard; /* of the transaction that batches are of; NULL: none is */
     sluice_produce_done *done;
     void *arg;
     char texts[512]; /* last: not cleared */
@@ -103,5 +118,12 @@ void produce_pump(struct partition *partition);
 void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_context *context,
                    const struct sluice_produce *request, sluice_produce_done *done, void *arg);
 void produce_free_kept(struct shard *home); /* with the shard */
+/* Ends the producer's transaction in a partition of the shard; done runs once, when the marker is
+ * durable. `again`: it may have been written before; then nothing is where no transaction of the
+ * producer is open. E_UNKNOWN_TOPIC, E_INVALID_PRODUCER_EPOCH (a later epoch has been here), and
+ * the errors of a commit. done is set. [shard's loop] */
+void produce_marker_start(struct shard *shard, struct produce_marker *marker,
+                          const struct sl_uuid *topic, uint32_t partition,
+                          const struct txn_marker *what, bool again);
 
 #endif

@@ -43,6 +43,11 @@ static sl_err recover_batch(struct shard *shard, uint64_t lsn, uint8_t version,
     if (err != SLUICE_OK || item.producer_id < 0 || lsn <= shard->recovery.checkpoint_lsn) {
         return err; /* the checkpoint has what is remembered of its producer */
     }
+    if ((item.attributes & BATCH_CONTROL) != 0) {
+        return producers_apply_marker(&partition->producers, item.producer_id, item.producer_epoch,
+                                      (item.attributes & BATCH_ITEM_ABORTS) != 0, item.base_offset,
+                                      shard_wall_ms(shard));
+    }
     struct producer_batch producer = {.producer_id = item.producer_id,
                                       .producer_epoch = item.producer_epoch,
                                       .transactional = (item.attributes & BATCH_TRANSACTIONAL) != 0,
@@ -54,18 +59,20 @@ static sl_err recover_batch(struct shard *shard, uint64_t lsn, uint8_t version,
                            append_time ? item.max_timestamp : -1, shard_wall_ms(shard));
 }
 
-static sl_err recover_producer(struct shard *shard, uint8_t version, struct sl_bytes payload)
+static sl_err recover_producer(struct shard *shard, uint16_t kind, uint8_t version,
+                               struct sl_bytes payload)
 {
     struct sl_uuid id;
     uint32_t number = 0;
-    sl_err err = producer_state_item_target(version, payload, &id, &number);
+    sl_err err = producer_state_item_target(kind, version, payload, &id, &number);
     struct topic *topic = err == SLUICE_OK ? catalog_by_id(shard->catalog, &id) : NULL;
     if (topic == NULL || number >= topic->partition_count) {
         return err;
     }
     struct partition *partition = NULL;
     err = partition_open(shard, topic, number, &partition);
-    return err != SLUICE_OK ? err : producers_restore(&partition->producers, version, payload);
+    return err != SLUICE_OK ? err
+                            : producers_restore(&partition->producers, kind, version, payload);
 }
 
 static sl_err recover_bounds(struct shard *shard, uint8_t version, struct sl_bytes payload)
@@ -113,6 +120,11 @@ sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
     case WAL_ITEM_OFFSET_COMMIT:
     case WAL_ITEM_OFFSET_FORGET:
         return offset_store_apply(shard->offsets, kind, version, payload);
+    case WAL_ITEM_TXN:
+        return txn_store_apply(&shard->txns.store, version, payload);
+    case WAL_ITEM_TXN_OFFSET:
+    case WAL_ITEM_TXN_OFFSET_END:
+        return txn_offsets_apply(&shard->txn_offsets, kind, version, payload);
     case WAL_ITEM_STAGE_POSITION:
         return position_store_apply(shard->positions, version, payload);
     case WAL_ITEM_PLUGIN_SWITCH:
@@ -123,7 +135,9 @@ sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
     case WAL_ITEM_PRODUCER_BLOCK:
         return producer_ids_apply(&shard->producer_ids, version, payload);
     case WAL_ITEM_PRODUCER_STATE:
-        return recover_producer(shard, version, payload);
+    case WAL_ITEM_TXN_OPEN:
+    case WAL_ITEM_TXN_ABORTED:
+        return recover_producer(shard, kind, version, payload);
     case WAL_ITEM_LOG_BOUNDS:
         return recover_bounds(shard, version, payload);
     case WAL_ITEM_EXTENT:

@@ -11,6 +11,7 @@
 #include "shard/produce.h"
 #include "shard/recovery.h"
 #include "shard/retention.h"
+#include "shard/txns.h"
 #include "wal/memory_log.h"
 
 #include <stdio.h>
@@ -313,6 +314,10 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     memory_space_init(&shard->memory, shard);
     sl_buffer_init(&shard->scratch, SCRATCH_BYTES_MAX);
     producer_ids_init(&shard->producer_ids);
+    if (txn_store_init(&shard->txns.store, 0) != SLUICE_OK ||
+        txn_offsets_init(&shard->txn_offsets) != SLUICE_OK) {
+        return SLUICE_E_NO_MEMORY;
+    }
     bool made = shard->catalog != NULL && shard->producers != NULL && shard->offsets != NULL &&
                 shard->positions != NULL && shard->retention != NULL && shard->groups != NULL &&
                 shard->codecs != NULL && shard->sealer != NULL && shard->compactor != NULL &&
@@ -439,6 +444,7 @@ sl_err shard_open(const struct shard_config *config, const struct shard *catalog
     shard->set = config->set;
     shard->index = config->index;
     shard->snapshot.slice_count = config->snapshot_slice;
+    shard->txns.due_ms = shard->txns.retry_ms = INT64_MAX;
     sl_err err = make_rooms(shard, config);
     err = err != SLUICE_OK ? err : take_catalog(shard, catalog_source);
     if (err == SLUICE_OK) {
@@ -468,10 +474,12 @@ static int64_t next_due(struct shard *shard, int64_t now_ms)
         producer_shard_expire(shard->producers, shard_wall_ms(shard));
         if (shard->status == SLUICE_OK) {
             groups_expire(shard);
+            txns_expire(shard);
         }
     }
     due_ms = SL_MIN(due_ms, retention_tick(shard->retention, now_ms));
     due_ms = SL_MIN(due_ms, group_coordinator_next_deadline_ms(shard->groups));
+    due_ms = SL_MIN(due_ms, txns_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, roll_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, seal_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, compact_tick(shard, now_ms));
@@ -505,6 +513,7 @@ void shard_schedule(struct shard *shard)
                             SL_MIN(retention_due_ms(shard->retention), seal_due_ms(shard)));
     due_ms = SL_MIN(due_ms, SL_MIN(compact_due_ms(shard), scrub_due_ms(shard)));
     due_ms = SL_MIN(due_ms, SL_MIN(roll_due_ms(shard), rewrite_due_ms(shard)));
+    due_ms = SL_MIN(due_ms, txns_due_ms(shard));
     if (shard->waiting != NULL) {
         due_ms = SL_MIN(due_ms,
                         shard->waiting->deadline_ms); /* the newest; older ones armed it before */
@@ -526,6 +535,8 @@ sl_err shard_start(struct shard *shard)
         int64_t due_ms = SL_MIN(retention_due_ms(shard->retention), compact_due_ms(shard));
         due_ms = SL_MIN(due_ms, rewrite_due_ms(shard));
         due_ms = SL_MIN(due_ms, scrub_due_ms(shard));
+        txns_start(shard);
+        due_ms = SL_MIN(due_ms, txns_due_ms(shard));
         arm(shard, SL_MIN(shard->housekeeping_ms, due_ms));
         space_freed(shard);
         seal_consider(shard);
@@ -591,6 +602,8 @@ struct shard *shard_free(struct shard *shard)
     catalog_free(shard->catalog);
     producer_shard_free(shard->producers);
     offset_store_free(shard->offsets);
+    txn_store_fini(&shard->txns.store);
+    txn_offsets_fini(&shard->txn_offsets);
     position_store_free(shard->positions);
     switch_store_fini(&shard->switches);
     access_store_fini(&shard->access);

@@ -14,6 +14,7 @@
 
 #include "admit/producer_ids.h"
 #include "admit/producer_state.h"
+#include "admit/txn_store.h"
 #include "base/log.h"
 #include "budget/chunk.h"
 #include "catalog/access_store.h"
@@ -22,6 +23,7 @@
 #include "deliver/group_coordinator.h"
 #include "deliver/offset_store.h"
 #include "deliver/position_store.h"
+#include "deliver/txn_offsets.h"
 #include "record/batch_validate.h"
 #include "shard/compact.h"
 #include "shard/cut.h"
@@ -68,7 +70,8 @@ struct shard_mutants {
     bool no_producers;   /* checkpoints forget producers … */
     bool no_bounds;      /* … log starts … */
     bool no_offsets;     /* … offsets of groups … */
-    bool no_positions;   /* … positions of stages */
+    bool no_positions;   /* … positions of stages … */
+    bool no_txns;        /* transactional ids */
 };
 
 struct shard_config {
@@ -107,6 +110,13 @@ struct produce_line {
     struct sl_task task;
 };
 
+/* Transactional ids of a shard (txns.h). */
+struct txn_coordinator {
+    struct txn_store store;
+    int64_t due_ms;   /* next look at open transactions; INT64_MAX: none is open */
+    int64_t retry_ms; /* next try of markers that could not be written */
+};
+
 struct shard {
     struct shard_config config;
     struct sl_loop *loop;
@@ -136,6 +146,8 @@ struct shard {
     struct producer_id_lease *id_lease;
     struct group_coordinator *groups;
     struct offset_store *offsets;
+    struct txn_coordinator txns;
+    struct txn_offsets txn_offsets;   /* that transactions will commit */
     struct position_store *positions; /* of stage tasks */
     struct switch_store switches;     /* shard 0: of plugin instances */
     struct access_store access;       /* shard 0: rules and credentials */

@@ -78,14 +78,15 @@ static sl_err partitions_slice(struct shard *shard, uint32_t count, wal_add_fn *
     sl_err err = SLUICE_OK;
     for (; count > 0 && snapshot->partition != NULL && err == SLUICE_OK; count--) {
         const struct partition *partition = snapshot->partition;
-        uint32_t producers = partition->producers.count;
+        const struct txn_log *txns = producers_txns(&partition->producers);
+        uint32_t producers = partition->producers.count + (txns != NULL ? txns->aborted_count : 0);
         snapshot->partition = partition->next;
         err = add_bounds(partition, add, add_arg);
         err = err != SLUICE_OK ? err : add_compaction(partition, add, add_arg);
         if (err == SLUICE_OK && !shard->config.mutants.no_producers &&
             !partition_is_in_memory(partition)) {
             err = producers_snapshot(&partition->producers, partition_topic_id(partition),
-                                     partition->number, add, add_arg);
+                                     partition->number, partition_end(partition), add, add_arg);
         }
         count = producers < count ? count - producers : 1;
     }
@@ -116,6 +117,28 @@ static sl_err positions_slice(struct shard *shard, uint32_t count, wal_add_fn *a
     }
     sl_err err = position_store_snapshot(shard->positions, at, count, add, add_arg);
     *ret_done = *at == SIZE_MAX;
+    return err;
+}
+
+static sl_err txns_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                         bool *ret_done)
+{
+    uint32_t *at = &shard->snapshot.txn;
+    *ret_done = shard->config.mutants.no_txns;
+    if (*ret_done) {
+        return SLUICE_OK;
+    }
+    sl_err err = txn_store_snapshot(&shard->txns.store, at, count, add, add_arg);
+    *ret_done = *at == UINT32_MAX;
+    return err;
+}
+
+static sl_err txn_offsets_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                                bool *ret_done)
+{
+    uint32_t *at = &shard->snapshot.txn_offset;
+    sl_err err = txn_offsets_snapshot(&shard->txn_offsets, at, count, add, add_arg);
+    *ret_done = *at == UINT32_MAX;
     return err;
 }
 
@@ -198,10 +221,16 @@ static void begin(struct shard *shard)
 sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg, bool *ret_done)
 {
     static stage_fn *const stages[SNAPSHOT_STAGE_COUNT] = {
-        [SNAPSHOT_TOPICS] = topics_slice,           [SNAPSHOT_IDS] = ids_slice,
-        [SNAPSHOT_EXTENTS] = extents_slice,         [SNAPSHOT_PARTITIONS] = partitions_slice,
-        [SNAPSHOT_OFFSETS] = offsets_slice,         [SNAPSHOT_POSITIONS] = positions_slice,
-        [SNAPSHOT_SWITCHES] = switches_slice,       [SNAPSHOT_ACLS] = acls_slice,
+        [SNAPSHOT_TOPICS] = topics_slice,
+        [SNAPSHOT_IDS] = ids_slice,
+        [SNAPSHOT_EXTENTS] = extents_slice,
+        [SNAPSHOT_PARTITIONS] = partitions_slice,
+        [SNAPSHOT_OFFSETS] = offsets_slice,
+        [SNAPSHOT_POSITIONS] = positions_slice,
+        [SNAPSHOT_TXNS] = txns_slice,
+        [SNAPSHOT_TXN_OFFSETS] = txn_offsets_slice,
+        [SNAPSHOT_SWITCHES] = switches_slice,
+        [SNAPSHOT_ACLS] = acls_slice,
         [SNAPSHOT_CREDENTIALS] = credentials_slice,
     };
     struct shard *shard = arg;

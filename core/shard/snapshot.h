@@ -1,7 +1,8 @@
 /* snapshot.h: a shard's state as items, for a checkpoint, in slices that keep no loop waiting.
  *
- *   topics, producer ids (shard 0) ─► extents ─► partitions (bounds, compaction, producers)
- *   ─► offsets ─► positions ─► switches, rules, credentials (shard 0)
+ *   topics, producer ids (shard 0) ─► extents ─► partitions (bounds, compaction, producers,
+ *   transactions) ─► offsets ─► positions ─► transactional ids ─► offsets of transactions
+ *   ─► switches, rules, credentials (shard 0)
  *
  * Between slices everything may change. Each item is as it is when it is its turn, so that some of
  * what changes meanwhile is in and some is not; recovery applies all frames since the begin on top
@@ -25,6 +26,8 @@ enum snapshot_stage {
     SNAPSHOT_PARTITIONS,
     SNAPSHOT_OFFSETS,
     SNAPSHOT_POSITIONS,
+    SNAPSHOT_TXNS,
+    SNAPSHOT_TXN_OFFSETS,
     SNAPSHOT_SWITCHES,
     SNAPSHOT_ACLS,
     SNAPSHOT_CREDENTIALS,
@@ -41,6 +44,8 @@ struct snapshot {
     uint32_t offset;
     size_t position;
     uint32_t acl, credential;
+    uint32_t txn;
+    uint32_t txn_offset;
 };
 
 /* arg: the shard; as the member of struct wal_events. */

@@ -27,6 +27,12 @@ static int64_t read_from(const struct stage_task *task)
     return stage_state_is_loading(task) ? task->store->at : task->position;
 }
 
+/* A stage's input ends where transactions are not settled yet. Its own topics have none. */
+static int64_t read_end(const struct stage_task *task)
+{
+    return stage_state_is_loading(task) ? INT64_MAX : partition_stable_end(task->partition);
+}
+
 static sl_err read_cached(struct stage_task *task, const struct read_plan *plan)
 {
     sl_err err = store_read_places(stage_task_shard(task), plan->places, plan->place_count,
@@ -50,7 +56,8 @@ static void take_read(struct stage_task *task, uint32_t size, sl_err err)
 {
     if (err == SLUICE_OK) {
         task->read.size = size;
-        err = partition_cut(sl_buffer_bytes(&task->read), read_from(task), UINT32_MAX, &task->cut);
+        err = partition_cut(sl_buffer_bytes(&task->read), read_from(task), read_end(task),
+                            UINT32_MAX, &task->cut);
     }
     task->cursor = 0;
     task->is_opened = false;
@@ -92,7 +99,8 @@ void stage_read_start(struct stage_task *task)
     struct stage_state *store = task->store;
     bool loading = stage_state_is_loading(task);
     if (!partition_plan(loading ? store->from : task->partition, read_from(task), READ_BYTES,
-                        &plan)) {
+                        &plan) ||
+        !read_plan_end(&plan, read_end(task))) {
         /* The log ends in a hole: nothing is left before its end. */
         task->state = TASK_IDLE;
         if (loading) {
@@ -203,6 +211,15 @@ static void condemn_batch(struct stage_task *task, const struct batch_view *view
     stage_call_condemn(task);
 }
 
+/* Markers, and what was aborted. */
+static bool is_skipped(const struct stage_task *task, const struct batch_view *view)
+{
+    const struct txn_log *txns = producers_txns(&task->partition->producers);
+    return batch_view_has(view, BATCH_CONTROL) ||
+           (txns != NULL && batch_view_has(view, BATCH_TRANSACTIONAL) &&
+            txn_log_is_aborted(txns, batch_view_producer_id(view), batch_view_base_offset(view)));
+}
+
 /* Fills the input from the cursor on. GATHER_LATER: something else goes on. */
 enum gathered stage_read_gather(struct stage_task *task)
 {
@@ -215,8 +232,7 @@ enum gathered stage_read_gather(struct stage_task *task)
         struct sl_bytes records;
         bool whole = true;
         SL_ASSERT(batch_view_init(&view, rest) == SLUICE_OK); /* partition_cut walked it */
-        if (batch_view_has(&view, BATCH_CONTROL) ||
-            batch_view_next_offset(&view) <= task->input.next_offset) {
+        if (is_skipped(task, &view) || batch_view_next_offset(&view) <= task->input.next_offset) {
             stage_input_skip(&task->input, &view);
         } else {
             sl_err err = SLUICE_OK;

@@ -252,7 +252,7 @@ static void step(struct stage_task *task)
         return;
     }
     if (task->cursor >= task->cut.size) {
-        if (task->position >= partition_end(task->partition)) {
+        if (task->position >= partition_stable_end(task->partition)) {
             go_idle(task);
         } else {
             stage_read_start(task);

@@ -31,6 +31,11 @@
     X(COMPACTION,     15, "how far a partition was compacted")                /* index/  */        \
     X(TOPIC_GROW,     24, "a topic has more partitions")                      /* catalog/ */       \
     X(PLUGIN_SWITCH,  16, "a plugin instance is disabled or paused")          /* catalog/ */       \
+    X(TXN,            29, "a transactional id and its transaction")           /* admit/  */        \
+    X(TXN_OPEN,       25, "an open transaction of a partition (checkpoint)")  /* admit/  */        \
+    X(TXN_ABORTED,    26, "an aborted transaction of a partition (checkpoint)") /* admit/ */       \
+    X(TXN_OFFSET,     27, "an offset that a transaction commits")             /* deliver/ */       \
+    X(TXN_OFFSET_END, 28, "a transaction's offsets in a group are settled")   /* deliver/ */       \
     X(ACL,            40, "who may or may not do something with a resource")  /* catalog/ */       \
     X(CREDENTIAL,     41, "what a user's password is checked against")        /* catalog/ */
 /* clang-format on */

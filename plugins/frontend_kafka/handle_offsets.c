@@ -2,8 +2,8 @@
  * versions).
  *
  * A partition without a committed offset answers offset -1 and no error. OffsetFetch from version 8
- * asks for several groups: one broker call each, answered together. Nothing is ever unstable while
- * there are no transactions, so require_stable asks for nothing. */
+ * asks for several groups: one broker call each, answered together. With require_stable an
+ * offset that an open transaction will commit is UNSTABLE_OFFSET_COMMIT: the client asks again. */
 #include "kafka_api.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
@@ -311,6 +311,8 @@ static bool raise(struct kafka_call *call, struct kafka_offset_fetch_request_gro
 static bool lay_out_groups(struct kafka_call *call,
                            const struct kafka_offset_fetch_request_group *groups, int32_t count)
 {
+    const struct kafka_offset_fetch_request *request = call->request;
+    bool requires_stable = request->require_stable;
     struct kafka_offset_fetch_response *response = kafka_call_try_take(call, 1, sizeof(*response));
     struct group_fetch *fetches = kafka_call_try_take(call, count, sizeof(*fetches));
     bool ok = response != NULL && fetches != NULL;
@@ -329,6 +331,7 @@ static bool lay_out_groups(struct kafka_call *call,
         fetches[i].call = call;
         fetches[i].answer = &response->groups[i];
         fetches[i].request.size = sizeof(fetches[i].request);
+        fetches[i].request.flags = requires_stable ? SLUICE_OFFSET_FETCH_STABLE : 0;
         fetches[i].request.group = kafka_to_text(groups[i].group_id);
         ok = lay_out_group(call, &fetches[i], groups[i].topics, groups[i].topics_count);
     }

@@ -3,13 +3,18 @@
  * Batches go to the broker as views into the input, untouched. The response is laid out before the
  * broker is called, because the request's names are gone when its done comes: entry number i of the
  * call is slot number i of the response. acks=0 has no response; if anything failed, the connection
- * is closed, which is all that such a client can notice. */
+ * is closed, which is all that such a client can notice.
+ *
+ * Batches of a transaction name it by the request's transactional id; from version 12 on they add
+ * their partition to it (KIP-890), before that AddPartitionsToTxn did. */
 #include "kafka_api.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
 
 #define ZSTD_SINCE      7  /* version */
 #define TOPIC_IDS_SINCE 13 /* version */
+#define ABORTABLE_SINCE 11 /* version that knows TRANSACTION_ABORTABLE */
+#define TXN_V2_SINCE    12 /* version: a batch adds its partition to its transaction (KIP-890) */
 #define INVALID_OFFSET  (-1)
 
 typedef struct kafka_produce_response_partition response_partition;
@@ -95,7 +100,11 @@ static void fill_record_errors(struct kafka_call *call, const struct sluice_prod
 static void fill(struct kafka_call *call, const struct sluice_produce_result *result,
                  response_partition *slot)
 {
-    slot->error_code = kafka_status_code(result->status);
+    bool is_abortable = result->status == SLUICE_E_TRANSACTION_ABORTABLE;
+
+    slot->error_code = kafka_status_code(is_abortable && call->version < ABORTABLE_SINCE
+                                             ? SLUICE_E_INVALID_TXN_STATE
+                                             : result->status);
     slot->error_message = kafka_of_reason(result->reason);
     if (result->status == SLUICE_OK) {
         slot->base_offset = result->base_offset;
@@ -153,17 +162,16 @@ static void start(struct kafka_call *call, const struct sluice_produce_entry *en
     const struct sluice_produce produce = {
         .size = sizeof(produce),
         .acks = request->acks,
-        .flags = call->version < ZSTD_SINCE ? SLUICE_PRODUCE_NO_ZSTD : 0,
+        .flags = (uint16_t)((call->version < ZSTD_SINCE ? SLUICE_PRODUCE_NO_ZSTD : 0) |
+                            (call->version >= TXN_V2_SINCE ? SLUICE_PRODUCE_TXN_V2 : 0)),
         .timeout_ms = request->timeout_ms,
         .entry_count = count,
         .entries = entries,
+        .transactional_id = kafka_to_text(request->transactional_id),
     };
 
     if (request->acks < -1 || request->acks > 1) {
         refuse(call, count, SLUICE_E_INVALID_REQUIRED_ACKS, (struct sluice_text){NULL, 0});
-    } else if (!kafka_is_null(request->transactional_id)) {
-        refuse(call, count, SLUICE_E_INVALID_TXN_STATE,
-               sluice_text_of("transactions are not supported by this version of the broker"));
     } else if (count == 0) {
         answer(call, SLUICE_OK);
     } else {

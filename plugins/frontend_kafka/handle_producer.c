@@ -1,19 +1,17 @@
 /* handle_producer.c: InitProducerId (KIP-98, KIP-360) and FindCoordinator (KIP-699).
  *
- * An idempotent producer gets a fresh id each time it asks, whatever id it had. Transactions do not
- * exist in this version: FindCoordinator for a transactional id and InitProducerId with one answer
- * TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which clients report at once as fatal; retriable errors
- * would leave a transactional producer waiting for ever without a word. */
+ * An idempotent producer gets a fresh id each time it asks, whatever id it had, as in Kafka. With a
+ * transactional id it becomes the producer of that id. This node coordinates all groups and
+ * transactions. */
 #include "kafka_api.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
+#include "txn_common.h"
 
 #define KEY_TYPE_GROUP       0
 #define KEY_TYPE_TRANSACTION 1
 #define KEYS_SINCE           4 /* version of FindCoordinator with a list of keys */
-
-static const char no_transactions[] =
-    "transactions are not supported by this version of the broker";
+#define FENCED_SINCE         4 /* version of InitProducerId that knows PRODUCER_FENCED */
 
 static void got_producer_id(void *arg, const struct sluice_producer_id *producer)
 {
@@ -21,7 +19,7 @@ static void got_producer_id(void *arg, const struct sluice_producer_id *producer
     struct kafka_init_producer_id_response response;
 
     kafka_init_producer_id_response_init(&response);
-    response.error_code = kafka_status_code(producer->status);
+    response.error_code = kafka_txn_status_code(producer->status, call->version >= FENCED_SINCE);
     response.producer_epoch = -1;
     if (producer->status == SLUICE_OK) {
         response.producer_id = producer->id;
@@ -34,18 +32,19 @@ void kafka_handle_init_producer_id(struct kafka_call *call)
 {
     const struct kafka_init_producer_id_request *request = call->request;
     const struct sluice_broker *broker = kafka_call_broker(call);
-    struct kafka_init_producer_id_response response;
+    struct sluice_txn *txn = kafka_call_take(call, 1, sizeof(*txn));
 
+    if (txn == NULL) {
+        return;
+    }
     if (kafka_is_null(request->transactional_id)) {
         broker->producer_id(broker, kafka_call_context(call), -1, -1, got_producer_id, call);
         return;
     }
-    kafka_init_producer_id_response_init(&response);
-    response.producer_epoch = -1;
-    response.error_code = request->transactional_id.size == 0
-                              ? kafka_status_code(SLUICE_E_INVALID_REQUEST)
-                              : KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-    kafka_call_answer(call, &response);
+    *txn = kafka_txn_of(request->transactional_id, request->producer_id, request->producer_epoch,
+                        false);
+    broker->txn_producer(broker, kafka_call_context(call), txn, request->transaction_timeout_ms,
+                         got_producer_id, call);
 }
 
 /* ---- FindCoordinator ---- */
@@ -75,10 +74,7 @@ find(const struct kafka_call *call, const struct sluice_cluster *cluster, struct
         found.error_code = kafka_status_code(request->key_type == KEY_TYPE_GROUP
                                                  ? SLUICE_E_GROUP_AUTHORIZATION
                                                  : SLUICE_E_TRANSACTION_AUTHORIZATION);
-    } else if (request->key_type == KEY_TYPE_TRANSACTION) {
-        found.error_code = KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-        found.error_message = kafka_string(no_transactions);
-    } else if (request->key_type != KEY_TYPE_GROUP) {
+    } else if (request->key_type != KEY_TYPE_GROUP && request->key_type != KEY_TYPE_TRANSACTION) {
         found.error_code = kafka_status_code(SLUICE_E_INVALID_REQUEST);
         found.error_message = kafka_string("this kind of coordinator does not exist here");
     } else if (cluster->node_count == 0) {

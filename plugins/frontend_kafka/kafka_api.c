@@ -25,6 +25,10 @@ const struct kafka_api_row kafka_api_rows[] = {
     {20, kafka_handle_delete_topics},
     {21, kafka_handle_delete_records},
     {22, kafka_handle_init_producer_id},
+    {24, kafka_handle_add_partitions_to_txn},
+    {25, kafka_handle_add_offsets_to_txn},
+    {26, kafka_handle_end_txn},
+    {28, kafka_handle_txn_offset_commit},
     {29, kafka_handle_describe_acls},
     {30, kafka_handle_create_acls},
     {31, kafka_handle_delete_acls},
@@ -32,6 +36,9 @@ const struct kafka_api_row kafka_api_rows[] = {
     {33, kafka_handle_alter_configs},
     {37, kafka_handle_create_partitions},
     {44, kafka_handle_incremental_alter_configs},
+    {61, kafka_handle_describe_producers},
+    {65, kafka_handle_describe_transactions},
+    {66, kafka_handle_list_transactions},
 };
 const uint32_t kafka_api_row_count = sizeof(kafka_api_rows) / sizeof(kafka_api_rows[0]);
 

@@ -68,17 +68,6 @@ def test_an_idempotent_producer_writes_each_record_once():
         consumer.close()
 
 
-def test_a_transactional_producer_fails_at_once_with_a_reason():
-    with Broker() as broker:
-        producer = Producer({"bootstrap.servers": broker.address, "transactional.id": "tx"})
-        try:
-            producer.init_transactions(20)
-            raise AssertionError("transactions do not exist yet")
-        except KafkaException as error:
-            assert error.args[0].fatal(), error
-            assert not error.args[0].retriable(), error
-
-
 def test_a_group_of_two_rebalances_and_commits():
     with Broker() as broker:
         admin = AdminClient({"bootstrap.servers": broker.address})

@@ -16,6 +16,7 @@ BATCH, TOPIC_CREATE, TOPIC_DELETE, TOPIC_CONFIG, OFFSET_COMMIT, OFFSET_FORGET, S
     PRODUCER_STATE, LOG_BOUNDS, CLEAN_SHUTDOWN, IDLE, EXTENT, EXTENT_DROP, COMPACTION, \
     PLUGIN_SWITCH = range(1, 17)
 TOPIC_GROW = 24
+TXN_OPEN, TXN_ABORTED, TXN_OFFSET, TXN_OFFSET_END, TXN = range(25, 30)
 IN_FRAMES_ONLY = (BATCH, CLEAN_SHUTDOWN, IDLE)
 SPREAD = 1  # incompatible feature of checkpoints
 
@@ -96,11 +97,31 @@ def plugin_switch(fields):
 
 def producer_state(fields):
     topic, partition, epoch, count, producer, heard, _ = fields.take("16sIhHqqQ")
-    need(1 <= count <= 5 and epoch >= 0 and producer >= 0, "a producer")
+    need(0 <= count <= 5 and epoch >= 0 and producer >= 0, "a producer")
     batches = [dict(zip(("first", "last", "base_offset", "last_offset", "time"), fields.take("iiqqq"))) for _ in range(5)]
     need(not any(any(batch.values()) for batch in batches[count:]), "unused batches of a producer")
     return {"topic": topic, "partition": partition, "epoch": epoch, "producer": producer, "heard": heard,
             "batches": batches[:count]}
+
+
+def txn(fields):
+    producer, following, start, changed, timeout, epoch, last, state, flags, size, partitions, groups, zero = \
+        fields.take("qqqqihhBBHIHH")
+    need(producer >= 0 and following >= -1 and epoch >= 0 and last >= -1 and state <= 6 and flags <= 1 and zero == 0
+         and start >= -1 and changed >= 0 and timeout >= 0, "a transactional id")
+    return {"id": fields.text(size), "producer": producer, "epoch": epoch, "state": state,
+            "partitions": [fields.take("16sI") for _ in range(partitions)],
+            "groups": [fields.text(fields.take("H")) for _ in range(groups)]}
+
+
+def txn_offset(fields):
+    producer = fields.take("q")
+    return dict(offset_commit(fields), producer=producer)
+
+
+def txn_offset_end(fields):
+    producer = fields.take("q")
+    return {"producer": producer, "group": fields.text(len(fields.data) - fields.at)}
 
 
 def named(form, *names):
@@ -122,6 +143,9 @@ PAYLOADS = {
     EXTENT: named("QQQqIIII", "id", "size", "bytes", "time", "crc", "streams", "blocks", "flags"),
     EXTENT_DROP: named("Q", "id"),
     COMPACTION: named("16sqII", "topic", "clean", "partition", "zero"), PLUGIN_SWITCH: plugin_switch,
+    TXN: txn, TXN_OFFSET: txn_offset, TXN_OFFSET_END: txn_offset_end,
+    TXN_OPEN: named("16sIIqqqqq", "topic", "partition", "zero", "end", "producer", "first", "last", "stable"),
+    TXN_ABORTED: named("16sIIqqqqq", "topic", "partition", "zero", "end", "producer", "first", "last", "stable"),
 }
 
 
@@ -282,6 +306,10 @@ class State:
         place = item["topic"], item["partition"]
         self._widen(place, 0, item["last_offset"] + 1)
         epoch, batches = self.producers.get((*place, item["producer"]), (item["epoch"], []))
+        if item["attributes"] & 0x20:  # a marker
+            if item["epoch"] > epoch or not batches:
+                self.producers[(*place, item["producer"])] = item["epoch"], []
+            return
         if item["producer"] < 0 or batches and item["base_offset"] <= batches[-1]["last_offset"]:
             return
         batch = {key: item[key] for key in ("first", "last", "base_offset", "last_offset")}

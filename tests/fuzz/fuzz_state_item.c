@@ -73,7 +73,7 @@ static void offset_try(uint16_t kind, uint8_t version, struct sl_bytes payload)
 static sl_err producer_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
 {
     (void)kind;
-    SL_ASSERT(producers_restore(arg, version, payload) == SLUICE_OK);
+    SL_ASSERT(producers_restore(arg, kind, version, payload) == SLUICE_OK);
     return SLUICE_OK;
 }
 
@@ -85,8 +85,8 @@ static void producer_try(uint8_t version, struct sl_bytes payload)
     struct producer_shard *other = producer_shard_new(&producer_limits);
     producers_init(&producers, shard);
     producers_init(&copy, other);
-    if (producers_restore(&producers, version, payload) == SLUICE_OK) {
-        SL_ASSERT(producers_snapshot(&producers, &topic, 0, producer_add, &copy) == SLUICE_OK);
+    if (producers_restore(&producers, WAL_ITEM_PRODUCER_STATE, version, payload) == SLUICE_OK) {
+        SL_ASSERT(producers_snapshot(&producers, &topic, 0, 0, producer_add, &copy) == SLUICE_OK);
         SL_ASSERT(copy.count == 1);
     }
     producers_fini(&producers);

@@ -78,9 +78,9 @@ static void visit_all(struct judging *self, const struct partition *from, visit_
         SL_ASSERT(err == SLUICE_OK && read_plan_pin(shard, &plan));
         err = store_read_places(shard, plan.places, plan.place_count, bytes->data, store_read);
         err = err != SLUICE_OK ? err : partition_check(&plan, bytes->data);
-        err = err != SLUICE_OK
-                  ? err
-                  : partition_cut(sl_bytes_of(bytes->data, plan.bytes), at, UINT32_MAX, &cut);
+        err = err != SLUICE_OK ? err
+                               : partition_cut(sl_bytes_of(bytes->data, plan.bytes), at, INT64_MAX,
+                                               UINT32_MAX, &cut);
         read_plan_unpin(shard, &plan);
         if (err != SLUICE_OK) {
             FAULT(self, "offset %" PRId64 " cannot be read: error %d", at, err);

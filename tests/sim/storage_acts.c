@@ -302,7 +302,7 @@ static void reading_end(struct reading *reading, sl_err err)
     struct sl_bytes cut;
     if (err == SLUICE_OK) {
         struct sl_bytes all = sl_bytes_of(reading->bytes, reading->plan.bytes);
-        err = partition_cut(all, reading->offset, UINT32_MAX, &cut);
+        err = partition_cut(all, reading->offset, INT64_MAX, UINT32_MAX, &cut);
     }
     if (err != SLUICE_OK && !sl_os_sim_power_is_off(sim->machine.os) && !sim->may_fail) {
         model_fault(&sim->model, "offset %" PRId64 " reads with error %d", reading->offset, err);

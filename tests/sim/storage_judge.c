@@ -51,7 +51,7 @@ static int64_t read_some(struct judging *self, int64_t offset)
     err = err != SLUICE_OK ? err : partition_check(&plan, bytes);
     err = err != SLUICE_OK
               ? err
-              : partition_cut(sl_bytes_of(bytes, plan.bytes), offset, UINT32_MAX, &cut);
+              : partition_cut(sl_bytes_of(bytes, plan.bytes), offset, INT64_MAX, UINT32_MAX, &cut);
     read_plan_unpin(shard, &plan);
     if (err == SLUICE_E_CORRUPT && model->is_damaged) {
         model->told++;

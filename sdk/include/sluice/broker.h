@@ -164,6 +164,8 @@ struct sluice_config_alter {
 /* ---- produce and fetch ---- */
 
 #define SLUICE_PRODUCE_NO_ZSTD (1u << 0) /* the protocol version does not know zstd */
+#define SLUICE_PRODUCE_TXN_V2 \
+    (1u << 1) /* a batch adds its partition to the transaction (KIP-890) */
 
 /* One batch for one partition. */
 struct sluice_produce_entry {
@@ -183,6 +185,9 @@ struct sluice_produce {
     int32_t timeout_ms;
     uint32_t entry_count;
     const struct sluice_produce_entry *entries; /* borrowed for the call only */
+    /* From here on when `size` reaches beyond it. Transactional batches belong to the transaction
+     * that this id has open; data NULL: none. Borrowed for the call only. */
+    struct sluice_text transactional_id;
 };
 /* Why one record made its batch be refused. */
 struct sluice_record_error {
@@ -305,6 +310,68 @@ struct sluice_producer_id {
 };
 /* Ends `producer_id`. */
 typedef void sluice_producer_id_done(void *arg, const struct sluice_producer_id *producer);
+
+/* ---- transactions (KIP-98, KIP-890) ---- */
+
+#define SLUICE_TXN_V2 \
+    (1u << 0) /* partitions and groups are added by use; each end bumps the epoch */
+/* A producer that speaks for a transactional id. */
+struct sluice_txn {
+    uint32_t size;
+    uint16_t flags; /* SLUICE_TXN_* */
+    int16_t epoch;
+    int64_t producer_id; /* -1 in txn_producer: not known yet */
+    struct sluice_text id;
+};
+/* A partition that a transaction writes to. */
+struct sluice_txn_partition {
+    struct sluice_topic_ref topic;
+    int32_t partition;
+    uint32_t reserved;
+};
+
+/* States of a transactional id (SLUICE_TXN_*), numbered as in Kafka. */
+#define SLUICE_TXN_EMPTY           0
+#define SLUICE_TXN_ONGOING         1
+#define SLUICE_TXN_PREPARE_COMMIT  2
+#define SLUICE_TXN_PREPARE_ABORT   3
+#define SLUICE_TXN_COMPLETE_COMMIT 4
+#define SLUICE_TXN_COMPLETE_ABORT  5
+/* What a transactional id is doing. */
+struct sluice_txn_info {
+    sluice_status status; /* SLUICE_OK, E_TXN_ID_NOT_FOUND, … */
+    int32_t state;        /* SLUICE_TXN_* */
+    struct sluice_text id;
+    int64_t producer_id;
+    int64_t start_ms; /* wall; -1: no transaction is open */
+    int32_t timeout_ms;
+    int16_t epoch;
+    int16_t reserved;
+    uint32_t partition_count; /* of the open transaction; 0 in a list */
+    uint32_t reserved_too;
+    const struct sluice_txn_partition *partitions; /* names and ids as in the catalog */
+};
+/* Ends `txns_describe` and `txns_list`: `count` ids. */
+typedef void sluice_txns_done(void *arg, sluice_status status, const struct sluice_txn_info *txns,
+                              uint32_t count);
+
+/* What a partition remembers of a producer. */
+struct sluice_producer_info {
+    int64_t producer_id;
+    int64_t last_ms;          /* wall, of its newest batch or marker */
+    int64_t txn_first_offset; /* of its open transaction; -1: none */
+    int32_t last_sequence;    /* -1: none with its epoch */
+    int32_t epoch;
+};
+/* The producers of one partition. */
+struct sluice_producers_result {
+    sluice_status status;
+    uint32_t count;
+    const struct sluice_producer_info *producers;
+};
+/* Ends `producers_describe`: one result for each partition, in order. */
+typedef void sluice_producers_done(void *arg, const struct sluice_producers_result *results,
+                                   uint32_t count);
 
 /* ---- consumer groups (classic protocol) ---- */
 
@@ -429,12 +496,18 @@ struct sluice_offset_fetch_entry {
     int32_t partition;
     int32_t reserved;
 };
+#define SLUICE_OFFSET_FETCH_STABLE                                 \
+    (1u << 0) /* E_UNSTABLE_OFFSET where a transaction commits one \
+               */
 /* Asks for committed offsets of a group. */
 struct sluice_offset_fetch {
     uint32_t size;
     uint32_t entry_count; /* with entries NULL: all of the group */
     struct sluice_text group;
     const struct sluice_offset_fetch_entry *entries;
+    /* From here on when `size` reaches beyond it. */
+    uint32_t flags; /* SLUICE_OFFSET_FETCH_* */
+    uint32_t reserved;
 };
 /* A committed offset. */
 struct sluice_offset_fetched {
@@ -547,6 +620,35 @@ struct sluice_broker {
      * not be more; E_INVALID_REQUEST: a topic is named twice, or is the broker's own; E_LIMIT. */
     SLUICE_CALL(partitions_create, const struct sluice_topic_growth *growths, uint32_t count,
                 bool validate_only, sluice_topic_results_done *done, void *arg);
+    /* Makes the caller the producer of a transactional id and fences those before it; what they
+     * left open is aborted first. With a producer id: the next epoch for the same producer.
+     * Durable. E_PRODUCER_FENCED, E_INVALID_TXN_TIMEOUT, E_CONCURRENT_TRANSACTIONS. */
+    SLUICE_CALL(txn_producer, const struct sluice_txn *txn, int32_t timeout_ms,
+                sluice_producer_id_done *done, void *arg);
+    /* Partitions of the open transaction, which begins with the first; one status for each, in
+     * order, when that is durable. All or none are added: E_NOT_ATTEMPTED beside one that is
+     * refused. verify_only: none is added, E_TRANSACTION_ABORTABLE for those that are not in it. */
+    SLUICE_CALL(txn_partitions_add, const struct sluice_txn *txn,
+                const struct sluice_txn_partition *partitions, uint32_t count, bool verify_only,
+                sluice_statuses_done *done, void *arg);
+    /* A consumer group whose offsets the transaction commits. */
+    SLUICE_CALL(txn_group_add, const struct sluice_txn *txn, struct sluice_text group,
+                sluice_status_done *done, void *arg);
+    /* Offsets that become the group's when the transaction commits; one status for each. */
+    SLUICE_CALL(txn_offsets_commit, const struct sluice_txn *txn,
+                const struct sluice_offset_commit *request, sluice_statuses_done *done, void *arg);
+    /* Commits or aborts. The decision is durable and, unless a partition cannot be written to,
+     * visible everywhere when done runs. Answers with the producer's id and epoch from then on. */
+    SLUICE_CALL(txn_end, const struct sluice_txn *txn, bool commit, sluice_producer_id_done *done,
+                void *arg);
+    /* One for each id, in order. */
+    SLUICE_CALL(txns_describe, const struct sluice_text *ids, uint32_t count,
+                sluice_txns_done *done, void *arg);
+    /* All transactional ids. */
+    SLUICE_CALL(txns_list, sluice_txns_done *done, void *arg);
+    /* At most 10,000 producers of each partition, those heard last first. */
+    SLUICE_CALL(producers_describe, const struct sluice_txn_partition *partitions, uint32_t count,
+                sluice_producers_done *done, void *arg);
 #undef SLUICE_CALL
 };
 

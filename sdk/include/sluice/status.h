@@ -78,6 +78,14 @@ typedef int32_t sluice_status;
     X(E_INVALID_TXN_STATE,             1404,  48, 409,  9, 0, "the transaction state does not allow this")       \
     X(E_INVALID_TXN_TIMEOUT,           1405,  50, 400,  3, 0, "the transaction timeout is not allowed")          \
     X(E_INVALID_REQUIRED_ACKS,         1406,  21, 400,  3, 0, "acks must be -1, 0 or 1")                         \
+    X(E_PRODUCER_FENCED,               1407,  90, 409,  9, 0, "a newer producer has this transactional id")      \
+    X(E_INVALID_PRODUCER_ID_MAPPING,   1408,  49, 409,  9, 0, "the producer id is not that of the transactional id") \
+    X(E_CONCURRENT_TRANSACTIONS,       1409,  51, 409, 14, 1, "the transaction before is still being completed") \
+    X(E_TRANSACTION_ABORTABLE,         1410, 120, 409,  9, 0, "the transaction can only be aborted")             \
+    X(E_TXN_ID_NOT_FOUND,              1411, 105, 404,  5, 0, "no such transactional id")                        \
+    X(E_TXN_DURABILITY,                1412,  44, 409,  9, 0, "transactions want topics that are acknowledged when durable") \
+    X(E_UNSTABLE_OFFSET,               1413,  88, 409,  9, 1, "an open transaction commits this offset")         \
+    X(E_NOT_ATTEMPTED,                 1414,  55, 409, 10, 0, "not attempted, as another part was refused")      \
     /* 1500: groups */                                                                                          \
     X(E_COORDINATOR_NOT_AVAILABLE,     1500,  15, 503, 14, 1, "the group coordinator is not available")          \
     X(E_NOT_COORDINATOR,               1501,  16, 409,  9, 1, "this node does not coordinate the group")         \

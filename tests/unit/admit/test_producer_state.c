@@ -145,11 +145,125 @@ Test(producer_state, sequences_wrap_behind_2147483647)
     append(batch_of(8, 0, 0, 1));
 }
 
-Test(producer_state, transactions_cannot_have_begun)
+/* ---- transactions ---- */
+
+static struct producer_batch txn_batch(int64_t id, int16_t epoch, int32_t sequence, uint32_t count)
 {
-    struct producer_batch batch = batch_of(7, 0, 0, 1);
+    struct producer_batch batch = batch_of(id, epoch, sequence, count);
     batch.transactional = true;
-    cr_assert_eq(error_of(batch), SLUICE_E_INVALID_TXN_STATE);
+    return batch;
+}
+
+static void mark(int64_t id, int16_t epoch, bool aborts)
+{
+    struct producer_admission marker;
+    cr_assert_eq(producers_admit_marker(&producers, id, epoch, aborts, &marker, 0), SLUICE_OK);
+    commit(&marker, 1, 0);
+}
+
+Test(producer_state, a_transaction_holds_the_stable_offset_until_its_marker)
+{
+    append(batch_of(8, 0, 0, 2));
+    append(txn_batch(7, 0, 0, 3));
+    cr_assert_eq(txn_log_first_open(producers_txns(&producers)), 2);
+    append(txn_batch(7, 0, 3, 1));
+    cr_assert_eq(txn_log_first_of(producers_txns(&producers), 7), 2);
+    cr_assert_eq(error_of(batch_of(7, 0, 4, 1)), SLUICE_E_INVALID_TXN_STATE,
+                 "a batch of no transaction meanwhile");
+    mark(7, 0, true);
+    cr_assert_eq(txn_log_first_open(producers_txns(&producers)), INT64_MAX);
+    cr_assert(txn_log_is_aborted(producers_txns(&producers), 7, 2));
+    cr_assert(txn_log_is_aborted(producers_txns(&producers), 7, 5));
+    cr_assert_not(txn_log_is_aborted(producers_txns(&producers), 7, 1));
+    cr_assert_not(txn_log_is_aborted(producers_txns(&producers), 8, 2), "another producer");
+    append(batch_of(7, 0, 4, 1));
+}
+
+Test(producer_state, a_marker_with_a_later_epoch_fences_and_begins_again_at_zero) /* trap 25 */
+{
+    append(txn_batch(7, 0, 0, 3));
+    mark(7, 1, true);
+    cr_assert_eq(error_of(txn_batch(7, 0, 3, 1)), SLUICE_E_INVALID_PRODUCER_EPOCH);
+    cr_assert_eq(error_of(txn_batch(7, 1, 3, 1)), SLUICE_E_OUT_OF_ORDER_SEQUENCE);
+    append(txn_batch(7, 1, 0, 1));
+    struct producer_admission late;
+    cr_assert_eq(producers_admit_marker(&producers, 7, 0, true, &late, 0),
+                 SLUICE_E_INVALID_PRODUCER_EPOCH);
+}
+
+Test(producer_state, a_marker_fences_a_producer_that_wrote_nothing)
+{
+    mark(7, 5, true);
+    cr_assert_eq(error_of(txn_batch(7, 4, 0, 1)), SLUICE_E_INVALID_PRODUCER_EPOCH);
+    append(txn_batch(7, 5, 0, 1));
+}
+
+Test(producer_state, what_is_admitted_before_its_marker_is_counted_with_it)
+{
+    struct producer_admission data, marker;
+    struct producer_batch batch = txn_batch(7, 0, 0, 1);
+    admit(batch, &data);
+    cr_assert(producers_in_txn(&producers, 7));
+    cr_assert_eq(producers_admit_marker(&producers, 7, 1, false, &marker, 0), SLUICE_OK);
+    cr_assert_not(producers_in_txn(&producers, 7));
+    cr_assert_eq(error_of(txn_batch(7, 0, 1, 1)), SLUICE_E_INVALID_PRODUCER_EPOCH);
+    commit(&data, 1, 0);
+    commit(&marker, 1, 0);
+    cr_assert_eq(txn_log_first_open(producers_txns(&producers)), INT64_MAX);
+}
+
+Test(producer_state, an_unknown_producer_of_version_2_begins_with_zero) /* trap 15 */
+{
+    struct producer_batch batch = txn_batch(7, 0, 5, 1);
+    cr_assert_eq(kind_of(batch), PRODUCER_NEW);
+    batch.begins_at_zero = true;
+    cr_assert_eq(error_of(batch), SLUICE_E_OUT_OF_ORDER_SEQUENCE);
+}
+
+Test(producer_state, a_producer_with_an_open_transaction_is_not_forgotten)
+{
+    append(txn_batch(7, 0, 0, 1));
+    append(batch_of(8, 0, 0, 1));
+    cr_assert_eq(producer_shard_expire(shard, 100000), 1);
+    for (int64_t id = 10; id < 15; id++)
+        append(batch_of(id, 0, 0, 1));
+    cr_assert(producers_in_txn(&producers, 7));
+    mark(7, 0, false);
+    cr_assert_eq(producer_shard_expire(shard, 200000), 3);
+}
+
+static sl_err restore_any(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    return producers_restore(arg, kind, version, payload);
+}
+
+Test(producer_state, transactions_come_back_from_a_checkpoint_and_the_frames_behind_it)
+{
+    const struct sl_uuid topic = {{1}};
+    struct producer_limits limits = {0};
+    struct producer_shard *restored = producer_shard_new(&limits);
+    struct producers copy;
+    producers_init(&copy, restored);
+    append(txn_batch(7, 0, 0, 3)); /* 0 to 2 */
+    mark(7, 0, true);              /* 3 */
+    append(txn_batch(7, 0, 3, 2)); /* 4 and 5 */
+    mark(9, 3, true);              /* 6: nothing was open */
+    cr_assert_eq(producers_snapshot(&producers, &topic, 0, 7, restore_any, &copy), SLUICE_OK);
+    /* Frames that the checkpoint knows of change nothing; those behind it do. */
+    struct producer_batch again = txn_batch(7, 0, 0, 3);
+    cr_assert_eq(producers_apply(&copy, &again, 0, 2, -1, 5), SLUICE_OK);
+    cr_assert_eq(producers_apply_marker(&copy, 7, 0, true, 3, 5), SLUICE_OK);
+    cr_assert(producers_in_txn(&copy, 7));
+    cr_assert_eq(txn_log_first_open(producers_txns(&copy)), 4);
+    cr_assert_eq(producers_txns(&copy)->aborted_count, 1);
+    cr_assert_eq(producers_apply_marker(&copy, 7, 1, true, 7, 5), SLUICE_OK);
+    cr_assert_eq(producers_txns(&copy)->aborted_count, 2);
+    cr_assert(txn_log_is_aborted(producers_txns(&copy), 7, 4));
+    struct producer_batch late = txn_batch(9, 2, 0, 1);
+    struct producer_verdict verdict;
+    cr_assert_eq(producers_check(&copy, &late, &verdict), SLUICE_E_INVALID_PRODUCER_EPOCH);
+    producers_fini(&copy);
+    producer_shard_free(restored);
 }
 
 Test(producer_state, senseless_headers_are_refused)
@@ -312,10 +426,10 @@ static sl_err restore(void *arg, uint16_t kind, uint8_t version, struct sl_bytes
     struct sl_uuid topic;
     uint32_t partition;
     cr_assert_eq(kind, WAL_ITEM_PRODUCER_STATE);
-    cr_assert_eq(producer_state_item_target(version, payload, &topic, &partition), SLUICE_OK);
+    cr_assert_eq(producer_state_item_target(kind, version, payload, &topic, &partition), SLUICE_OK);
     cr_assert_eq(topic.b[0], 1);
     cr_assert_eq(partition, 0);
-    return producers_restore(arg, version, payload);
+    return producers_restore(arg, kind, version, payload);
 }
 
 Test(producer_state, a_snapshot_and_the_frames_behind_it_restore_the_state)
@@ -329,7 +443,7 @@ Test(producer_state, a_snapshot_and_the_frames_behind_it_restore_the_state)
     producers_init(&copy, restored);
     for (int32_t i = 0; i < 7; i++)
         append(batch_of(7, 2, i * 10, 10));
-    cr_assert_eq(producers_snapshot(&producers, &topic, 0, restore, &copy), SLUICE_OK);
+    cr_assert_eq(producers_snapshot(&producers, &topic, 0, 0, restore, &copy), SLUICE_OK);
     cr_assert_eq(producers_apply(&copy, &last, 60, 69, -1, 5), SLUICE_OK, "told twice");
     struct producer_batch batch = batch_of(7, 2, 20, 10);
     cr_assert_eq(producers_check(&copy, &batch, &verdict), SLUICE_OK);
@@ -347,11 +461,20 @@ Test(producer_state, refuses_damaged_and_newer_items)
     uint8_t payload[PRODUCER_STATE_ITEM_SIZE + 1] = {0};
     struct sl_bytes whole = {payload, PRODUCER_STATE_ITEM_SIZE};
     struct sl_bytes longer = {payload, PRODUCER_STATE_ITEM_SIZE + 1};
-    cr_assert_eq(producers_restore(&producers, 1, whole), SLUICE_E_CORRUPT, "no batch in it");
-    cr_assert_eq(producers_restore(&producers, 1, longer), SLUICE_E_CORRUPT);
-    cr_assert_eq(producers_restore(&producers, 2, whole), SLUICE_E_NEWER_FORMAT);
+    cr_assert_eq(producers_restore(&producers, WAL_ITEM_PRODUCER_STATE, 1, longer),
+                 SLUICE_E_CORRUPT);
+    cr_assert_eq(producers_restore(&producers, WAL_ITEM_PRODUCER_STATE, 2, whole),
+                 SLUICE_E_NEWER_FORMAT);
     payload[22] = 6;
-    cr_assert_eq(producers_restore(&producers, 1, whole), SLUICE_E_CORRUPT, "six batches");
+    cr_assert_eq(producers_restore(&producers, WAL_ITEM_PRODUCER_STATE, 1, whole), SLUICE_E_CORRUPT,
+                 "six batches");
+    struct sl_bytes txn = {payload, TXN_LOG_ITEM_SIZE};
+    memset(payload, 0, sizeof(payload));
+    cr_assert_eq(producers_restore(&producers, WAL_ITEM_TXN_OPEN, 1, whole), SLUICE_E_CORRUPT);
+    cr_assert_eq(producers_restore(&producers, WAL_ITEM_TXN_OPEN, 2, txn), SLUICE_E_NEWER_FORMAT);
+    cr_assert_eq(producers_restore(&producers, WAL_ITEM_TXN_OPEN, 1, txn), SLUICE_E_CORRUPT,
+                 "it begins behind the end");
+    cr_assert_eq(producers_restore(&producers, WAL_ITEM_TXN_ABORTED, 1, txn), SLUICE_E_CORRUPT);
     cr_assert_eq(producer_shard_count(shard), 0);
 }
 
@@ -440,7 +563,7 @@ static sl_err copy_item(void *arg, uint16_t kind, uint8_t version, struct sl_byt
     struct copies *copies = arg;
     cr_assert_eq(kind, WAL_ITEM_PRODUCER_STATE);
     copies->count++;
-    return producers_restore(copies->to, version, payload);
+    return producers_restore(copies->to, kind, version, payload);
 }
 
 Test(producer_state, packed_batches_come_back_from_a_checkpoint)
@@ -455,7 +578,7 @@ Test(producer_state, packed_batches_come_back_from_a_checkpoint)
         struct producers copy;
         struct copies copies = {.to = &copy};
         producers_init(&copy, other);
-        cr_assert_eq(producers_snapshot(&producers, &topic, 0, copy_item, &copies), SLUICE_OK);
+        cr_assert_eq(producers_snapshot(&producers, &topic, 0, 0, copy_item, &copies), SLUICE_OK);
         cr_assert_eq(copies.count, 1);
         for (uint32_t i = MANY_BATCHES - PRODUCER_BATCHES_MAX; i < MANY_BATCHES; i++) {
             struct producer_verdict verdict;

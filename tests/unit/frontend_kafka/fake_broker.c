@@ -347,6 +347,16 @@ static void answer_producer_id(struct fake *fake, const struct fake_held *held)
     ((sluice_producer_id_done *)held->done)(held->arg, &id);
 }
 
+static void answer_status(struct fake *fake, const struct fake_held *held)
+{
+    ((sluice_status_done *)held->done)(held->arg, fake->status);
+}
+
+static void answer_whole(struct fake *fake, const struct fake_held *held)
+{
+    ((sluice_statuses_done *)held->done)(held->arg, fake->status, NULL, 0);
+}
+
 typedef void answer_fn(struct fake *fake, const struct fake_held *held);
 static answer_fn *const answers[FAKE_KINDS] = {
     [FAKE_TOPICS] = answer_topics,
@@ -364,6 +374,11 @@ static answer_fn *const answers[FAKE_KINDS] = {
     [FAKE_COMMIT] = answer_group,
     [FAKE_OFFSET_FETCH] = answer_offset_fetch,
     [FAKE_RECORDS_DELETE] = answer_records_delete,
+    [FAKE_TXN_PRODUCER] = answer_producer_id,
+    [FAKE_TXN_END] = answer_producer_id,
+    [FAKE_TXN_GROUP] = answer_status,
+    [FAKE_TXN_PARTITIONS] = answer_whole,
+    [FAKE_TXN_OFFSETS] = answer_whole,
 };
 
 /* Texts of refs are borrowed for the call only: keep where they were known to be, which is the
@@ -553,6 +568,53 @@ CALL(producer_id, int64_t id, int16_t epoch, sluice_producer_id_done *done, void
     end(fake);
 }
 
+CALL(txn_producer, const struct sluice_txn *txn, int32_t timeout_ms, sluice_producer_id_done *done,
+     void *arg)
+{
+    struct fake *fake = begin(broker, context, FAKE_TXN_PRODUCER, (void *)done, arg, 1);
+    cr_assert_gt(txn->id.size, 0);
+    cr_assert_gt(timeout_ms, 0);
+    end(fake);
+}
+
+CALL(txn_end, const struct sluice_txn *txn, bool commit, sluice_producer_id_done *done, void *arg)
+{
+    struct fake *fake = begin(broker, context, FAKE_TXN_END, (void *)done, arg, 1);
+    cr_assert_geq(txn->producer_id, 0);
+    (void)commit;
+    end(fake);
+}
+
+CALL(txn_group_add, const struct sluice_txn *txn, struct sluice_text group,
+     sluice_status_done *done, void *arg)
+{
+    struct fake *fake = begin(broker, context, FAKE_TXN_GROUP, (void *)done, arg, 1);
+    cr_assert_geq(txn->epoch, 0);
+    cr_assert_gt(group.size, 0);
+    end(fake);
+}
+
+CALL(txn_partitions_add, const struct sluice_txn *txn,
+     const struct sluice_txn_partition *partitions, uint32_t count, bool verify_only,
+     sluice_statuses_done *done, void *arg)
+{
+    struct fake *fake = begin(broker, context, FAKE_TXN_PARTITIONS, (void *)done, arg, 1);
+    cr_assert_geq(txn->epoch, 0);
+    cr_assert_gt(count, 0);
+    cr_assert_geq(partitions[count - 1].partition, 0);
+    cr_assert_not(verify_only);
+    end(fake);
+}
+
+CALL(txn_offsets_commit, const struct sluice_txn *txn, const struct sluice_offset_commit *request,
+     sluice_statuses_done *done, void *arg)
+{
+    struct fake *fake = begin(broker, context, FAKE_TXN_OFFSETS, (void *)done, arg, 1);
+    cr_assert_geq(txn->epoch, 0);
+    cr_assert_gt(request->identity.group.size, 0);
+    end(fake);
+}
+
 CALL(group_join, const struct sluice_group_join *request, sluice_group_joined_done *done, void *arg)
 {
     struct fake *fake = begin(broker, context, FAKE_JOIN, (void *)done, arg, 1);
@@ -650,6 +712,11 @@ void fake_init_config(struct fake *fake, const char *key, const char *value)
                                           .offset_commit = offset_commit,
                                           .offset_fetch = offset_fetch,
                                           .records_delete = records_delete,
+                                          .txn_producer = txn_producer,
+                                          .txn_end = txn_end,
+                                          .txn_group_add = txn_group_add,
+                                          .txn_partitions_add = txn_partitions_add,
+                                          .txn_offsets_commit = txn_offsets_commit,
                                           .configs_preview = configs_preview};
     fake->ops = sluice_plugin.entry;
     cr_assert_eq(fake->ops->create(&fake->host, &fake->self), SLUICE_OK, "%s", fake->line);

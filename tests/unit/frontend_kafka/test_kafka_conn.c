@@ -324,10 +324,10 @@ Test(kafka_conn, an_api_that_is_not_served_closes) /* trap 7 */
 
 Test(kafka_conn, an_api_that_only_the_codec_knows_closes) /* trap 37 */
 {
-    struct kafka_end_txn_request request;
-    kafka_end_txn_request_init(&request);
-    fake_request(&fake, 26, 1, 1, &request);
-    expect_closed("API key 26");
+    struct kafka_get_telemetry_subscriptions_request request;
+    kafka_get_telemetry_subscriptions_request_init(&request);
+    fake_request(&fake, 71, 0, 1, &request);
+    expect_closed("API key 71");
 }
 
 Test(kafka_conn, a_version_that_is_not_served_closes) /* trap 7 */

@@ -468,7 +468,8 @@ struct sluice_offset_answer fixture_offset(struct fixture *fixture, const char *
                                         .leader_epoch = -1,
                                         .timestamp = timestamp};
     struct answered answered = {0};
-    offsets_start(fixture_home(fixture), &query, 1, on_offset, &answered);
+    offsets_start(fixture_home(fixture), SLUICE_ISOLATION_UNCOMMITTED, &query, 1, on_offset,
+                  &answered);
     fixture_run_until(fixture, &answered.done);
     cr_assert(answered.done);
     return answered.answer;

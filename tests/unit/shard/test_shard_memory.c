@@ -132,7 +132,7 @@ static void path_offsets(struct fixture *fixture, void *arg)
                                         .partition = 1,
                                         .leader_epoch = -1,
                                         .timestamp = NOW + 1};
-    offsets_start(fixture_home(fixture), &query, 1, on_offsets, arg);
+    offsets_start(fixture_home(fixture), SLUICE_ISOLATION_UNCOMMITTED, &query, 1, on_offsets, arg);
 }
 
 static void on_topics(void *arg, const struct sluice_topic_result *results, uint32_t count)

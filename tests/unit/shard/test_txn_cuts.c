@@ -1,0 +1,483 @@
+/* test_txn_cuts.c: transactions over three shards while the power goes, by seed: no reader of
+ * committed records sees a part of a transaction or a record of one that was not committed, what
+ * was acknowledged as committed is there, and so are the offsets that were committed with it. */
+#include "base/bytes.h"
+#include "shard_fixture.h"
+
+#include "shard/txns.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOW        INT64_C(1700000000000)
+#define HISTORIES  60
+#define CUTS       4
+#define PARTITIONS 6
+#define IDS        3
+#define TXNS_MAX   400
+#define GROUP      "g"
+
+/* Not known: all of it may be there, or nothing. */
+enum outcome { OPEN, COMMITTED, ABORTED, UNKNOWN };
+
+/* A transaction writes one record into each of its partitions, whose time is its number. */
+struct history {
+    enum outcome outcomes[TXNS_MAX];
+    uint32_t partitions[TXNS_MAX]; /* bits, of acknowledged records */
+    int ids[TXNS_MAX];
+    int count;
+};
+
+struct producer {
+    int64_t id;
+    int16_t epoch;
+    int32_t sequences[PARTITIONS];
+};
+
+static struct fixture f;
+static struct history history;
+static struct producer producers[IDS];
+static uint64_t seed;
+static int64_t steps_left;
+static const char *const names[IDS] = {"tx-a", "tx-b", "tx-c"};
+
+static uint32_t draw(uint32_t bound)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 33) % bound;
+}
+
+/* What if the power went now? The disk as it is then is what the next start finds; what is under
+ * way ends on one that nobody looks at any more. */
+static void cut_power(void)
+{
+    struct sl_sim_disk *copy = sl_sim_disk_new(seed);
+    sl_sim_disk_copy(copy, f.disk, seed);
+    sl_sim_disk_power_cut(copy);
+    fixture_stop(&f);
+    sl_sim_disk_free(f.disk);
+    f.disk = copy;
+    fixture_start_again(&f, 3);
+}
+
+/* False: the power has gone before it was done. */
+static bool run_until(const bool *done)
+{
+    while (!*done && steps_left > 0 && sl_os_sim_step(f.os)) {
+        steps_left--;
+    }
+    return *done;
+}
+
+/* ---- requests, each from the home loop ---- */
+
+struct request {
+    struct sluice_txn txn;
+    bool commits;
+    const struct sluice_txn_partition *partitions;
+    uint32_t count;
+    int64_t offset;
+    int id;
+    sluice_status status;
+    int64_t producer_id;
+    int16_t epoch;
+    bool done;
+    void (*call)(struct request *request);
+    struct sl_task task;
+};
+
+static void on_producer(void *arg, const struct sluice_producer_id *producer)
+{
+    struct request *request = arg;
+    request->status = producer->status;
+    request->producer_id = producer->id;
+    request->epoch = producer->epoch;
+    request->done = true;
+}
+
+static void on_statuses(void *arg, sluice_status status, const sluice_status *statuses,
+                        uint32_t count)
+{
+    struct request *request = arg;
+    request->status = status;
+    for (uint32_t i = 0; i < count; i++) {
+        request->status = request->status != SLUICE_OK ? request->status : statuses[i];
+    }
+    request->done = true;
+}
+
+static void call_init(struct request *request)
+{
+    txns_producer(fixture_home(&f), &request->txn, 60000, on_producer, request);
+}
+
+static void call_add(struct request *request)
+{
+    txns_add(fixture_home(&f), &request->txn, request->partitions, request->count, false,
+             on_statuses, request);
+}
+
+static void on_status(void *arg, sluice_status status)
+{
+    on_statuses(arg, status, NULL, 0);
+}
+
+static void call_group(struct request *request)
+{
+    txns_add_group(fixture_home(&f), &request->txn, sluice_text_of(GROUP), on_status, request);
+}
+
+static void call_offsets(struct request *request)
+{
+    static struct sluice_offset_commit_entry entry;
+    static struct sluice_offset_commit commit;
+    entry = (struct sluice_offset_commit_entry){.topic = {.name = sluice_text_of("t")},
+                                                .partition = request->id,
+                                                .leader_epoch = -1,
+                                                .offset = request->offset,
+                                                .metadata = sluice_text_of("")};
+    commit = (struct sluice_offset_commit){.size = sizeof(commit),
+                                           .entry_count = 1,
+                                           .identity = {.size = sizeof(commit.identity),
+                                                        .generation = -1,
+                                                        .group = sluice_text_of(GROUP),
+                                                        .member = sluice_text_of("")},
+                                           .entries = &entry};
+    txns_commit_offsets(fixture_home(&f), &request->txn, &commit, on_statuses, request);
+}
+
+static void call_end(struct request *request)
+{
+    txns_end(fixture_home(&f), &request->txn, request->commits, on_producer, request);
+}
+
+static void run_request(struct sl_task *task)
+{
+    struct request *request = SL_CONTAINER_OF(task, struct request, task);
+    request->call(request);
+}
+
+static bool ask(struct request *request, int id, void (*call)(struct request *request))
+{
+    request->txn = (struct sluice_txn){.size = sizeof(request->txn),
+                                       .epoch = producers[id].epoch,
+                                       .producer_id = producers[id].id,
+                                       .id = sluice_text_of(names[id])};
+    request->id = id;
+    request->call = call;
+    request->done = false;
+    request->task = (struct sl_task){.run = run_request, .priority = SL_PRIORITY_IO};
+    sl_loop_post(fixture_home(&f)->loop, &request->task);
+    return run_until(&request->done);
+}
+
+static bool init(int id)
+{
+    static struct request request;
+    producers[id] = (struct producer){.id = -1, .epoch = -1};
+    if (!ask(&request, id, call_init)) {
+        return false;
+    }
+    cr_assert_eq(request.status, SLUICE_OK);
+    producers[id] = (struct producer){.id = request.producer_id, .epoch = request.epoch};
+    return true;
+}
+
+/* ---- records ---- */
+
+struct sending {
+    struct sluice_produce_entry entry;
+    struct sluice_produce produce;
+    struct produced produced;
+    uint8_t bytes[256];
+    struct sl_task task;
+};
+
+static void on_produced(void *arg, const struct sluice_produce_result *results, uint32_t count,
+                        int32_t throttle_ms)
+{
+    struct sending *sending = arg;
+    (void)throttle_ms;
+    cr_assert_eq(count, 1);
+    sending->produced.result = results[0];
+    sending->produced.done = true;
+}
+
+static void run_sending(struct sl_task *task)
+{
+    struct sending *sending = SL_CONTAINER_OF(task, struct sending, task);
+    produce_start(fixture_home(&f), NULL, &f.context, &sending->produce, on_produced, sending);
+}
+
+static bool send(int id, uint32_t partition, int number)
+{
+    struct sending *sending = calloc(1, sizeof(*sending)); /* may outlive the power */
+    struct producer *producer = &producers[id];
+    size_t size = fixture_batch(sending->bytes, sizeof(sending->bytes), 1, NOW + number,
+                                producer->id, producer->epoch, producer->sequences[partition]);
+    struct batch_view view = {sending->bytes, size};
+    sl_be16_store(sending->bytes + BATCH_ATTRIBUTES_AT, BATCH_TRANSACTIONAL);
+    sl_be32_store(sending->bytes + BATCH_CRC_AT, batch_view_computed_crc(&view));
+    sending->entry = (struct sluice_produce_entry){.topic = {.name = sluice_text_of("t")},
+                                                   .partition = (int32_t)partition,
+                                                   .batch = {sending->bytes, size}};
+    sending->produce = (struct sluice_produce){.size = sizeof(sending->produce),
+                                               .acks = -1,
+                                               .entry_count = 1,
+                                               .entries = &sending->entry,
+                                               .transactional_id = sluice_text_of(names[id])};
+    sending->task = (struct sl_task){.run = run_sending, .priority = SL_PRIORITY_IO};
+    sl_loop_post(fixture_home(&f)->loop, &sending->task);
+    if (!run_until(&sending->produced.done)) {
+        return false;
+    }
+    cr_assert_eq(sending->produced.result.status, SLUICE_OK);
+    producer->sequences[partition]++;
+    history.partitions[number] |= 1u << partition;
+    free(sending);
+    return true;
+}
+
+/* One transaction, as far as the power allows. */
+static bool transact(int id)
+{
+    static struct request request;
+    struct sluice_txn_partition partitions[PARTITIONS];
+    int number = history.count++;
+    uint32_t wanted = 1 + draw((1u << PARTITIONS) - 1);
+    uint32_t count = 0;
+    history.ids[number] = id;
+    for (int32_t i = 0; i < PARTITIONS; i++) {
+        if ((wanted & (1u << i)) != 0) {
+            partitions[count++] = (struct sluice_txn_partition){
+                .topic = {.name = sluice_text_of("t")}, .partition = i};
+        }
+    }
+    request = (struct request){.partitions = partitions, .count = count, .offset = number};
+    if (!ask(&request, id, call_add)) {
+        return false;
+    }
+    cr_assert_eq(request.status, SLUICE_OK);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!send(id, (uint32_t)partitions[i].partition, number)) {
+            return false;
+        }
+    }
+    if (!ask(&request, id, call_group) || !ask(&request, id, call_offsets)) {
+        return false;
+    }
+    cr_assert_eq(request.status, SLUICE_OK);
+    request.commits = draw(3) != 0;
+    history.outcomes[number] = UNKNOWN;
+    if (!ask(&request, id, call_end)) {
+        history.outcomes[number] = request.commits ? UNKNOWN : ABORTED;
+        return false;
+    }
+    cr_assert_eq(request.status, SLUICE_OK);
+    history.outcomes[number] = request.commits ? COMMITTED : ABORTED;
+    return true;
+}
+
+static void work(void)
+{
+    bool goes_on = true;
+    steps_left = 50 + draw(4000);
+    for (int id = 0; id < IDS && goes_on; id++) {
+        goes_on = init(id);
+    }
+    while (goes_on && history.count < TXNS_MAX) {
+        int id = (int)draw(IDS);
+        goes_on = draw(10) == 0 ? init(id) : transact(id);
+    }
+}
+
+/* ---- a reader of committed records ---- */
+
+struct reading {
+    int32_t partition;
+    int64_t offset;
+    bool done;
+    uint32_t seen[TXNS_MAX]; /* bits, by transaction */
+    int64_t stable, end;
+};
+
+static bool is_aborted(const struct sluice_fetch_result *result, const struct batch_view *batch,
+                       const bool *ended)
+{
+    for (uint32_t i = 0; i < result->aborted_count; i++) {
+        if (!ended[i] && result->aborted[i].producer_id == batch_view_producer_id(batch) &&
+            result->aborted[i].first_offset <= batch_view_base_offset(batch)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_marker(const struct sluice_fetch_result *result, const struct batch_view *batch,
+                        bool *ended)
+{
+    struct txn_marker marker;
+    cr_assert_eq(txn_marker_decode(batch, &marker), SLUICE_OK);
+    for (uint32_t i = 0; !marker.commits && i < result->aborted_count; i++) {
+        if (result->aborted[i].producer_id == marker.producer_id &&
+            result->aborted[i].first_offset <= batch_view_base_offset(batch)) {
+            ended[i] = true;
+        }
+    }
+}
+
+/* As clients do it. */
+static void on_read(void *arg, const struct sluice_fetch_result *results, uint32_t count,
+                    int32_t throttle_ms)
+{
+    struct reading *reading = arg;
+    const struct sluice_fetch_result *result = &results[0];
+    bool ended[TXNS_MAX * 2] = {false};
+    (void)throttle_ms;
+    cr_assert_eq(count, 1);
+    cr_assert_eq(result->status, SLUICE_OK);
+    cr_assert_lt(result->aborted_count, SL_COUNT_OF(ended));
+    reading->stable = result->last_stable_offset;
+    reading->end = result->high_watermark;
+    struct sl_bytes rest = {result->records.data, (size_t)result->records.size};
+    while (rest.size > 0) {
+        struct batch_view batch;
+        cr_assert_eq(batch_view_init(&batch, rest), SLUICE_OK);
+        cr_assert_lt(batch_view_last_offset(&batch), reading->stable);
+        if (batch_view_has(&batch, BATCH_CONTROL)) {
+            note_marker(result, &batch, ended);
+        } else if (!is_aborted(result, &batch, ended)) {
+            int64_t number = batch_view_max_timestamp(&batch) - NOW;
+            cr_assert((reading->seen[number] & (1u << reading->partition)) == 0, "twice");
+            reading->seen[number] |= 1u << reading->partition;
+        }
+        reading->offset = batch_view_next_offset(&batch);
+        rest = (struct sl_bytes){rest.data + batch.size, rest.size - batch.size};
+    }
+    reading->done = true;
+}
+
+static void call_read(struct fixture *fixture, void *arg)
+{
+    struct reading *reading = arg;
+    struct sluice_fetch_entry entry = {.topic = {.name = sluice_text_of("t")},
+                                       .partition = reading->partition,
+                                       .leader_epoch = -1,
+                                       .offset = reading->offset,
+                                       .bytes_max = 700};
+    struct sluice_fetch request = {.size = sizeof(request),
+                                   .bytes_max = INT32_MAX,
+                                   .isolation = SLUICE_ISOLATION_COMMITTED,
+                                   .entry_count = 1,
+                                   .entries = &entry};
+    fetch_start(fixture_home(fixture), &fixture->context, &request, NULL, NULL, on_read, reading);
+}
+
+struct offsets {
+    struct sluice_offset_fetch fetch;
+    int64_t committed[PARTITIONS];
+    bool done;
+};
+
+static void on_offsets(void *arg, sluice_status status, const struct sluice_offset_fetched *fetched,
+                       uint32_t count)
+{
+    struct offsets *offsets = arg;
+    cr_assert_eq(status, SLUICE_OK);
+    for (uint32_t i = 0; i < count; i++) {
+        cr_assert_eq(fetched[i].status, SLUICE_OK, "nothing is pending");
+        offsets->committed[fetched[i].partition] = fetched[i].offset;
+    }
+    offsets->done = true;
+}
+
+static void call_offset_fetch(struct fixture *fixture, void *arg)
+{
+    struct offsets *offsets = arg;
+    groups_offsets(fixture_home(fixture), &offsets->fetch, on_offsets, offsets);
+}
+
+static void judge(uint64_t which)
+{
+    static struct reading reading;
+    static struct offsets offsets;
+    steps_left = INT64_MAX;
+    for (int id = 0; id < IDS; id++) {
+        cr_assert(init(id), "what was open is aborted, what was decided is done");
+    }
+    memset(&reading, 0, sizeof(reading));
+    for (int32_t partition = 0; partition < PARTITIONS; partition++) {
+        int64_t before = -1;
+        reading.partition = partition;
+        reading.offset = 0;
+        do {
+            before = reading.offset;
+            reading.done = false;
+            fixture_at_home(&f, call_read, &reading);
+            fixture_run_until(&f, &reading.done);
+            cr_assert(reading.done);
+        } while (reading.offset > before);
+        cr_assert_eq(reading.stable, reading.end, "seed %llu: a transaction hangs",
+                     (unsigned long long)which);
+    }
+    offsets = (struct offsets){.fetch = {.size = sizeof(offsets.fetch),
+                                         .group = sluice_text_of(GROUP),
+                                         .flags = SLUICE_OFFSET_FETCH_STABLE},
+                               .committed = {-1, -1, -1, -1, -1, -1}};
+    fixture_at_home(&f, call_offset_fetch, &offsets);
+    fixture_run_until(&f, &offsets.done);
+    cr_assert(offsets.done);
+    int64_t last[IDS] = {-1, -1, -1};
+    for (int i = 0; i < history.count; i++) {
+        uint32_t sent = history.partitions[i];
+        bool is_there = reading.seen[i] != 0;
+        cr_assert(!is_there || reading.seen[i] == sent, "seed %llu: half of transaction %d",
+                  (unsigned long long)which, i);
+        cr_assert(history.outcomes[i] != COMMITTED || is_there, "seed %llu: %d is lost",
+                  (unsigned long long)which, i);
+        cr_assert((history.outcomes[i] == COMMITTED || history.outcomes[i] == UNKNOWN) || !is_there,
+                  "seed %llu: %d was not committed", (unsigned long long)which, i);
+        history.outcomes[i] = is_there ? COMMITTED : ABORTED; /* and so it stays */
+        last[history.ids[i]] = is_there ? i : last[history.ids[i]];
+    }
+    for (int id = 0; id < IDS; id++) {
+        cr_assert_eq(offsets.committed[id], last[id], "seed %llu: offset %lld instead of %lld",
+                     (unsigned long long)which, (long long)offsets.committed[id],
+                     (long long)last[id]);
+    }
+}
+
+static void history_run(uint64_t which)
+{
+    seed = which;
+    memset(&history, 0, sizeof(history));
+    if (which % 2 == 0) {
+        fixture_open_spread(&f, which, 3);
+    } else {
+        fixture_open_small(&f, which, 3);
+    }
+    fixture_create_topic(&f, "t", PARTITIONS, NULL, NULL);
+    for (int i = 0; i < CUTS; i++) {
+        work();
+        cut_power();
+        judge(which);
+    }
+    fixture_restart(&f, false);
+    judge(which);
+    fixture_close(&f);
+}
+
+Test(txn_cuts, no_half_of_a_transaction_is_ever_seen_whenever_the_power_goes, .timeout = 300)
+{
+    const char *first = getenv("SLUICE_SEED");
+    const char *more = getenv("SLUICE_TXN_HISTORIES");
+    uint64_t from = first != NULL ? strtoull(first, NULL, 10) : 1;
+    uint64_t count = more != NULL ? strtoull(more, NULL, 10) : HISTORIES;
+    printf("seed %llu, %llu histories of %d power cuts\n", (unsigned long long)from,
+           (unsigned long long)count, CUTS);
+    for (uint64_t i = 0; i < count; i++) {
+        history_run(from + i);
+    }
+}
