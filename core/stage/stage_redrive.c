@@ -317,8 +317,10 @@ static sl_err forward_all(struct stage_task *task, const struct topic *topic)
     sl_err err = SLUICE_OK;
     if (!choose_partition(config->shard, topic, task->redrive->partition, &number)) {
         snprintf(task->output.reason, sizeof(task->output.reason),
-                 "topic %.*s has no partition on the shard of the letters: it needs more of them",
-                 (int)topic->name.size, (const char *)topic->name.data);
+                 "topic %.*s has no partition on shard %u, where the letter lies; any topic of %u "
+                 "partitions has one on each",
+                 (int)topic->name.size, (const char *)topic->name.data, config->shard->index,
+                 config->shard->set->count);
         return SLUICE_E_UNSUPPORTED;
     }
     record_iterator_init(&records, batch_view_records(&task->input.view),

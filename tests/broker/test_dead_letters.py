@@ -137,16 +137,34 @@ class Redrive(DeadLetterTest):
 
 
 class RedriveElsewhere(DeadLetterTest):
-    settings = ("runtime.shards=1",)  # a letter goes to partitions of its own shard only
-
     def test_to_another_topic_they_go_as_they_were(self):
         self.dead("x0", "x1")
         self.assertIn("no-such", self.redrive("--to", "no-such", fails=True))
-        self.broker.run("topic", "create", "aside")
+        self.broker.run("topic", "create", "aside", "-p", "4")  # on every shard; one letter after the other in one
         self.assertEqual(self.redrive("--to", "aside"), "2 dead letters went to topic aside; 0 failed again\n")
         self.assertEqual(self.values("aside"), ["x0", "x1"])
-        self.assertEqual(self.records("aside", 2)[0].headers() or [], [])
+        self.assertEqual(self.records("aside", 2, partitions=4)[0].headers() or [], [])
         self.assertEqual(self.waiting(), 0)
+
+
+class RedriveToAnotherShard(DeadLetterTest):
+    settings = ("runtime.shards=2",)
+
+    def test_a_topic_without_a_partition_there_is_refused_with_how_many_it_takes(self):
+        self.dead("x")
+        for i in range(40):  # which shard has a topic's only partition is by chance
+            self.broker.run("topic", "create", f"aside{i}", "-p", "1")
+            code, out, err = self.broker.run("dlq", "redrive", "s", "--to", f"aside{i}")
+            if code != 0:
+                break
+            self.assertEqual(self.values(f"aside{i}"), ["x"])
+            self.produce("in", "x")
+            wait_for(lambda: self.waiting() == 1, "another letter")
+        self.assertRegex(out.decode() + err, "where the letter lies; any topic of 2 partitions has one on each")
+        self.assertEqual((self.waiting(), self.values(f"aside{i}")), (1, []))
+        self.broker.run("topic", "create", "wide", "-p", "2")
+        self.redrive("--to", "wide")
+        self.assertEqual((self.waiting(), self.values("wide")), (0, ["x"]))
 
 
 class OnError(DeadLetterTest):

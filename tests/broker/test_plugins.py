@@ -121,11 +121,11 @@ class PluginTest(unittest.TestCase):
     def knows(self, name):
         return self.broker.ask("plugin.info", name=name) is not None
 
-    def records(self, topic, count):
+    def records(self, topic, count, partitions=1):
         """The records of a topic with headers."""
         consumer = Consumer({"bootstrap.servers": f"127.0.0.1:{self.broker.kafka}", "group.id": "t",
                              "enable.auto.commit": False})
-        consumer.assign([TopicPartition(topic, 0, 0)])
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
         found = []
 
         def enough():
