@@ -199,6 +199,9 @@ static void file_vanished(struct plugin_manager *manager, struct plugin_file *fi
         events->vanished(events->arg, name);
     }
     instances_unload(manager, file->name);
+    if (file->wanted) { /* since this look began */
+        order_file_taken(manager, file, false);
+    }
     file_free(file);
 }
 
