@@ -5,16 +5,16 @@
  * is measured; "record …" are batches of 256 records of 100 bytes in processor_ffi.so and
  * processor_lua.so, beside the same function called from a C plugin's loop. An item is a call or a
  * record. Run: bench_ffi [--json] */
+#include "bench_host.h"
 #include "bench_round.h"
 #include "native_function.h"
 
 #include <dlfcn.h>
-#include <sluice/sluice.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALLS = 256, RECORDS = 256, VALUE_BYTES = 100, OUTPUT_BYTES = 8192 };
+enum { CALLS = 256, VALUE_BYTES = 100 };
 
 typedef double pow_fn(double a, double b);
 
@@ -58,166 +58,19 @@ static void call_by_signature(void *argument)
 
 /* ---- plugins ---- */
 
-struct subject {
-    struct sluice_host host;
-    struct sluice_writer writer;
-    struct sluice_script script;
-    struct sluice_resource library;
-    struct sluice_resources resources;
-    struct sluice_batch batch;
-    const struct sluice_processor *processor;
-    void *self;
-    const char *config;
-    struct sluice_record records[RECORDS];
-    char value[2 * VALUE_BYTES];
-    uint8_t output[OUTPUT_BYTES];
-    uint64_t verdicts;
-};
-
-static const void *get_extension(const struct sluice_host *host, const char *id)
-{
-    const struct subject *subject = host->data;
-    if (strcmp(id, SLUICE_EXT_RESOURCES) == 0) {
-        return &subject->resources;
-    }
-    return strcmp(id, SLUICE_EXT_SCRIPT) == 0 ? &subject->script : NULL;
-}
-
-static void log_line(const struct sluice_host *host, int32_t level, struct sluice_text line)
-{
-    (void)host;
-    fprintf(stderr, "%d: %.*s\n", level, (int)line.size, line.data);
-}
-
-static struct sluice_text get_config(const struct sluice_host *host, const char *key,
-                                     struct sluice_text fallback)
-{
-    (void)host;
-    (void)key;
-    return fallback;
-}
-
-static struct sluice_text get_config_json(const struct sluice_host *host)
-{
-    return sluice_text_of(((const struct subject *)host->data)->config);
-}
-
-static void set_error(const struct sluice_host *host, struct sluice_text reason)
-{
-    log_line(host, SLUICE_LOG_ERROR, reason);
-}
-
-static sluice_status take(const struct sluice_writer *writer, uint32_t index)
-{
-    struct subject *subject = writer->data;
-    (void)index;
-    subject->verdicts++;
-    return SLUICE_OK;
-}
-
-static sluice_status take_emit(const struct sluice_writer *writer, uint32_t index,
-                               const struct sluice_emit *record)
-{
-    struct subject *subject = writer->data;
-    if (record->value.size <= OUTPUT_BYTES) {
-        memcpy(subject->output, record->value.data, (size_t)record->value.size);
-    }
-    return take(writer, index);
-}
-
-static sluice_status take_reject(const struct sluice_writer *writer, uint32_t index,
-                                 struct sluice_text reason)
-{
-    (void)index;
-    log_line(&((struct subject *)writer->data)->host, SLUICE_LOG_ERROR, reason);
-    abort();
-}
-
-static void run_batch(void *argument)
-{
-    struct subject *subject = argument;
-    if (subject->processor->process_batch(subject->self, &subject->batch, &subject->writer) !=
-        SLUICE_OK) {
-        abort();
-    }
-}
-
 /* The records' crc32 in a loop of C, as an inline plugin would do it. */
 static unsigned long (*checksum)(unsigned long crc, const unsigned char *data, unsigned size);
 
 static void run_directly(void *argument)
 {
-    struct subject *subject = argument;
-    for (uint32_t i = 0; i < RECORDS; i++) {
-        const struct sluice_bytes value = subject->records[i].value;
+    struct bench_host *host = argument;
+    for (uint32_t i = 0; i < BENCH_HOST_RECORDS; i++) {
+        const struct sluice_bytes value = host->records[i].value;
         if (checksum(0, value.data, (unsigned)value.size) == 0 ||
-            subject->writer.pass(&subject->writer, i) != SLUICE_OK) {
+            host->writer.pass(&host->writer, i) != SLUICE_OK) {
             abort();
         }
     }
-}
-
-static void fill(struct subject *subject)
-{
-    snprintf(subject->value, sizeof(subject->value),
-             "{\"id\":9007199254740993,\"amount\":12.5,\"ok\":true,\"pad\":\"%-45s\"}", "x");
-    for (int i = 0; i < RECORDS; i++) {
-        subject->records[i] = (struct sluice_record){
-            .size = sizeof(struct sluice_record),
-            .offset = i,
-            .timestamp = 1700000000000,
-            .value = {(const uint8_t *)subject->value, strlen(subject->value)},
-        };
-    }
-    subject->batch = (struct sluice_batch){.size = sizeof(subject->batch),
-                                           .record_count = RECORDS,
-                                           .records = subject->records,
-                                           .record_stride = sizeof(struct sluice_record),
-                                           .topic = sluice_text_of("orders")};
-}
-
-static struct subject *subject_new(const char *module, const char *library, const char *config,
-                                   const char *source)
-{
-    struct subject *subject = calloc(1, sizeof(*subject));
-    void *loaded = dlopen(module, RTLD_NOW | RTLD_LOCAL);
-    const struct sluice_plugin_descriptor *plugin =
-        loaded != NULL ? dlsym(loaded, SLUICE_PLUGIN_SYMBOL) : NULL;
-    if (subject == NULL || plugin == NULL) {
-        fprintf(stderr, "%s\n", dlerror());
-        exit(1);
-    }
-    subject->host = (struct sluice_host){.size = sizeof(subject->host),
-                                         .data = subject,
-                                         .get_extension = get_extension,
-                                         .log = log_line,
-                                         .get_config = get_config,
-                                         .get_config_json = get_config_json,
-                                         .set_error = set_error};
-    subject->writer = (struct sluice_writer){.size = sizeof(subject->writer),
-                                             .data = subject,
-                                             .pass = take,
-                                             .drop = take,
-                                             .emit = take_emit,
-                                             .reject = take_reject,
-                                             .retry = take_reject};
-    subject->script = (struct sluice_script){.size = sizeof(subject->script),
-                                             .file = sluice_text_of("bench.lua"),
-                                             .source = {(const uint8_t *)source, strlen(source)}};
-    subject->library = (struct sluice_resource){.size = sizeof(subject->library),
-                                                .kind = SLUICE_RESOURCE_LIBRARY,
-                                                .descriptor = -1,
-                                                .name = sluice_text_of(library)};
-    subject->resources = (struct sluice_resources){sizeof(subject->resources), 1,
-                                                   sizeof(subject->library), &subject->library};
-    subject->config = config;
-    fill(subject);
-    subject->processor = plugin->entry;
-    if (subject->processor->create(&subject->host, &subject->self) != SLUICE_OK ||
-        subject->processor->init(subject->self) != SLUICE_OK) {
-        exit(1);
-    }
-    return subject;
 }
 
 #define FFI_MODULE SLUICE_PLUGIN_DIR "/processor_ffi.so"
@@ -278,16 +131,22 @@ int main(int argc, char **argv)
     void *address = zlib != NULL ? dlsym(zlib, "crc32") : NULL;
     bench_print_head(json);
     bench_calls(json);
+    static char value[2 * VALUE_BYTES];
+    snprintf(value, sizeof(value),
+             "{\"id\":9007199254740993,\"amount\":12.5,\"ok\":true,\"pad\":\"%-45s\"}", "x");
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        struct subject *subject =
-            subject_new(kinds[i].module, kinds[i].library, kinds[i].config, kinds[i].source);
+        struct bench_host *host = bench_host_new(
+            &(struct bench_host_settings){.module = kinds[i].module,
+                                          .library = kinds[i].library,
+                                          .config_json = kinds[i].config,
+                                          .source = kinds[i].source,
+                                          .value = {(const uint8_t *)value, strlen(value)}});
         if (i == 0 && address != NULL) {
             memcpy(&checksum, &address, sizeof(address));
-            bench("record crc32 in a loop of C", run_directly, subject, RECORDS, json);
+            bench("record crc32 in a loop of C", run_directly, host, BENCH_HOST_RECORDS, json);
         }
-        bench(kinds[i].name, run_batch, subject, RECORDS, json);
-        subject->processor->destroy(subject->self);
-        free(subject);
+        bench(kinds[i].name, bench_host_run, host, BENCH_HOST_RECORDS, json);
+        bench_host_free(host);
     }
     return 0;
 }

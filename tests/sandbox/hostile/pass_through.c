@@ -1,20 +1,36 @@
-/* pass_through.c: the least a processor can do, for the benchmark of the hop. With "copy": true it
- * emits every record again. */
+/* pass_through.c: the least a processor can do, for benchmarks. With "copy": true it emits every
+ * record again, with "verdicts": true it looks at each and passes it by name. */
 #include <sluice/sluice.h>
 
-static bool copy;
+static bool copy, verdicts;
 
 static sluice_status create(const struct sluice_host *host, void **ret_self)
 {
     copy = host->get_config(host, "copy", sluice_text_of("")).size == 4;
+    verdicts = host->get_config(host, "verdicts", sluice_text_of("")).size == 4;
     *ret_self = NULL;
     return SLUICE_OK;
+}
+
+static sluice_status pass_each(const struct sluice_batch *batch, const struct sluice_writer *writer)
+{
+    sluice_status status = SLUICE_OK;
+
+    for (uint32_t i = 0; i < batch->record_count && status == SLUICE_OK; i++) {
+        const struct sluice_record *record = sluice_batch_record(batch, i);
+
+        status = record->value.size == 0 ? writer->drop(writer, i) : writer->pass(writer, i);
+    }
+    return status;
 }
 
 static sluice_status process_batch(void *self, const struct sluice_batch *batch,
                                    const struct sluice_writer *writer)
 {
     (void)self;
+    if (verdicts) {
+        return pass_each(batch, writer);
+    }
     for (uint32_t i = 0; copy && i < batch->record_count; i++) {
         const struct sluice_record *record = &batch->records[i];
         const struct sluice_emit out = {.size = sizeof(out),
