@@ -1,12 +1,14 @@
-/* fuzz_state_item.c: payloads of catalog, producer and offset items, as a damaged file could hold
- * them.
+/* fuzz_state_item.c: payloads of catalog, producer, offset and transaction items, as a damaged file
+ * could hold them.
  *
  * The first byte is the kind, the second the version, the rest the payload. What is accepted must
  * survive a snapshot: the copy made of it accepts every item. */
 #include "admit/producer_ids.h"
 #include "admit/producer_state.h"
+#include "admit/txn_store.h"
 #include "catalog/catalog.h"
 #include "deliver/offset_store.h"
+#include "deliver/txn_offsets.h"
 
 #include <string.h>
 
@@ -72,12 +74,11 @@ static void offset_try(uint16_t kind, uint8_t version, struct sl_bytes payload)
 
 static sl_err producer_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
 {
-    (void)kind;
     SL_ASSERT(producers_restore(arg, kind, version, payload) == SLUICE_OK);
     return SLUICE_OK;
 }
 
-static void producer_try(uint8_t version, struct sl_bytes payload)
+static void producer_try(uint16_t kind, uint8_t version, struct sl_bytes payload)
 {
     struct sl_uuid topic = {{1}};
     struct producers producers, copy;
@@ -85,14 +86,56 @@ static void producer_try(uint8_t version, struct sl_bytes payload)
     struct producer_shard *other = producer_shard_new(&producer_limits);
     producers_init(&producers, shard);
     producers_init(&copy, other);
-    if (producers_restore(&producers, WAL_ITEM_PRODUCER_STATE, version, payload) == SLUICE_OK) {
-        SL_ASSERT(producers_snapshot(&producers, &topic, 0, 0, producer_add, &copy) == SLUICE_OK);
-        SL_ASSERT(copy.count == 1);
+    if (producers_restore(&producers, kind, version, payload) == SLUICE_OK) {
+        SL_ASSERT(producers_snapshot(&producers, &topic, 0, INT64_MAX, producer_add, &copy) ==
+                  SLUICE_OK);
+        SL_ASSERT(copy.count == producers.count);
     }
     producers_fini(&producers);
     producers_fini(&copy);
     producer_shard_free(shard);
     producer_shard_free(other);
+}
+
+static sl_err txn_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    SL_ASSERT(kind == WAL_ITEM_TXN && txn_store_apply(arg, version, payload) == SLUICE_OK);
+    return SLUICE_OK;
+}
+
+static void txn_try(uint8_t version, struct sl_bytes payload)
+{
+    struct txn_store store, copy;
+    uint32_t at = 0;
+    if (txn_store_init(&store, 0) == SLUICE_OK && txn_store_init(&copy, 0) == SLUICE_OK) {
+        if (txn_store_apply(&store, version, payload) == SLUICE_OK) {
+            SL_ASSERT(txn_store_snapshot(&store, &at, UINT32_MAX, txn_add, &copy) == SLUICE_OK);
+            SL_ASSERT(copy.ids.count == store.ids.count);
+        }
+        txn_store_fini(&copy);
+    }
+    txn_store_fini(&store);
+}
+
+static sl_err txn_offset_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    SL_ASSERT(txn_offsets_apply(arg, kind, version, payload) == SLUICE_OK);
+    return SLUICE_OK;
+}
+
+static void txn_offset_try(uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    struct txn_offsets offsets, copy;
+    uint32_t at = 0;
+    if (txn_offsets_init(&offsets) == SLUICE_OK && txn_offsets_init(&copy) == SLUICE_OK) {
+        if (txn_offsets_apply(&offsets, kind, version, payload) == SLUICE_OK) {
+            SL_ASSERT(txn_offsets_snapshot(&offsets, &at, UINT32_MAX, txn_offset_add, &copy) ==
+                      SLUICE_OK);
+            SL_ASSERT(copy.count == offsets.count);
+        }
+        txn_offsets_fini(&copy);
+    }
+    txn_offsets_fini(&offsets);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -110,8 +153,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         catalog_try(kind, data[1], payload);
     else if (kind == WAL_ITEM_OFFSET_COMMIT || kind == WAL_ITEM_OFFSET_FORGET)
         offset_try(kind, data[1], payload);
-    else if (kind == WAL_ITEM_PRODUCER_STATE)
-        producer_try(data[1], payload);
+    else if (kind == WAL_ITEM_PRODUCER_STATE || kind == WAL_ITEM_TXN_OPEN ||
+             kind == WAL_ITEM_TXN_ABORTED)
+        producer_try(kind, data[1], payload);
+    else if (kind == WAL_ITEM_TXN)
+        txn_try(data[1], payload);
+    else if (kind == WAL_ITEM_TXN_OFFSET || kind == WAL_ITEM_TXN_OFFSET_END)
+        txn_offset_try(kind, data[1], payload);
     else if (kind == WAL_ITEM_PRODUCER_BLOCK && producer_ids_apply(&ids, data[1], payload) == 0)
         SL_ASSERT(ids.next == ids.end);
     return 0;
