@@ -65,10 +65,19 @@ Test(kafka_handlers, api_versions_lists_what_has_a_handler_and_produce_from_0) /
     }
 }
 
-Test(kafka_handlers, api_versions_names_no_feature) /* traps 5, 6 */
+Test(kafka_handlers, api_versions_names_features_from_3_and_those_from_0_from_4) /* traps 5, 6 */
 {
-    const struct kafka_api_versions_response *response = versions(4, "x");
+    const struct kafka_api_versions_response *response = versions(3, "x");
     cr_assert_eq(response->supported_features_count, 0);
+    cr_assert_eq(response->finalized_features_count, 1);
+    cr_assert_eq(response->finalized_features_epoch, 0);
+    response = versions(4, "x");
+    cr_assert_eq(response->supported_features_count, 1);
+    cr_assert(is(response->supported_features[0].name, "transaction.version"));
+    cr_assert_eq(response->supported_features[0].max_version, 2);
+    cr_assert(is(response->finalized_features[0].name, "transaction.version"));
+    cr_assert_eq(response->finalized_features[0].max_version_level, 2);
+    response = versions(2, "x");
     cr_assert_eq(response->finalized_features_count, 0);
     cr_assert_eq(response->finalized_features_epoch, -1);
 }
