@@ -6,6 +6,9 @@
 
 #define RESULTS_MAX 4096u /* of one call; more are not asked for in a rehearsal's 64 KiB */
 #define BATCH_BYTES 256u
+/* Up to the last call below: one that is new in the header is not there until it is made up, too.
+ */
+#define BROKER_SIZE (offsetof(struct sluice_broker, producers_describe) + sizeof(void (*)(void)))
 
 extern void *__libc_calloc(size_t count, size_t size);
 extern void __libc_free(void *memory);
@@ -26,6 +29,8 @@ enum {
     CALL_TEXT,
     CALL_HEALTH,
     CALL_DELETED,
+    CALL_TXNS,
+    CALL_PRODUCERS,
     CALL_KINDS
 };
 
@@ -261,6 +266,39 @@ static void end_deleted(struct stage *stage, const struct stage_call *call, void
     DONE(sluice_records_deleted_done)(call->arg, deleted, call->count);
 }
 
+static void end_txns(struct stage *stage, const struct stage_call *call, void *results,
+                     sluice_status status)
+{
+    static const struct sluice_txn_partition partition = {.topic = {.name = {"rehearsed", 9}}};
+    struct sluice_txn_info *txns = results;
+
+    for (uint32_t i = 0; i < call->count; i++) {
+        txns[i] = (struct sluice_txn_info){.status = draw_status(stage, status != SLUICE_OK),
+                                           .state = SLUICE_TXN_ONGOING,
+                                           .id = {"rehearsal", 9},
+                                           .producer_id = 4000,
+                                           .start_ms = -1,
+                                           .partition_count = 1,
+                                           .partitions = &partition};
+    }
+    DONE(sluice_txns_done)(call->arg, status, txns, call->count);
+}
+
+static void end_producers(struct stage *stage, const struct stage_call *call, void *results,
+                          sluice_status status)
+{
+    static const struct sluice_producer_info producer = {
+        .producer_id = 4000, .txn_first_offset = -1, .last_sequence = -1};
+    struct sluice_producers_result *result = results;
+
+    (void)stage;
+    for (uint32_t i = 0; i < call->count; i++) {
+        result[i] =
+            (struct sluice_producers_result){status, status == SLUICE_OK ? 1 : 0, &producer};
+    }
+    DONE(sluice_producers_done)(call->arg, result, call->count);
+}
+
 static const struct {
     const char *name, *done_name;
     end_fn *end;
@@ -287,6 +325,10 @@ static const struct {
     [CALL_HEALTH] = {"health", "the done of health", end_health, 0},
     [CALL_DELETED] = {"records_delete", "the done of records_delete", end_deleted,
                       sizeof(struct sluice_records_deleted)},
+    [CALL_TXNS] = {"txns_describe", "the done of txns_describe", end_txns,
+                   sizeof(struct sluice_txn_info)},
+    [CALL_PRODUCERS] = {"producers_describe", "the done of producers_describe", end_producers,
+                        sizeof(struct sluice_producers_result)},
 };
 
 /* ---- their way ---- */
@@ -525,9 +567,75 @@ CALL(configs_preview, const struct sluice_topic_spec *spec, sluice_config_done *
     ASK(CALL_CONFIG, 1);
 }
 
+CALL(partitions_create, const struct sluice_topic_growth *growths, uint32_t count,
+     bool validate_only, sluice_topic_results_done *done, void *arg)
+{
+    (void)validate_only;
+    for (uint32_t i = 0; i < count; i++) {
+        read_all(growths[i].name.data, growths[i].name.size);
+    }
+    ASK(CALL_TOPIC_RESULTS, count);
+}
+CALL(txn_producer, const struct sluice_txn *txn, int32_t timeout_ms, sluice_producer_id_done *done,
+     void *arg)
+{
+    (void)timeout_ms;
+    read_all(txn->id.data, txn->id.size);
+    ASK(CALL_PRODUCER_ID, 1);
+}
+CALL(txn_partitions_add, const struct sluice_txn *txn, const struct sluice_txn_partition *places,
+     uint32_t count, bool verify_only, sluice_statuses_done *done, void *arg)
+{
+    (void)verify_only;
+    read_all(txn->id.data, txn->id.size);
+    for (uint32_t i = 0; i < count; i++) {
+        read_topic(&places[i].topic);
+    }
+    ASK(CALL_STATUSES, count);
+}
+CALL(txn_group_add, const struct sluice_txn *txn, struct sluice_text group,
+     sluice_status_done *done, void *arg)
+{
+    read_all(txn->id.data, txn->id.size);
+    read_all(group.data, group.size);
+    ASK(CALL_STATUS, 1);
+}
+CALL(txn_offsets_commit, const struct sluice_txn *txn, const struct sluice_offset_commit *request,
+     sluice_statuses_done *done, void *arg)
+{
+    read_all(txn->id.data, txn->id.size);
+    ASK(CALL_STATUSES, request->entry_count);
+}
+CALL(txn_end, const struct sluice_txn *txn, bool commit, sluice_producer_id_done *done, void *arg)
+{
+    (void)commit;
+    read_all(txn->id.data, txn->id.size);
+    ASK(CALL_PRODUCER_ID, 1);
+}
+CALL(txns_describe, const struct sluice_text *ids, uint32_t count, sluice_txns_done *done,
+     void *arg)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        read_all(ids[i].data, ids[i].size);
+    }
+    ASK(CALL_TXNS, count);
+}
+CALL(txns_list, sluice_txns_done *done, void *arg)
+{
+    ASK(CALL_TXNS, 1);
+}
+CALL(producers_describe, const struct sluice_txn_partition *places, uint32_t count,
+     sluice_producers_done *done, void *arg)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        read_topic(&places[i].topic);
+    }
+    ASK(CALL_PRODUCERS, count);
+}
+
 void stage_broker_init(struct stage *stage)
 {
-    stage->broker = (struct sluice_broker){.size = sizeof(stage->broker),
+    stage->broker = (struct sluice_broker){.size = BROKER_SIZE,
                                            .data = stage,
                                            .cluster = on_cluster,
                                            .topics = on_topics,
@@ -547,5 +655,14 @@ void stage_broker_init(struct stage *stage)
                                            .metrics = on_metrics,
                                            .health = on_health,
                                            .records_delete = on_records_delete,
-                                           .configs_preview = on_configs_preview};
+                                           .configs_preview = on_configs_preview,
+                                           .partitions_create = on_partitions_create,
+                                           .txn_producer = on_txn_producer,
+                                           .txn_partitions_add = on_txn_partitions_add,
+                                           .txn_group_add = on_txn_group_add,
+                                           .txn_offsets_commit = on_txn_offsets_commit,
+                                           .txn_end = on_txn_end,
+                                           .txns_describe = on_txns_describe,
+                                           .txns_list = on_txns_list,
+                                           .producers_describe = on_producers_describe};
 }
