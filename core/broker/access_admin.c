@@ -2,7 +2,9 @@
 #include "broker/access_admin.h"
 
 #include "admit/acl_file.h"
+#include "base/bytes.h"
 #include "broker/sluice_state.h"
+#include "control/base64.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -14,7 +16,10 @@ struct access_call {
     void *done_arg;
     bool removes;
     struct sluice_acl rule;
-    char *texts; /* of the rule */
+    char *texts; /* of the rule, or the user's name */
+    struct sluice_user_change changes[2];
+    uint8_t salt[CREDENTIAL_SALT_BYTES_MAX + 3];
+    uint8_t salted[CREDENTIAL_KEY_BYTES_MAX + 3];
 };
 
 static const char *text_of(const cJSON *args, const char *name, const char *fallback)
@@ -145,6 +150,109 @@ static void change(struct admin_socket *admin, struct access_call *call, const c
     }
 }
 
+/* ---- users ---- */
+
+static void users_listed(void *arg, sluice_status status, const struct sluice_user *users,
+                         uint32_t count)
+{
+    struct access_call *call = arg;
+    cJSON *result = cJSON_CreateObject();
+    cJSON *array = cJSON_AddArrayToObject(result, "users");
+    for (uint32_t i = 0; i < count; i++) {
+        cJSON *user = cJSON_CreateObject();
+        add_text(user, "name", users[i].name);
+        cJSON_AddStringToObject(user, "mechanism",
+                                users[i].mechanism == SLUICE_SCRAM_SHA_512 ? "SCRAM-SHA-512"
+                                                                           : "SCRAM-SHA-256");
+        cJSON_AddNumberToObject(user, "iterations", users[i].iterations);
+        cJSON_AddItemToArray(array, user);
+    }
+    call->done(call->done_arg, status, "", result);
+    sl_free(call);
+}
+
+static void user_changed(void *arg, const struct sluice_user_result *results, uint32_t count)
+{
+    struct access_call *call = arg;
+    sl_err err = count == 0 ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+    char detail[ACL_REASON_BYTES] = "";
+    uint32_t gone = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bool absent = call->removes && results[i].status == SLUICE_E_UNKNOWN_RESOURCE;
+        gone += results[i].status == SLUICE_OK;
+        if (results[i].status != SLUICE_OK && !absent) {
+            err = results[i].status;
+            snprintf(detail, sizeof(detail), "%.*s", (int)results[i].reason.size,
+                     results[i].reason.data);
+        }
+    }
+    if (err == SLUICE_OK && gone == 0) {
+        err = SLUICE_E_UNKNOWN_RESOURCE;
+        snprintf(detail, sizeof(detail), "there is no such user; see sluice user list");
+    }
+    cJSON *result = cJSON_CreateObject();
+    add_text(result, "name", call->changes[0].name);
+    call->done(call->done_arg, err, detail, result);
+    explicit_bzero(call->salted, sizeof(call->salted));
+    sl_free(call->texts);
+    sl_free(call);
+}
+
+/* The members of a change; the password never comes here, only what SCRAM makes of it. */
+static const char *take_user(struct access_call *call, const cJSON *args)
+{
+    const char *name = text_of(args, "name", "");
+    bool is_512 = strcmp(text_of(args, "mechanism", "SCRAM-SHA-256"), "SCRAM-SHA-512") == 0;
+    const cJSON *iterations = cJSON_GetObjectItemCaseSensitive(args, "iterations");
+    char *at = call->texts = sl_alloc(strlen(name) + 1);
+    if (at == NULL) {
+        return "no memory";
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        call->changes[i] = (struct sluice_user_change){
+            .mechanism = i == 0 ? SLUICE_SCRAM_SHA_256 : SLUICE_SCRAM_SHA_512,
+            .name = i == 0 ? keep(&at, name, strlen(name)) : call->changes[0].name};
+    }
+    if (call->removes) {
+        return NULL;
+    }
+    struct sl_bytes salt = sl_bytes_of_text(text_of(args, "salt", ""));
+    struct sl_bytes salted = sl_bytes_of_text(text_of(args, "salted_password", ""));
+    size_t salt_size = 0;
+    size_t salted_size = 0;
+    if (!cJSON_IsNumber(iterations) || salt.size / 4 * 3 > sizeof(call->salt) ||
+        salted.size / 4 * 3 > sizeof(call->salted) ||
+        base64_decode((const char *)salt.data, salt.size, call->salt, &salt_size) != SLUICE_OK ||
+        base64_decode((const char *)salted.data, salted.size, call->salted, &salted_size) !=
+            SLUICE_OK) {
+        return "iterations is a number, salt and salted_password are base64";
+    }
+    call->changes[0].mechanism = is_512 ? SLUICE_SCRAM_SHA_512 : SLUICE_SCRAM_SHA_256;
+    call->changes[0].iterations = iterations->valueint;
+    call->changes[0].salt = (struct sluice_bytes){call->salt, salt_size};
+    call->changes[0].salted_password = (struct sluice_bytes){call->salted, salted_size};
+    return NULL;
+}
+
+static void run_users(struct admin_socket *admin, struct access_call *call, const char *command,
+                      const cJSON *args)
+{
+    const struct sluice_security *security = &admin->security.table;
+    if (strcmp(command, "user.list") == 0) {
+        security->users_describe(security, &admin->context, NULL, 0, users_listed, call);
+        return;
+    }
+    const char *why = take_user(call, args);
+    if (why != NULL) {
+        call->done(call->done_arg, SLUICE_E_INVALID, why, NULL);
+        sl_free(call->texts);
+        sl_free(call);
+        return;
+    }
+    security->users_alter(security, &admin->context, call->changes, call->removes ? 2 : 1,
+                          user_changed, call);
+}
+
 void access_admin_run(void *arg, const char *command, const cJSON *args, admin_storage_done *done,
                       void *done_arg)
 {
@@ -156,8 +264,10 @@ void access_admin_run(void *arg, const char *command, const cJSON *args, admin_s
     }
     call->done = done;
     call->done_arg = done_arg;
-    call->removes = strcmp(command, "acl.remove") == 0;
-    if (strcmp(command, "acl.list") == 0) {
+    call->removes = strstr(command, ".remove") != NULL;
+    if (strncmp(command, "user.", 5) == 0) {
+        run_users(admin, call, command, args);
+    } else if (strcmp(command, "acl.list") == 0) {
         list(admin, call);
     } else {
         change(admin, call, args);

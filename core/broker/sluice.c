@@ -5,6 +5,7 @@
 #include "broker/sluice_state.h"
 
 #include "base/status.h"
+#include "broker/sasl_config.h"
 #include "os/os_processors.h"
 
 #include <stdio.h>
@@ -53,7 +54,8 @@ static void take_settings(struct broker_settings *settings, const struct sl_conf
     settings->delete_retention_ms = config->compaction.delete_retention_ms;
     sluice_settings_take_live(settings, config);
     settings->in_memory = !config_has_disk(config);
-    snprintf(settings->listeners, sizeof(settings->listeners), "PLAINTEXT://%s",
+    snprintf(settings->listeners, sizeof(settings->listeners), "%s://%s",
+             config->kafka.sasl.mechanisms.count > 0 ? "SASL_PLAINTEXT" : "PLAINTEXT",
              config->kafka.listen);
     snprintf(settings->log_dir, sizeof(settings->log_dir), "%s", config->data.dir);
 }
@@ -160,6 +162,9 @@ static sl_err make(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES]
     if (err == SLUICE_OK) {
         err = access_keeper_init(&sluice->access, sluice, ret_problem, SLUICE_PROBLEM_BYTES);
     }
+    if (err == SLUICE_OK) {
+        err = sasl_config_init(sluice, ret_problem, SLUICE_PROBLEM_BYTES);
+    }
     err = err != SLUICE_OK ? err : sluice_open_shards(sluice, ret_problem);
     return err != SLUICE_OK ? err : access_keeper_open(&sluice->access);
 }
@@ -214,6 +219,7 @@ struct sluice *sluice_free(struct sluice *sluice)
         }
     }
     access_keeper_fini(&sluice->access);
+    sasl_config_fini(sluice);
     sl_metrics_free(sluice->metrics);
     sl_file_close(sluice->lock);
     config_free(sluice->config);

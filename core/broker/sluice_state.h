@@ -34,6 +34,8 @@ struct sluice {
     struct storage_watch storage;
     struct backup_admin backup;
     struct access_keeper access;
+    struct sasl_settings sasl;
+    char *sasl_texts[3]; /* owned copies: a reload frees the configuration */
     struct plugin_manager *plugins;
     struct plugin_meter plugin_meters[SLUICE_ROOMS_MAX]; /* by room */
     bool plugins_started;                                /* written by loop 0 */

@@ -23,7 +23,7 @@ struct cli_options {
         deny;
     struct cli_values socket, home, config, set, key, header, partition, partitions, offset, count,
         format, acks, topic_config, before, rate, topic, lsn, offsets, to_version, shadow, max_diff,
-        seek_to, letter, filter, topic_to, host;
+        seek_to, letter, filter, topic_to, host, mechanism;
     struct cli_values record, lang, sample, last, against, seed, batches, out; /* plugin new … */
     bool dev;
     const char *words[CLI_WORDS_MAX]; /* what is no option */
@@ -89,6 +89,7 @@ enum {
     CLI_OPT_ALL,
     CLI_OPT_DENY,
     CLI_OPT_HOST,
+    CLI_OPT_MECHANISM,
 };
 /* Those of every command that talks to a broker. */
 #define CLI_BROKER_OPTIONS                                                         \
@@ -112,7 +113,8 @@ struct cli_table {
     const struct cli_command *commands;
     size_t count;
 };
-extern const struct cli_table cli_access_table;    /* cli_access.c: acl …, user … */
+extern const struct cli_table cli_access_table;    /* cli_access.c */
+extern const struct cli_table cli_user_table;      /* cli_user.c */
 extern const struct cli_table cli_dlq_table;       /* cli_dlq.c */
 extern const struct cli_table cli_plugin_table;    /* cli_plugin.c */
 extern const struct cli_table cli_workbench_table; /* cli_workbench.c: plugin new, test … */

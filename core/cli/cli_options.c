@@ -43,6 +43,7 @@ static const struct option options[] = {
     {CLI_OPTION(FILTER), 0, .name = "--filter", .argument = "FIELD=VALUE", VALUES(filter), .doc = "only those; FIELD~VALUE: that contain it; reason, version, topic, partition, key, value, header.NAME; may be repeated"},
     {CLI_OPTION(TOPIC_TO), 0, .name = "--to", .argument = "TOPIC", VALUES(topic_to), .doc = "to this topic instead of the stage"},
     {CLI_OPTION(ALL), 'a', .name = "--all", FLAG(all), .doc = "also those that were handed back"},
+    {CLI_OPTION(MECHANISM), 0, .name = "--mechanism", .argument = "NAME", VALUES(mechanism), .doc = "SCRAM-SHA-256 (default) or SCRAM-SHA-512"},
     {CLI_OPTION(DENY), 0, .name = "--deny", FLAG(deny), .doc = "the rule says no; it wins over all that say yes"},
     {CLI_OPTION(HOST), 0, .name = "--host", .argument = "ADDRESS", VALUES(host), .doc = "only from this address"},
     {CLI_OPTION(DRY_RUN), 0, .name = "--dry-run", FLAG(dry_run), .doc = "say what would happen, and change nothing"},

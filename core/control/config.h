@@ -80,6 +80,10 @@ struct sl_config {
         int64_t connections_max;
         int64_t connections_idle_ms; /* 0: never */
         int64_t fetch_session_slots; /* of each loop */
+        struct {
+            struct config_list mechanisms;
+            int64_t session_lifetime_ms; /* 0: for ever */
+        } sasl;
     } kafka;
     struct {
         const char *listen;
@@ -154,6 +158,15 @@ struct sl_config {
         bool allow_if_no_acl;
         const char *acl_file; /* empty: none */
         struct config_list super_users;
+        int64_t failed_login_delay_ms;
+        struct {
+            const char *jwks_file;
+            const char *key_file;
+            const char *issuer;
+            const char *audience;
+            const char *principal_claim;
+            int64_t skew_ms;
+        } oauth;
     } security;
     struct {
         int64_t id;

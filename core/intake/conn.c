@@ -116,6 +116,8 @@ static void conn_die(struct conn *conn)
         conn->frontend->ops->conn_closed(conn->frontend->self, conn->state);
         conn->state = NULL;
     }
+    sasl_session_drop(conn->sasl);
+    conn->sasl = NULL;
     intake->cancel(intake->cancel_arg, conn->token);
     if (!conn->feeding) {
         conn->input = chunk_unref(conn->input);

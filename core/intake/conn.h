@@ -28,6 +28,7 @@
 
 #include "budget/chunk.h"
 #include "intake/frontend.h"
+#include "intake/sasl_session.h"
 
 /* Read at once for small requests: at most, and at least. A connection begins with little and
  * gets as much as it sends: a thousand that wait for an acknowledgement hold a page or so each. */
@@ -65,7 +66,8 @@ struct conn {
     struct frontend *frontend;
     struct conn *next_stalled; /* in intake->stalled while stall is CONN_STALL_MEMORY */
     struct sl_stream *stream;
-    void *state; /* the frontend's */
+    void *state;               /* the frontend's */
+    struct sasl_session *sasl; /* owned; NULL: it has not begun to log in */
     uint64_t token;
     struct chunk *input;       /* NULL while nothing is buffered */
     size_t input_start;        /* first unconsumed byte */

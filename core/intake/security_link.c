@@ -1,7 +1,9 @@
 /* security_link.c: see security_link.h. */
 #include "intake/security_link.h"
 
+#include "auth/scram.h"
 #include "base/bytes.h"
+#include "intake/conn.h"
 #include "shard/access.h"
 
 #include <stdio.h>
@@ -272,11 +274,296 @@ static void on_acls_describe(const struct sluice_security *security,
     sl_free(views);
 }
 
+/* ---- authentication ---- */
+
+static uint32_t on_mechanisms(const struct sluice_security *security,
+                              const struct sluice_context *context,
+                              struct sluice_text ret_names[SLUICE_MECHANISMS_MAX])
+{
+    const struct sasl_settings *sasl = of(security)->sasl;
+    uint32_t count = 0;
+    if (sasl == NULL ||
+        !sl_bytes_equal(sl_of_text(context->listener), sl_bytes_of_text(sasl->listener))) {
+        return 0;
+    }
+    for (uint32_t i = 1; i < SASL_MECHANISM_COUNT; i++) {
+        if ((sasl->mechanisms & (1u << i)) != 0) {
+            ret_names[count++] = sluice_text_of(sasl_mechanism_name(i));
+        }
+    }
+    return count;
+}
+
+static sluice_status on_auth_start(const struct sluice_security *security,
+                                   const struct sluice_context *context,
+                                   struct sluice_text mechanism)
+{
+    struct security_link *link = of(security);
+    struct conn *conn =
+        link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
+    return conn == NULL ? SLUICE_E_CANCELLED
+                        : sasl_session_start(&conn->sasl, link->home, link->sasl, mechanism);
+}
+
+static void on_auth_step(const struct sluice_security *security,
+                         const struct sluice_context *context, struct sluice_bytes message,
+                         sluice_auth_done *done, void *arg)
+{
+    struct security_link *link = of(security);
+    struct conn *conn =
+        link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
+    sasl_session_step(conn != NULL ? conn->sasl : NULL, message, done, arg);
+}
+
+/* ---- users ---- */
+
+struct users_call {
+    struct security_link *link;
+    struct sluice_text *names; /* asked for; count 0: all */
+    uint32_t name_count;
+    struct sluice_user_result *results;
+    char (*reasons)[ACL_REASON_BYTES];
+    const struct sluice_user_change *changes; /* the caller's, until done */
+    uint32_t count;
+    struct wal_item *items;
+    uint32_t item_count;
+    union {
+        sluice_users_done *described;
+        sluice_user_results_done *altered;
+    } done;
+    void *arg;
+};
+
+static bool is_named(const struct users_call *call, const char *name)
+{
+    struct sl_bytes bytes = sl_bytes_of_text(name);
+    for (uint32_t i = 0; i < call->name_count; i++) {
+        if (sl_bytes_equal(sl_of_text(call->names[i]), bytes)) {
+            return true;
+        }
+    }
+    return call->name_count == 0;
+}
+
+static bool is_there(const struct sluice_user *users, uint32_t count, struct sluice_text name)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (sl_bytes_equal(sl_of_text(users[i].name), sl_of_text(name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void users_listed(void *arg, sl_err err, const struct credential *credentials,
+                         uint32_t count)
+{
+    struct users_call *call = arg;
+    struct sluice_user *users = sl_alloc_zero((size_t)count + call->name_count + 1, sizeof(*users));
+    uint32_t made = 0;
+    err = users == NULL ? SLUICE_E_NO_MEMORY : err;
+    for (uint32_t i = 0; err == SLUICE_OK && i < count; i++) {
+        if (is_named(call, credentials[i].name)) {
+            users[made++] = (struct sluice_user){.mechanism = credentials[i].mechanism,
+                                                 .iterations = credentials[i].iterations,
+                                                 .name = sluice_text_of(credentials[i].name)};
+        }
+    }
+    uint32_t known = made;
+    for (uint32_t i = 0; err == SLUICE_OK && i < call->name_count; i++) {
+        if (!is_there(users, known, call->names[i])) {
+            users[made++] =
+                (struct sluice_user){.status = SLUICE_E_UNKNOWN_RESOURCE, .name = call->names[i]};
+        }
+    }
+    call->done.described(call->arg, err, users, err == SLUICE_OK ? made : 0);
+    sl_free(users);
+    sl_free(call);
+}
+
+static void on_users_describe(const struct sluice_security *security,
+                              const struct sluice_context *context, const struct sluice_text *names,
+                              uint32_t count, sluice_users_done *done, void *arg)
+{
+    struct security_link *link = of(security);
+    struct users_call *call = NULL;
+    sluice_status status =
+        may_cluster(link, context, SLUICE_OP_DESCRIBE) ? SLUICE_OK : SLUICE_E_CLUSTER_AUTHORIZATION;
+    if (status == SLUICE_OK) {
+        call = sl_alloc_zero(1, sizeof(*call));
+        status = call == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+    }
+    if (status != SLUICE_OK) {
+        done(arg, status, NULL, 0);
+        return;
+    }
+    call->names = (struct sluice_text *)(uintptr_t)names; /* borrowed until done */
+    call->name_count = count;
+    call->done.described = done;
+    call->arg = arg;
+    access_list_start(link->home, users_listed, call);
+}
+
+static void users_call_free(struct users_call *call)
+{
+    for (uint32_t i = 0; call->items != NULL && i < call->item_count; i++) {
+        sl_free((void *)(uintptr_t)call->items[i].payload.data);
+    }
+    sl_free(call->items);
+    sl_free(call->results);
+    sl_free(call->reasons);
+    sl_free(call);
+}
+
+static void users_answer(struct users_call *call)
+{
+    for (uint32_t i = 0; i < call->count; i++) {
+        call->results[i].reason = sluice_text_of(call->reasons[i]);
+    }
+    call->done.altered(call->arg, call->results, call->count);
+    users_call_free(call);
+}
+
+static void users_changed(void *arg, sl_err err)
+{
+    struct users_call *call = arg;
+    for (uint32_t i = 0; err != SLUICE_OK && i < call->count; i++) {
+        call->results[i].status =
+            call->results[i].status == SLUICE_OK ? err : call->results[i].status;
+    }
+    users_answer(call);
+}
+
+/* What is wrong with the change; OK: nothing. */
+static sluice_status check_change(const struct sluice_user_change *change, char *ret_reason)
+{
+    uint32_t key_bytes = credential_key_bytes(change->mechanism);
+    const char *why = NULL;
+    sluice_status status = SLUICE_E_UNACCEPTABLE_CREDENTIAL;
+    if (key_bytes == 0) {
+        status = SLUICE_E_UNSUPPORTED_MECHANISM;
+        why = "Unknown SCRAM mechanism";
+    } else if (change->name.size == 0 || change->name.size > CREDENTIAL_NAME_BYTES_MAX ||
+               memchr(change->name.data, 0, (size_t)change->name.size) != NULL) {
+        why = "Username must not be empty";
+    } else if (change->iterations == 0) {
+        status = SLUICE_OK;
+    } else if (change->iterations < CREDENTIAL_ITERATIONS_MIN) {
+        why = "Too few iterations";
+    } else if (change->iterations > CREDENTIAL_ITERATIONS_MAX) {
+        why = "Too many iterations";
+    } else if (change->salt.size == 0 || change->salt.size > CREDENTIAL_SALT_BYTES_MAX ||
+               change->salted_password.size != key_bytes) {
+        why = "The salt or the salted password has not the size that it must have";
+    } else {
+        status = SLUICE_OK;
+    }
+    snprintf(ret_reason, ACL_REASON_BYTES, "%s", why != NULL ? why : "");
+    return status;
+}
+
+static sl_err add_change(struct users_call *call, const struct sluice_user_change *change)
+{
+    struct credential credential = {.mechanism = (uint8_t)change->mechanism,
+                                    .iterations = change->iterations};
+    sl_err err = SLUICE_OK;
+    sl_bytes_copy(credential.name, sl_of_text(change->name));
+    if (change->iterations > 0) {
+        credential.salt_size = (uint8_t)change->salt.size;
+        credential.key_size = (uint8_t)credential_key_bytes(change->mechanism);
+        memcpy(credential.salt, change->salt.data, credential.salt_size);
+        err = scram_keys(scram_digest(change->mechanism), change->salted_password.data,
+                         credential.stored_key, credential.server_key);
+    }
+    uint8_t *payload = err == SLUICE_OK ? sl_alloc(CREDENTIAL_ITEM_BYTES_MAX) : NULL;
+    if (payload == NULL) {
+        return err != SLUICE_OK ? err : SLUICE_E_NO_MEMORY;
+    }
+    size_t size = credential_item_encode(&credential, payload);
+    call->items[call->item_count++] = (struct wal_item){.kind = WAL_ITEM_CREDENTIAL,
+                                                        .version = CREDENTIAL_ITEM_VERSION,
+                                                        .payload = {payload, size}};
+    explicit_bzero(&credential, sizeof(credential));
+    return SLUICE_OK;
+}
+
+static bool removes(const struct credential *credentials, uint32_t count,
+                    const struct sluice_user_change *change)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (credentials[i].mechanism == change->mechanism &&
+            sl_bytes_equal(sl_bytes_of_text(credentials[i].name), sl_of_text(change->name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is there is known: now the changes. */
+static void users_known(void *arg, sl_err err, const struct credential *credentials, uint32_t count)
+{
+    struct users_call *call = arg;
+    for (uint32_t i = 0; i < call->count; i++) {
+        const struct sluice_user_change *change = &call->changes[i];
+        sluice_status status = err != SLUICE_OK ? err : check_change(change, call->reasons[i]);
+        if (status == SLUICE_OK && change->iterations == 0 &&
+            !removes(credentials, count, change)) {
+            status = SLUICE_E_UNKNOWN_RESOURCE;
+            snprintf(call->reasons[i], ACL_REASON_BYTES,
+                     "Attempt to delete a user credential that does not exist");
+        }
+        status = status == SLUICE_OK ? add_change(call, change) : status;
+        call->results[i].status = status;
+        call->results[i].name = change->name;
+    }
+    struct wal_item *items = call->items;
+    uint32_t item_count = call->item_count;
+    call->items = NULL;
+    if (item_count == 0) {
+        sl_free(items);
+        users_answer(call);
+    } else {
+        access_change_start(call->link->home, items, item_count, users_changed, call);
+    }
+}
+
+static void on_users_alter(const struct sluice_security *security,
+                           const struct sluice_context *context,
+                           const struct sluice_user_change *changes, uint32_t count,
+                           sluice_user_results_done *done, void *arg)
+{
+    struct security_link *link = of(security);
+    struct users_call *call = count <= ACCESS_ITEMS_MAX ? sl_alloc_zero(1, sizeof(*call)) : NULL;
+    if (call == NULL) {
+        done(arg, NULL, 0);
+        return;
+    }
+    *call = (struct users_call){.link = link, .changes = changes, .count = count, .arg = arg};
+    call->done.altered = done;
+    call->results = sl_alloc_zero(count + 1u, sizeof(*call->results));
+    call->reasons = sl_alloc_zero(count + 1u, sizeof(*call->reasons));
+    call->items = sl_alloc_zero(count + 1u, sizeof(*call->items));
+    if (call->results == NULL || call->reasons == NULL || call->items == NULL) {
+        users_call_free(call);
+        done(arg, NULL, 0);
+        return;
+    }
+    if (!may_cluster(link, context, SLUICE_OP_ALTER)) {
+        for (uint32_t i = 0; i < count; i++) {
+            call->results[i] = (struct sluice_user_result){.status = SLUICE_E_CLUSTER_AUTHORIZATION,
+                                                           .name = changes[i].name};
+        }
+        users_answer(call);
+        return;
+    }
+    access_list_start(link->home, users_known, call);
+}
+
 void security_link_init(struct security_link *link, struct broker_guard *guard,
-                        struct intake *intake, bool trusted)
+                        struct intake *intake, const struct sasl_settings *sasl, bool trusted)
 {
     *link = (struct security_link){
-        .guard = guard, .home = guard->home, .intake = intake, .trusted = trusted};
+        .guard = guard, .home = guard->home, .intake = intake, .sasl = sasl, .trusted = trusted};
     link->table = (struct sluice_security){
         .size = sizeof(struct sluice_security),
         .data = link,
@@ -285,5 +572,10 @@ void security_link_init(struct security_link *link, struct broker_guard *guard,
         .acls_create = on_acls_create,
         .acls_delete = on_acls_delete,
         .acls_describe = on_acls_describe,
+        .mechanisms = on_mechanisms,
+        .auth_start = on_auth_start,
+        .auth_step = on_auth_step,
+        .users_describe = on_users_describe,
+        .users_alter = on_users_alter,
     };
 }

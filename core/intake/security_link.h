@@ -4,16 +4,18 @@
 #define SL_INTAKE_SECURITY_LINK_H
 
 #include "intake/broker_guard.h"
+#include "intake/sasl_session.h"
 
 struct security_link {
     struct sluice_security table;
     struct broker_guard *guard;
     struct shard *home;
-    struct intake *intake; /* NULL for the admin socket */
-    bool trusted;          /* the admin socket: nothing is asked */
+    struct intake *intake;            /* NULL for the admin socket */
+    bool trusted;                     /* the admin socket: nothing is asked */
+    const struct sasl_settings *sasl; /* [borrowed] */
 };
 
 void security_link_init(struct security_link *link, struct broker_guard *guard,
-                        struct intake *intake, bool trusted);
+                        struct intake *intake, const struct sasl_settings *sasl, bool trusted);
 
 #endif

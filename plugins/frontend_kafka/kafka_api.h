@@ -23,6 +23,8 @@ kafka_handler_fn *kafka_api_handler(int16_t key);
 
 #define KAFKA_PRODUCE_KEY 0
 
+kafka_handler_fn kafka_handle_sasl_handshake, kafka_handle_sasl_authenticate,
+    kafka_handle_describe_user_scram_credentials, kafka_handle_alter_user_scram_credentials;
 kafka_handler_fn kafka_handle_api_versions, kafka_handle_metadata, kafka_handle_produce,
     kafka_handle_fetch, kafka_handle_list_offsets, kafka_handle_init_producer_id,
     kafka_handle_find_coordinator, kafka_handle_join_group, kafka_handle_sync_group,
@@ -41,6 +43,14 @@ int32_t kafka_operations(const struct kafka_call *call, int32_t resource, struct
 /* Whether it may do this: for what is answered without the broker. */
 bool kafka_may(const struct kafka_call *call, int32_t operation, int32_t resource,
                struct sluice_text name);
+
+/* handle_sasl.c: whether a request with this key may be answered as far as the login is. */
+bool kafka_login_allows(struct kafka_conn *conn, int16_t api_key);
+void kafka_login_begin(struct kafka_conn *conn); /* a new connection */
+/* A frame of the mechanism alone (SaslHandshake version 0). */
+void kafka_login_raw(struct kafka_conn *conn, const uint8_t *message, size_t size);
+/* A frame before the login is not larger (sasl.server.max.receive.size). */
+#define KAFKA_LOGIN_BYTES_MAX (512u << 10)
 
 /* An ApiVersions request of a version that is not known: answered in version 0 (its body is not
  * looked at). */

@@ -67,6 +67,7 @@ sluice_status kafka_conn_open(void *self, const struct sluice_connection *connec
         .client_host = keep_text(conn->client_host, connection->context.client_host),
         .connection = connection->token,
     };
+    kafka_login_begin(conn);
     bool is_first = conn->frontend->oldest == NULL;
     kafka_idle_watch(conn);
     if (is_first) {
@@ -305,6 +306,11 @@ static bool take_frame(struct kafka_conn *conn, const uint8_t *frame, size_t siz
     if (!may_start(conn, head.api_key)) {
         return false;
     }
+    if (!kafka_login_allows(conn, head.api_key)) {
+        kafka_conn_fail(conn, conn->logged_in ? "its login is over" : "it has not logged in",
+                        SLUICE_E_AUTHENTICATION_STATE);
+        return false;
+    }
     start(conn, &head, frame + head.body_at, size - head.body_at);
     return true;
 }
@@ -313,7 +319,8 @@ static bool take_frame(struct kafka_conn *conn, const uint8_t *frame, size_t siz
 static bool check_size(struct kafka_conn *conn, int32_t size)
 {
     char why[96];
-    if (size >= 0 && (uint32_t)size <= conn->frontend->request_bytes_max) {
+    bool fits = !conn->needs_login || conn->logged_in || size <= (int32_t)KAFKA_LOGIN_BYTES_MAX;
+    if (size >= 0 && (uint32_t)size <= conn->frontend->request_bytes_max && fits) {
         return true;
     }
     snprintf(why, sizeof(why), "a request of %d bytes, at most %u are allowed", size,
@@ -324,7 +331,8 @@ static bool check_size(struct kafka_conn *conn, int32_t size)
 
 static bool may_take(const struct kafka_conn *conn)
 {
-    return kafka_conn_is_open(conn) && conn->block == KAFKA_BLOCK_NONE && !conn->muted;
+    return kafka_conn_is_open(conn) && conn->block == KAFKA_BLOCK_NONE && !conn->muted &&
+           !conn->login_waits;
 }
 
 sluice_status kafka_conn_input(void *self, void *data, struct sluice_bytes input,
@@ -351,7 +359,9 @@ sluice_status kafka_conn_input(void *self, void *data, struct sluice_bytes input
             wanted = (uint64_t)size + KAFKA_FRAME_PREFIX_SIZE;
             break;
         }
-        if (!take_frame(conn, input.data + at + KAFKA_FRAME_PREFIX_SIZE, (size_t)size)) {
+        if (conn->login_raw && conn->call_count == 0) {
+            kafka_login_raw(conn, input.data + at + KAFKA_FRAME_PREFIX_SIZE, (size_t)size);
+        } else if (!take_frame(conn, input.data + at + KAFKA_FRAME_PREFIX_SIZE, (size_t)size)) {
             break;
         }
         at += KAFKA_FRAME_PREFIX_SIZE + (uint64_t)size;

@@ -62,7 +62,12 @@ struct kafka_conn {
     struct kafka_call *first;      /* queue of calls in request order */
     struct kafka_call *last;
     enum kafka_block block;
-    bool exclusive; /* the call in the queue overlaps with nothing */
+    bool exclusive;   /* the call in the queue overlaps with nothing */
+    bool needs_login; /* its listener has mechanisms */
+    bool logged_in;
+    bool login_raw;         /* frames are the mechanism's, without headers */
+    bool login_waits;       /* for the answer to such a frame */
+    int64_t login_until_ms; /* monotonic; 0: for ever */
     bool muted;
     bool closing; /* we asked for it */
     bool closed;  /* the host said so */

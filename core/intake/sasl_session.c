@@ -1,0 +1,340 @@
+/* sasl_session.c: see sasl_session.h. */
+#include "intake/sasl_session.h"
+
+#include "auth/scram.h"
+#include "base/bytes.h"
+#include "shard/access.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum sasl_state { STATE_FIRST, STATE_FINAL, STATE_ENDED };
+
+struct sasl_session {
+    struct shard *home;
+    const struct sasl_settings *settings;
+    uint32_t mechanism;
+    enum sasl_state state;
+    bool busy;   /* a step is under way */
+    bool orphan; /* the connection is gone */
+    struct scram scram;
+    struct sl_job job;
+    struct credential credential;
+    uint8_t password[1024]; /* PLAIN, until it is checked */
+    size_t password_size;
+    bool fits;
+    char name[CREDENTIAL_NAME_BYTES_MAX + 1u];
+    char principal[JWT_NAME_BYTES + 8];
+    char answer[SCRAM_MESSAGE_BYTES_MAX];
+    struct sluice_auth_result result;
+    struct sl_timer *timer;
+    sluice_auth_done *done;
+    void *arg;
+};
+
+static const char *const names[SASL_MECHANISM_COUNT] = {"", "PLAIN", "SCRAM-SHA-256",
+                                                        "SCRAM-SHA-512", "OAUTHBEARER"};
+
+const char *sasl_mechanism_name(uint32_t mechanism)
+{
+    return names[mechanism];
+}
+
+uint32_t sasl_mechanism_number(struct sluice_text name)
+{
+    for (uint32_t i = 1; i < SASL_MECHANISM_COUNT; i++) {
+        if (strlen(names[i]) == name.size && memcmp(names[i], name.data, (size_t)name.size) == 0) {
+            return i;
+        }
+    }
+    return SASL_NONE;
+}
+
+/* ---- life ---- */
+
+static void session_free(struct sasl_session *session)
+{
+    scram_fini(&session->scram);
+    sl_timer_free(session->timer);
+    explicit_bzero(session, sizeof(*session));
+    sl_free(session);
+}
+
+sl_err sasl_session_start(struct sasl_session **session, struct shard *home,
+                          const struct sasl_settings *settings, struct sluice_text mechanism)
+{
+    uint32_t number = sasl_mechanism_number(mechanism);
+    if (number == SASL_NONE || (settings->mechanisms & (1u << number)) == 0) {
+        return SLUICE_E_UNSUPPORTED_MECHANISM;
+    }
+    if (*session != NULL && (*session)->busy) {
+        return SLUICE_E_AUTHENTICATION_STATE;
+    }
+    struct sasl_session *made = sl_alloc_zero(1, sizeof(*made));
+    if (made == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    made->home = home;
+    made->settings = settings;
+    made->mechanism = number;
+    sasl_session_drop(*session);
+    *session = made;
+    return SLUICE_OK;
+}
+
+void sasl_session_drop(struct sasl_session *session)
+{
+    if (session != NULL && session->busy) {
+        session->orphan = true;
+    } else if (session != NULL) {
+        session_free(session);
+    }
+}
+
+/* The step ends. */
+static void answer(struct sasl_session *session)
+{
+    struct shard *home = session->home;
+    sluice_auth_done *done = session->done;
+    void *arg = session->arg;
+    session->busy = false;
+    session->timer = sl_timer_free(session->timer);
+    explicit_bzero(session->password, sizeof(session->password));
+    if (session->orphan) {
+        const struct sluice_auth_result gone = {.status = SLUICE_E_CANCELLED};
+        session_free(session);
+        done(arg, &gone);
+    } else {
+        struct sluice_auth_result result = session->result; /* its views are of the session */
+        session->busy = true;                               /* done may close the connection */
+        done(arg, &result);
+        session->busy = false;
+        if (session->orphan) {
+            session_free(session);
+        }
+    }
+    shard_request_end(home);
+}
+
+static void late(void *arg)
+{
+    answer(arg);
+}
+
+static void fail(struct sasl_session *session, const char *reason)
+{
+    session->state = STATE_ENDED;
+    session->result = (struct sluice_auth_result){.status = SLUICE_E_AUTHENTICATION,
+                                                  .reason = sluice_text_of(reason)};
+    if (session->orphan || session->settings->failure_delay_ms == 0 ||
+        sl_timer_new(session->home->loop, late, session, &session->timer) != SLUICE_OK) {
+        answer(session);
+        return;
+    }
+    sl_timer_start(session->timer, session->settings->failure_delay_ms * 1000000);
+}
+
+/* It is who it says. expires_ms: wall clock; 0: never. */
+static void succeed(struct sasl_session *session, const char *name, size_t answer_size,
+                    int64_t expires_ms)
+{
+    int64_t lifetime_ms = session->settings->session_lifetime_ms;
+    session->state = STATE_ENDED;
+    snprintf(session->principal, sizeof(session->principal), "User:%s", name);
+    if (expires_ms > 0) {
+        int64_t left_ms = SL_MAX(expires_ms - shard_wall_ms(session->home), (int64_t)1);
+        lifetime_ms = lifetime_ms > 0 ? SL_MIN(lifetime_ms, left_ms) : left_ms;
+    }
+    session->result = (struct sluice_auth_result){
+        .status = SLUICE_OK,
+        .complete = true,
+        .answer = {(const uint8_t *)session->answer, answer_size},
+        .principal = sluice_text_of(session->principal),
+        .lifetime_ms = lifetime_ms,
+    };
+    answer(session);
+}
+
+static const char wrong[] = "Authentication failed: Invalid username or password";
+
+/* ---- PLAIN ---- */
+
+static void check_work(struct sl_job *job)
+{
+    struct sasl_session *session = SL_CONTAINER_OF(job, struct sasl_session, job);
+    struct sl_bytes password = {session->password, session->password_size};
+    session->fits = scram_password_fits(&session->credential, password);
+}
+
+static void check_done(struct sl_job *job)
+{
+    struct sasl_session *session = SL_CONTAINER_OF(job, struct sasl_session, job);
+    if (session->fits) {
+        succeed(session, session->name, 0, 0);
+    } else {
+        fail(session, wrong);
+    }
+}
+
+static void plain_found(void *arg, const struct credential *credential);
+
+static void look_for(struct sasl_session *session, int32_t mechanism, access_found_fn *found)
+{
+    session->credential.mechanism = (uint8_t)mechanism;
+    access_find_start(session->home, sl_bytes_of_text(session->name), mechanism, found, session);
+}
+
+static void plain_found(void *arg, const struct credential *credential)
+{
+    struct sasl_session *session = arg;
+    if (credential == NULL && session->credential.mechanism == SLUICE_SCRAM_SHA_256) {
+        look_for(session, SLUICE_SCRAM_SHA_512, plain_found);
+        return;
+    }
+    if (credential == NULL) {
+        fail(session, wrong);
+        return;
+    }
+    session->credential = *credential;
+    session->job = (struct sl_job){.work = check_work, .done = check_done};
+    session->job.task.priority = SL_PRIORITY_IO;
+    sl_helpers_submit(session->home->config.os, session->home->loop, &session->job);
+}
+
+/* authzid NUL name NUL password */
+static bool take_plain(struct sasl_session *session, struct sluice_bytes message)
+{
+    const uint8_t *end = message.data + message.size;
+    const uint8_t *first = message.size > 0 ? memchr(message.data, 0, (size_t)message.size) : NULL;
+    const uint8_t *second = first != NULL ? memchr(first + 1, 0, (size_t)(end - first) - 1) : NULL;
+    if (second == NULL || memchr(second + 1, 0, (size_t)(end - second) - 1) != NULL) {
+        return false;
+    }
+    size_t authzid = (size_t)(first - message.data);
+    size_t name = (size_t)(second - first) - 1;
+    session->password_size = (size_t)(end - second) - 1;
+    if (name == 0 || name >= sizeof(session->name) || session->password_size == 0 ||
+        session->password_size > sizeof(session->password) ||
+        (authzid > 0 && (authzid != name || memcmp(message.data, first + 1, name) != 0))) {
+        return false;
+    }
+    memcpy(session->name, first + 1, name);
+    session->name[name] = '\0';
+    memcpy(session->password, second + 1, session->password_size);
+    return true;
+}
+
+static void step_plain(struct sasl_session *session, struct sluice_bytes message)
+{
+    if (!take_plain(session, message)) {
+        fail(session, "Authentication failed: the message is not one of PLAIN");
+        return;
+    }
+    look_for(session, SLUICE_SCRAM_SHA_256, plain_found);
+}
+
+/* ---- SCRAM ---- */
+
+static void scram_found(void *arg, const struct credential *credential)
+{
+    static const char digits[] = "0123456789abcdef";
+    struct sasl_session *session = arg;
+    uint8_t random[SCRAM_NONCE_BYTES / 2];
+    char nonce[SCRAM_NONCE_BYTES + 1] = "";
+    struct sl_bytes message;
+    sl_os_random(session->home->config.os, random, sizeof(random));
+    for (size_t i = 0; i < sizeof(random); i++) {
+        nonce[2 * i] = digits[random[i] >> 4];
+        nonce[2 * i + 1] = digits[random[i] & 15];
+    }
+    if (credential == NULL ||
+        scram_challenge(&session->scram, credential, nonce, &message) != SLUICE_OK) {
+        fail(session, wrong);
+        return;
+    }
+    session->state = STATE_FINAL;
+    session->result =
+        (struct sluice_auth_result){.status = SLUICE_OK, .answer = {message.data, message.size}};
+    answer(session);
+}
+
+static void step_scram(struct sasl_session *session, struct sluice_bytes message)
+{
+    struct sl_bytes bytes = {message.data, (size_t)message.size};
+    int32_t mechanism =
+        session->mechanism == SASL_SCRAM_SHA_256 ? SLUICE_SCRAM_SHA_256 : SLUICE_SCRAM_SHA_512;
+    size_t size = 0;
+    if (session->state == STATE_FIRST) {
+        if (scram_begin(&session->scram, scram_digest(mechanism), credential_key_bytes(mechanism),
+                        bytes) != SLUICE_OK) {
+            fail(session, "Authentication failed: the message is not one of SCRAM");
+            return;
+        }
+        snprintf(session->name, sizeof(session->name), "%s", session->scram.user);
+        look_for(session, mechanism, scram_found);
+    } else if (scram_finish(&session->scram, bytes, session->answer, &size) != SLUICE_OK) {
+        fail(session, wrong);
+    } else {
+        succeed(session, session->name, size, 0);
+    }
+}
+
+/* ---- OAUTHBEARER ---- */
+
+/* "n,…,^Aauth=Bearer TOKEN^A…^A^A" */
+static struct sl_bytes bearer_of(struct sluice_bytes message)
+{
+    static const char word[] = "auth=bearer ";
+    const char *at = (const char *)message.data;
+    const char *end = at + message.size;
+    while (at < end) {
+        const char *stop = memchr(at, 1, (size_t)(end - at));
+        const char *to = stop != NULL ? stop : end;
+        if ((size_t)(to - at) > sizeof(word) - 1 && strncasecmp(at, word, sizeof(word) - 1) == 0) {
+            at += sizeof(word) - 1;
+            return sl_bytes_of(at, (size_t)(to - at));
+        }
+        at = stop != NULL ? stop + 1 : end;
+    }
+    return (struct sl_bytes){0};
+}
+
+static void step_bearer(struct sasl_session *session, struct sluice_bytes message)
+{
+    char name[JWT_NAME_BYTES];
+    char why[JWT_WHY_BYTES] = "";
+    int64_t expires_ms = 0;
+    struct sl_bytes token = bearer_of(message);
+    if (token.size == 0 || session->settings->keys == NULL ||
+        jwt_check(session->settings->keys, &session->settings->jwt, token,
+                  shard_wall_ms(session->home), name, &expires_ms, why) != SLUICE_OK) {
+        snprintf(session->answer, sizeof(session->answer), "Authentication failed: %s",
+                 why[0] != '\0' ? why : "the message holds no token");
+        fail(session, session->answer);
+        return;
+    }
+    succeed(session, name, 0, expires_ms);
+}
+
+void sasl_session_step(struct sasl_session *session, struct sluice_bytes message,
+                       sluice_auth_done *done, void *arg)
+{
+    if (session == NULL || session->busy || session->state == STATE_ENDED ||
+        message.size > SASL_MESSAGE_BYTES_MAX) {
+        const struct sluice_auth_result refused = {.status = SLUICE_E_AUTHENTICATION_STATE};
+        done(arg, &refused);
+        return;
+    }
+    shard_request_begin(session->home);
+    session->busy = true;
+    session->done = done;
+    session->arg = arg;
+    if (session->mechanism == SASL_PLAIN) {
+        step_plain(session, message);
+    } else if (session->mechanism == SASL_OAUTHBEARER) {
+        step_bearer(session, message);
+    } else {
+        step_scram(session, message);
+    }
+}

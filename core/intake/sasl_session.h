@@ -1,0 +1,54 @@
+/* sasl_session.h: the SASL exchange of one connection (RFC 4422): PLAIN (4616), SCRAM (5802, 7677),
+ * OAUTHBEARER (7628).
+ *
+ *   start(mechanism) ─► step(message) ─► the user's credential from shard 0 ─► (PLAIN: helper, as a
+ *   password costs milliseconds) ─► answer; a failure comes after security.failed_login_delay
+ *
+ * PLAIN is checked against the SCRAM credential: no password is stored. All on the connection's
+ * loop; one step at a time. */
+#ifndef SL_INTAKE_SASL_SESSION_H
+#define SL_INTAKE_SASL_SESSION_H
+
+#include "auth/jwt.h"
+#include "shard/shard.h"
+
+#include <sluice/security.h>
+
+#define SASL_MESSAGE_BYTES_MAX (32u << 10)
+
+enum sasl_mechanism {
+    SASL_NONE,
+    SASL_PLAIN,
+    SASL_SCRAM_SHA_256,
+    SASL_SCRAM_SHA_512,
+    SASL_OAUTHBEARER,
+    SASL_MECHANISM_COUNT
+};
+/* "PLAIN"; number SASL_NONE: no such mechanism. */
+const char *sasl_mechanism_name(uint32_t mechanism);
+uint32_t sasl_mechanism_number(struct sluice_text name);
+
+/* What a listener asks of its peers; immutable while the broker runs. */
+struct sasl_settings {
+    const char *listener;        /* whose */
+    uint32_t mechanisms;         /* a bit each: 1 << enum sasl_mechanism; 0: no login */
+    int64_t session_lifetime_ms; /* 0: for ever */
+    int64_t failure_delay_ms;
+    struct jwt_rules jwt;
+    struct jwt_keys *keys; /* NULL: none */
+};
+
+struct sasl_session;
+
+/* Begins anew; *session is made, or what it had is forgotten. E_UNSUPPORTED_MECHANISM, E_NO_MEMORY,
+ * E_AUTHENTICATION_STATE: a step is under way. */
+sl_err sasl_session_start(struct sasl_session **session, struct shard *home,
+                          const struct sasl_settings *settings,
+                          struct sluice_text mechanism) SL_MUST_CHECK;
+/* See sluice_security.auth_step. */
+void sasl_session_step(struct sasl_session *session, struct sluice_bytes message,
+                       sluice_auth_done *done, void *arg);
+/* The connection is gone: a step that is under way ends with E_CANCELLED. NULL is fine. */
+void sasl_session_drop(struct sasl_session *session);
+
+#endif

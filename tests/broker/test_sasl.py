@@ -1,0 +1,245 @@
+"""Logins: every mechanism with real clients, wrong passwords, tokens, both forms of frames, repeated logins, users over a kill."""
+import base64
+import hashlib
+import hmac
+import json
+import os
+import struct
+import time
+
+try:
+    from confluent_kafka import Consumer, KafkaError, Producer
+    from confluent_kafka.admin import AdminClient
+    from kafka import KafkaConsumer, KafkaProducer
+    from kafka.oauth.abstract import AbstractTokenProvider
+except ImportError as error:
+    MISSING = str(error)
+
+from sluice_broker import Broker, loader, request, wait_for
+
+ALL = "kafka.sasl.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
+SECRET = bytes(range(32))
+STATE, FAILED, UNSUPPORTED = 34, 58, 33  # Kafka's errors
+
+
+def add_user(broker, name, password, *more):
+    code, _, err = broker.run("user", "add", name, *more, stdin=password.encode() + b"\n")
+    assert code == 0, err
+
+
+def login(broker, mechanism, name, password):
+    return {"bootstrap.servers": broker.address, "security.protocol": "sasl_plaintext", "sasl.mechanisms": mechanism,
+            "sasl.username": name, "sasl.password": password}
+
+
+def round_trip(settings, topic):
+    """A record there and back; the errors that were told on the way."""
+    errors = []
+    producer = Producer(dict(settings, error_cb=lambda error: errors.append(error.code())))
+    producer.produce(topic, b"value")
+    wait_for(lambda: producer.flush(0.2) == 0 or KafkaError._AUTHENTICATION in errors, "the record, or a refusal")
+    if errors:
+        producer.purge()
+        return errors
+    consumer = Consumer(dict(settings, **{"group.id": "g-" + topic, "auto.offset.reset": "earliest"}))
+    consumer.subscribe([topic])
+    got = []
+    wait_for(lambda: got.append(consumer.poll(0.2)) or any(record and not record.error() for record in got), "the record")
+    consumer.close()
+    return errors
+
+
+def test_each_mechanism_with_the_right_password_and_with_a_wrong_one():
+    with Broker(ALL, "security.failed_login_delay=0 s") as broker:
+        add_user(broker, "alice", "secret of alice")
+        add_user(broker, "bob", "secret of bob", "--mechanism", "SCRAM-SHA-512")
+        for mechanism, name in (("PLAIN", "alice"), ("PLAIN", "bob"), ("SCRAM-SHA-256", "alice"), ("SCRAM-SHA-512", "bob")):
+            topic = "t-%s-%s" % (mechanism, name)
+            assert round_trip(login(broker, mechanism, name, "secret of " + name), topic) == [], mechanism
+        for mechanism, name, password in (("PLAIN", "alice", "wrong"), ("SCRAM-SHA-256", "alice", "wrong"), ("SCRAM-SHA-512", "bob", "wrong"),
+                                          ("SCRAM-SHA-512", "alice", "secret of alice"), ("PLAIN", "nobody", "x")):
+            errors = round_trip(login(broker, mechanism, name, password), "never")
+            assert KafkaError._AUTHENTICATION in errors, (mechanism, name, errors)
+        assert "never" not in [topic["name"] for topic in broker.json("topic", "list")["topics"]]
+        assert "secret" not in broker.log(), "a password is in the log"
+
+
+def test_kafka_python_logs_in_with_frames_of_the_mechanism():
+    with Broker(ALL) as broker:
+        add_user(broker, "alice", "secret")
+        for mechanism in ("PLAIN", "SCRAM-SHA-256"):
+            settings = {"bootstrap_servers": broker.address, "security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": mechanism,
+                        "sasl_plain_username": "alice", "sasl_plain_password": "secret"}
+            producer = KafkaProducer(**settings)
+            assert producer.send("python", mechanism.encode()).get(20).topic == "python"
+            producer.close()
+        consumer = KafkaConsumer("python", auto_offset_reset="earliest", consumer_timeout_ms=20000, **settings)
+        assert next(consumer).value == b"PLAIN" and next(consumer).value == b"SCRAM-SHA-256"
+        consumer.close()
+
+
+def test_users_survive_a_kill_and_go_when_they_are_removed():
+    with Broker(ALL, "security.failed_login_delay=0 s") as broker:
+        add_user(broker, "alice", "first")
+        add_user(broker, "alice", "second")
+        add_user(broker, "bob", "x")
+        broker.run("user", "remove", "bob")
+        broker.crash()
+        broker.start()
+        assert broker.json("user", "list")["users"] == [{"name": "alice", "mechanism": "SCRAM-SHA-256", "iterations": 8192}]
+        assert round_trip(login(broker, "SCRAM-SHA-256", "alice", "second"), "t") == []
+        assert KafkaError._AUTHENTICATION in round_trip(login(broker, "SCRAM-SHA-256", "alice", "first"), "t")
+        code, _, err = broker.run("user", "remove", "bob")
+        assert code == 1 and "no such user" in err, (code, err)
+
+
+# ---- tokens ----
+
+def part(value):
+    return base64.urlsafe_b64encode(value).rstrip(b"=")
+
+
+def token(claims, secret=SECRET, algorithm="HS256"):
+    body = part(json.dumps({"alg": algorithm}).encode()) + b"." + part(json.dumps(claims).encode())
+    return (body + b"." + part(hmac.new(secret, body, hashlib.sha256).digest())).decode()
+
+
+def with_tokens(*more):
+    broker = Broker("kafka.sasl.mechanisms=OAUTHBEARER", "security.failed_login_delay=0 s", "security.oauth.issuer=us",
+                    "security.oauth.clock_skew=0 s", *more, start=False)
+    path = os.path.join(broker.home, "keys.json")
+    with open(path, "w") as file:
+        json.dump({"keys": [{"kty": "oct", "k": part(SECRET).decode()}]}, file)
+    broker.settings.append("security.oauth.jwks_file=" + path)
+    return broker
+
+
+def test_a_token_lets_in_until_it_expires():
+    with with_tokens() as broker:
+        broker.start()
+
+        class Tokens(AbstractTokenProvider):
+            def token(self):
+                return token({"sub": "carol", "iss": "us", "exp": time.time() + 600})
+        producer = KafkaProducer(bootstrap_servers=broker.address, security_protocol="SASL_PLAINTEXT", sasl_mechanism="OAUTHBEARER",
+                                 sasl_oauth_token_provider=Tokens())
+        assert producer.send("t", b"x").get(20).offset == 0
+        producer.close()
+        soon = time.time() + 600
+        for claims, secret, algorithm in (({"sub": "c", "iss": "us", "exp": time.time() - 1}, SECRET, "HS256"),
+                                          ({"sub": "c", "iss": "us"}, SECRET, "HS256"),
+                                          ({"sub": "c", "iss": "them", "exp": soon}, SECRET, "HS256"),
+                                          ({"iss": "us", "exp": soon}, SECRET, "HS256"),
+                                          ({"sub": "c", "iss": "us", "exp": soon}, SECRET[::-1], "HS256"),
+                                          ({"sub": "c", "iss": "us", "exp": soon}, SECRET, "none")):
+            with broker.connect() as raw:
+                handshake(raw, "OAUTHBEARER")
+                assert bearer(raw, token(claims, secret, algorithm))[0] == FAILED, (claims, algorithm)
+                assert raw.is_closed()
+
+
+# ---- by hand ----
+
+def text(value):
+    return struct.pack(">h", len(value)) + value.encode()
+
+
+def handshake(raw, mechanism, version=1):
+    raw.send_frame(request(17, version, 1, text(mechanism)))
+    return struct.unpack_from(">h", raw.read_frame(), 4)[0]
+
+
+def authenticate(raw, message):
+    """The error, and how long the login holds."""
+    raw.send_frame(request(36, 1, 2, struct.pack(">i", len(message)) + message))
+    answer = raw.read_frame()
+    return struct.unpack_from(">h", answer, 4)[0], struct.unpack(">q", answer[-8:])[0]
+
+
+def bearer(raw, value):
+    return authenticate(raw, b"n,,\x01auth=Bearer " + value.encode() + b"\x01\x01")
+
+
+def metadata(raw):
+    raw.send_frame(request(3, 1, 3, struct.pack(">i", 0)))
+    return raw.read_frame()
+
+
+def test_nothing_but_versions_and_logins_is_answered_before_a_login():
+    with Broker(ALL, "security.failed_login_delay=0 s") as broker:
+        add_user(broker, "alice", "a")
+        for key, version, body in ((3, 1, struct.pack(">i", 0)), (0, 3, b""), (22, 0, struct.pack(">hi", -1, 1000)), (50, 0, b"\x00\x00\x00")):
+            with broker.connect() as raw:
+                raw.send_frame(request(key, version, 1, body))
+                assert raw.is_closed(), key
+        with broker.connect() as raw:
+            raw.send_frame(request(18, 0, 1))
+            assert struct.unpack_from(">h", raw.read_frame(), 4)[0] == 0
+            assert handshake(raw, "GSSAPI") == UNSUPPORTED
+            assert handshake(raw, "PLAIN") == 0
+            assert authenticate(raw, b"\0alice\0a") == (0, 0)
+            assert metadata(raw)
+        with broker.connect() as raw:
+            assert authenticate(raw, b"\0alice\0a")[0] == STATE, "no handshake before"
+        with broker.connect() as raw:
+            raw.send(struct.pack(">i", 1 << 20))
+            assert raw.is_closed(), "a megabyte before the login"
+    with Broker() as broker, broker.connect() as raw:
+        assert handshake(raw, "PLAIN") == STATE
+
+
+def test_a_login_is_repeated_on_the_connection_or_ends_with_its_time():
+    with Broker(ALL, "kafka.sasl.session_lifetime=500 ms", "security.failed_login_delay=0 s") as broker:
+        add_user(broker, "alice", "a")
+        add_user(broker, "bob", "b")
+        with broker.connect() as raw:
+            assert handshake(raw, "PLAIN") == 0
+            assert authenticate(raw, b"\0alice\0a") == (0, 500)
+            time.sleep(0.6)  # the login is over by then, and another one is taken
+            assert handshake(raw, "PLAIN") == 0
+            assert authenticate(raw, b"\0alice\0a") == (0, 500)
+            assert handshake(raw, "PLAIN") == 0
+            assert authenticate(raw, b"\0bob\0b")[0] == FAILED, "another principal"
+            assert raw.is_closed()
+        with broker.connect() as raw:
+            assert handshake(raw, "PLAIN") == 0
+            assert authenticate(raw, b"\0alice\0a") == (0, 500)
+            time.sleep(0.6)
+            raw.send_frame(request(3, 1, 3, struct.pack(">i", 0)))
+            assert raw.is_closed()
+
+
+def test_a_failed_login_is_told_late():
+    with Broker(ALL, "security.failed_login_delay=300 ms") as broker, broker.connect() as raw:
+        assert handshake(raw, "PLAIN") == 0
+        start = time.monotonic()
+        assert authenticate(raw, b"\0alice\0a")[0] == FAILED
+        assert time.monotonic() - start >= 0.3
+
+
+def test_rules_hold_for_who_logged_in():
+    with Broker(ALL, "security.authorization=true", "security.super_users=User:root", "core.topics.auto_create=false") as broker:
+        for name in ("root", "alice", "bob"):
+            add_user(broker, name, name)
+        broker.run("topic", "create", "t")
+        for operation in ("Read", "Write"):
+            code, _, err = broker.run("acl", "add", "User:alice", operation, "Topic:t")
+            assert code == 0, err
+        seen = lambda name: sorted(AdminClient(login(broker, "SCRAM-SHA-256", name, name)).list_topics(timeout=10).topics)
+        assert (seen("root"), seen("alice"), seen("bob")) == (["t"], ["t"], [])
+
+
+def test_a_broker_whose_mechanisms_or_keys_are_wrong_does_not_start():
+    for settings, word in ((["kafka.sasl.mechanisms=PLAIN,GSSAPI"], "GSSAPI"), (["kafka.sasl.mechanisms=OAUTHBEARER"], "jwks_file"),
+                           (["kafka.sasl.mechanisms=OAUTHBEARER", "security.oauth.key_file=/dev/null"], "public key")):
+        broker = Broker(*settings, start=False)
+        try:
+            broker.start()
+            raise AssertionError("it started")
+        except AssertionError as error:
+            assert word in str(error), error
+        finally:
+            broker.close()
+
+
+load_tests = loader(globals())
