@@ -39,9 +39,15 @@ static bool take_password(char *ret_password, size_t room)
     if (sl_descriptor_is_terminal(0)) {
         fputs("password (it is shown; pipe it in to hide it): ", stderr);
     }
-    if (fgets(ret_password, (int)room, stdin) == NULL) {
-        return false;
+    size_t have = 0;
+    size_t size = 1;
+    while (size > 0 && have + 1 < room && memchr(ret_password, '\n', have) == NULL) {
+        if (sl_descriptor_read(0, ret_password + have, room - 1 - have, &size) != SLUICE_OK) {
+            return false;
+        }
+        have += size;
     }
+    ret_password[have] = '\0';
     ret_password[strcspn(ret_password, "\r\n")] = '\0';
     return ret_password[0] != '\0';
 }
