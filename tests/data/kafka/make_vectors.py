@@ -68,7 +68,8 @@ class Encoder:
     def one(self, kind, field):
         if kind in NUMBERS or kind in ("int8", "bool", "uuid", "string", "bytes", "records"):
             return self.scalar(kind, field)
-        return self.struct(field.get("fields") or self.structs[kind])
+        lone = not field["type"].startswith("[]") and covers(field.get("nullableVersions"), self.version)
+        return (b"\x01" if lone else b"") + self.struct(field.get("fields") or self.structs[kind])
 
     def struct(self, fields):
         out, tagged = b"", []
