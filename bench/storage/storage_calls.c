@@ -6,21 +6,30 @@
  *   storage_calls DIRECTORY read [CALLS]
  *       one caller; each call a fetch of one record of 100 B, at a random offset of 50,000 that are
  *       in the page cache; each lies in a frame of its own
+ *   storage_calls DIRECTORY write cached|cold [CALLS]
+ *       nothing but pwritev of three pieces, 4 KiB in all, one block behind the other in files of
+ *       zeros whose pages are in the page cache, or are not: what the kernel takes of an append
+ * with os. Every 8 MiB a fdatasync, which is not counted
  *
  * From the call to its answer, on the shard's loop, without sockets and protocol. One JSON object
  * out. */
+#include "bare_log.h"
 #include "bench_shard.h"
 
 #include "shard/fetch.h"
 #include "shard/produce.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define READ_RECORDS 50000u
 #define WARM_CALLS   2000u
+#define WRITE_BYTES  4096u
+#define SYNC_BYTES   (8u << 20)
 
 static struct bench_shard bench;
 static struct sluice_produce_entry entry;
@@ -147,6 +156,37 @@ static void read_prepare(void)
                                   .entries = &fetch_entry};
 }
 
+/* ---- the kernel's share ---- */
+
+static void write_once(const struct bare_log *log, uint64_t at)
+{
+    static char head[256], body[176], padding[WRITE_BYTES - sizeof(head) - sizeof(body)];
+    const struct iovec pieces[] = {
+        {head, sizeof(head)}, {body, sizeof(body)}, {padding, sizeof(padding)}};
+    int file = log->files[at / BARE_FILE_BYTES % BARE_FILES];
+    begin_ns = now_ns();
+    if (pwritev(file, pieces, 3, (off_t)(at % BARE_FILE_BYTES)) != (ssize_t)WRITE_BYTES) {
+        bench_fail("pwritev", SLUICE_E_IO);
+    }
+    samples_ns[call_count++] = (uint32_t)SL_MIN(now_ns() - begin_ns, (int64_t)UINT32_MAX);
+    if ((at + WRITE_BYTES) % SYNC_BYTES == 0 && fdatasync(file) != 0) {
+        bench_fail("fdatasync", SLUICE_E_IO);
+    }
+}
+
+static void write_all(const char *directory, bool is_cold, uint32_t calls)
+{
+    struct bare_log log;
+    bare_log_open(&log, directory);
+    for (uint32_t i = 0; is_cold && i < BARE_FILES; i++) {
+        (void)posix_fadvise(log.files[i], 0, 0, POSIX_FADV_DONTNEED);
+    }
+    for (uint64_t i = 0; i < calls; i++) {
+        write_once(&log, i * WRITE_BYTES);
+    }
+    bare_log_close(&log);
+}
+
 static void run(void (*next)(void), uint32_t count)
 {
     call_next = next;
@@ -168,17 +208,24 @@ int main(int count, char **words)
 {
     bool appends = count >= 4 && strcmp(words[2], "append") == 0;
     bool reads = count >= 3 && strcmp(words[2], "read") == 0;
-    if (!appends && !reads) {
-        fprintf(stderr, "storage_calls DIRECTORY append CLASS | read [CALLS]\n");
+    bool writes = count >= 4 && strcmp(words[2], "write") == 0;
+    if (!appends && !reads && !writes) {
+        fprintf(stderr,
+                "storage_calls DIRECTORY append CLASS | read | write cached|cold [CALLS]\n");
         return 2;
     }
-    int at = appends ? 4 : 3;
+    int at = reads ? 3 : 4;
     uint32_t calls = count > at ? (uint32_t)strtoul(words[at], NULL, 10) : 200000;
     const char *class_name =
         appends ? words[3] : "os"; /* reading asks no class; filling is quick */
     const char *durability = strcmp(class_name, "fs") == 0 ? "fsync" : class_name;
     struct wal_limits wal = bench_wal_limits();
     samples_ns = calloc(SL_MAX(calls, READ_RECORDS), sizeof(*samples_ns));
+    if (writes) {
+        write_all(words[1], strcmp(words[3], "cold") == 0, calls);
+        report("pwritev of a frame, pages", words[3]);
+        return 0;
+    }
     bench_shard_open(&bench, words[1], &wal, NULL);
     bench_topic_create(&bench, "t", 1, "sluice.durability", durability);
     append_prepare();
