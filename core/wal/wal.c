@@ -279,6 +279,9 @@ sl_err wal_open(const struct wal_config *config, struct wal_recovery *ret_recove
         return err;
     }
     wal_checkpoint_request(wal); /* so that restarts do not pile up segments to read */
+    wal->upkeep.tidy_ns = sl_os_mono_ns(wal->os) + WAL_TIDY_AFTER_NS;
+    wal->disk_timer_runs = true;
+    sl_timer_start(wal->disk_timer, WAL_TIDY_AFTER_NS);
     wal_upkeep_request(wal);
     *ret_wal = wal;
     return SLUICE_OK;

@@ -24,6 +24,7 @@
 #define WAL_DISK_CHECK_NS      1000000000   /* while there is traffic, or the disk is full */
 #define WAL_UNSYNCED_MAX_NS    1000000000   /* what is only written is synced so soon … */
 #define WAL_UNSYNCED_BYTES_MAX (8ull << 20) /* … or when it is so much */
+#define WAL_TIDY_AFTER_NS      250000000    /* freeing blocks holds up the first syncs */
 #define WAL_RETIRE_MAX         16u          /* segments recycled by one upkeep job */
 
 struct wal_segment {
@@ -123,6 +124,8 @@ struct wal_upkeep {
     uint64_t made[WAL_SPARES_MAX]; /* numbers of spares to make */
     uint32_t made_count;
     uint32_t unwritten; /* of them, from the front, are not filled with zeros */
+    int64_t tidy_ns;    /* not before: what an earlier run left is cut and removed */
+    bool tidies;        /* the job does so */
     uint32_t kept;      /* out: segments that stay under another name */
     uint64_t bytes_zeros;
     uint64_t disk_total;

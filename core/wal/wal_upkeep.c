@@ -114,7 +114,7 @@ static void upkeep_work(struct sl_job *job)
     upkeep->bytes_zeros = 0;
     sl_err err = upkeep->cut == NULL ? SLUICE_OK : segment_cut(upkeep->cut);
     if (err == SLUICE_OK)
-        err = stale_remove(wal);
+        err = upkeep->tidies ? stale_remove(wal) : SLUICE_OK;
     for (uint32_t i = 0; i < upkeep->retired_count && err == SLUICE_OK; i++)
         err = segment_retire(wal, upkeep->retired[i], &upkeep->retired_as[i]);
     if (err == SLUICE_OK && upkeep->retired_count > 0)
@@ -233,7 +233,8 @@ static void upkeep_end(struct wal *wal)
     wal->spares_unwritten += upkeep->kept;
     wal->bytes_zeros += upkeep->bytes_zeros;
     upkeep->retired_count = 0;
-    stale_forget(upkeep);
+    if (upkeep->tidies)
+        stale_forget(upkeep);
     if (upkeep->cut != NULL) {
         upkeep->cut->pins--;
         upkeep->cut->cuts = false;
@@ -274,7 +275,9 @@ void wal_upkeep_request(struct wal *wal)
         return;
     }
     upkeep->busy = true;
-    cut_choose(wal);
+    upkeep->tidies = sl_os_mono_ns(wal->os) >= upkeep->tidy_ns;
+    if (upkeep->tidies)
+        cut_choose(wal);
     retired_choose(wal);
     made_choose(wal);
     sl_helpers_submit(wal->os, wal->loop, &upkeep->job);
