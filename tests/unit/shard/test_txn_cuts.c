@@ -44,6 +44,7 @@ static bool
 static uint64_t seed;
 static uint64_t seen_whole, not_seen;
 static int64_t steps_left;
+static void *unfinished; /* what the power left under way */
 static const char *const names[IDS] = {"tx-a", "tx-b", "tx-c"};
 
 static uint32_t draw(uint32_t bound)
@@ -60,6 +61,8 @@ static void cut_power(void)
     sl_sim_disk_copy(copy, f.disk, seed);
     sl_sim_disk_power_cut(copy);
     fixture_stop(&f);
+    free(unfinished);
+    unfinished = NULL;
     sl_sim_disk_free(f.disk);
     f.disk = copy;
     fixture_start_again(&f, 3);
@@ -217,7 +220,7 @@ static void run_sending(struct sl_task *task)
 
 static bool send(int id, uint32_t partition, int number)
 {
-    struct sending *sending = calloc(1, sizeof(*sending)); /* may outlive the power */
+    struct sending *sending = calloc(1, sizeof(*sending));
     struct producer *producer = &producers[id];
     size_t size = fixture_batch(sending->bytes, sizeof(sending->bytes), 1, NOW + number,
                                 producer->id, producer->epoch, producer->sequences[partition]);
@@ -236,6 +239,7 @@ static bool send(int id, uint32_t partition, int number)
     sending->task = (struct sl_task){.run = run_sending, .priority = SL_PRIORITY_IO};
     sl_loop_post(fixture_home(&f)->loop, &sending->task);
     if (!run_until(&sending->produced.done)) {
+        unfinished = sending;
         return false;
     }
     cr_assert_eq(sending->produced.result.status, SLUICE_OK);
