@@ -18,7 +18,7 @@ struct access_waiter {
 
 static const char *file_path(const struct access_keeper *keeper)
 {
-    return keeper->sluice->config->security.acl_file;
+    return keeper->path;
 }
 
 /* [blocks] */
@@ -48,10 +48,31 @@ static void read_file(struct access_keeper *keeper)
     keeper->read_err = err;
 }
 
+static sl_err take_settings(struct access_keeper *keeper, const struct sl_config *config)
+{
+    const struct config_list *users = &config->security.super_users;
+    const char *path = config->security.acl_file;
+    keeper->enabled = config->security.authorization || path[0] != '\0';
+    keeper->allow_if_none = config->security.allow_if_no_acl;
+    keeper->path = sl_strdup_bytes(path, strlen(path));
+    keeper->super_users = sl_alloc_zero(users->count + 1u, sizeof(*keeper->super_users));
+    bool ok = keeper->path != NULL && keeper->super_users != NULL;
+    for (uint32_t i = 0; ok && i < users->count; i++) {
+        keeper->super_users[i] = sl_strdup_bytes(users->items[i], strlen(users->items[i]));
+        ok = keeper->super_users[i] != NULL;
+        keeper->super_user_count += ok;
+    }
+    return ok ? SLUICE_OK : SLUICE_E_NO_MEMORY;
+}
+
 sl_err access_keeper_init(struct access_keeper *keeper, struct sluice *sluice, char *ret_problem,
                           size_t problem_size)
 {
     *keeper = (struct access_keeper){.sluice = sluice};
+    sl_err err = take_settings(keeper, sluice->config);
+    if (err != SLUICE_OK) {
+        return err;
+    }
     if (file_path(keeper)[0] == '\0') {
         return SLUICE_OK;
     }
@@ -178,11 +199,9 @@ static sl_err collect_all(struct access_keeper *keeper)
 /* [helper, or before the loops run] */
 static void make_policy(struct access_keeper *keeper)
 {
-    const struct sl_config *config = keeper->sluice->config; /* these keys need a restart */
-    bool enabled = config->security.authorization || config->security.acl_file[0] != '\0';
-    keeper->err = policy_new(keeper->rules, keeper->rule_count, config->security.super_users.items,
-                             config->security.super_users.count, enabled,
-                             config->security.allow_if_no_acl, &keeper->made);
+    keeper->err =
+        policy_new(keeper->rules, keeper->rule_count, (const char *const *)keeper->super_users,
+                   keeper->super_user_count, keeper->enabled, keeper->allow_if_none, &keeper->made);
     sl_free(keeper->rules);
     keeper->rules = NULL;
 }
@@ -204,6 +223,11 @@ void access_keeper_fini(struct access_keeper *keeper)
 {
     keeper->policy = policy_unref(keeper->policy);
     acl_rules_fini(&keeper->file);
+    for (uint32_t i = 0; i < keeper->super_user_count; i++) {
+        sl_free(keeper->super_users[i]);
+    }
+    sl_free(keeper->super_users);
+    sl_free(keeper->path);
 }
 
 /* ---- to every loop ---- */

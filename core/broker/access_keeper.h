@@ -18,6 +18,11 @@ struct access_waiter;
 
 struct access_keeper {
     struct sluice *sluice;
+    /* Copies of what needs a restart: a reload frees the configuration while a helper works. */
+    char *path; /* of the file; empty: none */
+    char **super_users;
+    uint32_t super_user_count;
+    bool enabled, allow_if_none;
     struct acl_rules file;                  /* rules of the file */
     uint64_t file_hash;                     /* of its text, whether it parsed or not */
     struct policy *policy;                  /* the newest; a reference */
