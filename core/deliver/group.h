@@ -27,6 +27,8 @@ struct group_member {
     struct group_member *previous, *next; /* in order of joining */
     struct sl_bytes id;                   /* owned */
     struct sl_bytes instance;             /* owned; data NULL: dynamic */
+    struct sl_bytes client_id;            /* owned, of the last join */
+    struct sl_bytes client_host;          /* owned, likewise */
     struct group_protocol *protocols;     /* owned, with the bytes they point at behind them */
     uint32_t protocol_count;
     size_t protocols_size;      /* bytes of names and metadata */
@@ -152,6 +154,9 @@ struct group_pending **group_pending_find(struct group *group, struct sl_bytes i
 sl_err group_pending_add(struct group_coordinator *coordinator, struct group *group,
                          struct sl_bytes id, int64_t deadline_ms) SL_MUST_CHECK;
 void group_pending_remove(struct group *group, struct group_pending **at);
+
+/* What the member says of itself for this protocol; empty: nothing. */
+struct sl_bytes group_member_metadata(const struct group_member *member, struct sl_bytes protocol);
 
 /* ---- the heap of deadlines (group_due.c) ---- */
 

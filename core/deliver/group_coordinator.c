@@ -222,6 +222,38 @@ void group_coordinator_each(const struct group_coordinator *coordinator,
     chain_map_each(&coordinator->groups, each_visit, &each);
 }
 
+void group_coordinator_members(
+    const struct group_coordinator *coordinator, struct sluice_text group,
+    void (*visit)(void *arg, const struct sluice_group_member_info *info), void *arg)
+{
+    const struct group *found = group_get(coordinator, sl_bytes_of(group.data, (size_t)group.size));
+    const struct group_member *m = found == NULL ? NULL : found->first;
+    for (; m != NULL; m = m->next) {
+        struct sl_bytes metadata = group_member_metadata(m, found->protocol);
+        struct sluice_group_member_info info = {
+            .id = text_of(m->id),
+            .instance = text_of(m->instance),
+            .client_id = text_of(m->client_id),
+            .client_host = text_of(m->client_host),
+            .metadata = {metadata.data, metadata.size},
+            .assignment = {m->assignment.data, m->assignment.size},
+        };
+        visit(arg, &info);
+    }
+}
+
+sluice_status group_coordinator_delete(struct group_coordinator *coordinator,
+                                       struct sluice_text group)
+{
+    struct group *found = group_get(coordinator, sl_bytes_of(group.data, (size_t)group.size));
+    if (found == NULL)
+        return SLUICE_E_GROUP_NOT_FOUND;
+    if (found->state != GROUP_EMPTY || found->pending_count > 0)
+        return SLUICE_E_GROUP_NOT_EMPTY;
+    group_remove(coordinator, found);
+    return SLUICE_OK;
+}
+
 const char *group_state_text(int32_t state)
 {
     static const char *const texts[] = {

@@ -47,9 +47,13 @@ struct group_coordinator *group_coordinator_new(const struct group_config *confi
 /* Answers whatever waits with E_STOPPING. NULL is fine. */
 struct group_coordinator *group_coordinator_free(struct group_coordinator *coordinator);
 
-/* client_id becomes part of a new member's id, as Kafka does. */
+/* Who calls; shown with the member. The id becomes part of a new member's, as Kafka does. */
+struct group_caller {
+    struct sluice_text id;
+    struct sluice_text host;
+};
 void group_join(struct group_coordinator *coordinator, const struct sluice_group_join *request,
-                struct sluice_text client_id, int64_t now_ms, sluice_group_joined_done *done,
+                const struct group_caller *client, int64_t now_ms, sluice_group_joined_done *done,
                 void *arg);
 void group_sync(struct group_coordinator *coordinator, const struct sluice_group_sync *request,
                 int64_t now_ms, sluice_group_synced_done *done, void *arg);
@@ -103,6 +107,14 @@ struct group_view group_coordinator_view(const struct group_coordinator *coordin
                                          struct sluice_text group);
 void group_coordinator_each(const struct group_coordinator *coordinator,
                             void (*visit)(void *arg, const struct group_view *view), void *arg);
+/* Its members in order of joining; the texts live until the next call. */
+void group_coordinator_members(
+    const struct group_coordinator *coordinator, struct sluice_text group,
+    void (*visit)(void *arg, const struct sluice_group_member_info *info), void *arg);
+/* Forgets an empty group. E_GROUP_NOT_EMPTY: it has members, or somebody is about to join;
+ * E_GROUP_NOT_FOUND. */
+sluice_status group_coordinator_delete(struct group_coordinator *coordinator,
+                                       struct sluice_text group);
 const char *group_state_text(int32_t state); /* "Stable", … as Kafka names them [any] */
 
 struct group_coordinator_status {

@@ -6,6 +6,7 @@ struct join {
     struct group_coordinator *coordinator;
     const struct sluice_group_join *request;
     struct sl_bytes client_id;
+    struct sl_bytes client_host;
     struct sl_bytes member;   /* as the request names it */
     struct sl_bytes instance; /* data NULL: dynamic */
     struct group_reply *reply;
@@ -37,11 +38,22 @@ static void park(const struct join *join, struct group_member *member)
     member->awaiting_join = true;
 }
 
+#define CLIENT_BYTES_MAX 255u /* of what is shown of a client */
+
+static sl_err client_set(struct sl_bytes *text, struct sl_bytes value)
+{
+    return group_bytes_set(text, sl_bytes_of(value.data, SL_MIN(value.size, CLIENT_BYTES_MAX)));
+}
+
 static sl_err member_configure(const struct join *join, struct group_member *member)
 {
     const struct sluice_group_join *request = join->request;
     sl_err err = group_member_protocols_set(join->coordinator, member, request->protocols,
                                             request->protocol_count);
+    if (err == SLUICE_OK)
+        err = client_set(&member->client_id, join->client_id);
+    if (err == SLUICE_OK)
+        err = client_set(&member->client_host, join->client_host);
     if (err != SLUICE_OK)
         return err;
     int32_t rebalance_timeout_ms = request->rebalance_timeout_ms;
@@ -259,13 +271,14 @@ static sl_err group_find(struct join *join, struct sl_bytes name)
 }
 
 void group_join(struct group_coordinator *coordinator, const struct sluice_group_join *request,
-                struct sluice_text client_id, int64_t now_ms, sluice_group_joined_done *done,
+                const struct group_caller *client, int64_t now_ms, sluice_group_joined_done *done,
                 void *arg)
 {
     struct join join = {
         .coordinator = coordinator,
         .request = request,
-        .client_id = bytes_of(client_id),
+        .client_id = bytes_of(client->id),
+        .client_host = bytes_of(client->host),
         .member = bytes_of(request->member),
         .instance = bytes_of(request->instance),
         .reply = group_reply_of_join(coordinator, done, arg),

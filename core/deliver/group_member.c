@@ -65,6 +65,8 @@ static void member_free(struct group_member *member)
 {
     sl_free((void *)(uintptr_t)member->id.data);
     sl_free((void *)(uintptr_t)member->instance.data);
+    sl_free((void *)(uintptr_t)member->client_id.data);
+    sl_free((void *)(uintptr_t)member->client_host.data);
     sl_free((void *)(uintptr_t)member->assignment.data);
     sl_free(member->protocols);
     sl_free(member);
@@ -284,4 +286,13 @@ void group_pending_remove(struct group *group, struct group_pending **at)
     *at = pending->next;
     group->pending_count--;
     sl_free(pending);
+}
+
+struct sl_bytes group_member_metadata(const struct group_member *member, struct sl_bytes protocol)
+{
+    for (uint32_t i = 0; i < member->protocol_count; i++) {
+        if (sl_bytes_equal(member->protocols[i].name, protocol))
+            return member->protocols[i].metadata;
+    }
+    return sl_bytes_of("", 0);
 }

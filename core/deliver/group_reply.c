@@ -101,21 +101,12 @@ void group_reply_sync_fail(struct group_coordinator *coordinator, struct group_r
     queue(coordinator, reply);
 }
 
-static struct sl_bytes metadata_of(const struct group_member *member, struct sl_bytes protocol)
-{
-    for (uint32_t i = 0; i < member->protocol_count; i++) {
-        if (sl_bytes_equal(member->protocols[i].name, protocol))
-            return member->protocols[i].metadata;
-    }
-    return sl_bytes_of(nothing, 0);
-}
-
 static size_t members_size(const struct group *group)
 {
     size_t size = 0;
     for (const struct group_member *m = group->first; m != NULL; m = m->next)
         size += sizeof(struct sluice_group_member) + m->id.size + m->instance.size +
-                metadata_of(m, group->protocol).size;
+                group_member_metadata(m, group->protocol).size;
     return size;
 }
 
@@ -123,7 +114,7 @@ static void members_fill(const struct group *group, struct sluice_group_member *
                          uint8_t **at)
 {
     for (const struct group_member *m = group->first; m != NULL; m = m->next, members++) {
-        struct sl_bytes metadata = keep(at, metadata_of(m, group->protocol));
+        struct sl_bytes metadata = keep(at, group_member_metadata(m, group->protocol));
         members->id = text_of(keep(at, m->id));
         members->instance = text_of(keep(at, m->instance));
         members->metadata = (struct sluice_bytes){metadata.data, metadata.size};

@@ -104,6 +104,7 @@ struct guarded {
         sluice_records_deleted_done *records_deleted;
         sluice_statuses_done *statuses;
         sluice_offset_fetched_done *offset_fetched;
+        sluice_groups_done *groups;
     } done;
     void *arg;
     union {
@@ -940,24 +941,34 @@ static void all_fetched(void *arg, sluice_status status,
     guarded_free(guarded);
 }
 
-static void fetch_all(struct broker_guard *guard, const struct sluice_context *context,
-                      const struct sluice_offset_fetch *request, sluice_offset_fetched_done *done,
-                      void *arg)
+/* For what is judged when it is there: who asks is kept. NULL: no memory. */
+static struct guarded *guarded_later(struct broker_guard *guard,
+                                     const struct sluice_context *context, void *arg)
 {
     size_t principal = (size_t)context->principal.size;
     size_t host = (size_t)context->client_host.size;
     struct guarded *guarded = guarded_new(guard, NULL, 0, principal + 1, host + 1, arg);
+    if (guarded != NULL) {
+        sl_bytes_copy(guarded->entries, sl_of_text(context->principal));
+        sl_bytes_copy(guarded->results, sl_of_text(context->client_host));
+        guarded->context = (struct sluice_context){
+            .size = sizeof(guarded->context),
+            .principal = {(const char *)guarded->entries, principal},
+            .client_host = {(const char *)guarded->results, host},
+        };
+    }
+    return guarded;
+}
+
+static void fetch_all(struct broker_guard *guard, const struct sluice_context *context,
+                      const struct sluice_offset_fetch *request, sluice_offset_fetched_done *done,
+                      void *arg)
+{
+    struct guarded *guarded = guarded_later(guard, context, arg);
     if (guarded == NULL) {
         done(arg, SLUICE_E_NO_MEMORY, NULL, 0);
         return;
     }
-    sl_bytes_copy(guarded->entries, sl_of_text(context->principal));
-    sl_bytes_copy(guarded->results, sl_of_text(context->client_host));
-    guarded->context = (struct sluice_context){
-        .size = sizeof(guarded->context),
-        .principal = {(const char *)guarded->entries, principal},
-        .client_host = {(const char *)guarded->results, host},
-    };
     guarded->done.offset_fetched = done;
     guard->inner->offset_fetch(guard->inner, context, request, all_fetched, guarded);
 }
@@ -998,12 +1009,107 @@ static void on_offset_fetch(const struct sluice_broker *broker,
     }
 }
 
+/* ---- groups as an administrator sees them ---- */
+
+static void groups_listed(void *arg, sluice_status status,
+                          const struct sluice_group_summary *groups, uint32_t count)
+{
+    struct guarded *guarded = arg;
+    struct sluice_group_summary *seen = sl_alloc_zero(count + 1u, sizeof(*seen));
+    uint32_t seen_count = 0;
+    status = seen == NULL ? SLUICE_E_NO_MEMORY : status;
+    for (uint32_t i = 0; status == SLUICE_OK && i < count; i++) {
+        if (may_group(guarded->guard, &guarded->context, SLUICE_OP_DESCRIBE, groups[i].group)) {
+            seen[seen_count++] = groups[i];
+        }
+    }
+    guarded->done.groups(guarded->arg, status, seen, seen_count);
+    sl_free(seen);
+    guarded_free(guarded);
+}
+
+/* All, or those that the asker may describe. */
+static void on_groups(const struct sluice_broker *broker, const struct sluice_context *context,
+                      sluice_groups_done *done, void *arg)
+{
+    struct broker_guard *guard = of(broker);
+    if (may_cluster(guard, context, SLUICE_OP_DESCRIBE)) {
+        guard->inner->groups(guard->inner, context, done, arg);
+        return;
+    }
+    struct guarded *guarded = guarded_later(guard, context, arg);
+    if (guarded == NULL) {
+        done(arg, SLUICE_E_NO_MEMORY, NULL, 0);
+        return;
+    }
+    guarded->done.groups = done;
+    guard->inner->groups(guard->inner, context, groups_listed, guarded);
+}
+
+static void on_group_describe(const struct sluice_broker *broker,
+                              const struct sluice_context *context, struct sluice_text group,
+                              sluice_group_info_done *done, void *arg)
+{
+    struct broker_guard *guard = of(broker);
+    if (may_group(guard, context, SLUICE_OP_DESCRIBE, group)) {
+        guard->inner->group_describe(guard->inner, context, group, done, arg);
+        return;
+    }
+    const struct sluice_group_info refused = {
+        .size = sizeof(refused), .status = SLUICE_E_GROUP_AUTHORIZATION, .group = group};
+    done(arg, &refused);
+}
+
+static void on_group_delete(const struct sluice_broker *broker,
+                            const struct sluice_context *context, struct sluice_text group,
+                            sluice_status_done *done, void *arg)
+{
+    struct broker_guard *guard = of(broker);
+    if (may_group(guard, context, SLUICE_OP_DELETE, group)) {
+        guard->inner->group_delete(guard->inner, context, group, done, arg);
+    } else {
+        done(arg, SLUICE_E_GROUP_AUTHORIZATION);
+    }
+}
+
+static void on_offset_delete(const struct sluice_broker *broker,
+                             const struct sluice_context *context,
+                             const struct sluice_offset_fetch *request, sluice_statuses_done *done,
+                             void *arg)
+{
+    struct broker_guard *guard = of(broker);
+    struct guarded *guarded = NULL;
+    if (!may_group(guard, context, SLUICE_OP_DELETE, request->group)) {
+        done(arg, SLUICE_E_GROUP_AUTHORIZATION, NULL, 0);
+        return;
+    }
+    enum verdict verdict =
+        judge(guard, context, request->entries, request->entry_count, sizeof(*request->entries),
+              sizeof(sluice_status), judge_committed, SLUICE_OP_READ, arg, &guarded);
+    if (verdict == VERDICT_ALL) {
+        guard->inner->offset_delete(guard->inner, context, request, done, arg);
+    } else if (verdict == VERDICT_NO_MEMORY) {
+        done(arg, SLUICE_E_NO_MEMORY, NULL, 0);
+    } else {
+        guarded->done.statuses = done;
+        guarded->copy.fetch = *request;
+        guarded->copy.fetch.entries = (const void *)guarded->entries;
+        guarded->copy.fetch.entry_count = guarded->allowed_count;
+        if (guarded->allowed_count == 0) {
+            committed(guarded, SLUICE_OK, NULL, 0);
+            return;
+        }
+        guard->inner->offset_delete(guard->inner, context, &guarded->copy.fetch, committed,
+                                    guarded);
+    }
+}
+
 /* ---- the table ---- */
 
 /* A call that is new in <sluice/broker.h> is decided about here: who may make it (a function beside
  * those above, by the one that resembles it most; cluster, metrics and health ask for nothing), a
  * row in the table below, and the call's name here. */
-#define GUARDED_LAST producers_describe
+#define GUARDED_LAST offset_delete
 _Static_assert(offsetof(struct sluice_broker, GUARDED_LAST) +
                        sizeof(((struct sluice_broker *)0)->GUARDED_LAST) ==
                    sizeof(struct sluice_broker),
@@ -1037,6 +1143,10 @@ void broker_guard_init(struct broker_guard *guard, struct broker_link *link, str
         .configs_preview = on_configs_preview,
         .configs_alter = on_configs_alter,
         .partitions_create = on_partitions_create,
+        .groups = on_groups,
+        .group_describe = on_group_describe,
+        .group_delete = on_group_delete,
+        .offset_delete = on_offset_delete,
     };
     broker_guard_txn_init(&guard->table);
 }

@@ -4,6 +4,7 @@
 #include "intake/conn.h"
 #include "intake/topic_listing.h"
 #include "shard/fetch.h"
+#include "shard/group_admin.h"
 #include "shard/groups.h"
 #include "shard/offsets.h"
 #include "shard/produce.h"
@@ -342,6 +343,38 @@ static void on_offset_fetch(const struct sluice_broker *broker,
     groups_offsets(of(broker)->home, request, done, arg);
 }
 
+static void on_groups(const struct sluice_broker *broker, const struct sluice_context *context,
+                      sluice_groups_done *done, void *arg)
+{
+    (void)context;
+    group_list_start(of(broker)->home, done, arg);
+}
+
+static void on_group_describe(const struct sluice_broker *broker,
+                              const struct sluice_context *context, struct sluice_text group,
+                              sluice_group_info_done *done, void *arg)
+{
+    (void)context;
+    group_describe_start(of(broker)->home, group, done, arg);
+}
+
+static void on_group_delete(const struct sluice_broker *broker,
+                            const struct sluice_context *context, struct sluice_text group,
+                            sluice_status_done *done, void *arg)
+{
+    (void)context;
+    group_delete_start(of(broker)->home, group, done, arg);
+}
+
+static void on_offset_delete(const struct sluice_broker *broker,
+                             const struct sluice_context *context,
+                             const struct sluice_offset_fetch *request, sluice_statuses_done *done,
+                             void *arg)
+{
+    (void)context;
+    offset_delete_start(of(broker)->home, request, done, arg);
+}
+
 /* ---- the node ---- */
 
 static void on_metrics(const struct sluice_broker *broker, const struct sluice_context *context,
@@ -403,6 +436,10 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .txns_describe = on_txns_describe,
         .txns_list = on_txns_list,
         .producers_describe = on_producers_describe,
+        .groups = on_groups,
+        .group_describe = on_group_describe,
+        .group_delete = on_group_delete,
+        .offset_delete = on_offset_delete,
     };
 }
 

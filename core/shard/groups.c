@@ -11,7 +11,7 @@
 struct group_call {
     struct shard_call call;
     uint64_t connection;
-    struct sluice_text client_id;
+    struct group_caller client;
     const void *request;
     struct shard *home;
     sl_err status;
@@ -196,7 +196,7 @@ static void join_run(struct shard_call *call)
         join_answered(self, &refused);
         return;
     }
-    group_join(shard->groups, self->request, self->client_id, shard_now_ms(shard), join_answered,
+    group_join(shard->groups, self->request, &self->client, shard_now_ms(shard), join_answered,
                self);
     shard_schedule(shard);
 }
@@ -210,7 +210,7 @@ void groups_join(struct shard *home, const struct sluice_context *context,
         return;
     }
     self->connection = context->connection;
-    self->client_id = context->client_id;
+    self->client = (struct group_caller){context->client_id, context->client_host};
     self->on.joined = done;
     start(self, request->group, join_run, join_landed);
 }

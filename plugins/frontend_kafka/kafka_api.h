@@ -32,9 +32,10 @@ kafka_handler_fn kafka_handle_api_versions, kafka_handle_metadata, kafka_handle_
     kafka_handle_offset_fetch, kafka_handle_create_topics, kafka_handle_delete_topics,
     kafka_handle_delete_records, kafka_handle_describe_configs, kafka_handle_alter_configs,
     kafka_handle_incremental_alter_configs, kafka_handle_create_partitions,
-    kafka_handle_describe_acls, kafka_handle_create_acls, kafka_handle_delete_acls,
-    kafka_handle_add_partitions_to_txn, kafka_handle_add_offsets_to_txn, kafka_handle_end_txn,
-    kafka_handle_txn_offset_commit, kafka_handle_describe_producers,
+    kafka_handle_list_groups, kafka_handle_describe_groups, kafka_handle_delete_groups,
+    kafka_handle_offset_delete, kafka_handle_describe_acls, kafka_handle_create_acls,
+    kafka_handle_delete_acls, kafka_handle_add_partitions_to_txn, kafka_handle_add_offsets_to_txn,
+    kafka_handle_end_txn, kafka_handle_txn_offset_commit, kafka_handle_describe_producers,
     kafka_handle_describe_transactions, kafka_handle_list_transactions;
 
 /* What the principal of the call may do with a resource, of the operations in `all` (KIP-430). */

@@ -525,6 +525,39 @@ typedef void sluice_offset_fetched_done(void *arg, sluice_status status,
                                         const struct sluice_offset_fetched *offsets,
                                         uint32_t count);
 
+/* A group as a list shows it. */
+struct sluice_group_summary {
+    struct sluice_text group;
+    struct sluice_text protocol_type; /* empty: nobody joined it since the start */
+    struct sluice_text state;         /* "Stable", "Empty" … as Kafka names them */
+};
+/* Ends `groups`. */
+typedef void sluice_groups_done(void *arg, sluice_status status,
+                                const struct sluice_group_summary *groups, uint32_t count);
+/* A member as an administrator sees it. */
+struct sluice_group_member_info {
+    struct sluice_text id;
+    struct sluice_text instance; /* data NULL: dynamic */
+    struct sluice_text client_id;
+    struct sluice_text client_host;
+    struct sluice_bytes metadata;   /* for the protocol that was chosen; opaque */
+    struct sluice_bytes assignment; /* opaque */
+};
+/* A group with its members. */
+struct sluice_group_info {
+    uint32_t size;
+    sluice_status status; /* E_GROUP_NOT_FOUND: neither members nor offsets */
+    struct sluice_text group;
+    struct sluice_text state;
+    struct sluice_text protocol_type;
+    struct sluice_text protocol;
+    uint32_t member_count;
+    uint32_t reserved;
+    const struct sluice_group_member_info *members;
+};
+/* Ends `group_describe`. */
+typedef void sluice_group_info_done(void *arg, const struct sluice_group_info *info);
+
 /* ---- the node itself ---- */
 
 #define SLUICE_HEALTH_LIVE  1 /* the loops turn */
@@ -649,6 +682,17 @@ struct sluice_broker {
     /* At most 10,000 producers of each partition, those heard last first. */
     SLUICE_CALL(producers_describe, const struct sluice_txn_partition *partitions, uint32_t count,
                 sluice_producers_done *done, void *arg);
+    /* All groups that have members or offsets, in no order. */
+    SLUICE_CALL(groups, sluice_groups_done *done, void *arg);
+    SLUICE_CALL(group_describe, struct sluice_text group, sluice_group_info_done *done, void *arg);
+    /* The group and its offsets go; done when that is durable. E_GROUP_NOT_EMPTY,
+     * E_GROUP_NOT_FOUND. */
+    SLUICE_CALL(group_delete, struct sluice_text group, sluice_status_done *done, void *arg);
+    /* Committed offsets go; one status for each entry, in order, when that is durable. Whether a
+     * member still reads the topic is the caller's to look at: assignments are opaque here.
+     * E_GROUP_NOT_FOUND for all, E_UNKNOWN_TOPIC for one. */
+    SLUICE_CALL(offset_delete, const struct sluice_offset_fetch *request,
+                sluice_statuses_done *done, void *arg);
 #undef SLUICE_CALL
 };
 

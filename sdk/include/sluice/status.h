@@ -103,6 +103,7 @@ typedef int32_t sluice_status;
     X(E_GROUP_NOT_EMPTY,               1513,  68, 409,  9, 0, "the group still has members")                     \
     X(E_GROUP_NOT_FOUND,               1514,  69, 404,  5, 0, "no such group")                                   \
     X(E_STALE_MEMBER_EPOCH,            1515, 113, 409,  9, 0, "the member epoch is stale")                       \
+    X(E_GROUP_SUBSCRIBED,              1516,  86, 409,  9, 0, "the group is subscribed to the topic")            \
     /* 1600: protocol */                                                                                        \
     X(E_UNSUPPORTED_VERSION,           1600,  35, 400, 12, 0, "the request version is not supported")            \
     X(E_INVALID_REQUEST,               1601,  42, 400,  3, 0, "the request is not valid")                        \
