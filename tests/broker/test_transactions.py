@@ -270,6 +270,34 @@ def test_transactions_are_refused_where_a_topic_is_not_acknowledged_when_durable
                 assert error.args[0].txn_requires_abort(), error
 
 
+def test_compaction_does_not_let_an_aborted_record_take_the_place_of_a_committed_one():
+    with Broker("wal.segment_bytes=2 MiB", "wal.bytes_max=16 MiB", "wal.frame_bytes_max=1900 KiB",
+                "wal.group_bytes_max=256 KiB", "wal.seal_bytes=2 MiB", "wal.age_max=1 s",
+                "compaction.check_interval=50 ms", "runtime.shards=1") as broker:
+        make_topic(broker, "t", **{"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01"})
+        make_topic(broker, "filler")
+        producer = producer_of(broker, "a")
+        for value, commits in ((b"old", True), (b"committed", True), (b"aborted", False)):
+            producer.begin_transaction()
+            producer.produce("t", value, b"key", partition=0)
+            assert producer.flush(30) == 0
+            if commits:
+                producer.commit_transaction(30)
+            else:
+                producer.abort_transaction(30)
+        plain = Producer({"bootstrap.servers": broker.address})
+
+        def is_compacted():
+            send(plain, "filler", [bytes(1000)] * 500)
+            return b"old" not in read(broker, "t", committed=False)
+
+        wait_for(is_compacted, "compaction", 0.1)
+        assert read(broker, "t") == [b"committed"]
+        broker.crash()
+        broker.start()
+        assert read(broker, "t") == [b"committed"]
+
+
 STAGE = """return { name = "copy", on = "log", input = "in", output = "out",
          process = function(record) return record end }
 """
