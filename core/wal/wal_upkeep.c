@@ -265,6 +265,14 @@ static void upkeep_done(struct sl_job *job)
     wal_close_step(wal);
 }
 
+/* At once where the space of what an earlier run left may be wanted: starts that follow each other
+ * quickly each leave a segment. */
+static bool tidies_now(const struct wal *wal)
+{
+    return sl_os_mono_ns(wal->os) >= wal->upkeep.tidy_ns ||
+           wal->sealed_bytes > wal->limits.bytes_max / 4;
+}
+
 void wal_upkeep_request(struct wal *wal)
 {
     struct wal_upkeep *upkeep = &wal->upkeep;
@@ -275,7 +283,7 @@ void wal_upkeep_request(struct wal *wal)
         return;
     }
     upkeep->busy = true;
-    upkeep->tidies = sl_os_mono_ns(wal->os) >= upkeep->tidy_ns;
+    upkeep->tidies = tidies_now(wal);
     if (upkeep->tidies)
         cut_choose(wal);
     retired_choose(wal);

@@ -242,7 +242,8 @@ static bool send(int id, uint32_t partition, int number)
         unfinished = sending;
         return false;
     }
-    cr_assert_eq(sending->produced.result.status, SLUICE_OK);
+    cr_assert_eq(sending->produced.result.status, SLUICE_OK, "status %d",
+                 sending->produced.result.status);
     producer->sequences[partition]++;
     history.partitions[number] |= 1u << partition;
     free(sending);
