@@ -6,9 +6,9 @@
 
 #define RESULTS_MAX 4096u /* of one call; more are not asked for in a rehearsal's 64 KiB */
 #define BATCH_BYTES 256u
-/* Up to the last call below: one that is new in the header is not there until it is made up, too.
- */
-#define BROKER_SIZE (offsetof(struct sluice_broker, producers_describe) + sizeof(void (*)(void)))
+_Static_assert(offsetof(struct sluice_broker, offset_delete) + sizeof(void (*)(void)) ==
+                   sizeof(struct sluice_broker),
+               "a new call of the broker: make it up below, and name it here");
 
 extern void *__libc_calloc(size_t count, size_t size);
 extern void __libc_free(void *memory);
@@ -31,6 +31,8 @@ enum {
     CALL_DELETED,
     CALL_TXNS,
     CALL_PRODUCERS,
+    CALL_GROUPS,
+    CALL_GROUP_INFO,
     CALL_KINDS
 };
 
@@ -299,6 +301,40 @@ static void end_producers(struct stage *stage, const struct stage_call *call, vo
     DONE(sluice_producers_done)(call->arg, result, call->count);
 }
 
+static void end_groups(struct stage *stage, const struct stage_call *call, void *results,
+                       sluice_status status)
+{
+    static const struct sluice_group_summary group = {
+        .group = {"rehearsal", 9}, .protocol_type = {"consumer", 8}, .state = {"Stable", 6}};
+
+    (void)stage;
+    (void)results;
+    DONE(sluice_groups_done)(call->arg, status, &group, status == SLUICE_OK ? 1 : 0);
+}
+
+static void end_group_info(struct stage *stage, const struct stage_call *call, void *results,
+                           sluice_status status)
+{
+    static const struct sluice_group_member_info member = {
+        .id = {"member-1", 8},
+        .client_id = {"client", 6},
+        .client_host = {"127.0.0.1", 9},
+        .metadata = {(const uint8_t *)"\0\1\0\0\0\1\0\1t\377\377\377\377", 13},
+        .assignment = {(const uint8_t *)"a", 1}};
+    const struct sluice_group_info info = {.size = sizeof(info),
+                                           .status = status,
+                                           .group = {"rehearsal", 9},
+                                           .state = {"Stable", 6},
+                                           .protocol_type = {"consumer", 8},
+                                           .protocol = {"range", 5},
+                                           .member_count = status == SLUICE_OK ? 1 : 0,
+                                           .members = &member};
+
+    (void)stage;
+    (void)results;
+    DONE(sluice_group_info_done)(call->arg, &info);
+}
+
 static const struct {
     const char *name, *done_name;
     end_fn *end;
@@ -329,6 +365,8 @@ static const struct {
                    sizeof(struct sluice_txn_info)},
     [CALL_PRODUCERS] = {"producers_describe", "the done of producers_describe", end_producers,
                         sizeof(struct sluice_producers_result)},
+    [CALL_GROUPS] = {"groups", "the done of groups", end_groups, 0},
+    [CALL_GROUP_INFO] = {"group_describe", "the done of group_describe", end_group_info, 0},
 };
 
 /* ---- their way ---- */
@@ -633,9 +671,45 @@ CALL(producers_describe, const struct sluice_txn_partition *places, uint32_t cou
     ASK(CALL_PRODUCERS, count);
 }
 
+CALL(configs_alter, const struct sluice_config_alter *alters, uint32_t count, bool validate_only,
+     sluice_topic_results_done *done, void *arg)
+{
+    (void)validate_only;
+    for (uint32_t i = 0; i < count; i++) {
+        read_all(alters[i].name.data, alters[i].name.size);
+        for (uint32_t k = 0; k < alters[i].change_count; k++) {
+            read_all(alters[i].changes[k].key.data, alters[i].changes[k].key.size);
+            read_all(alters[i].changes[k].value.data, alters[i].changes[k].value.size);
+        }
+    }
+    ASK(CALL_TOPIC_RESULTS, count);
+}
+CALL(groups, sluice_groups_done *done, void *arg)
+{
+    ASK(CALL_GROUPS, 1);
+}
+CALL(group_describe, struct sluice_text group, sluice_group_info_done *done, void *arg)
+{
+    read_all(group.data, group.size);
+    ASK(CALL_GROUP_INFO, 1);
+}
+CALL(group_delete, struct sluice_text group, sluice_status_done *done, void *arg)
+{
+    read_all(group.data, group.size);
+    ASK(CALL_STATUS, 1);
+}
+CALL(offset_delete, const struct sluice_offset_fetch *request, sluice_statuses_done *done,
+     void *arg)
+{
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        read_topic(&request->entries[i].topic);
+    }
+    ASK(CALL_STATUSES, request->entry_count);
+}
+
 void stage_broker_init(struct stage *stage)
 {
-    stage->broker = (struct sluice_broker){.size = BROKER_SIZE,
+    stage->broker = (struct sluice_broker){.size = sizeof(struct sluice_broker),
                                            .data = stage,
                                            .cluster = on_cluster,
                                            .topics = on_topics,
@@ -664,5 +738,10 @@ void stage_broker_init(struct stage *stage)
                                            .txn_end = on_txn_end,
                                            .txns_describe = on_txns_describe,
                                            .txns_list = on_txns_list,
-                                           .producers_describe = on_producers_describe};
+                                           .producers_describe = on_producers_describe,
+                                           .configs_alter = on_configs_alter,
+                                           .groups = on_groups,
+                                           .group_describe = on_group_describe,
+                                           .group_delete = on_group_delete,
+                                           .offset_delete = on_offset_delete};
 }
