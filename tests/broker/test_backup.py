@@ -139,6 +139,7 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_and_nothing_else():
         with Load(broker, "orders", 4) as load:
             taken = []
             wait_for(lambda: extents_of(data_of(broker)) and len(load.snapshot()) > 3000, "extents and records")
+            wait_for(lambda: max(committed(broker, "orders", 4)[0]) > 0, "a commit")
             for _ in range(3):
                 before = load.snapshot()
                 target, _ = create(broker)
