@@ -2,35 +2,14 @@
  * of which one topic may not be read is refused as a whole. */
 #include "intake/broker_guard_txn.h"
 
-#include "shard/topics.h"
+#include "intake/broker_guard_judge.h"
 
 #include <string.h>
-
-static struct broker_guard *of(const struct sluice_broker *broker)
-{
-    return SL_CONTAINER_OF(broker, struct broker_guard, table);
-}
 
 bool broker_guard_may_write_as(struct broker_guard *guard, const struct sluice_context *context,
                                struct sluice_text id)
 {
     return broker_guard_allows(guard, context, SLUICE_OP_WRITE, SLUICE_ACL_TRANSACTIONAL_ID, id);
-}
-
-/* A topic that is named by an id nobody knows is the broker's to answer. */
-static bool may_topic(struct broker_guard *guard, const struct sluice_context *context,
-                      int32_t operation, const struct sluice_topic_ref *ref)
-{
-    struct sluice_text name = ref->name;
-    if (name.size == 0) {
-        sluice_status status = SLUICE_OK;
-        const struct topic *topic = shard_find_topic(guard->home, ref, &status);
-        if (topic == NULL) {
-            return true;
-        }
-        name = text_of_sl(topic->name);
-    }
-    return broker_guard_allows(guard, context, operation, SLUICE_ACL_TOPIC, name);
 }
 
 static sl_err judge(struct broker_guard *guard, const struct sluice_context *context,
@@ -39,8 +18,7 @@ static sl_err judge(struct broker_guard *guard, const struct sluice_context *con
     if (!broker_guard_may_write_as(guard, context, txn->id)) {
         return SLUICE_E_TRANSACTION_AUTHORIZATION;
     }
-    if (group != NULL &&
-        !broker_guard_allows(guard, context, SLUICE_OP_READ, SLUICE_ACL_GROUP, *group)) {
+    if (group != NULL && !broker_guard_may_group(guard, context, SLUICE_OP_READ, *group)) {
         return SLUICE_E_GROUP_AUTHORIZATION;
     }
     return SLUICE_OK;
@@ -57,7 +35,7 @@ static void on_txn_producer(const struct sluice_broker *broker,
                             const struct sluice_context *context, const struct sluice_txn *txn,
                             int32_t timeout_ms, sluice_producer_id_done *done, void *arg)
 {
-    struct broker_guard *guard = of(broker);
+    struct broker_guard *guard = broker_guard_of(broker);
     sl_err err = judge(guard, context, txn, NULL);
     if (err != SLUICE_OK) {
         refuse_producer(err, done, arg);
@@ -70,7 +48,7 @@ static void on_txn_end(const struct sluice_broker *broker, const struct sluice_c
                        const struct sluice_txn *txn, bool commit, sluice_producer_id_done *done,
                        void *arg)
 {
-    struct broker_guard *guard = of(broker);
+    struct broker_guard *guard = broker_guard_of(broker);
     sl_err err = judge(guard, context, txn, NULL);
     if (err != SLUICE_OK) {
         refuse_producer(err, done, arg);
@@ -83,7 +61,7 @@ static void on_txn_group_add(const struct sluice_broker *broker,
                              const struct sluice_context *context, const struct sluice_txn *txn,
                              struct sluice_text group, sluice_status_done *done, void *arg)
 {
-    struct broker_guard *guard = of(broker);
+    struct broker_guard *guard = broker_guard_of(broker);
     sl_err err = judge(guard, context, txn, &group);
     if (err != SLUICE_OK) {
         done(arg, err);
@@ -102,7 +80,7 @@ static bool refuse_topics(struct broker_guard *guard, const struct sluice_contex
     bool refused = false;
     for (uint32_t i = 0; statuses != NULL && i < count; i++) {
         const void *at = (const uint8_t *)first + i * stride;
-        bool may = may_topic(guard, context, operation, at);
+        bool may = broker_guard_may_topic(guard, context, at, operation);
         statuses[i] = may ? SLUICE_E_NOT_ATTEMPTED : SLUICE_E_TOPIC_AUTHORIZATION;
         refused = refused || !may;
     }
@@ -123,7 +101,7 @@ static void on_txn_partitions_add(const struct sluice_broker *broker,
                                   const struct sluice_txn_partition *partitions, uint32_t count,
                                   bool verify_only, sluice_statuses_done *done, void *arg)
 {
-    struct broker_guard *guard = of(broker);
+    struct broker_guard *guard = broker_guard_of(broker);
     sl_err err = judge(guard, context, txn, NULL);
     if (err != SLUICE_OK) {
         done(arg, err, NULL, 0);
@@ -140,7 +118,7 @@ static void on_txn_offsets_commit(const struct sluice_broker *broker,
                                   const struct sluice_offset_commit *request,
                                   sluice_statuses_done *done, void *arg)
 {
-    struct broker_guard *guard = of(broker);
+    struct broker_guard *guard = broker_guard_of(broker);
     sl_err err = judge(guard, context, txn, &request->identity.group);
     if (err != SLUICE_OK) {
         done(arg, err, NULL, 0);
@@ -219,7 +197,7 @@ static void on_txns_describe(const struct sluice_broker *broker,
                              const struct sluice_context *context, const struct sluice_text *ids,
                              uint32_t count, sluice_txns_done *done, void *arg)
 {
-    struct broker_guard *guard = of(broker);
+    struct broker_guard *guard = broker_guard_of(broker);
     struct masked *masked = masked_new(guard, context, count, arg);
     if (masked == NULL) {
         done(arg, SLUICE_E_NO_MEMORY, NULL, 0);
@@ -236,7 +214,7 @@ static void on_txns_describe(const struct sluice_broker *broker,
 static void on_txns_list(const struct sluice_broker *broker, const struct sluice_context *context,
                          sluice_txns_done *done, void *arg)
 {
-    struct broker_guard *guard = of(broker);
+    struct broker_guard *guard = broker_guard_of(broker);
     struct masked *masked = masked_new(guard, context, 0, arg);
     if (masked == NULL) {
         done(arg, SLUICE_E_NO_MEMORY, NULL, 0);
@@ -267,7 +245,7 @@ static void on_producers_describe(const struct sluice_broker *broker,
                                   const struct sluice_txn_partition *partitions, uint32_t count,
                                   sluice_producers_done *done, void *arg)
 {
-    struct broker_guard *guard = of(broker);
+    struct broker_guard *guard = broker_guard_of(broker);
     struct masked *masked = masked_new(guard, context, count, arg);
     if (masked == NULL) {
         done(arg, NULL, 0);
@@ -275,7 +253,8 @@ static void on_producers_describe(const struct sluice_broker *broker,
     }
     masked->done.producers = done;
     for (uint32_t i = 0; i < count; i++) {
-        masked->denied[i] = !may_topic(guard, context, SLUICE_OP_READ, &partitions[i].topic);
+        masked->denied[i] =
+            !broker_guard_may_topic(guard, context, &partitions[i].topic, SLUICE_OP_READ);
     }
     guard->inner->producers_describe(guard->inner, context, partitions, count, producers_told,
                                      masked);
