@@ -104,6 +104,10 @@ typedef int32_t sluice_status;
     X(E_GROUP_NOT_FOUND,               1514,  69, 404,  5, 0, "no such group")                                   \
     X(E_STALE_MEMBER_EPOCH,            1515, 113, 409,  9, 0, "the member epoch is stale")                       \
     X(E_GROUP_SUBSCRIBED,              1516,  86, 409,  9, 0, "the group is subscribed to the topic")            \
+    X(E_INVALID_RECORD_STATE,          1525, 121, 409,  9, 0, "the record is not in a state to be acknowledged so")\
+    X(E_SHARE_SESSION_NOT_FOUND,       1526, 122, 404,  5, 1, "the share session is not known")                  \
+    X(E_INVALID_SHARE_SESSION_EPOCH,   1527, 123, 409,  9, 1, "the share session epoch is not the expected one") \
+    X(E_SHARE_SESSION_LIMIT,           1528, 133, 429,  8, 1, "there are as many share sessions as may be")      \
     /* 1600: protocol */                                                                                        \
     X(E_UNSUPPORTED_VERSION,           1600,  35, 400, 12, 0, "the request version is not supported")            \
     X(E_INVALID_REQUEST,               1601,  42, 400,  3, 0, "the request is not valid")                        \
