@@ -378,10 +378,10 @@ static bool take_config(struct frontend_slot *slot)
     snprintf(slot->address, sizeof(slot->address), "%s", address);
     snprintf(slot->config_json, sizeof(slot->config_json),
              "{\"listen\":\"%s\",\"request_bytes_max\":%lld,\"connections_idle_ms\":%lld,"
-             "\"fetch_session_slots\":%lld}",
+             "\"fetch_session_slots\":%lld,\"groups\":%s}",
              address, (long long)config->kafka.request_bytes_max,
              (long long)config->kafka.connections_idle_ms,
-             (long long)config->kafka.fetch_session_slots);
+             (long long)config->kafka.fetch_session_slots, config->kafka.groups ? "true" : "false");
     return true;
 }
 

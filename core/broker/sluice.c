@@ -21,12 +21,27 @@ static uint32_t default_shards(void)
     return processors <= 3 ? 1 : SL_MIN(processors / 2, WALS_PER_DISK_MAX);
 }
 
+static void set_i32(int32_t *setting, int64_t value)
+{
+    __atomic_store_n(setting, (int32_t)value, __ATOMIC_RELAXED);
+}
+
+static void set_i64(int64_t *setting, int64_t value)
+{
+    __atomic_store_n(setting, value, __ATOMIC_RELAXED);
+}
+
 void sluice_settings_take_live(struct broker_settings *settings, const struct sl_config *config)
 {
-    __atomic_store_n(&settings->scrub_bytes_per_s, config->storage.scrub_bytes_per_s,
-                     __ATOMIC_RELAXED);
-    __atomic_store_n(&settings->scrub_interval_ms, config->storage.scrub_interval_ms,
-                     __ATOMIC_RELAXED);
+    set_i64(&settings->scrub_bytes_per_s, config->storage.scrub_bytes_per_s);
+    set_i64(&settings->scrub_interval_ms, config->storage.scrub_interval_ms);
+    set_i32(&settings->group_session_min_ms, config->groups.session_timeout_min_ms);
+    set_i32(&settings->group_session_max_ms, config->groups.session_timeout_max_ms);
+    set_i32(&settings->group_session_default_ms, config->groups.session_timeout_ms);
+    set_i32(&settings->group_initial_delay_ms, config->groups.initial_rebalance_delay_ms);
+    set_i32(&settings->group_members_max, config->groups.members_max);
+    set_i32(&settings->group_assignor, config->groups.assignor);
+    set_i64(&settings->offset_retention_ms, config->groups.offsets_retention_ms);
 }
 
 static void take_settings(struct broker_settings *settings, const struct sl_config *config)
@@ -40,9 +55,6 @@ static void take_settings(struct broker_settings *settings, const struct sl_conf
     settings->idle_connection_ms =
         config->kafka.connections_idle_ms > 0 ? config->kafka.connections_idle_ms : -1;
     settings->fetch_session_slots = (int32_t)config->kafka.fetch_session_slots;
-    settings->group_session_min_ms = (int32_t)config->groups.session_timeout_min_ms;
-    settings->group_session_max_ms = (int32_t)config->groups.session_timeout_max_ms;
-    settings->group_initial_delay_ms = (int32_t)config->groups.initial_rebalance_delay_ms;
     settings->retention_ms = config->retention.ms;
     settings->retention_bytes = config->retention.bytes;
     settings->retention_check_interval_ms = config->retention.check_interval_ms;

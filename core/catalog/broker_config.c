@@ -97,12 +97,13 @@ static const struct row rows[] = {
      "The longest session timeout."},
     {"group.initial.rebalance.delay.ms", T(INT), I32, FIELD(group_initial_delay_ms), "3000",
      "How long a new group waits for more members."},
-    {"group.max.size", T(INT), I32, FIELD(group_members_max), "2147483647", "Members of a group."},
+    {"group.max.size", T(INT), I32, FIELD(group_members_max), "10000",
+     "Members of a group; a further one is refused."},
     {"group.coordinator.rebalance.protocols", T(LIST), FIXED, 0, "classic",
      "The group protocols spoken here."},
     {"offset.metadata.max.bytes", T(INT), I32, FIELD(offset_metadata_bytes_max), "4096",
      "The largest metadata of a committed offset."},
-    {"offsets.retention.minutes", T(INT), I32, FIELD(offset_retention_minutes), "10080",
+    {"offsets.retention.minutes", T(INT), MINUTES, FIELD(offset_retention_ms), "10080",
      "Offsets of a group without members are forgotten after this time."},
     {"producer.id.expiration.ms", T(INT), I64, FIELD(producer_expiration_ms), "86400000",
      "A silent idempotent producer is forgotten after this time."},
@@ -142,10 +143,11 @@ void broker_settings_init(struct broker_settings *settings)
         .segment_bytes = 1073741824,
         .group_session_min_ms = 6000,
         .group_session_max_ms = 1800000,
+        .group_session_default_ms = 30000,
         .group_initial_delay_ms = 3000,
-        .group_members_max = INT32_MAX,
+        .group_members_max = 10000,
         .offset_metadata_bytes_max = 4096,
-        .offset_retention_minutes = 10080,
+        .offset_retention_ms = INT64_C(7) * 24 * 3600 * 1000,
         .producer_expiration_ms = 86400000,
     };
 }
@@ -180,14 +182,14 @@ static const char *row_render(const struct broker_settings *settings, const stru
     const char *field = (const char *)settings + row->offset;
     switch (row->kind) {
     case I32:
-        return number_render(*(const int32_t *)(const void *)field, buffer);
+        return number_render(broker_setting_i32((const void *)field), buffer);
     case I64:
-        return number_render(*(const int64_t *)(const void *)field, buffer);
+        return number_render(broker_setting_i64((const void *)field), buffer);
     case F64:
         snprintf(buffer, BROKER_CONFIG_VALUE_BYTES, "%g", *(const double *)(const void *)field);
         return buffer;
     case MINUTES:
-        return number_render(units_of(*(const int64_t *)(const void *)field, 60000), buffer);
+        return number_render(units_of(broker_setting_i64((const void *)field), 60000), buffer);
     case HOURS:
         return number_render(units_of(*(const int64_t *)(const void *)field, 3600000), buffer);
     case BOOL:

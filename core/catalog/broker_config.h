@@ -9,7 +9,12 @@
 
 #include "catalog/config_value.h"
 
-/* In force; filled by the wiring from sluice.yaml over the defaults of broker_settings_init. */
+/* What gives partitions to members where the broker does (KIP-848) and they do not say how. */
+#define GROUP_ASSIGNOR_UNIFORM 0
+#define GROUP_ASSIGNOR_RANGE   1
+
+/* In force; filled by the wiring from sluice.yaml over the defaults of broker_settings_init. Those
+ * of groups (and where it is said) may change while loops read them: see broker_setting_i32. */
 struct broker_settings {
     int32_t node_id;
     bool in_memory;                       /* no disk: every topic is in memory */
@@ -42,16 +47,28 @@ struct broker_settings {
     int32_t segment_bytes;             /* 1073741824; a larger batch is refused */
     int32_t group_session_min_ms;      /* 6000 */
     int32_t group_session_max_ms;      /* 1800000 */
+    int32_t group_session_default_ms;  /* 30000; of a member that asks for none */
     int32_t group_initial_delay_ms;    /* 3000; dev mode: 0 */
-    int32_t group_members_max;         /* group.max.size */
+    int32_t group_members_max;         /* 10000; group.max.size */
+    int32_t group_assignor;            /* GROUP_ASSIGNOR_*; 0: uniform */
     int32_t offset_metadata_bytes_max; /* 4096 */
-    int32_t offset_retention_minutes;  /* 10080 */
+    int64_t offset_retention_ms;       /* 7 days; offsets.retention.minutes */
     int64_t producer_expiration_ms;    /* 86400000; producer.id.expiration.ms */
     char listeners[256];               /* "PLAINTEXT://127.0.0.1:9092", may be empty */
     char log_dir[256];
 };
 
 void broker_settings_init(struct broker_settings *settings); /* Kafka's defaults [any] */
+
+/* A setting that a reload may change. [any] */
+static inline int32_t broker_setting_i32(const int32_t *setting)
+{
+    return __atomic_load_n(setting, __ATOMIC_RELAXED);
+}
+static inline int64_t broker_setting_i64(const int64_t *setting)
+{
+    return __atomic_load_n(setting, __ATOMIC_RELAXED);
+}
 
 /* One key in force. Texts are static or in the caller's buffer. */
 struct broker_config_view {

@@ -80,6 +80,7 @@ struct sl_config {
         int64_t connections_max;
         int64_t connections_idle_ms; /* 0: never */
         int64_t fetch_session_slots; /* of each loop */
+        bool groups;
         struct {
             struct config_list mechanisms;
             int64_t session_lifetime_ms; /* 0: for ever */
@@ -133,6 +134,10 @@ struct sl_config {
         int64_t initial_rebalance_delay_ms;
         int64_t session_timeout_min_ms;
         int64_t session_timeout_max_ms;
+        int64_t session_timeout_ms;
+        int64_t members_max;
+        int64_t offsets_retention_ms;
+        int32_t assignor; /* GROUP_ASSIGNOR_* of the catalog */
     } groups;
     struct {
         int64_t ms;    /* -1: for ever */

@@ -12,16 +12,31 @@ static uint32_t or_default(uint32_t given, uint32_t otherwise)
     return given != 0 ? given : otherwise;
 }
 
+static void limits_complete(struct group_limits *limits)
+{
+    limits->members_max = or_default(limits->members_max, 10000);
+    limits->session_min_ms = (int32_t)or_default((uint32_t)limits->session_min_ms, 6000);
+    limits->session_max_ms = (int32_t)or_default((uint32_t)limits->session_max_ms, 1800000);
+    limits->session_min_ms = SL_MAX(limits->session_min_ms, 1);
+    limits->session_default_ms = (int32_t)or_default((uint32_t)limits->session_default_ms, 30000);
+    limits->session_default_ms = SL_MAX(limits->session_default_ms, limits->session_min_ms);
+    limits->session_default_ms = SL_MIN(limits->session_default_ms, limits->session_max_ms);
+}
+
+void group_coordinator_set_limits(struct group_coordinator *coordinator,
+                                  const struct group_limits *limits)
+{
+    coordinator->config.limits = *limits;
+    limits_complete(&coordinator->config.limits);
+}
+
 static void config_complete(struct group_config *config)
 {
     config->groups_max = or_default(config->groups_max, 100000);
-    config->members_max = or_default(config->members_max, 10000);
     config->member_bytes_max = or_default(config->member_bytes_max, 1u << 20);
     config->group_bytes_max = or_default(config->group_bytes_max, 64u << 20);
     config->metadata_bytes_max = or_default(config->metadata_bytes_max, 4096);
-    config->session_min_ms = (int32_t)or_default((uint32_t)config->session_min_ms, 6000);
-    config->session_max_ms = (int32_t)or_default((uint32_t)config->session_max_ms, 1800000);
-    config->session_min_ms = SL_MAX(config->session_min_ms, 1);
+    limits_complete(&config->limits);
 }
 
 struct group_coordinator *group_coordinator_new(const struct group_config *config, int64_t now_ms)

@@ -29,16 +29,22 @@
 
 struct group_coordinator;
 
+/* What may change while groups live: it holds from the next join on. */
+struct group_limits {
+    uint32_t members_max;       /* of a group; 0: 10,000; further ones get E_GROUP_MAX_SIZE */
+    int32_t session_min_ms;     /* 0: 6,000 */
+    int32_t session_max_ms;     /* 0: 1,800,000 */
+    int32_t session_default_ms; /* of a member that asks for 0, within the bounds; 0: 30,000 */
+    int32_t initial_delay_ms;   /* as it is: 0 completes the first join at once */
+};
+
 struct group_config {
     uint32_t groups_max;         /* 0: 100,000; further ones get E_LIMIT */
-    uint32_t members_max;        /* of a group; 0: 10,000; further ones get E_GROUP_MAX_SIZE */
     uint32_t member_bytes_max;   /* protocols and metadata of a member; 0: 1 MiB; E_LIMIT */
     uint32_t group_bytes_max;    /* … of all members and their assignments; 0: 64 MiB; E_LIMIT */
     uint32_t metadata_bytes_max; /* of a committed offset; 0: 4096 */
-    int32_t session_min_ms;      /* 0: 6,000 */
-    int32_t session_max_ms;      /* 0: 1,800,000 */
-    int32_t initial_delay_ms;    /* as it is: 0 completes the first join at once */
-    uint64_t seed[2];            /* random, for member ids */
+    struct group_limits limits;
+    uint64_t seed[2]; /* random, for member ids */
 };
 
 /* NULL: no memory. now_ms: since when unknown groups count as empty. */
@@ -46,6 +52,9 @@ struct group_coordinator *group_coordinator_new(const struct group_config *confi
                                                 int64_t now_ms) SL_MUST_CHECK;
 /* Answers whatever waits with E_STOPPING. NULL is fine. */
 struct group_coordinator *group_coordinator_free(struct group_coordinator *coordinator);
+
+void group_coordinator_set_limits(struct group_coordinator *coordinator,
+                                  const struct group_limits *limits);
 
 /* Who calls; shown with the member. The id becomes part of a new member's, as Kafka does. */
 struct group_caller {

@@ -12,6 +12,7 @@ struct join {
     struct group_reply *reply;
     struct group *group;
     int64_t now_ms;
+    int32_t session_ms;
 };
 
 static struct sl_bytes bytes_of(struct sluice_text text)
@@ -58,8 +59,8 @@ static sl_err member_configure(const struct join *join, struct group_member *mem
         return err;
     int32_t rebalance_timeout_ms = request->rebalance_timeout_ms;
     if (rebalance_timeout_ms == -1)
-        rebalance_timeout_ms = request->session_timeout_ms;
-    member->session_timeout_ms = request->session_timeout_ms;
+        rebalance_timeout_ms = join->session_ms;
+    member->session_timeout_ms = join->session_ms;
     member->rebalance_timeout_ms = SL_MAX(rebalance_timeout_ms, 1);
     return SLUICE_OK;
 }
@@ -119,8 +120,8 @@ static void add_then_rebalance(const struct join *join, struct sl_bytes id)
 /* KIP-394: the id is told first, and used with the next call. */
 static void pending_make(const struct join *join, struct sl_bytes id)
 {
-    sl_err err = group_pending_add(join->coordinator, join->group, id,
-                                   join->now_ms + join->request->session_timeout_ms);
+    sl_err err =
+        group_pending_add(join->coordinator, join->group, id, join->now_ms + join->session_ms);
     fail(join, err == SLUICE_OK ? SLUICE_E_MEMBER_ID_REQUIRED : err, id);
 }
 
@@ -228,7 +229,7 @@ static void join_known(const struct join *join)
 static bool has_place(const struct join *join)
 {
     const struct group *group = join->group;
-    uint32_t members_max = join->coordinator->config.members_max;
+    uint32_t members_max = join->coordinator->config.limits.members_max;
     const struct group_member *member =
         join->member.size == 0 ? group_member_of_instance(group, join->instance)
                                : group_member_get(join->coordinator, group, join->member);
@@ -254,13 +255,14 @@ static void no_place(const struct join *join)
 
 static sl_err group_find(struct join *join, struct sl_bytes name)
 {
-    const struct group_config *config = &join->coordinator->config;
+    const struct group_limits *limits = &join->coordinator->config.limits;
+    if (join->session_ms == 0)
+        join->session_ms = limits->session_default_ms;
     if (join->coordinator->stopping)
         return SLUICE_E_STOPPING;
     if (name.size == 0 || name.size > GROUP_ID_BYTES_MAX)
         return SLUICE_E_INVALID_GROUP_ID;
-    if (join->request->session_timeout_ms < config->session_min_ms ||
-        join->request->session_timeout_ms > config->session_max_ms)
+    if (join->session_ms < limits->session_min_ms || join->session_ms > limits->session_max_ms)
         return SLUICE_E_INVALID_SESSION_TIMEOUT;
     join->group = group_get(join->coordinator, name);
     if (join->group != NULL)
@@ -283,6 +285,7 @@ void group_join(struct group_coordinator *coordinator, const struct sluice_group
         .instance = bytes_of(request->instance),
         .reply = group_reply_of_join(coordinator, done, arg),
         .now_ms = now_ms,
+        .session_ms = request->session_timeout_ms,
     };
     if (join.reply == NULL)
         return;

@@ -266,7 +266,7 @@ struct group_pending **group_pending_find(struct group *group, struct sl_bytes i
 sl_err group_pending_add(struct group_coordinator *coordinator, struct group *group,
                          struct sl_bytes id, int64_t deadline_ms)
 {
-    if (group->pending_count >= coordinator->config.members_max)
+    if (group->pending_count >= coordinator->config.limits.members_max)
         return SLUICE_E_GROUP_MAX_SIZE;
     struct group_pending *pending = sl_alloc(sizeof *pending + id.size);
     if (pending == NULL)

@@ -123,7 +123,7 @@ static void sync_debts_forgive(struct group *group)
 static void initial_begin(struct group_coordinator *coordinator, struct group *group,
                           int64_t now_ms)
 {
-    int64_t delay_ms = coordinator->config.initial_delay_ms;
+    int64_t delay_ms = coordinator->config.limits.initial_delay_ms;
     group_idle_leave(coordinator, group);
     group->initial = true;
     group->new_member_added = false;
@@ -172,7 +172,8 @@ static void initial_handle(struct group_coordinator *coordinator, struct group *
         join_complete(coordinator, group, now_ms);
         return;
     }
-    int64_t delay_ms = SL_MIN(coordinator->config.initial_delay_ms, group->initial_remaining_ms);
+    int64_t delay_ms =
+        SL_MIN(coordinator->config.limits.initial_delay_ms, group->initial_remaining_ms);
     group->new_member_added = false;
     group->initial_remaining_ms = SL_MAX(group->initial_remaining_ms - group->initial_delay_ms, 0);
     group->initial_delay_ms = delay_ms;

@@ -186,6 +186,17 @@ static void join_answered(void *arg, const struct sluice_group_joined *joined)
     shard_call_reply(&self->call);
 }
 
+void groups_limits(const struct broker_settings *settings, struct group_limits *ret_limits)
+{
+    *ret_limits = (struct group_limits){
+        .members_max = (uint32_t)broker_setting_i32(&settings->group_members_max),
+        .session_min_ms = broker_setting_i32(&settings->group_session_min_ms),
+        .session_max_ms = broker_setting_i32(&settings->group_session_max_ms),
+        .session_default_ms = broker_setting_i32(&settings->group_session_default_ms),
+        .initial_delay_ms = broker_setting_i32(&settings->group_initial_delay_ms),
+    };
+}
+
 static void join_run(struct shard_call *call)
 {
     struct group_call *self = SL_CONTAINER_OF(call, struct group_call, call);
@@ -196,6 +207,9 @@ static void join_run(struct shard_call *call)
         join_answered(self, &refused);
         return;
     }
+    struct group_limits limits;
+    groups_limits(shard->config.settings, &limits);
+    group_coordinator_set_limits(shard->groups, &limits);
     group_join(shard->groups, self->request, &self->client, shard_now_ms(shard), join_answered,
                self);
     shard_schedule(shard);
@@ -721,7 +735,7 @@ void groups_expire(struct shard *shard)
     expiry->shard = shard;
     sl_buffer_init(&expiry->payloads, 1u << 20);
     struct expiry_visit visit = {shard, expiry};
-    int64_t retention_ms = (int64_t)shard->config.settings->offset_retention_minutes * 60000;
+    int64_t retention_ms = broker_setting_i64(&shard->config.settings->offset_retention_ms);
     offset_store_expired(shard->offsets, shard_wall_ms(shard), retention_ms, visit_idle,
                          visit_expired, &visit, EXPIRED_AT_ONCE);
     size_t at = 0;

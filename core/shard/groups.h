@@ -5,6 +5,7 @@
 #ifndef SL_SHARD_GROUPS_H
 #define SL_SHARD_GROUPS_H
 
+#include "deliver/group_coordinator.h"
 #include "shard/shard.h"
 
 void groups_join(struct shard *home, const struct sluice_context *context,
@@ -28,6 +29,8 @@ void groups_offsets(struct shard *home, const struct sluice_offset_fetch *reques
 /* Ends joins and syncs that wait on this shard for the connection of home's loop: another loop may
  * have one with the same token. [shard's loop] */
 void groups_cancel(struct shard *shard, const struct shard *home, uint64_t connection);
+/* The limits that hold now: a reload may change them. [any] */
+void groups_limits(const struct broker_settings *settings, struct group_limits *ret_limits);
 /* Forgets offsets of groups that were empty for long. [shard's loop] */
 void groups_expire(struct shard *shard);
 

@@ -283,12 +283,9 @@ static struct group_coordinator *make_groups(const struct shard_config *config)
 {
     const struct broker_settings *settings = config->settings;
     struct group_config groups = {
-        .members_max = (uint32_t)SL_MIN(settings->group_members_max, 10000),
         .metadata_bytes_max = (uint32_t)settings->offset_metadata_bytes_max,
-        .session_min_ms = settings->group_session_min_ms,
-        .session_max_ms = settings->group_session_max_ms,
-        .initial_delay_ms = settings->group_initial_delay_ms,
     };
+    groups_limits(settings, &groups.limits);
     sl_os_random(config->os, groups.seed, sizeof(groups.seed));
     return group_coordinator_new(&groups, sl_os_mono_ns(config->os) / 1000000);
 }

@@ -14,7 +14,8 @@ SLUICE_MANIFEST("{\"id\":\"frontend_kafka\",\"version\":\"0.1.0\",\"kind\":\"fro
                 "\"advertised\":{\"type\":\"string\"},"
                 "\"request_bytes_max\":{\"type\":\"integer\",\"minimum\":1024},"
                 "\"connections_idle_ms\":{\"type\":\"integer\",\"minimum\":0},"
-                "\"fetch_session_slots\":{\"type\":\"integer\",\"minimum\":0}}}}");
+                "\"fetch_session_slots\":{\"type\":\"integer\",\"minimum\":0},"
+                "\"groups\":{\"type\":\"boolean\"}}}}");
 
 /* A number of the configuration; false: it is there and is not one within the bounds. */
 static bool config_number(const struct sluice_host *host, const char *key, uint32_t min,
@@ -43,21 +44,41 @@ static bool config_number(const struct sluice_host *host, const char *key, uint3
     return true;
 }
 
+/* A switch of the configuration; false: it is there and is neither on nor off. */
+static bool config_switch(const struct sluice_host *host, const char *key, bool *value)
+{
+    struct sluice_text text = host->get_config(host, key, (struct sluice_text){NULL, 0});
+    bool on = text.size == 4 && memcmp(text.data, "true", 4) == 0;
+    bool off = text.size == 5 && memcmp(text.data, "false", 5) == 0;
+    char reason[128];
+
+    if (text.data != NULL && !on && !off) {
+        snprintf(reason, sizeof(reason), "%s must be true or false", key);
+        host->set_error(host, sluice_text_of(reason));
+        return false;
+    }
+    *value = text.data == NULL ? *value : on;
+    return true;
+}
+
 /* Reads the configuration; nothing changes when it is not valid. */
 static sluice_status configure(struct kafka_frontend *frontend)
 {
     uint32_t request_bytes_max = KAFKA_REQUEST_BYTES_MAX;
     uint32_t slots_max = FETCH_SESSION_SLOTS_MAX;
     uint32_t idle_ms = KAFKA_IDLE_MS;
+    bool groups = true;
 
     if (!config_number(frontend->host, "request_bytes_max", 1024, 1u << 30, &request_bytes_max) ||
         !config_number(frontend->host, "connections_idle_ms", 0, INT32_MAX, &idle_ms) ||
-        !config_number(frontend->host, "fetch_session_slots", 0, 1000000, &slots_max)) {
+        !config_number(frontend->host, "fetch_session_slots", 0, 1000000, &slots_max) ||
+        !config_switch(frontend->host, "groups", &groups)) {
         return SLUICE_E_PLUGIN_CONFIG;
     }
     frontend->request_bytes_max = request_bytes_max;
     frontend->sessions.slots_max = slots_max;
     frontend->idle_ms = idle_ms;
+    frontend->groups = groups;
     return SLUICE_OK;
 }
 

@@ -88,6 +88,13 @@ void kafka_handle_join_group(struct kafka_call *call)
     broker->group_join(broker, kafka_call_context(call), join, joined_group, call);
 }
 
+/* Groups are not served here (kafka.groups: false): the member may find them elsewhere. */
+void kafka_refuse_join_group(struct kafka_call *call)
+{
+    joined_group(call, &(struct sluice_group_joined){.status = SLUICE_E_COORDINATOR_NOT_AVAILABLE,
+                                                     .generation = -1});
+}
+
 /* ---- SyncGroup ---- */
 
 static void synced_group(void *arg, const struct sluice_group_synced *synced)

@@ -77,7 +77,8 @@ find(const struct kafka_call *call, const struct sluice_cluster *cluster, struct
     } else if (request->key_type != KEY_TYPE_GROUP && request->key_type != KEY_TYPE_TRANSACTION) {
         found.error_code = kafka_status_code(SLUICE_E_INVALID_REQUEST);
         found.error_message = kafka_string("this kind of coordinator does not exist here");
-    } else if (cluster->node_count == 0) {
+    } else if (cluster->node_count == 0 ||
+               (request->key_type == KEY_TYPE_GROUP && !call->conn->frontend->groups)) {
         found.error_code = kafka_status_code(SLUICE_E_COORDINATOR_NOT_AVAILABLE);
     } else {
         found.node_id = cluster->nodes[0].id;

@@ -50,8 +50,24 @@ const struct kafka_api_row kafka_api_rows[] = {
 };
 const uint32_t kafka_api_row_count = sizeof(kafka_api_rows) / sizeof(kafka_api_rows[0]);
 
-kafka_handler_fn *kafka_api_handler(int16_t key)
+/* Of consumer groups: not offered with kafka.groups: false. */
+static const int16_t group_keys[] = {8, 9, 11, 12, 13, 14, 15, 16, 25, 28, 42, 47};
+#define JOIN_GROUP_KEY 11
+
+static bool is_offered(const struct kafka_frontend *frontend, int16_t key)
 {
+    bool of_groups = false;
+    for (uint32_t i = 0; i < sizeof(group_keys) / sizeof(group_keys[0]); i++) {
+        of_groups = of_groups || group_keys[i] == key;
+    }
+    return frontend->groups || !of_groups;
+}
+
+kafka_handler_fn *kafka_api_handler(const struct kafka_frontend *frontend, int16_t key)
+{
+    if (!is_offered(frontend, key)) {
+        return key == JOIN_GROUP_KEY ? kafka_refuse_join_group : NULL;
+    }
     for (uint32_t i = 0; i < kafka_api_row_count; i++) {
         if (kafka_api_rows[i].key == key) {
             return kafka_api_rows[i].handler;
@@ -123,9 +139,10 @@ void kafka_handle_api_versions(struct kafka_call *call)
     if (response.api_keys == NULL) {
         return;
     }
-    response.api_keys_count = (int32_t)kafka_api_row_count;
     for (uint32_t i = 0; i < kafka_api_row_count; i++) {
-        response.api_keys[i] = range_of(kafka_api_rows[i].key);
+        if (is_offered(call->conn->frontend, kafka_api_rows[i].key)) {
+            response.api_keys[response.api_keys_count++] = range_of(kafka_api_rows[i].key);
+        }
     }
     add_features(call, &response);
     kafka_call_answer(call, &response);

@@ -19,7 +19,7 @@ extern const struct kafka_api_row kafka_api_rows[];
 extern const uint32_t kafka_api_row_count;
 
 /* NULL: not served. */
-kafka_handler_fn *kafka_api_handler(int16_t key);
+kafka_handler_fn *kafka_api_handler(const struct kafka_frontend *frontend, int16_t key);
 
 #define KAFKA_PRODUCE_KEY 0
 
@@ -27,16 +27,17 @@ kafka_handler_fn kafka_handle_sasl_handshake, kafka_handle_sasl_authenticate,
     kafka_handle_describe_user_scram_credentials, kafka_handle_alter_user_scram_credentials;
 kafka_handler_fn kafka_handle_api_versions, kafka_handle_metadata, kafka_handle_produce,
     kafka_handle_fetch, kafka_handle_list_offsets, kafka_handle_init_producer_id,
-    kafka_handle_find_coordinator, kafka_handle_join_group, kafka_handle_sync_group,
-    kafka_handle_heartbeat, kafka_handle_leave_group, kafka_handle_offset_commit,
-    kafka_handle_offset_fetch, kafka_handle_create_topics, kafka_handle_delete_topics,
-    kafka_handle_delete_records, kafka_handle_describe_configs, kafka_handle_alter_configs,
-    kafka_handle_incremental_alter_configs, kafka_handle_create_partitions,
-    kafka_handle_list_groups, kafka_handle_describe_groups, kafka_handle_delete_groups,
-    kafka_handle_offset_delete, kafka_handle_describe_acls, kafka_handle_create_acls,
-    kafka_handle_delete_acls, kafka_handle_add_partitions_to_txn, kafka_handle_add_offsets_to_txn,
-    kafka_handle_end_txn, kafka_handle_txn_offset_commit, kafka_handle_describe_producers,
-    kafka_handle_describe_transactions, kafka_handle_list_transactions;
+    kafka_handle_find_coordinator, kafka_handle_join_group, kafka_refuse_join_group,
+    kafka_handle_sync_group, kafka_handle_heartbeat, kafka_handle_leave_group,
+    kafka_handle_offset_commit, kafka_handle_offset_fetch, kafka_handle_create_topics,
+    kafka_handle_delete_topics, kafka_handle_delete_records, kafka_handle_describe_configs,
+    kafka_handle_alter_configs, kafka_handle_incremental_alter_configs,
+    kafka_handle_create_partitions, kafka_handle_list_groups, kafka_handle_describe_groups,
+    kafka_handle_delete_groups, kafka_handle_offset_delete, kafka_handle_describe_acls,
+    kafka_handle_create_acls, kafka_handle_delete_acls, kafka_handle_add_partitions_to_txn,
+    kafka_handle_add_offsets_to_txn, kafka_handle_end_txn, kafka_handle_txn_offset_commit,
+    kafka_handle_describe_producers, kafka_handle_describe_transactions,
+    kafka_handle_list_transactions;
 
 /* What the principal of the call may do with a resource, of the operations in `all` (KIP-430). */
 int32_t kafka_operations(const struct kafka_call *call, int32_t resource, struct sluice_text name,

@@ -282,7 +282,7 @@ static void start(struct kafka_conn *conn, const struct kafka_request_head *head
         kafka_call_fail(call, "a request cannot be read", status);
         return;
     }
-    kafka_api_handler(head->api_key)(call);
+    kafka_api_handler(conn->frontend, head->api_key)(call);
 }
 
 /* false: the frame waits. */
@@ -296,7 +296,7 @@ static bool take_frame(struct kafka_conn *conn, const uint8_t *frame, size_t siz
         kafka_conn_fail(conn, "the header of a request cannot be read", status);
         return false;
     }
-    if (kafka_api_handler(head.api_key) == NULL ||
+    if (kafka_api_handler(conn->frontend, head.api_key) == NULL ||
         (!head.supported && head.api_key != KAFKA_API_VERSIONS_KEY)) {
         snprintf(why, sizeof(why), "version %d of API key %d is not served", head.version,
                  head.api_key);

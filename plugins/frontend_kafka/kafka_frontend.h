@@ -36,6 +36,7 @@ struct kafka_frontend {
     const struct sluice_broker *broker;
     const struct sluice_security *security; /* NULL: the host has none */
     uint32_t request_bytes_max;
+    bool groups; /* consumer groups are served */
     struct fetch_sessions sessions;
     struct kafka_writer writer;    /* of the response that is being sent */
     struct kafka_call *idle_calls; /* list by next */

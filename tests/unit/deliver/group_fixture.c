@@ -7,7 +7,7 @@
 
 void group_fixture_init(struct group_fixture *fixture, int32_t initial_delay_ms)
 {
-    struct group_config config = {.initial_delay_ms = initial_delay_ms, .seed = {7, 9}};
+    struct group_config config = {.limits = {.initial_delay_ms = initial_delay_ms}, .seed = {7, 9}};
     fixture->now_ms = 1000;
     fixture->group = "g";
     fixture->coordinator = group_coordinator_new(&config, fixture->now_ms);

@@ -102,6 +102,31 @@ Test(group, session_timeouts_outside_the_limits_are_refused)
     cr_assert_eq(a.call.status, SLUICE_E_INVALID_SESSION_TIMEOUT);
 }
 
+Test(group, a_member_that_asks_for_no_session_timeout_gets_the_default)
+{
+    struct group_client a = group_client_make(NULL);
+    a.session_ms = 0;
+    group_client_enter(&f, &a);
+    group_fixture_pass(&f, 29999);
+    cr_assert_eq(group_coordinator_view(f.coordinator, sluice_text_of(f.group)).member_count, 1);
+    group_fixture_pass(&f, 1);
+    cr_assert_eq(group_coordinator_view(f.coordinator, sluice_text_of(f.group)).member_count, 0);
+}
+
+Test(group, new_limits_hold_from_the_next_join_on)
+{
+    struct group_client a = group_client_make(NULL);
+    struct group_client b = group_client_make(NULL);
+    group_client_enter(&f, &a);
+    group_coordinator_set_limits(f.coordinator, &(struct group_limits){.session_max_ms = 9999});
+    group_client_join(&f, &b);
+    cr_assert_eq(b.call.status, SLUICE_E_INVALID_SESSION_TIMEOUT);
+    b.session_ms = 6000;
+    group_coordinator_set_limits(f.coordinator, &(struct group_limits){.members_max = 1});
+    group_client_join(&f, &b);
+    cr_assert_eq(b.call.status, SLUICE_E_GROUP_MAX_SIZE);
+}
+
 Test(group, a_member_without_a_common_protocol_is_refused)
 {
     struct group_client a = group_client_make(NULL);
@@ -554,7 +579,7 @@ Test(group_delay, the_initial_delay_ends_with_the_rebalance_timeout)
 
 Test(group_bounds, a_full_group_refuses_further_members)
 {
-    struct group_config config = {.members_max = 2, .seed = {1, 2}};
+    struct group_config config = {.limits = {.members_max = 2}, .seed = {1, 2}};
     f.coordinator = group_coordinator_new(&config, 0);
     f.group = "g";
     struct group_client a = group_client_make(NULL);

@@ -65,6 +65,33 @@ Test(kafka_handlers, api_versions_lists_what_has_a_handler_and_produce_from_0) /
     }
 }
 
+Test(kafka_handlers, without_groups_their_calls_are_not_offered_and_a_join_is_refused)
+{
+    struct fake without;
+    struct kafka_api_versions_request versions_request;
+    struct kafka_join_group_request join;
+    struct kafka_find_coordinator_request find;
+    fake_init_config(&without, "groups", "false");
+    kafka_api_versions_request_init(&versions_request);
+    fake_request(&without, 18, 0, 1, &versions_request);
+    const struct kafka_api_versions_response *response = fake_response(&without, 18, 0, 1);
+    cr_assert_lt(response->api_keys_count, (int32_t)kafka_api_row_count);
+    for (int32_t i = 0; i < response->api_keys_count; i++) {
+        int16_t key = response->api_keys[i].api_key;
+        cr_assert(key != 8 && key != 9 && (key < 11 || key > 16) && key != 42 && key != 47);
+    }
+    kafka_join_group_request_init(&join);
+    fake_request(&without, 11, 5, 2, &join);
+    const struct kafka_join_group_response *joined = fake_response(&without, 11, 5, 2);
+    cr_assert_eq(joined->error_code, 15, "COORDINATOR_NOT_AVAILABLE");
+    kafka_find_coordinator_request_init(&find);
+    find.key = kafka_string("g");
+    fake_request(&without, 10, 1, 3, &find);
+    const struct kafka_find_coordinator_response *found = fake_response(&without, 10, 1, 3);
+    cr_assert_eq(found->error_code, 15);
+    fake_fini(&without);
+}
+
 Test(kafka_handlers, api_versions_names_features_from_3_and_those_from_0_from_4) /* traps 5, 6 */
 {
     const struct kafka_api_versions_response *response = versions(3, "x");

@@ -130,7 +130,7 @@ EACH_BROKER(offsets_of_a_group_that_is_empty_for_long_expire)
         sl_os_sim_step(f.os);
     }
     cr_assert_eq(fetch("g").count, 1, "not yet");
-    f.settings.offset_retention_minutes = -1; /* before now */
+    f.settings.offset_retention_ms = -60000; /* before now */
     fixture_at_home(&f, expire_all, NULL);
     for (int i = 0; i < 20000 && fetch("g").count > 0; i++) {
         sl_os_sim_step(f.os);
