@@ -244,21 +244,30 @@ static void add_memory(const struct sluice *sluice, cJSON *object)
     cJSON_AddBoolToObject(entry, "everything", !config_has_disk(sluice->config));
 }
 
+/* An entry for each listener. */
+static void add_frontend(const struct frontend_slot *slot, cJSON *frontends)
+{
+    bool retires = slot->state == FRONTEND_RETIRING;
+    for (uint32_t i = 0; i < slot->listeners.count; i++) {
+        const struct frontend_port *port = slot->ports[i];
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "name", slot->name);
+        cJSON_AddStringToObject(entry, "listener", slot->listeners.listeners[i]->name);
+        cJSON_AddStringToObject(entry, "address", slot->listeners.listeners[i]->address);
+        cJSON_AddNumberToObject(entry, "port", port == NULL ? 0 : sl_listener_port(port->socket));
+        cJSON_AddStringToObject(entry, "state", retires ? "old version, draining" : "listening");
+        cJSON_AddStringToObject(entry, "version", slot->descriptor->version);
+        cJSON_AddItemToArray(frontends, entry);
+    }
+}
+
 static void add_frontends(const struct sluice *sluice, cJSON *object)
 {
     cJSON *frontends = cJSON_AddArrayToObject(object, "frontends");
     for (uint32_t i = 0; i < FRONTEND_SET_MAX; i++) {
         const struct frontend_slot *slot = &sluice->frontends.slots[i];
-        bool retires = slot->state == FRONTEND_RETIRING;
-        if (slot->state == FRONTEND_LISTENING || retires) {
-            cJSON *entry = cJSON_CreateObject();
-            cJSON_AddStringToObject(entry, "name", slot->name);
-            cJSON_AddStringToObject(entry, "address", slot->address);
-            cJSON_AddNumberToObject(entry, "port", retires ? 0 : sl_listener_port(slot->listener));
-            cJSON_AddStringToObject(entry, "state",
-                                    retires ? "old version, draining" : "listening");
-            cJSON_AddStringToObject(entry, "version", slot->descriptor->version);
-            cJSON_AddItemToArray(frontends, entry);
+        if (slot->state == FRONTEND_LISTENING || slot->state == FRONTEND_RETIRING) {
+            add_frontend(slot, frontends);
         }
     }
 }
@@ -375,7 +384,7 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
 {
     admin->sluice = sluice;
     broker_link_init(&admin->link, sluice->rooms[0].shards[0], NULL, &sluice->facts);
-    security_link_init(&admin->security, &sluice->rooms[0].guard, NULL, NULL, true);
+    security_link_init(&admin->security, &sluice->rooms[0].guard, NULL, true);
     admin->context = (struct sluice_context){.size = sizeof(struct sluice_context),
                                              .principal = sluice_text_of("User:admin"),
                                              .listener = sluice_text_of("admin"),

@@ -28,6 +28,7 @@ struct accepted {
     struct sl_task task;
     struct loop_room *room;
     uint32_t slot_index;
+    struct listener *listener; /* a reference */
     int descriptor;
     char peer[64];
 };
@@ -91,14 +92,17 @@ static void arrive(struct sl_task *task)
     if (slot->frontend == NULL) {
         sl_descriptor_close(accepted->descriptor);
     } else {
-        conn_start(&accepted->room->intake, slot->frontend, accepted->descriptor, accepted->peer);
+        conn_start(&accepted->room->intake, slot->frontend, accepted->listener,
+                   accepted->descriptor, accepted->peer);
     }
+    listener_unref(accepted->listener);
     sl_free(accepted);
 }
 
 static void on_accept(void *arg, int descriptor, const char *peer)
 {
-    struct frontend_slot *slot = ((struct frontend_port *)arg)->slot;
+    const struct frontend_port *port = arg;
+    struct frontend_slot *slot = port->slot;
     struct sluice *sluice = slot->set->sluice;
     struct accepted *accepted = sl_alloc_zero(1, sizeof(*accepted));
     if (accepted == NULL) {
@@ -108,6 +112,7 @@ static void on_accept(void *arg, int descriptor, const char *peer)
     accepted->room = least_loaded(sluice);
     accepted->room->expected_connections++;
     accepted->slot_index = slot->index;
+    accepted->listener = listener_ref(port->listener);
     accepted->descriptor = descriptor;
     snprintf(accepted->peer, sizeof(accepted->peer), "%s", peer);
     accepted->task = (struct sl_task){.run = arrive, .priority = SL_PRIORITY_CONTROL};
@@ -129,25 +134,20 @@ static void log_failure(const struct frontend_slot *slot)
 
 static void close_slot(struct frontend_slot *slot);
 
-static void note_address(struct frontend_slot *slot)
+/* For who asks without a connection: the admin socket. */
+static void note_address(struct sluice *sluice, const struct listener *listener)
 {
-    struct sluice *sluice = slot->set->sluice;
     struct broker_facts *facts = &sluice->facts;
-    const char *shown = slot->address;
-    if (strcmp(slot->name, "kafka") == 0 && sluice->config->kafka.advertised[0] != '\0') {
-        shown = sluice->config->kafka.advertised;
-    }
-    struct broker_address address = {.port = sl_listener_port(slot->listener)};
-    const char *colon = strrchr(shown, ':');
-    size_t size = colon != NULL ? (size_t)(colon - shown) : 0;
-    snprintf(address.listener, sizeof(address.listener), "%s", slot->name);
-    snprintf(address.host, sizeof(address.host), "%.*s", (int)size, shown);
-    if (shown != slot->address && colon != NULL) {
-        unsigned port = 0;
-        address.port = sscanf(colon + 1, "%u", &port) == 1 ? (uint16_t)port : address.port;
-    }
+    struct broker_address address = {.port = listener->port};
+    char host[LISTENER_HOST_BYTES];
+    uint16_t port = 0;
+    bool is_auto =
+        listener->host[0] == '\0' && listener_address_split(listener->address, host, &port);
+    snprintf(address.listener, sizeof(address.listener), "%s", listener->name);
+    snprintf(address.host, sizeof(address.host), "%s", is_auto ? host : listener->host);
     uint32_t at = 0;
-    while (at < facts->address_count && strcmp(facts->addresses[at].listener, slot->name) != 0) {
+    while (at < facts->address_count &&
+           strcmp(facts->addresses[at].listener, listener->name) != 0) {
         at++;
     }
     if (at < BROKER_ADDRESSES_MAX) {
@@ -163,63 +163,111 @@ static void retire(struct frontend_slot *slot)
         sl_os_mono_ns(slot->set->sluice->os) + FRONTEND_RETIRE_MS * INT64_C(1000000);
 }
 
-/* The old version's listener, when the address is the same: no peer finds the port closed. */
-static bool take_listener(struct frontend_slot *slot)
+/* The open port of another version at this address, which is taken over: no peer finds it closed.
+ */
+static struct frontend_port *take_port(struct frontend_slot *old, const char *address)
 {
-    struct frontend_slot *old = slot->replaces;
-    bool same =
-        old != NULL && old->state == FRONTEND_LISTENING && strcmp(old->address, slot->address) == 0;
-    if (same) {
-        slot->listener = old->listener;
-        slot->port = old->port;
-        slot->port->slot = slot;
-        old->listener = NULL;
-        old->port = NULL;
-        slot->err = SLUICE_OK;
+    for (uint32_t i = 0; old != NULL && i < FRONTEND_LISTENERS_MAX; i++) {
+        struct frontend_port *port = old->ports[i];
+        if (port != NULL && strcmp(port->listener->address, address) == 0) {
+            old->ports[i] = NULL;
+            return port;
+        }
     }
-    return same;
+    return NULL;
 }
 
-static void make_listener(struct frontend_slot *slot)
+static struct frontend_port *free_port(struct frontend_port *port)
 {
-    slot->port = sl_alloc_zero(1, sizeof(*slot->port));
-    slot->err = slot->port == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
-    if (slot->port != NULL) {
-        slot->port->slot = slot;
-        slot->err = sl_listener_new(slot->set->sluice->rooms[0].loop, slot->address, on_accept,
-                                    slot->port, &slot->listener);
+    if (port != NULL) {
+        sl_listener_free(port->socket);
+        listener_unref(port->listener);
+        sl_free(port);
     }
+    return NULL;
+}
+
+static sl_err make_port(struct frontend_slot *slot, struct listener *listener,
+                        struct frontend_port **ret_port)
+{
+    struct frontend_port *port = sl_alloc_zero(1, sizeof(*port));
+    if (port == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    sl_err err = sl_listener_new(slot->set->sluice->rooms[0].loop, listener->address, on_accept,
+                                 port, &port->socket);
+    if (err != SLUICE_OK) {
+        sl_free(port);
+        return err;
+    }
+    port->listener = listener_ref(listener);
+    *ret_port = port;
+    return SLUICE_OK;
+}
+
+static sl_err open_port(struct frontend_slot *slot, uint32_t index, struct frontend_slot *old)
+{
+    struct listener *listener = slot->listeners.listeners[index];
+    struct frontend_port *port = take_port(old, listener->address);
+    sl_err err = port != NULL ? SLUICE_OK : make_port(slot, listener, &port);
+    if (err != SLUICE_OK) {
+        snprintf(slot->reason, sizeof(slot->reason),
+                 "cannot listen on %s; choose another %s%s%s.listen, or stop what uses the address",
+                 listener->address, slot->name, index == 0 ? "" : ".listeners.",
+                 index == 0 ? "" : listener->name);
+        return err;
+    }
+    listener_ref(listener);
+    listener_unref(port->listener);
+    port->listener = listener;
+    port->slot = slot;
+    slot->ports[index] = port;
+    return SLUICE_OK;
+}
+
+static void close_ports(struct frontend_slot *slot)
+{
+    for (uint32_t i = 0; i < FRONTEND_LISTENERS_MAX; i++) {
+        slot->ports[i] = free_port(slot->ports[i]);
+    }
+}
+
+/* Clients may come from now on. */
+static void tell_port(struct frontend_slot *slot, const struct frontend_port *port)
+{
+    struct listener *listener = port->listener;
+    uint16_t number = sl_listener_port(port->socket);
+    listener_bound(listener, number);
+    note_address(slot->set->sluice, listener);
+    sl_log(slot->set->sluice->logger, SL_LOG_INFO, slot->name, "frontend listening",
+           sl_log_text("listener", listener->name), sl_log_text("address", listener->address),
+           sl_log_u64("port", number), sl_log_text("module", slot->path),
+           sl_log_text("version", slot->descriptor->version));
 }
 
 static void listen_now(struct frontend_slot *slot)
 {
-    struct sluice *sluice = slot->set->sluice;
     struct frontend_slot *old = slot->replaces;
-    if (!take_listener(slot)) {
-        make_listener(slot);
-    }
+    bool replaces = old != NULL && old->state == FRONTEND_LISTENING;
     slot->replaces = NULL;
+    slot->err = SLUICE_OK;
+    for (uint32_t i = 0; i < slot->listeners.count && slot->err == SLUICE_OK; i++) {
+        slot->err = open_port(slot, i, replaces ? old : NULL);
+    }
     if (slot->err != SLUICE_OK) {
-        snprintf(slot->reason, sizeof(slot->reason),
-                 "cannot listen on %s; choose another %s.listen, or stop what uses the address",
-                 slot->address, slot->name);
         log_failure(slot);
         close_slot(slot);
         return;
     }
     slot->state = FRONTEND_LISTENING;
-    if (old != NULL && old->state == FRONTEND_LISTENING) {
-        old->listener = sl_listener_free(old->listener);
-        sl_free(old->port);
-        old->port = NULL;
+    if (replaces) {
+        close_ports(old);
         slot->close_wanted = slot->close_wanted || old->close_wanted;
         retire(old);
     }
-    note_address(slot);
-    sl_log(sluice->logger, SL_LOG_INFO, slot->name, "frontend listening",
-           sl_log_text("address", slot->address),
-           sl_log_u64("port", sl_listener_port(slot->listener)), sl_log_text("module", slot->path),
-           sl_log_text("version", slot->descriptor->version));
+    for (uint32_t i = 0; i < slot->listeners.count; i++) {
+        tell_port(slot, slot->ports[i]);
+    }
     if (slot->close_wanted) {
         close_slot(slot);
     }
@@ -281,6 +329,12 @@ static void in_every_room(struct frontend_slot *slot, void (*run)(struct sl_task
     }
 }
 
+static void make_free(struct frontend_slot *slot)
+{
+    listener_list_drop(&slot->listeners);
+    slot->state = FRONTEND_FREE;
+}
+
 static void load_work(struct sl_job *job)
 {
     struct frontend_slot *slot = SL_CONTAINER_OF(job, struct frontend_slot, job);
@@ -299,12 +353,12 @@ static void load_done(struct sl_job *job)
     if (slot->err != SLUICE_OK) {
         log_failure(slot);
         slot->replaces = NULL;
-        slot->state = FRONTEND_FREE;
+        make_free(slot);
         settle(slot->set);
         return;
     }
     if (slot->set->sluice->stopping) {
-        slot->state = FRONTEND_FREE;
+        make_free(slot);
         settle(slot->set);
         return;
     }
@@ -342,21 +396,21 @@ static bool take_instance_config(struct frontend_slot *slot)
     const struct config_instance *instance = instance_of(config, slot->name);
     const char *text = instance != NULL ? instance->config_json : "";
     cJSON *object = cJSON_Parse(text);
-    const char *address = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, "listen"));
-    bool ok = address != NULL && strlen(text) < sizeof(slot->config_json);
-    if (address == NULL) {
+    bool ok = false;
+    if (cJSON_GetObjectItemCaseSensitive(object, "listen") == NULL) {
         char name[FRONTEND_NAME_BYTES]; /* the compiler sees that the slot has both */
         copy_text(name, sizeof(name), slot->name);
         snprintf(slot->reason, sizeof(slot->reason),
                  "it has no address; say plugins.instances.%s%s.config.listen: 127.0.0.1:9393, or "
                  "another",
                  FRONTEND_PREFIX, name);
-    } else if (!ok) {
+    } else if (strlen(text) >= sizeof(slot->config_json)) {
         snprintf(slot->reason, sizeof(slot->reason),
                  "its configuration has %zu bytes, above the bound of %zu", strlen(text),
                  sizeof(slot->config_json) - 1);
     } else {
-        copy_text(slot->address, sizeof(slot->address), address);
+        ok = listener_config_take_instance(slot->set->sluice, slot->name, object, &slot->listeners,
+                                           slot->reason, sizeof(slot->reason)) == SLUICE_OK;
         copy_text(slot->config_json, sizeof(slot->config_json), text);
         slot->request_bytes_max = (size_t)config->core.frame_bytes_max + 4;
     }
@@ -367,19 +421,17 @@ static bool take_instance_config(struct frontend_slot *slot)
 static bool take_config(struct frontend_slot *slot)
 {
     const struct sl_config *config = slot->set->sluice->config;
-    bool is_http = strcmp(slot->name, "http") == 0;
-    slot->urgent = is_http; /* it serves nothing but health and metrics */
-    if (!is_http && strcmp(slot->name, "kafka") != 0) {
+    slot->urgent = strcmp(slot->name, "http") == 0; /* it serves nothing but health and metrics */
+    listener_config_take(slot->set->sluice, slot->name, &slot->listeners);
+    if (slot->listeners.count == 0) {
         return take_instance_config(slot);
     }
-    const char *address = is_http ? config->http.listen : config->kafka.listen;
     slot->request_bytes_max =
         slot->urgent ? URGENT_REQUEST_BYTES_MAX : (size_t)config->core.frame_bytes_max + 4;
-    snprintf(slot->address, sizeof(slot->address), "%s", address);
     snprintf(slot->config_json, sizeof(slot->config_json),
              "{\"listen\":\"%s\",\"request_bytes_max\":%lld,\"connections_idle_ms\":%lld,"
              "\"fetch_session_slots\":%lld,\"groups\":%s}",
-             address, (long long)config->kafka.request_bytes_max,
+             slot->listeners.listeners[0]->address, (long long)config->kafka.request_bytes_max,
              (long long)config->kafka.connections_idle_ms,
              (long long)config->kafka.fetch_session_slots, config->kafka.groups ? "true" : "false");
     return true;
@@ -504,7 +556,7 @@ static void show_slot(const struct frontend_slot *slot, int64_t now_ns, cJSON *a
     cJSON *entry = cJSON_CreateObject();
     cJSON_AddStringToObject(entry, "version", slot->descriptor->version);
     cJSON_AddStringToObject(entry, "state", retires ? "old version, draining" : "listening");
-    cJSON_AddStringToObject(entry, "address", slot->address);
+    cJSON_AddStringToObject(entry, "address", slot->listeners.listeners[0]->address);
     cJSON_AddStringToObject(entry, "module", slot->path);
     if (retires) {
         cJSON_AddNumberToObject(entry, "connections", slot->connection_count);
@@ -537,7 +589,7 @@ static void closed_in_room(struct sl_task *task)
     struct frontend_slot *slot = call->slot;
     sl_free(call);
     if (--slot->pending_rooms == 0) {
-        slot->state = FRONTEND_FREE;
+        make_free(slot);
     }
 }
 
@@ -556,9 +608,7 @@ static void close_in_room(struct sl_task *task)
 
 static void close_slot(struct frontend_slot *slot)
 {
-    slot->listener = sl_listener_free(slot->listener);
-    sl_free(slot->port);
-    slot->port = NULL;
+    close_ports(slot);
     slot->replaces = NULL;
     slot->state = FRONTEND_CLOSING;
     in_every_room(slot, close_in_room);
@@ -575,7 +625,7 @@ void frontend_set_close(struct frontend_set *set, const char *name)
         return;
     }
     sl_log(set->sluice->logger, SL_LOG_INFO, slot->name, "frontend closed",
-           sl_log_text("address", slot->address));
+           sl_log_text("address", slot->listeners.listeners[0]->address));
     close_slot(slot);
 }
 

@@ -5,6 +5,7 @@
 #ifndef SL_BROKER_FRONTEND_SET_H
 #define SL_BROKER_FRONTEND_SET_H
 
+#include "broker/listener_config.h"
 #include "intake/frontend.h"
 
 #define FRONTEND_SET_MAX    16u
@@ -22,9 +23,11 @@ enum frontend_state {
 
 struct cJSON;
 struct frontend_slot;
-/* What a listener points at: it goes from one version to the next. */
+/* An open listener: it goes from one version to the next. */
 struct frontend_port {
     struct frontend_slot *slot;
+    struct listener *listener; /* a reference */
+    struct sl_listener *socket;
 };
 
 struct frontend_slot {
@@ -34,13 +37,12 @@ struct frontend_slot {
     bool close_wanted; /* once it is open */
     char name[FRONTEND_NAME_BYTES];
     char path[FRONTEND_PATH_BYTES];
-    char address[300];
     char config_json[1024];
     size_t request_bytes_max; /* as in struct frontend_config */
     bool urgent;
     const struct sluice_plugin_descriptor *descriptor;
-    struct sl_listener *listener;
-    struct frontend_port *port;     /* of the listener; owned */
+    struct listener_list listeners;                      /* to open */
+    struct frontend_port *ports[FRONTEND_LISTENERS_MAX]; /* of these, while it listens; owned */
     struct frontend_slot *replaces; /* LOADING, OPENING: the version that listens; or NULL */
     int64_t retire_until_ns;
     uint32_t connection_count; /* RETIRING: at the last count */

@@ -68,7 +68,6 @@ sl_err sasl_config_init(struct sluice *sluice, char *ret_problem, size_t problem
 {
     const struct sl_config *config = sluice->config;
     sluice->sasl = (struct sasl_settings){
-        .listener = "kafka",
         .session_lifetime_ms = config->kafka.sasl.session_lifetime_ms,
         .failure_delay_ms = config->security.failed_login_delay_ms,
         .jwt = {.skew_ms = config->security.oauth.skew_ms},

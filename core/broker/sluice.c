@@ -5,6 +5,7 @@
 #include "broker/sluice_state.h"
 
 #include "base/status.h"
+#include "broker/listener_config.h"
 #include "broker/sasl_config.h"
 #include "os/os_processors.h"
 
@@ -177,6 +178,9 @@ static sl_err make(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES]
     if (err == SLUICE_OK) {
         err = sasl_config_init(sluice, ret_problem, SLUICE_PROBLEM_BYTES);
     }
+    if (err == SLUICE_OK) {
+        err = listener_config_init(sluice, ret_problem, SLUICE_PROBLEM_BYTES);
+    }
     err = err != SLUICE_OK ? err : sluice_open_shards(sluice, ret_problem);
     return err != SLUICE_OK ? err : access_keeper_open(&sluice->access);
 }
@@ -231,6 +235,7 @@ struct sluice *sluice_free(struct sluice *sluice)
         }
     }
     access_keeper_fini(&sluice->access);
+    listener_config_fini(sluice);
     sasl_config_fini(sluice);
     sl_metrics_free(sluice->metrics);
     sl_file_close(sluice->lock);

@@ -34,8 +34,9 @@ struct sluice {
     struct storage_watch storage;
     struct backup_admin backup;
     struct access_keeper access;
-    struct sasl_settings sasl;
-    char *sasl_texts[3]; /* owned copies: a reload frees the configuration */
+    struct sasl_settings sasl;         /* of kafka.listen, and of listeners that say nothing else */
+    struct listener_list listeners[2]; /* of the frontends kafka and http */
+    char *sasl_texts[3];               /* owned copies: a reload frees the configuration */
     struct plugin_manager *plugins;
     struct plugin_meter plugin_meters[SLUICE_ROOMS_MAX]; /* by room */
     bool plugins_started;                                /* written by loop 0 */

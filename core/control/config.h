@@ -75,7 +75,8 @@ struct config_arena;
 struct sl_config {
     struct {
         const char *listen;
-        const char *advertised; /* empty: as listen */
+        const char *advertised;     /* empty: as listen; "auto" */
+        const char *listeners_json; /* further ones by name, an object */
         int64_t request_bytes_max;
         int64_t connections_max;
         int64_t connections_idle_ms; /* 0: never */

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define KEYS_MAX 128 /* rows of a table */
+#define KEYS_MAX 160 /* rows of a table */
 
 struct checker {
     struct config_arena *arena;

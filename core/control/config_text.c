@@ -117,7 +117,7 @@ static cJSON *schema_value(const struct config_option *option)
     if (json_types[option->type] != NULL) {
         cJSON_AddStringToObject(schema, "type", json_types[option->type]);
     }
-    if (patterns[option->type] != NULL) {
+    if (patterns[option->type] != NULL && option->choices == NULL) {
         cJSON_AddStringToObject(schema, "pattern", patterns[option->type]);
     }
     if (option->type == CONFIG_TYPE_INT) {

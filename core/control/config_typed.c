@@ -206,7 +206,9 @@ static bool is_address(const char *text)
 static sl_err address_parse(const struct config_option *option, const struct config_node *node,
                             struct config_arena *arena, void *field, char ret_why[CONFIG_WHY_MAX])
 {
-    if (!(option->may_be_empty && node->text[0] == '\0') && !is_address(node->text)) {
+    bool is_word = option->choices != NULL && strcmp(option->choices, node->text) == 0;
+    bool is_unset = option->may_be_empty && node->text[0] == '\0';
+    if (!is_word && !is_unset && !is_address(node->text)) {
         return why(ret_why,
                    "must be an address \"host:port\" such as 127.0.0.1:9092 or [::1]:9092");
     }

@@ -37,11 +37,32 @@ static const struct broker_address *address_of(const struct broker_facts *facts,
     return facts->address_count > 0 ? &facts->addresses[0] : NULL;
 }
 
+/* What the peer is told to connect to: its listener's address, or the one that it reached. */
+static const struct broker_address *told_to(struct broker_link *link, const struct conn *conn)
+{
+    struct broker_address *told = &link->told;
+    char local[LISTENER_ADDRESS_BYTES];
+    uint16_t port = 0;
+    told->port = conn->listener->port;
+    memcpy(told->host, conn->listener->host, sizeof(told->host));
+    if (told->host[0] == '\0') {
+        sl_stream_local(conn->stream, local, sizeof(local));
+        if (!listener_address_split(local, told->host, &port)) {
+            told->host[0] = '\0'; /* a local socket has no address for others */
+        }
+    }
+    return told;
+}
+
 static const struct sluice_cluster *on_cluster(const struct sluice_broker *broker,
                                                const struct sluice_context *context)
 {
     struct broker_link *link = of(broker);
-    const struct broker_address *address = address_of(link->facts, context->listener);
+    const struct conn *conn =
+        link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
+    const struct broker_address *address = conn != NULL && conn->listener != NULL
+                                               ? told_to(link, conn)
+                                               : address_of(link->facts, context->listener);
     link->node =
         (struct sluice_node){.size = sizeof(link->node), .id = link->facts->settings->node_id};
     if (address != NULL) {

@@ -8,12 +8,13 @@
 
 #include "base/buffer.h"
 #include "intake/frontend.h"
+#include "intake/listener.h"
 #include "shard/shard.h"
 
 /* A listener's address as clients shall use it. */
 struct broker_address {
     char listener[FRONTEND_NAME_BYTES];
-    char host[256];
+    char host[LISTENER_HOST_BYTES];
     uint16_t port;
 };
 #define BROKER_ADDRESSES_MAX 16u
@@ -37,6 +38,7 @@ struct broker_link {
     struct intake *intake; /* NULL for the admin socket */
     const struct broker_facts *facts;
     struct sluice_node node;
+    struct broker_address told; /* what the node in the answer has */
     struct sluice_cluster cluster;
     struct sl_buffer text; /* of the answer that is being given */
 };

@@ -25,6 +25,7 @@ static void conn_free(struct sl_task *task)
 {
     struct conn *conn = SL_CONTAINER_OF(task, struct conn, close_task);
     struct frontend *frontend = conn->frontend;
+    listener_unref(conn->listener);
     sl_free(conn->pieces);
     sl_free(conn);
     frontend_connection_gone(frontend);
@@ -144,7 +145,8 @@ static struct sluice_context conn_context(const struct conn *conn)
     return (struct sluice_context){
         .size = sizeof(struct sluice_context),
         .principal = sluice_text_of("User:ANONYMOUS"),
-        .listener = sluice_text_of(conn->frontend->name),
+        .listener =
+            sluice_text_of(conn->listener != NULL ? conn->listener->name : conn->frontend->name),
         .client_host = sluice_text_of(conn->peer),
         .connection = conn->token,
     };
@@ -171,7 +173,8 @@ static sl_err conn_new(struct intake *intake, struct frontend *frontend, const c
     return SLUICE_OK;
 }
 
-void conn_start(struct intake *intake, struct frontend *frontend, int descriptor, const char *peer)
+void conn_start(struct intake *intake, struct frontend *frontend, struct listener *listener,
+                int descriptor, const char *peer)
 {
     struct conn *conn = NULL;
     sl_err err = frontend->draining ? SLUICE_E_STOPPING : conn_new(intake, frontend, peer, &conn);
@@ -180,6 +183,7 @@ void conn_start(struct intake *intake, struct frontend *frontend, int descriptor
         sl_descriptor_close(descriptor);
         return;
     }
+    conn->listener = listener != NULL ? listener_ref(listener) : NULL;
     intake->accepted_total++;
     intake->stalled_now[CONN_STALL_NONE]++;
     if (sl_stream_new(intake->loop, descriptor, &conn_events, conn, &conn->stream) != SLUICE_OK) {

@@ -28,7 +28,7 @@
 
 #include "budget/chunk.h"
 #include "intake/frontend.h"
-#include "intake/sasl_session.h"
+#include "intake/listener.h"
 
 /* Read at once for small requests: at most, and at least. A connection begins with little and
  * gets as much as it sends: a thousand that wait for an acknowledgement hold a page or so each. */
@@ -64,6 +64,7 @@ struct conn_piece {
 struct conn {
     struct intake *intake;
     struct frontend *frontend;
+    struct listener *listener; /* a reference; NULL: nothing is asked of its peers */
     struct conn *next_stalled; /* in intake->stalled while stall is CONN_STALL_MEMORY */
     struct sl_stream *stream;
     void *state;               /* the frontend's */
@@ -96,8 +97,11 @@ struct conn {
     char peer[64];
 };
 
-/* Takes the descriptor, tells the frontend, starts reading. [takes descriptor] */
-void conn_start(struct intake *intake, struct frontend *frontend, int descriptor, const char *peer);
+/* Takes the descriptor, tells the frontend, starts reading. listener may be NULL. [takes
+ * descriptor]
+ */
+void conn_start(struct intake *intake, struct frontend *frontend, struct listener *listener,
+                int descriptor, const char *peer);
 /* See <sluice/frontend.h>. */
 sluice_status conn_write(struct conn *conn, const struct sluice_piece *pieces, uint32_t count);
 void conn_close(struct conn *conn);

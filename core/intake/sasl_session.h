@@ -30,7 +30,6 @@ uint32_t sasl_mechanism_number(struct sluice_text name);
 
 /* What a listener asks of its peers; immutable while the broker runs. */
 struct sasl_settings {
-    const char *listener;        /* whose */
     uint32_t mechanisms;         /* a bit each: 1 << enum sasl_mechanism; 0: no login */
     int64_t session_lifetime_ms; /* 0: for ever */
     int64_t failure_delay_ms;

@@ -276,18 +276,23 @@ static void on_acls_describe(const struct sluice_security *security,
 
 /* ---- authentication ---- */
 
+/* NULL: it is gone, or not one of this loop. */
+static struct conn *conn_of(struct security_link *link, const struct sluice_context *context)
+{
+    return link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
+}
+
 static uint32_t on_mechanisms(const struct sluice_security *security,
                               const struct sluice_context *context,
                               struct sluice_text ret_names[SLUICE_MECHANISMS_MAX])
 {
-    const struct sasl_settings *sasl = of(security)->sasl;
+    const struct conn *conn = conn_of(of(security), context);
     uint32_t count = 0;
-    if (sasl == NULL ||
-        !sl_bytes_equal(sl_of_text(context->listener), sl_bytes_of_text(sasl->listener))) {
+    if (conn == NULL || conn->listener == NULL) {
         return 0;
     }
     for (uint32_t i = 1; i < SASL_MECHANISM_COUNT; i++) {
-        if ((sasl->mechanisms & (1u << i)) != 0) {
+        if ((conn->listener->sasl.mechanisms & (1u << i)) != 0) {
             ret_names[count++] = sluice_text_of(sasl_mechanism_name(i));
         }
     }
@@ -299,19 +304,18 @@ static sluice_status on_auth_start(const struct sluice_security *security,
                                    struct sluice_text mechanism)
 {
     struct security_link *link = of(security);
-    struct conn *conn =
-        link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
+    struct conn *conn = conn_of(link, context);
     return conn == NULL ? SLUICE_E_CANCELLED
-                        : sasl_session_start(&conn->sasl, link->home, link->sasl, mechanism);
+           : conn->listener == NULL
+               ? SLUICE_E_UNSUPPORTED_MECHANISM
+               : sasl_session_start(&conn->sasl, link->home, &conn->listener->sasl, mechanism);
 }
 
 static void on_auth_step(const struct sluice_security *security,
                          const struct sluice_context *context, struct sluice_bytes message,
                          sluice_auth_done *done, void *arg)
 {
-    struct security_link *link = of(security);
-    struct conn *conn =
-        link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
+    struct conn *conn = conn_of(of(security), context);
     sasl_session_step(conn != NULL ? conn->sasl : NULL, message, done, arg);
 }
 
@@ -560,10 +564,10 @@ static void on_users_alter(const struct sluice_security *security,
 }
 
 void security_link_init(struct security_link *link, struct broker_guard *guard,
-                        struct intake *intake, const struct sasl_settings *sasl, bool trusted)
+                        struct intake *intake, bool trusted)
 {
     *link = (struct security_link){
-        .guard = guard, .home = guard->home, .intake = intake, .sasl = sasl, .trusted = trusted};
+        .guard = guard, .home = guard->home, .intake = intake, .trusted = trusted};
     link->table = (struct sluice_security){
         .size = sizeof(struct sluice_security),
         .data = link,

@@ -10,12 +10,11 @@ struct security_link {
     struct sluice_security table;
     struct broker_guard *guard;
     struct shard *home;
-    struct intake *intake;            /* NULL for the admin socket */
-    bool trusted;                     /* the admin socket: nothing is asked */
-    const struct sasl_settings *sasl; /* [borrowed] */
+    struct intake *intake; /* NULL for the admin socket */
+    bool trusted;          /* the admin socket: nothing is asked */
 };
 
 void security_link_init(struct security_link *link, struct broker_guard *guard,
-                        struct intake *intake, const struct sasl_settings *sasl, bool trusted);
+                        struct intake *intake, bool trusted);
 
 #endif

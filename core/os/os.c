@@ -368,6 +368,12 @@ sl_err sl_stream_sendfile(struct sl_stream *stream, struct sl_file *file, uint64
     return stream->os->ops->stream_sendfile(stream, file, position, size, ret_size);
 }
 
+void sl_stream_local(const struct sl_stream *stream, char *ret_text, size_t size)
+{
+    SL_ASSERT(size > 0);
+    stream->os->ops->stream_local(stream, ret_text, size);
+}
+
 struct sl_stream *sl_stream_free(struct sl_stream *stream)
 {
     FREE(stream, stream_free);

@@ -211,6 +211,9 @@ sl_err sl_stream_writev(struct sl_stream *stream, const struct sl_iovec *pieces,
 /* Sends from a file without copying, as writev does. E_WOULD_BLOCK is *ret_size 0. [loop] */
 sl_err sl_stream_sendfile(struct sl_stream *stream, struct sl_file *file, uint64_t position,
                           size_t size, size_t *ret_size) SL_MUST_CHECK;
+/* The address that its peer reached, as listeners have theirs ("host:port", "[v6]:port", "unix");
+ * cut to fit. [loop] */
+void sl_stream_local(const struct sl_stream *stream, char *ret_text, size_t size);
 struct sl_stream *sl_stream_free(struct sl_stream *stream); /* closes; NULL is fine [loop] */
 /* Blocking connect for command-line clients. [blocks] */
 sl_err sl_connect(struct sl_os *os, const char *address, int *ret_descriptor) SL_MUST_CHECK;

@@ -98,6 +98,7 @@ struct sl_os_ops {
                             size_t *ret_size);
     sl_err (*stream_sendfile)(struct sl_stream *stream, struct sl_file *file, uint64_t position,
                               size_t size, size_t *ret_size);
+    void (*stream_local)(const struct sl_stream *stream, char *ret_text, size_t size);
     void (*stream_free)(struct sl_stream *stream);
     sl_err (*connect)(struct sl_os *os, const char *address, int *ret_descriptor);
 };

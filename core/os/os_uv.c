@@ -212,6 +212,7 @@ const struct sl_os_ops osuv_ops = {
     .stream_read = osuv_stream_read,
     .stream_writev = osuv_stream_writev,
     .stream_sendfile = osuv_stream_sendfile,
+    .stream_local = osuv_stream_local,
     .stream_free = osuv_stream_destroy,
     .connect = osuv_connect,
 };

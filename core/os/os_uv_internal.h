@@ -226,6 +226,7 @@ sl_err osuv_stream_writev(struct sl_stream *stream, const struct sl_iovec *piece
                           size_t *ret_size);
 sl_err osuv_stream_sendfile(struct sl_stream *stream, struct sl_file *file, uint64_t position,
                             size_t size, size_t *ret_size);
+void osuv_stream_local(const struct sl_stream *stream, char *ret_text, size_t size);
 void osuv_stream_destroy(struct sl_stream *stream);
 sl_err osuv_connect(struct sl_os *os, const char *address, int *ret_descriptor);
 

@@ -186,6 +186,16 @@ sl_err osuv_stream_sendfile(struct sl_stream *base, struct sl_file *file, uint64
     return SLUICE_OK;
 }
 
+void osuv_stream_local(const struct sl_stream *base, char *ret_text, size_t size)
+{
+    const struct osuv_stream *stream = SL_CONTAINER_OF(base, const struct osuv_stream, base);
+    struct osuv_address local = {.size = sizeof local.storage};
+    if (getsockname(stream->descriptor, (struct sockaddr *)&local.storage, &local.size) != 0)
+        local.storage.ss_family = AF_UNIX;
+    local.family = local.storage.ss_family;
+    osuv_address_text(&local, ret_text, size);
+}
+
 void osuv_stream_destroy(struct sl_stream *base)
 {
     struct osuv_stream *stream = stream_of(base);

@@ -304,7 +304,7 @@ static int given_descriptor;
 
 static void start_on_loop(struct fixture *fixture)
 {
-    conn_start(&fixture->intake, fixture->frontend, given_descriptor, "peer:1");
+    conn_start(&fixture->intake, fixture->frontend, NULL, given_descriptor, "peer:1");
 }
 
 int fixture_connect(struct fixture *fixture)

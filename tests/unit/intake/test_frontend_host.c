@@ -46,7 +46,7 @@ Test(frontend_host, an_instance_outlives_the_calls_whose_done_is_its_own, .timeo
 static void connect_late(struct fixture *fixture)
 {
     struct frontend draining = {.intake = &fixture->intake, .draining = true};
-    conn_start(&fixture->intake, &draining, dup(0), "late");
+    conn_start(&fixture->intake, &draining, NULL, dup(0), "late");
 }
 
 Test(frontend_host, takes_no_connection_while_it_drains, .timeout = 60)

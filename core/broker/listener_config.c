@@ -1,0 +1,272 @@
+/* listener_config.c: see listener_config.h. */
+#include "broker/listener_config.h"
+
+#include "broker/sluice_state.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What is being read, for the sentence that says what is wrong with it. */
+struct reading {
+    const struct sluice *sluice;
+    struct listener *listener;
+    const char *place; /* "kafka.listeners.outside" */
+    char *problem;
+    size_t problem_size;
+};
+
+#define WRONG(reading, ...) \
+    (snprintf((reading)->problem, (reading)->problem_size, __VA_ARGS__), SLUICE_E_CONFIG_VALUE)
+
+void listener_list_drop(struct listener_list *list)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        listener_unref(list->listeners[i]);
+    }
+    list->count = 0;
+}
+
+/* ---- members of an object ---- */
+
+static sl_err take_text(const struct reading *reading, const cJSON *value, char *ret_text,
+                        size_t room)
+{
+    const char *text = cJSON_GetStringValue(value);
+    if (text == NULL || strlen(text) >= room) {
+        return WRONG(reading, "%s.%s must be a text of at most %zu bytes", reading->place,
+                     value->string, room - 1);
+    }
+    memcpy(ret_text, text, strlen(text) + 1);
+    return SLUICE_OK;
+}
+
+static sl_err take_address(const struct reading *reading, const cJSON *value, bool may_be_auto,
+                           char ret_text[LISTENER_ADDRESS_BYTES])
+{
+    char host[LISTENER_HOST_BYTES];
+    uint16_t port = 0;
+    sl_err err = take_text(reading, value, ret_text, LISTENER_ADDRESS_BYTES);
+    bool is_auto = err == SLUICE_OK && may_be_auto && strcmp(ret_text, LISTENER_AUTO) == 0;
+    if (err == SLUICE_OK && !is_auto && !listener_address_split(ret_text, host, &port)) {
+        err = WRONG(reading, "%s.%s is \"%.80s\" but must be an address \"host:port\"%s",
+                    reading->place, value->string, ret_text, may_be_auto ? " or auto" : "");
+    }
+    return err;
+}
+
+static sl_err take_listen(const struct reading *reading, const cJSON *value)
+{
+    return take_address(reading, value, false, reading->listener->address);
+}
+
+static sl_err take_advertised(const struct reading *reading, const cJSON *value)
+{
+    return take_address(reading, value, true, reading->listener->advertised);
+}
+
+static sl_err take_mechanism(const struct reading *reading, const char *name)
+{
+    uint32_t number = sasl_mechanism_number(sluice_text_of(name));
+    if (number == SASL_NONE) {
+        return WRONG(reading,
+                     "%s.sasl.mechanisms: \"%.40s\" is not one of PLAIN, SCRAM-SHA-256, "
+                     "SCRAM-SHA-512, OAUTHBEARER",
+                     reading->place, name);
+    }
+    reading->listener->sasl.mechanisms |= 1u << number;
+    return SLUICE_OK;
+}
+
+/* "PLAIN, SCRAM-SHA-256", as --set has it. */
+static sl_err take_mechanism_text(const struct reading *reading, const char *text)
+{
+    sl_err err = SLUICE_OK;
+    for (text += strspn(text, ", "); *text != '\0' && err == SLUICE_OK;
+         text += strspn(text, ", ")) {
+        char name[64];
+        size_t size = strcspn(text, ", ");
+        snprintf(name, sizeof(name), "%.*s", (int)SL_MIN(size, sizeof(name) - 1), text);
+        text += size;
+        err = take_mechanism(reading, name);
+    }
+    return err;
+}
+
+static sl_err take_sasl(const struct reading *reading, const cJSON *value)
+{
+    const cJSON *mechanisms = cJSON_GetObjectItemCaseSensitive(value, "mechanisms");
+    const cJSON *item = NULL;
+    sl_err err = SLUICE_OK;
+    if (!cJSON_IsArray(mechanisms) && !cJSON_IsString(mechanisms) && !cJSON_IsNull(mechanisms)) {
+        return WRONG(reading, "%s.sasl must be {mechanisms: [...]}; an empty list: no login",
+                     reading->place);
+    }
+    reading->listener->sasl.mechanisms = 0;
+    if (!cJSON_IsArray(mechanisms)) {
+        return cJSON_IsNull(mechanisms) ? SLUICE_OK
+                                        : take_mechanism_text(reading, mechanisms->valuestring);
+    }
+    cJSON_ArrayForEach(item, mechanisms)
+    {
+        const char *name = cJSON_GetStringValue(item);
+        err = err != SLUICE_OK ? err : take_mechanism(reading, name != NULL ? name : "");
+    }
+    return err;
+}
+
+static const struct member {
+    const char *key;
+    sl_err (*take)(const struct reading *reading, const cJSON *value);
+} members[] = {
+    {"listen", take_listen},
+    {"advertised", take_advertised},
+    {"sasl", take_sasl},
+};
+
+/* strict: it has no other members. */
+static sl_err take_object(const struct reading *reading, const cJSON *object, bool strict)
+{
+    const cJSON *value = NULL;
+    sl_err err = SLUICE_OK;
+    cJSON_ArrayForEach(value, object)
+    {
+        size_t at = 0;
+        while (at < SL_COUNT_OF(members) && strcmp(members[at].key, value->string) != 0) {
+            at++;
+        }
+        if (err == SLUICE_OK && at < SL_COUNT_OF(members)) {
+            err = members[at].take(reading, value);
+        } else if (err == SLUICE_OK && strict) {
+            err = WRONG(reading,
+                        "%s.%.40s: a listener has no such key; it has listen, advertised, "
+                        "sasl",
+                        reading->place, value->string);
+        }
+    }
+    if (err == SLUICE_OK && reading->listener->address[0] == '\0') {
+        err = WRONG(reading, "%s.listen is missing; say host:port", reading->place);
+    }
+    return err;
+}
+
+/* ---- listeners ---- */
+
+static struct listener *add(struct listener_list *list, const char *name, const char *frontend)
+{
+    struct listener *listener =
+        list->count < FRONTEND_LISTENERS_MAX ? listener_new(name, frontend) : NULL;
+    if (listener != NULL) {
+        list->listeners[list->count++] = listener;
+    }
+    return listener;
+}
+
+static struct listener *add_own(struct listener_list *list, const char *frontend,
+                                const char *listen)
+{
+    struct listener *listener = add(list, frontend, frontend);
+    if (listener != NULL) {
+        snprintf(listener->address, sizeof(listener->address), "%s", listen);
+    }
+    return listener;
+}
+
+static sl_err add_named(struct sluice *sluice, const cJSON *object, char *ret_problem,
+                        size_t problem_size)
+{
+    struct listener_list *list = &sluice->listeners[0];
+    const struct listener *first = list->listeners[0];
+    char place[128];
+    snprintf(place, sizeof(place), "kafka.listeners.%.64s", object->string);
+    struct reading reading = {sluice, NULL, place, ret_problem, problem_size};
+    size_t size = strlen(object->string);
+    if (size == 0 || size >= LISTENER_NAME_BYTES ||
+        strspn(object->string, "abcdefghijklmnopqrstuvwxyz0123456789_-") != size ||
+        strcmp(object->string, "kafka") == 0 || strcmp(object->string, "http") == 0) {
+        return WRONG(&reading,
+                     "%s: a name has 1 to 63 of a-z, 0-9, _ and -, and is neither kafka "
+                     "nor http",
+                     place);
+    }
+    if (list->count == FRONTEND_LISTENERS_MAX) {
+        return WRONG(&reading, "kafka.listeners has more than %u members",
+                     FRONTEND_LISTENERS_MAX - 1);
+    }
+    reading.listener = add(list, object->string, "kafka");
+    if (reading.listener == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    reading.listener->sasl = first->sasl;
+    return cJSON_IsObject(object) ? take_object(&reading, object, true)
+                                  : WRONG(&reading, "%s must be a map of keys and values", place);
+}
+
+static sl_err take_kafka(struct sluice *sluice, char *ret_problem, size_t problem_size)
+{
+    const struct sl_config *config = sluice->config;
+    struct listener *first = add_own(&sluice->listeners[0], "kafka", config->kafka.listen);
+    cJSON *named = cJSON_Parse(config->kafka.listeners_json);
+    sl_err err = first == NULL || named == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+    if (err == SLUICE_OK) {
+        snprintf(first->advertised, sizeof(first->advertised), "%s", config->kafka.advertised);
+        first->sasl = sluice->sasl;
+        const cJSON *object = NULL;
+        cJSON_ArrayForEach(object, named)
+        {
+            err = err != SLUICE_OK ? err : add_named(sluice, object, ret_problem, problem_size);
+        }
+    }
+    cJSON_Delete(named);
+    return err;
+}
+
+sl_err listener_config_init(struct sluice *sluice, char *ret_problem, size_t problem_size)
+{
+    sl_err err = take_kafka(sluice, ret_problem, problem_size);
+    if (err == SLUICE_OK &&
+        add_own(&sluice->listeners[1], "http", sluice->config->http.listen) == NULL) {
+        err = SLUICE_E_NO_MEMORY;
+    }
+    return err;
+}
+
+void listener_config_fini(struct sluice *sluice)
+{
+    for (size_t i = 0; i < SL_COUNT_OF(sluice->listeners); i++) {
+        listener_list_drop(&sluice->listeners[i]);
+    }
+}
+
+void listener_config_take(const struct sluice *sluice, const char *frontend,
+                          struct listener_list *ret_list)
+{
+    ret_list->count = 0;
+    for (size_t i = 0; i < SL_COUNT_OF(sluice->listeners); i++) {
+        const struct listener_list *list = &sluice->listeners[i];
+        for (uint32_t k = 0; k < list->count; k++) {
+            if (strcmp(list->listeners[k]->frontend, frontend) == 0) {
+                ret_list->listeners[ret_list->count++] = listener_ref(list->listeners[k]);
+            }
+        }
+    }
+}
+
+sl_err listener_config_take_instance(const struct sluice *sluice, const char *frontend,
+                                     const cJSON *object, struct listener_list *ret_list,
+                                     char *ret_problem, size_t problem_size)
+{
+    char place[160];
+    snprintf(place, sizeof(place), "plugins.instances.frontend_%.64s.config", frontend);
+    ret_list->count = 0;
+    struct reading reading = {sluice, add(ret_list, frontend, frontend), place, ret_problem,
+                              problem_size};
+    if (reading.listener == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    sl_err err = take_object(&reading, object, false);
+    if (err != SLUICE_OK) {
+        listener_list_drop(ret_list);
+    }
+    return err;
+}
