@@ -24,26 +24,28 @@ static const struct topic_config_key keys[] = {
      {T(INT), -1, 9, NULL},
      "-1",
      "compression.gzip.level",
-     "Level of gzip." INERT,
-     true},
+     "Level of gzip where compression.type is gzip: 1 to 9, or -1 for a fast one.",
+     false},
     {"compression.lz4.level",
      {T(INT), 1, 17, NULL},
      "9",
      "compression.lz4.level",
-     "Level of lz4." INERT,
-     true},
+     "Level of lz4 where compression.type is lz4; 9, the default, is the fast compressor.",
+     false},
     {"compression.type",
      {T(STRING), ANY, "producer,uncompressed,gzip,snappy,lz4,zstd"},
      "producer",
      "compression.type",
-     "Batches are kept as the producer compressed them, whatever is set here." INERT,
-     true},
+     "producer: batches are kept as they were compressed by the producer. Else they are compressed "
+     "anew where they are not as set here, before they are written; records that a stage or a gate "
+     "makes are not.",
+     false},
     {"compression.zstd.level",
      {T(INT), -131072, 22, NULL},
      "3",
      "compression.zstd.level",
-     "Level of zstd." INERT,
-     true},
+     "Level of zstd where compression.type is zstd.",
+     false},
     {"delete.retention.ms",
      {T(LONG), 0, INT64_MAX, NULL},
      "86400000",
@@ -110,7 +112,8 @@ static const struct topic_config_key keys[] = {
      {T(INT), 0, INT32_MAX, NULL},
      "1048588",
      "message.max.bytes",
-     "The largest record batch accepted, as the producer sent it.",
+     "The largest record batch accepted: as the producer sent it, and as compression.type makes "
+     "it.",
      false},
     {"message.timestamp.after.max.ms",
      {T(LONG), 0, INT64_MAX, NULL},
@@ -147,8 +150,9 @@ static const struct topic_config_key keys[] = {
      {T(INT), 1, INT32_MAX, NULL},
      "1",
      "min.insync.replicas",
-     "There is one replica on a single node." INERT,
-     true},
+     "There is one replica on a single node: above 1, produce with acks=all is refused "
+     "(NOT_ENOUGH_REPLICAS), as Kafka does it.",
+     false},
     {"preallocate",
      {T(BOOLEAN), ANY, NULL},
      "false",
@@ -249,6 +253,7 @@ static const struct {
     const char *value;
     const char *reason;
 } refusals[] = {
+    {"compression.gzip.level", "0", "compression.gzip.level: it must be from 1 to 9, or -1"},
     {"remote.storage.enable", "true",
      "remote.storage.enable: there is no tiered storage here, it must be false"},
 };
@@ -277,6 +282,11 @@ static sl_err refusal_check(const struct topic_config_key *key, const struct con
                             char ret_reason[CONFIG_REASON_BYTES])
 {
     struct sl_bytes text = value->text;
+    char number[24];
+    if (key->rule.type == SLUICE_CONFIG_TYPE_INT) {
+        snprintf(number, sizeof(number), "%lld", (long long)value->number);
+        text = sl_bytes_of_text(number);
+    }
     if (key->rule.type == SLUICE_CONFIG_TYPE_BOOLEAN)
         text = sl_bytes_of_text(value->boolean ? "true" : "false");
     for (uint32_t i = 0; i < SL_COUNT_OF(refusals); i++) {
@@ -398,11 +408,49 @@ static void validate_set(struct topic_settings *settings, const struct config_va
     settings->validate_records = config_list_has(value->text, "records");
 }
 
+enum { CODEC_GZIP = 1, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD };
+
+static void codec_set(struct topic_settings *settings, const struct config_value *value)
+{
+    static const char *const names[TOPIC_CODEC_COUNT] = {
+        "uncompressed", [CODEC_GZIP] = "gzip", [CODEC_SNAPPY] = "snappy", [CODEC_LZ4] = "lz4",
+        [CODEC_ZSTD] = "zstd"};
+    settings->codec = TOPIC_CODEC_PRODUCER;
+    for (int32_t i = 0; i < TOPIC_CODEC_COUNT; i++) {
+        if (config_list_has(value->text, names[i]))
+            settings->codec = i;
+    }
+}
+
+static void gzip_level_set(struct topic_settings *settings, const struct config_value *value)
+{
+    settings->codec_levels[CODEC_GZIP] = (int32_t)value->number;
+}
+
+static void lz4_level_set(struct topic_settings *settings, const struct config_value *value)
+{
+    settings->codec_levels[CODEC_LZ4] = (int32_t)value->number;
+}
+
+static void zstd_level_set(struct topic_settings *settings, const struct config_value *value)
+{
+    settings->codec_levels[CODEC_ZSTD] = (int32_t)value->number;
+}
+
+static void min_insync_set(struct topic_settings *settings, const struct config_value *value)
+{
+    settings->min_insync_replicas = (int32_t)value->number;
+}
+
 static const struct {
     const char *name;
     set_fn *set;
 } setters[] = {
     {"cleanup.policy", cleanup_set},
+    {"compression.gzip.level", gzip_level_set},
+    {"compression.lz4.level", lz4_level_set},
+    {"compression.type", codec_set},
+    {"compression.zstd.level", zstd_level_set},
     {"delete.retention.ms", delete_retention_set},
     {"max.compaction.lag.ms", max_lag_set},
     {"max.message.bytes", message_bytes_set},
@@ -411,6 +459,7 @@ static const struct {
     {"message.timestamp.type", timestamp_type_set},
     {"min.cleanable.dirty.ratio", dirty_ratio_set},
     {"min.compaction.lag.ms", min_lag_set},
+    {"min.insync.replicas", min_insync_set},
     {"retention.bytes", retention_bytes_set},
     {"retention.ms", retention_ms_set},
     {"segment.bytes", segment_bytes_set},
@@ -450,6 +499,9 @@ void topic_settings_resolve(const struct topic_override *overrides, uint32_t ove
         .min_compaction_lag_ms = broker->min_compaction_lag_ms,
         .max_compaction_lag_ms = broker->max_compaction_lag_ms,
         .min_dirty_ratio = broker->min_dirty_ratio,
+        .codec = TOPIC_CODEC_PRODUCER,
+        .codec_levels = {[CODEC_GZIP] = -1, [CODEC_LZ4] = 9, [CODEC_ZSTD] = 3},
+        .min_insync_replicas = 1,
     };
     for (uint32_t i = 0; i < override_count; i++)
         override_set(&overrides[i], ret_settings);

@@ -35,6 +35,10 @@ enum topic_durability {
 
 const char *topic_durability_text(enum topic_durability durability); /* as it is configured [any] */
 
+/* compression.type: a codec by its number in batches, or as the producer did it. */
+#define TOPIC_CODEC_PRODUCER (-1)
+#define TOPIC_CODEC_COUNT    5 /* none, gzip, snappy, lz4, zstd */
+
 /* What produce, fetch, retention and compaction look at. */
 struct topic_settings {
     int32_t message_bytes_max; /* of a batch: E_BATCH_TOO_LARGE */
@@ -44,15 +48,18 @@ struct topic_settings {
     bool compact;              /* records without a key are refused */
     bool remove;               /* cleanup.policy holds delete */
     enum topic_durability durability;
-    bool validate_records;           /* sluice.validate=records */
-    int64_t timestamp_before_max_ms; /* E_INVALID_TIMESTAMP when older */
-    int64_t timestamp_after_max_ms;  /* … when further ahead */
-    int64_t retention_ms;            /* -1: for ever */
-    int64_t retention_bytes;         /* -1: no bound */
-    int64_t delete_retention_ms;     /* compaction keeps tombstones so long */
-    int64_t min_compaction_lag_ms;   /* younger records are not compacted … */
-    int64_t max_compaction_lag_ms;   /* … and older ones are, whatever the ratio */
-    double min_dirty_ratio;          /* share of bytes not compacted yet from which it begins */
+    int32_t codec;                           /* of batches, or TOPIC_CODEC_PRODUCER */
+    int32_t codec_levels[TOPIC_CODEC_COUNT]; /* as the codec numbers them */
+    int32_t min_insync_replicas;             /* above 1: acks=all cannot be kept */
+    bool validate_records;                   /* sluice.validate=records */
+    int64_t timestamp_before_max_ms;         /* E_INVALID_TIMESTAMP when older */
+    int64_t timestamp_after_max_ms;          /* … when further ahead */
+    int64_t retention_ms;                    /* -1: for ever */
+    int64_t retention_bytes;                 /* -1: no bound */
+    int64_t delete_retention_ms;             /* compaction keeps tombstones so long */
+    int64_t min_compaction_lag_ms;           /* younger records are not compacted … */
+    int64_t max_compaction_lag_ms;           /* … and older ones are, whatever the ratio */
+    double min_dirty_ratio; /* share of bytes not compacted yet from which it begins */
 };
 
 uint32_t topic_config_count(void);                                      /* [any] */

@@ -108,6 +108,12 @@ sl_err codec_decompress(struct codec_context *context, int codec, struct sl_byte
 sl_err codec_compress(struct codec_context *context, int codec, struct sl_bytes input,
                       struct sl_buffer *out)
 {
+    return codec_compress_at(context, codec, CODEC_LEVEL_DEFAULT, input, out);
+}
+
+sl_err codec_compress_at(struct codec_context *context, int codec, int32_t level,
+                         struct sl_bytes input, struct sl_buffer *out)
+{
     if (!is_known(codec))
         return SLUICE_E_UNSUPPORTED_CODEC;
     if (codecs[codec].compress == NULL)
@@ -115,7 +121,7 @@ sl_err codec_compress(struct codec_context *context, int codec, struct sl_bytes 
     if (input.size > INPUT_SIZE_MAX)
         return SLUICE_E_LIMIT;
     size_t size_before = out->size;
-    sl_err err = codecs[codec].compress(context, input, out);
+    sl_err err = codecs[codec].compress(context, level, input, out);
     if (err != SLUICE_OK)
         out->size = size_before;
     return err;

@@ -54,6 +54,12 @@ static inline size_t codec_compress_room(size_t input_size)
 sl_err codec_compress(struct codec_context *context, int codec, struct sl_bytes input,
                       struct sl_buffer *out) SL_MUST_CHECK;
 
+/* The same at a level, as Kafka numbers them: gzip 1 to 9 or -1, zstd -131072 to 22, lz4 1 to 17 (9
+ * is the fast one, as there); what the codec has no levels for does not look at it. */
+#define CODEC_LEVEL_DEFAULT INT32_MIN
+sl_err codec_compress_at(struct codec_context *context, int codec, int32_t level,
+                         struct sl_bytes input, struct sl_buffer *out) SL_MUST_CHECK;
+
 /* The records of a batch, ready to walk: its own bytes when it is not compressed (context may then
  * be NULL), else decompressed into scratch, which is reset first. Errors as codec_decompress. */
 sl_err batch_decompress(const struct batch_view *view, struct codec_context *context,

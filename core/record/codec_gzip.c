@@ -8,6 +8,8 @@ enum {
     ROOM_MIN = 4096,    /* bytes asked for when the first guess was too small */
     RATIO_GUESSED = 4,  /* of the first guess: what log lines and JSON reach */
     ROOM_MAX = 1 << 30, /* ISA-L counts in 32 bits */
+    LEVEL_DEFAULT = -1, /* Kafka's */
+    LEVEL_FAST = 1,     /* ISA-L's; others are zlib's */
 };
 
 struct codec_gzip_reader {
@@ -96,9 +98,11 @@ static void deflate_init(struct codec_gzip_writer *writer, struct sl_bytes input
     stream->avail_in = (uint32_t)input.size;
 }
 
-sl_err codec_gzip_compress(struct codec_context *context, struct sl_bytes input,
+sl_err codec_gzip_compress(struct codec_context *context, int32_t level, struct sl_bytes input,
                            struct sl_buffer *out)
 {
+    if (level != CODEC_LEVEL_DEFAULT && level != LEVEL_DEFAULT && level != LEVEL_FAST)
+        return codec_gzip_compress_slow(level, input, out);
     if (context->gzip_writer == NULL)
         context->gzip_writer = sl_alloc_zero(1, sizeof *context->gzip_writer);
     if (context->gzip_writer == NULL)

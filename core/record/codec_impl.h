@@ -49,13 +49,17 @@ size_t codec_out_left(const struct codec_out *out);
 /* Neither is called with empty input. */
 typedef sl_err codec_decompress_fn(struct codec_context *context, struct sl_bytes input,
                                    struct codec_out *out);
-typedef sl_err codec_compress_fn(struct codec_context *context, struct sl_bytes input,
-                                 struct sl_buffer *out);
+typedef sl_err codec_compress_fn(struct codec_context *context, int32_t level,
+                                 struct sl_bytes input, struct sl_buffer *out);
 
 codec_decompress_fn codec_gzip_decompress, codec_snappy_decompress, codec_lz4_decompress,
     codec_zstd_decompress;
 codec_compress_fn codec_gzip_compress, codec_snappy_compress, codec_lz4_compress,
     codec_zstd_compress;
+
+/* gzip at levels that ISA-L does not have, through zlib. */
+sl_err codec_gzip_compress_slow(int32_t level, struct sl_bytes input,
+                                struct sl_buffer *out) SL_MUST_CHECK;
 
 void codec_gzip_fini(struct codec_context *context);
 void codec_lz4_fini(struct codec_context *context);

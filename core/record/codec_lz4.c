@@ -10,6 +10,8 @@ enum {
     ROOM_MIN =
         64 * 1024, /* a whole block: liblz4 then decompresses in place, without its own copy */
     RATIO_GUESSED = 4,
+    LEVEL_FAST = 9, /* Kafka's default stands for the fast compressor, all others for the high */
+    LEVEL_HIGH_MIN = 3, /* liblz4 takes less for the fast one */
 };
 
 void codec_lz4_fini(struct codec_context *context)
@@ -102,12 +104,14 @@ static sl_err compress_frame(LZ4F_cctx *writer, const LZ4F_preferences_t *prefer
     return SLUICE_OK;
 }
 
-sl_err codec_lz4_compress(struct codec_context *context, struct sl_bytes input,
+sl_err codec_lz4_compress(struct codec_context *context, int32_t level, struct sl_bytes input,
                           struct sl_buffer *out)
 {
-    static const LZ4F_preferences_t preferences = {
+    bool is_fast = level == CODEC_LEVEL_DEFAULT || level == LEVEL_FAST;
+    const LZ4F_preferences_t preferences = {
         .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
         .autoFlush = 1,
+        .compressionLevel = is_fast ? 0 : SL_MAX(level, LEVEL_HIGH_MIN),
     };
     sl_err err = writer_prepare(context);
     if (err != SLUICE_OK)

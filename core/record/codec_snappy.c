@@ -95,8 +95,8 @@ static sl_err compress_block(struct sl_bytes block, struct sl_buffer *out)
     return SLUICE_OK;
 }
 
-sl_err codec_snappy_compress(struct codec_context *context SL_UNUSED, struct sl_bytes input,
-                             struct sl_buffer *out)
+sl_err codec_snappy_compress(struct codec_context *context SL_UNUSED, int32_t level SL_UNUSED,
+                             struct sl_bytes input, struct sl_buffer *out)
 {
     uint8_t header[XERIAL_HEADER_SIZE];
     memcpy(header, xerial_magic, sizeof xerial_magic);

@@ -72,7 +72,7 @@ sl_err codec_zstd_decompress(struct codec_context *context, struct sl_bytes inpu
     return decompress_growing(context->zstd_reader, input, wanted, out);
 }
 
-sl_err codec_zstd_compress(struct codec_context *context, struct sl_bytes input,
+sl_err codec_zstd_compress(struct codec_context *context, int32_t level, struct sl_bytes input,
                            struct sl_buffer *out)
 {
     if (context->zstd_writer == NULL)
@@ -84,7 +84,7 @@ sl_err codec_zstd_compress(struct codec_context *context, struct sl_bytes input,
     if (err != SLUICE_OK)
         return err;
     size_t size = ZSTD_compressCCtx(context->zstd_writer, out->data + out->size, bound, input.data,
-                                    input.size, LEVEL);
+                                    input.size, level == CODEC_LEVEL_DEFAULT ? LEVEL : level);
     if (ZSTD_isError(size))
         return map_error(size) == SLUICE_E_NO_MEMORY ? SLUICE_E_NO_MEMORY : SLUICE_E_INTERNAL;
     out->size += size;

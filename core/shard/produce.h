@@ -27,7 +27,7 @@ struct produce_entry {
     uint8_t *data;
     uint32_t size;
     bool no_zstd;
-    bool must_open; /* validation wants decompressed records: off the loop */
+    bool must_open; /* validation wants its records, or it gets another codec: off the loop */
     bool opening;   /* a job has it */
     bool gating;    /* the gate has it */
     /* A marker of a transaction: it belongs to no request. NULL: a client's batch. */
@@ -40,9 +40,7 @@ struct produce_entry {
     struct commit commit;
     struct commit_batch batch;
     struct wal_item item;
-    struct sl_job job;
-    sl_err job_err;
-    struct batch_verdict *verdict; /* while opening */
+    struct chunk *recompressed; /* holds `data` after compression.type; NULL: the request does */
     uint32_t fault_count;
     struct sluice_record_error faults[PRODUCE_FAULTS_MAX]; /* from here on: not cleared */
     char reason[160];

@@ -70,6 +70,7 @@ typedef int32_t sluice_status;
     X(E_TOPIC_AUTHORIZATION,           1313,  29, 403,  7, 0, "not authorized for this topic")                   \
     X(E_POLICY,                        1314,  44, 403,  9, 0, "refused by policy")                               \
     X(E_MIXED_DURABILITY,              1315,  44, 409,  9, 0, "topics in memory and on disk cannot be written to in one step") \
+    X(E_NOT_ENOUGH_REPLICAS,           1316,  19, 503, 14, 1, "fewer replicas than min.insync.replicas asks for")\
     /* 1400: producers */                                                                                       \
     X(E_OUT_OF_ORDER_SEQUENCE,         1400,  45, 409,  9, 0, "the sequence number is out of order")             \
     X(E_DUPLICATE_SEQUENCE,            1401,  46, 409,  6, 0, "the sequence number was seen already")            \

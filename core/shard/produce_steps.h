@@ -1,0 +1,47 @@
+/* produce_steps.h: what the files of a produce request share. Private to produce*.c. */
+#ifndef SL_SHARD_PRODUCE_STEPS_H
+#define SL_SHARD_PRODUCE_STEPS_H
+
+#include "shard/produce.h"
+
+/* ---- the partition's loop: produce.c ---- */
+
+/* The entry has its outcome; with the last one its part goes home. */
+void produce_entry_end(struct produce_entry *entry, sl_err err);
+/* One record more that is refused, told to the client as far as there is room. */
+void produce_entry_fault(struct produce_entry *entry, int32_t index, sl_err err);
+/* What was admitted is not committed after all. */
+void produce_entry_abort(struct produce_entry *entry, sl_err err);
+/* The first entry leaves the queue of its partition. */
+void produce_queue_pop(struct partition *partition);
+/* Puts the entries of a part in the line of their shard. */
+void produce_part_run(struct shard_call *call);
+
+/* ---- the same: produce_gate.c ---- */
+
+/* The first entry of its queue goes through the partition's gate; then the queue is pumped. */
+void produce_gate_submit(struct produce_entry *entry);
+
+/* ---- produce_open.c ---- */
+
+/* What a batch for the topic must be. [loop] */
+struct batch_limits produce_limits(const struct produce_entry *entry, const struct shard *shard,
+                                   const struct topic *topic);
+/* Whether the topic wants it under another codec. A view of it has been made. [loop] */
+bool produce_wants_codec(const struct produce_entry *entry, const struct topic *topic);
+/* Faults become those of the entry; the header's max timestamp is mended. [any] */
+void produce_take_verdict(struct produce_entry *entry, sl_err err,
+                          const struct batch_verdict *verdict);
+/* The first entry of its queue goes to a helper; then the queue is pumped. [the partition's loop]
+ */
+void produce_open_start(struct produce_entry *entry);
+
+/* ---- the origin's loop ---- */
+
+/* False: no batch is of a transaction. Else they go on when the coordinator has said that it is
+ * open, in the order of the requests. (produce_txn.c) */
+bool produce_guard_take(struct produce_request *request, const struct sluice_produce *from);
+/* To the owners of its partitions; answers when nothing is left to wait for. */
+void produce_hand_over(struct produce_request *request);
+
+#endif
