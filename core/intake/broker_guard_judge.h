@@ -47,6 +47,7 @@ struct guarded {
         sluice_statuses_done *statuses;
         sluice_offset_fetched_done *offset_fetched;
         sluice_groups_done *groups;
+        sluice_epoch_ends_done *epoch_ends;
     } done;
     void *arg;
     union {
@@ -98,5 +99,6 @@ void broker_guard_topics_init(struct sluice_broker *table);
 void broker_guard_configs_init(struct sluice_broker *table);
 void broker_guard_groups_init(struct sluice_broker *table);
 void broker_guard_offsets_init(struct sluice_broker *table);
+void broker_guard_cluster_init(struct sluice_broker *table);
 
 #endif

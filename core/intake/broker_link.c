@@ -3,9 +3,11 @@
 
 #include "intake/conn.h"
 #include "intake/topic_listing.h"
+#include "shard/epoch_ends.h"
 #include "shard/fetch.h"
 #include "shard/group_admin.h"
 #include "shard/groups.h"
+#include "shard/log_dirs.h"
 #include "shard/offsets.h"
 #include "shard/produce.h"
 #include "shard/producer_id_call.h"
@@ -420,6 +422,41 @@ static void on_health(const struct sluice_broker *broker, const struct sluice_co
     done(arg, &health);
 }
 
+/* ---- the cluster as administrators see it ---- */
+
+static void on_partitions_find(const struct sluice_broker *broker,
+                               const struct sluice_context *context, int32_t operation,
+                               const struct sluice_partition_ref *partitions, uint32_t count,
+                               sluice_statuses_done *done, void *arg)
+{
+    (void)context;
+    (void)operation;
+    partitions_find(of(broker)->home, partitions, count, done, arg);
+}
+
+static void on_epoch_ends(const struct sluice_broker *broker, const struct sluice_context *context,
+                          const struct sluice_epoch_query *queries, uint32_t count,
+                          sluice_epoch_ends_done *done, void *arg)
+{
+    (void)context;
+    epoch_ends_start(of(broker)->home, queries, count, done, arg);
+}
+
+static void on_log_dirs(const struct sluice_broker *broker, const struct sluice_context *context,
+                        const struct sluice_partition_ref *partitions, uint32_t count,
+                        sluice_log_dirs_done *done, void *arg)
+{
+    (void)context;
+    log_dirs_start(of(broker)->home, partitions, count, done, arg);
+}
+
+static void on_quorum(const struct sluice_broker *broker, const struct sluice_context *context,
+                      sluice_quorum_done *done, void *arg)
+{
+    (void)context;
+    quorum_start(of(broker)->home, done, arg);
+}
+
 void broker_link_init(struct broker_link *link, struct shard *home, struct intake *intake,
                       const struct broker_facts *facts)
 {
@@ -461,6 +498,10 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .group_describe = on_group_describe,
         .group_delete = on_group_delete,
         .offset_delete = on_offset_delete,
+        .partitions_find = on_partitions_find,
+        .epoch_ends = on_epoch_ends,
+        .log_dirs = on_log_dirs,
+        .quorum = on_quorum,
     };
 }
 

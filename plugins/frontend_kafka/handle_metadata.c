@@ -8,10 +8,8 @@
 #include "kafka_messages.h"
 #include "kafka_status.h"
 
-#define NULL_IS_ALL_SINCE  1      /* version */
-#define BY_ID_SINCE        12     /* version */
-#define TOPIC_OPERATIONS   0x0df8 /* bits 3-8, 10, 11: read, write, …, alter configs */
-#define CLUSTER_OPERATIONS 0x1fa0 /* bits 5, 7-12: create, …, idempotent write */
+#define NULL_IS_ALL_SINCE 1  /* version */
+#define BY_ID_SINCE       12 /* version */
 
 static bool asks_for_all(const struct kafka_call *call)
 {
@@ -75,7 +73,7 @@ static bool fill_topic(struct kafka_call *call, const struct sluice_topic_info *
     topic->is_internal = info->internal;
     if (request->include_topic_authorized_operations && info->status == SLUICE_OK) {
         topic->topic_authorized_operations =
-            kafka_operations(call, SLUICE_ACL_TOPIC, info->name, TOPIC_OPERATIONS);
+            kafka_operations(call, SLUICE_ACL_TOPIC, info->name, KAFKA_TOPIC_OPERATIONS);
     }
     topic->partitions =
         kafka_call_try_take(call, info->partition_count, sizeof(*topic->partitions));
@@ -102,8 +100,9 @@ static void answer(void *arg, const struct sluice_topic_info *topics, uint32_t c
         return;
     }
     if (request->include_cluster_authorized_operations) {
-        response.cluster_authorized_operations = kafka_operations(
-            call, SLUICE_ACL_CLUSTER, sluice_text_of(SLUICE_CLUSTER_NAME), CLUSTER_OPERATIONS);
+        response.cluster_authorized_operations =
+            kafka_operations(call, SLUICE_ACL_CLUSTER, sluice_text_of(SLUICE_CLUSTER_NAME),
+                             KAFKA_CLUSTER_OPERATIONS);
     }
     response.topics = kafka_call_try_take(call, count, sizeof(*response.topics));
     ok = response.topics != NULL && fill_nodes(call, &response);

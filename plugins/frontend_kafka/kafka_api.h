@@ -38,7 +38,18 @@ kafka_handler_fn kafka_handle_api_versions, kafka_handle_metadata, kafka_handle_
     kafka_handle_add_offsets_to_txn, kafka_handle_end_txn, kafka_handle_txn_offset_commit,
     kafka_handle_describe_producers, kafka_handle_describe_transactions,
     kafka_handle_list_transactions;
+/* The cluster as administrators see it (handle_cluster.c, _topic_pages, _epochs, _replicas,
+ * _log_dirs, _tokens). */
+kafka_handler_fn kafka_handle_describe_cluster, kafka_handle_describe_quorum,
+    kafka_handle_unregister_broker, kafka_handle_add_raft_voter, kafka_handle_remove_raft_voter,
+    kafka_handle_describe_topic_partitions, kafka_handle_offset_for_leader_epoch,
+    kafka_handle_alter_partition_reassignments, kafka_handle_list_partition_reassignments,
+    kafka_handle_elect_leaders, kafka_handle_describe_log_dirs, kafka_handle_alter_replica_log_dirs,
+    kafka_handle_create_delegation_token, kafka_handle_renew_delegation_token,
+    kafka_handle_expire_delegation_token, kafka_handle_describe_delegation_token;
 
+#define KAFKA_TOPIC_OPERATIONS   0x0df8 /* bits 3-8, 10, 11: read, write, …, alter configs */
+#define KAFKA_CLUSTER_OPERATIONS 0x1fa0 /* bits 5, 7-12: create, …, idempotent write */
 /* What the principal of the call may do with a resource, of the operations in `all` (KIP-430). */
 int32_t kafka_operations(const struct kafka_call *call, int32_t resource, struct sluice_text name,
                          uint32_t all);

@@ -6,7 +6,7 @@
 
 #define RESULTS_MAX 4096u /* of one call; more are not asked for in a rehearsal's 64 KiB */
 #define BATCH_BYTES 256u
-_Static_assert(offsetof(struct sluice_broker, offset_delete) + sizeof(void (*)(void)) ==
+_Static_assert(offsetof(struct sluice_broker, quorum) + sizeof(void (*)(void)) ==
                    sizeof(struct sluice_broker),
                "a new call of the broker: make it up below, and name it here");
 
@@ -33,6 +33,9 @@ enum {
     CALL_PRODUCERS,
     CALL_GROUPS,
     CALL_GROUP_INFO,
+    CALL_EPOCH_ENDS,
+    CALL_LOG_DIRS,
+    CALL_QUORUM,
     CALL_KINDS
 };
 
@@ -335,6 +338,49 @@ static void end_group_info(struct stage *stage, const struct stage_call *call, v
     DONE(sluice_group_info_done)(call->arg, &info);
 }
 
+static void end_epoch_ends(struct stage *stage, const struct stage_call *call, void *results,
+                           sluice_status status)
+{
+    struct sluice_epoch_end *ends = results;
+
+    (void)stage;
+    for (uint32_t i = 0; i < call->count; i++) {
+        ends[i] = (struct sluice_epoch_end){status, 1, status == SLUICE_OK ? 9 : -1};
+    }
+    DONE(sluice_epoch_ends_done)(call->arg, ends, call->count);
+}
+
+static void end_log_dirs(struct stage *stage, const struct stage_call *call, void *results,
+                         sluice_status status)
+{
+    static const struct sluice_partition_usage usage = {.topic = {"rehearsed", 9}, .bytes = 4711};
+    const struct sluice_log_dir dir = {.size = sizeof(dir),
+                                       .status = draw_status(stage, status != SLUICE_OK),
+                                       .path = {"/data", 5},
+                                       .total_bytes = 1 << 20,
+                                       .usable_bytes = 1 << 10,
+                                       .partition_count = 1,
+                                       .partitions = &usage};
+
+    (void)results;
+    DONE(sluice_log_dirs_done)(call->arg, status, &dir, status == SLUICE_OK ? 1 : 0);
+}
+
+static void end_quorum(struct stage *stage, const struct stage_call *call, void *results,
+                       sluice_status status)
+{
+    const struct sluice_quorum quorum = {.size = sizeof(quorum),
+                                         .status = status,
+                                         .leader_id = 1,
+                                         .leader_epoch = 1,
+                                         .log_end_offset = 9,
+                                         .high_watermark = 9};
+
+    (void)stage;
+    (void)results;
+    DONE(sluice_quorum_done)(call->arg, &quorum);
+}
+
 static const struct {
     const char *name, *done_name;
     end_fn *end;
@@ -367,6 +413,10 @@ static const struct {
                         sizeof(struct sluice_producers_result)},
     [CALL_GROUPS] = {"groups", "the done of groups", end_groups, 0},
     [CALL_GROUP_INFO] = {"group_describe", "the done of group_describe", end_group_info, 0},
+    [CALL_EPOCH_ENDS] = {"epoch_ends", "the done of epoch_ends", end_epoch_ends,
+                         sizeof(struct sluice_epoch_end)},
+    [CALL_LOG_DIRS] = {"log_dirs", "the done of log_dirs", end_log_dirs, 0},
+    [CALL_QUORUM] = {"quorum", "the done of quorum", end_quorum, 0},
 };
 
 /* ---- their way ---- */
@@ -706,6 +756,35 @@ CALL(offset_delete, const struct sluice_offset_fetch *request, sluice_statuses_d
     }
     ASK(CALL_STATUSES, request->entry_count);
 }
+CALL(partitions_find, int32_t operation, const struct sluice_partition_ref *places, uint32_t count,
+     sluice_statuses_done *done, void *arg)
+{
+    (void)operation;
+    for (uint32_t i = 0; i < count; i++) {
+        read_topic(&places[i].topic);
+    }
+    ASK(CALL_STATUSES, count);
+}
+CALL(epoch_ends, const struct sluice_epoch_query *queries, uint32_t count,
+     sluice_epoch_ends_done *done, void *arg)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        read_topic(&queries[i].topic);
+    }
+    ASK(CALL_EPOCH_ENDS, count);
+}
+CALL(log_dirs, const struct sluice_partition_ref *places, uint32_t count,
+     sluice_log_dirs_done *done, void *arg)
+{
+    for (uint32_t i = 0; places != NULL && i < count; i++) {
+        read_topic(&places[i].topic);
+    }
+    ASK(CALL_LOG_DIRS, 1);
+}
+CALL(quorum, sluice_quorum_done *done, void *arg)
+{
+    ASK(CALL_QUORUM, 1);
+}
 
 void stage_broker_init(struct stage *stage)
 {
@@ -743,5 +822,9 @@ void stage_broker_init(struct stage *stage)
                                            .groups = on_groups,
                                            .group_describe = on_group_describe,
                                            .group_delete = on_group_delete,
-                                           .offset_delete = on_offset_delete};
+                                           .offset_delete = on_offset_delete,
+                                           .partitions_find = on_partitions_find,
+                                           .epoch_ends = on_epoch_ends,
+                                           .log_dirs = on_log_dirs,
+                                           .quorum = on_quorum};
 }

@@ -77,8 +77,8 @@ class Table:
         for line in lines[1:]:
             text = line.split("#")[0]
             depth, words = (len(text) - len(text.lstrip())) // 2, text.split()
-            if depth == 0 and words[0] == "struct":
-                stack = [shared.setdefault(words[1], [])]
+            if words[0] == "struct":
+                stack = [stack[0], shared.setdefault(words[1], [])]
             elif depth == 0:
                 shared = {}
                 stack = [parts.setdefault(words[0], [])]

@@ -558,6 +558,67 @@ struct sluice_group_info {
 /* Ends `group_describe`. */
 typedef void sluice_group_info_done(void *arg, const struct sluice_group_info *info);
 
+/* ---- the cluster as administrators see it ---- */
+
+/* A partition that is asked about. */
+struct sluice_partition_ref {
+    struct sluice_topic_ref topic;
+    int32_t partition;
+    int32_t reserved;
+};
+/* Asks where a leader epoch ends in a partition (KIP-320). */
+struct sluice_epoch_query {
+    struct sluice_topic_ref topic;
+    int32_t partition;
+    int32_t leader_epoch; /* that the client knows as the current one; -1: no check */
+    int32_t epoch;        /* whose end is asked for */
+    int32_t reserved;
+};
+/* The end of an epoch. */
+struct sluice_epoch_end {
+    sluice_status status;
+    int32_t epoch;      /* the highest that is known and not above the one asked for; -1: none */
+    int64_t end_offset; /* where the next one begins, or the high watermark; -1: not known */
+};
+/* Ends `epoch_ends`: one for each query, in order. */
+typedef void sluice_epoch_ends_done(void *arg, const struct sluice_epoch_end *ends, uint32_t count);
+
+/* What a partition takes up. */
+struct sluice_partition_usage {
+    struct sluice_text topic;
+    int32_t partition;
+    int32_t reserved;
+    int64_t bytes; /* of its record batches */
+};
+/* The data directory, with the partitions that were asked for and are there, by topic. */
+struct sluice_log_dir {
+    uint32_t size;
+    sluice_status status;    /* SLUICE_OK, or why the directory does not serve */
+    struct sluice_text path; /* empty: there is no disk */
+    int64_t total_bytes;     /* of its file system; -1: not known */
+    int64_t usable_bytes;
+    uint32_t partition_count;
+    uint32_t reserved;
+    const struct sluice_partition_usage *partitions;
+};
+/* Ends `log_dirs`; with a status other than SLUICE_OK there are none. */
+typedef void sluice_log_dirs_done(void *arg, sluice_status status,
+                                  const struct sluice_log_dir *dirs, uint32_t count);
+
+/* Who keeps the catalog, and how far. On a single node that is the node itself. */
+struct sluice_quorum {
+    uint32_t size;
+    sluice_status status;
+    int32_t leader_id;
+    int32_t leader_epoch;
+    int64_t log_end_offset; /* of the log that the catalog is in */
+    int64_t high_watermark; /* durable up to here */
+    int64_t wall_ms;        /* when that was so */
+    struct sluice_uuid directory_id;
+};
+/* Ends `quorum`. */
+typedef void sluice_quorum_done(void *arg, const struct sluice_quorum *quorum);
+
 /* ---- the node itself ---- */
 
 #define SLUICE_HEALTH_LIVE  1 /* the loops turn */
@@ -693,6 +754,17 @@ struct sluice_broker {
      * E_GROUP_NOT_FOUND for all, E_UNKNOWN_TOPIC for one. */
     SLUICE_CALL(offset_delete, const struct sluice_offset_fetch *request,
                 sluice_statuses_done *done, void *arg);
+    /* Whether partitions are there, for who may do `operation` (SLUICE_OP_* of
+     * <sluice/security.h>) with the cluster: one status for each, in order. */
+    SLUICE_CALL(partitions_find, int32_t operation, const struct sluice_partition_ref *partitions,
+                uint32_t count, sluice_statuses_done *done, void *arg);
+    /* One for each query, in order. E_FENCED_LEADER_EPOCH, E_UNKNOWN_LEADER_EPOCH. */
+    SLUICE_CALL(epoch_ends, const struct sluice_epoch_query *queries, uint32_t count,
+                sluice_epoch_ends_done *done, void *arg);
+    /* Partitions that are not there are left out; partitions == NULL: all of them. */
+    SLUICE_CALL(log_dirs, const struct sluice_partition_ref *partitions, uint32_t count,
+                sluice_log_dirs_done *done, void *arg);
+    SLUICE_CALL(quorum, sluice_quorum_done *done, void *arg);
 #undef SLUICE_CALL
 };
 

@@ -661,6 +661,21 @@ CALL(offset_fetch, const struct sluice_offset_fetch *request, sluice_offset_fetc
     end(fake);
 }
 
+/* Nothing is known of any epoch. */
+CALL(epoch_ends, const struct sluice_epoch_query *queries, uint32_t count,
+     sluice_epoch_ends_done *done, void *arg)
+{
+    struct sluice_epoch_end ends[FAKE_ENTRIES_MAX];
+    (void)broker;
+    (void)context;
+    (void)queries;
+    cr_assert_leq(count, FAKE_ENTRIES_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        ends[i] = (struct sluice_epoch_end){SLUICE_OK, -1, -1};
+    }
+    done(arg, ends, count);
+}
+
 /* ---- life ---- */
 
 void fake_init_config(struct fake *fake, const char *key, const char *value)
@@ -717,7 +732,8 @@ void fake_init_config(struct fake *fake, const char *key, const char *value)
                                           .txn_group_add = txn_group_add,
                                           .txn_partitions_add = txn_partitions_add,
                                           .txn_offsets_commit = txn_offsets_commit,
-                                          .configs_preview = configs_preview};
+                                          .configs_preview = configs_preview,
+                                          .epoch_ends = epoch_ends};
     fake->ops = sluice_plugin.entry;
     cr_assert_eq(fake->ops->create(&fake->host, &fake->self), SLUICE_OK, "%s", fake->line);
     cr_assert_eq(fake->ops->conn_open(fake->self, &connection, &fake->conn), SLUICE_OK);
