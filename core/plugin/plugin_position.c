@@ -264,8 +264,9 @@ static void ask_shards(struct plugin_order *order, bool only_look, order_fn *nex
 {
     struct plugin_positions *positions = order->positions;
     order->next = next;
-    positions->pending = positions->shard_count;
-    for (uint32_t i = 0; i < positions->shard_count; i++) {
+    uint32_t count = positions->shard_count;
+    positions->pending = count;
+    for (uint32_t i = 0; i < count; i++) {
         struct shard_moves *self = &positions->shards[i];
         self->call = (struct shard_call){.run = shard_run, .reply = shard_replied};
         self->order = order;

@@ -24,6 +24,7 @@ import time
 import unittest
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FREED_IS_FILLED = "165"  # by glibc, with the complement of this byte: who uses memory that was freed is found out
 BUILD = os.environ.get("SLUICE_BUILD_DIR", os.path.join(SOURCE, "build", "debug"))
 SLUICE = os.path.join(BUILD, "bin", "sluice")
 WAIT_S = 30   # for anything that a test waits for
@@ -84,7 +85,7 @@ class Broker:
         self.kafka, self.http = free_port(), free_port()
         self.settings, self.dev, self.process = list(settings), dev, None
         self.extra = []  # further arguments of serve
-        self.environment = dict(os.environ, **environment) if environment else None
+        self.environment = {**os.environ, "MALLOC_PERTURB_": FREED_IS_FILLED, **(environment or {})}
         self.log_path = os.path.join(self.home, "log")
         if start:
             self.start()
