@@ -24,14 +24,14 @@ static void rows_write(const struct cli *cli, const cJSON *rows)
 {
     const cJSON *row;
     char group[1024], check[1024], result[1024], detail[1024];
-    printf("%s%-8s %-40s %-8s detail%s\n", cli_bold(cli), "group", "check", "result",
+    printf("%s%-8s %-61s %-8s detail%s\n", cli_bold(cli), "group", "check", "result",
            cli_plain(cli));
     cJSON_ArrayForEach(row, rows)
     {
         cli_member_text(row, "group", group);
         cli_member_text(row, "check", check);
         cli_member_text(row, "result", result);
-        printf("%-8s %-40s %s%-8s%s ", group, check, colour_of(cli, result), result,
+        printf("%-8s %-61s %s%-8s%s ", group, check, colour_of(cli, result), result,
                cli_plain(cli));
         cli_print_safe(cli_member_text(row, "detail", detail));
         putchar('\n');

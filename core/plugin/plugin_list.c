@@ -302,6 +302,8 @@ static void show_file(const struct plugin_manager *manager, const struct plugin_
 {
     char path[PLUGIN_REASON_BYTES];
     char hash[9];
+    /* The version before serves on when a new one is refused; the reason is the refusal's. */
+    bool is_serving = file->frontend_open || file->reason[0] == '\0';
     plugin_hash_text(file->loaded, hash, sizeof(hash));
     snprintf(path, sizeof(path), "%s/%s", manager->settings.is.plugins_dir, file->name);
     struct plugin_info info = {.name = file->name,
@@ -313,7 +315,7 @@ static void show_file(const struct plugin_manager *manager, const struct plugin_
                                .on = "",
                                .input = "",
                                .output = "",
-                               .state = file->reason[0] == '\0' ? "running" : "refused",
+                               .state = is_serving ? "running" : "refused",
                                .reason = file->reason,
                                .switched_by = "",
                                .last_error = ""};
