@@ -44,9 +44,9 @@ bool broker_guard_allows(struct broker_guard *guard, const struct sluice_context
 /* ---- the table ---- */
 
 /* A call that is new in <sluice/broker.h> is decided about: who may make it (a function in the file
- * of its area, which fills it in; cluster, metrics and health ask for nothing), and its name is
- * here. */
-#define GUARDED_LAST quorum
+ * of its area, which fills it in; cluster, features, metrics and health ask for nothing), and its
+ * name is here. */
+#define GUARDED_LAST features_update
 _Static_assert(offsetof(struct sluice_broker, GUARDED_LAST) +
                        sizeof(((struct sluice_broker *)0)->GUARDED_LAST) ==
                    sizeof(struct sluice_broker),
@@ -58,8 +58,10 @@ void broker_guard_init(struct broker_guard *guard, struct broker_link *link, str
         .inner = &link->table, .home = link->home, .facts = link->facts, .policy = policy};
     guard->table = (struct sluice_broker){
         .size = sizeof(struct sluice_broker),
-        .data = link, /* cluster, metrics and health are the link's: they ask for nothing */
+        .data =
+            link, /* cluster, features, metrics and health are the link's: they ask for nothing */
         .cluster = link->table.cluster,
+        .features = link->table.features,
         .metrics = link->table.metrics,
         .health = link->table.health,
     };

@@ -89,10 +89,25 @@ static void on_quorum(const struct sluice_broker *broker, const struct sluice_co
     }
 }
 
+static void on_features_update(const struct sluice_broker *broker,
+                               const struct sluice_context *context,
+                               const struct sluice_feature_update *updates, uint32_t count,
+                               bool validate_only, sluice_text_done *done, void *arg)
+{
+    struct broker_guard *guard = broker_guard_of(broker);
+    if (broker_guard_may_cluster(guard, context, SLUICE_OP_ALTER)) {
+        guard->inner->features_update(guard->inner, context, updates, count, validate_only, done,
+                                      arg);
+    } else {
+        done(arg, SLUICE_E_CLUSTER_AUTHORIZATION, sluice_text_of(""));
+    }
+}
+
 void broker_guard_cluster_init(struct sluice_broker *table)
 {
     table->partitions_find = on_partitions_find;
     table->epoch_ends = on_epoch_ends;
     table->log_dirs = on_log_dirs;
     table->quorum = on_quorum;
+    table->features_update = on_features_update;
 }

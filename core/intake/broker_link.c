@@ -4,6 +4,7 @@
 #include "intake/conn.h"
 #include "intake/topic_listing.h"
 #include "shard/epoch_ends.h"
+#include "shard/features.h"
 #include "shard/fetch.h"
 #include "shard/group_admin.h"
 #include "shard/groups.h"
@@ -457,6 +458,35 @@ static void on_quorum(const struct sluice_broker *broker, const struct sluice_co
     quorum_start(of(broker)->home, done, arg);
 }
 
+static const struct sluice_features *on_features(const struct sluice_broker *broker,
+                                                 const struct sluice_context *context)
+{
+    (void)context;
+    struct broker_link *link = of(broker);
+    uint64_t word = features_word(link->home->set);
+    for (uint32_t i = 0; i < feature_count; i++) {
+        link->feature_list[i] =
+            (struct sluice_feature){.name = sluice_text_of(feature_table[i].name),
+                                    .min = feature_table[i].min,
+                                    .max = feature_table[i].max,
+                                    .level = feature_word_level(word, i)};
+    }
+    link->features = (struct sluice_features){.size = sizeof(link->features),
+                                              .count = feature_count,
+                                              .epoch = feature_word_epoch(word),
+                                              .features = link->feature_list};
+    return &link->features;
+}
+
+static void on_features_update(const struct sluice_broker *broker,
+                               const struct sluice_context *context,
+                               const struct sluice_feature_update *updates, uint32_t count,
+                               bool validate_only, sluice_text_done *done, void *arg)
+{
+    (void)context;
+    features_update_start(of(broker)->home, updates, count, validate_only, done, arg);
+}
+
 void broker_link_init(struct broker_link *link, struct shard *home, struct intake *intake,
                       const struct broker_facts *facts)
 {
@@ -502,6 +532,8 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .epoch_ends = on_epoch_ends,
         .log_dirs = on_log_dirs,
         .quorum = on_quorum,
+        .features = on_features,
+        .features_update = on_features_update,
     };
 }
 

@@ -7,6 +7,7 @@
 #define SL_INTAKE_BROKER_LINK_H
 
 #include "base/buffer.h"
+#include "catalog/feature.h"
 #include "intake/frontend.h"
 #include "intake/listener.h"
 #include "shard/shard.h"
@@ -40,6 +41,8 @@ struct broker_link {
     struct sluice_node node;
     struct broker_address told; /* what the node in the answer has */
     struct sluice_cluster cluster;
+    struct sluice_features features;
+    struct sluice_feature feature_list[FEATURE_COUNT_MAX];
     struct sl_buffer text; /* of the answer that is being given */
 };
 

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "extent/extent_set.h"
 #include "shard/compact.h"
+#include "shard/features.h"
 #include "shard/fetch.h"
 #include "shard/groups.h"
 #include "shard/offset_lease.h"
@@ -455,6 +456,9 @@ sl_err shard_open(const struct shard_config *config, const struct shard *catalog
         return err;
     }
     shard_set_status(shard, err);
+    if (shard->index == 0) {
+        features_publish(shard);
+    }
     take_ends(shard);
     *ret_shard = shard;
     return SLUICE_OK;
@@ -604,6 +608,7 @@ struct shard *shard_free(struct shard *shard)
     position_store_free(shard->positions);
     switch_store_fini(&shard->switches);
     access_store_fini(&shard->access);
+    setting_store_fini(&shard->settings);
     retention_free(shard->retention);
     codec_context_free(shard->codecs);
     sl_buffer_fini(&shard->scratch);

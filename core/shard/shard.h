@@ -19,6 +19,7 @@
 #include "budget/chunk.h"
 #include "catalog/access_store.h"
 #include "catalog/catalog.h"
+#include "catalog/setting_store.h"
 #include "catalog/switch_store.h"
 #include "deliver/group_coordinator.h"
 #include "deliver/offset_store.h"
@@ -51,6 +52,7 @@ struct shard;
 struct shard_set {
     struct shard *shards[SHARD_COUNT_MAX];
     uint32_t count;
+    uint64_t features; /* in force: features.h [any, atomic] */
 };
 
 /* What the owner of plugins hears of a shard; each may be NULL. [shard's loop] */
@@ -151,6 +153,7 @@ struct shard {
     struct position_store *positions; /* of stage tasks */
     struct switch_store switches;     /* shard 0: of plugin instances */
     struct access_store access;       /* shard 0: rules and credentials */
+    struct setting_store settings;    /* shard 0: of features, groups, client metrics */
     /* Shard 0: rules have changed; `done` when they are in force on all loops. NULL: nobody asks.
      */
     void (*publish_access)(void *arg, void (*done)(void *done_arg), void *done_arg);

@@ -209,6 +209,24 @@ static sl_err credentials_slice(struct shard *shard, uint32_t count, wal_add_fn 
     return slice.err;
 }
 
+/* A few: in one turn. */
+static sl_err settings_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                             bool *ret_done)
+{
+    sl_err err = SLUICE_OK;
+    (void)count;
+    *ret_done = true;
+    for (uint32_t i = 0; i < shard->settings.count && err == SLUICE_OK; i++) {
+        struct sl_bytes payload;
+        err = setting_item_encode(shard->settings.entries[i], &payload);
+        if (err == SLUICE_OK) {
+            err = add(add_arg, WAL_ITEM_SETTING, SETTING_ITEM_VERSION, payload);
+            sl_free((void *)(uintptr_t)payload.data);
+        }
+    }
+    return err;
+}
+
 static void begin(struct shard *shard)
 {
     struct snapshot *snapshot = &shard->snapshot;
@@ -232,6 +250,7 @@ sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg, bo
         [SNAPSHOT_SWITCHES] = switches_slice,
         [SNAPSHOT_ACLS] = acls_slice,
         [SNAPSHOT_CREDENTIALS] = credentials_slice,
+        [SNAPSHOT_SETTINGS] = settings_slice,
     };
     struct shard *shard = arg;
     struct snapshot *snapshot = &shard->snapshot;

@@ -2,7 +2,7 @@
  *
  *   topics, producer ids (shard 0) ─► extents ─► partitions (bounds, compaction, producers,
  *   transactions) ─► offsets ─► positions ─► transactional ids ─► offsets of transactions
- *   ─► switches, rules, credentials (shard 0)
+ *   ─► switches, rules, credentials, settings (shard 0)
  *
  * Between slices everything may change. Each item is as it is when it is its turn, so that some of
  * what changes meanwhile is in and some is not; recovery applies all frames since the begin on top
@@ -31,6 +31,7 @@ enum snapshot_stage {
     SNAPSHOT_SWITCHES,
     SNAPSHOT_ACLS,
     SNAPSHOT_CREDENTIALS,
+    SNAPSHOT_SETTINGS,
     SNAPSHOT_STAGE_COUNT
 };
 

@@ -37,7 +37,8 @@
     X(TXN_OFFSET,     27, "an offset that a transaction commits")             /* deliver/ */       \
     X(TXN_OFFSET_END, 28, "a transaction's offsets in a group are settled")   /* deliver/ */       \
     X(ACL,            40, "who may or may not do something with a resource")  /* catalog/ */       \
-    X(CREDENTIAL,     41, "what a user's password is checked against")        /* catalog/ */
+    X(CREDENTIAL,     41, "what a user's password is checked against")        /* catalog/ */       \
+    X(SETTING,        60, "level of a feature, config of a group or of client metrics") /* catalog/ */
 /* clang-format on */
 
 enum {

@@ -55,6 +55,7 @@ const struct kafka_api_row kafka_api_rows[] = {
     {50, kafka_handle_describe_user_scram_credentials},
     {51, kafka_handle_alter_user_scram_credentials},
     {55, kafka_handle_describe_quorum},
+    {57, kafka_handle_update_features},
     {60, kafka_handle_describe_cluster},
     {61, kafka_handle_describe_producers},
     {64, kafka_handle_unregister_broker},
@@ -113,32 +114,6 @@ static bool is_software_name(struct kafka_bytes text)
     return text.size > 0;
 }
 
-/* Features (KIP-584): what clients may use by them, and that it is in force. Those that begin at 0
- * are not told below version 4 (KAFKA-17492); what is in force is. */
-#define ALL_FEATURES_SINCE 4
-
-static struct kafka_api_versions_response_supported_feature supported[] = {
-    {{(const uint8_t *)"transaction.version", 19}, 0, 2}, /* KIP-890 */
-};
-static struct kafka_api_versions_response_finalized_feature finalized[] = {
-    {{(const uint8_t *)"transaction.version", 19}, 2, 2},
-};
-
-static void add_features(const struct kafka_call *call,
-                         struct kafka_api_versions_response *response)
-{
-    if (call->version < 3) {
-        return;
-    }
-    if (call->version >= ALL_FEATURES_SINCE) {
-        response->supported_features = supported;
-        response->supported_features_count = sizeof(supported) / sizeof(supported[0]);
-    }
-    response->finalized_features_epoch = 0;
-    response->finalized_features = finalized;
-    response->finalized_features_count = sizeof(finalized) / sizeof(finalized[0]);
-}
-
 void kafka_handle_api_versions(struct kafka_call *call)
 {
     const struct kafka_api_versions_request *request = call->request;
@@ -160,7 +135,10 @@ void kafka_handle_api_versions(struct kafka_call *call)
             response.api_keys[response.api_keys_count++] = range_of(kafka_api_rows[i].key);
         }
     }
-    add_features(call, &response);
+    if (!kafka_features_fill(call, &response)) {
+        kafka_call_fail(call, "the features do not fit into an answer", SLUICE_E_LIMIT);
+        return;
+    }
     kafka_call_answer(call, &response);
 }
 

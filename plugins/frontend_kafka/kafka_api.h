@@ -48,6 +48,12 @@ kafka_handler_fn kafka_handle_describe_cluster, kafka_handle_describe_quorum,
     kafka_handle_create_delegation_token, kafka_handle_renew_delegation_token,
     kafka_handle_expire_delegation_token, kafka_handle_describe_delegation_token;
 
+/* handle_features.c */
+kafka_handler_fn kafka_handle_update_features;
+struct kafka_api_versions_response;
+/* What ApiVersions tells of features; false: no room. */
+bool kafka_features_fill(struct kafka_call *call, struct kafka_api_versions_response *response);
+
 #define KAFKA_TOPIC_OPERATIONS   0x0df8 /* bits 3-8, 10, 11: read, write, …, alter configs */
 #define KAFKA_CLUSTER_OPERATIONS 0x1fa0 /* bits 5, 7-12: create, …, idempotent write */
 /* What the principal of the call may do with a resource, of the operations in `all` (KIP-430). */

@@ -6,7 +6,7 @@
 
 #define RESULTS_MAX 4096u /* of one call; more are not asked for in a rehearsal's 64 KiB */
 #define BATCH_BYTES 256u
-_Static_assert(offsetof(struct sluice_broker, quorum) + sizeof(void (*)(void)) ==
+_Static_assert(offsetof(struct sluice_broker, features_update) + sizeof(void (*)(void)) ==
                    sizeof(struct sluice_broker),
                "a new call of the broker: make it up below, and name it here");
 
@@ -785,6 +785,27 @@ CALL(quorum, sluice_quorum_done *done, void *arg)
 {
     ASK(CALL_QUORUM, 1);
 }
+static const struct sluice_features *on_features(const struct sluice_broker *broker,
+                                                 const struct sluice_context *context)
+{
+    static const struct sluice_feature feature = {
+        .name = {"transaction.version", 19}, .max = 2, .level = 2};
+    static const struct sluice_features features = {
+        .size = sizeof(features), .count = 1, .features = &feature};
+
+    (void)broker;
+    (void)context;
+    return &features;
+}
+CALL(features_update, const struct sluice_feature_update *updates, uint32_t count,
+     bool validate_only, sluice_text_done *done, void *arg)
+{
+    (void)validate_only;
+    for (uint32_t i = 0; i < count; i++) {
+        read_all(updates[i].name.data, updates[i].name.size);
+    }
+    ASK(CALL_TEXT, 1);
+}
 
 void stage_broker_init(struct stage *stage)
 {
@@ -826,5 +847,7 @@ void stage_broker_init(struct stage *stage)
                                            .partitions_find = on_partitions_find,
                                            .epoch_ends = on_epoch_ends,
                                            .log_dirs = on_log_dirs,
-                                           .quorum = on_quorum};
+                                           .quorum = on_quorum,
+                                           .features = on_features,
+                                           .features_update = on_features_update};
 }

@@ -16,6 +16,7 @@ BATCH, TOPIC_CREATE, TOPIC_DELETE, TOPIC_CONFIG, OFFSET_COMMIT, OFFSET_FORGET, S
     PRODUCER_STATE, LOG_BOUNDS, CLEAN_SHUTDOWN, IDLE, EXTENT, EXTENT_DROP, COMPACTION, \
     PLUGIN_SWITCH = range(1, 17)
 TOPIC_GROW = 24
+SETTING = 60
 TXN_OPEN, TXN_ABORTED, TXN_OFFSET, TXN_OFFSET_END, TXN = range(25, 30)
 IN_FRAMES_ONLY = (BATCH, CLEAN_SHUTDOWN, IDLE)
 SPREAD = 1  # incompatible feature of checkpoints
@@ -95,6 +96,14 @@ def plugin_switch(fields):
     return {"flags": flags, "name": fields.text(name), "who": fields.text(who)}
 
 
+def setting(fields):
+    kind, flags, name, key, value, revision = fields.take("BBHHIq")
+    need(kind in (1, 16, 32) and flags < 2 and 1 <= name <= 1023 and 1 <= key <= 255 and value <= 65535 and revision >= 0
+         and not (flags and value), "a setting")
+    return {"kind": kind, "gone": flags == 1, "revision": revision, "name": fields.text(name), "key": fields.text(key),
+            "value": fields.text(value)}
+
+
 def producer_state(fields):
     topic, partition, epoch, count, producer, heard, _ = fields.take("16sIhHqqQ")
     need(0 <= count <= 5 and epoch >= 0 and producer >= 0, "a producer")
@@ -143,6 +152,7 @@ PAYLOADS = {
     EXTENT: named("QQQqIIII", "id", "size", "bytes", "time", "crc", "streams", "blocks", "flags"),
     EXTENT_DROP: named("Q", "id"),
     COMPACTION: named("16sqII", "topic", "clean", "partition", "zero"), PLUGIN_SWITCH: plugin_switch,
+    SETTING: setting,
     TXN: txn, TXN_OFFSET: txn_offset, TXN_OFFSET_END: txn_offset_end,
     TXN_OPEN: named("16sIIqqqqq", "topic", "partition", "zero", "end", "producer", "first", "last", "stable"),
     TXN_ABORTED: named("16sIIqqqqq", "topic", "partition", "zero", "end", "producer", "first", "last", "stable"),
@@ -286,6 +296,7 @@ class State:
         self.topics, self.bounds, self.clean, self.offsets = {}, {}, {}, {}
         self.positions, self.producers, self.extents = {}, {}, {}
         self.switches = {}  # by name: (flags, who)
+        self.settings = {}
         self.next_producer = self.extent_id = 0
 
     def apply(self, items):
@@ -373,6 +384,11 @@ class State:
         self.switches[item["name"]] = item["flags"], item["who"]
         if item["flags"] == 0:
             del self.switches[item["name"]]
+
+    def _60(self, item):  # SETTING
+        self.settings[item["kind"], item["name"], item["key"]] = item["value"]
+        if item["gone"]:
+            del self.settings[item["kind"], item["name"], item["key"]]
 
 
 # ---- folders ----

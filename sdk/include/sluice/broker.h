@@ -619,6 +619,32 @@ struct sluice_quorum {
 /* Ends `quorum`. */
 typedef void sluice_quorum_done(void *arg, const struct sluice_quorum *quorum);
 
+/* A feature of the cluster (KIP-584): which levels there are, and the one in force. */
+struct sluice_feature {
+    struct sluice_text name;
+    int16_t min, max;
+    int16_t level; /* 0: it is off */
+    int16_t reserved;
+};
+/* What the cluster can do. */
+struct sluice_features {
+    uint32_t size;
+    uint32_t count;
+    int64_t epoch; /* rises with each change */
+    const struct sluice_feature *features;
+};
+/* Which way a level is meant to go: a lower one wants to be asked for. */
+#define SLUICE_FEATURE_UPGRADE          1
+#define SLUICE_FEATURE_SAFE_DOWNGRADE   2
+#define SLUICE_FEATURE_UNSAFE_DOWNGRADE 3
+/* A level that is to be in force. */
+struct sluice_feature_update {
+    struct sluice_text name;
+    int16_t level;
+    int16_t reserved;
+    int32_t kind; /* SLUICE_FEATURE_* */
+};
+
 /* ---- the node itself ---- */
 
 #define SLUICE_HEALTH_LIVE  1 /* the loops turn */
@@ -765,6 +791,14 @@ struct sluice_broker {
     SLUICE_CALL(log_dirs, const struct sluice_partition_ref *partitions, uint32_t count,
                 sluice_log_dirs_done *done, void *arg);
     SLUICE_CALL(quorum, sluice_quorum_done *done, void *arg);
+    /* What is in force. Views live until the next call. [loop] */
+    const struct sluice_features *(*features)(const struct sluice_broker *broker,
+                                              const struct sluice_context *context);
+    /* All of them happen, or none; done with a sentence that says why, or when they are durable and
+     * in force on all loops. validate_only: the same checks. E_INVALID_FEATURE_LEVEL,
+     * E_INVALID_REQUEST. */
+    SLUICE_CALL(features_update, const struct sluice_feature_update *updates, uint32_t count,
+                bool validate_only, sluice_text_done *done, void *arg);
 #undef SLUICE_CALL
 };
 

@@ -147,7 +147,8 @@ typedef int32_t sluice_status;
     X(E_SECURITY_DISABLED,            1906,  54, 409,  9, 0, "security features are disabled")                   \
     X(E_UNKNOWN_RESOURCE,             1907,  91, 404,  5, 0, "no such resource")                                 \
     X(E_DUPLICATE_RESOURCE,           1908,  92, 409,  6, 0, "the request names a resource twice")               \
-    X(E_UNACCEPTABLE_CREDENTIAL,      1909,  93, 400,  3, 0, "the credential is not acceptable")
+    X(E_UNACCEPTABLE_CREDENTIAL,      1909,  93, 400,  3, 0, "the credential is not acceptable")                 \
+    X(E_INVALID_FEATURE_LEVEL,        1910,  95, 400,  3, 0, "the level of the feature is not possible")
 /* clang-format on */
 
 enum {

@@ -676,6 +676,17 @@ CALL(epoch_ends, const struct sluice_epoch_query *queries, uint32_t count,
     done(arg, ends, count);
 }
 
+static const struct sluice_features *features(const struct sluice_broker *broker,
+                                              const struct sluice_context *context)
+{
+    static const struct sluice_feature feature = {
+        .name = {"transaction.version", 19}, .max = 2, .level = 2};
+    static const struct sluice_features it = {.size = sizeof(it), .count = 1, .features = &feature};
+    (void)broker;
+    (void)context;
+    return &it;
+}
+
 /* ---- life ---- */
 
 void fake_init_config(struct fake *fake, const char *key, const char *value)
@@ -733,7 +744,8 @@ void fake_init_config(struct fake *fake, const char *key, const char *value)
                                           .txn_partitions_add = txn_partitions_add,
                                           .txn_offsets_commit = txn_offsets_commit,
                                           .configs_preview = configs_preview,
-                                          .epoch_ends = epoch_ends};
+                                          .epoch_ends = epoch_ends,
+                                          .features = features};
     fake->ops = sluice_plugin.entry;
     cr_assert_eq(fake->ops->create(&fake->host, &fake->self), SLUICE_OK, "%s", fake->line);
     cr_assert_eq(fake->ops->conn_open(fake->self, &connection, &fake->conn), SLUICE_OK);
