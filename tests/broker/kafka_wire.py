@@ -78,7 +78,7 @@ class Table:
             text = line.split("#")[0]
             depth, words = (len(text) - len(text.lstrip())) // 2, text.split()
             if words[0] == "struct":
-                stack = [stack[0], shared.setdefault(words[1], [])]
+                stack = [*stack[:depth], shared.setdefault(words[1], [])]
             elif depth == 0:
                 shared = {}
                 stack = [parts.setdefault(words[0], [])]
