@@ -278,6 +278,8 @@ static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC
     sums[BROKER_METRIC_CONNECTIONS] = intake->connection_count;
     sums[BROKER_METRIC_ACCEPTED] = intake->accepted_total;
     sums[BROKER_METRIC_REFUSED] = intake->refused_total;
+    sums[BROKER_METRIC_HANDSHAKES] = intake->handshakes_total;
+    sums[BROKER_METRIC_HANDSHAKES_FAILED] = intake->handshakes_failed_total;
     sums[BROKER_METRIC_ALLOWED] = room->guard.allowed_total;
     sums[BROKER_METRIC_DENIED] = room->guard.denied_total;
     sums[BROKER_METRIC_SOCKET_IN] = intake->bytes_in_total;

@@ -5,6 +5,7 @@
 #include "broker/frontend_set.h"
 
 #include "broker/sluice_state.h"
+#include "broker/tls_config.h"
 #include "intake/conn.h"
 #include "os/os_library.h"
 
@@ -344,6 +345,10 @@ static void load_work(struct sl_job *job)
     if (slot->err == SLUICE_OK) {
         slot->err = frontend_check(symbol, slot->reason, sizeof(slot->reason));
     }
+    for (uint32_t i = 0; i < slot->listeners.count && slot->err == SLUICE_OK; i++) {
+        slot->err = tls_config_load(slot->set->sluice->os, slot->listeners.listeners[i],
+                                    slot->reason, sizeof(slot->reason));
+    }
     slot->descriptor = slot->err == SLUICE_OK ? symbol : NULL;
 }
 
@@ -409,8 +414,8 @@ static bool take_instance_config(struct frontend_slot *slot)
                  "its configuration has %zu bytes, above the bound of %zu", strlen(text),
                  sizeof(slot->config_json) - 1);
     } else {
-        ok = listener_config_take_instance(slot->set->sluice, slot->name, object, &slot->listeners,
-                                           slot->reason, sizeof(slot->reason)) == SLUICE_OK;
+        ok = listener_config_take_instance(slot->name, object, &slot->listeners, slot->reason,
+                                           sizeof(slot->reason)) == SLUICE_OK;
         copy_text(slot->config_json, sizeof(slot->config_json), text);
         slot->request_bytes_max = (size_t)config->core.frame_bytes_max + 4;
     }

@@ -2,6 +2,7 @@
 #include "broker/listener_config.h"
 
 #include "broker/sluice_state.h"
+#include "broker/tls_config.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -9,9 +10,9 @@
 
 /* What is being read, for the sentence that says what is wrong with it. */
 struct reading {
-    const struct sluice *sluice;
     struct listener *listener;
-    const char *place; /* "kafka.listeners.outside" */
+    const struct listener_tls *base_tls; /* of kafka.listen, or NULL */
+    const char *place;                   /* "kafka.listeners.outside" */
     char *problem;
     size_t problem_size;
 };
@@ -115,6 +116,13 @@ static sl_err take_sasl(const struct reading *reading, const cJSON *value)
     return err;
 }
 
+/* What it does not say of TLS is as kafka.listen has it, for who may have that. */
+static sl_err take_tls(const struct reading *reading, const cJSON *value)
+{
+    return tls_config_take_object(reading->listener, value, reading->base_tls, reading->place,
+                                  reading->problem, reading->problem_size);
+}
+
 static const struct member {
     const char *key;
     sl_err (*take)(const struct reading *reading, const cJSON *value);
@@ -122,6 +130,7 @@ static const struct member {
     {"listen", take_listen},
     {"advertised", take_advertised},
     {"sasl", take_sasl},
+    {"tls", take_tls},
 };
 
 /* strict: it has no other members. */
@@ -139,7 +148,7 @@ static sl_err take_object(const struct reading *reading, const cJSON *object, bo
             err = members[at].take(reading, value);
         } else if (err == SLUICE_OK && strict) {
             err = WRONG(reading,
-                        "%s.%.40s: a listener has no such key; it has listen, advertised, "
+                        "%s.%.40s: a listener has no such key; it has listen, advertised, tls, "
                         "sasl",
                         reading->place, value->string);
         }
@@ -179,7 +188,7 @@ static sl_err add_named(struct sluice *sluice, const cJSON *object, char *ret_pr
     const struct listener *first = list->listeners[0];
     char place[128];
     snprintf(place, sizeof(place), "kafka.listeners.%.64s", object->string);
-    struct reading reading = {sluice, NULL, place, ret_problem, problem_size};
+    struct reading reading = {NULL, first->tls, place, ret_problem, problem_size};
     size_t size = strlen(object->string);
     if (size == 0 || size >= LISTENER_NAME_BYTES ||
         strspn(object->string, "abcdefghijklmnopqrstuvwxyz0123456789_-") != size ||
@@ -198,6 +207,9 @@ static sl_err add_named(struct sluice *sluice, const cJSON *object, char *ret_pr
         return SLUICE_E_NO_MEMORY;
     }
     reading.listener->sasl = first->sasl;
+    if (tls_config_copy(reading.listener, first->tls) != SLUICE_OK) {
+        return SLUICE_E_NO_MEMORY;
+    }
     return cJSON_IsObject(object) ? take_object(&reading, object, true)
                                   : WRONG(&reading, "%s must be a map of keys and values", place);
 }
@@ -211,6 +223,7 @@ static sl_err take_kafka(struct sluice *sluice, char *ret_problem, size_t proble
     if (err == SLUICE_OK) {
         snprintf(first->advertised, sizeof(first->advertised), "%s", config->kafka.advertised);
         first->sasl = sluice->sasl;
+        err = tls_config_take(first, &config->kafka.tls, "kafka", ret_problem, problem_size);
         const cJSON *object = NULL;
         cJSON_ArrayForEach(object, named)
         {
@@ -221,12 +234,23 @@ static sl_err take_kafka(struct sluice *sluice, char *ret_problem, size_t proble
     return err;
 }
 
+static sl_err take_http(struct sluice *sluice, char *ret_problem, size_t problem_size)
+{
+    struct listener *listener = add_own(&sluice->listeners[1], "http", sluice->config->http.listen);
+    return listener == NULL ? SLUICE_E_NO_MEMORY
+                            : tls_config_take(listener, &sluice->config->http.tls, "http",
+                                              ret_problem, problem_size);
+}
+
 sl_err listener_config_init(struct sluice *sluice, char *ret_problem, size_t problem_size)
 {
     sl_err err = take_kafka(sluice, ret_problem, problem_size);
-    if (err == SLUICE_OK &&
-        add_own(&sluice->listeners[1], "http", sluice->config->http.listen) == NULL) {
-        err = SLUICE_E_NO_MEMORY;
+    err = err != SLUICE_OK ? err : take_http(sluice, ret_problem, problem_size);
+    for (size_t i = 0; i < SL_COUNT_OF(sluice->listeners); i++) {
+        struct listener_list *list = &sluice->listeners[i];
+        for (uint32_t k = 0; k < list->count && err == SLUICE_OK; k++) {
+            err = tls_config_load(sluice->os, list->listeners[k], ret_problem, problem_size);
+        }
     }
     return err;
 }
@@ -252,14 +276,14 @@ void listener_config_take(const struct sluice *sluice, const char *frontend,
     }
 }
 
-sl_err listener_config_take_instance(const struct sluice *sluice, const char *frontend,
-                                     const cJSON *object, struct listener_list *ret_list,
-                                     char *ret_problem, size_t problem_size)
+sl_err listener_config_take_instance(const char *frontend, const cJSON *object,
+                                     struct listener_list *ret_list, char *ret_problem,
+                                     size_t problem_size)
 {
     char place[160];
     snprintf(place, sizeof(place), "plugins.instances.frontend_%.64s.config", frontend);
     ret_list->count = 0;
-    struct reading reading = {sluice, add(ret_list, frontend, frontend), place, ret_problem,
+    struct reading reading = {add(ret_list, frontend, frontend), NULL, place, ret_problem,
                               problem_size};
     if (reading.listener == NULL) {
         return SLUICE_E_NO_MEMORY;

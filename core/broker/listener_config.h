@@ -6,7 +6,8 @@
  *   plugins.instances.frontend_X.config.listen     ─► X
  *
  * A member of kafka.listeners, or the configuration of an instance, is an object {"listen":
- * "host:port", "advertised": "host:port" or "auto", "sasl": {"mechanisms": ["PLAIN"]}}. */
+ * "host:port", "advertised": "host:port" or "auto", "sasl": {"mechanisms": ["PLAIN"]}, "tls": true,
+ * false or an object with the words of kafka.tls}. */
 #ifndef SL_BROKER_LISTENER_CONFIG_H
 #define SL_BROKER_LISTENER_CONFIG_H
 
@@ -32,8 +33,8 @@ void listener_config_fini(struct sluice *sluice);
 void listener_config_take(const struct sluice *sluice, const char *frontend,
                           struct listener_list *ret_list);
 /* That of another frontend, whose instance has this configuration. E_CONFIG_VALUE, E_NO_MEMORY. */
-sl_err listener_config_take_instance(const struct sluice *sluice, const char *frontend,
-                                     const struct cJSON *object, struct listener_list *ret_list,
-                                     char *ret_problem, size_t problem_size) SL_MUST_CHECK;
+sl_err listener_config_take_instance(const char *frontend, const struct cJSON *object,
+                                     struct listener_list *ret_list, char *ret_problem,
+                                     size_t problem_size) SL_MUST_CHECK;
 
 #endif

@@ -19,6 +19,7 @@
 enum { CONFIG_LOG_DEBUG, CONFIG_LOG_INFO, CONFIG_LOG_WARN, CONFIG_LOG_ERROR }; /* = SLUICE_LOG_* */
 enum { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 enum { CONFIG_SANDBOX_ENFORCE, CONFIG_SANDBOX_OBSERVE };
+enum { CONFIG_CLIENT_AUTH_NONE, CONFIG_CLIENT_AUTH_REQUESTED, CONFIG_CLIENT_AUTH_REQUIRED };
 enum { CONFIG_ON_UNSET, CONFIG_ON_LOG, CONFIG_ON_PRODUCE }; /* = SLUICE_ON_* */
 
 struct config_list {
@@ -69,6 +70,19 @@ struct config_instance {
     struct config_origin origin; /* of the entry as a whole */
 };
 
+/* TLS of a listener. */
+struct config_tls {
+    const char *certificate; /* empty: plaintext */
+    const char *key;         /* empty: in the file of the certificate */
+    const char *ca;
+    int32_t client_auth; /* CONFIG_CLIENT_AUTH_* */
+    struct config_list protocols;
+    const char *ciphers;
+    const char *cipher_suites;
+    const char *principal_mapping_rules;
+    int64_t handshake_timeout_ms;
+};
+
 struct config_node;
 struct config_arena;
 
@@ -86,9 +100,11 @@ struct sl_config {
             struct config_list mechanisms;
             int64_t session_lifetime_ms; /* 0: for ever */
         } sasl;
+        struct config_tls tls;
     } kafka;
     struct {
         const char *listen;
+        struct config_tls tls;
     } http;
     struct {
         const char *dir; /* CONFIG_NO_DISK: see config_has_disk */

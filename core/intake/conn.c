@@ -1,6 +1,8 @@
 /* conn.c: see conn.h. */
 #include "intake/conn.h"
 
+#include "intake/conn_tls.h"
+
 #include <string.h>
 
 #define CONN_GROWTH 4u /* of the input chunk, as a large request or more of them arrive */
@@ -24,6 +26,10 @@ static int64_t now_ms(const struct conn *conn)
 static void conn_free(struct sl_task *task)
 {
     struct conn *conn = SL_CONTAINER_OF(task, struct conn, close_task);
+    if (conn->read_posted) {
+        conn->free_due = true;
+        return;
+    }
     struct frontend *frontend = conn->frontend;
     listener_unref(conn->listener);
     sl_free(conn->pieces);
@@ -109,6 +115,7 @@ static void conn_die(struct conn *conn)
     set_stall(conn, CONN_STALL_NONE);
     conn->intake->stalled_now[CONN_STALL_NONE]--;
     conn->intake->closing_count -= conn->closing;
+    conn_tls_close(conn);
     conn->stream = sl_stream_free(conn->stream);
     drop_output(conn);
     struct intake *intake = conn->intake;
@@ -142,9 +149,10 @@ static const struct sl_stream_events conn_events = {conn_readable, conn_writable
 
 static struct sluice_context conn_context(const struct conn *conn)
 {
+    const char *principal = conn_tls_principal(conn);
     return (struct sluice_context){
         .size = sizeof(struct sluice_context),
-        .principal = sluice_text_of("User:ANONYMOUS"),
+        .principal = sluice_text_of(principal != NULL ? principal : "User:ANONYMOUS"),
         .listener =
             sluice_text_of(conn->listener != NULL ? conn->listener->name : conn->frontend->name),
         .client_host = sluice_text_of(conn->peer),
@@ -173,6 +181,22 @@ static sl_err conn_new(struct intake *intake, struct frontend *frontend, const c
     return SLUICE_OK;
 }
 
+/* The frontend hears of it. */
+static bool conn_begin(struct conn *conn)
+{
+    struct sluice_connection about = {
+        .size = sizeof(about),
+        .token = conn->token,
+        .context = conn_context(conn),
+    };
+    struct frontend *frontend = conn->frontend;
+    if (frontend->ops->conn_open(frontend->self, &about, &conn->state) != SLUICE_OK) {
+        conn->state = NULL;
+        return false;
+    }
+    return true;
+}
+
 void conn_start(struct intake *intake, struct frontend *frontend, struct listener *listener,
                 int descriptor, const char *peer)
 {
@@ -186,17 +210,46 @@ void conn_start(struct intake *intake, struct frontend *frontend, struct listene
     conn->listener = listener != NULL ? listener_ref(listener) : NULL;
     intake->accepted_total++;
     intake->stalled_now[CONN_STALL_NONE]++;
-    if (sl_stream_new(intake->loop, descriptor, &conn_events, conn, &conn->stream) != SLUICE_OK) {
-        conn_die(conn);
-        return;
-    }
-    struct sluice_connection about = {sizeof(about), 0, conn->token, conn_context(conn)};
-    if (frontend->ops->conn_open(frontend->self, &about, &conn->state) != SLUICE_OK) {
-        conn->state = NULL;
+    if (sl_stream_new(intake->loop, descriptor, &conn_events, conn, &conn->stream) != SLUICE_OK ||
+        conn_tls_open(conn) != SLUICE_OK || (conn->tls == NULL && !conn_begin(conn))) {
         conn_die(conn);
         return;
     }
     sl_stream_read_start(conn->stream);
+}
+
+/* Bytes may pass. False: not yet, or the connection ended. */
+static bool wire_is_ready(struct conn *conn)
+{
+    bool now = false;
+    sl_err err = conn_tls_ready(conn, &now);
+    bool ok = err == SLUICE_OK && (!now || conn_begin(conn));
+    if (!ok && err != SLUICE_E_WOULD_BLOCK) {
+        conn_die(conn);
+    }
+    return ok;
+}
+
+static void read_again(struct sl_task *task)
+{
+    struct conn *conn = SL_CONTAINER_OF(task, struct conn, read_task);
+    conn->read_posted = false;
+    if (conn->free_due) {
+        conn_free(&conn->close_task);
+    } else if (!conn->dead) {
+        conn_readable(conn);
+    }
+}
+
+/* Reads on: at the next event of the socket, or for what was already taken from it. */
+static void read_on(struct conn *conn)
+{
+    sl_stream_read_start(conn->stream);
+    if (!conn->read_posted && conn_tls_has_input(conn)) {
+        conn->read_posted = true;
+        conn->read_task = (struct sl_task){.run = read_again, .priority = SL_PRIORITY_IO};
+        sl_loop_post(conn->intake->loop, &conn->read_task);
+    }
 }
 
 /* ---- input ---- */
@@ -381,6 +434,9 @@ static void conn_readable(void *arg)
 {
     struct conn *conn = arg;
     size_t taken = 0;
+    if (!wire_is_ready(conn)) {
+        return;
+    }
     while (!conn->dead && !conn->closing && taken < CONN_TURN_BYTES) {
         if (!may_read(conn)) {
             return;
@@ -391,7 +447,7 @@ static void conn_readable(void *arg)
         }
         size_t size = 0;
         size_t room = room_to_read(conn);
-        sl_err err = sl_stream_read(conn->stream, conn->input->data + conn->input_end, room, &size);
+        sl_err err = conn_wire_read(conn, conn->input->data + conn->input_end, room, &size);
         if (err == SLUICE_E_WOULD_BLOCK) {
             break;
         }
@@ -404,13 +460,16 @@ static void conn_readable(void *arg)
         conn->intake->bytes_in_total += size;
         conn->since_ms = now_ms(conn);
         conn_feed(conn);
-        if (size < room) {
+        if (size < room && !conn_tls_has_input(conn)) {
             break;
         }
         conn->input_bytes = SL_MIN(conn->input_bytes * CONN_GROWTH, (size_t)CONN_INPUT_BYTES);
     }
     if (!conn->dead && conn->input_start == conn->input_end) {
         give_input_back(conn);
+    }
+    if (!conn->dead && !conn->closing && conn_tls_has_input(conn)) {
+        read_on(conn);
     }
 }
 
@@ -432,7 +491,7 @@ void conn_wake(struct conn *conn)
     }
     set_stall(conn, stall);
     if (stall == CONN_STALL_NONE) {
-        sl_stream_read_start(conn->stream);
+        read_on(conn);
     }
 }
 
@@ -591,7 +650,7 @@ static void conn_flush(struct conn *conn)
             total += piece->size;
         }
         size_t written = 0;
-        if (sl_stream_writev(conn->stream, pieces, count, &written) != SLUICE_OK) {
+        if (conn_wire_writev(conn, pieces, count, &written) != SLUICE_OK) {
             conn_die(conn);
             return;
         }
@@ -609,6 +668,9 @@ static void conn_flush(struct conn *conn)
 static void conn_writable(void *arg)
 {
     struct conn *conn = arg;
+    if (!wire_is_ready(conn)) {
+        return;
+    }
     conn->writing = false;
     conn_flush(conn);
     if (!conn->dead) {
@@ -631,7 +693,7 @@ static sl_err write_through(struct conn *conn, const struct sluice_piece *pieces
                                    (size_t)pieces[i].bytes.size};
         total += now[i].size;
     }
-    sl_err err = total == 0 ? SLUICE_OK : sl_stream_writev(conn->stream, now, count, &written);
+    sl_err err = total == 0 ? SLUICE_OK : conn_wire_writev(conn, now, count, &written);
     if (err == SLUICE_OK) {
         conn->writing = written < total;
         conn->intake->bytes_out_total += written;
@@ -712,7 +774,7 @@ static bool keeps_memory(const struct conn *conn, int64_t at_ms)
 void conn_tick(struct conn *conn, int64_t at_ms)
 {
     bool lingers = conn->closing && at_ms - conn->since_ms >= CONN_LINGER_MS;
-    if (lingers || keeps_memory(conn, at_ms)) {
+    if (lingers || keeps_memory(conn, at_ms) || conn_tls_is_late(conn, at_ms)) {
         conn_die(conn);
     }
 }

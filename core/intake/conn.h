@@ -67,6 +67,7 @@ struct conn {
     struct listener *listener; /* a reference; NULL: nothing is asked of its peers */
     struct conn *next_stalled; /* in intake->stalled while stall is CONN_STALL_MEMORY */
     struct sl_stream *stream;
+    struct conn_tls *tls;      /* owned; NULL: the stream has plaintext */
     void *state;               /* the frontend's */
     struct sasl_session *sasl; /* owned; NULL: it has not begun to log in */
     uint64_t token;
@@ -82,18 +83,21 @@ struct conn {
     size_t output_bytes; /* queued */
     size_t tail_used;    /* of the last piece's chunk, when that is open for small writes */
     bool tail_open;
-    bool writing; /* waits for events.writable */
-    bool feeding; /* inside conn_input */
-    bool resumed; /* during the conn_input that runs */
-    bool closing; /* close when the output is sent */
-    bool dead;    /* freed at the end of the turn */
-    bool urgent;  /* counted in intake->urgent_count while it holds input */
+    bool writing;     /* waits for events.writable */
+    bool feeding;     /* inside conn_input */
+    bool resumed;     /* during the conn_input that runs */
+    bool closing;     /* close when the output is sent */
+    bool dead;        /* freed at the end of the turn */
+    bool read_posted; /* read_task is on its way */
+    bool free_due;    /* read_task frees it */
+    bool urgent;      /* counted in intake->urgent_count while it holds input */
     uint32_t pauses;
     uint32_t produces; /* requests whose records are not yet durable or refused */
     enum conn_stall stall;
     int64_t taken_ms; /* monotonic: the peer took output last, or the queue was empty */
     int64_t since_ms; /* monotonic: of the close that waits, else of the last input or wake */
     struct sl_task close_task;
+    struct sl_task read_task; /* what a TLS session holds is read without an event of the socket */
     char peer[64];
 };
 

@@ -68,6 +68,8 @@ struct intake {
     uint32_t urgent_count;       /* connections of urgent frontends that exceed it */
     struct chunk *const *tokens; /* chunks of the answer whose done is running */
     uint32_t token_count;
+    uint8_t *tls_scratch; /* owned; TLS_RECORD_BYTES, once there is a session */
+    uint64_t handshakes_total, handshakes_failed_total;
     uint64_t accepted_total, refused_total, bytes_in_total, bytes_out_total;
     uint64_t stalls_total[8]; /* by enum conn_stall */
     uint32_t stalled_now[8];

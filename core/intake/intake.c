@@ -47,6 +47,7 @@ void intake_fini(struct intake *intake)
     SL_ASSERT(intake->connection_count == 0);
     frontend_records_fini(&intake->records);
     sl_free(intake->slots);
+    sl_free(intake->tls_scratch);
     intake->slots = NULL;
 }
 

@@ -24,6 +24,7 @@ struct listener *listener_ref(struct listener *listener)
 struct listener *listener_unref(struct listener *listener)
 {
     if (listener != NULL && __atomic_sub_fetch(&listener->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        listener_tls_free(listener->tls);
         sl_free(listener);
     }
     return NULL;

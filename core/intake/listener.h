@@ -5,6 +5,7 @@
 #ifndef SL_INTAKE_LISTENER_H
 #define SL_INTAKE_LISTENER_H
 
+#include "intake/listener_tls.h"
 #include "intake/sasl_session.h"
 
 #define LISTENER_NAME_BYTES    64u
@@ -22,6 +23,7 @@ struct listener {
     char host[LISTENER_HOST_BYTES];
     uint16_t port;
     struct sasl_settings sasl;
+    struct listener_tls *tls; /* owned; NULL: plaintext */
 };
 
 #define LISTENER_AUTO "auto" /* of advertised */

@@ -78,7 +78,7 @@ static sluice_status take_principal(struct kafka_conn *conn,
                                     const struct sluice_auth_result *result)
 {
     struct kafka_frontend *frontend = conn->frontend;
-    if (result->principal.size >= KAFKA_CONTEXT_TEXT_BYTES ||
+    if (result->principal.size >= KAFKA_PRINCIPAL_BYTES ||
         (conn->logged_in && !is_same_principal(conn, result->principal))) {
         return SLUICE_E_AUTHENTICATION;
     }

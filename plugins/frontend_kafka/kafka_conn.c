@@ -26,13 +26,14 @@ void kafka_frontend_unref(struct kafka_frontend *frontend)
     }
 }
 
-static struct sluice_text keep_text(char room[KAFKA_CONTEXT_TEXT_BYTES], struct sluice_text text)
+/* Cut to fit. */
+static struct sluice_text keep_text(char *into, size_t room, struct sluice_text text)
 {
-    uint64_t size = text.size < KAFKA_CONTEXT_TEXT_BYTES ? text.size : KAFKA_CONTEXT_TEXT_BYTES - 1;
+    uint64_t size = text.size < room ? text.size : room - 1;
     if (size > 0) {
-        memcpy(room, text.data, (size_t)size);
+        memcpy(into, text.data, (size_t)size);
     }
-    return (struct sluice_text){room, size};
+    return (struct sluice_text){into, size};
 }
 
 /* The tick comes when the first of the muted is due, or the oldest may be idle. */
@@ -52,6 +53,9 @@ static void set_tick(struct kafka_frontend *frontend)
 sluice_status kafka_conn_open(void *self, const struct sluice_connection *connection,
                               void **ret_conn)
 {
+    if (connection->context.principal.size >= KAFKA_PRINCIPAL_BYTES) {
+        return SLUICE_E_AUTHENTICATION; /* cut, it could be another's */
+    }
     struct kafka_conn *conn = calloc(1, sizeof(*conn));
     if (conn == NULL) {
         return SLUICE_E_NO_MEMORY;
@@ -61,10 +65,12 @@ sluice_status kafka_conn_open(void *self, const struct sluice_connection *connec
     conn->refs = 1;
     conn->context = (struct sluice_context){
         .size = sizeof(conn->context),
-        .principal = keep_text(conn->principal, connection->context.principal),
-        .listener = keep_text(conn->listener, connection->context.listener),
+        .principal =
+            keep_text(conn->principal, sizeof(conn->principal), connection->context.principal),
+        .listener = keep_text(conn->listener, sizeof(conn->listener), connection->context.listener),
         .client_id = {conn->client_id, 0},
-        .client_host = keep_text(conn->client_host, connection->context.client_host),
+        .client_host = keep_text(conn->client_host, sizeof(conn->client_host),
+                                 connection->context.client_host),
         .connection = connection->token,
     };
     kafka_login_begin(conn);
@@ -246,7 +252,7 @@ static int32_t read_size(const uint8_t *at)
 static void keep_client_id(struct kafka_conn *conn, struct kafka_bytes client_id)
 {
     struct sluice_text text = kafka_to_text_or_empty(client_id);
-    conn->context.client_id = keep_text(conn->client_id, text);
+    conn->context.client_id = keep_text(conn->client_id, sizeof(conn->client_id), text);
     conn->client_id[conn->context.client_id.size] = '\0';
 }
 

@@ -23,6 +23,7 @@
 #define KAFKA_PIPELINE_MAX       32u /* Produce requests of a connection under way at once */
 #define KAFKA_PIPELINE_RESUME    16u /* … and how few there must be to read on */
 #define KAFKA_CONTEXT_TEXT_BYTES 256u
+#define KAFKA_PRINCIPAL_BYTES    1024u   /* as long as access rules have them */
 #define KAFKA_IDLE_MS            600000u /* default of connections_idle_ms */
 
 struct kafka_call;
@@ -78,7 +79,7 @@ struct kafka_conn {
     int64_t used_ms;
     struct kafka_conn *newer;
     struct kafka_conn *older;
-    char principal[KAFKA_CONTEXT_TEXT_BYTES];
+    char principal[KAFKA_PRINCIPAL_BYTES];
     char listener[KAFKA_CONTEXT_TEXT_BYTES];
     char client_host[KAFKA_CONTEXT_TEXT_BYTES];
     char client_id[KAFKA_CONTEXT_TEXT_BYTES];

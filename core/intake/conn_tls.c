@@ -1,0 +1,169 @@
+/* conn_tls.c: see conn_tls.h. */
+#include "intake/conn_tls.h"
+
+#include "base/log.h"
+#include "catalog/acl.h"
+#include "intake/conn.h"
+#include "intake/listener_tls.h"
+#include "tls/tls_session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct conn_tls {
+    struct tls_session *session;
+    bool ready;
+    int64_t until_ms;                             /* monotonic: the handshake is done by then */
+    char principal[ACL_PRINCIPAL_BYTES_MAX + 1u]; /* empty: no certificate */
+};
+
+static sl_err wire_read(void *arg, void *buffer, size_t size, size_t *ret_size)
+{
+    struct conn *conn = arg;
+    return sl_stream_read(conn->stream, buffer, size, ret_size);
+}
+
+static sl_err wire_write(void *arg, const void *data, size_t size, size_t *ret_size)
+{
+    struct conn *conn = arg;
+    struct sl_iovec piece = {(void *)(uintptr_t)data, size};
+    return sl_stream_writev(conn->stream, &piece, 1, ret_size);
+}
+
+sl_err conn_tls_open(struct conn *conn)
+{
+    const struct listener_tls *settings = conn->listener != NULL ? conn->listener->tls : NULL;
+    if (settings == NULL) {
+        return SLUICE_OK;
+    }
+    struct intake *intake = conn->intake;
+    if (intake->tls_scratch == NULL) {
+        intake->tls_scratch = sl_alloc(TLS_RECORD_BYTES);
+    }
+    struct conn_tls *tls = intake->tls_scratch == NULL ? NULL : sl_alloc_zero(1, sizeof(*tls));
+    if (tls == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    const struct tls_wire wire = {.arg = conn, .read = wire_read, .write = wire_write};
+    sl_err err = tls_session_new(listener_tls_context(settings), &wire, &tls->session);
+    if (err != SLUICE_OK) {
+        sl_free(tls);
+        return err;
+    }
+    tls->until_ms = sl_loop_now_ns(intake->loop) / 1000000 + settings->handshake_ms;
+    conn->tls = tls;
+    return SLUICE_OK;
+}
+
+void conn_tls_close(struct conn *conn)
+{
+    if (conn->tls != NULL) {
+        tls_session_free(conn->tls->session);
+        sl_free(conn->tls);
+        conn->tls = NULL;
+    }
+}
+
+/* Of the peer's address without its port, so that lines of one peer are counted as one. */
+static void tell_failure(struct conn *conn, const char *why)
+{
+    char host[sizeof(conn->peer)];
+    const char *colon = strrchr(conn->peer, ':');
+    size_t size = colon != NULL ? (size_t)(colon - conn->peer) : strlen(conn->peer);
+    snprintf(host, sizeof(host), "%.*s", (int)size, conn->peer);
+    conn->intake->handshakes_failed_total++;
+    sl_log(conn->intake->logger, SL_LOG_WARN, "tls", "handshake failed",
+           sl_log_text("listener", conn->listener->name), sl_log_text("peer", host),
+           sl_log_text("reason", why));
+}
+
+/* Who the peer is by its certificate. */
+static sl_err take_principal(struct conn *conn, const char **ret_why)
+{
+    static const char prefix[] = "User:";
+    struct conn_tls *tls = conn->tls;
+    char name[TLS_PRINCIPAL_BYTES_MAX + 1u];
+    char mapped[TLS_PRINCIPAL_BYTES_MAX + 1u];
+    bool there = false;
+    _Static_assert(sizeof(prefix) + TLS_PRINCIPAL_BYTES_MAX <= sizeof(tls->principal), "it fits");
+    sl_err err = tls_session_peer(tls->session, name, sizeof(name), &there);
+    if (err != SLUICE_OK || !there) {
+        *ret_why = "the name of the peer's certificate is too long";
+        return err;
+    }
+    err = tls_rules_apply(conn->listener->tls->rules, name, mapped);
+    *ret_why = "no rule of principal_mapping_rules is for the name of the peer's certificate";
+    if (err == SLUICE_OK) {
+        snprintf(tls->principal, sizeof(tls->principal), "%s%s", prefix, mapped);
+    }
+    return err;
+}
+
+sl_err conn_tls_ready(struct conn *conn, bool *ret_now)
+{
+    struct conn_tls *tls = conn->tls;
+    *ret_now = false;
+    if (tls == NULL || tls->ready) {
+        return SLUICE_OK;
+    }
+    const char *why = NULL;
+    sl_err err = tls_session_handshake(tls->session);
+    if (err == SLUICE_E_WOULD_BLOCK) {
+        return err;
+    }
+    if (err == SLUICE_OK) {
+        err = take_principal(conn, &why);
+    } else {
+        why = tls_session_why(tls->session);
+    }
+    if (err != SLUICE_OK) {
+        tell_failure(conn, why);
+        return SLUICE_E_NETWORK;
+    }
+    conn->intake->handshakes_total++;
+    tls->ready = *ret_now = true;
+    return SLUICE_OK;
+}
+
+bool conn_tls_is_late(struct conn *conn, int64_t at_ms)
+{
+    if (conn->tls == NULL || conn->tls->ready || conn->closing || at_ms < conn->tls->until_ms) {
+        return false;
+    }
+    tell_failure(conn, "it was not done in time (tls.handshake_timeout)");
+    return true;
+}
+
+const char *conn_tls_principal(const struct conn *conn)
+{
+    return conn->tls != NULL && conn->tls->principal[0] != '\0' ? conn->tls->principal : NULL;
+}
+
+const char *conn_tls_version(const struct conn *conn)
+{
+    return conn->tls != NULL ? tls_session_version(conn->tls->session) : "";
+}
+
+const char *conn_tls_cipher(const struct conn *conn)
+{
+    return conn->tls != NULL ? tls_session_cipher(conn->tls->session) : "";
+}
+
+bool conn_tls_has_input(const struct conn *conn)
+{
+    return conn->tls != NULL && conn->tls->ready && tls_session_has_input(conn->tls->session);
+}
+
+sl_err conn_wire_read(struct conn *conn, void *buffer, size_t size, size_t *ret_size)
+{
+    return conn->tls != NULL ? tls_session_read(conn->tls->session, buffer, size, ret_size)
+                             : sl_stream_read(conn->stream, buffer, size, ret_size);
+}
+
+sl_err conn_wire_writev(struct conn *conn, const struct sl_iovec *pieces, size_t count,
+                        size_t *ret_size)
+{
+    return conn->tls != NULL ? tls_session_writev(conn->tls->session, pieces, count,
+                                                  conn->intake->tls_scratch, ret_size)
+                             : sl_stream_writev(conn->stream, pieces, count, ret_size);
+}
