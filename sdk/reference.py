@@ -17,7 +17,7 @@ import textwrap
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INCLUDE = os.path.join(ROOT, "sdk", "include", "sluice")
 PAGE = os.path.join(ROOT, "docs", "reference", "sdk.md")
-ORDER = ("types.h", "status.h", "plugin.h", "processor.h", "state.h", "frontend.h", "broker.h", "security.h",
+ORDER = ("types.h", "status.h", "plugin.h", "processor.h", "state.h", "frontend.h", "consumer_group.h", "broker.h", "security.h",
          "records.h", "task.h", "metrics.h")
 
 TOKEN = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"|\n|[{}();]|[^\s{}();/\"]+|/|[ \t]+", re.S)

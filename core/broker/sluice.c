@@ -42,6 +42,8 @@ void sluice_settings_take_live(struct broker_settings *settings, const struct sl
     set_i32(&settings->group_initial_delay_ms, config->groups.initial_rebalance_delay_ms);
     set_i32(&settings->group_members_max, config->groups.members_max);
     set_i32(&settings->group_assignor, config->groups.assignor);
+    set_i32(&settings->consumer_session_ms, config->groups.consumer_session_timeout_ms);
+    set_i32(&settings->consumer_heartbeat_ms, config->groups.consumer_heartbeat_interval_ms);
     set_i64(&settings->offset_retention_ms, config->groups.offsets_retention_ms);
 }
 

@@ -21,6 +21,7 @@ struct catalog {
     uint32_t partition_count;
     uint32_t reserved_partition_count;
     uint32_t serial; /* topics ever created */
+    uint64_t version;
     struct catalog_limits limits;
     const struct broker_settings *broker; /* borrowed */
     struct topic_settings defaults;       /* of all topics that override nothing */
@@ -139,6 +140,11 @@ struct topic *catalog_by_id(const struct catalog *catalog, const struct sl_uuid 
 {
     struct chain_link *link = chain_map_get(&catalog->by_id, id_hash(id), id_matches, id);
     return link == NULL ? NULL : topic_of_id_link(link);
+}
+
+uint64_t catalog_version(const struct catalog *catalog)
+{
+    return catalog->version;
 }
 
 uint32_t catalog_topic_count(const struct catalog *catalog)
@@ -454,6 +460,7 @@ static sl_err create_apply(struct catalog *catalog, struct sl_bytes payload)
     chain_map_put(&catalog->by_name, &topic->by_name, topic_name_hash(topic->name));
     chain_map_put(&catalog->by_id, &topic->by_id, id_hash(&topic->id));
     catalog->partition_count += topic->partition_count;
+    catalog->version++;
     notify(catalog, catalog->events.created, topic);
     return SLUICE_OK;
 }
@@ -465,6 +472,7 @@ static sl_err delete_apply(struct catalog *catalog, struct sl_bytes payload)
     struct topic *topic = err == SLUICE_OK ? catalog_by_id(catalog, &id) : NULL;
     if (topic == NULL)
         return err;
+    catalog->version++;
     notify(catalog, catalog->events.deleted, topic);
     chain_map_remove(&catalog->by_name, &topic->by_name);
     chain_map_remove(&catalog->by_id, &topic->by_id);
@@ -512,6 +520,7 @@ static sl_err grow_apply(struct catalog *catalog, struct sl_bytes payload)
     if (err != SLUICE_OK)
         return err;
     catalog->partition_count += topic->partition_count - was_count;
+    catalog->version++;
     if (catalog->events.grown != NULL)
         catalog->events.grown(catalog->events_arg, topic, was_count, was_stride);
     return SLUICE_OK;

@@ -77,6 +77,8 @@ struct catalog *catalog_free(struct catalog *catalog);
 
 struct topic *catalog_by_name(const struct catalog *catalog, struct sl_bytes name);   /* or NULL */
 struct topic *catalog_by_id(const struct catalog *catalog, const struct sl_uuid *id); /* or NULL */
+/* Another one after each topic that came, went or grew. */
+uint64_t catalog_version(const struct catalog *catalog);
 uint32_t catalog_topic_count(const struct catalog *catalog);
 uint32_t catalog_partition_count(const struct catalog *catalog);
 /* All topics, in no order. The topic handed out may be deleted meanwhile, no other. */

@@ -155,6 +155,8 @@ struct sl_config {
         int64_t members_max;
         int64_t offsets_retention_ms;
         int32_t assignor; /* GROUP_ASSIGNOR_* of the catalog */
+        int64_t consumer_session_timeout_ms;
+        int64_t consumer_heartbeat_interval_ms;
     } groups;
     struct {
         int64_t ms;    /* -1: for ever */

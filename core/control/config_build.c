@@ -169,6 +169,7 @@ static const struct bound bounds[] = {
     {"kafka.request_bytes_max", "core.frame_bytes_max", 0},
     {"core.frame_bytes_max", "core.memory_bytes_max", 0},
     {"groups.session_timeout_min", "groups.session_timeout_max", 0},
+    {"groups.consumer_heartbeat_interval", "groups.consumer_session_timeout", 0},
 };
 
 static void bound_check(struct builder *builder, const struct bound *bound)

@@ -48,6 +48,7 @@ struct guarded {
         sluice_offset_fetched_done *offset_fetched;
         sluice_groups_done *groups;
         sluice_epoch_ends_done *epoch_ends;
+        sluice_consumer_group_info_done *consumer_group;
     } done;
     void *arg;
     union {
@@ -100,5 +101,6 @@ void broker_guard_configs_init(struct sluice_broker *table);
 void broker_guard_groups_init(struct sluice_broker *table);
 void broker_guard_offsets_init(struct sluice_broker *table);
 void broker_guard_cluster_init(struct sluice_broker *table);
+void broker_guard_consumers_init(struct sluice_broker *table);
 
 #endif

@@ -401,6 +401,22 @@ static void on_offset_delete(const struct sluice_broker *broker,
 
 /* ---- the node ---- */
 
+static void on_consumer_heartbeat(const struct sluice_broker *broker,
+                                  const struct sluice_context *context,
+                                  const struct sluice_consumer_heartbeat *request,
+                                  sluice_consumer_heartbeat_done *done, void *arg)
+{
+    consumer_heartbeat_start(of(broker)->home, context, request, done, arg);
+}
+
+static void on_consumer_describe(const struct sluice_broker *broker,
+                                 const struct sluice_context *context, struct sluice_text group,
+                                 sluice_consumer_group_info_done *done, void *arg)
+{
+    (void)context;
+    consumer_describe_start(of(broker)->home, group, done, arg);
+}
+
 static void on_metrics(const struct sluice_broker *broker, const struct sluice_context *context,
                        sluice_text_done *done, void *arg)
 {
@@ -534,6 +550,8 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .quorum = on_quorum,
         .features = on_features,
         .features_update = on_features_update,
+        .consumer_group_heartbeat = on_consumer_heartbeat,
+        .consumer_group_describe = on_consumer_describe,
     };
 }
 

@@ -65,7 +65,8 @@ static void add_summary(struct copy *copy, const struct sluice_group_summary *su
     struct sluice_group_summary *all = (void *)copy->block;
     struct sluice_group_summary added = {.group = copy_text(copy, summary->group),
                                          .protocol_type = copy_text(copy, summary->protocol_type),
-                                         .state = summary->state}; /* static */
+                                         .state = summary->state, /* static */
+                                         .type = summary->type};  /* static */
     if (all != NULL) {
         all[copy->count] = added;
     }
@@ -83,7 +84,18 @@ static void visit_group(void *arg, const struct group_view *view)
     const struct sluice_group_summary summary = {.group = view->group,
                                                  .protocol_type = view->protocol_type,
                                                  .state =
-                                                     sluice_text_of(group_state_text(view->state))};
+                                                     sluice_text_of(group_state_text(view->state)),
+                                                 .type = sluice_text_of("classic")};
+    add_summary(&part->copy, &summary);
+}
+
+static void visit_consumers(void *arg, const struct consumer_group_view *view)
+{
+    struct list_part *part = arg;
+    const struct sluice_group_summary summary = {.group = view->group,
+                                                 .protocol_type = sluice_text_of("consumer"),
+                                                 .state = sluice_text_of(view->state),
+                                                 .type = sluice_text_of("consumer")};
     add_summary(&part->copy, &summary);
 }
 
@@ -91,13 +103,15 @@ static void visit_offsets(void *arg, struct sl_bytes group)
 {
     struct list_part *part = arg;
     const struct shard *shard = part->call.target;
-    if (group_coordinator_view(shard->groups, text_of_sl(group)).state != GROUP_DEAD) {
+    if (group_coordinator_view(shard->groups, text_of_sl(group)).state != GROUP_DEAD ||
+        consumer_group_exists(shard->consumers.groups, text_of_sl(group))) {
         return; /* listed already */
     }
     const struct sluice_group_summary summary = {.group = text_of_sl(group),
                                                  .protocol_type = sluice_text_of(""),
                                                  .state =
-                                                     sluice_text_of(group_state_text(GROUP_EMPTY))};
+                                                     sluice_text_of(group_state_text(GROUP_EMPTY)),
+                                                 .type = sluice_text_of("classic")};
     add_summary(&part->copy, &summary);
 }
 
@@ -105,6 +119,7 @@ static void visit_all(struct list_part *part)
 {
     const struct shard *shard = part->call.target;
     group_coordinator_each(shard->groups, visit_group, part);
+    consumer_groups_each(shard->consumers.groups, visit_consumers, part);
     offset_store_groups(shard->offsets, visit_offsets, part);
 }
 
@@ -194,7 +209,8 @@ struct one_call {
     struct sluice_text group;
     const struct sluice_offset_fetch *request; /* of offsets to be deleted */
     struct sluice_group_info info;
-    struct copy copy; /* members, and all texts */
+    struct copy copy;          /* members, and all texts */
+    struct consumer_wait wait; /* of a deletion */
     struct wal_unit unit;
     struct wal_item *items;
     uint8_t *payloads;
@@ -276,7 +292,8 @@ static void describe_run(struct shard_call *call)
     }
     struct group_view view = group_coordinator_view(shard->groups, self->group);
     bool has_offsets = offset_store_group_count(shard->offsets, sl_of_text(self->group)) > 0;
-    if (view.state == GROUP_DEAD && has_offsets) {
+    bool is_consumer = consumer_group_exists(shard->consumers.groups, self->group);
+    if (view.state == GROUP_DEAD && has_offsets && !is_consumer) {
         view.state = GROUP_EMPTY;
     }
     self->info.status = view.state == GROUP_DEAD ? SLUICE_E_GROUP_NOT_FOUND : SLUICE_OK;
@@ -371,26 +388,44 @@ static void group_gone(struct wal_unit *unit, sl_err err)
     shard_call_reply(&self->call);
 }
 
+static sluice_status delete_group(struct shard *shard, struct sluice_text group)
+{
+    if (!consumer_group_exists(shard->consumers.groups, group)) {
+        return group_coordinator_delete(shard->groups, group);
+    }
+    return consumer_group_delete(shard->consumers.groups, group);
+}
+
+static void group_settled(struct consumer_wait *wait, sl_err err)
+{
+    struct one_call *self = SL_CONTAINER_OF(wait, struct one_call, wait);
+    self->status = err;
+    shard_call_reply(&self->call);
+}
+
 static void delete_run(struct shard_call *call)
 {
     struct one_call *self = SL_CONTAINER_OF(call, struct one_call, call);
     struct shard *shard = call->target;
     struct offset_forget forget = {.what = OFFSET_FORGET_GROUP, .group = sl_of_text(self->group)};
     bool has_offsets = offset_store_group_count(shard->offsets, forget.group) > 0;
-    self->status = shard->status != SLUICE_OK
-                       ? SLUICE_E_COORDINATOR_NOT_AVAILABLE
-                       : group_coordinator_delete(shard->groups, self->group);
+    self->status = shard->status != SLUICE_OK ? SLUICE_E_COORDINATOR_NOT_AVAILABLE
+                                              : delete_group(shard, self->group);
     if (self->status == SLUICE_E_GROUP_NOT_FOUND && has_offsets) {
         self->status = SLUICE_OK;
     }
     if (self->status == SLUICE_OK && has_offsets) {
         self->status = encode_forgets(self, &forget, 1);
     }
-    if (self->status != SLUICE_OK || !has_offsets) {
+    if (self->status != SLUICE_OK) {
         shard_call_reply(call);
-        return;
+    } else if (has_offsets) {
+        consumer_desk_flush(shard); /* before the offsets, and so durable with them */
+        submit(self, group_gone);
+    } else {
+        self->wait.settled = group_settled;
+        consumer_desk_settle(shard, &self->wait);
     }
-    submit(self, group_gone);
 }
 
 static void status_told(struct shard_call *call)
@@ -425,6 +460,9 @@ static sluice_status forget_of(struct one_call *self, uint32_t index,
     }
     if (entry->partition < 0 || (uint32_t)entry->partition >= topic->partition_count) {
         return SLUICE_E_UNKNOWN_TOPIC;
+    }
+    if (consumer_group_subscribes(self->call.target->consumers.groups, self->group, &topic->id)) {
+        return SLUICE_E_GROUP_SUBSCRIBED;
     }
     *ret_forget = (struct offset_forget){.what = OFFSET_FORGET_PARTITION,
                                          .group = sl_of_text(self->group),
@@ -465,6 +503,7 @@ static void offsets_run(struct shard_call *call)
     self->status = shard->status != SLUICE_OK ? SLUICE_E_COORDINATOR_NOT_AVAILABLE : SLUICE_OK;
     if (self->status == SLUICE_OK &&
         group_coordinator_view(shard->groups, self->group).state == GROUP_DEAD &&
+        !consumer_group_exists(shard->consumers.groups, self->group) &&
         offset_store_group_count(shard->offsets, sl_of_text(self->group)) == 0) {
         self->status = SLUICE_E_GROUP_NOT_FOUND;
     }

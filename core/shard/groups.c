@@ -197,12 +197,32 @@ void groups_limits(const struct broker_settings *settings, struct group_limits *
     };
 }
 
+/* An empty group becomes what its first member speaks. False: it has members of the other kind. */
+static bool becomes_classic(struct shard *shard, struct sluice_text group)
+{
+    struct consumer_groups *consumers = shard->consumers.groups;
+    if (!consumer_group_exists(consumers, group)) {
+        return true;
+    }
+    if (consumer_group_delete(consumers, group) != SLUICE_OK) {
+        return false;
+    }
+    consumer_desk_flush(shard);
+    return true;
+}
+
 static void join_run(struct shard_call *call)
 {
     struct group_call *self = SL_CONTAINER_OF(call, struct group_call, call);
     struct shard *shard = call->target;
     if (shard->status != SLUICE_OK) {
         struct sluice_group_joined refused = {.status = SLUICE_E_COORDINATOR_NOT_AVAILABLE,
+                                              .generation = -1};
+        join_answered(self, &refused);
+        return;
+    }
+    if (!becomes_classic(shard, ((const struct sluice_group_join *)self->request)->group)) {
+        struct sluice_group_joined refused = {.status = SLUICE_E_INCONSISTENT_GROUP_PROTOCOL,
                                               .generation = -1};
         join_answered(self, &refused);
         return;
@@ -468,6 +488,10 @@ static sl_err may_commit(struct group_call *self)
     if (self->producer_id >= 0 && is_unnamed) {
         return SLUICE_OK;
     }
+    if (consumer_group_exists(shard->consumers.groups, identity->group)) {
+        return consumer_group_commit_check(shard->consumers.groups, request, self->producer_id >= 0,
+                                           self->statuses);
+    }
     return group_commit_check(shard->groups, request, shard_now_ms(shard), self->statuses);
 }
 
@@ -535,8 +559,8 @@ static bool is_unstable(const struct group_call *self, const struct sl_uuid *top
                         int32_t partition)
 {
     const struct sluice_offset_fetch *request = self->request;
-    bool wants_stable =
-        request->size >= sizeof(*request) && (request->flags & SLUICE_OFFSET_FETCH_STABLE) != 0;
+    bool wants_stable = request->size > offsetof(struct sluice_offset_fetch, flags) &&
+                        (request->flags & SLUICE_OFFSET_FETCH_STABLE) != 0;
     return wants_stable &&
            txn_offsets_is_pending(&self->call.target->txn_offsets, sl_of_text(request->group),
                                   topic, (uint32_t)partition);
@@ -632,6 +656,11 @@ static void offsets_run(struct shard_call *call)
     struct shard *shard = call->target;
     self->status =
         shard->status == SLUICE_E_CORRUPT ? SLUICE_E_COORDINATOR_NOT_AVAILABLE : SLUICE_OK;
+    if (self->status == SLUICE_OK && request->size > offsetof(struct sluice_offset_fetch, member) &&
+        shard->consumers.groups != NULL) {
+        self->status = consumer_group_fetch_check(shard->consumers.groups, request->group,
+                                                  request->member, request->member_epoch);
+    }
     if (self->status == SLUICE_OK && request->entries == NULL) {
         offset_store_each(shard->offsets, sl_of_text(request->group), visit_commit, self);
     }
@@ -690,6 +719,10 @@ struct expiry {
 static int64_t idle_of(void *arg, struct sl_bytes group)
 {
     const struct shard *shard = arg;
+    if (consumer_group_exists(shard->consumers.groups, text_of_sl(group))) {
+        return consumer_group_idle_ms(shard->consumers.groups, text_of_sl(group),
+                                      shard_now_ms(shard));
+    }
     return group_coordinator_idle_ms(shard->groups, text_of_sl(group), shard_now_ms(shard));
 }
 

@@ -125,6 +125,10 @@ sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
     case WAL_ITEM_TXN_OFFSET:
     case WAL_ITEM_TXN_OFFSET_END:
         return txn_offsets_apply(&shard->txn_offsets, kind, version, payload);
+    case WAL_ITEM_GROUP:
+    case WAL_ITEM_GROUP_MEMBER:
+    case WAL_ITEM_GROUP_ASSIGNMENT:
+        return consumer_groups_apply(shard->consumers.groups, kind, version, payload);
     case WAL_ITEM_STAGE_POSITION:
         return position_store_apply(shard->positions, version, payload);
     case WAL_ITEM_PLUGIN_SWITCH:

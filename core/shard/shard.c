@@ -320,7 +320,8 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
                 shard->positions != NULL && shard->retention != NULL && shard->groups != NULL &&
                 shard->codecs != NULL && shard->sealer != NULL && shard->compactor != NULL &&
                 shard->rewriter != NULL && shard->scrubber != NULL;
-    return made ? access_store_init(&shard->access) : SLUICE_E_NO_MEMORY;
+    sl_err err = made ? consumer_desk_init(shard) : SLUICE_E_NO_MEMORY;
+    return err != SLUICE_OK ? err : access_store_init(&shard->access);
 }
 
 static void ignore_entry(void *arg SL_UNUSED, const char *name SL_UNUSED,
@@ -470,11 +471,13 @@ static int64_t next_due(struct shard *shard, int64_t now_ms)
 {
     int64_t due_ms = fetch_tick(shard, now_ms);
     group_coordinator_tick(shard->groups, now_ms);
+    due_ms = SL_MIN(due_ms, consumer_desk_tick(shard, now_ms));
     if (now_ms >= shard->housekeeping_ms) {
         shard->housekeeping_ms = now_ms + HOUSEKEEPING_MS;
         producer_shard_expire(shard->producers, shard_wall_ms(shard));
         if (shard->status == SLUICE_OK) {
             groups_expire(shard);
+            consumer_desk_expire(shard);
             txns_expire(shard);
         }
     }
@@ -514,7 +517,7 @@ void shard_schedule(struct shard *shard)
                             SL_MIN(retention_due_ms(shard->retention), seal_due_ms(shard)));
     due_ms = SL_MIN(due_ms, SL_MIN(compact_due_ms(shard), scrub_due_ms(shard)));
     due_ms = SL_MIN(due_ms, SL_MIN(roll_due_ms(shard), rewrite_due_ms(shard)));
-    due_ms = SL_MIN(due_ms, txns_due_ms(shard));
+    due_ms = SL_MIN(due_ms, SL_MIN(txns_due_ms(shard), consumer_desk_due_ms(shard)));
     if (shard->waiting != NULL) {
         due_ms = SL_MIN(due_ms,
                         shard->waiting->deadline_ms); /* the newest; older ones armed it before */
@@ -537,6 +540,8 @@ sl_err shard_start(struct shard *shard)
         due_ms = SL_MIN(due_ms, rewrite_due_ms(shard));
         due_ms = SL_MIN(due_ms, scrub_due_ms(shard));
         txns_start(shard);
+        consumer_desk_start(shard);
+        due_ms = SL_MIN(due_ms, consumer_desk_due_ms(shard));
         due_ms = SL_MIN(due_ms, txns_due_ms(shard));
         arm(shard, SL_MIN(shard->housekeeping_ms, due_ms));
         space_freed(shard);
@@ -599,6 +604,7 @@ struct shard *shard_free(struct shard *shard)
     offset_lease_fini(shard);
     partition_free_all(shard);
     shard->extents = extent_set_free(shard->extents);
+    consumer_desk_fini(shard);
     group_coordinator_free(shard->groups);
     catalog_free(shard->catalog);
     producer_shard_free(shard->producers);

@@ -27,6 +27,7 @@
 #include "deliver/txn_offsets.h"
 #include "record/batch_validate.h"
 #include "shard/compact.h"
+#include "shard/consumer_desk.h"
 #include "shard/cut.h"
 #include "shard/memory_space.h"
 #include "shard/readahead.h"
@@ -147,6 +148,7 @@ struct shard {
     struct producer_id_call *id_waiters; /* shard 0: for the lease under way */
     struct producer_id_lease *id_lease;
     struct group_coordinator *groups;
+    struct consumer_desk consumers; /* groups whose partitions the broker assigns */
     struct offset_store *offsets;
     struct txn_coordinator txns;
     struct txn_offsets txn_offsets;   /* that transactions will commit */

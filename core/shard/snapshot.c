@@ -227,6 +227,13 @@ static sl_err settings_slice(struct shard *shard, uint32_t count, wal_add_fn *ad
     return err;
 }
 
+static sl_err consumers_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                              bool *ret_done)
+{
+    return consumer_groups_snapshot(shard->consumers.groups, &shard->snapshot.consumers, count, add,
+                                    add_arg, ret_done);
+}
+
 static void begin(struct shard *shard)
 {
     struct snapshot *snapshot = &shard->snapshot;
@@ -251,6 +258,7 @@ sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg, bo
         [SNAPSHOT_ACLS] = acls_slice,
         [SNAPSHOT_CREDENTIALS] = credentials_slice,
         [SNAPSHOT_SETTINGS] = settings_slice,
+        [SNAPSHOT_CONSUMERS] = consumers_slice,
     };
     struct shard *shard = arg;
     struct snapshot *snapshot = &shard->snapshot;

@@ -2,7 +2,7 @@
  *
  *   topics, producer ids (shard 0) ─► extents ─► partitions (bounds, compaction, producers,
  *   transactions) ─► offsets ─► positions ─► transactional ids ─► offsets of transactions
- *   ─► switches, rules, credentials, settings (shard 0)
+ *   ─► switches, rules, credentials, settings (shard 0) ─► groups and their members
  *
  * Between slices everything may change. Each item is as it is when it is its turn, so that some of
  * what changes meanwhile is in and some is not; recovery applies all frames since the begin on top
@@ -13,6 +13,7 @@
 #define SL_SHARD_SNAPSHOT_H
 
 #include "catalog/catalog.h"
+#include "deliver/consumer_groups.h"
 #include "extent/extent_set.h"
 #include "wal/wal.h"
 
@@ -32,6 +33,7 @@ enum snapshot_stage {
     SNAPSHOT_ACLS,
     SNAPSHOT_CREDENTIALS,
     SNAPSHOT_SETTINGS,
+    SNAPSHOT_CONSUMERS,
     SNAPSHOT_STAGE_COUNT
 };
 
@@ -47,6 +49,7 @@ struct snapshot {
     uint32_t acl, credential;
     uint32_t txn;
     uint32_t txn_offset;
+    struct consumer_groups_walk consumers;
 };
 
 /* arg: the shard; as the member of struct wal_events. */

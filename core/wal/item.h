@@ -38,7 +38,10 @@
     X(TXN_OFFSET_END, 28, "a transaction's offsets in a group are settled")   /* deliver/ */       \
     X(ACL,            40, "who may or may not do something with a resource")  /* catalog/ */       \
     X(CREDENTIAL,     41, "what a user's password is checked against")        /* catalog/ */       \
-    X(SETTING,        60, "level of a feature, config of a group or of client metrics") /* catalog/ */
+    X(SETTING,        60, "level of a feature, config of a group or of client metrics") /* catalog/ */ \
+    X(GROUP,           50, "a group whose partitions the broker assigns")     /* deliver/ */       \
+    X(GROUP_MEMBER,    51, "a member of such a group")                        /* deliver/ */       \
+    X(GROUP_ASSIGNMENT, 52, "what such a member has and shall have")          /* deliver/ */
 /* clang-format on */
 
 enum {

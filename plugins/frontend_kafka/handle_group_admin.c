@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-#define GROUP_TYPE          "classic"
 #define CONSUMER_PROTOCOL   "consumer"
 #define ERROR_IN_PLACE_FROM 6 /* version of DescribeGroups: a missing group is an error */
 #define VERSION_MAX         3 /* of a consumer's subscription */
@@ -31,8 +30,8 @@ static bool fill_listed(struct kafka_call *call, const struct sluice_group_summa
                         struct kafka_list_groups_response_group *answer)
 {
     kafka_list_groups_response_group_init(answer);
-    answer->group_type = kafka_string(GROUP_TYPE);
-    return kafka_call_copy(call, kafka_of_text_or_empty(group->group), &answer->group_id) &&
+    return kafka_call_copy(call, kafka_of_text_or_empty(group->type), &answer->group_type) &&
+           kafka_call_copy(call, kafka_of_text_or_empty(group->group), &answer->group_id) &&
            kafka_call_copy(call, kafka_of_text_or_empty(group->protocol_type),
                            &answer->protocol_type) &&
            kafka_call_copy(call, kafka_of_text_or_empty(group->state), &answer->group_state);
@@ -51,8 +50,7 @@ static void listed(void *arg, sluice_status status, const struct sluice_group_su
     ok = response->groups != NULL;
     for (uint32_t i = 0; ok && i < count; i++) {
         if (is_wanted(request->states_filter, request->states_filter_count, groups[i].state) &&
-            is_wanted(request->types_filter, request->types_filter_count,
-                      sluice_text_of(GROUP_TYPE))) {
+            is_wanted(request->types_filter, request->types_filter_count, groups[i].type)) {
             ok = fill_listed(call, &groups[i], &response->groups[response->groups_count++]);
         }
     }
@@ -347,6 +345,9 @@ static void got_members(void *arg, const struct sluice_group_info *info)
                                          kafka_string(CONSUMER_PROTOCOL));
     sluice_status status = info->status;
 
+    if (status == SLUICE_E_GROUP_NOT_FOUND) { /* of another kind: the broker knows what it reads */
+        status = SLUICE_OK;
+    }
     if (status == SLUICE_OK && info->member_count > 0 && !is_consumer) {
         status = SLUICE_E_GROUP_NOT_EMPTY;
     }

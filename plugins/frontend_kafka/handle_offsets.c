@@ -333,6 +333,8 @@ static bool lay_out_groups(struct kafka_call *call,
         fetches[i].request.size = sizeof(fetches[i].request);
         fetches[i].request.flags = requires_stable ? SLUICE_OFFSET_FETCH_STABLE : 0;
         fetches[i].request.group = kafka_to_text(groups[i].group_id);
+        fetches[i].request.member = kafka_to_text(groups[i].member_id);
+        fetches[i].request.member_epoch = groups[i].member_epoch;
         ok = lay_out_group(call, &fetches[i], groups[i].topics, groups[i].topics_count);
     }
     return ok;

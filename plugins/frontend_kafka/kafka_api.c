@@ -61,6 +61,8 @@ const struct kafka_api_row kafka_api_rows[] = {
     {64, kafka_handle_unregister_broker},
     {65, kafka_handle_describe_transactions},
     {66, kafka_handle_list_transactions},
+    {68, kafka_handle_consumer_group_heartbeat},
+    {69, kafka_handle_consumer_group_describe},
     {75, kafka_handle_describe_topic_partitions},
     {80, kafka_handle_add_raft_voter},
     {81, kafka_handle_remove_raft_voter},
@@ -68,7 +70,7 @@ const struct kafka_api_row kafka_api_rows[] = {
 const uint32_t kafka_api_row_count = sizeof(kafka_api_rows) / sizeof(kafka_api_rows[0]);
 
 /* Of consumer groups: not offered with kafka.groups: false. */
-static const int16_t group_keys[] = {8, 9, 11, 12, 13, 14, 15, 16, 25, 28, 42, 47};
+static const int16_t group_keys[] = {8, 9, 11, 12, 13, 14, 15, 16, 25, 28, 42, 47, 68, 69};
 #define JOIN_GROUP_KEY 11
 
 static bool is_offered(const struct kafka_frontend *frontend, int16_t key)

@@ -37,7 +37,8 @@ kafka_handler_fn kafka_handle_api_versions, kafka_handle_metadata, kafka_handle_
     kafka_handle_create_acls, kafka_handle_delete_acls, kafka_handle_add_partitions_to_txn,
     kafka_handle_add_offsets_to_txn, kafka_handle_end_txn, kafka_handle_txn_offset_commit,
     kafka_handle_describe_producers, kafka_handle_describe_transactions,
-    kafka_handle_list_transactions;
+    kafka_handle_list_transactions, kafka_handle_consumer_group_heartbeat,
+    kafka_handle_consumer_group_describe;
 /* The cluster as administrators see it (handle_cluster.c, _topic_pages, _epochs, _replicas,
  * _log_dirs, _tokens). */
 kafka_handler_fn kafka_handle_describe_cluster, kafka_handle_describe_quorum,

@@ -6,7 +6,7 @@
 
 #define RESULTS_MAX 4096u /* of one call; more are not asked for in a rehearsal's 64 KiB */
 #define BATCH_BYTES 256u
-_Static_assert(offsetof(struct sluice_broker, features_update) + sizeof(void (*)(void)) ==
+_Static_assert(offsetof(struct sluice_broker, consumer_group_describe) + sizeof(void (*)(void)) ==
                    sizeof(struct sluice_broker),
                "a new call of the broker: make it up below, and name it here");
 
@@ -36,6 +36,8 @@ enum {
     CALL_EPOCH_ENDS,
     CALL_LOG_DIRS,
     CALL_QUORUM,
+    CALL_CONSUMER_HEARTBEAT,
+    CALL_CONSUMER_GROUP,
     CALL_KINDS
 };
 
@@ -307,8 +309,10 @@ static void end_producers(struct stage *stage, const struct stage_call *call, vo
 static void end_groups(struct stage *stage, const struct stage_call *call, void *results,
                        sluice_status status)
 {
-    static const struct sluice_group_summary group = {
-        .group = {"rehearsal", 9}, .protocol_type = {"consumer", 8}, .state = {"Stable", 6}};
+    static const struct sluice_group_summary group = {.group = {"rehearsal", 9},
+                                                      .protocol_type = {"consumer", 8},
+                                                      .state = {"Stable", 6},
+                                                      .type = {"classic", 7}};
 
     (void)stage;
     (void)results;
@@ -381,6 +385,55 @@ static void end_quorum(struct stage *stage, const struct stage_call *call, void 
     DONE(sluice_quorum_done)(call->arg, &quorum);
 }
 
+static void end_consumer_heartbeat(struct stage *stage, const struct stage_call *call,
+                                   void *results, sluice_status status)
+{
+    static const struct sluice_assigned_partition partition = {.topic = {{1}}, .partition = 1};
+    const struct sluice_consumer_heartbeat_answer answer = {.size = sizeof(answer),
+                                                            .status = status,
+                                                            .member = {"member-1", 8},
+                                                            .member_epoch = 3,
+                                                            .heartbeat_interval_ms = 5000,
+                                                            .has_assignment = status == SLUICE_OK,
+                                                            .partition_count =
+                                                                status == SLUICE_OK ? 1 : 0,
+                                                            .partitions = &partition};
+
+    (void)stage;
+    (void)results;
+    DONE(sluice_consumer_heartbeat_done)(call->arg, &answer);
+}
+
+static void end_consumer_group(struct stage *stage, const struct stage_call *call, void *results,
+                               sluice_status status)
+{
+    static const struct sluice_described_partition partition = {
+        .topic = {{1}}, .name = {"rehearsed", 9}, .partition = 1};
+    static const struct sluice_consumer_member_info member = {.id = {"member-1", 8},
+                                                              .client_id = {"client", 6},
+                                                              .client_host = {"127.0.0.1", 9},
+                                                              .epoch = 3,
+                                                              .topic_count = 1,
+                                                              .assigned_count = 1,
+                                                              .target_count = 1,
+                                                              .topics = &topic_name,
+                                                              .assigned = &partition,
+                                                              .target = &partition};
+    const struct sluice_consumer_group_info info = {.size = sizeof(info),
+                                                    .status = status,
+                                                    .group = {"rehearsal", 9},
+                                                    .state = {"Stable", 6},
+                                                    .assignor = {"uniform", 7},
+                                                    .epoch = 3,
+                                                    .assignment_epoch = 3,
+                                                    .member_count = status == SLUICE_OK ? 1 : 0,
+                                                    .members = &member};
+
+    (void)stage;
+    (void)results;
+    DONE(sluice_consumer_group_info_done)(call->arg, &info);
+}
+
 static const struct {
     const char *name, *done_name;
     end_fn *end;
@@ -417,6 +470,10 @@ static const struct {
                          sizeof(struct sluice_epoch_end)},
     [CALL_LOG_DIRS] = {"log_dirs", "the done of log_dirs", end_log_dirs, 0},
     [CALL_QUORUM] = {"quorum", "the done of quorum", end_quorum, 0},
+    [CALL_CONSUMER_HEARTBEAT] = {"consumer_group_heartbeat", "the done of consumer_group_heartbeat",
+                                 end_consumer_heartbeat, 0},
+    [CALL_CONSUMER_GROUP] = {"consumer_group_describe", "the done of consumer_group_describe",
+                             end_consumer_group, 0},
 };
 
 /* ---- their way ---- */
@@ -807,6 +864,24 @@ CALL(features_update, const struct sluice_feature_update *updates, uint32_t coun
     ASK(CALL_TEXT, 1);
 }
 
+CALL(consumer_group_heartbeat, const struct sluice_consumer_heartbeat *request,
+     sluice_consumer_heartbeat_done *done, void *arg)
+{
+    read_all(request->group.data, request->group.size);
+    read_all(request->member.data, request->member.size);
+    for (uint32_t i = 0; i < request->topic_count; i++) {
+        read_all(request->topics[i].data, request->topics[i].size);
+    }
+    read_all(request->owned, request->owned_count * sizeof(*request->owned));
+    ASK(CALL_CONSUMER_HEARTBEAT, 1);
+}
+CALL(consumer_group_describe, struct sluice_text group, sluice_consumer_group_info_done *done,
+     void *arg)
+{
+    read_all(group.data, group.size);
+    ASK(CALL_CONSUMER_GROUP, 1);
+}
+
 void stage_broker_init(struct stage *stage)
 {
     stage->broker = (struct sluice_broker){.size = sizeof(struct sluice_broker),
@@ -849,5 +924,7 @@ void stage_broker_init(struct stage *stage)
                                            .log_dirs = on_log_dirs,
                                            .quorum = on_quorum,
                                            .features = on_features,
-                                           .features_update = on_features_update};
+                                           .features_update = on_features_update,
+                                           .consumer_group_heartbeat = on_consumer_group_heartbeat,
+                                           .consumer_group_describe = on_consumer_group_describe};
 }

@@ -82,6 +82,8 @@ class Table:
             elif depth == 0:
                 shared = {}
                 stack = [parts.setdefault(words[0], [])]
+            elif words[0] == "struct":
+                stack[depth:] = [shared.setdefault(words[1], [])]
             else:
                 owner = stack[depth - 1]
                 field = Field(words[0], words[1], self.first, self.last)

@@ -17,6 +17,7 @@ BATCH, TOPIC_CREATE, TOPIC_DELETE, TOPIC_CONFIG, OFFSET_COMMIT, OFFSET_FORGET, S
     PLUGIN_SWITCH = range(1, 17)
 TOPIC_GROW = 24
 SETTING = 60
+GROUP, GROUP_MEMBER, GROUP_ASSIGNMENT = 50, 51, 52
 TXN_OPEN, TXN_ABORTED, TXN_OFFSET, TXN_OFFSET_END, TXN = range(25, 30)
 IN_FRAMES_ONLY = (BATCH, CLEAN_SHUTDOWN, IDLE)
 SPREAD = 1  # incompatible feature of checkpoints
@@ -133,6 +134,40 @@ def txn_offset_end(fields):
     return {"producer": producer, "group": fields.text(len(fields.data) - fields.at)}
 
 
+def group(fields):
+    kind, flags, size, epoch, assigned, hashed = fields.take("BBHiiQ")
+    need(kind == 1 and flags <= 1 and size > 0, "a group")
+    return {"group": fields.text(size), "gone": bool(flags), "epoch": epoch, "assignment_epoch": assigned, "hash": hashed}
+
+
+def group_member(fields):
+    values = fields.take("H8HIIii")
+    flags, sizes, (topics, protocols, rebalance, session) = values[0], values[1:9], values[9:]
+    need(flags <= 3, "flags of a member")
+    texts = [None if size == 0xFFFF else fields.text(size) for size in sizes]
+    names = ("group", "member", "instance", "rack", "client_id", "client_host", "pattern", "assignor")
+    found = dict(zip(names, texts), gone=bool(flags & 1), classic=bool(flags & 2), rebalance=rebalance, session=session)
+    found["topics"] = [fields.text(fields.take("H")) for _ in range(topics)]
+    found["protocols"] = []
+    for _ in range(protocols):
+        name, metadata = fields.take("HI")
+        found["protocols"].append((fields.text(name), fields.take("%ds" % metadata)))
+    return found
+
+
+def group_assignment(fields):
+    group_size, member_size, epoch, previous, state = fields.take("HHiiI")
+    need(state <= 2, "state of a member")
+    found = {"group": fields.text(group_size), "member": fields.text(member_size), "epoch": epoch, "previous": previous,
+             "state": state}
+    for part in ("assigned", "revoking", "target"):
+        found[part] = {}
+        for _ in range(fields.take("I")):
+            topic, count = fields.take("16sI")
+            found[part].update({(topic, number): epoch for number, epoch in (fields.take("Ii") for _ in range(count))})
+    return found
+
+
 def named(form, *names):
     def read(fields):
         values = fields.take(form)
@@ -153,6 +188,7 @@ PAYLOADS = {
     EXTENT_DROP: named("Q", "id"),
     COMPACTION: named("16sqII", "topic", "clean", "partition", "zero"), PLUGIN_SWITCH: plugin_switch,
     SETTING: setting,
+    GROUP: group, GROUP_MEMBER: group_member, GROUP_ASSIGNMENT: group_assignment,
     TXN: txn, TXN_OFFSET: txn_offset, TXN_OFFSET_END: txn_offset_end,
     TXN_OPEN: named("16sIIqqqqq", "topic", "partition", "zero", "end", "producer", "first", "last", "stable"),
     TXN_ABORTED: named("16sIIqqqqq", "topic", "partition", "zero", "end", "producer", "first", "last", "stable"),
@@ -297,6 +333,7 @@ class State:
         self.positions, self.producers, self.extents = {}, {}, {}
         self.switches = {}  # by name: (flags, who)
         self.settings = {}
+        self.groups, self.members, self.assignments = {}, {}, {}  # by group; by (group, member)
         self.next_producer = self.extent_id = 0
 
     def apply(self, items):
@@ -351,6 +388,27 @@ class State:
             if item["what"] == 1 and (group, topic, partition) == (item["group"], item["topic"], item["partition"]) \
                     or item["what"] == 2 and group == item["group"] or item["what"] == 3 and topic == item["topic"]:
                 del self.offsets[group, topic, partition]
+
+    def _50(self, item):  # GROUP
+        self.groups[item["group"]] = item
+        if item["gone"]:
+            del self.groups[item["group"]]
+            for table in (self.members, self.assignments):
+                for key in [key for key in table if key[0] == item["group"]]:
+                    del table[key]
+
+    def _51(self, item):  # GROUP_MEMBER
+        key = item["group"], item["member"]
+        if item["gone"]:
+            self.members.pop(key, None)
+            self.assignments.pop(key, None)
+        elif item["group"] in self.groups:
+            self.members[key] = item
+
+    def _52(self, item):  # GROUP_ASSIGNMENT
+        key = item["group"], item["member"]
+        if key in self.members:
+            self.assignments[key] = item
 
     def _7(self, item):  # STAGE_POSITION
         key = item["name"], item["topic"], item["partition"]

@@ -9,6 +9,7 @@
 #ifndef SLUICE_BROKER_H
 #define SLUICE_BROKER_H
 
+#include <sluice/consumer_group.h>
 #include <sluice/types.h>
 
 /* Id of struct sluice_broker, for sluice_host.get_extension. */
@@ -508,6 +509,9 @@ struct sluice_offset_fetch {
     /* From here on when `size` reaches beyond it. */
     uint32_t flags; /* SLUICE_OFFSET_FETCH_* */
     uint32_t reserved;
+    struct sluice_text member; /* who asks; data NULL, with epoch -1: somebody outside the group */
+    int32_t member_epoch;
+    int32_t reserved2;
 };
 /* A committed offset. */
 struct sluice_offset_fetched {
@@ -530,6 +534,7 @@ struct sluice_group_summary {
     struct sluice_text group;
     struct sluice_text protocol_type; /* empty: nobody joined it since the start */
     struct sluice_text state;         /* "Stable", "Empty" … as Kafka names them */
+    struct sluice_text type;          /* "classic", "consumer" */
 };
 /* Ends `groups`. */
 typedef void sluice_groups_done(void *arg, sluice_status status,
@@ -799,6 +804,12 @@ struct sluice_broker {
      * E_INVALID_REQUEST. */
     SLUICE_CALL(features_update, const struct sluice_feature_update *updates, uint32_t count,
                 bool validate_only, sluice_text_done *done, void *arg);
+    /* A member of a group whose partitions the broker assigns joins, stays or leaves; done when
+     * what it changed is durable. */
+    SLUICE_CALL(consumer_group_heartbeat, const struct sluice_consumer_heartbeat *request,
+                sluice_consumer_heartbeat_done *done, void *arg);
+    SLUICE_CALL(consumer_group_describe, struct sluice_text group,
+                sluice_consumer_group_info_done *done, void *arg);
 #undef SLUICE_CALL
 };
 

@@ -105,6 +105,10 @@ typedef int32_t sluice_status;
     X(E_GROUP_NOT_FOUND,               1514,  69, 404,  5, 0, "no such group")                                   \
     X(E_STALE_MEMBER_EPOCH,            1515, 113, 409,  9, 0, "the member epoch is stale")                       \
     X(E_GROUP_SUBSCRIBED,              1516,  86, 409,  9, 0, "the group is subscribed to the topic")            \
+    X(E_FENCED_MEMBER_EPOCH,           1517, 110, 409,  9, 0, "the member must give up its partitions and join again") \
+    X(E_UNRELEASED_INSTANCE_ID,        1518, 111, 409,  9, 0, "another member has this instance id")            \
+    X(E_UNSUPPORTED_ASSIGNOR,          1519, 112, 400,  3, 0, "no such assignor")                               \
+    X(E_INVALID_REGEX,                 1520, 128, 400,  3, 0, "the regular expression is not valid")           \
     X(E_INVALID_RECORD_STATE,          1525, 121, 409,  9, 0, "the record is not in a state to be acknowledged so")\
     X(E_SHARE_SESSION_NOT_FOUND,       1526, 122, 404,  5, 1, "the share session is not known")                  \
     X(E_INVALID_SHARE_SESSION_EPOCH,   1527, 123, 409,  9, 1, "the share session epoch is not the expected one") \
