@@ -7,7 +7,7 @@
 #ifndef SL_ADMIT_AUTHORIZER_H
 #define SL_ADMIT_AUTHORIZER_H
 
-#include "base/base.h"
+#include "admit/access_policy.h"
 
 #define AUTHORIZER_REASON_BYTES 256u
 
@@ -17,7 +17,8 @@ struct topic_capability {
     struct sl_bytes own;       /* its output for the record at hand; empty: none */
     const char *const *topics; /* further ones */
     uint32_t topic_count;
-    bool any; /* all but internal ones (--dev) */
+    bool any;                    /* all but internal ones (--dev) */
+    const struct policy *policy; /* rules that deny take away what is given; NULL: none */
 };
 
 /* SLUICE_OK, or E_PERMISSION with a sentence that says who, where and why not. */

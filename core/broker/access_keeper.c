@@ -271,7 +271,11 @@ static void room_took(struct sl_task *task)
 static void room_take(struct sl_task *task)
 {
     struct room_rules *rules = SL_CONTAINER_OF(task, struct room_rules, task);
-    broker_guard_set_policy(&rules->room->guard, rules->policy);
+    struct loop_room *room = rules->room;
+    for (uint32_t i = 0; i < room->shard_count; i++) {
+        room->shards[i]->policy = rules->policy;
+    }
+    broker_guard_set_policy(&room->guard, rules->policy);
     rules->task = (struct sl_task){.run = room_took, .priority = SL_PRIORITY_CONTROL};
     sl_loop_post(rules->keeper->sluice->rooms[0].loop, &rules->task);
 }

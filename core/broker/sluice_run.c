@@ -166,6 +166,9 @@ static void start_room(struct sl_task *task)
     struct sluice *sluice = room->sluice;
     broker_link_init(&room->link, room->shards[0], &room->intake, &sluice->facts);
     broker_guard_init(&room->guard, &room->link, policy_ref(sluice->access.policy));
+    for (uint32_t i = 0; i < room->shard_count; i++) {
+        room->shards[i]->policy = room->guard.policy;
+    }
     security_link_init(&room->security, &room->guard, &room->intake, false);
     uint32_t connections = (uint32_t)sluice->config->kafka.connections_max + CONNECTIONS_EXTRA;
     sl_err err = intake_init(&room->intake, sluice->os, room->loop, sluice->logger, &room->cache,

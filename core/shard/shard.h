@@ -156,6 +156,8 @@ struct shard {
     struct switch_store switches;     /* shard 0: of plugin instances */
     struct access_store access;       /* shard 0: rules and credentials */
     struct setting_store settings;    /* shard 0: of features, groups, client metrics */
+    const struct policy
+        *policy; /* access rules in force on the loop; NULL before it serves [borrowed] */
     /* Shard 0: rules have changed; `done` when they are in force on all loops. NULL: nobody asks.
      */
     void (*publish_access)(void *arg, void (*done)(void *done_arg), void *done_arg);

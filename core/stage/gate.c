@@ -2,6 +2,7 @@
 #include "stage/gate.h"
 
 #include "base/status.h"
+#include "stage/stage_access.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -303,6 +304,11 @@ static void ask_worker(struct gate_call *self)
     struct gate *gate = self->gate;
     if (self->partition->topic == NULL) {
         refuse_with(self, SLUICE_E_UNKNOWN_TOPIC, "the topic is gone");
+        return;
+    }
+    if (stage_access_denies(&gate->rules, SLUICE_OP_READ, self->partition->topic->name) ||
+        stage_access_denies(&gate->rules, SLUICE_OP_WRITE, self->partition->topic->name)) {
+        refuse_with(self, SLUICE_E_PERMISSION, "an access rule denies the gate this topic");
         return;
     }
     uint32_t count = (uint32_t)batch_view_record_count(&self->batch);

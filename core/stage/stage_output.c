@@ -214,7 +214,8 @@ static sl_err check_topic(struct stage_output *output, const struct output_rules
                                                 .own = source->default_topic,
                                                 .topics = rules->grants,
                                                 .topic_count = rules->grant_count,
-                                                .any = rules->any};
+                                                .any = rules->any,
+                                                .policy = rules->shard->policy};
     sl_err err = authorizer_write(&capability, name, output->reason);
     if (err != SLUICE_OK) {
         return err;

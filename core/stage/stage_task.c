@@ -4,7 +4,9 @@
  * stage_task_step_later or in a wait. */
 #include "stage/stage_task_state.h"
 
+#include "base/bytes.h"
 #include "base/status.h"
+#include "stage/stage_access.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +15,10 @@
 #define RECORDS_FIRST  64u
 #define BACKOFF_MIN_MS 100u
 #define BACKOFF_MAX_MS 10000u
+#define RIGHTS_LOOK_MS 500u /* until it looks again whether a rule still denies */
+
+#define STALL_READ_DENIED  "an access rule denies it to read its input"
+#define STALL_WRITE_DENIED "an access rule denies it to write its output"
 
 void stage_task_set_stall(struct stage_task *task, const char *text)
 {
@@ -225,6 +231,23 @@ static void redrive_step(struct stage_task *task)
     }
 }
 
+/* What the configuration gives and an access rule denies: it goes on when the rule is gone. */
+static bool waits_for_rights(struct stage_task *task)
+{
+    const struct output_rules *rules = &task->config->rules;
+    const char *output = task->output_name;
+    if (stage_access_denies(rules, SLUICE_OP_READ, task->partition->topic->name)) {
+        wait_ms(task, RIGHTS_LOOK_MS, STALL_READ_DENIED);
+        return true;
+    }
+    if (output[0] != '\0' &&
+        stage_access_denies(rules, SLUICE_OP_WRITE, sl_bytes_of_text(output))) {
+        wait_ms(task, RIGHTS_LOOK_MS, STALL_WRITE_DENIED);
+        return true;
+    }
+    return false;
+}
+
 static void step(struct stage_task *task)
 {
     stage_task_publish(task);
@@ -245,6 +268,9 @@ static void step(struct stage_task *task)
         return;
     }
     if (!stage_topic_have_output(task)) {
+        return;
+    }
+    if (waits_for_rights(task)) {
         return;
     }
     if (stage_state_is_loading(task)) {

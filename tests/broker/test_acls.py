@@ -280,4 +280,62 @@ def test_the_command_line_lists_adds_and_removes_rules():
         assert code != 0 and "User:alice" in err, (code, err)
 
 
+STAGE = """return { name = "up", on = "log", input = "in", output = "out", outputs = { "secrets" },
+  process = function(record)
+    if record.value == "secret" then emit("secrets", record); return nil end
+    return record
+  end }"""
+GATE = 'return { name = "guard", on = "produce", input = "guarded", process = function(record) return record end }'
+
+
+def test_a_rule_that_denies_a_plugin_takes_away_what_the_configuration_gives():
+    with secured() as broker:
+        broker.run("topic", "create", "in", "guarded")
+        for operation in ("Read", "Write"):
+            allow(broker, operation, "Topic:*")
+        for name, text in (("up", STAGE), ("guard", GATE)):
+            with open(os.path.join(broker.home, "plugins", name + ".lua"), "w", encoding="utf-8") as file:
+                file.write(text)
+        running = lambda name: name in [p["name"] for p in broker.json("plugin", "list")["plugins"] if p["state"] == "running"]
+        wait_for(lambda: running("up") and running("guard"), "the plugins")
+        stall = lambda: "".join(p["stall"] for p in broker.json("plugin", "info", "up")["partitions"])
+
+        def deny(operation, topic, who="Plugin:up"):
+            assert broker.run("acl", "add", who, operation, "Topic:" + topic, "--deny")[0] == 0
+            return lambda: broker.run("acl", "remove", who, operation, "Topic:" + topic, "--deny")
+
+        broker.produce("in", ["one", "secret"])
+        wait_for(lambda: broker.consume("secrets") == ["secret"], "what is granted")
+
+        again = deny("Read", "in")
+        broker.produce("in", ["two"])
+        wait_for(lambda: "denies it to read its input" in stall(), "the stage to wait")
+        assert broker.consume("out") == ["one"]
+        again()
+        wait_for(lambda: broker.consume("out") == ["one", "two"], "the rule to be gone")
+
+        again = deny("Write", "out")
+        broker.produce("in", ["three"])
+        wait_for(lambda: "denies it to write its output" in stall(), "the stage to wait")
+        again()
+        wait_for(lambda: broker.consume("out") == ["one", "two", "three"], "the rule to be gone")
+
+        deny("Write", "sec", "Plugin:other")
+        deny("Write", "secrets")
+        broker.produce("in", ["secret", "four"])
+        wait_for(lambda: broker.consume("out")[3:] == ["four"], "the record beside it")
+        assert broker.consume("secrets") == ["secret"]
+        letters = broker.run("dlq", "show", "up", "--json")[1]
+        assert b"may not write to topic secrets: an access rule denies it" in letters, letters
+
+        broker.produce("guarded", ["a"])
+        deny("Read", "guarded", "Plugin:guard")
+        try:
+            broker.produce("guarded", ["b"])
+            raise LookupError("it was written")
+        except AssertionError as error:
+            assert "authorization failed" in str(error), error
+        assert broker.consume("guarded") == ["a"]
+
+
 load_tests = loader(globals())
