@@ -240,6 +240,7 @@ static void tell_port(struct frontend_slot *slot, const struct frontend_port *po
     uint16_t number = sl_listener_port(port->socket);
     listener_bound(listener, number);
     note_address(slot->set->sluice, listener);
+    key_keeper_watch(&slot->set->sluice->keys, listener);
     sl_log(slot->set->sluice->logger, SL_LOG_INFO, slot->name, "frontend listening",
            sl_log_text("listener", listener->name), sl_log_text("address", listener->address),
            sl_log_u64("port", number), sl_log_text("module", slot->path),

@@ -183,6 +183,10 @@ static sl_err make(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES]
     if (err == SLUICE_OK) {
         err = listener_config_init(sluice, ret_problem, SLUICE_PROBLEM_BYTES);
     }
+    if (err == SLUICE_OK) {
+        err = sasl_config_take_keys(sluice, ret_problem, SLUICE_PROBLEM_BYTES);
+    }
+    key_keeper_init(&sluice->keys, sluice);
     err = err != SLUICE_OK ? err : sluice_open_shards(sluice, ret_problem);
     return err != SLUICE_OK ? err : access_keeper_open(&sluice->access);
 }

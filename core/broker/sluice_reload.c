@@ -27,6 +27,8 @@ struct reload {
     struct sl_config *loaded, *merged;
     struct config_diff *diff;
     struct plugin_settings_copy plugins;
+    cJSON *keys; /* what became of certificates and keys of tokens; NULL: there are none */
+    bool keys_failed;
     /* Of the loop: */
     int64_t begun_ns, turn_ns, longest_ns;
     bool in_turn;
@@ -64,10 +66,12 @@ enum { OUTCOME_DONE, OUTCOME_PARTLY, OUTCOME_REFUSED, OUTCOME_BAD };
 
 static int outcome_of(const struct reload *reload)
 {
-    return reload->diff == NULL                                                ? OUTCOME_BAD
-           : reload->diff->refused_count > 0                                   ? OUTCOME_REFUSED
-           : reload->diff->restart_count > 0 || reload->diff->failed_count > 0 ? OUTCOME_PARTLY
-                                                                               : OUTCOME_DONE;
+    return reload->diff == NULL              ? OUTCOME_BAD
+           : reload->diff->refused_count > 0 ? OUTCOME_REFUSED
+           : reload->diff->restart_count > 0 || reload->diff->failed_count > 0 ||
+                   reload->keys_failed
+               ? OUTCOME_PARTLY
+               : OUTCOME_DONE;
 }
 
 static const char *outcome_name(const struct reload *reload)
@@ -129,6 +133,9 @@ static cJSON *report_new(const struct reload *reload)
     if (reload->diff != NULL) {
         cJSON_AddNumberToObject(object, "need_restart", reload->diff->restart_count);
         cJSON_AddItemToObject(object, "changes", config_diff_json(reload->diff));
+        if (reload->keys != NULL) {
+            cJSON_AddItemToObject(object, "keys", cJSON_Duplicate(reload->keys, true));
+        }
         return object;
     }
     cJSON *problems = cJSON_AddArrayToObject(object, "problems");
@@ -148,6 +155,7 @@ static void retire(struct sl_job *job)
     config_free(reload->merged);
     config_diff_free(reload->diff);
     plugin_settings_drop(&reload->plugins);
+    cJSON_Delete(reload->keys);
 }
 
 static void retired(struct sl_job *job)
@@ -236,6 +244,32 @@ static void swap(struct reload *reload)
     reload->merged = before; /* freed by the helper */
 }
 
+static void keys_done(void *arg, cJSON *report)
+{
+    struct reload *reload = arg;
+    const cJSON *entry = NULL;
+    turn_begin(reload);
+    reload->keys = report;
+    cJSON_ArrayForEach(entry, report)
+    {
+        bool failed = cJSON_GetObjectItemCaseSensitive(entry, "reason") != NULL;
+        reload->keys_failed = reload->keys_failed || failed;
+    }
+    reload_end(reload);
+}
+
+/* The new configuration is in force, and files that it names are read again. */
+static void take_over(struct reload *reload)
+{
+    if (reload->dry_run) {
+        reload_end(reload);
+        return;
+    }
+    swap(reload);
+    turn_end(reload);
+    key_keeper_look(&reload->sluice->keys, keys_done, reload);
+}
+
 static void plugins_done(void *arg, sl_err err, const struct plugin_reload_result *results,
                          uint32_t count)
 {
@@ -247,10 +281,10 @@ static void plugins_done(void *arg, sl_err err, const struct plugin_reload_resul
     if (err != SLUICE_OK) {
         settle_refused(reload);
         reload->diff->refused_count = SL_MAX(reload->diff->refused_count, 1u);
-    } else if (!reload->dry_run) {
-        swap(reload);
+        reload_end(reload);
+    } else {
+        take_over(reload);
     }
-    reload_end(reload);
 }
 
 /* ---- the way there ---- */
@@ -283,10 +317,7 @@ static void load_done(struct sl_job *job)
         reload->err = reload->err != SLUICE_OK ? reload->err : SLUICE_E_STOPPING;
         reload_end(reload);
     } else if (!sluice->plugins_started) {
-        if (!reload->dry_run) {
-            swap(reload);
-        }
-        reload_end(reload);
+        take_over(reload);
     } else {
         /* It may end inside; it is freed in a later turn all the same. */
         plugin_manager_reload(sluice->plugins, &reload->plugins.settings, reload->dry_run,

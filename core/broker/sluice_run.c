@@ -118,6 +118,7 @@ static void start_services(struct sluice *sluice)
     sluice->shards.shards[0]->publish_access = access_keeper_publish;
     sluice->shards.shards[0]->publish_access_arg = &sluice->access;
     access_keeper_start(&sluice->access);
+    key_keeper_start(&sluice->keys);
     sl_err err = admin_socket_open(&sluice->admin, sluice);
     if (err != SLUICE_OK) {
         sl_log(sluice->logger, SL_LOG_ERROR, "admin",
@@ -307,6 +308,7 @@ void sluice_stop(struct sluice *sluice)
     sl_log(sluice->logger, SL_LOG_INFO, "sluice", "stopping");
     frontend_set_close_all(&sluice->frontends);
     access_keeper_stop(&sluice->access);
+    key_keeper_stop(&sluice->keys);
     admin_socket_close(&sluice->admin);
     if (sluice->plugins_started) {
         plugin_manager_stop(sluice->plugins, plugins_stopped, sluice);

@@ -6,6 +6,7 @@
 #include "broker/admin_socket.h"
 #include "broker/backup_admin.h"
 #include "broker/frontend_set.h"
+#include "broker/key_keeper.h"
 #include "broker/loop_room.h"
 #include "broker/plugin_link.h"
 #include "broker/sluice.h"
@@ -36,7 +37,10 @@ struct sluice {
     struct access_keeper access;
     struct sasl_settings sasl;         /* of kafka.listen, and of listeners that say nothing else */
     struct listener_list listeners[2]; /* of the frontends kafka and http */
-    char *sasl_texts[3];               /* owned copies: a reload frees the configuration */
+    struct jwt_keys *token_keys;       /* atomic; see struct sasl_settings */
+    uint64_t token_hash;               /* of their file at the start */
+    struct key_keeper keys;
+    char *sasl_texts[3]; /* owned copies: a reload frees the configuration */
     struct plugin_manager *plugins;
     struct plugin_meter plugin_meters[SLUICE_ROOMS_MAX]; /* by room */
     bool plugins_started;                                /* written by loop 0 */

@@ -31,6 +31,20 @@ static void change_write(const struct cli *cli, const cJSON *change, bool dry_ru
     }
 }
 
+/* What became of the certificate of a listener, or of the keys of tokens; true: it is a new one. */
+static bool keys_write(const cJSON *entry)
+{
+    char listener[1024], outcome[1024], reason[1024];
+    cli_member_text(entry, "listener", listener);
+    cli_member_text(entry, "outcome", outcome);
+    cli_member_text(entry, "reason", reason);
+    if (strcmp(outcome, "unchanged") == 0) {
+        return false;
+    }
+    printf("%s\n  keys of %s%s%s\n", outcome, listener, reason[0] != '\0' ? ": " : "", reason);
+    return true;
+}
+
 static void report_write(const struct cli *cli, const cJSON *report, const char *outcome)
 {
     const cJSON *item;
@@ -45,11 +59,17 @@ static void report_write(const struct cli *cli, const cJSON *report, const char 
     {
         change_write(cli, item, dry_run);
     }
+    const cJSON *keys = cJSON_GetObjectItemCaseSensitive(report, "keys");
+    bool renewed = false;
+    cJSON_ArrayForEach(item, keys)
+    {
+        renewed = keys_write(item) || renewed;
+    }
     bool done = strcmp(outcome, "done") == 0;
-    const char *text = done && cJSON_GetArraySize(changes) == 0 ? "no key has changed"
-                       : dry_run                                ? "nothing was changed: --dry-run"
-                       : done                                   ? "reloaded"
-                       : outcome[0] == 'p'                      ? "partly in force: see above"
+    const char *text = done && cJSON_GetArraySize(changes) == 0 && !renewed ? "no key has changed"
+                       : dry_run           ? "nothing was changed: --dry-run"
+                       : done              ? "reloaded"
+                       : outcome[0] == 'p' ? "partly in force: see above"
                                            : "not reloaded: nothing was changed";
     printf("%s (%.1f ms)\n", text, cJSON_IsNumber(took) ? took->valuedouble / 1000 : 0);
 }

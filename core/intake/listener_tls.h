@@ -24,6 +24,7 @@ struct listener_tls {
      */
     struct tls_context *context;
     uint64_t files_hash; /* of what was read last, whether it was taken or not; loop 0's */
+    bool files_failed;   /* it was not */
 };
 
 struct listener_tls *listener_tls_new(void); /* NULL: no memory. TLS 1.2 and 1.3 */

@@ -306,9 +306,10 @@ static void step_bearer(struct sasl_session *session, struct sluice_bytes messag
     char why[JWT_WHY_BYTES] = "";
     int64_t expires_ms = 0;
     struct sl_bytes token = bearer_of(message);
-    if (token.size == 0 || session->settings->keys == NULL ||
-        jwt_check(session->settings->keys, &session->settings->jwt, token,
-                  shard_wall_ms(session->home), name, &expires_ms, why) != SLUICE_OK) {
+    const struct jwt_keys *keys = __atomic_load_n(session->settings->keys, __ATOMIC_ACQUIRE);
+    if (token.size == 0 || keys == NULL ||
+        jwt_check(keys, &session->settings->jwt, token, shard_wall_ms(session->home), name,
+                  &expires_ms, why) != SLUICE_OK) {
         snprintf(session->answer, sizeof(session->answer), "Authentication failed: %s",
                  why[0] != '\0' ? why : "the message holds no token");
         fail(session, session->answer);

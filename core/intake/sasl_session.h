@@ -34,7 +34,9 @@ struct sasl_settings {
     int64_t session_lifetime_ms; /* 0: for ever */
     int64_t failure_delay_ms;
     struct jwt_rules jwt;
-    struct jwt_keys *keys; /* NULL: none */
+    /* The place of the keys of tokens; atomic: what is there may be used for this turn of the loop.
+     */
+    struct jwt_keys *const *keys;
 };
 
 struct sasl_session;

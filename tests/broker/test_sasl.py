@@ -138,6 +138,32 @@ def test_a_token_lets_in_until_it_expires():
                 assert raw.is_closed()
 
 
+def test_keys_of_tokens_change_while_the_broker_runs():
+    with with_tokens() as broker:
+        broker.start()
+        path = os.path.join(broker.home, "keys.json")
+
+        def is_taken(secret):
+            with broker.connect() as raw:
+                handshake(raw, "OAUTHBEARER")
+                return bearer(raw, token({"sub": "c", "iss": "us", "exp": time.time() + 600}, secret))[0] == 0
+
+        def write(text):
+            with open(path + ".new", "w") as file:
+                file.write(text)
+            os.rename(path + ".new", path)
+        other = SECRET[::-1]
+        assert is_taken(SECRET) and not is_taken(other)
+        write("{")
+        wait_for(lambda: "the keys of tokens are not reloaded: those before stay in force" in broker.log(), "the failure")
+        assert is_taken(SECRET)
+        code, out, _ = broker.run("reload")
+        assert code != 0 and b"keys of tokens: " in out, out
+        write(json.dumps({"keys": [{"kty": "oct", "k": part(other).decode()}]}))
+        wait_for(lambda: is_taken(other), "the new key")
+        assert not is_taken(SECRET)
+
+
 # ---- by hand ----
 
 def text(value):

@@ -219,6 +219,66 @@ def test_files_that_are_wrong_are_told_at_the_start():
         broker.close()
 
 
+# ---- new files while it runs ----
+
+def put(source, path):
+    """As tools that renew certificates do: whole, by a rename."""
+    shutil.copy(source, path + ".new")
+    os.rename(path + ".new", path)
+
+
+def shown(port):
+    """The name in the certificate that a listener shows."""
+    with Secure(port) as raw:
+        return dict(part[0] for part in raw.socket.getpeercert()["subject"])["commonName"]
+
+
+def test_a_certificate_is_renewed_while_clients_are_connected():
+    certificate, authorities = os.path.join(FOLDER, "live.pem"), os.path.join(FOLDER, "live-ca.pem")
+
+    def both(pair):  # chain and key in one file, so that they change at once
+        with open(certificate + ".both", "wb") as file:
+            for part in (pair.certificate, pair.key):
+                with open(part, "rb") as source:
+                    file.write(source.read())
+        put(certificate + ".both", certificate)
+    first, second = CA.issue("first", "/CN=first"), CA.issue("second", "/CN=second")
+    stranger = OTHER.issue("stranger", "/CN=stranger")
+    both(first)
+    put(CA.path, authorities)
+    with Broker("kafka.tls.certificate=" + certificate, "kafka.tls.ca=" + authorities, "kafka.tls.client_auth=requested") as broker:
+        with Secure(broker.kafka) as old:
+            assert shown(broker.kafka) == "first"
+            assert broker.json("reload")["keys"] == [{"listener": "kafka", "outcome": "unchanged"}]
+            both(second)
+            wait_for(lambda: shown(broker.kafka) == "second", "the new certificate")
+            assert kafka_wire.call(old, "ApiVersions", 0)["error_code"] == 0, "connections stay"
+            with open(certificate, "w") as file:
+                file.write("-----BEGIN CERTIFICATE-----\nrubbish\n")
+            wait_for(lambda: "the certificate is not reloaded: the one before stays in force" in broker.log(), "the failure")
+            assert shown(broker.kafka) == "second"
+            code, out, _ = broker.run("reload")
+            assert code != 0 and b"what was in force stays" in out and b"is not one in PEM form" in out, out
+            put(first.certificate, certificate)  # without its key
+            wait_for(lambda: "live.pem is not one in PEM form" in broker.log(), "the other failure")
+            both(first)
+            wait_for(lambda: shown(broker.kafka) == "first", "the file that is good again")
+            try:
+                serves(broker.kafka, pair=stranger)
+                raise AssertionError("of another authority")
+            except (ssl.SSLError, EOFError, ConnectionError):
+                pass
+            put(OTHER.path, authorities)
+
+            def is_taken():
+                try:
+                    return serves(broker.kafka, pair=stranger)
+                except (ssl.SSLError, EOFError, ConnectionError):
+                    return False
+            wait_for(is_taken, "the new authority")
+            assert kafka_wire.call(old, "ApiVersions", 0)["error_code"] == 0
+
+
 # ---- by hand ----
 
 def flights(port):
