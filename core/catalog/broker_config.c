@@ -1,6 +1,8 @@
 /* broker_config.c: the table of broker keys, and their rendering. */
 #include "catalog/broker_config.h"
 
+#include "catalog/broker_keys.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -113,7 +115,7 @@ static const struct row rows[] = {
      "A silent idempotent producer is forgotten after this time."},
 };
 
-_Static_assert(SL_COUNT_OF(rows) <= CONFIG_ENTRIES_MAX,
+_Static_assert(SL_COUNT_OF(rows) + BROKER_KEYS_MAX <= CONFIG_ENTRIES_MAX,
                "the answer to DescribeConfigs is too small");
 
 void broker_settings_init(struct broker_settings *settings)
@@ -256,6 +258,37 @@ bool broker_config_find(const struct broker_settings *settings, const char *name
     return false;
 }
 
+static bool is_read(const char *name)
+{
+    for (uint32_t i = 0; i < SL_COUNT_OF(rows); i++) {
+        if (strcmp(rows[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The keys that nobody reads here. */
+static void describe_rest(struct config_entries *ret_entries)
+{
+    for (uint32_t i = 0; i < broker_key_count; i++) {
+        const struct broker_key *key = &broker_keys[i];
+        if (is_read(key->name)) {
+            continue;
+        }
+        struct sluice_config_entry *entry = config_entries_add(ret_entries);
+        entry->name = sluice_text_of(key->name);
+        if (key->default_value != NULL) {
+            entry->value = sluice_text_of(key->default_value);
+        }
+        entry->documentation = sluice_text_of(BROKER_KEY_DOCUMENTATION);
+        entry->source = SLUICE_CONFIG_SOURCE_DEFAULT;
+        entry->type = key->type;
+        entry->read_only = true;
+        entry->sensitive = key->type == SLUICE_CONFIG_TYPE_PASSWORD;
+    }
+}
+
 void broker_config_describe(const struct broker_settings *settings,
                             struct config_entries *ret_entries)
 {
@@ -273,4 +306,5 @@ void broker_config_describe(const struct broker_settings *settings,
         entry->type = view.type;
         entry->read_only = true;
     }
+    describe_rest(ret_entries);
 }

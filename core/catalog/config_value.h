@@ -35,7 +35,7 @@ sl_err config_value_parse(const char *name, const struct config_rule *rule, stru
  * [any] */
 bool config_list_has(struct sl_bytes list, const char *word);
 
-#define CONFIG_ENTRIES_MAX   96u
+#define CONFIG_ENTRIES_MAX   448u
 #define CONFIG_ENTRIES_BYTES 4096u
 
 /* Entries of one resource; their texts are static, the topic's, or in `text`. */

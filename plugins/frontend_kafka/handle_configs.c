@@ -22,8 +22,8 @@ int8_t kafka_config_source(int32_t source)
 
 int8_t kafka_config_type(int32_t type)
 {
-    /* boolean, string, int, long, double, list */
-    static const int8_t types[] = {0, 1, 2, 3, 5, 6, 7};
+    /* boolean, string, int, long, double, list, short, class, password */
+    static const int8_t types[] = {0, 1, 2, 3, 5, 6, 7, 4, 8, 9};
     return type >= 0 && type < (int32_t)sizeof(types) ? types[type] : 0;
 }
 

@@ -112,6 +112,9 @@ typedef void sluice_topic_results_done(void *arg, const struct sluice_topic_resu
 #define SLUICE_CONFIG_TYPE_LONG      4
 #define SLUICE_CONFIG_TYPE_DOUBLE    5
 #define SLUICE_CONFIG_TYPE_LIST      6
+#define SLUICE_CONFIG_TYPE_SHORT     7
+#define SLUICE_CONFIG_TYPE_CLASS     8
+#define SLUICE_CONFIG_TYPE_PASSWORD  9
 /* One key of a configuration with the value in force. */
 struct sluice_config_entry {
     struct sluice_text name;

@@ -51,7 +51,7 @@ typedef int32_t sluice_status;
     X(E_EXPANDS_TOO_FAR,               1203,  10, 413,  3, 0, "the batch expands beyond the cap")                \
     X(E_UNSUPPORTED_CODEC,             1204,  76, 400,  3, 0, "the compression type is not supported here")      \
     X(E_INVALID_TIMESTAMP,             1205,  32, 400,  3, 0, "the timestamp is out of the accepted range")      \
-    X(E_UNSUPPORTED_MAGIC,             1206,  43, 400,  3, 0, "only record batches of format 2 are accepted")    \
+    X(E_UNSUPPORTED_MAGIC,             1206,  87, 400,  3, 0, "only record batches of format 2 are accepted")    \
     X(E_SEGMENT_TOO_SMALL,             1207,  18, 413,  3, 0, "the batch is larger than a segment")              \
     /* 1300: topics and offsets */                                                                              \
     X(E_UNKNOWN_TOPIC,                 1300,   3, 404,  5, 1, "no such topic or partition")                      \

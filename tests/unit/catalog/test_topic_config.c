@@ -131,7 +131,7 @@ Test(broker_config, describes_what_is_in_force)
     broker_settings_init(&broker);
     broker.group_initial_delay_ms = 0;
     broker_config_describe(&broker, &entries);
-    cr_assert_eq(entries.count, broker_config_count());
+    cr_assert_gt(entries.count, broker_config_count());
     const struct sluice_config_entry *entry =
         entry_of(&entries, "group.initial.rebalance.delay.ms");
     cr_assert(is(entry->value, "0"));
@@ -141,6 +141,24 @@ Test(broker_config, describes_what_is_in_force)
     cr_assert_eq(entry->source, SLUICE_CONFIG_SOURCE_DEFAULT);
     entry = entry_of(&entries, "broker.rack");
     cr_assert_null(entry->value.data);
+    entry = entry_of(&entries, "ssl.keystore.password");
+    cr_assert(entry->sensitive && entry->read_only && entry->value.data == NULL);
+    cr_assert_eq(entry->type, SLUICE_CONFIG_TYPE_PASSWORD);
+}
+
+Test(broker_config, names_each_key_once)
+{
+    static struct config_entries entries;
+    struct broker_settings broker;
+    broker_settings_init(&broker);
+    broker_config_describe(&broker, &entries);
+    for (uint32_t i = 0; i < entries.count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            cr_assert(!sl_bytes_equal(
+                sl_bytes_of(entries.entries[i].name.data, entries.entries[i].name.size),
+                sl_bytes_of(entries.entries[k].name.data, entries.entries[k].name.size)));
+        }
+    }
 }
 
 Test(broker_config, has_longer_texts_than_the_answer_can_hold_nowhere)
