@@ -19,7 +19,8 @@ sl_err batch_view_init(struct batch_view *view, struct sl_bytes bytes)
 {
     /* Magic stands at the same place in every format, and formats 0 and 1 may be shorter. */
     if (bytes.size > BATCH_MAGIC_AT && bytes.data[BATCH_MAGIC_AT] != BATCH_MAGIC)
-        return SLUICE_E_UNSUPPORTED_MAGIC;
+        return bytes.data[BATCH_MAGIC_AT] < BATCH_MAGIC ? SLUICE_E_UNSUPPORTED_MAGIC
+                                                        : SLUICE_E_CORRUPT_BATCH;
     size_t size;
     sl_err err = batch_peek_size(bytes, &size);
     if (err != SLUICE_OK)

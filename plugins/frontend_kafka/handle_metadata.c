@@ -3,7 +3,8 @@
  * topics null asks for all, an empty list for none; in version 0 an empty list asks for all.
  * Missing topics are made only when they are named and the request allows it (before version 4
  * every request does); the answer waits until they are there and describes them, where Kafka's
- * carries UNKNOWN_TOPIC_OR_PARTITION and clients ask again. Naming topics by id is for version 12 and later. */
+ * carries UNKNOWN_TOPIC_OR_PARTITION and clients ask again. Naming topics by id is for version 12
+ * and later. */
 #include "kafka_api.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"

@@ -61,6 +61,12 @@ Test(batch_view, refuses_formats_0_and_1)
     cr_assert_eq(init_now(), SLUICE_E_UNSUPPORTED_MAGIC);
 }
 
+Test(batch_view, takes_a_format_that_there_is_not_for_damage)
+{
+    batch[BATCH_MAGIC_AT] = 3;
+    cr_assert_eq(init_now(), SLUICE_E_CORRUPT_BATCH);
+}
+
 Test(batch_view, refuses_a_negative_record_count)
 {
     sl_be32_store(batch + BATCH_RECORD_COUNT_AT, UINT32_MAX);
