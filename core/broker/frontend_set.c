@@ -436,10 +436,11 @@ static bool take_config(struct frontend_slot *slot)
         slot->urgent ? URGENT_REQUEST_BYTES_MAX : (size_t)config->core.frame_bytes_max + 4;
     snprintf(slot->config_json, sizeof(slot->config_json),
              "{\"listen\":\"%s\",\"request_bytes_max\":%lld,\"connections_idle_ms\":%lld,"
-             "\"fetch_session_slots\":%lld,\"groups\":%s}",
+             "\"fetch_session_slots\":%lld,\"groups\":%s,\"legacy\":%s}",
              slot->listeners.listeners[0]->address, (long long)config->kafka.request_bytes_max,
              (long long)config->kafka.connections_idle_ms,
-             (long long)config->kafka.fetch_session_slots, config->kafka.groups ? "true" : "false");
+             (long long)config->kafka.fetch_session_slots, config->kafka.groups ? "true" : "false",
+             config->kafka.legacy ? "true" : "false");
     return true;
 }
 

@@ -96,6 +96,7 @@ struct sl_config {
         int64_t connections_idle_ms; /* 0: never */
         int64_t fetch_session_slots; /* of each loop */
         bool groups;
+        bool legacy;
         struct {
             struct config_list mechanisms;
             int64_t session_lifetime_ms; /* 0: for ever */

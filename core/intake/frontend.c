@@ -17,8 +17,9 @@ static struct frontend *of_host(const struct sluice_host *host)
 }
 
 /* Extensions that a frontend may ask for and require. */
-static const char *const offered[] = {SLUICE_EXT_BROKER, SLUICE_EXT_FRONTEND, SLUICE_EXT_RECORDS,
-                                      SLUICE_EXT_TASK, SLUICE_EXT_SECURITY};
+static const char *const offered[] = {SLUICE_EXT_BROKER,   SLUICE_EXT_FRONTEND,
+                                      SLUICE_EXT_RECORDS,  SLUICE_EXT_TASK,
+                                      SLUICE_EXT_SECURITY, SLUICE_EXT_MESSAGE_SET};
 
 static bool is_offered(const char *id)
 {
@@ -37,9 +38,12 @@ static const void *host_get_extension(const struct sluice_host *host, const char
         const char *id;
         const void *table;
     } offers[] = {
-        {offered[0], frontend->intake->broker},        {offered[1], &frontend->frontend_host},
-        {offered[2], &frontend->intake->records.host}, {offered[3], &frontend->tasks.host},
+        {offered[0], frontend->intake->broker},
+        {offered[1], &frontend->frontend_host},
+        {offered[2], &frontend->intake->records.host},
+        {offered[3], &frontend->tasks.host},
         {offered[4], frontend->intake->security},
+        {offered[5], &frontend->intake->message_sets.host},
     };
     for (size_t i = 0; i < SL_COUNT_OF(offers); i++) {
         if (strcmp(id, offers[i].id) == 0) {

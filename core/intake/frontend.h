@@ -7,6 +7,7 @@
 #define SL_INTAKE_FRONTEND_H
 
 #include "budget/chunk.h"
+#include "intake/frontend_message_set.h"
 #include "intake/frontend_records.h"
 #include "intake/frontend_tasks.h"
 #include <sluice/frontend.h>
@@ -79,6 +80,7 @@ struct intake {
     bool (*calls_pending)(void *arg);
     void *calls_pending_arg;
     struct frontend_records records;
+    struct frontend_message_set message_sets;
     struct frontend *draining; /* list by next_draining */
     uint32_t closing_count;    /* connections that wait for their output to be taken */
 };

@@ -38,6 +38,7 @@ sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop
                               .slot_count = connections_max};
     intake->stalled_end = &intake->stalled;
     frontend_records_init(&intake->records, os, decompressed_bytes_max);
+    frontend_message_set_init(&intake->message_sets, decompressed_bytes_max);
     chunk_cache_on_relief(cache, relieved, intake);
     return SLUICE_OK;
 }

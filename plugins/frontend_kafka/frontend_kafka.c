@@ -15,7 +15,8 @@ SLUICE_MANIFEST("{\"id\":\"frontend_kafka\",\"version\":\"0.1.0\",\"kind\":\"fro
                 "\"request_bytes_max\":{\"type\":\"integer\",\"minimum\":1024},"
                 "\"connections_idle_ms\":{\"type\":\"integer\",\"minimum\":0},"
                 "\"fetch_session_slots\":{\"type\":\"integer\",\"minimum\":0},"
-                "\"groups\":{\"type\":\"boolean\"}}}}");
+                "\"groups\":{\"type\":\"boolean\"},"
+                "\"legacy\":{\"type\":\"boolean\"}}}}");
 
 /* A number of the configuration; false: it is there and is not one within the bounds. */
 static bool config_number(const struct sluice_host *host, const char *key, uint32_t min,
@@ -68,13 +69,21 @@ static sluice_status configure(struct kafka_frontend *frontend)
     uint32_t slots_max = FETCH_SESSION_SLOTS_MAX;
     uint32_t idle_ms = KAFKA_IDLE_MS;
     bool groups = true;
+    bool legacy = false;
 
     if (!config_number(frontend->host, "request_bytes_max", 1024, 1u << 30, &request_bytes_max) ||
         !config_number(frontend->host, "connections_idle_ms", 0, INT32_MAX, &idle_ms) ||
         !config_number(frontend->host, "fetch_session_slots", 0, 1000000, &slots_max) ||
-        !config_switch(frontend->host, "groups", &groups)) {
+        !config_switch(frontend->host, "groups", &groups) ||
+        !config_switch(frontend->host, "legacy", &legacy)) {
         return SLUICE_E_PLUGIN_CONFIG;
     }
+    if (legacy && (frontend->tasks == NULL || frontend->message_sets == NULL)) {
+        frontend->host->set_error(frontend->host,
+                                  sluice_text_of("legacy: this host converts no message sets"));
+        return SLUICE_E_PLUGIN_CONFIG;
+    }
+    frontend->legacy = legacy;
     frontend->request_bytes_max = request_bytes_max;
     frontend->sessions.slots_max = slots_max;
     frontend->idle_ms = idle_ms;
@@ -112,6 +121,8 @@ static sluice_status create(const struct sluice_host *host, void **ret_self)
     frontend->io = host->get_extension(host, SLUICE_EXT_FRONTEND);
     frontend->broker = host->get_extension(host, SLUICE_EXT_BROKER);
     frontend->security = host->get_extension(host, SLUICE_EXT_SECURITY);
+    frontend->tasks = host->get_extension(host, SLUICE_EXT_TASK);
+    frontend->message_sets = host->get_extension(host, SLUICE_EXT_MESSAGE_SET);
     if (frontend->io == NULL || frontend->broker == NULL ||
         frontend->broker->size < sizeof(*frontend->broker)) {
         host->set_error(host, sluice_text_of("this host offers no broker that a frontend of this "

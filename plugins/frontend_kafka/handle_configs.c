@@ -91,6 +91,7 @@ static bool fill_config(struct kafka_call *call, const struct sluice_config_entr
     kafka_describe_configs_response_config_init(config);
     config->read_only = entry->read_only;
     config->config_source = kafka_config_source(entry->source);
+    config->is_default = call->version == 0 && entry->source != SLUICE_CONFIG_SOURCE_TOPIC;
     config->is_sensitive = entry->sensitive;
     config->config_type = kafka_config_type(entry->type);
     config->documentation = kafka_null();

@@ -10,6 +10,7 @@
  * may lose their end in a power cut. An offset beyond the end is OFFSET_OUT_OF_RANGE, and
  * current_leader_epoch is checked as KIP-320 says (FENCED or UNKNOWN_LEADER_EPOCH). */
 #include "kafka_api.h"
+#include "kafka_legacy.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
 
@@ -369,6 +370,10 @@ static void start(struct kafka_call *call, const struct fetch_state *state)
 
     if (state->entry_count == 0) {
         answer(call, NULL, 0, 0);
+        return;
+    }
+    if (call->version < KAFKA_LEGACY_FETCH_BELOW) {
+        kafka_legacy_fetch(call, &fetch, state->entries, answer);
         return;
     }
     broker->fetch(broker, kafka_call_context(call), &fetch, answer, call);

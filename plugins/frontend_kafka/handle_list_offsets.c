@@ -4,6 +4,7 @@
  * (earliest local) since 8, -5 (latest tiered) since 9, -6 (earliest not yet tiered) since 11.
  * Without tiered storage -6 has no answer, as in Kafka: offset -1. */
 #include "kafka_api.h"
+#include "kafka_legacy.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
 
@@ -91,6 +92,10 @@ static int64_t count_partitions(const struct kafka_list_offsets_request *request
 
 void kafka_handle_list_offsets(struct kafka_call *call)
 {
+    if (call->version == 0) {
+        kafka_handle_list_offsets_0(call);
+        return;
+    }
     const struct kafka_list_offsets_request *request = call->request;
     const struct sluice_broker *broker = kafka_call_broker(call);
     int64_t count = count_partitions(request);

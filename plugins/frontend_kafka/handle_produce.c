@@ -8,6 +8,7 @@
  * Batches of a transaction name it by the request's transactional id; from version 12 on they add
  * their partition to it (KIP-890), before that AddPartitionsToTxn did. */
 #include "kafka_api.h"
+#include "kafka_legacy.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
 
@@ -131,7 +132,7 @@ static void produced(void *arg, const struct sluice_produce_result *results, uin
     struct kafka_call *call = arg;
     struct kafka_produce_response *response = call->response;
     response_partition **slots = call->slots;
-    sluice_status failure = SLUICE_OK;
+    sluice_status failure = call->failure;
 
     for (uint32_t i = 0; i < count; i++) {
         fill(call, &results[i], slots[i]);
@@ -154,8 +155,15 @@ static void refuse(struct kafka_call *call, uint32_t count, sluice_status status
     answer(call, status);
 }
 
-static void start(struct kafka_call *call, const struct sluice_produce_entry *entries,
-                  uint32_t count)
+void kafka_produce_refuse(struct kafka_call *call, uint32_t index, sluice_status status)
+{
+    response_partition **slots = call->slots;
+    fill(call, &(struct sluice_produce_result){.status = status}, slots[index]);
+    call->failure = status;
+}
+
+void kafka_produce_start(struct kafka_call *call, const struct sluice_produce_entry *entries,
+                         uint32_t count)
 {
     const struct kafka_produce_request *request = call->request;
     const struct sluice_broker *broker = kafka_call_broker(call);
@@ -173,7 +181,7 @@ static void start(struct kafka_call *call, const struct sluice_produce_entry *en
     if (request->acks < -1 || request->acks > 1) {
         refuse(call, count, SLUICE_E_INVALID_REQUIRED_ACKS, (struct sluice_text){NULL, 0});
     } else if (count == 0) {
-        answer(call, SLUICE_OK);
+        answer(call, call->failure);
     } else {
         broker->produce(broker, kafka_call_context(call), &produce, produced, call);
     }
@@ -203,5 +211,9 @@ void kafka_handle_produce(struct kafka_call *call)
         kafka_call_fail(call, "a produce request names too many partitions", SLUICE_E_LIMIT);
         return;
     }
-    start(call, entries, count);
+    if (call->version < KAFKA_LEGACY_PRODUCE_BELOW) {
+        kafka_legacy_produce(call, entries, count);
+        return;
+    }
+    kafka_produce_start(call, entries, count);
 }

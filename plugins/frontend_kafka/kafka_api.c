@@ -95,10 +95,12 @@ kafka_handler_fn *kafka_api_handler(const struct kafka_frontend *frontend, int16
     return NULL;
 }
 
-static struct kafka_api_versions_response_api_key range_of(int16_t key)
+static struct kafka_api_versions_response_api_key range_of(const struct kafka_call *call,
+                                                           int16_t key)
 {
     const struct kafka_api *api = kafka_api_get(key);
-    return (struct kafka_api_versions_response_api_key){key, api->advertised_min, api->version_max};
+    int16_t min = call->conn->frontend->legacy ? api->legacy_min : api->advertised_min;
+    return (struct kafka_api_versions_response_api_key){key, min, api->version_max};
 }
 
 /* [a-zA-Z0-9]([a-zA-Z0-9-.]*[a-zA-Z0-9])? as KIP-511 wants names and versions. */
@@ -134,7 +136,7 @@ void kafka_handle_api_versions(struct kafka_call *call)
     }
     for (uint32_t i = 0; i < kafka_api_row_count; i++) {
         if (is_offered(call->conn->frontend, kafka_api_rows[i].key)) {
-            response.api_keys[response.api_keys_count++] = range_of(kafka_api_rows[i].key);
+            response.api_keys[response.api_keys_count++] = range_of(call, kafka_api_rows[i].key);
         }
     }
     if (!kafka_features_fill(call, &response)) {
@@ -146,7 +148,7 @@ void kafka_handle_api_versions(struct kafka_call *call)
 
 void kafka_answer_api_versions_too_new(struct kafka_call *call)
 {
-    struct kafka_api_versions_response_api_key own = range_of(KAFKA_API_VERSIONS_KEY);
+    struct kafka_api_versions_response_api_key own = range_of(call, KAFKA_API_VERSIONS_KEY);
     struct kafka_api_versions_response response;
 
     kafka_api_versions_response_init(&response);

@@ -24,11 +24,12 @@ struct kafka_call {
     bool answered; /* waits for its turn to be sent */
     int32_t correlation_id;
     int32_t throttle_ms;
-    uint32_t pending; /* broker calls under way, for handlers that make several */
-    void *request;    /* decoded message, then whatever the handler puts here */
-    void *response;   /* for the handler */
-    void *slots;      /* for the handler: where each entry's outcome goes */
-    uint8_t *answer;  /* [owned, heap] encoded response that waits for its turn */
+    sluice_status failure; /* of a part of it, before the broker was called */
+    uint32_t pending;      /* broker calls under way, for handlers that make several */
+    void *request;         /* decoded message, then whatever the handler puts here */
+    void *response;        /* for the handler */
+    void *slots;           /* for the handler: where each entry's outcome goes */
+    uint8_t *answer;       /* [owned, heap] encoded response that waits for its turn */
     size_t answer_size;
     struct kafka_arena arena;         /* the newest block */
     struct kafka_block_memory *block; /* newest first */

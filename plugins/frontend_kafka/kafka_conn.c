@@ -180,13 +180,19 @@ void kafka_conn_settle(struct kafka_conn *conn)
     }
 }
 
-/* Whether a request with this key may start now; blocks the connection if not. */
-static bool may_start(struct kafka_conn *conn, int16_t key)
+/* Whether it may be under way beside others like it. */
+static bool overlaps(const struct kafka_request_head *head)
+{
+    return head->api_key == KAFKA_PRODUCE_KEY && !head->legacy;
+}
+
+/* Whether a request may start now; blocks the connection if not. */
+static bool may_start(struct kafka_conn *conn, const struct kafka_request_head *head)
 {
     if (conn->call_count == 0) {
         return true;
     }
-    if (key != KAFKA_PRODUCE_KEY || conn->exclusive) {
+    if (!overlaps(head) || conn->exclusive) {
         block(conn, KAFKA_BLOCK_DRAIN);
         return false;
     }
@@ -270,11 +276,11 @@ static void start(struct kafka_conn *conn, const struct kafka_request_head *head
         kafka_conn_fail(conn, "no memory for a request", SLUICE_E_NO_MEMORY);
         return;
     }
-    if (!head->supported) {
+    if (!head->supported && !head->legacy) {
         kafka_answer_api_versions_too_new(call);
         return;
     }
-    if (head->api_key != KAFKA_PRODUCE_KEY) {
+    if (!overlaps(head)) {
         uint8_t *copy = kafka_call_take(call, (int64_t)size, 1);
         if (copy == NULL) {
             return;
@@ -303,13 +309,14 @@ static bool take_frame(struct kafka_conn *conn, const uint8_t *frame, size_t siz
         return false;
     }
     if (kafka_api_handler(conn->frontend, head.api_key) == NULL ||
-        (!head.supported && head.api_key != KAFKA_API_VERSIONS_KEY)) {
+        !(head.supported || (head.legacy && conn->frontend->legacy) ||
+          head.api_key == KAFKA_API_VERSIONS_KEY)) {
         snprintf(why, sizeof(why), "version %d of API key %d is not served", head.version,
                  head.api_key);
         kafka_conn_fail(conn, why, SLUICE_E_UNSUPPORTED_VERSION);
         return false;
     }
-    if (!may_start(conn, head.api_key)) {
+    if (!may_start(conn, &head)) {
         return false;
     }
     if (!kafka_login_allows(conn, head.api_key)) {

@@ -12,7 +12,9 @@
 #include "kafka_codec.h"
 
 #include <sluice/frontend.h>
+#include <sluice/message_set.h>
 #include <sluice/security.h>
+#include <sluice/task.h>
 
 #define KAFKA_REQUEST_BYTES_MAX  (100u << 20) /* default of request_bytes_max */
 #define KAFKA_CALL_BYTES_MAX     (32u << 20)  /* memory of one request beside its record batches */
@@ -27,6 +29,7 @@
 #define KAFKA_IDLE_MS            600000u /* default of connections_idle_ms */
 
 struct kafka_call;
+struct kafka_legacy_job;
 
 /* Calls of the broker may end after the last connection has gone and the host has destroyed the
  * instance: then its memory stays until they have, and host, io and broker are not touched. */
@@ -38,6 +41,11 @@ struct kafka_frontend {
     const struct sluice_security *security; /* NULL: the host has none */
     uint32_t request_bytes_max;
     bool groups; /* consumer groups are served */
+    bool legacy; /* so are versions that Kafka 4 dropped (kafka_legacy.h) */
+    const struct sluice_task_host *tasks;               /* not NULL with legacy */
+    const struct sluice_message_set_host *message_sets; /* likewise */
+    struct kafka_legacy_job *legacy_waiting;            /* for a task, by next */
+    size_t legacy_bytes;                                /* batches being converted for fetches */
     struct fetch_sessions sessions;
     struct kafka_writer writer;    /* of the response that is being sent */
     struct kafka_call *idle_calls; /* list by next */

@@ -60,7 +60,7 @@ class Table:
     """One API: key, name, version range, first flexible version (None: none), fields of request and response."""
 
     def __init__(self, path):
-        self.flexible, parts, shared, stack = None, {}, {}, []
+        self.flexible, self.legacy, parts, shared, stack = None, None, {}, {}, []
         with open(path) as file:
             lines = [line.rstrip() for line in file if line.strip() and not line.lstrip().startswith("#")]
         words = lines[0].split()
@@ -72,6 +72,8 @@ class Table:
             word, value = rest.pop(0), rest.pop(0)
             if word == "versions":
                 self.first, self.last = int(value.split("-")[0]), int(value.split("-")[-1])
+            elif word == "legacy-from":
+                self.legacy = int(value)
             elif word == "flexible-from":
                 self.flexible = None if value == "none" else int(value)
         for line in lines[1:]:
@@ -86,7 +88,8 @@ class Table:
                 stack[depth:] = [shared.setdefault(words[1], [])]
             else:
                 owner = stack[depth - 1]
-                field = Field(words[0], words[1], self.first, self.last)
+                lowest = self.first if self.legacy is None else self.legacy
+                field = Field(words[0], words[1], lowest, self.last)
                 field.attributes(words[2:])
                 owner.append(field)
                 if field.kind not in NUMBERS and field.kind not in ("bool", "string", "bytes", "records", "uuid"):

@@ -166,8 +166,9 @@ local function write_api_table(out, files)
     out('#include "kafka_ops.h"\n')
     out("const struct kafka_api kafka_apis[] = {")
     for _, api in ipairs(apis) do
-        out('    {%d, %d, %d, %d, %s, "%s", &kafka_%s_ops, &kafka_%s_ops},', api.key,
+        out('    {%d, %d, %d, %d, %d, %s, "%s", &kafka_%s_ops, &kafka_%s_ops},', api.key,
             api.range.min, api.range.max, api.advertised or api.range.min,
+            api.legacy or api.range.min,
             api.flexible or "KAFKA_NEVER_FLEXIBLE", api.name, api.request.name, api.response.name)
     end
     out("};\n")
@@ -220,7 +221,8 @@ local function write_schema(out, files)
     out("const struct kafka_schema kafka_schemas[] = {")
     for _, file in ipairs(files) do
         for _, message in ipairs(file.messages) do
-            out('    {"%s", %d, %d, %s, &kafka_%s_ops, &%s_schema},', message.name, message.min,
+            out('    {"%s", %d, %d, %d, %s, &kafka_%s_ops, &%s_schema},', message.name,
+                message.standard, message.min,
                 message.max, message.flexible or "KAFKA_NEVER_FLEXIBLE", message.name, message.name)
         end
     end

@@ -184,6 +184,7 @@ struct kafka_api {
     int16_t version_min; /* lowest accepted */
     int16_t version_max;
     int16_t advertised_min; /* in ApiVersions; below version_min for Produce (KAFKA-18659) */
+    int16_t legacy_min;     /* lowest that the codec reads: for clients that Kafka 4 dropped */
     int16_t flexible_from;  /* first flexible version or KAFKA_NEVER_FLEXIBLE */
     const char *name;       /* Kafka's: "Produce" */
     const struct kafka_message_ops *request;

@@ -39,6 +39,11 @@ static bool api_has(const struct kafka_api *api, int16_t version)
     return api && version >= api->version_min && version <= api->version_max;
 }
 
+static bool api_had(const struct kafka_api *api, int16_t version)
+{
+    return api && version >= api->legacy_min && version < api->version_min;
+}
+
 sluice_status kafka_request_head_decode(const void *frame, size_t size,
                                         struct kafka_request_head *ret_head)
 {
@@ -55,7 +60,8 @@ sluice_status kafka_request_head_decode(const void *frame, size_t size,
     }
     head.api = kafka_api_get(head.api_key);
     head.supported = api_has(head.api, head.version);
-    if (head.supported) {
+    head.legacy = api_had(head.api, head.version);
+    if (head.supported || head.legacy) {
         status = kafka_request_header_decode(frame, size,
                                              kafka_request_header_version(head.api, head.version),
                                              NULL, &header, &head.body_at);

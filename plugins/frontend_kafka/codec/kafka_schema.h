@@ -43,7 +43,8 @@ struct kafka_schema_struct {
 };
 
 struct kafka_schema {
-    const char *name; /* "produce_request" */
+    const char *name;     /* "produce_request" */
+    int16_t standard_min; /* of Kafka 4.3; from version_min on with the legacy tier */
     int16_t version_min;
     int16_t version_max;
     int16_t flexible_from;

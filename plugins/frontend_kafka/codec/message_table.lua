@@ -181,6 +181,7 @@ local function read_head(place, text)
         kind = kind, key = tonumber(key), name = name, range = read_range(place, range),
         flexible = tonumber(rest:match("flexible%-from%s+(%d+)")),
         advertised = tonumber(rest:match("advertised%-from%s+(%d+)")),
+        legacy = tonumber(rest:match("legacy%-from%s+(%d+)")),
     }
 end
 
@@ -191,7 +192,9 @@ function table_reader.read(path)
     local place = { path = path, line = 0 }
     local head, message
     local function start(name)
-        message = message_new(name, head.range, head.flexible)
+        local range = { min = head.legacy or head.range.min, max = head.range.max }
+        message = message_new(name, range, head.flexible)
+        message.standard = head.range.min
         result.messages[#result.messages + 1] = message
     end
     for line in io.lines(path) do

@@ -3,6 +3,7 @@
 #define SLUICE_SLUICE_H
 
 #include <sluice/frontend.h>
+#include <sluice/message_set.h>
 #include <sluice/metrics.h>
 #include <sluice/plugin.h>
 #include <sluice/processor.h>

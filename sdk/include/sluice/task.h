@@ -4,8 +4,9 @@
  * A task is a function that runs later, and one that is called when it ended. What they share lies
  * behind `arg`, which is the plugin's and is handed from one to the other.
  *
- *   in a frontend    `work` runs on a thread of the host's, so it may block and must not call the
- *                    host; `done` runs on the instance's loop. Two of an instance run at a time.
+ *   in a frontend    `work` runs on a thread of the host's, so it may block, and calls nothing of
+ *                    the host's that is not [any]; `done` runs on the instance's loop. Two of an
+ *                    instance run at a time.
  *   in a processor   a worker has one thread: `work` and at once `done` run on it while no batch
  *                    waits. A batch that comes meanwhile waits for both, and its deadline goes on,
  *                    so a task is a small piece of work (a few milliseconds) whose `done` submits

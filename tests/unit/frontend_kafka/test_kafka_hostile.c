@@ -144,9 +144,10 @@ Test(kafka_hostile, a_head_of_an_unknown_api_or_version_still_names_its_correlat
     cr_assert_eq(kafka_request_head_decode("\x70\x00\x00\x00\x00\x00\x00\x06", 8, &head),
                  SLUICE_OK);
     cr_assert(!head.api && !head.supported && head.correlation_id == 6);
-    cr_assert_eq(kafka_request_head_decode("\x00\x00\x00\x02\x00\x00\x00\x06", 8, &head),
+    cr_assert_eq(kafka_request_head_decode("\x00\x00\x00\x02\x00\x00\x00\x06\xff\xff", 10, &head),
                  SLUICE_OK);
-    cr_assert(head.api && !head.supported, "Produce below 3 is advertised, not accepted");
+    cr_assert(head.api && !head.supported && head.legacy,
+              "Produce below 3 is advertised, accepted with the legacy tier alone");
     cr_assert_eq(kafka_request_head_decode("\x00\x12\x00\x00\x00\x00\x00", 7, &head),
                  SLUICE_E_TRUNCATED);
     cr_assert_eq(kafka_request_head_decode("\x00\x12\x00\x00\x00\x00\x00\x01\x00\x05x", 11, &head),

@@ -77,8 +77,8 @@ Test(batch_recompress, levels_have_an_effect)
         int codec;
         int32_t fast, small;
     } rows[] = {
-        {BATCH_CODEC_GZIP, 1, 9}, {BATCH_CODEC_GZIP, -1, 6},  {BATCH_CODEC_LZ4, 9, 12},
-        {BATCH_CODEC_LZ4, 9, 1},  {BATCH_CODEC_ZSTD, -50, 3}, {BATCH_CODEC_ZSTD, 3, 19},
+        {BATCH_CODEC_GZIP, 2, 9}, {BATCH_CODEC_GZIP, 2, 6},   {BATCH_CODEC_LZ4, 9, 12},
+        {BATCH_CODEC_LZ4, 9, 1},  {BATCH_CODEC_ZSTD, -50, 3}, {BATCH_CODEC_ZSTD, -20, 19},
     };
     struct batch_view batch = fixture_batch(&in, RECORDS, 1000, BATCH_CODEC_NONE);
     for (size_t i = 0; i < SL_COUNT_OF(rows); i++) {
