@@ -197,7 +197,16 @@ sl_err consumer_member_encode(const struct consumer_member *member, bool gone,
 sl_err consumer_assignment_encode(const struct consumer_member *member,
                                   struct sl_buffer *ret_payload) SL_MUST_CHECK;
 
-/* ---- from and to the classic protocol (consumer_group_classic.c) ---- */
+/* ---- from and to the classic protocol (consumer_group_migrate.c) ---- */
+
+struct consumer_metadata;
+/* The partitions that a subscription or assignment names, of topics that are there. E_NO_MEMORY. */
+sl_err consumer_owned_of(const struct consumer_groups *groups,
+                         const struct consumer_metadata *metadata,
+                         struct partition_set *set) SL_MUST_CHECK;
+/* The set as a classic member is told it. */
+sl_err consumer_assignment_of(struct consumer_groups *groups, const struct consumer_member *member,
+                              const struct partition_set *set, struct sl_buffer *out) SL_MUST_CHECK;
 
 /* Whether the group that loses this member (NULL: none) has only classic ones left. */
 bool consumer_group_may_downgrade(const struct consumer_groups *groups,

@@ -82,6 +82,10 @@ void consumer_group_heartbeat(struct consumer_groups *groups,
                               const struct group_caller *client, int64_t now_ms,
                               struct consumer_group_answer *ret_answer);
 
+/* After a heartbeat or tick, whose result was taken: who waited for a classic group that became one
+ * of these, or for one that came to be, is answered. May call back into anything. */
+void consumer_groups_deliver(struct consumer_groups *groups);
+
 /* Whether such a group is there, with or without members. */
 bool consumer_group_exists(const struct consumer_groups *groups, struct sluice_text group);
 bool consumer_group_has_members(const struct consumer_groups *groups, struct sluice_text group);
@@ -153,14 +157,19 @@ sl_err consumer_groups_snapshot(struct consumer_groups *groups, struct consumer_
 
 /* ---- members of the classic protocol (consumer_group_classic.c) ---- */
 
-/* Each as its twin in group_coordinator.h, of a group that consumer_group_has_members. */
+/* Each as its twin in group_coordinator.h, of a group that consumer_group_has_members; answered at
+ * once. Views live until the next call. */
+struct consumer_classic_joined {
+    struct sluice_group_joined joined;
+    char member[256]; /* an id that was made up */
+};
 void consumer_group_classic_join(struct consumer_groups *groups,
                                  const struct sluice_group_join *request,
                                  const struct group_caller *client, int64_t now_ms,
-                                 sluice_group_joined_done *done, void *arg);
+                                 struct consumer_classic_joined *ret_joined);
 void consumer_group_classic_sync(struct consumer_groups *groups,
                                  const struct sluice_group_sync *request, int64_t now_ms,
-                                 sluice_group_synced_done *done, void *arg);
+                                 struct sluice_group_synced *ret_synced);
 sluice_status consumer_group_classic_heartbeat(struct consumer_groups *groups,
                                                const struct sluice_group_identity *request,
                                                int64_t now_ms);

@@ -248,6 +248,7 @@ int64_t consumer_desk_tick(struct shard *shard, int64_t now_ms)
     consumer_groups_configure(desk->groups, &config);
     consumer_groups_tick(desk->groups, now_ms);
     (void)flush_try(shard);
+    consumer_groups_deliver(desk->groups);
     return consumer_desk_due_ms(shard);
 }
 
@@ -377,6 +378,7 @@ static void heartbeat_run(struct shard_call *call)
     }
     self->wait.settled = heartbeat_settled;
     consumer_desk_settle(shard, &self->wait);
+    consumer_groups_deliver(shard->consumers.groups);
 }
 
 void consumer_heartbeat_start(struct shard *home, const struct sluice_context *context,

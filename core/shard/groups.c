@@ -34,6 +34,7 @@ struct group_call {
     /* Offsets. */
     int64_t producer_id; /* of a transaction; -1: of none */
     struct cut_waiter waiter;
+    struct consumer_wait wait; /* for members in a group of KIP-848 */
     struct wal_unit unit;
     struct wal_item *items;
     uint8_t *payloads;
@@ -211,6 +212,28 @@ static bool becomes_classic(struct shard *shard, struct sluice_text group)
     return true;
 }
 
+static void join_settled(struct consumer_wait *wait, sl_err err)
+{
+    struct group_call *self = SL_CONTAINER_OF(wait, struct group_call, wait);
+    if (err != SLUICE_OK) {
+        self->joined = (struct sluice_group_joined){.status = err, .generation = -1};
+    }
+    shard_call_reply(&self->call);
+}
+
+/* A classic member among those of the consumer protocol. */
+static void join_consumers(struct group_call *self, struct shard *shard)
+{
+    struct consumer_classic_joined result;
+    consumer_group_classic_join(shard->consumers.groups, self->request, &self->client,
+                                shard_now_ms(shard), &result);
+    if (keep_joined(self, &result.joined) != SLUICE_OK) {
+        self->joined = (struct sluice_group_joined){.status = SLUICE_E_NO_MEMORY, .generation = -1};
+    }
+    self->wait.settled = join_settled;
+    consumer_desk_settle(shard, &self->wait);
+}
+
 static void join_run(struct shard_call *call)
 {
     struct group_call *self = SL_CONTAINER_OF(call, struct group_call, call);
@@ -221,15 +244,13 @@ static void join_run(struct shard_call *call)
         join_answered(self, &refused);
         return;
     }
-    if (!becomes_classic(shard, ((const struct sluice_group_join *)self->request)->group)) {
-        struct sluice_group_joined refused = {.status = SLUICE_E_INCONSISTENT_GROUP_PROTOCOL,
-                                              .generation = -1};
-        join_answered(self, &refused);
-        return;
-    }
     struct group_limits limits;
     groups_limits(shard->config.settings, &limits);
     group_coordinator_set_limits(shard->groups, &limits);
+    if (!becomes_classic(shard, ((const struct sluice_group_join *)self->request)->group)) {
+        join_consumers(self, shard);
+        return;
+    }
     group_join(shard->groups, self->request, &self->client, shard_now_ms(shard), join_answered,
                self);
     shard_schedule(shard);
@@ -289,6 +310,14 @@ static void sync_run(struct shard_call *call)
                       &(struct sluice_group_synced){.status = SLUICE_E_COORDINATOR_NOT_AVAILABLE});
         return;
     }
+    if (consumer_group_has_members(shard->consumers.groups,
+                                   ((const struct sluice_group_sync *)self->request)->group)) {
+        struct sluice_group_synced synced;
+        consumer_group_classic_sync(shard->consumers.groups, self->request, shard_now_ms(shard),
+                                    &synced);
+        sync_answered(self, &synced);
+        return;
+    }
     group_sync(shard->groups, self->request, shard_now_ms(shard), sync_answered, self);
     shard_schedule(shard);
 }
@@ -315,13 +344,21 @@ static void status_landed(struct shard_call *call)
     call_free(self);
 }
 
+static sluice_status heartbeat(struct shard *shard, const struct sluice_group_identity *identity)
+{
+    if (consumer_group_has_members(shard->consumers.groups, identity->group)) {
+        return consumer_group_classic_heartbeat(shard->consumers.groups, identity,
+                                                shard_now_ms(shard));
+    }
+    return group_heartbeat(shard->groups, identity, shard_now_ms(shard));
+}
+
 static void heartbeat_run(struct shard_call *call)
 {
     struct group_call *self = SL_CONTAINER_OF(call, struct group_call, call);
     struct shard *shard = call->target;
-    self->status = shard->status != SLUICE_OK
-                       ? SLUICE_E_COORDINATOR_NOT_AVAILABLE
-                       : group_heartbeat(shard->groups, self->request, shard_now_ms(shard));
+    self->status = shard->status != SLUICE_OK ? SLUICE_E_COORDINATOR_NOT_AVAILABLE
+                                              : heartbeat(shard, self->request);
     shard_schedule(shard);
     shard_call_reply(call);
 }
@@ -345,10 +382,26 @@ static void statuses_landed(struct shard_call *call)
     call_free(self);
 }
 
+static void leave_settled(struct consumer_wait *wait, sl_err err)
+{
+    struct group_call *self = SL_CONTAINER_OF(wait, struct group_call, wait);
+    self->status = err;
+    shard_call_reply(&self->call);
+}
+
 static void leave_run(struct shard_call *call)
 {
     struct group_call *self = SL_CONTAINER_OF(call, struct group_call, call);
     struct shard *shard = call->target;
+    const struct sluice_group_leave *request = self->request;
+    if (shard->status == SLUICE_OK &&
+        consumer_group_has_members(shard->consumers.groups, request->group)) {
+        self->wait.settled = leave_settled;
+        (void)consumer_group_classic_leave(shard->consumers.groups, request, shard_now_ms(shard),
+                                           self->statuses);
+        consumer_desk_settle(shard, &self->wait);
+        return;
+    }
     self->status = shard->status != SLUICE_OK ? SLUICE_E_COORDINATOR_NOT_AVAILABLE
                                               : group_leave(shard->groups, self->request,
                                                             shard_now_ms(shard), self->statuses);

@@ -1,6 +1,7 @@
 """Groups whose partitions the broker assigns (KIP-848), spoken raw: joins, heartbeats, revocation before assignment,
-fencing, static members, patterns, what a restart keeps."""
+fencing, static members, patterns, what a restart keeps; and members of the classic protocol in such groups."""
 import os
+import struct
 import sys
 import uuid
 
@@ -336,6 +337,149 @@ def test_who_is_silent_loses_its_partitions():
         wait_for(has_all, "the silent member to be out")
         silent.send(silent.epoch)
         assert silent.error == UNKNOWN_MEMBER
+
+
+# ---- members of the classic protocol ----
+
+REBALANCE, ILLEGAL_GENERATION = 27, 22
+
+
+def subscription(*topics, owned=()):
+    """Version 1 of a consumer's metadata."""
+    def text(value):
+        return struct.pack(">h", len(value)) + value.encode()
+    by_topic = {}
+    for topic, partition in owned:
+        by_topic.setdefault(topic, []).append(partition)
+    return (struct.pack(">hi", 1, len(topics)) + b"".join(map(text, topics)) + struct.pack(">ii", -1, len(by_topic))
+            + b"".join(text(topic) + struct.pack(">i%di" % len(numbers), len(numbers), *numbers)
+                       for topic, numbers in by_topic.items()))
+
+
+def assignment(data):
+    """[(topic, partition)] of what SyncGroup answered."""
+    if not data:
+        return []
+    _, count = struct.unpack_from(">hi", data)
+    found, at = [], 6
+    for _ in range(count):
+        size = struct.unpack_from(">h", data, at)[0]
+        topic, at = data[at + 2:at + 2 + size].decode(), at + 2 + size
+        numbers = struct.unpack_from(">i", data, at)[0]
+        found += [(topic, number) for number in struct.unpack_from(">%di" % numbers, data, at + 4)]
+        at += 4 + 4 * numbers
+    return found
+
+
+class Classic:
+    """A member of the classic protocol whose assignor gives it everything when it leads."""
+
+    def __init__(self, broker, group, *topics):
+        self.broker, self.group, self.topics, self.member, self.owned, self.generation = broker, group, topics, "", [], -1
+
+    def ask(self, name, version, **values):
+        return ask(self.broker, name, version, {"group_id": self.group, "member_id": self.member, **values})
+
+    def join(self):
+        for _ in range(2):
+            answer = self.ask("JoinGroup", 6, session_timeout_ms=10000, rebalance_timeout_ms=10000,
+                              protocol_type="consumer", protocols=[
+                                  {"name": "cooperative-sticky", "metadata": subscription(*self.topics, owned=self.owned)}])
+            self.member, self.generation = answer["member_id"], answer["generation_id"]
+            if answer["error_code"] != 79:  # MEMBER_ID_REQUIRED
+                break
+        assert answer["error_code"] == OK, answer
+        return answer
+
+    def sync(self, plan=()):
+        answer = self.ask("SyncGroup", 5, generation_id=self.generation, protocol_type="consumer",
+                          protocol_name="cooperative-sticky", assignments=list(plan))
+        if answer["error_code"] == OK:
+            self.owned = assignment(answer["assignment"])
+        return answer["error_code"]
+
+    def lead(self, *partitions):
+        answer = self.join()
+        assert answer["leader"] == self.member
+        data = struct.pack(">hih", 1, 1, 1) + b"t" + struct.pack(">i%dii" % len(partitions), len(partitions), *partitions, -1)
+        assert self.sync([{"member_id": self.member, "assignment": data}]) == OK
+
+    def beat(self):
+        return self.ask("Heartbeat", 4, generation_id=self.generation)["error_code"]
+
+    def follow(self):
+        """One turn of a client: what a heartbeat asks for."""
+        error = self.beat()
+        if error == REBALANCE:
+            self.join()
+            self.sync()
+        return error
+
+
+def test_a_classic_group_becomes_a_new_one_and_back_while_it_works():
+    with broker_with_topics(t=4) as broker:
+        old = Classic(broker, "g", "t")
+        old.lead(0, 1, 2, 3)
+        new = Member(broker, "g").join()
+        assert (new.error, new.numbers()) == (OK, []), new.message
+        types = {member["member_id"]: member["member_type"] for member in described(broker, "g")["members"]}
+        assert types == {old.member: 0, new.member: 1}
+        assert old.beat() == REBALANCE
+        old.join()
+        assert old.sync() == OK and len(old.owned) == 2, "it is to give back half"
+        assert old.beat() == REBALANCE, "and then to come again"
+        new.beat()
+        assert new.numbers() == []
+        old.follow()
+        new.beat()
+        assert len(new.assigned) == 2
+        assert {number for _, number in old.owned} | set(new.numbers()) == {0, 1, 2, 3}
+        assert old.beat() == OK and commit(broker, "g", old.member, old.generation) == OK
+        assert commit(broker, "g", old.member, old.generation + 1) == ILLEGAL_GENERATION
+        broker.crash()
+        broker.start()
+        assert old.beat() == OK, "classic members of such a group outlive a crash"
+        new.leave()
+        listed = {entry["group_id"]: entry["group_type"] for entry in ask(broker, "ListGroups", 5, {})["groups"]}
+        assert listed == {"g": "classic"}
+        assert old.beat() == REBALANCE
+        old.lead(0, 1, 2, 3)
+        assert len(old.owned) == 4 and old.beat() == OK
+        assert fetch(broker, "g", None, -1) == 5
+        old.ask("LeaveGroup", 5, members=[{"member_id": old.member}])
+        assert Member(broker, "g").join().numbers() == [0, 1, 2, 3]
+
+
+def test_a_classic_member_joins_and_leaves_a_new_group():
+    with broker_with_topics(t=4) as broker:
+        new = Member(broker, "g").join()
+        old = Classic(broker, "g", "t")
+        old.join()
+        assert old.sync() == OK and old.owned == []
+        for _ in range(4):
+            new.beat()
+            old.follow()
+        assert len(new.assigned) == 2 and len(old.owned) == 2
+        answer = old.ask("LeaveGroup", 5, members=[{"member_id": old.member}, {"member_id": "nobody"}])
+        assert [member["error_code"] for member in answer["members"]] == [OK, UNKNOWN_MEMBER]
+        settle(new)
+        assert len(new.assigned) == 4
+        strange = ask(broker, "JoinGroup", 6, {"group_id": "g", "session_timeout_ms": 10000, "protocol_type": "connect",
+                                               "protocols": [{"name": "x", "metadata": b""}]})
+        assert strange["error_code"] == INCONSISTENT
+
+
+def test_a_group_of_another_kind_does_not_become_a_new_one():
+    with broker_with_topics(t=1) as broker:
+        join = {"group_id": "g", "session_timeout_ms": 10000, "rebalance_timeout_ms": 10000, "protocol_type": "connect",
+                "protocols": [{"name": "x", "metadata": b"?"}]}
+        assert ask(broker, "JoinGroup", 3, join)["error_code"] == OK
+        member = Member(broker, "g").join()
+        assert member.error == NOT_FOUND and "not a consumer group" in member.message
+        join.update(group_id="h", protocol_type="consumer")
+        assert ask(broker, "JoinGroup", 3, join)["error_code"] == OK
+        member = Member(broker, "h").join()
+        assert member.error == NOT_FOUND and "malformed" in member.message, member.message
 
 
 load_tests = loader(globals())
