@@ -1,13 +1,13 @@
 /* sasl_session.c: see sasl_session.h. */
 #include "intake/sasl_session.h"
 
+#include "auth/sasl_message.h"
 #include "auth/scram.h"
 #include "base/bytes.h"
 #include "shard/access.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 enum sasl_state { STATE_FIRST, STATE_FINAL, STATE_ENDED };
 
@@ -202,26 +202,21 @@ static void plain_found(void *arg, const struct credential *credential)
     sl_helpers_submit(session->home->config.os, session->home->loop, &session->job);
 }
 
-/* authzid NUL name NUL password */
+/* Who logs in as another is refused: nobody may. */
 static bool take_plain(struct sasl_session *session, struct sluice_bytes message)
 {
-    const uint8_t *end = message.data + message.size;
-    const uint8_t *first = message.size > 0 ? memchr(message.data, 0, (size_t)message.size) : NULL;
-    const uint8_t *second = first != NULL ? memchr(first + 1, 0, (size_t)(end - first) - 1) : NULL;
-    if (second == NULL || memchr(second + 1, 0, (size_t)(end - second) - 1) != NULL) {
+    struct sasl_plain plain;
+    if (sasl_plain_parse((struct sl_bytes){message.data, (size_t)message.size}, &plain) !=
+            SLUICE_OK ||
+        plain.name.size >= sizeof(session->name) ||
+        plain.password.size > sizeof(session->password) ||
+        (plain.authzid.size > 0 && !sl_bytes_equal(plain.authzid, plain.name))) {
         return false;
     }
-    size_t authzid = (size_t)(first - message.data);
-    size_t name = (size_t)(second - first) - 1;
-    session->password_size = (size_t)(end - second) - 1;
-    if (name == 0 || name >= sizeof(session->name) || session->password_size == 0 ||
-        session->password_size > sizeof(session->password) ||
-        (authzid > 0 && (authzid != name || memcmp(message.data, first + 1, name) != 0))) {
-        return false;
-    }
-    memcpy(session->name, first + 1, name);
-    session->name[name] = '\0';
-    memcpy(session->password, second + 1, session->password_size);
+    memcpy(session->name, plain.name.data, plain.name.size);
+    session->name[plain.name.size] = '\0';
+    memcpy(session->password, plain.password.data, plain.password.size);
+    session->password_size = plain.password.size;
     return true;
 }
 
@@ -282,36 +277,26 @@ static void step_scram(struct sasl_session *session, struct sluice_bytes message
 
 /* ---- OAUTHBEARER ---- */
 
-/* "n,…,^Aauth=Bearer TOKEN^A…^A^A" */
-static struct sl_bytes bearer_of(struct sluice_bytes message)
-{
-    static const char word[] = "auth=bearer ";
-    const char *at = (const char *)message.data;
-    const char *end = at + message.size;
-    while (at < end) {
-        const char *stop = memchr(at, 1, (size_t)(end - at));
-        const char *to = stop != NULL ? stop : end;
-        if ((size_t)(to - at) > sizeof(word) - 1 && strncasecmp(at, word, sizeof(word) - 1) == 0) {
-            at += sizeof(word) - 1;
-            return sl_bytes_of(at, (size_t)(to - at));
-        }
-        at = stop != NULL ? stop + 1 : end;
-    }
-    return (struct sl_bytes){0};
-}
-
 static void step_bearer(struct sasl_session *session, struct sluice_bytes message)
 {
     char name[JWT_NAME_BYTES];
-    char why[JWT_WHY_BYTES] = "";
+    char why[JWT_WHY_BYTES] = "the message holds no token";
     int64_t expires_ms = 0;
-    struct sl_bytes token = bearer_of(message);
+    struct sasl_bearer bearer;
     const struct jwt_keys *keys = __atomic_load_n(session->settings->keys, __ATOMIC_ACQUIRE);
-    if (token.size == 0 || keys == NULL ||
-        jwt_check(keys, &session->settings->jwt, token, shard_wall_ms(session->home), name,
-                  &expires_ms, why) != SLUICE_OK) {
-        snprintf(session->answer, sizeof(session->answer), "Authentication failed: %s",
-                 why[0] != '\0' ? why : "the message holds no token");
+    sl_err err = sasl_bearer_parse((struct sl_bytes){message.data, (size_t)message.size}, &bearer);
+    if (err == SLUICE_OK) {
+        err = keys == NULL ? SLUICE_E_AUTHENTICATION
+                           : jwt_check(keys, &session->settings->jwt, bearer.token,
+                                       shard_wall_ms(session->home), name, &expires_ms, why);
+    }
+    if (err == SLUICE_OK && bearer.authzid.size > 0 &&
+        !sl_bytes_equal(bearer.authzid, sl_bytes_of_text(name))) {
+        snprintf(why, sizeof(why), "the token is not for the name that was asked for");
+        err = SLUICE_E_AUTHENTICATION;
+    }
+    if (err != SLUICE_OK) {
+        snprintf(session->answer, sizeof(session->answer), "Authentication failed: %s", why);
         fail(session, session->answer);
         return;
     }

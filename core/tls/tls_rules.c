@@ -47,6 +47,19 @@ static bool take_part(const char **at, struct sl_bytes *ret_part)
     return true;
 }
 
+/* $1 to $9: Kafka fails at each name when there is no group at all. */
+static bool names_group(const char *replacement)
+{
+    for (const char *at = replacement; *at != '\0'; at++) {
+        if (at[0] == '\\' && at[1] != '\0') {
+            at++;
+        } else if (at[0] == '$' && at[1] >= '1' && at[1] <= '9') {
+            return true;
+        }
+    }
+    return false;
+}
+
 static sl_err take_rule(const char **at, struct rule *rule, char *ret_why)
 {
     struct sl_bytes pattern, replacement;
@@ -62,6 +75,11 @@ static sl_err take_rule(const char **at, struct rule *rule, char *ret_why)
         return SLUICE_E_NO_MEMORY;
     }
     sl_err err = name_pattern_new(pattern, &rule->pattern, why);
+    if (err == SLUICE_OK && name_pattern_groups(rule->pattern) == 0 &&
+        names_group(rule->replacement)) {
+        snprintf(why, sizeof(why), "has no group for the replacement");
+        err = SLUICE_E_CONFIG_VALUE;
+    }
     return err == SLUICE_E_CONFIG_VALUE
                ? WRONG(ret_why, "has the pattern \"%.80s\", which %s", first, why)
                : err;

@@ -1,0 +1,1 @@
+sl_fuzzer(fuzz_tls_rules SOURCES fuzz_tls_rules.c DEPS sl_tls)
