@@ -180,6 +180,21 @@ static bool fill_group(struct group_fetch *fetch, const struct sluice_offset_fet
     return ok;
 }
 
+/* Before there was an error of the whole, each partition that was asked for has it. */
+static bool fill_refused(struct group_fetch *fetch, sluice_status status)
+{
+    uint32_t count = fetch->request.entry_count;
+    struct sluice_offset_fetched *refused =
+        kafka_call_try_take(fetch->call, count, sizeof(*refused));
+
+    for (uint32_t i = 0; refused != NULL && i < count; i++) {
+        refused[i].status = status;
+        refused[i].topic = fetch->request.entries[i].topic.name;
+        refused[i].partition = fetch->request.entries[i].partition;
+    }
+    return refused != NULL && fill_group(fetch, refused, count);
+}
+
 static void fetched(void *arg, sluice_status status, const struct sluice_offset_fetched *offsets,
                     uint32_t count)
 {
@@ -189,6 +204,8 @@ static void fetched(void *arg, sluice_status status, const struct sluice_offset_
     fetch->answer->error_code = kafka_status_code(status);
     if (status == SLUICE_OK) {
         fetch->failed = !fill_group(fetch, offsets, count);
+    } else if (call->version < TOP_ERROR_SINCE) {
+        fetch->failed = !fill_refused(fetch, status);
     }
     if (--call->pending == 0) {
         answer_groups(call);
@@ -278,8 +295,12 @@ static bool lay_out_group(struct kafka_call *call, struct group_fetch *fetch,
     }
     entries = kafka_call_try_take(call, count, sizeof(*entries));
     for (int32_t i = 0; entries != NULL && i < topics_count; i++) {
-        at += add_entries(entries + at, topics[i].name, topics[i].topic_id,
-                          topics[i].partition_indexes, topics[i].partition_indexes_count);
+        struct kafka_bytes name = topics[i].name;
+        if (call->version < TOP_ERROR_SINCE && !kafka_call_copy(call, topics[i].name, &name)) {
+            return false; /* an error of the whole is told by these names */
+        }
+        at += add_entries(entries + at, name, topics[i].topic_id, topics[i].partition_indexes,
+                          topics[i].partition_indexes_count);
     }
     fetch->request.entries = entries;
     fetch->request.entry_count = at;

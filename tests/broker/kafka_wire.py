@@ -124,7 +124,7 @@ def encode_size(size, flexible, short):
     return struct.pack(">h" if short else ">i", -1 if size is None else size)
 
 
-def encode_value(field, value, version, flexible):
+def encode_value(field, value, version, flexible, inner=()):
     if field.kind in NUMBERS:
         return struct.pack(NUMBERS[field.kind], value)
     if field.kind == "bool":
@@ -132,8 +132,8 @@ def encode_value(field, value, version, flexible):
     if field.kind == "uuid":
         return value
     if field.fields is not None:
-        inner = encode_fields(field.fields, value, version, flexible)
-        return b"\x01" + inner if field.null_from is not None and not field.array else inner
+        data = encode_fields(field.fields, value, version, flexible, inner, inner)
+        return b"\x01" + data if field.null_from is not None and not field.array else data
     data = value.encode() if isinstance(value, str) else value
     return encode_size(len(data), flexible and not field.classic, field.kind == "string") + data
 
@@ -144,16 +144,16 @@ def encode_null(field, flexible):
     return b"\xff" if field.fields is not None else encode_size(None, flexible and not field.classic, field.kind == "string")
 
 
-def encode_field(field, value, version, flexible):
+def encode_field(field, value, version, flexible, inner=()):
     if value is None:
         return encode_null(field, flexible)
     if field.array:
-        return encode_size(len(value), flexible, False) + b"".join(encode_value(field, one, version, flexible) for one in value)
-    return encode_value(field, value, version, flexible)
+        return encode_size(len(value), flexible, False) + b"".join(encode_value(field, one, version, flexible, inner) for one in value)
+    return encode_value(field, value, version, flexible, inner)
 
 
-def encode_fields(fields, values, version, flexible, tagged=()):
-    """`tagged`: further tagged fields, as (tag, bytes)."""
+def encode_fields(fields, values, version, flexible, tagged=(), inner=()):
+    """`tagged`: further tagged fields, as (tag, bytes); `inner`: of the structs within, too."""
     unknown = set(values) - {field.name for field in fields}
     assert not unknown, unknown
     out, tags = b"", list(tagged)
@@ -162,11 +162,11 @@ def encode_fields(fields, values, version, flexible, tagged=()):
             continue
         value = values.get(field.name, field.initial())
         if field.tag is None:
-            out += encode_field(field, value, version, flexible)
+            out += encode_field(field, value, version, flexible, inner)
         elif field.name in values:
-            tags.append((field.tag, encode_field(field, value, version, flexible)))
+            tags.append((field.tag, encode_field(field, value, version, flexible, inner)))
     if flexible:
-        out += varint(len(tags)) + b"".join(varint(tag) + varint(len(data)) + data for tag, data in sorted(tags))
+        out += encode_tags(tags)
     return out
 
 
@@ -238,13 +238,17 @@ def decode_fields(reader, fields, version, flexible):
 
 # ---- calls ----
 
-def frame(name, version, values, correlation_id=7, client_id="test", tagged=()):
+def encode_tags(tagged):
+    return varint(len(tagged)) + b"".join(varint(tag) + varint(len(data)) + data for tag, data in sorted(tagged))
+
+
+def frame(name, version, values, correlation_id=7, client_id="test", tagged=(), header_tagged=(), inner=()):
     """A request, less the 4 bytes of its size."""
     table = tables()[name]
     flexible = table.is_flexible(version)
     client = client_id.encode()
-    head = struct.pack(">hhih", table.key, version, correlation_id, len(client)) + client + (b"\0" if flexible else b"")
-    return head + encode_fields(table.request, values, version, flexible, tagged)
+    head = struct.pack(">hhih", table.key, version, correlation_id, len(client)) + client + (encode_tags(header_tagged) if flexible else b"")
+    return head + encode_fields(table.request, values, version, flexible, tagged, inner)
 
 
 def answer_of(name, version, data):
