@@ -306,6 +306,7 @@ static void offsets_deleted(void *arg, sluice_status status, const sluice_status
     const struct offsets *offsets = call->slots;
 
     response->error_code = kafka_status_code(status);
+    response->topics_count = status == SLUICE_OK ? response->topics_count : 0;
     for (uint32_t i = 0; status == SLUICE_OK && i < count; i++) {
         offsets->slots[i]->error_code = kafka_status_code(statuses[i]);
     }
@@ -344,8 +345,10 @@ static void got_members(void *arg, const struct sluice_group_info *info)
     bool is_consumer = kafka_bytes_equal(kafka_of_text_or_empty(info->protocol_type),
                                          kafka_string(CONSUMER_PROTOCOL));
     sluice_status status = info->status;
+    bool is_classic = status != SLUICE_E_GROUP_NOT_FOUND;
 
-    if (status == SLUICE_E_GROUP_NOT_FOUND) { /* of another kind: the broker knows what it reads */
+    if (!is_classic) { /* of another kind: the broker knows what it reads, and whether it is there
+                        */
         status = SLUICE_OK;
     }
     if (status == SLUICE_OK && info->member_count > 0 && !is_consumer) {
@@ -357,7 +360,8 @@ static void got_members(void *arg, const struct sluice_group_info *info)
         response->error_code = kafka_status_code(status);
         response->topics_count = 0;
     }
-    if (offsets->fetch.entry_count == 0 || !kafka_conn_is_open(call->conn)) {
+    bool is_done = status != SLUICE_OK || (is_classic && offsets->fetch.entry_count == 0);
+    if (is_done || !kafka_conn_is_open(call->conn)) {
         kafka_call_answer(call, response);
         return;
     }
@@ -411,6 +415,12 @@ void kafka_handle_offset_delete(struct kafka_call *call)
     kafka_offset_delete_response_init(response);
     response->topics = topics;
     response->topics_count = count;
+    if (request->group_id.size <= 0) {
+        response->error_code = kafka_status_code(SLUICE_E_INVALID_GROUP_ID);
+        response->topics_count = 0;
+        kafka_call_answer(call, response);
+        return;
+    }
     *offsets = (struct offsets){{.size = sizeof(offsets->fetch),
                                  .group = kafka_to_text(request->group_id),
                                  .entries = entries},
