@@ -3,6 +3,7 @@
 
 #include "admit/acl_file.h"
 #include "base/bytes.h"
+#include "broker/quota_admin.h"
 #include "broker/sluice_state.h"
 #include "control/base64.h"
 
@@ -257,6 +258,10 @@ void access_admin_run(void *arg, const char *command, const cJSON *args, admin_s
                       void *done_arg)
 {
     struct admin_socket *admin = arg;
+    if (strncmp(command, "quota.", 6) == 0) {
+        quota_admin_run(admin, command, args, done, done_arg);
+        return;
+    }
     struct access_call *call = sl_alloc_zero(1, sizeof(*call));
     if (call == NULL) {
         done(done_arg, SLUICE_E_NO_MEMORY, "", NULL);

@@ -385,6 +385,8 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
     admin->sluice = sluice;
     broker_link_init(&admin->link, sluice->rooms[0].shards[0], NULL, &sluice->facts);
     security_link_init(&admin->security, &sluice->rooms[0].guard, NULL, true);
+    quota_link_init(&admin->quota, &sluice->rooms[0].guard, sluice->shards.shards[0], sluice->os,
+                    true);
     admin->context = (struct sluice_context){.size = sizeof(struct sluice_context),
                                              .principal = sluice_text_of("User:admin"),
                                              .listener = sluice_text_of("admin"),

@@ -3,6 +3,7 @@
 #define SL_BROKER_ADMIN_SOCKET_H
 
 #include "control/admin.h"
+#include "intake/quota_link.h"
 #include "intake/security_link.h"
 
 #define ADMIN_CONNECTIONS_MAX  32u
@@ -14,6 +15,7 @@ struct admin_socket {
     struct sluice *sluice;
     struct broker_link link; /* its own view of the broker */
     struct security_link security;
+    struct quota_link quota;
     struct sluice_context context; /* of all its calls */
     struct admin_server *server;
     struct sl_listener *listener;

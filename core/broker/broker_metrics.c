@@ -99,6 +99,17 @@ static const struct sl_metric_row rows[BROKER_METRIC_COUNT] = {
                                       "records between a stage's position and the end of its input",
                                   .labels = {"plugin", "topic", "partition"},
                                   .series_max = SL_METRIC_SERIES_MAX},
+    [BROKER_METRIC_QUOTA_THROTTLED] = {.name = "sluice_quota_throttled_total",
+                                       .kind = SL_METRIC_COUNTER,
+                                       .help = "answers that told a client to wait for its quota",
+                                       .labels = {"quota", "principal"},
+                                       .series_max = 256},
+    [BROKER_METRIC_QUOTA_WAIT] = {.name = "sluice_quota_throttled_seconds_total",
+                                  .kind = SL_METRIC_COUNTER,
+                                  .help = "time that clients were told to wait for their quota",
+                                  .labels = {"quota", "principal"},
+                                  .series_max = 256,
+                                  .divisor = 1000},
     [BROKER_METRIC_PLUGIN_STALLED] =
         {.name = "sluice_plugin_stalled_partitions",
          .kind = SL_METRIC_GAUGE,
@@ -143,6 +154,18 @@ void broker_counters_watch_loop(struct loop_room *room)
     struct sl_metric_writer *writer = room->counters.writer;
     sl_loop_count_turns(room->loop, sl_metric_cell(writer, BROKER_METRIC_TURNS),
                         sl_metric_series(writer, BROKER_METRIC_TURN_LONGEST, loop));
+}
+
+void broker_counters_throttled(void *arg, int32_t kind, struct sluice_text principal,
+                               int32_t wait_ms)
+{
+    struct loop_room *room = arg;
+    struct sluice_text quota = sluice_text_of(quota_kind_name(kind));
+    struct sl_bytes values[] = {{(const uint8_t *)quota.data, quota.size},
+                                {(const uint8_t *)principal.data, principal.size}};
+    struct sl_metric_writer *writer = room->counters.writer;
+    sl_metric_add(sl_metric_series(writer, BROKER_METRIC_QUOTA_THROTTLED, values), 1);
+    sl_metric_add(sl_metric_series(writer, BROKER_METRIC_QUOTA_WAIT, values), (uint64_t)wait_ms);
 }
 
 /* Sums over the shards of the room. */

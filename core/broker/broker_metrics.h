@@ -119,6 +119,8 @@ enum {
     BROKER_METRIC_PLUGIN_LAG_TIME, /* by plugin, topic, partition */
     BROKER_METRIC_PLUGIN_LAG,      /* by plugin, topic, partition */
     BROKER_METRIC_PLUGIN_STALLED,  /* by plugin, cause */
+    BROKER_METRIC_QUOTA_THROTTLED, /* by quota, principal */
+    BROKER_METRIC_QUOTA_WAIT,      /* likewise */
     BROKER_METRIC_COUNT
 };
 
@@ -134,6 +136,9 @@ sl_err broker_counters_init(struct broker_counters *counters,
                             struct sl_metrics *metrics) SL_MUST_CHECK;
 /* The room's loop counts its turns. [before it runs] */
 void broker_counters_watch_loop(struct loop_room *room);
+/* For quota_link.throttled; arg: the room. */
+void broker_counters_throttled(void *arg, int32_t kind, struct sluice_text principal,
+                               int32_t wait_ms);
 /* Stores what the room's shards and connections have counted. [the room's loop] */
 void broker_counters_publish(struct loop_room *room);
 

@@ -3,6 +3,7 @@
 #define SL_BROKER_LOOP_ROOM_H
 
 #include "broker/broker_metrics.h"
+#include "intake/quota_link.h"
 #include "intake/security_link.h"
 
 #define ROOM_FRONTENDS_MAX 16u
@@ -22,6 +23,7 @@ struct loop_room {
     struct broker_link link;
     struct broker_guard guard;
     struct security_link security;
+    struct quota_link quota;
     struct intake intake;
     struct shard *shards[SHARD_COUNT_MAX];
     uint32_t shard_count;

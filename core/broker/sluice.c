@@ -36,6 +36,8 @@ void sluice_settings_take_live(struct broker_settings *settings, const struct sl
 {
     set_i64(&settings->scrub_bytes_per_s, config->storage.scrub_bytes_per_s);
     set_i64(&settings->scrub_interval_ms, config->storage.scrub_interval_ms);
+    set_i32(&settings->quota_window_count, config->quota.window_count);
+    set_i32(&settings->quota_window_s, config->quota.window_size_ms / 1000);
     set_i32(&settings->group_session_min_ms, config->groups.session_timeout_min_ms);
     set_i32(&settings->group_session_max_ms, config->groups.session_timeout_max_ms);
     set_i32(&settings->group_session_default_ms, config->groups.session_timeout_ms);

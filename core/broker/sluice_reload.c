@@ -240,6 +240,9 @@ static void swap(struct reload *reload)
     sl_logger_set_level(sluice->logger, (enum sl_log_level)merged->log.level);
     sl_logger_set_format(sluice->logger, (enum sl_log_format)merged->log.format, false);
     sluice_settings_take_live(&sluice->settings, merged);
+    struct quota_windows windows = {(uint32_t)merged->quota.window_count,
+                                    merged->quota.window_size_ms / 1000 * 1000};
+    quota_book_set_windows(sluice->shards.shards[0]->quotas, &windows);
     sluice->config = reload->merged;
     reload->merged = before; /* freed by the helper */
 }

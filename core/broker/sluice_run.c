@@ -176,6 +176,10 @@ static void start_room(struct sl_task *task)
                              room->guard.policy->enabled ? &room->guard.table : &room->link.table,
                              connections, (size_t)sluice->config->core.decompressed_bytes_max);
     room->intake.security = &room->security.table;
+    quota_link_init(&room->quota, &room->guard, room->shards[0], sluice->os, false);
+    room->quota.throttled = broker_counters_throttled;
+    room->quota.throttled_arg = room;
+    room->intake.quota = &room->quota.table;
     room->intake.cancel = broker_link_cancel;
     room->intake.cancel_arg = &room->link;
     room->intake.calls_pending = broker_link_calls_pending;

@@ -57,6 +57,10 @@ static const struct row rows[] = {
      "Fetch sessions kept on each loop."},
     {"connections.max.idle.ms", T(LONG), I64, FIELD(idle_connection_ms), "600000",
      "A silent connection is closed after this time; -1: never."},
+    {"quota.window.num", T(INT), I32, FIELD(quota_window_count), "11",
+     "Windows over which the use of clients with quotas is measured."},
+    {"quota.window.size.seconds", T(INT), I32, FIELD(quota_window_s), "1",
+     "Length of such a window."},
     {"max.connections", T(INT), I32, FIELD(connections_max), "2147483647",
      "Connections at the same time."},
     {"log.retention.ms", T(LONG), I64, FIELD(retention_ms), NULL,
@@ -157,6 +161,8 @@ void broker_settings_init(struct broker_settings *settings)
         .offset_metadata_bytes_max = 4096,
         .offset_retention_ms = INT64_C(7) * 24 * 3600 * 1000,
         .producer_expiration_ms = 86400000,
+        .quota_window_count = 11,
+        .quota_window_s = 1,
     };
 }
 

@@ -56,6 +56,8 @@ struct broker_settings {
     int32_t offset_metadata_bytes_max; /* 4096 */
     int64_t offset_retention_ms;       /* 7 days; offsets.retention.minutes */
     int64_t producer_expiration_ms;    /* 86400000; producer.id.expiration.ms */
+    int32_t quota_window_count;        /* 11; quota.window.num; may change, so the next */
+    int32_t quota_window_s;            /* 1; quota.window.size.seconds */
     char listeners[256];               /* "PLAINTEXT://127.0.0.1:9092", may be empty */
     char log_dir[256];
 };

@@ -1,4 +1,5 @@
-/* admin_access.c: acl.list, acl.add, acl.remove, user.…: rules and users are the wiring's. */
+/* admin_access.c: acl.list, acl.add, acl.remove, user.…, quota.…: rules, users and quotas are the
+ * wiring's. */
 #include "control/admin_request.h"
 
 static void hook_done(void *arg, sl_err err, const char *detail, cJSON *result)

@@ -194,6 +194,10 @@ struct sl_config {
         } oauth;
     } security;
     struct {
+        int64_t window_count;
+        int64_t window_size_ms;
+    } quota;
+    struct {
         int64_t id;
     } node;
     struct {

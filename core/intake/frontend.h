@@ -11,6 +11,7 @@
 #include "intake/frontend_records.h"
 #include "intake/frontend_tasks.h"
 #include <sluice/frontend.h>
+#include <sluice/quota.h>
 #include <sluice/security.h>
 
 struct conn;
@@ -59,6 +60,7 @@ struct intake {
     struct chunk_cache *cache;              /* [borrowed] the loop's */
     const struct sluice_broker *broker;     /* [borrowed] the loop's broker table */
     const struct sluice_security *security; /* [borrowed] likewise; may be NULL */
+    const struct sluice_quota *quota;       /* [borrowed] likewise */
     struct intake_slot *slots;
     uint32_t slot_count; /* connections at most */
     uint32_t first_free;

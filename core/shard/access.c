@@ -40,6 +40,13 @@ static void published(void *arg)
     shard_call_reply(&change->call);
 }
 
+static sl_err apply(struct shard *shard, const struct wal_item *item)
+{
+    return item->kind == WAL_ITEM_QUOTA
+               ? quota_book_apply(shard->quotas, item->version, item->payload)
+               : access_store_apply(&shard->access, item->kind, item->version, item->payload);
+}
+
 static void change_durable(struct wal_unit *unit, sl_err err)
 {
     struct access_change *change = SL_CONTAINER_OF(unit, struct access_change, unit);
@@ -48,8 +55,7 @@ static void change_durable(struct wal_unit *unit, sl_err err)
     change->err = err;
     for (uint32_t i = 0; i < change->count && err == SLUICE_OK; i++) {
         const struct wal_item *item = &change->items[i];
-        sl_err applied =
-            access_store_apply(&shard->access, item->kind, item->version, item->payload);
+        sl_err applied = apply(shard, item);
         if (applied != SLUICE_OK) { /* it is durable: what is in memory is behind it */
             shard_refuse(shard, applied);
             change->err = applied;
@@ -68,7 +74,8 @@ static void change_run(struct shard_call *call)
     struct access_change *change = SL_CONTAINER_OF(call, struct access_change, call);
     struct shard *shard = call->target;
     bool fits = shard->access.acls.count + change->count <= ACCESS_ACLS_MAX &&
-                shard->access.credentials.count + change->count <= ACCESS_USERS_MAX;
+                shard->access.credentials.count + change->count <= ACCESS_USERS_MAX &&
+                quota_book_count(shard->quotas) + change->count <= QUOTA_ENTITIES_MAX;
     change->unit = (struct wal_unit){.items = change->items,
                                      .item_count = change->count,
                                      .reserve = true,

@@ -1,4 +1,5 @@
-/* access.h: changes of access rules and credentials, and questions about them, from any loop.
+/* access.h: changes of access rules, credentials and quotas, and questions about them, from any
+ * loop.
  *
  *   caller's loop ─► shard 0: one unit, all or nothing ─► durable ─► applied ─► in force on all
  *   loops (publish) ─► caller's loop: done
@@ -12,7 +13,7 @@
 #define ACCESS_ITEMS_MAX 10000u /* of one change; as Kafka bounds it */
 
 typedef void access_changed_fn(void *arg, sl_err err);
-/* ACL and CREDENTIAL items. [takes items and their payloads, on the heap] */
+/* ACL, CREDENTIAL and QUOTA items. [takes items and their payloads, on the heap] */
 void access_change_start(struct shard *home, struct wal_item *items, uint32_t count,
                          access_changed_fn *done, void *arg);
 
@@ -26,5 +27,10 @@ typedef void access_listed_fn(void *arg, sl_err err, const struct credential *cr
                               uint32_t count);
 /* All credentials, in no order; without keys and salts. */
 void access_list_start(struct shard *home, access_listed_fn *done, void *arg);
+
+/* Copies, of the caller's from now on: sl_free each, and the array. */
+typedef void quotas_listed_fn(void *arg, sl_err err, struct quota_entry **entries, uint32_t count);
+/* All quotas, in no order. */
+void quotas_list_start(struct shard *home, quotas_listed_fn *done, void *arg);
 
 #endif

@@ -291,6 +291,15 @@ static struct group_coordinator *make_groups(const struct shard_config *config)
     return group_coordinator_new(&groups, sl_os_mono_ns(config->os) / 1000000);
 }
 
+static sl_err make_quotas(struct shard *shard, const struct shard_config *config)
+{
+    uint8_t hash_key[16];
+    struct quota_windows windows = {(uint32_t)config->settings->quota_window_count,
+                                    INT64_C(1000) * config->settings->quota_window_s};
+    sl_os_random(config->os, hash_key, sizeof(hash_key));
+    return quota_book_new(&windows, hash_key, &shard->quotas);
+}
+
 static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
 {
     struct producer_limits producers = {.expiry_ms = config->settings->producer_expiration_ms};
@@ -321,7 +330,8 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
                 shard->codecs != NULL && shard->sealer != NULL && shard->compactor != NULL &&
                 shard->rewriter != NULL && shard->scrubber != NULL;
     sl_err err = made ? consumer_desk_init(shard) : SLUICE_E_NO_MEMORY;
-    return err != SLUICE_OK ? err : access_store_init(&shard->access);
+    err = err != SLUICE_OK ? err : access_store_init(&shard->access);
+    return err != SLUICE_OK ? err : make_quotas(shard, config);
 }
 
 static void ignore_entry(void *arg SL_UNUSED, const char *name SL_UNUSED,
@@ -615,6 +625,7 @@ struct shard *shard_free(struct shard *shard)
     switch_store_fini(&shard->switches);
     access_store_fini(&shard->access);
     setting_store_fini(&shard->settings);
+    quota_book_free(shard->quotas);
     retention_free(shard->retention);
     codec_context_free(shard->codecs);
     sl_buffer_fini(&shard->scratch);

@@ -14,6 +14,7 @@
 
 #include "admit/producer_ids.h"
 #include "admit/producer_state.h"
+#include "admit/quota_book.h"
 #include "admit/txn_store.h"
 #include "base/log.h"
 #include "budget/chunk.h"
@@ -158,6 +159,7 @@ struct shard {
     struct setting_store settings;    /* shard 0: of features, groups, client metrics */
     const struct policy
         *policy; /* access rules in force on the loop; NULL before it serves [borrowed] */
+    struct quota_book *quotas; /* shard 0's is everybody's: it may be asked on any loop */
     /* Shard 0: rules have changed; `done` when they are in force on all loops. NULL: nobody asks.
      */
     void (*publish_access)(void *arg, void (*done)(void *done_arg), void *done_arg);

@@ -234,6 +234,30 @@ static sl_err consumers_slice(struct shard *shard, uint32_t count, wal_add_fn *a
                                     add_arg, ret_done);
 }
 
+static void add_quota(void *arg, struct chain_link *link)
+{
+    struct access_slice *slice = arg;
+    const struct quota_entry *entry = SL_CONTAINER_OF(link, struct quota_entry, link);
+    uint8_t payload[QUOTA_ITEM_BYTES_MAX];
+    for (int32_t kind = 1; kind <= SLUICE_QUOTA_KINDS; kind++) {
+        if (entry->limits[kind] > 0 && slice->err == SLUICE_OK) {
+            size_t size = quota_item_encode(&entry->entity, kind, entry->limits[kind], payload);
+            slice->err = slice->add(slice->add_arg, WAL_ITEM_QUOTA, QUOTA_ITEM_VERSION,
+                                    (struct sl_bytes){payload, size});
+        }
+    }
+}
+
+static sl_err quotas_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                           bool *ret_done)
+{
+    struct access_slice slice = {.add = add, .add_arg = add_arg};
+    uint32_t *at = &shard->snapshot.quota;
+    *at = quota_book_visit(shard->quotas, *at, count, add_quota, &slice);
+    *ret_done = *at == UINT32_MAX;
+    return slice.err;
+}
+
 static void begin(struct shard *shard)
 {
     struct snapshot *snapshot = &shard->snapshot;
@@ -259,6 +283,7 @@ sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg, bo
         [SNAPSHOT_CREDENTIALS] = credentials_slice,
         [SNAPSHOT_SETTINGS] = settings_slice,
         [SNAPSHOT_CONSUMERS] = consumers_slice,
+        [SNAPSHOT_QUOTAS] = quotas_slice,
     };
     struct shard *shard = arg;
     struct snapshot *snapshot = &shard->snapshot;

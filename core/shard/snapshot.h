@@ -2,7 +2,7 @@
  *
  *   topics, producer ids (shard 0) ─► extents ─► partitions (bounds, compaction, producers,
  *   transactions) ─► offsets ─► positions ─► transactional ids ─► offsets of transactions
- *   ─► switches, rules, credentials, settings (shard 0) ─► groups and their members
+ *   ─► switches, rules, credentials, settings, quotas (shard 0) ─► groups and their members
  *
  * Between slices everything may change. Each item is as it is when it is its turn, so that some of
  * what changes meanwhile is in and some is not; recovery applies all frames since the begin on top
@@ -34,6 +34,7 @@ enum snapshot_stage {
     SNAPSHOT_CREDENTIALS,
     SNAPSHOT_SETTINGS,
     SNAPSHOT_CONSUMERS,
+    SNAPSHOT_QUOTAS,
     SNAPSHOT_STAGE_COUNT
 };
 
@@ -46,7 +47,7 @@ struct snapshot {
     struct partition *partition; /* the next */
     uint32_t offset;
     size_t position;
-    uint32_t acl, credential;
+    uint32_t acl, credential, quota;
     uint32_t txn;
     uint32_t txn_offset;
     struct consumer_groups_walk consumers;

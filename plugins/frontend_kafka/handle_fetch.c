@@ -13,6 +13,7 @@
 #include "kafka_legacy.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
+#include "kafka_throttle.h"
 
 #define SESSIONS_SINCE 7  /* version */
 #define BY_ID_SINCE    13 /* version */
@@ -150,6 +151,39 @@ static int64_t fill(struct kafka_call *call, const struct sluice_fetch_result *r
     return records_count;
 }
 
+/* Who was sent too much is answered without records, to ask again later; what was not sent was not
+ * used. A session that begins with such an answer does not exist, as clients expect (KIP-219). One
+ * batch may be more than all windows allow: who has used up nothing gets it, else it would never.
+ */
+static bool is_throttled(struct kafka_call *call, const struct sluice_fetch_result *results,
+                         uint32_t count)
+{
+    struct fetch_state *state = call->slots;
+    int64_t bytes = 0;
+    bool is_free;
+    int32_t wait_ms;
+
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += (int64_t)results[i].records.size;
+    }
+    is_free = bytes >= kafka_throttle_allowance(call, SLUICE_QUOTA_FETCH) &&
+              kafka_throttle_owed(call, SLUICE_QUOTA_FETCH) == 0;
+    wait_ms = kafka_throttle_charge(call, SLUICE_QUOTA_FETCH, bytes);
+    if (wait_ms == 0 || is_free) {
+        return false;
+    }
+    kafka_throttle_charge(call, SLUICE_QUOTA_FETCH, -bytes);
+    call->throttle_ms = wait_ms;
+    if (!state->incremental) {
+        struct fetch_session *session = fetch_session_find(sessions_of(call), state->session_id);
+        if (session != NULL) {
+            fetch_session_free(sessions_of(call), session);
+        }
+        state->session_id = 0;
+    }
+    return true;
+}
+
 static void answer(void *arg, const struct sluice_fetch_result *results, uint32_t count,
                    int32_t throttle_ms)
 {
@@ -159,9 +193,13 @@ static void answer(void *arg, const struct sluice_fetch_result *results, uint32_
     int64_t records_count = 0;
 
     kafka_fetch_response_init(&response);
+    call->throttle_ms = throttle_ms;
+    if (is_throttled(call, results, count)) {
+        count = 0;
+    }
     response.session_id = state->session_id;
-    response.throttle_time_ms = call->throttle_ms = throttle_ms;
-    if (count == state->entry_count && kafka_conn_is_open(call->conn)) {
+    response.throttle_time_ms = call->throttle_ms;
+    if (count > 0 && count == state->entry_count && kafka_conn_is_open(call->conn)) {
         records_count = fill(call, results, &response);
     }
     if (records_count < 0) {
@@ -358,9 +396,10 @@ static void start(struct kafka_call *call, const struct fetch_state *state)
 {
     const struct kafka_fetch_request *request = call->request;
     const struct sluice_broker *broker = kafka_call_broker(call);
+    const int64_t allowance = kafka_throttle_allowance(call, SLUICE_QUOTA_FETCH);
     const struct sluice_fetch fetch = {
         .size = sizeof(fetch),
-        .bytes_max = request->max_bytes,
+        .bytes_max = allowance < request->max_bytes ? (int32_t)allowance : request->max_bytes,
         .bytes_min = request->min_bytes,
         .wait_ms = request->max_wait_ms,
         .isolation = request->isolation_level,

@@ -5,8 +5,10 @@
 #include "kafka_api.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
+#include "kafka_throttle.h"
 
 #define CREATE_PARTITIONS_MAX 10000 /* topics of one request */
+#define STRICT_SINCE          3     /* a topic beyond the quota of changes is refused */
 
 typedef struct kafka_create_partitions_response_result response_result;
 
@@ -47,8 +49,17 @@ static bool assignments_are_possible(const struct kafka_call *call,
     return true;
 }
 
+static int64_t new_partitions(struct kafka_call *call,
+                              const struct kafka_create_partitions_request_topic *topic)
+{
+    const struct kafka_create_partitions_request *request = call->request;
+    const struct sluice_topic_ref ref = {.name = kafka_to_text_or_empty(topic->name)};
+    int64_t more = topic->count - kafka_throttle_partitions(call, &ref);
+    return request->validate_only || more < 0 ? 0 : more;
+}
+
 /* false: it is refused here. */
-static bool lay_out(const struct kafka_call *call,
+static bool lay_out(struct kafka_call *call,
                     const struct kafka_create_partitions_request_topic *topic,
                     response_result *slot, struct sluice_topic_growth *growth)
 {
@@ -58,6 +69,11 @@ static bool lay_out(const struct kafka_call *call,
     if (!assignments_are_possible(call, topic)) {
         slot->error_code = kafka_status_code(SLUICE_E_INVALID_REPLICA_ASSIGNMENT);
         slot->error_message = kafka_string("replicas can only be assigned to this node");
+        return false;
+    }
+    if (!kafka_throttle_mutate(call, new_partitions(call, topic), STRICT_SINCE)) {
+        slot->error_code = kafka_status_code(SLUICE_E_QUOTA_EXCEEDED);
+        slot->error_message = kafka_string(kafka_status_text(SLUICE_E_QUOTA_EXCEEDED));
         return false;
     }
     *growth = (struct sluice_topic_growth){.name = kafka_to_text(topic->name),

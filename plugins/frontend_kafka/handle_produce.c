@@ -11,6 +11,7 @@
 #include "kafka_legacy.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
+#include "kafka_throttle.h"
 
 #define ZSTD_SINCE      7  /* version */
 #define TOPIC_IDS_SINCE 13 /* version */
@@ -117,8 +118,15 @@ static void fill(struct kafka_call *call, const struct sluice_produce_result *re
     fill_record_errors(call, result, slot);
 }
 
+/* Who sends too much waits, also where nothing is answered. */
 static void answer(struct kafka_call *call, sluice_status failure)
 {
+    struct kafka_produce_response *response = call->response;
+    int32_t wait_ms = kafka_throttle_charge(call, SLUICE_QUOTA_PRODUCE, call->frame_bytes);
+
+    if (wait_ms > call->throttle_ms) {
+        response->throttle_time_ms = call->throttle_ms = wait_ms;
+    }
     if (call->silent && failure != SLUICE_OK) {
         kafka_call_fail(call, "a produce request with acks=0 failed", failure);
         return;

@@ -6,10 +6,15 @@
 #include "kafka_api.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
+#include "kafka_throttle.h"
 
 #define CONFIGS_SINCE 5 /* version of CreateTopics */
 #define ENTRIES_SINCE 6 /* version of DeleteTopics: names or ids */
 #define DEFAULT_COUNT (-1)
+/* From these on a topic beyond the quota of changes is refused, before the client is only slowed.
+ */
+#define CREATE_STRICT_SINCE 6
+#define DELETE_STRICT_SINCE 5
 
 /* ---- CreateTopics ---- */
 
@@ -184,6 +189,12 @@ static bool fill_spec(struct kafka_call *call,
     return true;
 }
 
+static int64_t created_partitions(const struct kafka_create_topics_request_topic *topic)
+{
+    int32_t count = topic->assignments_count > 0 ? topic->assignments_count : topic->num_partitions;
+    return count > 0 ? count : 1;
+}
+
 /* Lays out one topic: a slot of the answer, and a spec unless it is refused here. */
 static bool lay_out_creation(struct kafka_call *call, int32_t index,
                              struct kafka_create_topics_response_topic *slot)
@@ -202,6 +213,11 @@ static bool lay_out_creation(struct kafka_call *call, int32_t index,
     } else if (topic->assignments_count > 0) {
         status = check_assignments(call, topic);
         slot->error_message = kafka_string("replicas can only be assigned to this node");
+    }
+    if (status == SLUICE_OK && !request->validate_only &&
+        !kafka_throttle_mutate(call, created_partitions(topic), CREATE_STRICT_SINCE)) {
+        status = SLUICE_E_QUOTA_EXCEEDED;
+        slot->error_message = kafka_string(kafka_status_text(status));
     }
     if (status != SLUICE_OK) {
         slot->error_code = kafka_status_code(status);
@@ -277,7 +293,7 @@ static int32_t count_deletions(const struct kafka_call *call)
 }
 
 /* false: the request names both or neither. */
-static bool lay_out_deletion(const struct kafka_call *call, int32_t index,
+static bool lay_out_deletion(struct kafka_call *call, int32_t index,
                              struct kafka_delete_topics_response_topic *slot,
                              struct sluice_topic_ref *ref)
 {
@@ -297,6 +313,11 @@ static bool lay_out_deletion(const struct kafka_call *call, int32_t index,
     }
     ref->name = kafka_to_text_or_empty(slot->name);
     ref->id = kafka_to_uuid(slot->topic_id);
+    if (!kafka_throttle_mutate(call, kafka_throttle_partitions(call, ref), DELETE_STRICT_SINCE)) {
+        slot->error_code = kafka_status_code(SLUICE_E_QUOTA_EXCEEDED);
+        slot->error_message = kafka_string(kafka_status_text(SLUICE_E_QUOTA_EXCEEDED));
+        return false;
+    }
     return true;
 }
 

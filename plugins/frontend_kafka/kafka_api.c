@@ -52,6 +52,8 @@ const struct kafka_api_row kafka_api_rows[] = {
     {45, kafka_handle_alter_partition_reassignments},
     {46, kafka_handle_list_partition_reassignments},
     {47, kafka_handle_offset_delete},
+    {48, kafka_handle_describe_client_quotas},
+    {49, kafka_handle_alter_client_quotas},
     {50, kafka_handle_describe_user_scram_credentials},
     {51, kafka_handle_alter_user_scram_credentials},
     {55, kafka_handle_describe_quorum},

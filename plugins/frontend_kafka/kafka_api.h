@@ -23,6 +23,7 @@ kafka_handler_fn *kafka_api_handler(const struct kafka_frontend *frontend, int16
 
 #define KAFKA_PRODUCE_KEY 0
 
+kafka_handler_fn kafka_handle_describe_client_quotas, kafka_handle_alter_client_quotas;
 kafka_handler_fn kafka_handle_sasl_handshake, kafka_handle_sasl_authenticate,
     kafka_handle_describe_user_scram_credentials, kafka_handle_alter_user_scram_credentials;
 kafka_handler_fn kafka_handle_api_versions, kafka_handle_metadata, kafka_handle_produce,

@@ -1,6 +1,8 @@
 /* kafka_call.c: see kafka_call.h. */
 #include "kafka_call.h"
 
+#include "kafka_throttle.h"
+
 #include <stdlib.h>
 
 struct kafka_block_memory {
@@ -348,13 +350,18 @@ void kafka_call_answer_spliced(struct kafka_call *call, const void *response, ui
     struct kafka_conn *conn = call->conn;
     sluice_status status = SLUICE_OK;
 
+    bool timed;
+
     kafka_conn_ref(conn);
+    timed = kafka_throttle_begin(conn);
     if (!call->silent && kafka_conn_is_open(conn)) {
+        kafka_throttle_answer(call, response);
         status = encode_and_send(call, response, splices_max);
     }
     if (status != SLUICE_OK) {
         kafka_conn_fail(conn, "the response cannot be encoded", status);
     }
+    kafka_throttle_end(conn, timed);
     settle_call(call);
     kafka_conn_unref(conn);
 }

@@ -25,6 +25,7 @@ struct kafka_call {
     int32_t correlation_id;
     int32_t throttle_ms;
     sluice_status failure; /* of a part of it, before the broker was called */
+    uint32_t frame_bytes;  /* of the request */
     uint32_t pending;      /* broker calls under way, for handlers that make several */
     void *request;         /* decoded message, then whatever the handler puts here */
     void *response;        /* for the handler */

@@ -10,6 +10,7 @@
  */
 #include "kafka_api.h"
 #include "kafka_status.h"
+#include "kafka_throttle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,8 +265,8 @@ static void keep_client_id(struct kafka_conn *conn, struct kafka_bytes client_id
 
 /* Produce reads its batches where the host has them (it keeps that memory when told of a view into
  * it); any other request gets a copy of its body, which lives until the answer. */
-static void start(struct kafka_conn *conn, const struct kafka_request_head *head,
-                  const uint8_t *body, size_t size)
+static void run(struct kafka_conn *conn, const struct kafka_request_head *head, const uint8_t *body,
+                size_t size)
 {
     struct kafka_call *call;
     sluice_status status;
@@ -276,6 +277,7 @@ static void start(struct kafka_conn *conn, const struct kafka_request_head *head
         kafka_conn_fail(conn, "no memory for a request", SLUICE_E_NO_MEMORY);
         return;
     }
+    call->frame_bytes = (uint32_t)(head->body_at + size);
     if (!head->supported && !head->legacy) {
         kafka_answer_api_versions_too_new(call);
         return;
@@ -295,6 +297,14 @@ static void start(struct kafka_conn *conn, const struct kafka_request_head *head
         return;
     }
     kafka_api_handler(conn->frontend, head->api_key)(call);
+}
+
+static void start(struct kafka_conn *conn, const struct kafka_request_head *head,
+                  const uint8_t *body, size_t size)
+{
+    bool timed = kafka_throttle_begin(conn);
+    run(conn, head, body, size);
+    kafka_throttle_end(conn, timed);
 }
 
 /* false: the frame waits. */

@@ -13,6 +13,7 @@
 
 #include <sluice/frontend.h>
 #include <sluice/message_set.h>
+#include <sluice/quota.h>
 #include <sluice/security.h>
 #include <sluice/task.h>
 
@@ -39,6 +40,9 @@ struct kafka_frontend {
     const struct sluice_frontend_host *io;
     const struct sluice_broker *broker;
     const struct sluice_security *security; /* NULL: the host has none */
+    const struct sluice_quota *quota;       /* likewise */
+    struct kafka_conn *timed;               /* whose request is being worked on, kafka_throttle.c */
+    int64_t timed_ns;                       /* since when */
     uint32_t request_bytes_max;
     bool groups; /* consumer groups are served */
     bool legacy; /* so are versions that Kafka 4 dropped (kafka_legacy.h) */
@@ -82,6 +86,7 @@ struct kafka_conn {
     bool closing; /* we asked for it */
     bool closed;  /* the host said so */
     int64_t muted_until_ms;
+    int64_t busy_ns; /* worked for it, not yet charged */
     struct kafka_conn *next_muted;
     bool watched; /* in the list of its frontend */
     int64_t used_ms;

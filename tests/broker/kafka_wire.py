@@ -14,7 +14,7 @@ import struct
 from sluice_broker import SOURCE
 
 FOLDER = os.path.join(SOURCE, "plugins", "frontend_kafka", "codec", "messages")
-NUMBERS = {"int8": ">b", "int16": ">h", "int32": ">i", "int64": ">q"}
+NUMBERS = {"int8": ">b", "int16": ">h", "int32": ">i", "int64": ">q", "float64": ">d"}
 NO_UUID = bytes(16)
 
 

@@ -54,10 +54,8 @@ def array(items):
     return struct.pack(">i", len(items)) + b"".join(items)
 
 
-def batch():
+def batch(record=b"\x0e\x00\x00\x00\x01\x02a\x00"):
     """One record, CRC-32C by the same polynomial as Kafka's."""
-    record = b"\x00\x00\x00\x01\x02a\x00"
-    record = bytes([len(record) * 2]) + record
     tail = struct.pack(">hiqqqhii", 0, 0, 1, 1, -1, -1, -1, 1) + record
     crc = 0xffffffff
     for byte in tail:
@@ -115,6 +113,9 @@ MATRIX = [
      [[("DescribeConfigs", "Topic:t")], [("AlterConfigs", "Topic:t")]]),
     ("DescribeConfigs of the broker", 32, 1, lambda: array([b"\x04" + text("1") + struct.pack(">i", -1)]) + b"\x00", at(12), CLUSTER,
      [[("DescribeConfigs", "Cluster")]]),
+    ("DescribeClientQuotas", 48, 0, lambda: array([]) + b"\0", at(8), CLUSTER, [[("DescribeConfigs", "Cluster")]]),
+    ("AlterClientQuotas", 49, 0, lambda: array([array([text("user") + text("x")]) + array([text("producer_byte_rate") + struct.pack(">d", 1e9) + b"\0"])])
+     + b"\1", at(12), CLUSTER, [[("AlterConfigs", "Cluster")]]),
     ("AlterConfigs", 33, 0, lambda: array([b"\x02" + text("t") + array([text("retention.ms") + text("1000")])]) + b"\x01", at(12), TOPIC,
      [[("AlterConfigs", "Topic:t")]]),
 ]

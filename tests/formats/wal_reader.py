@@ -16,6 +16,7 @@ BATCH, TOPIC_CREATE, TOPIC_DELETE, TOPIC_CONFIG, OFFSET_COMMIT, OFFSET_FORGET, S
     PRODUCER_STATE, LOG_BOUNDS, CLEAN_SHUTDOWN, IDLE, EXTENT, EXTENT_DROP, COMPACTION, \
     PLUGIN_SWITCH = range(1, 17)
 TOPIC_GROW = 24
+QUOTA = 42
 SETTING = 60
 GROUP, GROUP_MEMBER, GROUP_ASSIGNMENT = 50, 51, 52
 TXN_OPEN, TXN_ABORTED, TXN_OFFSET, TXN_OFFSET_END, TXN = range(25, 30)
@@ -95,6 +96,15 @@ def plugin_switch(fields):
     _, flags, name, who = fields.take("qIHH")
     need(flags < 32 and 1 <= name <= 64 and who <= 64, "a switch of a plugin")
     return {"flags": flags, "name": fields.text(name), "who": fields.text(who)}
+
+
+def quota(fields):
+    key, flags = fields.take("BB")
+    kinds, zero, sizes, value = fields.take("BBB"), fields.take("B"), fields.take("HHH"), fields.take("d")
+    need(1 <= key <= 5 and flags < 2 and zero == 0 and value >= 0 and (value == 0) == bool(flags), "a quota")
+    need(all(kind < 3 and (kind == 1) == (size > 0) for kind, size in zip(kinds, sizes)), "an entity of a quota")
+    names = [fields.text(size) for size in sizes]
+    return {"key": key, "value": value, "entity": tuple((None, name, "")[kind] for kind, name in zip(kinds, names))}
 
 
 def setting(fields):
@@ -179,7 +189,7 @@ PAYLOADS = {
     BATCH: named("16sqqqqIIiiihH", "topic", "base_offset", "last_offset", "timestamp", "producer", "partition", "records",
                  "first", "last", "leader_epoch", "epoch", "attributes"),
     TOPIC_CREATE: topic_create, TOPIC_DELETE: named("16s", "topic"), TOPIC_CONFIG: topic_config,
-    TOPIC_GROW: topic_grow,
+    TOPIC_GROW: topic_grow, QUOTA: quota,
     OFFSET_COMMIT: offset_commit, OFFSET_FORGET: offset_forget, STAGE_POSITION: stage_position,
     PRODUCER_BLOCK: named("Q", "end"), PRODUCER_STATE: producer_state,
     LOG_BOUNDS: named("16sqqII", "topic", "start", "end", "partition", "zero"),
@@ -334,6 +344,7 @@ class State:
         self.switches = {}  # by name: (flags, who)
         self.settings = {}
         self.groups, self.members, self.assignments = {}, {}, {}  # by group; by (group, member)
+        self.quotas = {}
         self.next_producer = self.extent_id = 0
 
     def apply(self, items):
@@ -442,6 +453,11 @@ class State:
         self.switches[item["name"]] = item["flags"], item["who"]
         if item["flags"] == 0:
             del self.switches[item["name"]]
+
+    def _42(self, item):  # QUOTA
+        self.quotas[item["entity"], item["key"]] = item["value"]
+        if not item["value"]:
+            del self.quotas[item["entity"], item["key"]]
 
     def _60(self, item):  # SETTING
         self.settings[item["kind"], item["name"], item["key"]] = item["value"]

@@ -1,10 +1,11 @@
-/* fuzz_state_item.c: payloads of catalog, producer, offset and transaction items, as a damaged file
- * could hold them.
+/* fuzz_state_item.c: payloads of catalog, producer, offset, transaction and quota items, as a
+ * damaged file could hold them.
  *
  * The first byte is the kind, the second the version, the rest the payload. What is accepted must
  * survive a snapshot: the copy made of it accepts every item. */
 #include "admit/producer_ids.h"
 #include "admit/producer_state.h"
+#include "admit/quota_book.h"
 #include "admit/txn_store.h"
 #include "catalog/catalog.h"
 #include "deliver/offset_store.h"
@@ -138,6 +139,35 @@ static void txn_offset_try(uint16_t kind, uint8_t version, struct sl_bytes paylo
     txn_offsets_fini(&offsets);
 }
 
+static void quota_add(void *arg, struct chain_link *link)
+{
+    const struct quota_entry *entry = SL_CONTAINER_OF(link, struct quota_entry, link);
+    uint8_t payload[QUOTA_ITEM_BYTES_MAX];
+    for (int32_t kind = 1; kind <= SLUICE_QUOTA_KINDS; kind++) {
+        if (entry->limits[kind] > 0) {
+            size_t size = quota_item_encode(&entry->entity, kind, entry->limits[kind], payload);
+            SL_ASSERT(quota_book_apply(arg, QUOTA_ITEM_VERSION, (struct sl_bytes){payload, size}) ==
+                      SLUICE_OK);
+        }
+    }
+}
+
+static void quota_try(uint8_t version, struct sl_bytes payload)
+{
+    static const struct quota_windows windows = {11, 1000};
+    static const uint8_t hash_key[16];
+    struct quota_book *book = NULL;
+    struct quota_book *copy = NULL;
+    if (quota_book_new(&windows, hash_key, &book) == SLUICE_OK &&
+        quota_book_new(&windows, hash_key, &copy) == SLUICE_OK &&
+        quota_book_apply(book, version, payload) == SLUICE_OK) {
+        quota_book_visit(book, 0, UINT32_MAX, quota_add, copy);
+        SL_ASSERT(quota_book_count(copy) == quota_book_count(book));
+    }
+    quota_book_free(book);
+    quota_book_free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -156,6 +186,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else if (kind == WAL_ITEM_PRODUCER_STATE || kind == WAL_ITEM_TXN_OPEN ||
              kind == WAL_ITEM_TXN_ABORTED)
         producer_try(kind, data[1], payload);
+    else if (kind == WAL_ITEM_QUOTA)
+        quota_try(data[1], payload);
     else if (kind == WAL_ITEM_TXN)
         txn_try(data[1], payload);
     else if (kind == WAL_ITEM_TXN_OFFSET || kind == WAL_ITEM_TXN_OFFSET_END)

@@ -10,6 +10,7 @@ local PRIMITIVES = {
     int16 = { c = "int16_t", size = 2 },
     int32 = { c = "int32_t", size = 4 },
     int64 = { c = "int64_t", size = 8 },
+    float64 = { c = "double", size = 8 },
     bool = { c = "bool", size = 1 },
     uuid = { c = "struct kafka_uuid", size = 16, by_pointer = true },
     string = { c = "struct kafka_bytes", prefix = 2, sized = true },

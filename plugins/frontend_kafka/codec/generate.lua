@@ -99,16 +99,26 @@ static sluice_status $name_encode_any(const void *message, int16_t version,
 }
 
 const struct kafka_message_ops kafka_$name_ops = {
-    sizeof(struct kafka_$name), $name_init_any, $name_decode_any, $name_encode_any,
+    sizeof(struct kafka_$name), $name_init_any, $name_decode_any, $name_encode_any, $throttle,
 };
 ]]
+
+-- Where throttle_time_ms is, which most responses have.
+local function throttle_offset(message)
+    for _, field in ipairs(message.root.fields) do
+        if field.name == "throttle_time_ms" then
+            return ("offsetof(struct kafka_%s, throttle_time_ms)"):format(message.name)
+        end
+    end
+    return "-1"
+end
 
 local function write_entries(out, message)
     local heads = {}
     prototypes(message.name, function(format, ...) heads[#heads + 1] = format:format(...) end)
     local values = {
         { "%$decode_head", heads[1] }, { "%$encode_head", heads[2] }, { "%$name", message.name },
-        { "%$min", tostring(message.min) }, { "%$max", tostring(message.max) },
+        { "%$throttle", throttle_offset(message) }, { "%$min", tostring(message.min) }, { "%$max", tostring(message.max) },
     }
     local text = ENTRIES
     for _, value in ipairs(values) do

@@ -174,6 +174,7 @@ struct kafka_message_ops {
     kafka_init_fn *init;
     kafka_decode_fn *decode;
     kafka_encode_fn *encode;
+    ptrdiff_t throttle_at; /* offset of throttle_time_ms, an int32_t; -1: the message has none */
 };
 
 /* Version range of an API that has none. */

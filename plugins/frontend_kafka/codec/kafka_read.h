@@ -109,6 +109,15 @@ static inline int64_t kafka_read_int64(struct kafka_reader *reader)
     return (int64_t)__builtin_bswap64(value);
 }
 
+static inline double kafka_read_float64(struct kafka_reader *reader)
+{
+    int64_t bits = kafka_read_int64(reader);
+    double value;
+
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 static inline struct kafka_uuid kafka_read_uuid(struct kafka_reader *reader)
 {
     const uint8_t *at = kafka_read_take(reader, sizeof(struct kafka_uuid));

@@ -91,6 +91,14 @@ static inline void kafka_write_int64(struct kafka_writer *writer, int64_t value)
     }
 }
 
+static inline void kafka_write_float64(struct kafka_writer *writer, double value)
+{
+    int64_t bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    kafka_write_int64(writer, bits);
+}
+
 static inline void kafka_write_uuid(struct kafka_writer *writer, const struct kafka_uuid *uuid)
 {
     uint8_t *at = kafka_write_room(writer, sizeof *uuid);

@@ -9,12 +9,14 @@
 local table_reader = {}
 
 local PRIMITIVES = {
-    int8 = true, int16 = true, int32 = true, int64 = true, bool = true, uuid = true,
+    int8 = true, int16 = true, int32 = true, int64 = true, float64 = true, bool = true,
+    uuid = true,
     string = true, bytes = true, records = true,
 }
 
 local NEVER_NULL = {
-    int8 = true, int16 = true, int32 = true, int64 = true, bool = true, uuid = true,
+    int8 = true, int16 = true, int32 = true, int64 = true, float64 = true, bool = true,
+    uuid = true,
 }
 
 local function snake_case(name)

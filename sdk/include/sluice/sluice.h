@@ -7,6 +7,7 @@
 #include <sluice/metrics.h>
 #include <sluice/plugin.h>
 #include <sluice/processor.h>
+#include <sluice/quota.h>
 #include <sluice/records.h>
 #include <sluice/security.h>
 #include <sluice/state.h>

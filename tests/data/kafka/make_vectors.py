@@ -9,7 +9,8 @@ import re
 import struct
 import sys
 
-NUMBERS = {"int16": (">h", 1000), "uint16": (">H", 1000), "int32": (">i", 100000), "int64": (">q", 10000000000)}
+NUMBERS = {"int16": (">h", 1000), "uint16": (">H", 1000), "int32": (">i", 100000), "int64": (">q", 10000000000),
+           "float64": (">d", 0.5)}
 
 
 def span(text, top):

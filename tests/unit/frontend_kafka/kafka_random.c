@@ -66,6 +66,7 @@ static size_t element_size(const struct kafka_schema_field *field)
         [KAFKA_FIELD_INT16] = 2,
         [KAFKA_FIELD_INT32] = 4,
         [KAFKA_FIELD_INT64] = 8,
+        [KAFKA_FIELD_FLOAT64] = 8,
         [KAFKA_FIELD_BOOL] = sizeof(bool),
         [KAFKA_FIELD_UUID] = sizeof(struct kafka_uuid),
         [KAFKA_FIELD_STRING] = sizeof(struct kafka_bytes),
@@ -91,10 +92,8 @@ static void count_number(struct kafka_random *random, const struct kafka_schema_
                          uint8_t *place)
 {
     static const int64_t bases[] = {
-        [KAFKA_FIELD_INT16] = 1000,
-        [KAFKA_FIELD_INT32] = 100000,
-        [KAFKA_FIELD_INT64] = 10000000000,
-        [KAFKA_FIELD_UUID] = 0,
+        [KAFKA_FIELD_INT16] = 1000, [KAFKA_FIELD_INT32] = 100000, [KAFKA_FIELD_INT64] = 10000000000,
+        [KAFKA_FIELD_FLOAT64] = 0,  [KAFKA_FIELD_UUID] = 0,
     };
     uint64_t n = ++random->state;
     int64_t value = (int64_t)n + bases[field->type];
@@ -109,6 +108,10 @@ static void count_number(struct kafka_random *random, const struct kafka_schema_
         value = (int64_t)(n % 100);
     } else if (field->type == KAFKA_FIELD_BOOL) {
         value = (int64_t)(n % 2);
+    } else if (field->type == KAFKA_FIELD_FLOAT64) {
+        double number = (double)n + 0.5;
+        memcpy(place, &number, sizeof(number));
+        return;
     }
     memcpy(place, &value, element_size(field)); /* little-endian, as all our hosts */
 }
