@@ -8,6 +8,8 @@
 
 #include "catalog/broker_config.h"
 
+#include <stdio.h>
+
 struct topic_config_key {
     const char *name;
     struct config_rule rule;
@@ -65,6 +67,8 @@ struct topic_settings {
 uint32_t topic_config_count(void);                                      /* [any] */
 const struct topic_config_key *topic_config_at(uint32_t index);         /* [any] */
 const struct topic_config_key *topic_config_find(struct sl_bytes name); /* NULL: unknown [any] */
+
+void topic_config_page_write(FILE *out); /* docs/reference/topics.md [any] */
 
 /* SLUICE_OK, or SLUICE_E_INVALID_CONFIG with a sentence: unknown key, bad value, a value that is
  * refused in this version (remote.storage.enable=true). [any] */

@@ -198,6 +198,7 @@ cli_command_fn cli_wal_dump, cli_wal_verify, cli_wal_inspect, cli_wal_salvage;
 cli_command_fn cli_backup_create, cli_backup_verify, cli_backup_restore;
 cli_command_fn cli_scrub, cli_recovery;
 cli_command_fn cli_extent_ls, cli_extent_dump, cli_extent_verify;
-cli_command_fn cli_config_check, cli_config_show, cli_config_schema, cli_config_reference;
+cli_command_fn cli_config_check, cli_config_show, cli_config_schema, cli_config_reference,
+    cli_config_topics;
 
 #endif

@@ -1,5 +1,6 @@
 /* cli_config.c: config check, show, schema, reference; all but `show --running` work without a
  * broker. */
+#include "catalog/topic_config.h"
 #include "cli/cli_command.h"
 
 #include <string.h>
@@ -98,6 +99,12 @@ int cli_config_show(struct cli *cli)
 int cli_config_schema(struct cli *cli SL_UNUSED)
 {
     config_schema_write(stdout);
+    return CLI_OK;
+}
+
+int cli_config_topics(struct cli *cli SL_UNUSED)
+{
+    topic_config_page_write(stdout);
     return CLI_OK;
 }
 

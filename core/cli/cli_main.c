@@ -73,6 +73,8 @@ static const struct cli_command commands[] = {
      "JSON Schema of the configuration"},
     {"config reference", cli_config_reference, "", 0, 0, CLI_OPTION(HELP),
      "reference page of the configuration"},
+    {"config topics", cli_config_topics, "", 0, 0, CLI_OPTION(HELP),
+     "reference page of the configurations of topics"},
 };
 /* clang-format on */
 

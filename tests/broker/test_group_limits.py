@@ -11,7 +11,7 @@ OK, NO_COORDINATOR, BAD_SESSION, FULL = 0, 15, 26, 81
 def join(raw, group, session_ms=10000, member=""):
     """Error code and member id."""
     answer = call(raw, "JoinGroup", 2, {
-        "group_id": group, "session_timeout_ms": session_ms, "rebalance_timeout_ms": 100, "member_id": member,
+        "group_id": group, "session_timeout_ms": session_ms, "rebalance_timeout_ms": 60000, "member_id": member,
         "protocol_type": "consumer", "protocols": [{"name": "range", "metadata": b""}]})
     return answer["error_code"], answer["member_id"]
 

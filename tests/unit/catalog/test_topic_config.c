@@ -3,6 +3,7 @@
 #include "catalog/topic_config.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 static char reason[CONFIG_REASON_BYTES];
@@ -170,4 +171,32 @@ Test(broker_config, has_longer_texts_than_the_answer_can_hold_nowhere)
     memset(broker.log_dir, 'y', sizeof broker.log_dir - 1);
     broker_config_describe(&broker, &entries);
     cr_assert_eq(entry_of(&entries, "log.dirs")->value.size, sizeof broker.log_dir - 1);
+}
+
+Test(topic_config, the_committed_page_is_what_the_table_says)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    topic_config_page_write(out);
+    fclose(out);
+    FILE *file = fopen(SLUICE_SOURCE_DIR "/docs/reference/topics.md", "r");
+    cr_assert_not_null(file);
+    char *page = calloc(1, size + 2);
+    size_t page_size = fread(page, 1, size + 1, file);
+    fclose(file);
+    cr_expect(page_size == size && memcmp(page, text, size) == 0,
+              "run: sluice config topics > docs/reference/topics.md");
+    free(page);
+    free(text);
+}
+
+/* A key says that it has no effect exactly where it has none. */
+Test(topic_config, keys_without_effect_say_so)
+{
+    for (uint32_t i = 0; i < topic_config_count(); i++) {
+        const struct topic_config_key *key = topic_config_at(i);
+        cr_assert_eq(strstr(key->documentation, "without effect") != NULL, key->inert, "%s",
+                     key->name);
+    }
 }
