@@ -21,6 +21,7 @@ public class Interop {
   static final String[] CODECS = {"none", "gzip", "snappy", "lz4", "zstd"};
   static final int RECORDS = 300; // of a codec
   static final int ROUND = 400; // of one round of the group
+  static final String[] GROUPS = {".group", ".new", ".change"}; // topics that groups read
   static final int FEW = 20; // of a codec with acks 0 or 1
   static final long WAIT_MS = 30000;
   static final byte[][][] SPECIAL = { // key, value
@@ -101,7 +102,7 @@ public class Interop {
       for (String codec : CODECS) topics.add(new NewTopic(name + "." + codec, 1, (short) 1));
       topics.add(new NewTopic(name + ".special", 1, (short) 1));
       topics.add(new NewTopic(name + ".acks", 1, (short) 1));
-      topics.add(new NewTopic(name + ".group", 4, (short) 1));
+      for (String kind : GROUPS) topics.add(new NewTopic(name + kind, 4, (short) 1));
       topics.add(new NewTopic(name + ".gone", 2, (short) 1)
           .configs(Map.of("retention.ms", "86400000")));
       admin.createTopics(topics).all().get();
@@ -207,11 +208,11 @@ public class Interop {
     }
   }
 
-  void sendRound(int first) throws Exception {
+  void sendRound(String topic, int first) throws Exception {
     try (KafkaProducer<byte[], byte[]> producer = producer("none")) {
       List<Future<RecordMetadata>> waits = new ArrayList<>();
       for (int i = first; i < first + ROUND; i++) {
-        waits.add(producer.send(new ProducerRecord<>(name + ".group", i % 4, null, bytes("" + i))));
+        waits.add(producer.send(new ProducerRecord<>(topic, i % 4, null, bytes("" + i))));
       }
       for (Future<RecordMetadata> wait : waits) wait.get();
     }
@@ -220,20 +221,26 @@ public class Interop {
   /** A member of the group: a thread that reads, commits what it read, and leaves when told. */
   class Member {
     final AtomicBoolean stop = new AtomicBoolean();
+    final String topic, protocol;
     final Set<Integer> seen;
     final Thread thread = new Thread(this::run);
     volatile int partitions, count;
     volatile Throwable error;
 
-    Member(Set<Integer> seen) {
+    Member(String topic, String protocol, Set<Integer> seen) {
+      this.topic = topic;
+      this.protocol = protocol;
       this.seen = seen;
       thread.start();
     }
 
     void run() {
-      try (KafkaConsumer<byte[], byte[]> consumer = consumer(Map.of(
-          "group.id", name + ".group", "session.timeout.ms", 10000, "heartbeat.interval.ms", 300))) {
-        consumer.subscribe(List.of(name + ".group"));
+      // with group.protocol=consumer the broker says how often heartbeats come
+      Map<String, Object> settings = protocol.equals("consumer")
+          ? Map.of("group.id", topic, "group.protocol", protocol)
+          : Map.of("group.id", topic, "session.timeout.ms", 10000, "heartbeat.interval.ms", 300);
+      try (KafkaConsumer<byte[], byte[]> consumer = consumer(settings)) {
+        consumer.subscribe(List.of(topic));
         while (!stop.get()) {
           ConsumerRecords<byte[], byte[]> records = consumer.poll(Duration.ofMillis(200));
           for (ConsumerRecord<byte[], byte[]> record : records) {
@@ -273,33 +280,82 @@ public class Interop {
     }
   }
 
-  void group() throws Exception {
+  void group(String topic, String protocol) throws Exception {
     Set<Integer> seen = ConcurrentHashMap.newKeySet();
     List<Member> members = new ArrayList<>();
     try {
-      sendRound(0);
-      Member first = new Member(seen);
+      sendRound(topic, 0);
+      Member first = new Member(topic, protocol, seen);
       members.add(first);
       until(() -> seen.size() == ROUND, "the first round", seen, first);
-      Member second = new Member(seen);
+      Member second = new Member(topic, protocol, seen);
       members.add(second);
       until(() -> first.partitions == 2 && second.partitions == 2, "two partitions each", seen,
           first, second);
-      sendRound(ROUND);
+      sendRound(topic, ROUND);
       until(() -> seen.size() == 2 * ROUND, "the second round", seen, first, second);
       require(second.count > 0, "the second member read nothing");
       first.leave();
       until(() -> second.partitions == 4, "all partitions at the one that stayed", seen, second);
-      sendRound(2 * ROUND);
+      sendRound(topic, 2 * ROUND);
       until(() -> seen.size() == 3 * ROUND, "the third round", seen, second);
       second.leave();
       seen.clear();
-      sendRound(3 * ROUND);
-      Member third = new Member(seen);
+      sendRound(topic, 3 * ROUND);
+      Member third = new Member(topic, protocol, seen);
       members.add(third);
       until(() -> seen.size() >= ROUND, "the round after the commit", seen, third);
       require(Collections.min(seen) == 3 * ROUND, "committed offsets went back: " + seen.size());
       third.leave();
+    } finally {
+      for (Member member : members) member.stop.set(true);
+    }
+  }
+
+  void typeIs(String group, GroupType type, int members) throws Exception {
+    try (Admin admin = Admin.create(Map.of("bootstrap.servers", address))) {
+      long deadline = System.currentTimeMillis() + WAIT_MS;
+      for (;;) {
+        ConsumerGroupDescription about =
+            admin.describeConsumerGroups(List.of(group)).all().get().get(group);
+        if (about.type() == type && about.members().size() == members
+            && about.groupState() == GroupState.STABLE) {
+          return;
+        }
+        require(System.currentTimeMillis() < deadline, "the group is " + about);
+        Thread.sleep(50);
+      }
+    }
+  }
+
+  /** From the classic protocol to the new one and back, one member after the other. */
+  void change() throws Exception {
+    String topic = name + ".change";
+    Set<Integer> seen = ConcurrentHashMap.newKeySet();
+    List<Member> members = new ArrayList<>();
+    try {
+      sendRound(topic, 0);
+      Member old = new Member(topic, "classic", seen);
+      members.add(old);
+      until(() -> seen.size() == ROUND, "the first round", seen, old);
+      typeIs(topic, GroupType.CLASSIC, 1);
+      Member fresh = new Member(topic, "consumer", seen);
+      members.add(fresh);
+      until(() -> old.partitions == 2 && fresh.partitions == 2, "two each", seen, old, fresh);
+      typeIs(topic, GroupType.CONSUMER, 2);
+      sendRound(topic, ROUND);
+      until(() -> seen.size() == 2 * ROUND, "the second round", seen, old, fresh);
+      old.leave();
+      until(() -> fresh.partitions == 4, "all at the new one", seen, fresh);
+      Member again = new Member(topic, "classic", seen);
+      members.add(again);
+      until(() -> again.partitions == 2 && fresh.partitions == 2, "two again", seen, again, fresh);
+      fresh.leave();
+      until(() -> again.partitions == 4, "all at the classic one", seen, again);
+      typeIs(topic, GroupType.CLASSIC, 1);
+      sendRound(topic, 2 * ROUND);
+      until(() -> seen.size() == 3 * ROUND, "the third round", seen, again);
+      again.leave();
     } finally {
       for (Member member : members) member.stop.set(true);
     }
@@ -322,7 +378,9 @@ public class Interop {
     }
     check("produces with acks=0 and acks=1, every codec", client::acks);
     check("headers, null keys, tombstones", client::special);
-    check("group of two with a rebalance", client::group);
+    check("group of two with a rebalance", () -> client.group(client.name + ".group", "classic"));
+    check("group.protocol=consumer", () -> client.group(client.name + ".new", "consumer"));
+    check("a group that changes its protocol and back", client::change);
     System.exit(0);
   }
 }
