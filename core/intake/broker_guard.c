@@ -46,7 +46,7 @@ bool broker_guard_allows(struct broker_guard *guard, const struct sluice_context
 /* A call that is new in <sluice/broker.h> is decided about: who may make it (a function in the file
  * of its area, which fills it in; cluster, features, metrics and health ask for nothing), and its
  * name is here. */
-#define GUARDED_LAST consumer_group_describe
+#define GUARDED_LAST config_names
 _Static_assert(offsetof(struct sluice_broker, GUARDED_LAST) +
                        sizeof(((struct sluice_broker *)0)->GUARDED_LAST) ==
                    sizeof(struct sluice_broker),

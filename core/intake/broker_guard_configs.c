@@ -1,10 +1,14 @@
 /* broker_guard_configs.c: who may see and change configurations (broker_guard.h): of a topic by
- * the topic's rules, of the broker by the cluster's. */
+ * the topic's rules, of a group by the group's, of the broker and client metrics by the cluster's.
+ */
 #include "intake/broker_guard_judge.h"
 
 static bool may_config(struct broker_guard *guard, const struct sluice_context *context,
                        int32_t resource, struct sluice_text name, int32_t operation)
 {
+    if (resource == SLUICE_RESOURCE_GROUP) {
+        return broker_guard_may_group(guard, context, operation, name);
+    }
     return resource == SLUICE_RESOURCE_TOPIC
                ? broker_guard_allows(guard, context, operation, SLUICE_ACL_TOPIC, name)
                : broker_guard_may_cluster(guard, context, operation);
@@ -12,8 +16,9 @@ static bool may_config(struct broker_guard *guard, const struct sluice_context *
 
 static sluice_status refusal_of(int32_t resource)
 {
-    return resource == SLUICE_RESOURCE_TOPIC ? SLUICE_E_TOPIC_AUTHORIZATION
-                                             : SLUICE_E_CLUSTER_AUTHORIZATION;
+    return resource == SLUICE_RESOURCE_TOPIC   ? SLUICE_E_TOPIC_AUTHORIZATION
+           : resource == SLUICE_RESOURCE_GROUP ? SLUICE_E_GROUP_AUTHORIZATION
+                                               : SLUICE_E_CLUSTER_AUTHORIZATION;
 }
 
 /* ---- changes ---- */
@@ -111,9 +116,22 @@ static void on_configs_preview(const struct sluice_broker *broker,
     }
 }
 
+static void on_config_names(const struct sluice_broker *broker,
+                            const struct sluice_context *context, int32_t resource,
+                            sluice_names_done *done, void *arg)
+{
+    struct broker_guard *guard = broker_guard_of(broker);
+    if (broker_guard_may_cluster(guard, context, SLUICE_OP_DESCRIBE_CONFIGS)) {
+        guard->inner->config_names(guard->inner, context, resource, done, arg);
+    } else {
+        done(arg, SLUICE_E_CLUSTER_AUTHORIZATION, NULL, 0);
+    }
+}
+
 void broker_guard_configs_init(struct sluice_broker *table)
 {
     table->configs_describe = on_configs_describe;
     table->configs_preview = on_configs_preview;
     table->configs_alter = on_configs_alter;
+    table->config_names = on_config_names;
 }

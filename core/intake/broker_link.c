@@ -1,6 +1,7 @@
 /* broker_link.c: see broker_link.h. */
 #include "intake/broker_link.h"
 
+#include "intake/config_mix.h"
 #include "intake/conn.h"
 #include "intake/topic_listing.h"
 #include "shard/epoch_ends.h"
@@ -135,7 +136,7 @@ static void on_configs_alter(const struct sluice_broker *broker,
                              bool validate_only, sluice_topic_results_done *done, void *arg)
 {
     (void)context;
-    topics_alter_start(of(broker)->home, alters, count, validate_only, done, arg);
+    config_mix_alter(of(broker)->home, alters, count, validate_only, done, arg);
 }
 
 static void on_partitions_create(const struct sluice_broker *broker,
@@ -503,6 +504,14 @@ static void on_features_update(const struct sluice_broker *broker,
     features_update_start(of(broker)->home, updates, count, validate_only, done, arg);
 }
 
+static void on_config_names(const struct sluice_broker *broker,
+                            const struct sluice_context *context, int32_t resource,
+                            sluice_names_done *done, void *arg)
+{
+    (void)context;
+    config_mix_names(of(broker)->home, resource, done, arg);
+}
+
 void broker_link_init(struct broker_link *link, struct shard *home, struct intake *intake,
                       const struct broker_facts *facts)
 {
@@ -550,6 +559,7 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .quorum = on_quorum,
         .features = on_features,
         .features_update = on_features_update,
+        .config_names = on_config_names,
         .consumer_group_heartbeat = on_consumer_heartbeat,
         .consumer_group_describe = on_consumer_describe,
     };

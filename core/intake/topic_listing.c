@@ -2,6 +2,7 @@
 #include "intake/topic_listing.h"
 
 #include "catalog/catalog_item.h"
+#include "shard/settings.h"
 #include "shard/topics.h"
 
 #include <stdio.h>
@@ -175,9 +176,26 @@ static bool names_this_node(const struct broker_settings *settings, struct sluic
     return name.size == 0 || sl_bytes_equal(sl_of_text(name), sl_of_text(sluice_text_of(id)));
 }
 
+/* The log has one level for all that write to it. */
+static void describe_logger(struct shard *home, struct config_entries *ret_entries)
+{
+    static const char *const levels[SL_LOG_LEVEL_COUNT] = {"DEBUG", "INFO", "WARN", "ERROR"};
+    struct sluice_config_entry *entry = config_entries_add(ret_entries);
+    entry->name = sluice_text_of("root");
+    entry->value = sluice_text_of(levels[sl_logger_level(home->logger)]);
+    entry->documentation = sluice_text_of("The level of the log; log.level in the broker's files.");
+    entry->source = SLUICE_CONFIG_SOURCE_LOGGER;
+    entry->type = SLUICE_CONFIG_TYPE_STRING;
+    entry->read_only = true;
+}
+
 void config_listing(struct shard *home, const struct broker_settings *settings, int32_t resource,
                     struct sluice_text name, sluice_config_done *done, void *arg)
 {
+    if (settings_kind(resource) != 0 && name.size > 0) {
+        settings_describe_start(home, resource, name, done, arg);
+        return;
+    }
     struct config_entries *entries = sl_alloc_zero(1, sizeof(*entries));
     if (entries == NULL) {
         refuse_config(resource, name, SLUICE_E_NO_MEMORY, "", done, arg);
@@ -187,13 +205,17 @@ void config_listing(struct shard *home, const struct broker_settings *settings, 
     if (resource == SLUICE_RESOURCE_BROKER && names_this_node(settings, name)) {
         broker_config_describe(settings, entries);
         give_entries(resource, name, entries, done, arg);
+    } else if (resource == SLUICE_RESOURCE_BROKER_LOGGER && name.size > 0 &&
+               names_this_node(settings, name)) {
+        describe_logger(home, entries);
+        give_entries(resource, name, entries, done, arg);
     } else if (resource == SLUICE_RESOURCE_TOPIC && topic != NULL) {
         topic_config_describe(topic->overrides, topic->override_count, settings, entries);
         give_entries(resource, name, entries, done, arg);
     } else {
         bool known = resource == SLUICE_RESOURCE_TOPIC;
         refuse_config(resource, name, known ? SLUICE_E_UNKNOWN_TOPIC : SLUICE_E_INVALID_REQUEST,
-                      known ? "" : "only topics and this node have a configuration", done, arg);
+                      known ? "" : "there is no such resource", done, arg);
     }
     sl_free(entries);
 }

@@ -1,14 +1,13 @@
 /* handle_alter.c: IncrementalAlterConfigs (KIP-339) and the older AlterConfigs (KIP-133), which
  * sets what it names and takes back all else.
  *
- * Each resource has its own outcome. What is not a topic is refused by the broker, which says why.
+ * Each resource has its own outcome. What cannot be changed is refused by the broker, which says
+ * why.
  */
+#include "config_answer.h"
 #include "kafka_api.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
-
-#define RESOURCE_TOPIC  2
-#define RESOURCE_BROKER 4
 
 /* Where the outcome of one resource goes, in either answer. */
 struct outcome {
@@ -35,13 +34,6 @@ static void altered(void *arg, const struct sluice_topic_result *results, uint32
         return;
     }
     kafka_call_answer(call, call->response);
-}
-
-static int32_t resource_of(int8_t type)
-{
-    return type == RESOURCE_TOPIC    ? SLUICE_RESOURCE_TOPIC
-           : type == RESOURCE_BROKER ? SLUICE_RESOURCE_BROKER
-                                     : 0;
 }
 
 static void start(struct kafka_call *call, struct sluice_config_alter *alters, int32_t count,
@@ -80,7 +72,7 @@ static bool lay_out_incremental(struct kafka_call *call,
     answer->resource_name = from->resource_name;
     answer->error_code = KAFKA_NO_ANSWER;
     *alter = (struct sluice_config_alter){.size = sizeof(*alter),
-                                          .resource = resource_of(from->resource_type),
+                                          .resource = kafka_config_resource(from->resource_type),
                                           .name = kafka_to_text(from->resource_name),
                                           .change_count = (uint32_t)from->configs_count,
                                           .changes = changes};
@@ -141,7 +133,7 @@ static bool lay_out_replacement(struct kafka_call *call,
     answer->resource_name = from->resource_name;
     answer->error_code = KAFKA_NO_ANSWER;
     *alter = (struct sluice_config_alter){.size = sizeof(*alter),
-                                          .resource = resource_of(from->resource_type),
+                                          .resource = kafka_config_resource(from->resource_type),
                                           .name = kafka_to_text(from->resource_name),
                                           .replace = true,
                                           .change_count = (uint32_t)from->configs_count,

@@ -10,14 +10,34 @@
 
 #include <stdio.h>
 
-#define RESOURCE_TOPIC  2
-#define RESOURCE_BROKER 4
-
 int8_t kafka_config_source(int32_t source)
 {
-    static const int8_t sources[] = {0, KAFKA_CONFIG_SOURCE_TOPIC, KAFKA_CONFIG_SOURCE_BROKER,
-                                     KAFKA_CONFIG_SOURCE_DEFAULT};
+    static const int8_t sources[] = {0,
+                                     KAFKA_CONFIG_SOURCE_TOPIC,
+                                     KAFKA_CONFIG_SOURCE_BROKER,
+                                     KAFKA_CONFIG_SOURCE_DEFAULT,
+                                     KAFKA_CONFIG_SOURCE_GROUP,
+                                     KAFKA_CONFIG_SOURCE_CLIENT_METRICS,
+                                     KAFKA_CONFIG_SOURCE_LOGGER};
     return source >= 0 && source < (int32_t)sizeof(sources) ? sources[source] : 0;
+}
+
+int32_t kafka_config_resource(int8_t type)
+{
+    switch (type) {
+    case 2:
+        return SLUICE_RESOURCE_TOPIC;
+    case 4:
+        return SLUICE_RESOURCE_BROKER;
+    case 8:
+        return SLUICE_RESOURCE_BROKER_LOGGER;
+    case 16:
+        return SLUICE_RESOURCE_CLIENT_METRICS;
+    case 32:
+        return SLUICE_RESOURCE_GROUP;
+    default:
+        return 0;
+    }
 }
 
 int8_t kafka_config_type(int32_t type)
@@ -57,7 +77,8 @@ static bool fill_synonyms(struct kafka_call *call, const struct sluice_config_en
                           struct kafka_describe_configs_response_config *config)
 {
     bool has_synonym = entry->synonym.size > 0;
-    bool on_topic = entry->source == SLUICE_CONFIG_SOURCE_TOPIC;
+    bool on_topic =
+        entry->source == SLUICE_CONFIG_SOURCE_TOPIC || entry->source == SLUICE_CONFIG_SOURCE_GROUP;
     struct kafka_describe_configs_response_synonym *synonym =
         kafka_call_try_take(call, 2, sizeof(*synonym));
 
@@ -188,15 +209,16 @@ static void describe(struct described *described)
 {
     struct kafka_call *call = described->call;
     const struct sluice_broker *broker = kafka_call_broker(call);
+    int32_t resource = kafka_config_resource(described->resource->resource_type);
 
-    if (described->resource->resource_type == RESOURCE_BROKER) {
+    if (resource == SLUICE_RESOURCE_BROKER) {
         describe_broker(described);
-    } else if (described->resource->resource_type == RESOURCE_TOPIC) {
-        broker->configs_describe(broker, kafka_call_context(call), SLUICE_RESOURCE_TOPIC,
+    } else if (resource != 0) {
+        broker->configs_describe(broker, kafka_call_context(call), resource,
                                  kafka_to_text(described->resource->resource_name), got_configs,
                                  described);
     } else {
-        refuse(described, "only topics and brokers have configurations here");
+        refuse(described, "there is no such type of resource");
     }
 }
 

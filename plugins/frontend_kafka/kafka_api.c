@@ -65,6 +65,7 @@ const struct kafka_api_row kafka_api_rows[] = {
     {66, kafka_handle_list_transactions},
     {68, kafka_handle_consumer_group_heartbeat},
     {69, kafka_handle_consumer_group_describe},
+    {74, kafka_handle_list_config_resources},
     {75, kafka_handle_describe_topic_partitions},
     {80, kafka_handle_add_raft_voter},
     {81, kafka_handle_remove_raft_voter},

@@ -51,7 +51,7 @@ kafka_handler_fn kafka_handle_describe_cluster, kafka_handle_describe_quorum,
     kafka_handle_expire_delegation_token, kafka_handle_describe_delegation_token;
 
 /* handle_features.c */
-kafka_handler_fn kafka_handle_update_features;
+kafka_handler_fn kafka_handle_update_features, kafka_handle_list_config_resources;
 struct kafka_api_versions_response;
 /* What ApiVersions tells of features; false: no room. */
 bool kafka_features_fill(struct kafka_call *call, struct kafka_api_versions_response *response);

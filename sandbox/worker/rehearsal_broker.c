@@ -6,7 +6,7 @@
 
 #define RESULTS_MAX 4096u /* of one call; more are not asked for in a rehearsal's 64 KiB */
 #define BATCH_BYTES 256u
-_Static_assert(offsetof(struct sluice_broker, consumer_group_describe) + sizeof(void (*)(void)) ==
+_Static_assert(offsetof(struct sluice_broker, config_names) + sizeof(void (*)(void)) ==
                    sizeof(struct sluice_broker),
                "a new call of the broker: make it up below, and name it here");
 
@@ -36,6 +36,7 @@ enum {
     CALL_EPOCH_ENDS,
     CALL_LOG_DIRS,
     CALL_QUORUM,
+    CALL_NAMES,
     CALL_CONSUMER_HEARTBEAT,
     CALL_CONSUMER_GROUP,
     CALL_KINDS
@@ -434,6 +435,14 @@ static void end_consumer_group(struct stage *stage, const struct stage_call *cal
     DONE(sluice_consumer_group_info_done)(call->arg, &info);
 }
 
+static void end_names(struct stage *stage, const struct stage_call *call, void *results,
+                      sluice_status status)
+{
+    (void)stage;
+    (void)results;
+    DONE(sluice_names_done)(call->arg, status, &topic_name, status == SLUICE_OK ? 1 : 0);
+}
+
 static const struct {
     const char *name, *done_name;
     end_fn *end;
@@ -470,6 +479,7 @@ static const struct {
                          sizeof(struct sluice_epoch_end)},
     [CALL_LOG_DIRS] = {"log_dirs", "the done of log_dirs", end_log_dirs, 0},
     [CALL_QUORUM] = {"quorum", "the done of quorum", end_quorum, 0},
+    [CALL_NAMES] = {"config_names", "the done of config_names", end_names, 0},
     [CALL_CONSUMER_HEARTBEAT] = {"consumer_group_heartbeat", "the done of consumer_group_heartbeat",
                                  end_consumer_heartbeat, 0},
     [CALL_CONSUMER_GROUP] = {"consumer_group_describe", "the done of consumer_group_describe",
@@ -881,6 +891,11 @@ CALL(consumer_group_describe, struct sluice_text group, sluice_consumer_group_in
     read_all(group.data, group.size);
     ASK(CALL_CONSUMER_GROUP, 1);
 }
+CALL(config_names, int32_t resource, sluice_names_done *done, void *arg)
+{
+    (void)resource;
+    ASK(CALL_NAMES, 1);
+}
 
 void stage_broker_init(struct stage *stage)
 {
@@ -924,6 +939,7 @@ void stage_broker_init(struct stage *stage)
                                            .log_dirs = on_log_dirs,
                                            .quorum = on_quorum,
                                            .features = on_features,
+                                           .config_names = on_config_names,
                                            .features_update = on_features_update,
                                            .consumer_group_heartbeat = on_consumer_group_heartbeat,
                                            .consumer_group_describe = on_consumer_group_describe};

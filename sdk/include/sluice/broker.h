@@ -101,20 +101,26 @@ typedef void sluice_topic_results_done(void *arg, const struct sluice_topic_resu
 
 /* Whose configuration is described (SLUICE_RESOURCE_*), where a value comes from
  * (SLUICE_CONFIG_SOURCE_*), and of what kind it is (SLUICE_CONFIG_TYPE_*). */
-#define SLUICE_RESOURCE_TOPIC        1
-#define SLUICE_RESOURCE_BROKER       2
-#define SLUICE_CONFIG_SOURCE_TOPIC   1 /* set on the topic */
-#define SLUICE_CONFIG_SOURCE_BROKER  2 /* from the broker's configuration */
-#define SLUICE_CONFIG_SOURCE_DEFAULT 3
-#define SLUICE_CONFIG_TYPE_BOOLEAN   1
-#define SLUICE_CONFIG_TYPE_STRING    2
-#define SLUICE_CONFIG_TYPE_INT       3
-#define SLUICE_CONFIG_TYPE_LONG      4
-#define SLUICE_CONFIG_TYPE_DOUBLE    5
-#define SLUICE_CONFIG_TYPE_LIST      6
-#define SLUICE_CONFIG_TYPE_SHORT     7
-#define SLUICE_CONFIG_TYPE_CLASS     8
-#define SLUICE_CONFIG_TYPE_PASSWORD  9
+#define SLUICE_RESOURCE_TOPIC               1
+#define SLUICE_RESOURCE_BROKER              2
+#define SLUICE_RESOURCE_GROUP               3
+#define SLUICE_RESOURCE_CLIENT_METRICS      4 /* a subscription to metrics of clients (KIP-714) */
+#define SLUICE_RESOURCE_BROKER_LOGGER       5 /* levels of the broker's log */
+#define SLUICE_CONFIG_SOURCE_TOPIC          1 /* set on the topic */
+#define SLUICE_CONFIG_SOURCE_BROKER         2 /* from the broker's configuration */
+#define SLUICE_CONFIG_SOURCE_DEFAULT        3
+#define SLUICE_CONFIG_SOURCE_GROUP          4 /* set on the group */
+#define SLUICE_CONFIG_SOURCE_CLIENT_METRICS 5 /* set on the subscription */
+#define SLUICE_CONFIG_SOURCE_LOGGER         6 /* a level of the log */
+#define SLUICE_CONFIG_TYPE_BOOLEAN          1
+#define SLUICE_CONFIG_TYPE_STRING           2
+#define SLUICE_CONFIG_TYPE_INT              3
+#define SLUICE_CONFIG_TYPE_LONG             4
+#define SLUICE_CONFIG_TYPE_DOUBLE           5
+#define SLUICE_CONFIG_TYPE_LIST             6
+#define SLUICE_CONFIG_TYPE_SHORT            7
+#define SLUICE_CONFIG_TYPE_CLASS            8
+#define SLUICE_CONFIG_TYPE_PASSWORD         9
 /* One key of a configuration with the value in force. */
 struct sluice_config_entry {
     struct sluice_text name;
@@ -157,13 +163,17 @@ struct sluice_config_change {
 /* Changes of the configuration of one topic: all of them happen, or none. */
 struct sluice_config_alter {
     uint32_t size;
-    int32_t resource; /* SLUICE_RESOURCE_TOPIC; the broker's own configuration is in its files */
+    int32_t resource; /* SLUICE_RESOURCE_*; the broker's own configuration is in its files */
     struct sluice_text name;
     bool replace; /* what the changes do not name goes back to the default */
     uint8_t reserved[3];
     uint32_t change_count;
     const struct sluice_config_change *changes;
 };
+
+/* Ends `config_names`. */
+typedef void sluice_names_done(void *arg, sluice_status status, const struct sluice_text *names,
+                               uint32_t count);
 
 /* ---- produce and fetch ---- */
 
@@ -813,6 +823,9 @@ struct sluice_broker {
                 sluice_consumer_heartbeat_done *done, void *arg);
     SLUICE_CALL(consumer_group_describe, struct sluice_text group,
                 sluice_consumer_group_info_done *done, void *arg);
+    /* Names of what can be configured: all topics, the groups and the subscriptions to client
+     * metrics of which something is set; of other resources E_INVALID_REQUEST. */
+    SLUICE_CALL(config_names, int32_t resource, sluice_names_done *done, void *arg);
 #undef SLUICE_CALL
 };
 

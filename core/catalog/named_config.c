@@ -1,0 +1,136 @@
+/* named_config.c: see named_config.h. */
+#include "catalog/named_config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define G     SETTING_GROUP
+#define M     SETTING_CLIENT_METRICS
+#define INERT " (Stored and shown; without effect in this version.)"
+#define INT(least, most)                                              \
+    {                                                                 \
+        .type = SLUICE_CONFIG_TYPE_INT, .min = (least), .max = (most) \
+    }
+#define WORDS(any)                                        \
+    {                                                     \
+        .type = SLUICE_CONFIG_TYPE_STRING, .words = (any) \
+    }
+#define LIST                            \
+    {                                   \
+        .type = SLUICE_CONFIG_TYPE_LIST \
+    }
+#define BOOLEAN                            \
+    {                                      \
+        .type = SLUICE_CONFIG_TYPE_BOOLEAN \
+    }
+
+/* Ranges are those that Kafka's brokers allow by default. */
+static const struct named_config_key keys[] = {
+    {G, "consumer.assignment.interval.ms", INT(0, 15000), "1000",
+     "group.consumer.assignment.interval.ms", "The least time between two assignments." INERT},
+    {G, "consumer.heartbeat.interval.ms", INT(5000, 15000), "5000",
+     "group.consumer.heartbeat.interval.ms", "How often a member of a consumer group calls." INERT},
+    {G, "consumer.session.timeout.ms", INT(45000, 60000), "45000",
+     "group.consumer.session.timeout.ms",
+     "A member of a consumer group that is silent so long is out." INERT},
+    {G, "share.assignment.interval.ms", INT(0, 15000), "1000", "group.share.assignment.interval.ms",
+     "The least time between two assignments." INERT},
+    {G,
+     "share.auto.offset.reset",
+     {.type = SLUICE_CONFIG_TYPE_STRING},
+     "latest",
+     NULL,
+     "Where a share group begins: latest, earliest or by_duration:PnDTnHnMn.nS." INERT},
+    {G, "share.delivery.count.limit", INT(2, 10), "5", "group.share.delivery.count.limit",
+     "Deliveries of a record." INERT},
+    {G, "share.heartbeat.interval.ms", INT(5000, 15000), "5000",
+     "group.share.heartbeat.interval.ms", "How often a member of a share group calls." INERT},
+    {G, "share.isolation.level", WORDS("read_committed,read_uncommitted"), "read_uncommitted", NULL,
+     "Whether records of open and aborted transactions are delivered." INERT},
+    {G, "share.partition.max.record.locks", INT(100, 4000), "2000",
+     "group.share.partition.max.record.locks", "Records of a partition under way." INERT},
+    {G, "share.record.lock.duration.ms", INT(15000, 60000), "30000",
+     "group.share.record.lock.duration.ms", "How long a record is a member's own." INERT},
+    {G, "share.renew.acknowledge.enable", BOOLEAN, "true", NULL,
+     "Whether members may keep a record for longer." INERT},
+    {G, "share.session.timeout.ms", INT(45000, 60000), "45000", "group.share.session.timeout.ms",
+     "A member of a share group that is silent so long is out." INERT},
+    {G, "streams.assignment.interval.ms", INT(0, 15000), "1000",
+     "group.streams.assignment.interval.ms", "The least time between two assignments." INERT},
+    {G, "streams.heartbeat.interval.ms", INT(5000, 15000), "5000",
+     "group.streams.heartbeat.interval.ms", "How often a member of a streams group calls." INERT},
+    {G, "streams.initial.rebalance.delay.ms", INT(0, INT32_MAX), "3000",
+     "group.streams.initial.rebalance.delay.ms", "How long a new group waits for members." INERT},
+    {G, "streams.num.standby.replicas", INT(0, 2), "0", "group.streams.num.standby.replicas",
+     "Standby tasks of each task." INERT},
+    {G, "streams.session.timeout.ms", INT(45000, 60000), "45000",
+     "group.streams.session.timeout.ms",
+     "A member of a streams group that is silent so long is out." INERT},
+    {M, "interval.ms", INT(100, 3600000), "300000", NULL,
+     "How often clients push their metrics." INERT},
+    {M, "match", LIST, "", NULL, "Which clients push, by patterns of what they are." INERT},
+    {M, "metrics", LIST, "", NULL, "Which metrics clients push, by prefixes of names." INERT},
+};
+
+const struct named_config_key *named_config_find(uint8_t kind, struct sl_bytes name)
+{
+    for (uint32_t i = 0; i < SL_COUNT_OF(keys); i++) {
+        if (keys[i].kind == kind && sl_bytes_equal(name, sl_bytes_of_text(keys[i].name))) {
+            return &keys[i];
+        }
+    }
+    return NULL;
+}
+
+sl_err named_config_check(uint8_t kind, struct sl_bytes name, struct sl_bytes value,
+                          char ret_reason[CONFIG_REASON_BYTES])
+{
+    const struct named_config_key *key = named_config_find(kind, name);
+    struct config_value parsed;
+    if (key == NULL) {
+        snprintf(ret_reason, CONFIG_REASON_BYTES, "unknown key: %.*s",
+                 (int)SL_MIN(name.size, (size_t)128), (const char *)name.data);
+        return SLUICE_E_INVALID_CONFIG;
+    }
+    return config_value_parse(key->name, &key->rule, value, &parsed, ret_reason);
+}
+
+static const struct setting *setting_of(const struct setting *settings, uint32_t count,
+                                        const char *key)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (sl_bytes_equal(settings[i].key, sl_bytes_of_text(key))) {
+            return &settings[i];
+        }
+    }
+    return NULL;
+}
+
+void named_config_describe(uint8_t kind, const struct setting *settings, uint32_t count,
+                           struct config_entries *ret_entries)
+{
+    ret_entries->count = 0;
+    ret_entries->text_size = 0;
+    for (uint32_t i = 0; i < SL_COUNT_OF(keys); i++) {
+        const struct setting *setting = setting_of(settings, count, keys[i].name);
+        if (keys[i].kind != kind) {
+            continue;
+        }
+        struct sluice_config_entry *entry = config_entries_add(ret_entries);
+        entry->name = sluice_text_of(keys[i].name);
+        entry->documentation = sluice_text_of(keys[i].documentation);
+        entry->type = keys[i].rule.type;
+        entry->source = SLUICE_CONFIG_SOURCE_DEFAULT;
+        entry->value = sluice_text_of(keys[i].default_value);
+        if (setting != NULL) {
+            entry->source = kind == SETTING_GROUP ? SLUICE_CONFIG_SOURCE_GROUP
+                                                  : SLUICE_CONFIG_SOURCE_CLIENT_METRICS;
+            entry->value =
+                (struct sluice_text){(const char *)setting->value.data, setting->value.size};
+        }
+        if (keys[i].synonym != NULL) {
+            entry->synonym = sluice_text_of(keys[i].synonym);
+            entry->synonym_value = sluice_text_of(keys[i].default_value);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+/* named_config.h: the keys of Kafka 4.3's configurations of groups and of client metrics, one
+ * table. What is set is in the setting store; a value is checked here before. [any] */
+#ifndef SL_CATALOG_NAMED_CONFIG_H
+#define SL_CATALOG_NAMED_CONFIG_H
+
+#include "catalog/config_value.h"
+#include "catalog/setting_store.h"
+
+struct named_config_key {
+    uint8_t kind; /* SETTING_GROUP or SETTING_CLIENT_METRICS */
+    const char *name;
+    struct config_rule rule;
+    const char *default_value;
+    const char *synonym; /* the broker's key for the default; NULL: none */
+    const char *documentation;
+};
+
+/* NULL: there is no such key. */
+const struct named_config_key *named_config_find(uint8_t kind, struct sl_bytes name);
+/* E_INVALID_CONFIG with a sentence. */
+sl_err named_config_check(uint8_t kind, struct sl_bytes name, struct sl_bytes value,
+                          char ret_reason[CONFIG_REASON_BYTES]) SL_MUST_CHECK;
+/* All keys, for DescribeConfigs; settings: those of the name. The entries borrow their values. */
+void named_config_describe(uint8_t kind, const struct setting *settings, uint32_t count,
+                           struct config_entries *ret_entries);
+
+#endif

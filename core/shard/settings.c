@@ -1,0 +1,412 @@
+/* settings.c: see settings.h.
+ *
+ *   home ─► shard 0: what is set is copied ─► home
+ *   home ─► shard 0: each alter is checked; those that are right in one unit ─► durable ─► home
+ */
+#include "shard/settings.h"
+
+#include "base/buffer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define COPY_BYTES_MAX (16u << 20)
+
+uint8_t settings_kind(int32_t resource)
+{
+    return resource == SLUICE_RESOURCE_GROUP            ? SETTING_GROUP
+           : resource == SLUICE_RESOURCE_CLIENT_METRICS ? SETTING_CLIENT_METRICS
+                                                        : 0;
+}
+
+/* ---- questions ---- */
+
+struct settings_ask {
+    struct shard_call call;
+    struct shard *home;
+    int32_t resource;
+    uint8_t kind;
+    struct sluice_text name;
+    bool is_names;
+    struct sl_buffer texts;    /* copies; views are offsets until all are there */
+    struct sl_buffer settings; /* struct setting, or struct sluice_text */
+    sl_err err;
+    union {
+        sluice_config_done *config;
+        sluice_names_done *names;
+    } done;
+    void *arg;
+};
+
+static sl_err copy_text(struct settings_ask *self, struct sl_bytes text, struct sl_bytes *ret_at)
+{
+    *ret_at = (struct sl_bytes){(const uint8_t *)(uintptr_t)self->texts.size, text.size};
+    return sl_buffer_append(&self->texts, text.data, text.size);
+}
+
+static sl_err copy_setting(struct settings_ask *self, const struct setting *from)
+{
+    struct setting copy = {.kind = from->kind};
+    sl_err err = copy_text(self, from->key, &copy.key);
+    err = err != SLUICE_OK ? err : copy_text(self, from->value, &copy.value);
+    return err != SLUICE_OK ? err : sl_buffer_append(&self->settings, &copy, sizeof(copy));
+}
+
+static sl_err copy_name(struct settings_ask *self, const struct setting *from)
+{
+    struct sl_bytes at;
+    sl_err err = copy_text(self, from->name, &at);
+    struct sluice_text name = text_of_sl(at);
+    return err != SLUICE_OK ? err : sl_buffer_append(&self->settings, &name, sizeof(name));
+}
+
+static void ask_run(struct shard_call *call)
+{
+    struct settings_ask *self = SL_CONTAINER_OF(call, struct settings_ask, call);
+    const struct setting_store *store = &call->target->settings;
+    struct sl_bytes name = self->is_names ? (struct sl_bytes){0} : sl_of_text(self->name);
+    struct sl_bytes last = {0};
+    self->err = call->target->status;
+    for (uint32_t i = setting_store_first(store, self->kind, name);
+         self->err == SLUICE_OK && i < store->count && store->entries[i]->kind == self->kind; i++) {
+        const struct setting *entry = store->entries[i];
+        if (!self->is_names && !sl_bytes_equal(entry->name, name)) {
+            break;
+        }
+        if (!self->is_names) {
+            self->err = copy_setting(self, entry);
+        } else if (!sl_bytes_equal(entry->name, last)) {
+            self->err = copy_name(self, entry);
+            last = entry->name;
+        }
+    }
+    shard_call_reply(call);
+}
+
+static const uint8_t *at_offset(const struct settings_ask *self, const void *offset)
+{
+    const uint8_t *bytes = sl_buffer_bytes(&self->texts).data;
+    return bytes == NULL ? (const uint8_t *)"" : bytes + (uintptr_t)offset;
+}
+
+static void answer_config(struct settings_ask *self)
+{
+    struct sl_bytes all = sl_buffer_bytes(&self->settings);
+    struct setting *settings = (struct setting *)(uintptr_t)all.data;
+    uint32_t count = (uint32_t)(all.size / sizeof(*settings));
+    struct config_entries *entries = sl_alloc_zero(1, sizeof(*entries));
+    struct sluice_config_result result = {
+        .status = entries == NULL ? SLUICE_E_NO_MEMORY : self->err,
+        .resource = self->resource,
+        .name = self->name,
+    };
+    for (uint32_t i = 0; i < count; i++) {
+        settings[i].key.data = at_offset(self, settings[i].key.data);
+        settings[i].value.data = at_offset(self, settings[i].value.data);
+    }
+    if (result.status == SLUICE_OK) {
+        named_config_describe(self->kind, settings, count, entries);
+        result.entry_count = entries->count;
+        result.entries = entries->entries;
+    }
+    self->done.config(self->arg, &result);
+    sl_free(entries);
+}
+
+static void answer_names(struct settings_ask *self)
+{
+    struct sl_bytes all = sl_buffer_bytes(&self->settings);
+    struct sluice_text *names = (struct sluice_text *)(uintptr_t)all.data;
+    uint32_t count = (uint32_t)(all.size / sizeof(*names));
+    for (uint32_t i = 0; i < count; i++) {
+        names[i].data = (const char *)at_offset(self, names[i].data);
+    }
+    self->done.names(self->arg, self->err, names, self->err == SLUICE_OK ? count : 0);
+}
+
+static void ask_replied(struct shard_call *call)
+{
+    struct settings_ask *self = SL_CONTAINER_OF(call, struct settings_ask, call);
+    struct shard *home = self->home;
+    if (self->is_names) {
+        answer_names(self);
+    } else {
+        answer_config(self);
+    }
+    sl_buffer_fini(&self->texts);
+    sl_buffer_fini(&self->settings);
+    sl_free(self);
+    shard_request_end(home);
+}
+
+static struct settings_ask *ask_new(struct shard *home, int32_t resource)
+{
+    struct settings_ask *self = sl_alloc_zero(1, sizeof(*self));
+    if (self != NULL) {
+        shard_request_begin(home);
+        sl_buffer_init(&self->texts, COPY_BYTES_MAX);
+        sl_buffer_init(&self->settings, COPY_BYTES_MAX);
+        self->home = home;
+        self->resource = resource;
+        self->kind = settings_kind(resource);
+        self->call.run = ask_run;
+        self->call.reply = ask_replied;
+    }
+    return self;
+}
+
+void settings_describe_start(struct shard *home, int32_t resource, struct sluice_text name,
+                             sluice_config_done *done, void *arg)
+{
+    struct settings_ask *self = ask_new(home, resource);
+    if (self == NULL) {
+        done(arg, &(struct sluice_config_result){
+                      .status = SLUICE_E_NO_MEMORY, .resource = resource, .name = name});
+        return;
+    }
+    self->name = name;
+    self->done.config = done;
+    self->arg = arg;
+    shard_call_start(&self->call, home->set->shards[0], home->loop, SL_PRIORITY_CONTROL);
+}
+
+void settings_names_start(struct shard *home, int32_t resource, sluice_names_done *done, void *arg)
+{
+    struct settings_ask *self = ask_new(home, resource);
+    if (self == NULL) {
+        done(arg, SLUICE_E_NO_MEMORY, NULL, 0);
+        return;
+    }
+    self->is_names = true;
+    self->done.names = done;
+    self->arg = arg;
+    shard_call_start(&self->call, home->set->shards[0], home->loop, SL_PRIORITY_CONTROL);
+}
+
+/* ---- changes ---- */
+
+struct settings_change {
+    struct shard_call call;
+    struct shard *home;
+    const struct sluice_config_alter *alters;
+    uint32_t count;
+    bool validate_only;
+    struct wal_unit unit;
+    struct wal_item *items;
+    uint32_t item_count;
+    uint32_t capacity;
+    struct sluice_topic_result *results;
+    char (*reasons)[CONFIG_REASON_BYTES];
+    sluice_topic_results_done *done;
+    void *arg;
+};
+
+static void drop_items(struct settings_change *self, uint32_t from)
+{
+    while (self->item_count > from) {
+        sl_free((void *)(uintptr_t)self->items[--self->item_count].payload.data);
+    }
+}
+
+/* value.data NULL: it goes. */
+static sl_err add_item(struct settings_change *self, const struct sluice_config_alter *alter,
+                       struct sl_bytes key, struct sl_bytes value)
+{
+    const struct setting setting = {.kind = settings_kind(alter->resource),
+                                    .revision = self->call.target->settings.revision + 1,
+                                    .name = sl_of_text(alter->name),
+                                    .key = key,
+                                    .value = value};
+    struct sl_bytes payload;
+    if (self->item_count == self->capacity) {
+        return SLUICE_E_LIMIT;
+    }
+    sl_err err = setting_item_encode(&setting, &payload);
+    if (err == SLUICE_OK) {
+        self->items[self->item_count++] = (struct wal_item){
+            .kind = WAL_ITEM_SETTING, .version = SETTING_ITEM_VERSION, .payload = payload};
+    }
+    return err;
+}
+
+static sl_err refuse(char reason[CONFIG_REASON_BYTES], const char *why)
+{
+    snprintf(reason, CONFIG_REASON_BYTES, "%s", why);
+    return SLUICE_E_INVALID_REQUEST;
+}
+
+static bool is_named(const struct sluice_config_alter *alter, uint32_t end, struct sl_bytes key)
+{
+    for (uint32_t i = 0; i < end; i++) {
+        if (sl_bytes_equal(sl_of_text(alter->changes[i].key), key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static sl_err change_one(struct settings_change *self, const struct sluice_config_alter *alter,
+                         uint32_t index, char reason[CONFIG_REASON_BYTES])
+{
+    const struct sluice_config_change *change = &alter->changes[index];
+    struct sl_bytes key = sl_of_text(change->key);
+    uint8_t kind = settings_kind(alter->resource);
+    sl_err err = SLUICE_OK;
+    if (is_named(alter, index, key)) {
+        return refuse(reason, "a key is named twice");
+    }
+    if (change->operation == SLUICE_CONFIG_DELETE) {
+        if (named_config_find(kind, key) == NULL) {
+            return named_config_check(kind, key, (struct sl_bytes){0}, reason);
+        }
+        return add_item(self, alter, key, (struct sl_bytes){0});
+    }
+    if (change->operation != SLUICE_CONFIG_SET) {
+        return refuse(reason, "lists are set as a whole here");
+    }
+    if (change->value.data == NULL || change->value.size > SETTING_VALUE_ASKED_MAX) {
+        return refuse(reason, "a value of at most 1,024 bytes is wanted");
+    }
+    err = named_config_check(kind, key, sl_of_text(change->value), reason);
+    return err != SLUICE_OK ? err : add_item(self, alter, key, sl_of_text(change->value));
+}
+
+/* What is set and not named goes. */
+static sl_err replace_rest(struct settings_change *self, const struct sluice_config_alter *alter)
+{
+    const struct setting_store *store = &self->call.target->settings;
+    uint8_t kind = settings_kind(alter->resource);
+    struct sl_bytes name = sl_of_text(alter->name);
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = setting_store_first(store, kind, name);
+         err == SLUICE_OK && i < store->count && store->entries[i]->kind == kind &&
+         sl_bytes_equal(store->entries[i]->name, name);
+         i++) {
+        if (!is_named(alter, alter->change_count, store->entries[i]->key)) {
+            err = add_item(self, alter, store->entries[i]->key, (struct sl_bytes){0});
+        }
+    }
+    return err;
+}
+
+static sl_err alter_one(struct settings_change *self, uint32_t index)
+{
+    const struct sluice_config_alter *alter = &self->alters[index];
+    uint32_t before = self->item_count;
+    sl_err err = SLUICE_OK;
+    if (alter->name.size == 0 || alter->name.size > SETTING_NAME_BYTES_MAX) {
+        return refuse(self->reasons[index], "a name of at most 1,023 bytes is wanted");
+    }
+    if (alter->replace) {
+        err = replace_rest(self, alter);
+    }
+    for (uint32_t i = 0; err == SLUICE_OK && i < alter->change_count; i++) {
+        err = change_one(self, alter, i, self->reasons[index]);
+    }
+    if (err != SLUICE_OK || self->validate_only) {
+        drop_items(self, before);
+    }
+    return err;
+}
+
+/* All that would have been changed. */
+static void fail_all(struct settings_change *self, sl_err err)
+{
+    for (uint32_t i = 0; i < self->count; i++) {
+        if (self->results[i].status == SLUICE_OK) {
+            self->results[i].status = err;
+        }
+    }
+}
+
+static void change_durable(struct wal_unit *unit, sl_err err)
+{
+    struct settings_change *self = SL_CONTAINER_OF(unit, struct settings_change, unit);
+    struct shard *shard = self->call.target;
+    for (uint32_t i = 0; err == SLUICE_OK && i < self->item_count; i++) {
+        err = setting_store_apply(&shard->settings, SETTING_ITEM_VERSION, self->items[i].payload);
+        if (err != SLUICE_OK) { /* it is durable: what is in memory is behind it */
+            shard_refuse(shard, err);
+        }
+    }
+    if (err != SLUICE_OK) {
+        fail_all(self, err);
+    }
+    shard_call_reply(&self->call);
+}
+
+static void change_run(struct shard_call *call)
+{
+    struct settings_change *self = SL_CONTAINER_OF(call, struct settings_change, call);
+    struct shard *shard = call->target;
+    for (uint32_t i = 0; i < self->count; i++) {
+        self->results[i].name = self->alters[i].name;
+        self->results[i].status = shard->status != SLUICE_OK ? shard->status : alter_one(self, i);
+    }
+    if (self->item_count > 0) {
+        bool fits = shard->settings.count + self->item_count <= SETTING_COUNT_MAX;
+        self->unit = (struct wal_unit){.items = self->items,
+                                       .item_count = self->item_count,
+                                       .reserve = true,
+                                       .durable = change_durable};
+        sl_err err = fits ? commit_log_submit(shard->log, &self->unit) : SLUICE_E_LIMIT;
+        if (err == SLUICE_OK) {
+            return;
+        }
+        fail_all(self, err);
+    }
+    shard_call_reply(call);
+}
+
+static void change_free(struct settings_change *self)
+{
+    if (self->items != NULL) {
+        drop_items(self, 0);
+    }
+    sl_free(self->items);
+    sl_free(self->results);
+    sl_free(self->reasons);
+    sl_free(self);
+}
+
+static void change_replied(struct shard_call *call)
+{
+    struct settings_change *self = SL_CONTAINER_OF(call, struct settings_change, call);
+    struct shard *home = self->home;
+    for (uint32_t i = 0; i < self->count; i++) {
+        self->results[i].reason = sluice_text_of(self->reasons[i]);
+    }
+    self->done(self->arg, self->results, self->count);
+    change_free(self);
+    shard_request_end(home);
+}
+
+void settings_alter_start(struct shard *home, const struct sluice_config_alter *alters,
+                          uint32_t count, bool validate_only, sluice_topic_results_done *done,
+                          void *arg)
+{
+    struct settings_change *self = sl_alloc_zero(1, sizeof(*self));
+    if (self != NULL) {
+        self->capacity = SETTING_CHANGES_MAX;
+        self->items = sl_alloc_zero(self->capacity, sizeof(*self->items));
+        self->results = sl_alloc_zero(count + 1u, sizeof(*self->results));
+        self->reasons = sl_alloc_zero(count + 1u, sizeof(*self->reasons));
+    }
+    if (self == NULL || self->items == NULL || self->results == NULL || self->reasons == NULL) {
+        if (self != NULL) {
+            change_free(self);
+        }
+        done(arg, NULL, 0);
+        return;
+    }
+    shard_request_begin(home);
+    self->home = home;
+    self->alters = alters;
+    self->count = count;
+    self->validate_only = validate_only;
+    self->done = done;
+    self->arg = arg;
+    self->call.run = change_run;
+    self->call.reply = change_replied;
+    shard_call_start(&self->call, home->set->shards[0], home->loop, SL_PRIORITY_CONTROL);
+}
