@@ -831,7 +831,7 @@ Test(kafka_handlers, a_broker_is_described_by_its_node_id)
     response = exchange(32, 4, &request);
     cr_assert_eq(response->results[0].error_code, 0);
     cr_assert_eq(response->results[0].configs_count, 0);
-    request = describe_of(8, "7");
+    request = describe_of(3, "7");
     response = exchange(32, 4, &request);
     cr_assert_eq(response->results[0].error_code, 42);
     cr_assert_eq(fake.calls[FAKE_CONFIGS], 1);
