@@ -129,6 +129,19 @@ static bool lay_out_quorum(struct kafka_call *call, int16_t code,
     return response->topics != NULL;
 }
 
+/* Java's client takes names of listeners in capitals only. False: no memory. */
+static bool in_capitals(struct kafka_call *call, struct sluice_text name,
+                        struct kafka_bytes *ret_name)
+{
+    char *text = kafka_call_try_take(call, (int64_t)name.size + 1, 1);
+    for (size_t i = 0; text != NULL && i < (size_t)name.size; i++) {
+        char letter = name.data[i];
+        text[i] = letter >= 'a' && letter <= 'z' ? (char)(letter - 'a' + 'A') : letter;
+    }
+    *ret_name = kafka_bytes(text, (size_t)name.size);
+    return text != NULL;
+}
+
 static bool fill_quorum_node(struct kafka_call *call,
                              struct kafka_describe_quorum_response *response)
 {
@@ -148,10 +161,9 @@ static bool fill_quorum_node(struct kafka_call *call,
     response->nodes[0].listeners = listener;
     response->nodes[0].listeners_count = 1;
     kafka_describe_quorum_response_listener_init(listener);
-    listener->name = kafka_of_text_or_empty(context->listener);
     listener->host = kafka_of_text_or_empty(cluster->nodes[0].host);
     listener->port = (int16_t)(uint16_t)cluster->nodes[0].port;
-    return true;
+    return in_capitals(call, context->listener, &listener->name);
 }
 
 static bool fill_quorum(struct kafka_call *call, const struct sluice_quorum *quorum,

@@ -54,6 +54,7 @@ def test_the_quorum_is_this_node_and_its_offsets_move_with_the_catalog():
             assert before["leader_id"] == voter["replica_id"] and voter["log_end_offset"] >= before["high_watermark"] > 0
         assert voter["last_caught_up_timestamp"] > 0 and voter["replica_directory_id"] != bytes(16)
         listener = answer["nodes"][0]["listeners"][0]
+        assert listener["name"] == "KAFKA"  # Java's client takes no others
         assert (listener["host"], listener["port"] & 0xFFFF) == ("127.0.0.1", broker.kafka)
         assert broker.run("topic", "create", "t")[0] == 0
         assert quorum(2)[1]["high_watermark"] > before["high_watermark"]
