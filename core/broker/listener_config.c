@@ -242,6 +242,28 @@ static sl_err take_http(struct sluice *sluice, char *ret_problem, size_t problem
                                               ret_problem, problem_size);
 }
 
+/* As Kafka tells of them: "SASL_SSL://127.0.0.1:9092,PLAINTEXT://[::1]:9094". */
+static void describe(struct sluice *sluice)
+{
+    static const char *const protocols[2][2] = {{"PLAINTEXT", "SASL_PLAINTEXT"},
+                                                {"SSL", "SASL_SSL"}};
+    const struct listener_list *list = &sluice->listeners[0];
+    char *text = sluice->settings.listeners;
+    size_t room = sizeof(sluice->settings.listeners);
+    size_t used = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct listener *listener = list->listeners[i];
+        char one[LISTENER_ADDRESS_BYTES + 32];
+        int size = snprintf(one, sizeof(one), "%s%s://%s", i == 0 ? "" : ",",
+                            protocols[listener->tls != NULL][listener->sasl.mechanisms != 0],
+                            listener->address);
+        if (size > 0 && used + (size_t)size < room) { /* those that fit */
+            memcpy(text + used, one, (size_t)size + 1);
+            used += (size_t)size;
+        }
+    }
+}
+
 sl_err listener_config_init(struct sluice *sluice, char *ret_problem, size_t problem_size)
 {
     sl_err err = take_kafka(sluice, ret_problem, problem_size);
@@ -252,6 +274,7 @@ sl_err listener_config_init(struct sluice *sluice, char *ret_problem, size_t pro
             err = tls_config_load(sluice->os, list->listeners[k], ret_problem, problem_size);
         }
     }
+    describe(sluice);
     return err;
 }
 

@@ -71,9 +71,6 @@ static void take_settings(struct broker_settings *settings, const struct sl_conf
     settings->delete_retention_ms = config->compaction.delete_retention_ms;
     sluice_settings_take_live(settings, config);
     settings->in_memory = !config_has_disk(config);
-    snprintf(settings->listeners, sizeof(settings->listeners), "%s://%s",
-             config->kafka.sasl.mechanisms.count > 0 ? "SASL_PLAINTEXT" : "PLAINTEXT",
-             config->kafka.listen);
     snprintf(settings->log_dir, sizeof(settings->log_dir), "%s", config->data.dir);
 }
 

@@ -188,7 +188,12 @@ static bool conn_begin(struct conn *conn)
         .size = sizeof(about),
         .token = conn->token,
         .context = conn_context(conn),
+        .tls_version = sluice_text_of(conn_tls_version(conn)),
+        .tls_cipher = sluice_text_of(conn_tls_cipher(conn)),
     };
+    char local[LISTENER_ADDRESS_BYTES];
+    sl_stream_local(conn->stream, local, sizeof(local));
+    about.local_address = sluice_text_of(local);
     struct frontend *frontend = conn->frontend;
     if (frontend->ops->conn_open(frontend->self, &about, &conn->state) != SLUICE_OK) {
         conn->state = NULL;
@@ -743,6 +748,10 @@ void conn_close(struct conn *conn)
 {
     if (conn->dead || conn->closing) {
         return;
+    }
+    if (conn->input != NULL) {
+        conn_tls_look(conn, conn->input->data + conn->input_start,
+                      conn->input_end - conn->input_start);
     }
     conn->closing = true;
     conn->since_ms = now_ms(conn);

@@ -65,16 +65,30 @@ void conn_tls_close(struct conn *conn)
 }
 
 /* Of the peer's address without its port, so that lines of one peer are counted as one. */
-static void tell_failure(struct conn *conn, const char *why)
+static void tell(const struct conn *conn, const char *what, const char *why)
 {
     char host[sizeof(conn->peer)];
     const char *colon = strrchr(conn->peer, ':');
     size_t size = colon != NULL ? (size_t)(colon - conn->peer) : strlen(conn->peer);
     snprintf(host, sizeof(host), "%.*s", (int)size, conn->peer);
-    conn->intake->handshakes_failed_total++;
-    sl_log(conn->intake->logger, SL_LOG_WARN, "tls", "handshake failed",
+    sl_log(conn->intake->logger, SL_LOG_WARN, "tls", what,
            sl_log_text("listener", conn->listener->name), sl_log_text("peer", host),
            sl_log_text("reason", why));
+}
+
+static void tell_failure(struct conn *conn, const char *why)
+{
+    conn->intake->handshakes_failed_total++;
+    tell(conn, "handshake failed", why);
+}
+
+void conn_tls_look(const struct conn *conn, const uint8_t *data, size_t size)
+{
+    /* A record of a handshake, RFC 8446 5.1: no frame of a protocol of ours begins so. */
+    if (conn->tls == NULL && conn->listener != NULL && size > 2 && data[0] == 0x16 &&
+        data[1] == 0x03) {
+        tell(conn, "connection closed", "the peer speaks TLS, the listener does not");
+    }
 }
 
 /* Who the peer is by its certificate. */

@@ -20,6 +20,9 @@ void conn_tls_close(struct conn *conn);
 /* Bytes of the frontend may pass; else the handshake goes on. E_WOULD_BLOCK: not yet; OK with
  * *ret_now: as of now; another error: it failed, and that is told. */
 sl_err conn_tls_ready(struct conn *conn, bool *ret_now) SL_MUST_CHECK;
+/* A connection ends that has these bytes left: if they are a handshake, its peer took the listener
+ * for another, and that is told. */
+void conn_tls_look(const struct conn *conn, const uint8_t *data, size_t size);
 /* It has not said who it is for too long. */
 bool conn_tls_is_late(struct conn *conn, int64_t at_ms);
 /* "User:CN=…"; NULL: nobody said who it is. */

@@ -341,6 +341,7 @@ def test_plaintext_to_a_tls_port_and_tls_to_a_plaintext_port_end():
             raise AssertionError("a plaintext port spoke TLS")
         except (ssl.SSLError, OSError):
             pass
+        wait_for(lambda: "the peer speaks TLS, the listener does not" in broker.log(), "the cause")
         assert serves(broker.kafka)
         with Raw(plain) as raw:
             assert kafka_wire.call(raw, "ApiVersions", 0)["error_code"] == 0

@@ -5,12 +5,13 @@ Blocks that begin with ```sh tutorial run in order, in a folder that looks like 
 has a var/ of its own. Ports 9092 and 9292 are replaced by free ones. A ```text block that follows one
 lists lines that its output must hold (… matches anything); a block marked `sh tutorial again` is
 repeated for up to 20 s until it does, because a reader is slower than a program. `sh tutorial start`
-is the block that starts the broker: its flags are taken from `./run.sh`.
+is the block that starts the broker as `./run.sh` does, with the --set flags that stand in it.
 
 Usage: run_readme.py [--build DIR] [FILE]"""
 import argparse
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -57,13 +58,17 @@ class Tutorial:
             if name not in ("build", "var", ".git"):
                 os.symlink(os.path.join(source, name), os.path.join(self.home, name))
         os.symlink(build, os.path.join(self.home, "build"))
-        self.ports = {"9092": str(free_port()), "9292": str(free_port())}
+        self.ports = {"9092": str(free_port()), "9093": str(free_port()), "9292": str(free_port())}
+        self.flags = []
         self.broker, self.log = None, os.path.join(self.home, "broker.log")
 
-    def start(self, _text=None):
+    def start(self, text=None):
+        words = shlex.split(self.with_ports(text or ""), comments=True)
+        if text is not None:
+            self.flags = [word for i, word in enumerate(words) if word == "--set" or (i and words[i - 1] == "--set")]
         command = [os.path.join(self.home, "build/bin/sluice"), "serve", "--dev",
                    "--set", f"kafka.listen=127.0.0.1:{self.ports['9092']}",
-                   "--set", f"http.listen=127.0.0.1:{self.ports['9292']}"]
+                   "--set", f"http.listen=127.0.0.1:{self.ports['9292']}"] + self.flags
         with open(self.log, "ab") as log:
             self.broker = subprocess.Popen(command, cwd=self.home, stdout=log, stderr=log)
         for _ in range(200):
@@ -86,9 +91,13 @@ class Tutorial:
         self.broker.wait()
         self.start()
 
-    def run(self, text):
+    def with_ports(self, text):
         for old, new in self.ports.items():
             text = re.sub(rf"\b{old}\b", new, text)
+        return text
+
+    def run(self, text):
+        text = self.with_ports(text)
         environment = dict(os.environ, PATH=os.path.join(self.build, "bin") + ":" + os.environ["PATH"])
         done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", text], cwd=self.home, timeout=60, text=True,
                               env=environment, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -47,13 +47,19 @@ struct sluice_frontend_host {
     int64_t (*wall_ms)(const struct sluice_frontend_host *host);
 };
 
-/* Who connected; valid during conn_open. */
+/* Who connected; valid during conn_open. TLS is the host's: a frontend sees plaintext, and hears of
+ * a connection when its handshake is done. */
 struct sluice_connection {
     uint32_t size;
     uint32_t reserved;
     uint64_t token;
-    /* to be copied and completed (client_id) for calls to the broker */
+    /* to be copied and completed (client_id) for calls to the broker; its principal is that of the
+     * peer's certificate, "User:CN=alice", where there is one */
     struct sluice_context context;
+    /* "TLSv1.3" and a cipher by OpenSSL's name; both empty: plaintext */
+    struct sluice_text tls_version, tls_cipher;
+    /* the address that the peer reached, "127.0.0.1:9092" or "[::1]:9092"; "unix": it has none */
+    struct sluice_text local_address;
 };
 
 /* The entry of a module of SLUICE_KIND_FRONTEND; constant, shared by all its instances. */

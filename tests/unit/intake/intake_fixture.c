@@ -47,6 +47,8 @@ static sluice_status fake_open(void *self, const struct sluice_connection *conne
     struct fake_connection *conn = calloc(1, sizeof(*conn));
     conn->frontend = fake;
     conn->token = connection->token;
+    SL_ASSERT(connection->size == sizeof(*connection) && connection->tls_version.size == 0);
+    SL_ASSERT(sl_bytes_equal(sl_of_text(connection->local_address), sl_bytes_of_text("unix")));
     fake->last_token = connection->token;
     fake->opened++;
     *ret_conn = conn;
