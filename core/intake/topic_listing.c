@@ -214,8 +214,12 @@ void config_listing(struct shard *home, const struct broker_settings *settings, 
         give_entries(resource, name, entries, done, arg);
     } else {
         bool known = resource == SLUICE_RESOURCE_TOPIC;
-        refuse_config(resource, name, known ? SLUICE_E_UNKNOWN_TOPIC : SLUICE_E_INVALID_REQUEST,
-                      known ? "" : "there is no such resource", done, arg);
+        const char *reason = NULL;
+        sl_err err = !known ? SLUICE_E_INVALID_REQUEST
+                     : topic_name_check(sl_of_text(name), true, &reason) != SLUICE_OK
+                         ? SLUICE_E_INVALID_TOPIC
+                         : SLUICE_E_UNKNOWN_TOPIC;
+        refuse_config(resource, name, err, known ? "" : "there is no such resource", done, arg);
     }
     sl_free(entries);
 }

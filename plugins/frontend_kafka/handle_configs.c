@@ -69,7 +69,7 @@ static bool is_wanted(const struct kafka_describe_configs_request_resource *reso
             return true;
         }
     }
-    return resource->configuration_keys_count < 0;
+    return resource->configuration_keys_count <= 0; /* none named: all */
 }
 
 /* The value in force first, then what stands behind it. */

@@ -251,7 +251,9 @@ static void got_group(void *arg, const struct sluice_consumer_group_info *info)
     finish_one(described->call);
 }
 
-#define GROUP_OPERATIONS (1u << SLUICE_OP_READ | 1u << SLUICE_OP_DELETE | 1u << SLUICE_OP_DESCRIBE)
+#define GROUP_OPERATIONS                                                        \
+    (1u << SLUICE_OP_READ | 1u << SLUICE_OP_DELETE | 1u << SLUICE_OP_DESCRIBE | \
+     1u << SLUICE_OP_DESCRIBE_CONFIGS | 1u << SLUICE_OP_ALTER_CONFIGS)
 
 static void describe(struct described *described, struct kafka_bytes name)
 {

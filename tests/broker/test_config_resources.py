@@ -68,6 +68,12 @@ def test_all_keys_are_told_and_the_level_of_the_log():
             assert {key: entry["config_type"] for key, entry in found.items()} == {
                 key: TYPES[kind] for key, kind in config_keys(resource).items()}
             assert all(entry["config_source"] == 5 and entry["documentation"] for entry in found.values())
+        for name, code in (("t x", 17), ("nobody", 3)):
+            answer = ask(broker, "DescribeConfigs", 4, {"resources": [{"resource_type": TOPIC, "resource_name": name}]})
+            assert answer["results"][0]["error_code"] == code
+        none_named = ask(broker, "DescribeConfigs", 4, {"resources": [
+            {"resource_type": GROUPS, "resource_name": "any", "configuration_keys": []}]})["results"][0]
+        assert len(none_named["configs"]) == len(config_keys("group"))
         level, = described(broker, LOGGER, "1").values()
         assert (level["name"], level["value"], level["config_source"], level["read_only"]) == ("root", "INFO", 6, True)
         for kind, name in ((GROUPS, ""), (METRICS, ""), (LOGGER, "7"), (3, "x")):
