@@ -198,6 +198,10 @@ static void add_groups(const struct shard *shard, uint64_t sums[BROKER_METRIC_CO
     sums[BROKER_METRIC_GROUPS] += status.group_count;
     sums[BROKER_METRIC_GROUP_MEMBERS] += status.member_count;
     sums[BROKER_METRIC_REBALANCES] += status.rebalance_count;
+    consumer_groups_status_get(shard->consumers.groups, &status);
+    sums[BROKER_METRIC_GROUPS] += status.group_count;
+    sums[BROKER_METRIC_GROUP_MEMBERS] += status.member_count;
+    sums[BROKER_METRIC_REBALANCES] += status.rebalance_count;
 }
 
 static void add_log(const struct shard *shard, uint64_t sums[BROKER_METRIC_COUNT])

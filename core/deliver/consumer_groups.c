@@ -813,3 +813,12 @@ void consumer_group_members(const struct consumer_groups *groups, struct sluice_
         visit(arg, &info, &m->assigned, &m->target);
     }
 }
+
+void consumer_groups_status_get(const struct consumer_groups *groups,
+                                struct group_coordinator_status *ret_status)
+{
+    *ret_status = (struct group_coordinator_status){.group_count = groups->groups.count,
+                                                    .member_count = groups->members.count,
+                                                    .rebalance_count = groups->rebalance_count,
+                                                    .expired_count = groups->expired_count};
+}

@@ -133,6 +133,10 @@ typedef void consumer_member_visit_fn(void *arg, const struct sluice_consumer_me
 void consumer_group_members(const struct consumer_groups *groups, struct sluice_text group,
                             consumer_member_visit_fn *visit, void *arg);
 
+/* waiting_count is 0: nobody waits. */
+void consumer_groups_status_get(const struct consumer_groups *groups,
+                                struct group_coordinator_status *ret_status);
+
 /* ---- the log ---- */
 
 bool consumer_groups_is_dirty(const struct consumer_groups *groups);

@@ -376,6 +376,12 @@ Test(consumer_groups, end_the_sessions_of_the_silent)
     cr_assert_eq(beat(&f, 0, f.clients[0].epoch, true, NULL), SLUICE_E_UNKNOWN_MEMBER);
     forget(&f.clients[0]);
     settle(&f);
+    struct group_coordinator_status status;
+    consumer_groups_status_get(f.groups, &status);
+    cr_assert_eq(status.group_count, 1);
+    cr_assert_eq(status.member_count, 1);
+    cr_assert_eq(status.expired_count, 1);
+    cr_assert_eq(status.rebalance_count, 3);
     consumer_groups_tick(f.groups, 5000);
     cr_assert_eq(consumer_group_idle_ms(f.groups, sluice_text_of("g"), 5000), 0);
     cr_assert_eq(consumer_groups_next_deadline_ms(f.groups), INT64_MAX);
