@@ -8,6 +8,7 @@
 #define FEATURE_COUNT_MAX 8u /* as many fit into a word beside its epoch */
 #define FEATURE_LEVEL_MAX 15
 #define FEATURE_KEY       "level"
+#define FEATURE_SHARE     "share.version"
 #define FEATURE_GROUP     "group.version"
 
 struct feature {

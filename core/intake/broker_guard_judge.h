@@ -49,11 +49,14 @@ struct guarded {
         sluice_groups_done *groups;
         sluice_epoch_ends_done *epoch_ends;
         sluice_consumer_group_info_done *consumer_group;
+        sluice_share_fetched_done *share_fetched;
+        sluice_share_offsets_done *share_offsets;
     } done;
     void *arg;
     union {
         struct sluice_offset_commit commit;
         struct sluice_offset_fetch fetch;
+        struct sluice_share_fetch share;
     } copy; /* of a request that lives until done */
     struct sluice_context context;
 };
@@ -102,5 +105,6 @@ void broker_guard_groups_init(struct sluice_broker *table);
 void broker_guard_offsets_init(struct sluice_broker *table);
 void broker_guard_cluster_init(struct sluice_broker *table);
 void broker_guard_consumers_init(struct sluice_broker *table);
+void broker_guard_shares_init(struct sluice_broker *table);
 
 #endif

@@ -14,6 +14,7 @@
 #include "shard/produce.h"
 #include "shard/producer_id_call.h"
 #include "shard/records_delete.h"
+#include "shard/shares.h"
 #include "shard/topics.h"
 #include "shard/txn_lists.h"
 #include "shard/txns.h"
@@ -400,6 +401,60 @@ static void on_offset_delete(const struct sluice_broker *broker,
     offset_delete_start(of(broker)->home, request, done, arg);
 }
 
+/* ---- groups that share streams ---- */
+
+static void on_share_heartbeat(const struct sluice_broker *broker,
+                               const struct sluice_context *context,
+                               const struct sluice_share_heartbeat *request,
+                               sluice_share_joined_done *done, void *arg)
+{
+    share_heartbeat_start(of(broker)->home, context, request, done, arg);
+}
+
+static void on_share_describe(const struct sluice_broker *broker,
+                              const struct sluice_context *context, struct sluice_text group,
+                              sluice_share_group_done *done, void *arg)
+{
+    (void)context;
+    share_describe_start(of(broker)->home, group, done, arg);
+}
+
+static void on_share_fetch(const struct sluice_broker *broker, const struct sluice_context *context,
+                           const struct sluice_share_fetch *request,
+                           sluice_share_fetched_done *done, void *arg)
+{
+    struct broker_link *link = of(broker);
+    share_fetch_start(link->home, context, request, link->intake != NULL ? set_tokens : NULL, link,
+                      done, arg);
+}
+
+static void on_share_offsets(const struct sluice_broker *broker,
+                             const struct sluice_context *context,
+                             const struct sluice_offset_fetch *request,
+                             sluice_share_offsets_done *done, void *arg)
+{
+    (void)context;
+    share_offsets_start(of(broker)->home, request, done, arg);
+}
+
+static void on_share_offsets_alter(const struct sluice_broker *broker,
+                                   const struct sluice_context *context, struct sluice_text group,
+                                   const struct sluice_offset_commit_entry *entries, uint32_t count,
+                                   sluice_statuses_done *done, void *arg)
+{
+    (void)context;
+    share_offsets_alter_start(of(broker)->home, group, entries, count, done, arg);
+}
+
+static void on_share_offsets_delete(const struct sluice_broker *broker,
+                                    const struct sluice_context *context, struct sluice_text group,
+                                    const struct sluice_topic_ref *topics, uint32_t count,
+                                    sluice_statuses_done *done, void *arg)
+{
+    (void)context;
+    share_offsets_delete_start(of(broker)->home, group, topics, count, done, arg);
+}
+
 /* ---- the node ---- */
 
 static void on_consumer_heartbeat(const struct sluice_broker *broker,
@@ -562,6 +617,12 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .config_names = on_config_names,
         .consumer_group_heartbeat = on_consumer_heartbeat,
         .consumer_group_describe = on_consumer_describe,
+        .share_heartbeat = on_share_heartbeat,
+        .share_describe = on_share_describe,
+        .share_fetch = on_share_fetch,
+        .share_offsets = on_share_offsets,
+        .share_offsets_alter = on_share_offsets_alter,
+        .share_offsets_delete = on_share_offsets_delete,
     };
 }
 
@@ -582,6 +643,7 @@ static void cancel_run(struct shard_call *call)
 {
     const struct cancel_call *cancel = SL_CONTAINER_OF(call, struct cancel_call, call);
     fetch_cancel(call->target, cancel->home, cancel->connection);
+    share_fetch_cancel(call->target, cancel->home, cancel->connection);
     groups_cancel(call->target, cancel->home, cancel->connection);
     shard_call_reply(call);
 }

@@ -368,6 +368,12 @@ static void heartbeat_run(struct shard_call *call)
         shard_call_reply(call);
         return;
     }
+    const struct sluice_consumer_heartbeat *request = self->request;
+    if (share_members_group(&shard->share_members, sl_of_text(request->group)) != NULL) {
+        fail(self, SLUICE_E_GROUP_NOT_FOUND); /* it shares streams */
+        shard_call_reply(call);
+        return;
+    }
     const struct consumer_group_config config = config_of(shard);
     consumer_groups_configure(shard->consumers.groups, &config);
     consumer_group_heartbeat(shard->consumers.groups, self->request, &self->client,

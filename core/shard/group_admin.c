@@ -4,6 +4,8 @@
  * behind them. The block goes to the loop that asked as it is. */
 #include "shard/group_admin.h"
 
+#include "shard/shares.h"
+
 #include <string.h>
 
 /* ---- a block of structs and the bytes that they point at ---- */
@@ -115,12 +117,25 @@ static void visit_offsets(void *arg, struct sl_bytes group)
     add_summary(&part->copy, &summary);
 }
 
+static void visit_sharing(void *arg, struct share_member_group *group)
+{
+    struct list_part *part = arg;
+    const struct sluice_group_summary summary = {
+        .group = text_of_sl(group->name),
+        .protocol_type = sluice_text_of(SHARE_PROTOCOL_TYPE),
+        .state =
+            sluice_text_of(group_state_text(group->member_count > 0 ? GROUP_STABLE : GROUP_EMPTY)),
+        .type = sluice_text_of(SHARE_PROTOCOL_TYPE)};
+    add_summary(&part->copy, &summary);
+}
+
 static void visit_all(struct list_part *part)
 {
     const struct shard *shard = part->call.target;
     group_coordinator_each(shard->groups, visit_group, part);
     consumer_groups_each(shard->consumers.groups, visit_consumers, part);
     offset_store_groups(shard->offsets, visit_offsets, part);
+    share_members_each(&shard->share_members, visit_sharing, part);
 }
 
 static void list_run(struct shard_call *call)
@@ -215,6 +230,7 @@ struct one_call {
     struct wal_item *items;
     uint8_t *payloads;
     sl_err status;
+    bool shares; /* it is a group that shares streams */
     sluice_status *statuses;
     union {
         sluice_group_info_done *info;
@@ -407,6 +423,11 @@ static void delete_run(struct shard_call *call)
 {
     struct one_call *self = SL_CONTAINER_OF(call, struct one_call, call);
     struct shard *shard = call->target;
+    self->shares = share_members_group(&shard->share_members, sl_of_text(self->group)) != NULL;
+    if (self->shares) { /* its end is told to all shards */
+        shard_call_reply(call);
+        return;
+    }
     struct offset_forget forget = {.what = OFFSET_FORGET_GROUP, .group = sl_of_text(self->group)};
     bool has_offsets = offset_store_group_count(shard->offsets, forget.group) > 0;
     self->status = shard->status != SLUICE_OK ? SLUICE_E_COORDINATOR_NOT_AVAILABLE
@@ -431,7 +452,11 @@ static void delete_run(struct shard_call *call)
 static void status_told(struct shard_call *call)
 {
     struct one_call *self = SL_CONTAINER_OF(call, struct one_call, call);
-    self->on.status(self->arg, self->status);
+    if (self->shares) {
+        share_group_delete_start(self->home, self->group, self->on.status, self->arg);
+    } else {
+        self->on.status(self->arg, self->status);
+    }
     one_free(self);
 }
 

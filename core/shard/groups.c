@@ -247,7 +247,14 @@ static void join_run(struct shard_call *call)
     struct group_limits limits;
     groups_limits(shard->config.settings, &limits);
     group_coordinator_set_limits(shard->groups, &limits);
-    if (!becomes_classic(shard, ((const struct sluice_group_join *)self->request)->group)) {
+    const struct sluice_group_join *request = self->request;
+    if (share_members_group(&shard->share_members, sl_of_text(request->group)) != NULL) {
+        struct sluice_group_joined refused = {.status = SLUICE_E_INCONSISTENT_GROUP_PROTOCOL,
+                                              .generation = -1};
+        join_answered(self, &refused); /* the group shares streams */
+        return;
+    }
+    if (!becomes_classic(shard, request->group)) {
         join_consumers(self, shard);
         return;
     }

@@ -105,6 +105,16 @@ static sl_err recover_compaction(struct shard *shard, uint8_t version, struct sl
     return err;
 }
 
+static sl_err recover_share(struct shard *shard, uint8_t version, struct sl_bytes payload)
+{
+    struct share_item item;
+    sl_err err = share_item_decode(version, payload, &item);
+    if (err != SLUICE_OK || catalog_by_id(shard->catalog, &item.topic) == NULL) {
+        return err; /* of a topic that was deleted later */
+    }
+    return share_store_apply(&shard->shares, WAL_ITEM_SHARE_STATE, version, payload);
+}
+
 sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
                       struct sl_bytes payload, const struct wal_place *place)
 {
@@ -129,6 +139,13 @@ sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
     case WAL_ITEM_GROUP_MEMBER:
     case WAL_ITEM_GROUP_ASSIGNMENT:
         return consumer_groups_apply(shard->consumers.groups, kind, version, payload);
+    case WAL_ITEM_SHARE_STATE:
+        return recover_share(shard, version, payload);
+    case WAL_ITEM_SHARE_FORGET:
+    case WAL_ITEM_SHARE_CONFIG:
+        return share_store_apply(&shard->shares, kind, version, payload);
+    case WAL_ITEM_SHARE_GROUP:
+        return share_members_apply(&shard->share_members, version, payload);
     case WAL_ITEM_STAGE_POSITION:
         return position_store_apply(shard->positions, version, payload);
     case WAL_ITEM_PLUGIN_SWITCH:

@@ -12,6 +12,7 @@
 #include "shard/produce.h"
 #include "shard/recovery.h"
 #include "shard/retention.h"
+#include "shard/shares.h"
 #include "shard/txns.h"
 #include "wal/memory_log.h"
 
@@ -220,6 +221,7 @@ static void topic_deleted(void *arg, struct topic *topic)
     sl_err err =
         offset_store_apply(shard->offsets, WAL_ITEM_OFFSET_FORGET, OFFSET_STORE_ITEM_VERSION, item);
     SL_ASSERT(err == SLUICE_OK);
+    shares_topic_deleted(shard, &topic->id);
     space_freed(shard);
     memory_space_freed(&shard->memory);
 }
@@ -321,7 +323,11 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     memory_space_init(&shard->memory, shard);
     sl_buffer_init(&shard->scratch, SCRATCH_BYTES_MAX);
     producer_ids_init(&shard->producer_ids);
-    if (txn_store_init(&shard->txns.store, 0) != SLUICE_OK ||
+    sl_list_init(&shard->share_waiting);
+    sl_os_random(config->os, shard->share_key, sizeof(shard->share_key));
+    if (share_store_init(&shard->shares) != SLUICE_OK ||
+        share_members_init(&shard->share_members) != SLUICE_OK ||
+        txn_store_init(&shard->txns.store, 0) != SLUICE_OK ||
         txn_offsets_init(&shard->txn_offsets) != SLUICE_OK) {
         return SLUICE_E_NO_MEMORY;
     }
@@ -494,6 +500,7 @@ static int64_t next_due(struct shard *shard, int64_t now_ms)
     due_ms = SL_MIN(due_ms, retention_tick(shard->retention, now_ms));
     due_ms = SL_MIN(due_ms, group_coordinator_next_deadline_ms(shard->groups));
     due_ms = SL_MIN(due_ms, txns_tick(shard, now_ms));
+    due_ms = SL_MIN(due_ms, shares_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, roll_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, seal_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, compact_tick(shard, now_ms));
@@ -528,6 +535,7 @@ void shard_schedule(struct shard *shard)
     due_ms = SL_MIN(due_ms, SL_MIN(compact_due_ms(shard), scrub_due_ms(shard)));
     due_ms = SL_MIN(due_ms, SL_MIN(roll_due_ms(shard), rewrite_due_ms(shard)));
     due_ms = SL_MIN(due_ms, SL_MIN(txns_due_ms(shard), consumer_desk_due_ms(shard)));
+    due_ms = SL_MIN(due_ms, shares_due_ms(shard));
     if (shard->waiting != NULL) {
         due_ms = SL_MIN(due_ms,
                         shard->waiting->deadline_ms); /* the newest; older ones armed it before */
@@ -586,6 +594,7 @@ void shard_stop(struct shard *shard, void (*closed)(void *arg), void *arg)
     cut_stop(shard);
     rewrite_stop(shard);
     fetch_finish_all(shard);
+    share_fetch_finish_all(shard);
     shard->groups = group_coordinator_free(shard->groups);
     if (shard->log == NULL) {
         log_closed(shard);
@@ -622,6 +631,8 @@ struct shard *shard_free(struct shard *shard)
     txn_store_fini(&shard->txns.store);
     txn_offsets_fini(&shard->txn_offsets);
     position_store_free(shard->positions);
+    share_store_fini(&shard->shares);
+    share_members_fini(&shard->share_members);
     switch_store_fini(&shard->switches);
     access_store_fini(&shard->access);
     setting_store_fini(&shard->settings);

@@ -25,6 +25,8 @@
 #include "deliver/group_coordinator.h"
 #include "deliver/offset_store.h"
 #include "deliver/position_store.h"
+#include "deliver/share_members.h"
+#include "deliver/share_store.h"
 #include "deliver/txn_offsets.h"
 #include "record/batch_validate.h"
 #include "shard/compact.h"
@@ -154,9 +156,14 @@ struct shard {
     struct txn_coordinator txns;
     struct txn_offsets txn_offsets;   /* that transactions will commit */
     struct position_store *positions; /* of stage tasks */
-    struct switch_store switches;     /* shard 0: of plugin instances */
-    struct access_store access;       /* shard 0: rules and credentials */
-    struct setting_store settings;    /* shard 0: of features, groups, client metrics */
+    struct share_store shares;        /* what groups that share streams did with records here */
+    struct share_members share_members;
+    struct sl_list share_waiting; /* their requests that wait (share_fetch.c) */
+    uint8_t share_key[16];        /* of numbers that stand for members */
+    uint32_t share_turn;
+    struct switch_store switches;  /* shard 0: of plugin instances */
+    struct access_store access;    /* shard 0: rules and credentials */
+    struct setting_store settings; /* shard 0: of features, groups, client metrics */
     const struct policy
         *policy; /* access rules in force on the loop; NULL before it serves [borrowed] */
     struct quota_book *quotas; /* shard 0's is everybody's: it may be asked on any loop */

@@ -142,6 +142,25 @@ static sl_err txn_offsets_slice(struct shard *shard, uint32_t count, wal_add_fn 
     return err;
 }
 
+static sl_err shares_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                           bool *ret_done)
+{
+    uint32_t *at = &shard->snapshot.share;
+    if (*at != UINT32_MAX) {
+        return share_store_snapshot(&shard->shares, at, count, add, add_arg);
+    }
+    at = &shard->snapshot.share_group;
+    sl_err err = share_members_snapshot(&shard->share_members, at, count, add, add_arg);
+    *ret_done = *at == UINT32_MAX;
+    return err;
+}
+
+/* Most brokers have none: no slice is spent on them. */
+static bool has_shares(const struct shard *shard)
+{
+    return shard->shares.groups.count > 0 || shard->share_members.groups.count > 0;
+}
+
 /* At most SWITCH_COUNT_MAX small ones: at once. */
 static sl_err switches_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
                              bool *ret_done)
@@ -278,6 +297,7 @@ sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg, bo
         [SNAPSHOT_POSITIONS] = positions_slice,
         [SNAPSHOT_TXNS] = txns_slice,
         [SNAPSHOT_TXN_OFFSETS] = txn_offsets_slice,
+        [SNAPSHOT_SHARES] = shares_slice,
         [SNAPSHOT_SWITCHES] = switches_slice,
         [SNAPSHOT_ACLS] = acls_slice,
         [SNAPSHOT_CREDENTIALS] = credentials_slice,
@@ -295,6 +315,7 @@ sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg, bo
     }
     uint32_t count = snapshot->slice_count != 0 ? snapshot->slice_count : SLICE_COUNT;
     bool stage_done = false;
+    snapshot->stage += snapshot->stage == SNAPSHOT_SHARES && !has_shares(shard);
     sl_err err = stages[snapshot->stage](shard, count, add, add_arg, &stage_done);
     snapshot->stage += stage_done;
     *ret_done = snapshot->stage == SNAPSHOT_STAGE_COUNT;

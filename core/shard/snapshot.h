@@ -3,6 +3,8 @@
  *   topics, producer ids (shard 0) ─► extents ─► partitions (bounds, compaction, producers,
  *   transactions) ─► offsets ─► positions ─► transactional ids ─► offsets of transactions
  *   ─► switches, rules, credentials, settings, quotas (shard 0) ─► groups and their members
+ *   ─► switches, rules, credentials, settings (shard 0) ─► groups and their members, groups that
+ * share streams
  *
  * Between slices everything may change. Each item is as it is when it is its turn, so that some of
  * what changes meanwhile is in and some is not; recovery applies all frames since the begin on top
@@ -29,6 +31,7 @@ enum snapshot_stage {
     SNAPSHOT_POSITIONS,
     SNAPSHOT_TXNS,
     SNAPSHOT_TXN_OFFSETS,
+    SNAPSHOT_SHARES,
     SNAPSHOT_SWITCHES,
     SNAPSHOT_ACLS,
     SNAPSHOT_CREDENTIALS,
@@ -51,6 +54,7 @@ struct snapshot {
     uint32_t txn;
     uint32_t txn_offset;
     struct consumer_groups_walk consumers;
+    uint32_t share, share_group;
 };
 
 /* arg: the shard; as the member of struct wal_events. */

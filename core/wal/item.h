@@ -36,6 +36,10 @@
     X(TXN_ABORTED,    26, "an aborted transaction of a partition (checkpoint)") /* admit/ */       \
     X(TXN_OFFSET,     27, "an offset that a transaction commits")             /* deliver/ */       \
     X(TXN_OFFSET_END, 28, "a transaction's offsets in a group are settled")   /* deliver/ */       \
+    X(SHARE_STATE,    55, "what a group that shares a stream has done with it") /* deliver/ */     \
+    X(SHARE_FORGET,   56, "such a group's streams that are gone")             /* deliver/ */       \
+    X(SHARE_CONFIG,   57, "such a group's configuration")                     /* deliver/ */       \
+    X(SHARE_GROUP,    58, "such a group is there, or is gone")                /* deliver/ */       \
     X(ACL,            40, "who may or may not do something with a resource")  /* catalog/ */       \
     X(CREDENTIAL,     41, "what a user's password is checked against")        /* catalog/ */       \
     X(QUOTA,          42, "how much a user, client or address may use")       /* admit/  */        \

@@ -67,8 +67,15 @@ const struct kafka_api_row kafka_api_rows[] = {
     {69, kafka_handle_consumer_group_describe},
     {74, kafka_handle_list_config_resources},
     {75, kafka_handle_describe_topic_partitions},
+    {76, kafka_handle_share_group_heartbeat},
+    {77, kafka_handle_share_group_describe},
+    {78, kafka_handle_share_fetch},
+    {79, kafka_handle_share_acknowledge},
     {80, kafka_handle_add_raft_voter},
     {81, kafka_handle_remove_raft_voter},
+    {90, kafka_handle_describe_share_group_offsets},
+    {91, kafka_handle_alter_share_group_offsets},
+    {92, kafka_handle_delete_share_group_offsets},
 };
 const uint32_t kafka_api_row_count = sizeof(kafka_api_rows) / sizeof(kafka_api_rows[0]);
 

@@ -21,6 +21,7 @@ void kafka_frontend_unref(struct kafka_frontend *frontend)
 {
     if (--frontend->refs == 0) {
         fetch_sessions_fini(&frontend->sessions);
+        share_sessions_fini(&frontend->share_sessions);
         kafka_writer_fini(&frontend->writer);
         kafka_frontend_free_calls(frontend);
         free(frontend);
@@ -119,6 +120,7 @@ void kafka_conn_closed(void *self, void *data)
     conn->closed = true;
     unmute(conn);
     kafka_idle_forget(conn);
+    kafka_share_conn_closed(conn);
     while (conn->first != NULL) {
         struct kafka_call *call = conn->first;
         kafka_conn_pop(conn);

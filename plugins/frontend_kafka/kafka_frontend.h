@@ -10,6 +10,7 @@
 
 #include "fetch_session.h"
 #include "kafka_codec.h"
+#include "share_session.h"
 
 #include <sluice/frontend.h>
 #include <sluice/message_set.h>
@@ -51,6 +52,7 @@ struct kafka_frontend {
     struct kafka_legacy_job *legacy_waiting;            /* for a task, by next */
     size_t legacy_bytes;                                /* batches being converted for fetches */
     struct fetch_sessions sessions;
+    struct share_sessions share_sessions;
     struct kafka_writer writer;    /* of the response that is being sent */
     struct kafka_call *idle_calls; /* list by next */
     uint32_t idle_call_count;
@@ -125,6 +127,8 @@ static inline bool kafka_conn_is_open(const struct kafka_conn *conn)
 {
     return !conn->closed && !conn->closing;
 }
+/* What members on the connection hold of shared streams is given back (handle_share.c). */
+void kafka_share_conn_closed(struct kafka_conn *conn);
 /* Closes the connection and logs why, once. */
 void kafka_conn_fail(struct kafka_conn *conn, const char *why, sluice_status status);
 /* Takes the first call off the queue. */

@@ -6,7 +6,7 @@
 
 #define RESULTS_MAX 4096u /* of one call; more are not asked for in a rehearsal's 64 KiB */
 #define BATCH_BYTES 256u
-_Static_assert(offsetof(struct sluice_broker, config_names) + sizeof(void (*)(void)) ==
+_Static_assert(offsetof(struct sluice_broker, share_offsets_delete) + sizeof(void (*)(void)) ==
                    sizeof(struct sluice_broker),
                "a new call of the broker: make it up below, and name it here");
 
@@ -39,6 +39,10 @@ enum {
     CALL_NAMES,
     CALL_CONSUMER_HEARTBEAT,
     CALL_CONSUMER_GROUP,
+    CALL_SHARE_JOINED,
+    CALL_SHARE_GROUP,
+    CALL_SHARE_FETCHED,
+    CALL_SHARE_OFFSETS,
     CALL_KINDS
 };
 
@@ -443,6 +447,86 @@ static void end_names(struct stage *stage, const struct stage_call *call, void *
     DONE(sluice_names_done)(call->arg, status, &topic_name, status == SLUICE_OK ? 1 : 0);
 }
 
+static const int32_t shared_partitions[] = {0, 1};
+static const struct sluice_share_assignment shared = {
+    .name = {"rehearsed", 9}, .topic = {{1}}, .count = 2, .partitions = shared_partitions};
+
+static void end_share_joined(struct stage *stage, const struct stage_call *call, void *results,
+                             sluice_status status)
+{
+    const struct sluice_share_joined joined = {.status = status,
+                                               .epoch = 2,
+                                               .heartbeat_ms = 5000,
+                                               .assignment_count = 1,
+                                               .assignments =
+                                                   stage_draw(stage, 2) == 0 ? &shared : NULL};
+
+    (void)results;
+    DONE(sluice_share_joined_done)(call->arg, &joined);
+}
+
+static void end_share_group(struct stage *stage, const struct stage_call *call, void *results,
+                            sluice_status status)
+{
+    const struct sluice_share_member member = {.id = {"member-1", 8},
+                                               .client_id = {"client", 6},
+                                               .client_host = {"127.0.0.1", 9},
+                                               .epoch = 2,
+                                               .topic_count = 1,
+                                               .assignment_count = 1,
+                                               .topics = &topic_name,
+                                               .assignments = &shared};
+    const struct sluice_share_group group = {.size = sizeof(group),
+                                             .status = status,
+                                             .group = {"rehearsal", 9},
+                                             .state = {"Stable", 6},
+                                             .epoch = 2,
+                                             .member_count = status == SLUICE_OK ? 1 : 0,
+                                             .members = &member};
+
+    (void)stage;
+    (void)results;
+    DONE(sluice_share_group_done)(call->arg, &group);
+}
+
+static void end_share_fetched(struct stage *stage, const struct stage_call *call, void *results,
+                              sluice_status status)
+{
+    static const uint8_t batch[BATCH_BYTES] = {0, 0, 0, 0, 0, 0, 0, 7};
+    static const struct sluice_share_acquired acquired = {.first = 7, .last = 7, .deliveries = 1};
+    struct sluice_share_result *result = results;
+
+    stage->records_token = stage->next_token++;
+    for (uint32_t i = 0; i < call->count; i++) {
+        const bool has = status == SLUICE_OK && stage_draw(stage, 2) == 0;
+
+        result[i] =
+            (struct sluice_share_result){.status = status,
+                                         .ack_status = draw_status(stage, status != SLUICE_OK),
+                                         .leader_epoch = 1,
+                                         .acquired_count = has,
+                                         .records = {has ? batch : NULL, has ? sizeof(batch) : 0},
+                                         .records_token = has ? stage->records_token : 0,
+                                         .acquired = &acquired};
+    }
+    DONE(sluice_share_fetched_done)(call->arg, status, 30000, result, call->count);
+    stage->records_token = 0;
+}
+
+static void end_share_offsets(struct stage *stage, const struct stage_call *call, void *results,
+                              sluice_status status)
+{
+    struct sluice_share_offset *offsets = results;
+
+    for (uint32_t i = 0; i < call->count; i++) {
+        offsets[i] = (struct sluice_share_offset){.status = draw_status(stage, false),
+                                                  .topic = {.name = topic_name, .id = {{1}}},
+                                                  .start = 5,
+                                                  .lag = 2};
+    }
+    DONE(sluice_share_offsets_done)(call->arg, status, offsets, call->count);
+}
+
 static const struct {
     const char *name, *done_name;
     end_fn *end;
@@ -484,6 +568,12 @@ static const struct {
                                  end_consumer_heartbeat, 0},
     [CALL_CONSUMER_GROUP] = {"consumer_group_describe", "the done of consumer_group_describe",
                              end_consumer_group, 0},
+    [CALL_SHARE_JOINED] = {"share_heartbeat", "the done of share_heartbeat", end_share_joined, 0},
+    [CALL_SHARE_GROUP] = {"share_describe", "the done of share_describe", end_share_group, 0},
+    [CALL_SHARE_FETCHED] = {"share_fetch", "the done of share_fetch", end_share_fetched,
+                            sizeof(struct sluice_share_result)},
+    [CALL_SHARE_OFFSETS] = {"share_offsets", "the done of share_offsets", end_share_offsets,
+                            sizeof(struct sluice_share_offset)},
 };
 
 /* ---- their way ---- */
@@ -895,6 +985,60 @@ CALL(config_names, int32_t resource, sluice_names_done *done, void *arg)
 {
     (void)resource;
     ASK(CALL_NAMES, 1);
+CALL(share_heartbeat, const struct sluice_share_heartbeat *request, sluice_share_joined_done *done,
+     void *arg)
+{
+    read_all(request->group.data, request->group.size);
+    read_all(request->member.data, request->member.size);
+    for (uint32_t i = 0; request->topics != NULL && i < request->topic_count; i++) {
+        read_all(request->topics[i].data, request->topics[i].size);
+    }
+    ASK(CALL_SHARE_JOINED, 1);
+}
+CALL(share_describe, struct sluice_text group, sluice_share_group_done *done, void *arg)
+{
+    read_all(group.data, group.size);
+    ASK(CALL_SHARE_GROUP, 1);
+}
+CALL(share_fetch, const struct sluice_share_fetch *request, sluice_share_fetched_done *done,
+     void *arg)
+{
+    read_all(request->group.data, request->group.size);
+    read_all(request->member.data, request->member.size);
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        read_topic(&request->entries[i].topic);
+        for (uint32_t k = 0; k < request->entries[i].ack_count; k++) {
+            read_all(request->entries[i].acks[k].types, request->entries[i].acks[k].type_count);
+        }
+    }
+    ASK(CALL_SHARE_FETCHED, request->entry_count);
+}
+CALL(share_offsets, const struct sluice_offset_fetch *request, sluice_share_offsets_done *done,
+     void *arg)
+{
+    for (uint32_t i = 0; request->entries != NULL && i < request->entry_count; i++) {
+        read_topic(&request->entries[i].topic);
+    }
+    ASK(CALL_SHARE_OFFSETS, request->entries != NULL ? request->entry_count : 1);
+}
+CALL(share_offsets_alter, struct sluice_text group,
+     const struct sluice_offset_commit_entry *entries, uint32_t count, sluice_statuses_done *done,
+     void *arg)
+{
+    read_all(group.data, group.size);
+    for (uint32_t i = 0; i < count; i++) {
+        read_topic(&entries[i].topic);
+    }
+    ASK(CALL_STATUSES, count);
+}
+CALL(share_offsets_delete, struct sluice_text group, const struct sluice_topic_ref *topics,
+     uint32_t count, sluice_statuses_done *done, void *arg)
+{
+    read_all(group.data, group.size);
+    for (uint32_t i = 0; i < count; i++) {
+        read_topic(&topics[i]);
+    }
+    ASK(CALL_STATUSES, count);
 }
 
 void stage_broker_init(struct stage *stage)
@@ -942,5 +1086,11 @@ void stage_broker_init(struct stage *stage)
                                            .config_names = on_config_names,
                                            .features_update = on_features_update,
                                            .consumer_group_heartbeat = on_consumer_group_heartbeat,
-                                           .consumer_group_describe = on_consumer_group_describe};
+                                           .consumer_group_describe = on_consumer_group_describe,
+                                           .share_heartbeat = on_share_heartbeat,
+                                           .share_describe = on_share_describe,
+                                           .share_fetch = on_share_fetch,
+                                           .share_offsets = on_share_offsets,
+                                           .share_offsets_alter = on_share_offsets_alter,
+                                           .share_offsets_delete = on_share_offsets_delete};
 }

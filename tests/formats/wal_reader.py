@@ -19,6 +19,7 @@ TOPIC_GROW = 24
 QUOTA = 42
 SETTING = 60
 GROUP, GROUP_MEMBER, GROUP_ASSIGNMENT = 50, 51, 52
+SHARE_STATE, SHARE_FORGET, SHARE_CONFIG, SHARE_GROUP = range(55, 59)
 TXN_OPEN, TXN_ABORTED, TXN_OFFSET, TXN_OFFSET_END, TXN = range(25, 30)
 IN_FRAMES_ONLY = (BATCH, CLEAN_SHUTDOWN, IDLE)
 SPREAD = 1  # incompatible feature of checkpoints
@@ -178,6 +179,43 @@ def group_assignment(fields):
     return found
 
 
+def share_state(fields):
+    topic, partition, flags, zero, size, start, count, zeros = fields.take("16sIBBHqII")
+    need(flags <= 1 and zero == zeros == 0 and size <= 1024 and start >= 0, "what a group has done with a stream")
+    item = {"topic": topic, "partition": partition, "replaces": flags == 1, "start": start, "group": fields.text(size),
+            "ranges": []}
+    before = -1
+    for _ in range(count):
+        first, length, deliveries, state, pad = fields.take("qIHBB")
+        need(first > before and length > 0 and state in (0, 2, 4) and pad == 0, "a range of a stream")
+        item["ranges"].append({"first": first, "last": first + length - 1, "deliveries": deliveries, "state": state})
+        before = first + length - 1
+    return item
+
+
+def share_forget(fields):
+    what, zero, size, zeros, topic = fields.take("BBHI16s")
+    need(what in (1, 2) and zero == zeros == 0 and size <= 1024, "streams that a group forgets")
+    return {"what": what, "topic": topic, "group": fields.text(size)}
+
+
+def share_config(fields):
+    size, count, zero = fields.take("HHI")
+    need(size <= 1024 and zero == 0, "the configuration of a group")
+    item = {"group": fields.text(size), "values": {}}
+    for _ in range(count):
+        key, value = fields.take("HH")
+        name = fields.text(key)
+        item["values"][name] = fields.text(value)
+    return item
+
+
+def share_group(fields):
+    what, zero, size, epoch = fields.take("BBHI")
+    need(what in (1, 2) and zero == 0 and size <= 1024, "a group that shares streams")
+    return {"gone": what == 2, "epoch": epoch, "group": fields.text(size)}
+
+
 def named(form, *names):
     def read(fields):
         values = fields.take(form)
@@ -199,6 +237,7 @@ PAYLOADS = {
     COMPACTION: named("16sqII", "topic", "clean", "partition", "zero"), PLUGIN_SWITCH: plugin_switch,
     SETTING: setting,
     GROUP: group, GROUP_MEMBER: group_member, GROUP_ASSIGNMENT: group_assignment,
+    SHARE_STATE: share_state, SHARE_FORGET: share_forget, SHARE_CONFIG: share_config, SHARE_GROUP: share_group,
     TXN: txn, TXN_OFFSET: txn_offset, TXN_OFFSET_END: txn_offset_end,
     TXN_OPEN: named("16sIIqqqqq", "topic", "partition", "zero", "end", "producer", "first", "last", "stable"),
     TXN_ABORTED: named("16sIIqqqqq", "topic", "partition", "zero", "end", "producer", "first", "last", "stable"),

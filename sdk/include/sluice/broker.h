@@ -662,6 +662,140 @@ struct sluice_feature_update {
     int16_t reserved;
     int32_t kind; /* SLUICE_FEATURE_* */
 };
+/* ---- groups that share streams (KIP-932) ---- */
+
+/* What a member says of records that it was given (SLUICE_SHARE_*), numbered as in Kafka: there was
+ * no record; it is done with; somebody shall have it again; nobody can use it; it needs longer. */
+#define SLUICE_SHARE_GAP     0
+#define SLUICE_SHARE_ACCEPT  1
+#define SLUICE_SHARE_RELEASE 2
+#define SLUICE_SHARE_REJECT  3
+#define SLUICE_SHARE_RENEW   4
+/* What becomes of a run of offsets that the member holds. */
+struct sluice_share_ack {
+    int64_t first;
+    int64_t last;        /* inclusive */
+    const int8_t *types; /* SLUICE_SHARE_*: one for all, or one an offset */
+    uint32_t type_count;
+    uint32_t reserved;
+};
+/* One partition: what becomes of records of it, and whether more are wanted. */
+struct sluice_share_entry {
+    struct sluice_topic_ref topic;
+    int32_t partition;
+    bool reads;
+    uint8_t reserved[3];
+    uint32_t ack_count;
+    uint32_t reserved_too;
+    const struct sluice_share_ack *acks; /* all of them hold, or none */
+};
+#define SLUICE_SHARE_EXACT  (1u << 0) /* no more than records_max, though a batch has more */
+#define SLUICE_SHARE_LEAVES (1u << 1) /* what the member still holds after this is given back */
+/* A member acknowledges, and asks for records. */
+struct sluice_share_fetch {
+    uint32_t size;
+    uint32_t flags; /* SLUICE_SHARE_* */
+    struct sluice_text group;
+    struct sluice_text member;
+    int32_t bytes_max; /* of the answer, soft */
+    int32_t bytes_min; /* wait until so much is there … */
+    int32_t wait_ms;   /* … but no longer; an error answers at once */
+    int32_t records_max;
+    int32_t batch_records; /* how many records a run that is told has at best */
+    uint32_t entry_count;
+    const struct sluice_share_entry *entries;
+};
+/* Records that belong to the member until their lock ends. */
+struct sluice_share_acquired {
+    int64_t first;
+    int64_t last; /* inclusive */
+    int32_t deliveries;
+    int32_t reserved;
+};
+/* What one partition gave. */
+struct sluice_share_result {
+    sluice_status status;     /* of the reading */
+    sluice_status ack_status; /* of the acknowledgements */
+    int32_t leader_epoch;
+    uint32_t acquired_count;
+    struct sluice_bytes records; /* whole batches; what was not acquired of them is to be skipped */
+    uint64_t records_token;      /* as in sluice_fetch_result */
+    const struct sluice_share_acquired *acquired; /* by rising offset */
+};
+/* Ends `share_fetch`: one result for each entry, in order, when what was acknowledged is durable.
+ * lock_ms: how long records are the member's. Views and tokens are valid inside only. */
+typedef void sluice_share_fetched_done(void *arg, sluice_status status, int32_t lock_ms,
+                                       const struct sluice_share_result *results, uint32_t count);
+
+/* A member is there, joins, or leaves. */
+struct sluice_share_heartbeat {
+    uint32_t size;
+    int32_t epoch; /* 0: it joins; -1: it leaves */
+    struct sluice_text group;
+    struct sluice_text member;
+    struct sluice_text rack;          /* data NULL: as before */
+    const struct sluice_text *topics; /* NULL: as before */
+    uint32_t topic_count;
+    uint32_t reserved;
+};
+/* Partitions of one topic that a member is to read. */
+struct sluice_share_assignment {
+    struct sluice_text name;
+    struct sluice_uuid topic;
+    uint32_t count;
+    uint32_t reserved;
+    const int32_t *partitions;
+};
+/* What the member is told. */
+struct sluice_share_joined {
+    sluice_status status;
+    int32_t epoch;
+    int32_t heartbeat_ms;
+    uint32_t assignment_count;
+    const struct sluice_share_assignment *assignments; /* NULL: as told before */
+};
+/* Ends `share_heartbeat`. */
+typedef void sluice_share_joined_done(void *arg, const struct sluice_share_joined *joined);
+
+/* A member as an administrator sees it. */
+struct sluice_share_member {
+    struct sluice_text id;
+    struct sluice_text rack; /* data NULL: none */
+    struct sluice_text client_id;
+    struct sluice_text client_host;
+    int32_t epoch;
+    uint32_t topic_count;
+    uint32_t assignment_count;
+    uint32_t reserved;
+    const struct sluice_text *topics;
+    const struct sluice_share_assignment *assignments;
+};
+/* A group with its members. */
+struct sluice_share_group {
+    uint32_t size;
+    sluice_status status;
+    struct sluice_text group;
+    struct sluice_text state; /* "Stable", "Empty" */
+    int32_t epoch;
+    uint32_t member_count;
+    const struct sluice_share_member *members;
+};
+/* Ends `share_describe`. */
+typedef void sluice_share_group_done(void *arg, const struct sluice_share_group *group);
+
+/* Where a group stands in one partition. */
+struct sluice_share_offset {
+    sluice_status status;
+    int32_t partition;
+    struct sluice_topic_ref topic; /* name and id as in the catalog */
+    int64_t start;                 /* the first record that is not done with; -1: never read */
+    int64_t lag;                   /* records that are not done with; -1: never read */
+    int32_t leader_epoch;
+    int32_t reserved;
+};
+/* Ends `share_offsets`. */
+typedef void sluice_share_offsets_done(void *arg, sluice_status status,
+                                       const struct sluice_share_offset *offsets, uint32_t count);
 
 /* ---- the node itself ---- */
 
@@ -826,6 +960,29 @@ struct sluice_broker {
     /* Names of what can be configured: all topics, the groups and the subscriptions to client
      * metrics of which something is set; of other resources E_INVALID_REQUEST. */
     SLUICE_CALL(config_names, int32_t resource, sluice_names_done *done, void *arg);
+    /* A member of a group that shares streams is there; answers with what it is to read when that
+     * has changed. E_UNKNOWN_MEMBER, E_FENCED_MEMBER_EPOCH, E_GROUP_MAX_SIZE; E_GROUP_NOT_FOUND:
+     * the group is of another kind. */
+    SLUICE_CALL(share_heartbeat, const struct sluice_share_heartbeat *request,
+                sluice_share_joined_done *done, void *arg);
+    SLUICE_CALL(share_describe, struct sluice_text group, sluice_share_group_done *done, void *arg);
+    /* Acknowledges, then waits for records that nobody else holds, and acquires them. For one
+     * partition: E_INVALID_RECORD_STATE (the member does not hold one of the records any more),
+     * E_INVALID_REQUEST, E_UNKNOWN_TOPIC, E_UNKNOWN_TOPIC_ID. */
+    SLUICE_CALL(share_fetch, const struct sluice_share_fetch *request,
+                sluice_share_fetched_done *done, void *arg);
+    /* entries NULL: all that the group has read. E_GROUP_NOT_FOUND. */
+    SLUICE_CALL(share_offsets, const struct sluice_offset_fetch *request,
+                sluice_share_offsets_done *done, void *arg);
+    /* Where the group begins anew; what it did so far is forgotten. One status for each, when that
+     * is durable. `offset` of each entry counts. E_GROUP_NOT_EMPTY, E_GROUP_NOT_FOUND. */
+    SLUICE_CALL(share_offsets_alter, struct sluice_text group,
+                const struct sluice_offset_commit_entry *entries, uint32_t count,
+                sluice_statuses_done *done, void *arg);
+    /* What the group did with these topics is forgotten. Likewise. */
+    SLUICE_CALL(share_offsets_delete, struct sluice_text group,
+                const struct sluice_topic_ref *topics, uint32_t count, sluice_statuses_done *done,
+                void *arg);
 #undef SLUICE_CALL
 };
 

@@ -637,6 +637,25 @@ CALL(group_heartbeat, const struct sluice_group_identity *request, sluice_status
     end(fake);
 }
 
+/* Calls of groups that share streams: answered at once, with nothing to tell. */
+CALL(share_heartbeat, const struct sluice_share_heartbeat *request, sluice_share_joined_done *done,
+     void *arg)
+{
+    (void)broker;
+    (void)context;
+    done(arg, &(struct sluice_share_joined){.epoch = request->epoch + 1, .heartbeat_ms = 5000});
+}
+
+CALL(share_fetch, const struct sluice_share_fetch *request, sluice_share_fetched_done *done,
+     void *arg)
+{
+    struct sluice_share_result results[FAKE_ENTRIES_MAX] = {0};
+    (void)broker;
+    (void)context;
+    cr_assert_leq(request->entry_count, FAKE_ENTRIES_MAX);
+    done(arg, SLUICE_OK, 30000, results, request->entry_count);
+}
+
 CALL(group_leave, const struct sluice_group_leave *request, sluice_statuses_done *done, void *arg)
 {
     struct fake *fake = begin(broker, context, FAKE_LEAVE, (void *)done, arg, request->entry_count);
@@ -745,7 +764,9 @@ void fake_init_config(struct fake *fake, const char *key, const char *value)
                                           .txn_offsets_commit = txn_offsets_commit,
                                           .configs_preview = configs_preview,
                                           .epoch_ends = epoch_ends,
-                                          .features = features};
+                                          .features = features,
+                                          .share_heartbeat = share_heartbeat,
+                                          .share_fetch = share_fetch};
     fake->ops = sluice_plugin.entry;
     cr_assert_eq(fake->ops->create(&fake->host, &fake->self), SLUICE_OK, "%s", fake->line);
     cr_assert_eq(fake->ops->conn_open(fake->self, &connection, &fake->conn), SLUICE_OK);

@@ -1,0 +1,575 @@
+/* share_members.c: see share_members.h. */
+#include "deliver/share_members.h"
+
+#include "base/bytes.h"
+#include "base/hash.h"
+
+#include <string.h>
+
+/* ---- texts ---- */
+
+static sl_err text_set(struct sl_bytes *text, struct sluice_text value)
+{
+    if (value.size == text->size && text->data != NULL &&
+        memcmp(text->data, value.data, text->size) == 0) {
+        return SLUICE_OK;
+    }
+    uint8_t *copy = sl_alloc((size_t)value.size + 1);
+    if (copy == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    sl_bytes_copy(copy, (struct sl_bytes){(const uint8_t *)value.data, (size_t)value.size});
+    sl_free((void *)(uintptr_t)text->data);
+    *text = (struct sl_bytes){copy, (size_t)value.size};
+    return SLUICE_OK;
+}
+
+static void text_free(struct sl_bytes *text)
+{
+    sl_free((void *)(uintptr_t)text->data);
+    *text = (struct sl_bytes){NULL, 0};
+}
+
+/* ---- groups ---- */
+
+static struct share_member_group *group_of(const struct chain_link *link)
+{
+    return SL_CONTAINER_OF(link, struct share_member_group, by_name);
+}
+
+static bool group_matches(const struct chain_link *link, const void *key)
+{
+    return sl_bytes_equal(group_of(link)->name, *(const struct sl_bytes *)key);
+}
+
+static uint64_t group_hash(struct sl_bytes name)
+{
+    return sl_hash64(name.data, name.size);
+}
+
+sl_err share_members_init(struct share_members *members)
+{
+    *members = (struct share_members){.due_ms = INT64_MAX};
+    return chain_map_init(&members->groups);
+}
+
+struct share_member_group *share_members_group(const struct share_members *members,
+                                               struct sl_bytes name)
+{
+    struct chain_link *link =
+        chain_map_get(&members->groups, group_hash(name), group_matches, &name);
+    return link == NULL ? NULL : group_of(link);
+}
+
+static sl_err group_ensure(struct share_members *members, struct sl_bytes name,
+                           struct share_member_group **ret_group)
+{
+    struct share_member_group *group = share_members_group(members, name);
+    if (group == NULL && members->groups.count >= SHARE_GROUPS_MAX) {
+        return SLUICE_E_LIMIT;
+    }
+    if (group == NULL) {
+        group = sl_alloc_zero(1, sizeof(*group) + name.size);
+        if (group == NULL) {
+            return SLUICE_E_NO_MEMORY;
+        }
+        sl_list_init(&group->members);
+        group->name = (struct sl_bytes){(uint8_t *)(group + 1), name.size};
+        sl_bytes_copy(group + 1, name);
+        chain_map_put(&members->groups, &group->by_name, group_hash(name));
+    }
+    *ret_group = group;
+    return SLUICE_OK;
+}
+
+static struct share_member *member_of(struct sl_link *link)
+{
+    return SL_CONTAINER_OF(link, struct share_member, link);
+}
+
+static void member_remove(struct share_member_group *group, struct share_member *member)
+{
+    sl_list_remove(&member->link);
+    group->member_count--;
+    text_free(&member->id);
+    text_free(&member->rack);
+    text_free(&member->client_id);
+    text_free(&member->client_host);
+    sl_free(member->topics);
+    sl_free(member->places);
+    sl_free(member);
+}
+
+static void group_drop_empty(struct share_members *members, struct share_member_group *group)
+{
+    if (group->member_count == 0 && !group->is_durable) {
+        chain_map_remove(&members->groups, &group->by_name);
+        sl_free(group);
+    }
+}
+
+static void free_group(void *arg, struct chain_link *link)
+{
+    struct share_member_group *group = group_of(link);
+    (void)arg;
+    while (!sl_list_is_empty(&group->members)) {
+        member_remove(group, member_of(group->members.head.next));
+    }
+    sl_free(group);
+}
+
+void share_members_fini(struct share_members *members)
+{
+    if (members->groups.buckets != NULL) {
+        chain_map_each(&members->groups, free_group, NULL);
+    }
+    chain_map_fini(&members->groups);
+}
+
+static int compare(struct sl_bytes a, struct sl_bytes b)
+{
+    size_t size = SL_MIN(a.size, b.size);
+    int order = size == 0 ? 0 : memcmp(a.data, b.data, size);
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+/* By the order of ids; NULL: there is none. *ret_place: before which it would be. */
+static struct share_member *member_find(struct share_member_group *group, struct sl_bytes id,
+                                        struct sl_link **ret_place)
+{
+    struct sl_link *link = group->members.head.next;
+    while (link != &group->members.head && compare(member_of(link)->id, id) < 0) {
+        link = link->next;
+    }
+    *ret_place = link;
+    bool found = link != &group->members.head && sl_bytes_equal(member_of(link)->id, id);
+    return found ? member_of(link) : NULL;
+}
+
+static sl_err member_add(struct share_member_group *group, struct sluice_text id,
+                         struct sl_link *place, struct share_member **ret_member)
+{
+    if (group->member_count >= SHARE_MEMBERS_MAX) {
+        return SLUICE_E_GROUP_MAX_SIZE;
+    }
+    struct share_member *member = sl_alloc_zero(1, sizeof(*member));
+    if (member == NULL || text_set(&member->id, id) != SLUICE_OK) {
+        sl_free(member);
+        return SLUICE_E_NO_MEMORY;
+    }
+    sl_link_init(&member->link);
+    sl_list_insert_before(place, &member->link);
+    group->member_count++;
+    *ret_member = member;
+    return SLUICE_OK;
+}
+
+/* ---- subscriptions ---- */
+
+static bool same_topics(const struct share_member *member, const struct sluice_text *topics,
+                        uint32_t count)
+{
+    bool same = member->topic_count == count && member->topics != NULL;
+    for (uint32_t i = 0; same && i < count; i++) {
+        same = sl_bytes_equal(member->topics[i], (struct sl_bytes){(const uint8_t *)topics[i].data,
+                                                                   (size_t)topics[i].size});
+    }
+    return same;
+}
+
+static sl_err topics_set(struct share_member *member, const struct sluice_text *topics,
+                         uint32_t count)
+{
+    size_t size = (count + 1u) * sizeof(*member->topics);
+    for (uint32_t i = 0; i < count; i++) {
+        size += (size_t)topics[i].size;
+    }
+    struct sl_bytes *copies = sl_alloc(size);
+    if (copies == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    uint8_t *at = (uint8_t *)(copies + count + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        copies[i] = (struct sl_bytes){at, (size_t)topics[i].size};
+        sl_bytes_copy(at, (struct sl_bytes){(const uint8_t *)topics[i].data, copies[i].size});
+        at += copies[i].size;
+    }
+    sl_free(member->topics);
+    member->topics = copies;
+    member->topic_count = count;
+    return SLUICE_OK;
+}
+
+static bool subscribes(const struct share_member *member, struct sl_bytes topic)
+{
+    for (uint32_t i = 0; i < member->topic_count; i++) {
+        if (sl_bytes_equal(member->topics[i], topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- who reads what ---- */
+
+struct assigning {
+    struct share_member_group *group;
+    share_topic_fn *topic;
+    void *topic_arg;
+    uint32_t shift; /* whose turn it is */
+    sl_err err;
+};
+
+/* Each topic that anybody subscribes to, once. */
+static void each_topic(const struct share_member_group *group,
+                       void (*visit)(void *arg, struct sl_bytes topic), void *arg)
+{
+    for (struct sl_link *link = group->members.head.next; link != &group->members.head;
+         link = link->next) {
+        const struct share_member *member = member_of(link);
+        for (uint32_t i = 0; i < member->topic_count; i++) {
+            bool is_first = true;
+            for (struct sl_link *before = group->members.head.next; is_first && before != link;
+                 before = before->next) {
+                is_first = !subscribes(member_of(before), member->topics[i]);
+            }
+            for (uint32_t k = 0; is_first && k < i; k++) {
+                is_first = !sl_bytes_equal(member->topics[k], member->topics[i]);
+            }
+            if (is_first) {
+                visit(arg, member->topics[i]);
+            }
+        }
+    }
+}
+
+static sl_err place_add(struct share_member *member, const struct sl_uuid *topic,
+                        uint32_t partition)
+{
+    if (member->place_count == member->place_capacity) {
+        uint32_t capacity = member->place_capacity == 0 ? 8 : member->place_capacity * 2;
+        void *grown = sl_realloc(member->places, capacity * sizeof(*member->places));
+        if (grown == NULL) {
+            return SLUICE_E_NO_MEMORY;
+        }
+        member->places = grown;
+        member->place_capacity = capacity;
+    }
+    member->places[member->place_count++] =
+        (struct share_place){.topic = *topic, .partition = (int32_t)partition};
+    return SLUICE_OK;
+}
+
+static struct sl_link *subscriber_after(const struct share_member_group *group,
+                                        struct sl_link *link, struct sl_bytes topic)
+{
+    do {
+        link = link->next;
+        link = link == &group->members.head ? link->next : link;
+    } while (!subscribes(member_of(link), topic));
+    return link;
+}
+
+static void assign_topic(void *arg, struct sl_bytes name)
+{
+    struct assigning *assigning = arg;
+    const struct share_member_group *group = assigning->group;
+    struct sl_uuid id;
+    uint32_t partition_count = 0;
+    uint32_t subscriber_count = 0;
+    if (!assigning->topic(assigning->topic_arg, name, &id, &partition_count)) {
+        return;
+    }
+    for (struct sl_link *link = group->members.head.next; link != &group->members.head;
+         link = link->next) {
+        subscriber_count += subscribes(member_of(link), name);
+    }
+    struct sl_link *link = (struct sl_link *)(uintptr_t)&group->members.head;
+    for (uint32_t i = 0; i < assigning->shift % subscriber_count; i++) {
+        link = subscriber_after(group, link, name);
+    }
+    uint32_t count = SL_MAX(partition_count, subscriber_count);
+    for (uint32_t i = 0; i < count && assigning->err == SLUICE_OK; i++) {
+        link = subscriber_after(group, link, name);
+        assigning->err = place_add(member_of(link), &id, i % partition_count);
+    }
+    assigning->shift += count;
+}
+
+struct hashing {
+    share_topic_fn *topic;
+    void *topic_arg;
+    uint64_t hash;
+};
+
+static void hash_topic(void *arg, struct sl_bytes name)
+{
+    struct hashing *hashing = arg;
+    struct sl_uuid id;
+    uint32_t partition_count = 0;
+    uint64_t known = sl_hash64(name.data, name.size);
+    if (hashing->topic(hashing->topic_arg, name, &id, &partition_count)) {
+        known ^= sl_hash64(id.b, sizeof(id.b)) + partition_count;
+    }
+    hashing->hash += sl_hash64_mix(known);
+}
+
+/* Everybody anew, with the next epoch. */
+static sl_err assign(struct share_member_group *group, share_topic_fn *topic, void *topic_arg)
+{
+    struct assigning assigning = {.group = group, .topic = topic, .topic_arg = topic_arg};
+    group->epoch++;
+    for (struct sl_link *link = group->members.head.next; link != &group->members.head;
+         link = link->next) {
+        member_of(link)->place_count = 0;
+        member_of(link)->is_told = false;
+    }
+    each_topic(group, assign_topic, &assigning);
+    return assigning.err;
+}
+
+/* ---- heartbeats ---- */
+
+static sl_err check(const struct sluice_share_heartbeat *request)
+{
+    if (request->group.size == 0 || request->group.size > SHARE_GROUP_BYTES_MAX) {
+        return SLUICE_E_INVALID_GROUP_ID;
+    }
+    bool joins_nothing = request->epoch == 0 && request->topics == NULL;
+    bool is_large = request->member.size > SHARE_MEMBER_TEXT_MAX ||
+                    request->rack.size > SHARE_MEMBER_TEXT_MAX ||
+                    request->topic_count > SHARE_MEMBER_TOPICS_MAX;
+    if (request->member.size == 0 || request->epoch < -1 || joins_nothing || is_large) {
+        return SLUICE_E_INVALID_REQUEST;
+    }
+    return SLUICE_OK;
+}
+
+static sl_err leave(struct share_members *members, struct share_member_group *group,
+                    struct share_member *member, share_topic_fn *topic, void *topic_arg)
+{
+    if (member == NULL) {
+        return SLUICE_E_UNKNOWN_MEMBER;
+    }
+    member_remove(group, member);
+    sl_err err = assign(group, topic, topic_arg);
+    group_drop_empty(members, group);
+    return err;
+}
+
+static sl_err check_epoch(const struct share_member *member, int32_t epoch)
+{
+    if (member == NULL) {
+        return SLUICE_E_UNKNOWN_MEMBER;
+    }
+    return epoch == member->epoch || epoch == member->former_epoch ? SLUICE_OK
+                                                                   : SLUICE_E_FENCED_MEMBER_EPOCH;
+}
+
+static sl_err describe(struct share_member *member, const struct sluice_share_heartbeat *request,
+                       const struct group_caller *client, bool *ret_changed)
+{
+    sl_err err = text_set(&member->client_id, client->id);
+    err = err != SLUICE_OK ? err : text_set(&member->client_host, client->host);
+    if (err == SLUICE_OK && request->rack.data != NULL) {
+        err = text_set(&member->rack, request->rack);
+    }
+    if (err == SLUICE_OK && request->topics != NULL &&
+        !same_topics(member, request->topics, request->topic_count)) {
+        *ret_changed = true;
+        err = topics_set(member, request->topics, request->topic_count);
+    }
+    return err;
+}
+
+static sl_err beat(struct share_member_group *group, struct share_member *member,
+                   const struct sluice_share_heartbeat *request, share_topic_fn *topic,
+                   void *topic_arg, bool changed, bool *ret_tells)
+{
+    struct hashing hashing = {topic, topic_arg, 0};
+    sl_err err = SLUICE_OK;
+    each_topic(group, hash_topic, &hashing);
+    if (changed || hashing.hash != group->topics_hash) {
+        group->topics_hash = hashing.hash;
+        err = assign(group, topic, topic_arg);
+    }
+    *ret_tells = request->epoch == 0 || !member->is_told || request->epoch != group->epoch;
+    member->is_told = true;
+    if (member->epoch != group->epoch) {
+        member->former_epoch = member->epoch;
+        member->epoch = group->epoch;
+    }
+    return err;
+}
+
+sl_err share_members_heartbeat(struct share_members *members,
+                               const struct sluice_share_heartbeat *request,
+                               const struct group_caller *client,
+                               const struct share_settings *settings, share_topic_fn *topic,
+                               void *topic_arg, int64_t now_ms, struct share_member **ret_member,
+                               bool *ret_tells)
+{
+    struct share_member_group *group = NULL;
+    struct sl_link *place = NULL;
+    const struct sl_bytes name = {(const uint8_t *)request->group.data,
+                                  (size_t)request->group.size};
+    const struct sl_bytes id = {(const uint8_t *)request->member.data,
+                                (size_t)request->member.size};
+    sl_err err = check(request);
+    err = err != SLUICE_OK ? err : group_ensure(members, name, &group);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    struct share_member *member = member_find(group, id, &place);
+    *ret_member = NULL;
+    *ret_tells = false;
+    if (request->epoch == -1) {
+        err = leave(members, group, member, topic, topic_arg);
+        if (err == SLUICE_E_UNKNOWN_MEMBER) {
+            group_drop_empty(members, group);
+        }
+        return err;
+    }
+    bool changed = member == NULL;
+    err = request->epoch > 0 ? check_epoch(member, request->epoch) : SLUICE_OK;
+    if (err == SLUICE_OK && member == NULL) {
+        err = member_add(group, request->member, place, &member);
+    }
+    err = err != SLUICE_OK ? err : describe(member, request, client, &changed);
+    if (err != SLUICE_OK) {
+        group_drop_empty(members, group);
+        return err;
+    }
+    member->deadline_ms = now_ms + share_setting(settings, SHARE_CONFIG_session_ms);
+    members->due_ms = SL_MIN(members->due_ms, member->deadline_ms);
+    *ret_member = member;
+    return beat(group, member, request, topic, topic_arg, changed, ret_tells);
+}
+
+/* ---- time ---- */
+
+int64_t share_members_due_ms(const struct share_members *members)
+{
+    return members->due_ms;
+}
+
+struct ticking {
+    struct share_members *members;
+    int64_t now_ms;
+    int64_t due_ms;
+};
+
+/* The others are told what they read from now on when they are heard of: the hash, which is none
+ * of any topics, says that there is something to assign. */
+static void tick_group(void *arg, struct chain_link *link)
+{
+    struct ticking *ticking = arg;
+    struct share_member_group *group = group_of(link);
+    for (struct sl_link *at = group->members.head.next, *next; at != &group->members.head;
+         at = next) {
+        struct share_member *member = member_of(at);
+        next = at->next;
+        if (member->deadline_ms <= ticking->now_ms) {
+            member_remove(group, member);
+            group->topics_hash = ~group->topics_hash;
+        } else {
+            ticking->due_ms = SL_MIN(ticking->due_ms, member->deadline_ms);
+        }
+    }
+    group_drop_empty(ticking->members, group);
+}
+
+void share_members_tick(struct share_members *members, int64_t now_ms)
+{
+    struct ticking ticking = {members, now_ms, INT64_MAX};
+    if (now_ms >= members->due_ms) {
+        chain_map_each(&members->groups, tick_group, &ticking);
+        members->due_ms = ticking.due_ms;
+    }
+}
+
+struct each_visit {
+    void (*visit)(void *arg, struct share_member_group *group);
+    void *arg;
+};
+
+static void visit_group(void *arg, struct chain_link *link)
+{
+    const struct each_visit *each = arg;
+    each->visit(each->arg, group_of(link));
+}
+
+void share_members_each(const struct share_members *members,
+                        void (*visit)(void *arg, struct share_member_group *group), void *arg)
+{
+    chain_map_each(&members->groups, visit_group, &(struct each_visit){visit, arg});
+}
+
+/* ---- on disk ---- */
+
+size_t share_group_item_encode(struct sl_bytes group, bool gone, int32_t epoch,
+                               uint8_t ret_payload[SHARE_GROUP_ITEM_SIZE + SHARE_GROUP_BYTES_MAX])
+{
+    SL_ASSERT(group.size <= SHARE_GROUP_BYTES_MAX);
+    ret_payload[0] = gone ? 2 : 1;
+    ret_payload[1] = 0;
+    sl_le16_store(ret_payload + 2, (uint16_t)group.size);
+    sl_le32_store(ret_payload + 4, (uint32_t)epoch);
+    sl_bytes_copy(ret_payload + SHARE_GROUP_ITEM_SIZE, group);
+    return SHARE_GROUP_ITEM_SIZE + group.size;
+}
+
+sl_err share_members_apply(struct share_members *members, uint8_t version, struct sl_bytes payload)
+{
+    if (version != SHARE_ITEM_VERSION) {
+        return SLUICE_E_NEWER_FORMAT;
+    }
+    bool fits = payload.size >= SHARE_GROUP_ITEM_SIZE &&
+                payload.size == SHARE_GROUP_ITEM_SIZE + sl_le16_load(payload.data + 2) &&
+                payload.size <= SHARE_GROUP_ITEM_SIZE + SHARE_GROUP_BYTES_MAX;
+    if (!fits || payload.data[0] < 1 || payload.data[0] > 2) {
+        return SLUICE_E_CORRUPT;
+    }
+    struct sl_bytes name = {payload.data + SHARE_GROUP_ITEM_SIZE,
+                            payload.size - SHARE_GROUP_ITEM_SIZE};
+    struct share_member_group *group = share_members_group(members, name);
+    if (payload.data[0] == 2) {
+        if (group != NULL) {
+            group->is_durable = false;
+            group_drop_empty(members, group);
+        }
+        return SLUICE_OK;
+    }
+    sl_err err = group_ensure(members, name, &group);
+    if (err == SLUICE_OK) {
+        group->is_durable = true;
+        group->epoch = SL_MAX(group->epoch, (int32_t)(sl_le32_load(payload.data + 4) & INT32_MAX));
+    }
+    return err;
+}
+
+struct snapshot_visit {
+    share_add_fn *add;
+    void *add_arg;
+    sl_err err;
+};
+
+static void snapshot_group(void *arg, struct chain_link *link)
+{
+    struct snapshot_visit *visit = arg;
+    const struct share_member_group *group = group_of(link);
+    uint8_t payload[SHARE_GROUP_ITEM_SIZE + SHARE_GROUP_BYTES_MAX];
+    if (visit->err == SLUICE_OK && group->is_durable) {
+        size_t size = share_group_item_encode(group->name, false, group->epoch, payload);
+        visit->err = visit->add(visit->add_arg, WAL_ITEM_SHARE_GROUP, SHARE_ITEM_VERSION,
+                                (struct sl_bytes){payload, size});
+    }
+}
+
+sl_err share_members_snapshot(const struct share_members *members, uint32_t *at, uint32_t count,
+                              share_add_fn *add, void *add_arg)
+{
+    struct snapshot_visit visit = {.add = add, .add_arg = add_arg};
+    *at = chain_map_visit(&members->groups, *at, count, snapshot_group, &visit);
+    return visit.err;
+}
