@@ -985,6 +985,7 @@ CALL(config_names, int32_t resource, sluice_names_done *done, void *arg)
 {
     (void)resource;
     ASK(CALL_NAMES, 1);
+}
 CALL(share_heartbeat, const struct sluice_share_heartbeat *request, sluice_share_joined_done *done,
      void *arg)
 {
