@@ -15,19 +15,19 @@
       "a change, so that it has no effect)")                                                       \
     X(reset, "share.auto.offset.reset", RESET, -1, 0, 0,                                           \
       "where a group begins: earliest, latest, or by_duration:<ISO 8601 duration>")                \
-    X(deliveries_max, "share.delivery.count.limit", INT, 5, 2, 10,                                 \
+    X(deliveries_max, "share.delivery.count.limit", INT, 5, 2, 1000,                                 \
       "how often a record is delivered before it becomes a dead letter")                           \
-    X(heartbeat_ms, "share.heartbeat.interval.ms", INT, 5000, 5000, 15000,                         \
+    X(heartbeat_ms, "share.heartbeat.interval.ms", INT, 5000, 1, 3600000,                         \
       "how often a member is asked to be heard of")                                                \
     X(committed, "share.isolation.level", ISOLATION, 0, 0, 1,                                      \
       "read_committed: records of open and aborted transactions are not delivered")                \
-    X(in_flight_max, "share.partition.max.record.locks", INT, 2000, 100, 4000,                     \
+    X(in_flight_max, "share.partition.max.record.locks", INT, 2000, 100, 10000,                     \
       "how many records of a partition are under way at most")                                     \
-    X(lock_ms, "share.record.lock.duration.ms", INT, 30000, 1000, 60000,                           \
+    X(lock_ms, "share.record.lock.duration.ms", INT, 30000, 1000, 3600000,                           \
       "how long a delivered record belongs to its member")                                         \
     X(renews, "share.renew.acknowledge.enable", BOOLEAN, 1, 0, 1,                                  \
       "whether a member may keep records for longer")                                              \
-    X(session_ms, "share.session.timeout.ms", INT, 45000, 45000, 60000,                            \
+    X(session_ms, "share.session.timeout.ms", INT, 45000, 1, 3600000,                            \
       "after how long without a heartbeat a member is removed")                                    \
     X(dead_letters, "sluice.share.dead.letters", BOOLEAN, 0, 0, 1,                                 \
       "whether records that are rejected, or were delivered too often, go to the group's dead "    \

@@ -5,6 +5,8 @@
  */
 #include "shard/settings.h"
 
+#include "shard/shares.h"
+
 #include "base/buffer.h"
 
 #include <stdio.h>
@@ -197,6 +199,8 @@ struct settings_change {
     uint32_t capacity;
     struct sluice_topic_result *results;
     char (*reasons)[CONFIG_REASON_BYTES];
+    struct share_settings *shares; /* owned; of groups, one an alter: what all shards are told */
+    uint32_t pending;              /* groups that they are being told of */
     sluice_topic_results_done *done;
     void *arg;
 };
@@ -319,6 +323,52 @@ static void fail_all(struct settings_change *self, sl_err err)
     }
 }
 
+/* ---- groups that share streams: every shard has their configuration ---- */
+
+static void shares_told(void *arg, sluice_status status)
+{
+    struct settings_change *self = arg;
+    if (status != SLUICE_OK) {
+        fail_all(self, status);
+    }
+    if (--self->pending == 0) {
+        shard_call_reply(&self->call);
+    }
+}
+
+static void read_shares(const struct setting_store *store, struct sl_bytes name,
+                        struct share_settings *ret_settings)
+{
+    share_settings_init(ret_settings);
+    for (uint32_t i = setting_store_first(store, SETTING_GROUP, name);
+         i < store->count && store->entries[i]->kind == SETTING_GROUP &&
+         sl_bytes_equal(store->entries[i]->name, name);
+         i++) {
+        enum share_config_key key = share_config_find(store->entries[i]->key);
+        if (key != SHARE_CONFIG_COUNT) { /* what cannot be in force leaves the default */
+            sl_err ignored = share_settings_set(ret_settings, key, store->entries[i]->value);
+            (void)ignored;
+        }
+    }
+}
+
+static void tell_shares(struct settings_change *self, sl_err err)
+{
+    struct shard *shard = self->call.target;
+    self->pending = 1;
+    self->shares = err != SLUICE_OK ? NULL : sl_alloc_zero(self->count, sizeof(*self->shares));
+    for (uint32_t i = 0; self->shares != NULL && i < self->count; i++) {
+        const struct sluice_config_alter *alter = &self->alters[i];
+        if (self->results[i].status == SLUICE_OK &&
+            settings_kind(alter->resource) == SETTING_GROUP) {
+            self->pending++;
+            read_shares(&shard->settings, sl_of_text(alter->name), &self->shares[i]);
+            share_configure_start(shard, alter->name, &self->shares[i], shares_told, self);
+        }
+    }
+    shares_told(self, err == SLUICE_OK && self->shares == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK);
+}
+
 static void change_durable(struct wal_unit *unit, sl_err err)
 {
     struct settings_change *self = SL_CONTAINER_OF(unit, struct settings_change, unit);
@@ -332,7 +382,7 @@ static void change_durable(struct wal_unit *unit, sl_err err)
     if (err != SLUICE_OK) {
         fail_all(self, err);
     }
-    shard_call_reply(&self->call);
+    tell_shares(self, err);
 }
 
 static void change_run(struct shard_call *call)
@@ -364,6 +414,7 @@ static void change_free(struct settings_change *self)
         drop_items(self, 0);
     }
     sl_free(self->items);
+    sl_free(self->shares);
     sl_free(self->results);
     sl_free(self->reasons);
     sl_free(self);

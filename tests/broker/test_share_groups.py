@@ -218,6 +218,30 @@ def test_offsets_of_a_group_are_described_moved_and_deleted():
             assert group["error_code"] == 69
 
 
+def test_the_groups_configuration_has_an_effect_and_outlives_a_crash():
+    with Broker() as broker:
+        topic = make(broker)
+        broker.produce("t", ["a", "b"])
+        with broker.connect() as raw:
+            configs = [{"name": name, "config_operation": 0, "value": value} for name, value in (
+                ("share.auto.offset.reset", "earliest"), ("share.delivery.count.limit", "2"),
+                ("share.record.lock.duration.ms", "20000"))]
+            done, = call(raw, "IncrementalAlterConfigs", 1, {"resources": [
+                {"resource_type": 32, "resource_name": "g", "configs": configs}]})["responses"]
+            assert done["error_code"] == 0, done
+        with Member(broker, "g", "ann", "t") as ann:
+            answer = ann.fetch(topic)
+            assert acquired(answer) == [(0, 0, 1, 1)] and answer["acquisition_lock_timeout_ms"] == 20000
+            assert ann.acknowledge(topic, (0, 1, [RELEASE])) == 0
+        broker.crash()
+        broker.start()
+        with Member(broker, "g", "ann", "t") as ann:
+            assert ann.acquire(topic) == [(0, 0, 1, 2)]
+            assert ann.acknowledge(topic, (0, 0, [RELEASE])) == 0
+            assert ann.acquire(topic) == [], "it was delivered twice"
+            assert ann.acknowledge(topic, (1, 1, [ACCEPT])) == 0
+
+
 def test_a_group_of_one_kind_is_not_of_another():
     with Broker() as broker:
         topic = make(broker)
