@@ -7,12 +7,13 @@ import uuid
 
 from kafka_wire import call
 from sluice_broker import SOURCE, Broker, loader, wait_for
+from test_acls import allow, rule, secured
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
 import wal_reader  # noqa: E402
 
 (OK, UNKNOWN_MEMBER, STALE, INVALID_REQUEST, NOT_EMPTY, NOT_FOUND, SUBSCRIBED, FENCED_INSTANCE, FENCED_EPOCH, UNRELEASED,
- UNSUPPORTED_ASSIGNOR, BAD_REGEX, INCONSISTENT) = 0, 25, 113, 42, 68, 69, 86, 82, 110, 111, 112, 128, 23
+ UNSUPPORTED_ASSIGNOR, BAD_REGEX, INCONSISTENT, NO_TOPIC, NO_GROUP) = 0, 25, 113, 42, 68, 69, 86, 82, 110, 111, 112, 128, 23, 29, 30
 
 
 def ask(broker, name, version, values):
@@ -339,6 +340,21 @@ def test_who_is_silent_loses_its_partitions():
         wait_for(has_all, "the silent member to be out")
         silent.send(silent.epoch)
         assert silent.error in (UNKNOWN_MEMBER, NOT_FOUND)
+
+
+def test_a_member_needs_rights_on_the_group_and_on_the_topics_it_names():
+    with secured() as broker:
+        create(broker, "t", 1)
+        member = Member(broker, "g").join()
+        assert member.error == NO_GROUP
+        assert described(broker, "g")["error_code"] == NO_GROUP
+        allow(broker, "Read", "Group:g")
+        assert member.join().error == NO_TOPIC
+        allow(broker, "Describe", "Topic:t")
+        assert member.join().error == OK and member.numbers() == [0]
+        assert described(broker, "g")["error_code"] == OK
+        rule("acl.remove", broker, "Describe", "Topic:t")
+        assert described(broker, "g")["error_code"] == NO_TOPIC, "it names a topic"
 
 
 # ---- members of the classic protocol ----
