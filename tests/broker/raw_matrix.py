@@ -26,7 +26,7 @@ VALUES = {  # what a field has in a full request, where 1, "x" and true would en
     "v3_and_below_producer_id": 4242, "partition_index": 0, "partition": 0, "index": 0, "timestamp": -1, "validate_only": True,
     "partition_indexes": 0, "replication_factor": 1, "client_software_name": "matrix", "client_software_version": "1",
     "current_leader_epoch": -1, "voter_id": 9, "min_bytes": 0, "max_bytes": 1000, "partition_max_bytes": 1000, "assignments": None,
-    "mechanism": "PLAIN"}
+    "mechanism": "PLAIN", "entity_type": "user", "match_type": 0, "key": "producer_byte_rate"}
 AUTHORIZATION = {29, 30, 31, 53, 65}
 PARTITIONS = {"partitions", "partition_indexes"}
 
