@@ -289,20 +289,13 @@ static void begin(struct shard *shard)
 sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg, bool *ret_done)
 {
     static stage_fn *const stages[SNAPSHOT_STAGE_COUNT] = {
-        [SNAPSHOT_TOPICS] = topics_slice,
-        [SNAPSHOT_IDS] = ids_slice,
-        [SNAPSHOT_EXTENTS] = extents_slice,
-        [SNAPSHOT_PARTITIONS] = partitions_slice,
-        [SNAPSHOT_OFFSETS] = offsets_slice,
-        [SNAPSHOT_POSITIONS] = positions_slice,
-        [SNAPSHOT_TXNS] = txns_slice,
-        [SNAPSHOT_TXN_OFFSETS] = txn_offsets_slice,
-        [SNAPSHOT_SHARES] = shares_slice,
-        [SNAPSHOT_SWITCHES] = switches_slice,
-        [SNAPSHOT_ACLS] = acls_slice,
-        [SNAPSHOT_CREDENTIALS] = credentials_slice,
-        [SNAPSHOT_SETTINGS] = settings_slice,
-        [SNAPSHOT_CONSUMERS] = consumers_slice,
+        [SNAPSHOT_TOPICS] = topics_slice,     [SNAPSHOT_IDS] = ids_slice,
+        [SNAPSHOT_EXTENTS] = extents_slice,   [SNAPSHOT_PARTITIONS] = partitions_slice,
+        [SNAPSHOT_OFFSETS] = offsets_slice,   [SNAPSHOT_POSITIONS] = positions_slice,
+        [SNAPSHOT_TXNS] = txns_slice,         [SNAPSHOT_TXN_OFFSETS] = txn_offsets_slice,
+        [SNAPSHOT_SHARES] = shares_slice,     [SNAPSHOT_SWITCHES] = switches_slice,
+        [SNAPSHOT_ACLS] = acls_slice,         [SNAPSHOT_CREDENTIALS] = credentials_slice,
+        [SNAPSHOT_SETTINGS] = settings_slice, [SNAPSHOT_CONSUMERS] = consumers_slice,
         [SNAPSHOT_QUOTAS] = quotas_slice,
     };
     struct shard *shard = arg;
