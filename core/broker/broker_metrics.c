@@ -7,6 +7,7 @@
 #include "shard/recovery.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct sl_metric_row rows[BROKER_METRIC_COUNT] = {
 #define BROKER_METRIC_ROW(id, text, type, per, sentence) \
@@ -99,6 +100,12 @@ static const struct sl_metric_row rows[BROKER_METRIC_COUNT] = {
                                       "records between a stage's position and the end of its input",
                                   .labels = {"plugin", "topic", "partition"},
                                   .series_max = SL_METRIC_SERIES_MAX},
+    [BROKER_METRIC_LISTENER_REFUSED] = {.name = "sluice_listener_refused_total",
+                                        .kind = SL_METRIC_COUNTER,
+                                        .help = "connections that a listener refused, or closed "
+                                                "for being slow, by cause",
+                                        .labels = {"listener", "cause"},
+                                        .series_max = 64},
     [BROKER_METRIC_QUOTA_THROTTLED] = {.name = "sluice_quota_throttled_total",
                                        .kind = SL_METRIC_COUNTER,
                                        .help = "answers that told a client to wait for its quota",
@@ -315,6 +322,24 @@ static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC
     sums[BROKER_METRIC_MEMORY_BUDGET] = room->cache.budget_bytes;
 }
 
+/* What all loops together refused; told by one of them. */
+static void publish_listeners(struct loop_room *room)
+{
+    const struct listener_list *list = &room->sluice->listeners[0];
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct listener *listener = list->listeners[i];
+        for (int cause = 1; cause < LISTENER_REFUSALS; cause++) {
+            const char *name = listener_refusal_name((enum listener_refusal)cause);
+            struct sl_bytes values[] = {{(const uint8_t *)listener->name, strlen(listener->name)},
+                                        {(const uint8_t *)name, strlen(name)}};
+            sl_metric_set(
+                sl_metric_series(room->counters.writer, BROKER_METRIC_LISTENER_REFUSED, values),
+                (int64_t)atomic_load_explicit(&listener->gate.refused[cause],
+                                              memory_order_relaxed));
+        }
+    }
+}
+
 void broker_counters_publish(struct loop_room *room)
 {
     uint64_t sums[BROKER_METRIC_COUNT] = {0};
@@ -329,6 +354,7 @@ void broker_counters_publish(struct loop_room *room)
     add_intake(room, sums);
     if (room->index == 0) {
         const struct storage_watch *storage = &room->sluice->storage;
+        publish_listeners(room);
         sums[BROKER_METRIC_STORAGE_STATE] = storage_watch_state(storage);
         sums[BROKER_METRIC_DISK_TOTAL] = storage->total;
         sums[BROKER_METRIC_DISK_AVAILABLE] = storage->available;

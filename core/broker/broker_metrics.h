@@ -116,11 +116,12 @@ enum {
     BROKER_METRIC_PLUGIN_GAUGES_LAST = BROKER_METRIC_PLUGIN_GAUGES + PLUGIN_GAUGE_COUNT - 1,
     BROKER_METRIC_PLUGIN_TIMES, /* PLUGIN_TIME_*, by plugin */
     BROKER_METRIC_PLUGIN_TIMES_LAST = BROKER_METRIC_PLUGIN_TIMES + PLUGIN_TIME_COUNT - 1,
-    BROKER_METRIC_PLUGIN_LAG_TIME, /* by plugin, topic, partition */
-    BROKER_METRIC_PLUGIN_LAG,      /* by plugin, topic, partition */
-    BROKER_METRIC_PLUGIN_STALLED,  /* by plugin, cause */
-    BROKER_METRIC_QUOTA_THROTTLED, /* by quota, principal */
-    BROKER_METRIC_QUOTA_WAIT,      /* likewise */
+    BROKER_METRIC_PLUGIN_LAG_TIME,  /* by plugin, topic, partition */
+    BROKER_METRIC_PLUGIN_LAG,       /* by plugin, topic, partition */
+    BROKER_METRIC_PLUGIN_STALLED,   /* by plugin, cause */
+    BROKER_METRIC_LISTENER_REFUSED, /* by listener, cause */
+    BROKER_METRIC_QUOTA_THROTTLED,  /* by quota, principal */
+    BROKER_METRIC_QUOTA_WAIT,       /* likewise */
     BROKER_METRIC_COUNT
 };
 

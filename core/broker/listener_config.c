@@ -3,9 +3,11 @@
 
 #include "broker/sluice_state.h"
 #include "broker/tls_config.h"
+#include "intake/conn.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What is being read, for the sentence that says what is wrong with it. */
@@ -133,6 +135,33 @@ static const struct member {
     {"tls", take_tls},
 };
 
+static int limit_of(const char *word)
+{
+    for (uint32_t i = 0; i < LISTENER_LIMITS; i++) {
+        if (strcmp(listener_limit_word(i), word) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static sl_err take_limit(const struct reading *reading, const cJSON *value, uint32_t limit)
+{
+    bool is_buffer = limit == LISTENER_LIMIT_READ_BUFFER;
+    double min = is_buffer ? CONN_INPUT_BYTES_MIN : 0;
+    double max = is_buffer ? LISTENER_READ_BUFFER_MAX : INT32_MAX;
+    const char *text = cJSON_GetStringValue(value); /* as --set has it */
+    char *end = NULL;
+    double number = text != NULL ? strtod(text, &end) : value->valuedouble;
+    bool is_number = text != NULL ? end != text && *end == '\0' : cJSON_IsNumber(value) != 0;
+    if (!is_number || !(number >= min && number <= max)) {
+        return WRONG(reading, "%s.%s must be a number from %.0f to %.0f", reading->place,
+                     value->string, min, max);
+    }
+    reading->listener->gate.own[limit] = (int64_t)number;
+    return SLUICE_OK;
+}
+
 /* strict: it has no other members. */
 static sl_err take_object(const struct reading *reading, const cJSON *object, bool strict)
 {
@@ -144,12 +173,15 @@ static sl_err take_object(const struct reading *reading, const cJSON *object, bo
         while (at < SL_COUNT_OF(members) && strcmp(members[at].key, value->string) != 0) {
             at++;
         }
-        if (err == SLUICE_OK && at < SL_COUNT_OF(members)) {
+        int limit = limit_of(value->string);
+        if (err == SLUICE_OK && limit >= 0) {
+            err = take_limit(reading, value, (uint32_t)limit);
+        } else if (err == SLUICE_OK && at < SL_COUNT_OF(members)) {
             err = members[at].take(reading, value);
         } else if (err == SLUICE_OK && strict) {
             err = WRONG(reading,
                         "%s.%.40s: a listener has no such key; it has listen, advertised, tls, "
-                        "sasl",
+                        "sasl and limits (max_connections, read_buffer_bytes …)",
                         reading->place, value->string);
         }
     }
@@ -275,7 +307,24 @@ sl_err listener_config_init(struct sluice *sluice, char *ret_problem, size_t pro
         }
     }
     describe(sluice);
+    listener_config_limit(sluice);
     return err;
+}
+
+void listener_config_limit(struct sluice *sluice)
+{
+    const struct sl_config *config = sluice->config;
+    const int64_t limits[LISTENER_LIMITS] = {
+        [LISTENER_LIMIT_CONNECTIONS] = config->kafka.connections_max,
+        [LISTENER_LIMIT_OF_ADDRESS] = config->kafka.connections_per_address_max,
+        [LISTENER_LIMIT_READ_BUFFER] = config->kafka.read_buffer_bytes,
+        [LISTENER_LIMIT_REQUEST_MS] = config->kafka.request_timeout_ms,
+        [LISTENER_LIMIT_ANSWER_MS] = config->kafka.answer_timeout_ms,
+    };
+    const struct listener_list *list = &sluice->listeners[0];
+    for (uint32_t i = 0; i < list->count; i++) {
+        listener_gate_limit(&list->listeners[i]->gate, limits);
+    }
 }
 
 void listener_config_fini(struct sluice *sluice)

@@ -7,7 +7,7 @@
  *
  * A member of kafka.listeners, or the configuration of an instance, is an object {"listen":
  * "host:port", "advertised": "host:port" or "auto", "sasl": {"mechanisms": ["PLAIN"]}, "tls": true,
- * false or an object with the words of kafka.tls}. */
+ * false or an object with the words of kafka.tls}, and limits of its own (listener_gate.h). */
 #ifndef SL_BROKER_LISTENER_CONFIG_H
 #define SL_BROKER_LISTENER_CONFIG_H
 
@@ -29,6 +29,9 @@ void listener_list_drop(struct listener_list *list);
 sl_err listener_config_init(struct sluice *sluice, char *ret_problem,
                             size_t problem_size) SL_MUST_CHECK;
 void listener_config_fini(struct sluice *sluice);
+/* The limits of the configuration in force, of Kafka's listeners. [loop 0] */
+void listener_config_limit(struct sluice *sluice);
+#define LISTENER_READ_BUFFER_MAX (1 << 20)
 /* The listeners of the frontend "kafka" or "http"; count 0: it is another. */
 void listener_config_take(const struct sluice *sluice, const char *frontend,
                           struct listener_list *ret_list);

@@ -244,6 +244,7 @@ static void swap(struct reload *reload)
                                     merged->quota.window_size_ms / 1000 * 1000};
     quota_book_set_windows(sluice->shards.shards[0]->quotas, &windows);
     sluice->config = reload->merged;
+    listener_config_limit(sluice);
     reload->merged = before; /* freed by the helper */
 }
 

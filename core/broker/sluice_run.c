@@ -171,7 +171,11 @@ static void start_room(struct sl_task *task)
         room->shards[i]->policy = room->guard.policy;
     }
     security_link_init(&room->security, &room->guard, &room->intake, false);
-    uint32_t connections = (uint32_t)sluice->config->kafka.connections_max + CONNECTIONS_EXTRA;
+    uint32_t connections = CONNECTIONS_EXTRA;
+    for (uint32_t i = 0; i < sluice->listeners[0].count; i++) {
+        const struct listener_gate *gate = &sluice->listeners[0].listeners[i]->gate;
+        connections += (uint32_t)listener_limit(gate, LISTENER_LIMIT_CONNECTIONS);
+    }
     sl_err err = intake_init(&room->intake, sluice->os, room->loop, sluice->logger, &room->cache,
                              room->guard.policy->enabled ? &room->guard.table : &room->link.table,
                              connections, (size_t)sluice->config->core.decompressed_bytes_max);

@@ -93,6 +93,10 @@ struct sl_config {
         const char *listeners_json; /* further ones by name, an object */
         int64_t request_bytes_max;
         int64_t connections_max;
+        int64_t connections_per_address_max; /* 0: no limit */
+        int64_t read_buffer_bytes;
+        int64_t request_timeout_ms;  /* 0: none */
+        int64_t answer_timeout_ms;   /* 0: none */
         int64_t connections_idle_ms; /* 0: never */
         int64_t fetch_session_slots; /* of each loop */
         bool groups;

@@ -31,6 +31,9 @@ static void conn_free(struct sl_task *task)
         return;
     }
     struct frontend *frontend = conn->frontend;
+    if (conn->listener != NULL) {
+        listener_gate_leave(&conn->listener->gate, conn->peer);
+    }
     listener_unref(conn->listener);
     sl_free(conn->pieces);
     sl_free(conn);
@@ -202,12 +205,39 @@ static bool conn_begin(struct conn *conn)
     return true;
 }
 
+/* Whether one more may come; from now on it is counted. */
+static bool gate_takes(struct intake *intake, struct listener *listener, const char *peer)
+{
+    const struct sluice_context context = {.size = sizeof(context),
+                                           .client_host = sluice_text_of(peer)};
+    const struct sluice_quota *quota = intake->quota;
+    enum listener_refusal refusal = LISTENER_TAKES;
+    if (quota != NULL && quota->charge(quota, &context, SLUICE_QUOTA_CONNECTIONS, 1) > 0) {
+        refusal = LISTENER_TOO_FAST;
+    } else {
+        refusal = listener_gate_enter(&listener->gate, peer);
+    }
+    if (refusal != LISTENER_TAKES) {
+        listener_gate_refused(&listener->gate, refusal, intake->logger, listener->name, peer,
+                              sl_loop_now_ns(intake->loop) / 1000000);
+    }
+    return refusal == LISTENER_TAKES;
+}
+
 void conn_start(struct intake *intake, struct frontend *frontend, struct listener *listener,
                 int descriptor, const char *peer)
 {
     struct conn *conn = NULL;
+    if (listener != NULL && !gate_takes(intake, listener, peer)) {
+        intake->refused_total++;
+        sl_descriptor_close(descriptor);
+        return;
+    }
     sl_err err = frontend->draining ? SLUICE_E_STOPPING : conn_new(intake, frontend, peer, &conn);
     if (err != SLUICE_OK) {
+        if (listener != NULL) {
+            listener_gate_leave(&listener->gate, peer);
+        }
         intake->refused_total++;
         sl_descriptor_close(descriptor);
         return;
@@ -384,7 +414,9 @@ static void conn_feed(struct conn *conn)
         }
     }
     conn->feeding = false;
-    if (conn->dead || conn->input_start == conn->input_end) {
+    bool is_whole = conn->dead || conn->input_start == conn->input_end;
+    conn->begun_ms = is_whole ? 0 : served || conn->begun_ms == 0 ? now_ms(conn) : conn->begun_ms;
+    if (is_whole) {
         give_input_back(conn);
     }
     if (conn->produces == 0 && (served || conn->pauses > 0)) {
@@ -435,6 +467,14 @@ static size_t room_to_read(const struct conn *conn)
     return room;
 }
 
+static size_t read_buffer_bytes(const struct conn *conn)
+{
+    int64_t bytes = conn->listener != NULL
+                        ? listener_limit(&conn->listener->gate, LISTENER_LIMIT_READ_BUFFER)
+                        : 0;
+    return bytes > 0 ? (size_t)bytes : CONN_INPUT_BYTES;
+}
+
 static void conn_readable(void *arg)
 {
     struct conn *conn = arg;
@@ -468,7 +508,7 @@ static void conn_readable(void *arg)
         if (size < room && !conn_tls_has_input(conn)) {
             break;
         }
-        conn->input_bytes = SL_MIN(conn->input_bytes * CONN_GROWTH, (size_t)CONN_INPUT_BYTES);
+        conn->input_bytes = SL_MIN(conn->input_bytes * CONN_GROWTH, read_buffer_bytes(conn));
     }
     if (!conn->dead && conn->input_start == conn->input_end) {
         give_input_back(conn);
@@ -490,6 +530,7 @@ void conn_wake(struct conn *conn)
         return;
     }
     conn->since_ms = now_ms(conn); /* until now it was we who kept its peer waiting */
+    conn->begun_ms = conn->begun_ms > 0 ? conn->since_ms : 0;
     enum conn_stall stall = find_stall(conn);
     if (stall == CONN_STALL_MEMORY) {
         stall = CONN_STALL_NONE; /* it is decided when there is something to read */
@@ -780,8 +821,32 @@ static bool keeps_memory(const struct conn *conn, int64_t at_ms)
            (takes_nothing && chunk_cache_is_over(conn->pieces[conn->piece_head].chunk->cache));
 }
 
+/* A request that began does not come, or its answers are not taken, however much memory there is.
+ */
+static enum listener_refusal find_slowness(const struct conn *conn, int64_t at_ms)
+{
+    if (conn->listener == NULL) {
+        return LISTENER_TAKES;
+    }
+    int64_t request_ms = listener_limit(&conn->listener->gate, LISTENER_LIMIT_REQUEST_MS);
+    int64_t answer_ms = listener_limit(&conn->listener->gate, LISTENER_LIMIT_ANSWER_MS);
+    bool is_read = conn->stall == CONN_STALL_NONE && conn->pauses == 0;
+    if (request_ms > 0 && conn->begun_ms > 0 && is_read && at_ms - conn->begun_ms >= request_ms) {
+        return LISTENER_SLOW_REQUEST;
+    }
+    bool is_taken = conn->piece_count == 0 || at_ms - conn->taken_ms < answer_ms;
+    return answer_ms > 0 && !is_taken ? LISTENER_SLOW_READER : LISTENER_TAKES;
+}
+
 void conn_tick(struct conn *conn, int64_t at_ms)
 {
+    enum listener_refusal slowness = find_slowness(conn, at_ms);
+    if (slowness != LISTENER_TAKES) {
+        listener_gate_refused(&conn->listener->gate, slowness, conn->intake->logger,
+                              conn->listener->name, conn->peer, at_ms);
+        conn_die(conn);
+        return;
+    }
     bool lingers = conn->closing && at_ms - conn->since_ms >= CONN_LINGER_MS;
     if (lingers || keeps_memory(conn, at_ms) || conn_tls_is_late(conn, at_ms)) {
         conn_die(conn);

@@ -7,6 +7,10 @@
 struct listener *listener_new(const char *name, const char *frontend)
 {
     struct listener *listener = sl_alloc_zero(1, sizeof(*listener));
+    if (listener != NULL && listener_gate_init(&listener->gate) != SLUICE_OK) {
+        sl_free(listener);
+        return NULL;
+    }
     if (listener != NULL) {
         listener->refs = 1;
         snprintf(listener->name, sizeof(listener->name), "%s", name);
@@ -25,6 +29,7 @@ struct listener *listener_unref(struct listener *listener)
 {
     if (listener != NULL && __atomic_sub_fetch(&listener->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         listener_tls_free(listener->tls);
+        listener_gate_fini(&listener->gate);
         sl_free(listener);
     }
     return NULL;

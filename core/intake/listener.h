@@ -5,6 +5,7 @@
 #ifndef SL_INTAKE_LISTENER_H
 #define SL_INTAKE_LISTENER_H
 
+#include "intake/listener_gate.h"
 #include "intake/listener_tls.h"
 #include "intake/sasl_session.h"
 
@@ -24,6 +25,7 @@ struct listener {
     uint16_t port;
     struct sasl_settings sasl;
     struct listener_tls *tls; /* owned; NULL: plaintext */
+    struct listener_gate gate;
 };
 
 #define LISTENER_AUTO "auto" /* of advertised */

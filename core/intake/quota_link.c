@@ -25,12 +25,16 @@ static int64_t now_ms(const struct quota_link *link)
 }
 
 /* "User:alice" is alice, whose quotas are set. */
-static struct quota_user user_of(const struct sluice_context *context)
+static struct quota_user user_of(const struct sluice_context *context, int32_t kind)
 {
     static const char prefix[] = "User:";
     struct sl_bytes principal = sl_of_text(context->principal);
     size_t skip = sizeof(prefix) - 1;
     bool is_user = principal.size >= skip && memcmp(principal.data, prefix, skip) == 0;
+    if (kind == SLUICE_QUOTA_CONNECTIONS) {
+        return (struct quota_user){
+            .ip = broker_guard_action(context, 0, 0, context->client_host).host};
+    }
     return (struct quota_user){
         .user = is_user ? sl_bytes_of(principal.data + skip, principal.size - skip)
                         : (struct sl_bytes){NULL, 0},
@@ -49,7 +53,7 @@ static int32_t on_charge(const struct sluice_quota *quota, const struct sluice_c
     if (!is_counted(link, kind)) {
         return 0;
     }
-    struct quota_user user = user_of(context);
+    struct quota_user user = user_of(context, kind);
     int32_t wait_ms = quota_book_charge(book_of(link), &user, kind, amount, now_ms(link));
     if (wait_ms > 0 && amount > 0 && link->throttled != NULL) {
         link->throttled(link->throttled_arg, kind, context->principal, wait_ms);
@@ -64,7 +68,7 @@ static int32_t on_owed(const struct sluice_quota *quota, const struct sluice_con
     if (!is_counted(link, kind)) {
         return 0;
     }
-    struct quota_user user = user_of(context);
+    struct quota_user user = user_of(context, kind);
     return quota_book_owed(book_of(link), &user, kind, now_ms(link));
 }
 
@@ -75,7 +79,7 @@ static int64_t on_allowance(const struct sluice_quota *quota, const struct sluic
     if (!is_counted(link, kind)) {
         return INT64_MAX;
     }
-    struct quota_user user = user_of(context);
+    struct quota_user user = user_of(context, kind);
     return quota_book_allowance(book_of(link), &user, kind);
 }
 
