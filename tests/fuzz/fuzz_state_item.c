@@ -168,62 +168,64 @@ static void quota_try(uint8_t version, struct sl_bytes payload)
     }
     quota_book_free(book);
     quota_book_free(copy);
-    static sl_err share_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
-    {
-        return share_store_apply(arg, kind, version, payload);
+}
+
+static sl_err share_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    return share_store_apply(arg, kind, version, payload);
+}
+
+/* What was taken in comes out again as the same. */
+static void share_try(uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    struct share_store store, copy;
+    if (share_store_init(&store) == SLUICE_OK && share_store_init(&copy) == SLUICE_OK &&
+        share_store_apply(&store, kind, version, payload) == SLUICE_OK) {
+        for (uint32_t at = 0; at != UINT32_MAX;)
+            SL_ASSERT(share_store_snapshot(&store, &at, 8, share_add, &copy) == SLUICE_OK);
+        SL_ASSERT(copy.stream_count == store.stream_count);
     }
+    share_store_fini(&copy);
+    share_store_fini(&store);
+}
 
-    /* What was taken in comes out again as the same. */
-    static void share_try(uint16_t kind, uint8_t version, struct sl_bytes payload)
-    {
-        struct share_store store, copy;
-        if (share_store_init(&store) == SLUICE_OK && share_store_init(&copy) == SLUICE_OK &&
-            share_store_apply(&store, kind, version, payload) == SLUICE_OK) {
-            for (uint32_t at = 0; at != UINT32_MAX;)
-                SL_ASSERT(share_store_snapshot(&store, &at, 8, share_add, &copy) == SLUICE_OK);
-            SL_ASSERT(copy.stream_count == store.stream_count);
-        }
-        share_store_fini(&copy);
-        share_store_fini(&store);
-    }
+static void share_group_try(uint8_t version, struct sl_bytes payload)
+{
+    struct share_members members;
+    if (share_members_init(&members) == SLUICE_OK)
+        (void)!share_members_apply(&members, version, payload);
+    share_members_fini(&members);
+}
 
-    static void share_group_try(uint8_t version, struct sl_bytes payload)
-    {
-        struct share_members members;
-        if (share_members_init(&members) == SLUICE_OK)
-            (void)!share_members_apply(&members, version, payload);
-        share_members_fini(&members);
-    }
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-    {
-        if (size < 2)
-            return 0;
-        struct sl_bytes payload = {data + 2, size - 2};
-        struct producer_ids ids;
-        producer_ids_init(&ids);
-        uint16_t kind = data[0];
-        if ((kind >= WAL_ITEM_TOPIC_CREATE && kind <= WAL_ITEM_TOPIC_CONFIG) ||
-            kind == WAL_ITEM_TOPIC_GROW)
-            catalog_try(kind, data[1], payload);
-        else if (kind == WAL_ITEM_OFFSET_COMMIT || kind == WAL_ITEM_OFFSET_FORGET)
-            offset_try(kind, data[1], payload);
-        else if (kind == WAL_ITEM_PRODUCER_STATE || kind == WAL_ITEM_TXN_OPEN ||
-                 kind == WAL_ITEM_TXN_ABORTED)
-            producer_try(kind, data[1], payload);
-        else if (kind == WAL_ITEM_QUOTA)
-            quota_try(data[1], payload);
-        else if (kind == WAL_ITEM_TXN)
-            txn_try(data[1], payload);
-        else if (kind == WAL_ITEM_TXN_OFFSET || kind == WAL_ITEM_TXN_OFFSET_END)
-            txn_offset_try(kind, data[1], payload);
-        else if (kind >= WAL_ITEM_SHARE_STATE && kind <= WAL_ITEM_SHARE_CONFIG)
-            share_try(kind, data[1], payload);
-        else if (kind == WAL_ITEM_SHARE_GROUP)
-            share_group_try(data[1], payload);
-        else if (kind == WAL_ITEM_PRODUCER_BLOCK && producer_ids_apply(&ids, data[1], payload) == 0)
-            SL_ASSERT(ids.next == ids.end);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 2)
         return 0;
-    }
+    struct sl_bytes payload = {data + 2, size - 2};
+    struct producer_ids ids;
+    producer_ids_init(&ids);
+    uint16_t kind = data[0];
+    if ((kind >= WAL_ITEM_TOPIC_CREATE && kind <= WAL_ITEM_TOPIC_CONFIG) ||
+        kind == WAL_ITEM_TOPIC_GROW)
+        catalog_try(kind, data[1], payload);
+    else if (kind == WAL_ITEM_OFFSET_COMMIT || kind == WAL_ITEM_OFFSET_FORGET)
+        offset_try(kind, data[1], payload);
+    else if (kind == WAL_ITEM_PRODUCER_STATE || kind == WAL_ITEM_TXN_OPEN ||
+             kind == WAL_ITEM_TXN_ABORTED)
+        producer_try(kind, data[1], payload);
+    else if (kind == WAL_ITEM_QUOTA)
+        quota_try(data[1], payload);
+    else if (kind == WAL_ITEM_TXN)
+        txn_try(data[1], payload);
+    else if (kind == WAL_ITEM_TXN_OFFSET || kind == WAL_ITEM_TXN_OFFSET_END)
+        txn_offset_try(kind, data[1], payload);
+    else if (kind >= WAL_ITEM_SHARE_STATE && kind <= WAL_ITEM_SHARE_CONFIG)
+        share_try(kind, data[1], payload);
+    else if (kind == WAL_ITEM_SHARE_GROUP)
+        share_group_try(data[1], payload);
+    else if (kind == WAL_ITEM_PRODUCER_BLOCK && producer_ids_apply(&ids, data[1], payload) == 0)
+        SL_ASSERT(ids.next == ids.end);
+    return 0;
+}
