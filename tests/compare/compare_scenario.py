@@ -306,6 +306,8 @@ class Player:
             return keyed([{key: self.word(Kind(key), held, named, parent) for key, held in one.items()} for one in kafka_batch.describe(value)])
         if field.name in HOSTS:
             return "host"
+        if field.name in ("usable_bytes", "total_bytes", "finalized_features_epoch") and value > 0:
+            return "some"
         if field.name in PORTS:
             return "port"
         if "error_message" in field.name:
