@@ -435,7 +435,7 @@ static void entry_acquire(struct share_part *part, struct share_entry *entry,
     } else if (err == SLUICE_OK) {
         struct sl_bytes bytes = {read->records.data, (size_t)read->records.size};
         err = acquire_read(part, entry, result, bytes, &walk, &next);
-        if (err == SLUICE_OK && bytes.size == 0 && part->records_left > 0) {
+        if (err == SLUICE_OK && bytes.size == 0 && part->read_count == 1) {
             int64_t end = readable_end(part, entry->partition);
             err = end > next ? share_window_skip(&stream->window, next, end - 1) : SLUICE_OK;
         }
@@ -843,7 +843,8 @@ int64_t shares_tick(struct shard *shard, int64_t now_ms)
          link != &shard->share_waiting.head; link = next) {
         struct share_part *part = SL_CONTAINER_OF(link, struct share_part, in_waiting);
         next = link->next;
-        if (part->deadline_ms <= now_ms) {
+        if (part->deadline_ms <= now_ms) { /* not due any more: its retry is on its way */
+            sl_list_remove(link);
             part->finishing = true;
             part_wake(part);
         }
