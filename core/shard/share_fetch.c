@@ -57,6 +57,7 @@ struct share_part {
     bool finishing;
     bool failed; /* an entry has an error */
     bool gave;   /* something was acquired */
+    bool alone;  /* the last read gave nothing: one partition at a time tells a hole in the log */
     bool ended;
     bool used, finish_sent, answered; /* the origin's own */
 };
@@ -484,6 +485,7 @@ static void read_done(void *arg, const struct sluice_fetch_result *results, uint
         share_stream_wake(entry->stream);
     }
     part->reading = false;
+    part->alone = !part->gave && part->read_count > 1;
     shard_schedule(part->call.target);
     part_wake(part); /* not from within the read: it may have come at once */
 }
@@ -577,7 +579,9 @@ static void part_try(struct share_part *part)
     }
     part->read_count = 0;
     sl_err err = room_for_reads(part);
-    for (uint32_t i = 0; err == SLUICE_OK && i < part->entry_count; i++) {
+    uint32_t reads_max = part->alone ? 1 : part->entry_count;
+    for (uint32_t i = 0;
+         err == SLUICE_OK && i < part->entry_count && part->read_count < reads_max; i++) {
         uint32_t index = part->entries[i];
         if (entry_look(part, &request->entries[index], &request->results[index])) {
             part->read_places[part->read_count++] = index;

@@ -312,6 +312,58 @@ public class Interop {
     }
   }
 
+  /** KafkaShareConsumer (KIP-932): each record is accepted once, those given back come again. */
+  void share() throws Exception {
+    String topic = name + ".share";
+    Map<String, Object> settings = Map.of("bootstrap.servers", address, "group.id", topic,
+        "share.acknowledgement.mode", "explicit");
+    try (Admin admin = Admin.create(Map.of("bootstrap.servers", address));
+        KafkaShareConsumer<byte[], byte[]> one = new KafkaShareConsumer<>(
+            settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+        KafkaShareConsumer<byte[], byte[]> two = new KafkaShareConsumer<>(
+            settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+      admin.createTopics(List.of(new NewTopic(topic, 4, (short) 1))).all().get();
+      admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.GROUP, topic),
+          List.of(new AlterConfigOp(new ConfigEntry("share.auto.offset.reset", "earliest"),
+              AlterConfigOp.OpType.SET)))).all().get();
+      sendRound(topic, 0);
+      Map<String, Integer> accepted = new HashMap<>();
+      Set<String> released = new HashSet<>();
+      int again = 0;
+      one.subscribe(List.of(topic));
+      two.subscribe(List.of(topic));
+      long deadline = System.currentTimeMillis() + WAIT_MS;
+      while (accepted.size() < ROUND) {
+        for (KafkaShareConsumer<byte[], byte[]> member : List.of(one, two)) {
+          for (ConsumerRecord<byte[], byte[]> record : member.poll(Duration.ofMillis(100))) {
+            String id = record.partition() + "/" + record.offset();
+            int value = Integer.parseInt(new String(record.value(), StandardCharsets.UTF_8));
+            if (value % 3 == 0 && released.add(id)) {
+              member.acknowledge(record, AcknowledgeType.RELEASE);
+            } else {
+              accepted.merge(id, 1, Integer::sum);
+              again += released.contains(id) && record.deliveryCount().get() > 1 ? 1 : 0;
+              member.acknowledge(record, AcknowledgeType.ACCEPT);
+            }
+          }
+          member.commitSync().forEach((at, error) ->
+              require(error.isEmpty(), "commit of " + at + ": " + error));
+        }
+        require(System.currentTimeMillis() < deadline, accepted.size() + " of " + ROUND);
+      }
+      require(Collections.max(accepted.values()) == 1, "a record was accepted twice");
+      require(again == released.size() && again > 0, "given back " + released.size() + ", again " + again);
+      ShareGroupDescription about = admin.describeShareGroups(List.of(topic)).all().get().get(topic);
+      require(about.members().size() == 2 && about.groupState() == GroupState.STABLE, "" + about);
+      long left = 0;
+      for (var at : admin.listShareGroupOffsets(Map.of(topic, new ListShareGroupOffsetsSpec()))
+               .partitionsToOffsetInfo(topic).get().values()) {
+        left += at.lag().orElse(1L);
+      }
+      require(left == 0, "the lag is " + left);
+    }
+  }
+
   void typeIs(String group, GroupType type, int members) throws Exception {
     try (Admin admin = Admin.create(Map.of("bootstrap.servers", address))) {
       long deadline = System.currentTimeMillis() + WAIT_MS;
@@ -381,6 +433,7 @@ public class Interop {
     check("group of two with a rebalance", () -> client.group(client.name + ".group", "classic"));
     check("group.protocol=consumer", () -> client.group(client.name + ".new", "consumer"));
     check("a group that changes its protocol and back", client::change);
+    check("a share group of two", client::share);
     System.exit(0);
   }
 }
