@@ -580,8 +580,8 @@ static void part_try(struct share_part *part)
     part->read_count = 0;
     sl_err err = room_for_reads(part);
     uint32_t reads_max = part->alone ? 1 : part->entry_count;
-    for (uint32_t i = 0;
-         err == SLUICE_OK && i < part->entry_count && part->read_count < reads_max; i++) {
+    for (uint32_t i = 0; err == SLUICE_OK && i < part->entry_count && part->read_count < reads_max;
+         i++) {
         uint32_t index = part->entries[i];
         if (entry_look(part, &request->entries[index], &request->results[index])) {
             part->read_places[part->read_count++] = index;
