@@ -16,7 +16,7 @@
     X(reset, "share.auto.offset.reset", RESET, -1, 0, 0,                                           \
       "where a group begins: earliest, latest, or by_duration:<ISO 8601 duration>")                \
     X(deliveries_max, "share.delivery.count.limit", INT, 5, 2, 1000,                                 \
-      "how often a record is delivered before it becomes a dead letter")                           \
+      "how often a record is delivered before it is archived")                           \
     X(heartbeat_ms, "share.heartbeat.interval.ms", INT, 5000, 1, 3600000,                         \
       "how often a member is asked to be heard of")                                                \
     X(committed, "share.isolation.level", ISOLATION, 0, 0, 1,                                      \
@@ -28,10 +28,7 @@
     X(renews, "share.renew.acknowledge.enable", BOOLEAN, 1, 0, 1,                                  \
       "whether a member may keep records for longer")                                              \
     X(session_ms, "share.session.timeout.ms", INT, 45000, 1, 3600000,                            \
-      "after how long without a heartbeat a member is removed")                                    \
-    X(dead_letters, "sluice.share.dead.letters", BOOLEAN, 0, 0, 1,                                 \
-      "whether records that are rejected, or were delivered too often, go to the group's dead "    \
-      "letters; they are only archived otherwise")
+      "after how long without a heartbeat a member is removed")
 /* clang-format on */
 
 enum share_config_key {

@@ -521,8 +521,10 @@ static void arm(struct shard *shard, int64_t at_ms)
 static void timer_fired(void *arg)
 {
     struct shard *shard = arg;
+    int64_t now_ms = shard_now_ms(shard);
     shard->timer_at_ms = TIMER_NEVER;
-    arm(shard, next_due(shard, shard_now_ms(shard)));
+    /* A timer that its own callback sets to now would fire again within this turn of the loop. */
+    arm(shard, SL_MAX(next_due(shard, now_ms), now_ms + 1));
 }
 
 void shard_schedule(struct shard *shard)

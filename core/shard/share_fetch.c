@@ -87,9 +87,8 @@ static void part_try(struct share_part *part);
 
 struct share_rules share_rules_of(const struct share_settings *settings)
 {
-    return (struct share_rules){
-        .deliveries_max = (uint32_t)share_setting(settings, SHARE_CONFIG_deliveries_max),
-        .dead_letters = share_setting(settings, SHARE_CONFIG_dead_letters) != 0};
+    return (struct share_rules){.deliveries_max =
+                                    (uint32_t)share_setting(settings, SHARE_CONFIG_deliveries_max)};
 }
 
 uint64_t share_owner_of(const struct shard *shard, struct sluice_text group,

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+import sys
 
 try:
     from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
@@ -16,7 +17,11 @@ try:
 except ImportError as error:
     MISSING = str(error)
 
-from sluice_broker import Broker, loader, request, wait_for
+from sluice_broker import SOURCE, Broker, loader, request, wait_for
+from test_storage_tools import data_of
+
+sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
+import wal_reader  # noqa: E402
 
 ME = "User:ANONYMOUS"
 TOPIC, GROUP, CLUSTER = 29, 30, 31  # Kafka's errors
@@ -224,6 +229,9 @@ def test_rules_through_kafkas_admin_calls_survive_a_kill():
         broker.start()
         left, _ = rules_admin(broker).describe_acls(every_rule())
         assert [rule.resource_pattern.resource_type for rule in left] == [ResourceType.GROUP], left
+        broker.stop()
+        rules = wal_reader.Folder(data_of(broker)).all("rules")  # by the document alone: Read, denied, on a group, literal
+        assert list(rules) == [("User:alice", "*", 3, 2, 3, 3, "g")], rules
 
 
 def test_a_broker_without_an_authorizer_says_so():

@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 import struct
+import sys
 import time
 
 try:
@@ -15,7 +16,11 @@ try:
 except ImportError as error:
     MISSING = str(error)
 
-from sluice_broker import Broker, loader, request, wait_for
+from sluice_broker import SOURCE, Broker, loader, request, wait_for
+from test_storage_tools import data_of
+
+sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
+import wal_reader  # noqa: E402
 
 ALL = "kafka.sasl.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
 SECRET = bytes(range(32))
@@ -91,6 +96,11 @@ def test_users_survive_a_kill_and_go_when_they_are_removed():
         assert KafkaError._AUTHENTICATION in round_trip(login(broker, "SCRAM-SHA-256", "alice", "first"), "t")
         code, _, err = broker.run("user", "remove", "bob")
         assert code == 1 and "no such user" in err, (code, err)
+        broker.stop()
+        (who, kept), = wal_reader.Folder(data_of(broker)).all("credentials").items()  # by the document alone
+        salted = hashlib.pbkdf2_hmac("sha256", b"second", kept[1], kept[0])
+        stored = hashlib.sha256(hmac.new(salted, b"Client Key", hashlib.sha256).digest()).digest()
+        assert who == ("alice", 1) and kept[:1] == (8192,) and kept[2] == stored, (who, kept)
 
 
 # ---- tokens ----

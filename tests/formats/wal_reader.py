@@ -16,7 +16,7 @@ BATCH, TOPIC_CREATE, TOPIC_DELETE, TOPIC_CONFIG, OFFSET_COMMIT, OFFSET_FORGET, S
     PRODUCER_STATE, LOG_BOUNDS, CLEAN_SHUTDOWN, IDLE, EXTENT, EXTENT_DROP, COMPACTION, \
     PLUGIN_SWITCH = range(1, 17)
 TOPIC_GROW = 24
-QUOTA = 42
+ACL, CREDENTIAL, QUOTA = 40, 41, 42
 SETTING = 60
 GROUP, GROUP_MEMBER, GROUP_ASSIGNMENT = 50, 51, 52
 SHARE_STATE, SHARE_FORGET, SHARE_CONFIG, SHARE_GROUP = range(55, 59)
@@ -97,6 +97,22 @@ def plugin_switch(fields):
     _, flags, name, who = fields.take("qIHH")
     need(flags < 32 and 1 <= name <= 64 and who <= 64, "a switch of a plugin")
     return {"flags": flags, "name": fields.text(name), "who": fields.text(who)}
+
+
+def acl(fields):
+    flags, resource, pattern, operation, permission, zero, name, principal, host = fields.take("BBBBBBHHH")
+    need(flags < 2 and resource in range(2, 8) and pattern in (3, 4) and permission in (2, 3) and zero == 0, "an access rule")
+    need(1 <= name <= 1023 and 1 <= principal <= 1023 and 1 <= host <= 255, "texts of an access rule")
+    return {"gone": flags == 1, "resource": resource, "pattern": pattern, "operation": operation, "permission": permission,
+            "name": fields.text(name), "principal": fields.text(principal), "host": fields.text(host)}
+
+
+def credential(fields):
+    mechanism, zero, iterations, name, salt, key = fields.take("BBIHBB")
+    need(mechanism in (1, 2) and zero == 0 and name > 0, "a credential")
+    need((salt, key) == (0, 0) if iterations == 0 else salt <= 128 and salt > 0 and key == 32 * mechanism, "keys of a credential")
+    return {"mechanism": mechanism, "iterations": iterations, "name": fields.text(name), "salt": fields.take("%ds" % salt),
+            "stored_key": fields.take("%ds" % key), "server_key": fields.take("%ds" % key)}
 
 
 def quota(fields):
@@ -227,7 +243,7 @@ PAYLOADS = {
     BATCH: named("16sqqqqIIiiihH", "topic", "base_offset", "last_offset", "timestamp", "producer", "partition", "records",
                  "first", "last", "leader_epoch", "epoch", "attributes"),
     TOPIC_CREATE: topic_create, TOPIC_DELETE: named("16s", "topic"), TOPIC_CONFIG: topic_config,
-    TOPIC_GROW: topic_grow, QUOTA: quota,
+    TOPIC_GROW: topic_grow, ACL: acl, CREDENTIAL: credential, QUOTA: quota,
     OFFSET_COMMIT: offset_commit, OFFSET_FORGET: offset_forget, STAGE_POSITION: stage_position,
     PRODUCER_BLOCK: named("Q", "end"), PRODUCER_STATE: producer_state,
     LOG_BOUNDS: named("16sqqII", "topic", "start", "end", "partition", "zero"),
@@ -383,7 +399,7 @@ class State:
         self.switches = {}  # by name: (flags, who)
         self.settings = {}
         self.groups, self.members, self.assignments = {}, {}, {}  # by group; by (group, member)
-        self.quotas = {}
+        self.rules, self.credentials, self.quotas = {}, {}, {}
         self.next_producer = self.extent_id = 0
 
     def apply(self, items):
@@ -492,6 +508,18 @@ class State:
         self.switches[item["name"]] = item["flags"], item["who"]
         if item["flags"] == 0:
             del self.switches[item["name"]]
+
+    def _40(self, item):  # ACL
+        rule = tuple(item[key] for key in ("principal", "host", "operation", "permission", "resource", "pattern", "name"))
+        self.rules[rule] = True
+        if item["gone"]:
+            del self.rules[rule]
+
+    def _41(self, item):  # CREDENTIAL
+        place = item["name"], item["mechanism"]
+        self.credentials[place] = item["iterations"], item["salt"], item["stored_key"], item["server_key"]
+        if item["iterations"] == 0:
+            del self.credentials[place]
 
     def _42(self, item):  # QUOTA
         self.quotas[item["entity"], item["key"]] = item["value"]
