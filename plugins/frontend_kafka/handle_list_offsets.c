@@ -36,7 +36,8 @@ static void answered(void *arg, const struct sluice_offset_answer *answers, uint
         if (answers[i].status == SLUICE_OK) {
             slots[i]->offset = answers[i].offset;
             slots[i]->timestamp = answers[i].timestamp;
-            slots[i]->leader_epoch = call->version >= 4 ? answers[i].leader_epoch : -1;
+            bool has_epoch = call->version >= 4 && answers[i].offset >= 0;
+            slots[i]->leader_epoch = has_epoch ? answers[i].leader_epoch : -1;
         }
     }
     kafka_call_answer(call, call->response);

@@ -4,6 +4,7 @@
  * node. */
 #include "kafka_api.h"
 #include "kafka_messages.h"
+#include "kafka_names.h"
 #include "kafka_status.h"
 #include "kafka_throttle.h"
 
@@ -61,11 +62,17 @@ static int64_t new_partitions(struct kafka_call *call,
 /* false: it is refused here. */
 static bool lay_out(struct kafka_call *call,
                     const struct kafka_create_partitions_request_topic *topic,
-                    response_result *slot, struct sluice_topic_growth *growth)
+                    enum kafka_name_use use, response_result *slot,
+                    struct sluice_topic_growth *growth)
 {
     kafka_create_partitions_response_result_init(slot);
     slot->name = topic->name;
     slot->error_code = KAFKA_NO_ANSWER;
+    if (use != KAFKA_NAME_ONCE) {
+        slot->error_code = kafka_status_code(SLUICE_E_INVALID_REQUEST);
+        slot->error_message = kafka_string("the request names this topic more than once");
+        return false;
+    }
     if (!assignments_are_possible(call, topic)) {
         slot->error_code = kafka_status_code(SLUICE_E_INVALID_REPLICA_ASSIGNMENT);
         slot->error_message = kafka_string("replicas can only be assigned to this node");
@@ -81,6 +88,17 @@ static bool lay_out(struct kafka_call *call,
     return true;
 }
 
+static enum kafka_name_use *uses_of_names(struct kafka_call *call)
+{
+    const struct kafka_create_partitions_request *request = call->request;
+    struct kafka_bytes *names = kafka_call_try_take(call, request->topics_count, sizeof(*names));
+
+    for (int32_t i = 0; names != NULL && i < request->topics_count; i++) {
+        names[i] = request->topics[i].name;
+    }
+    return names != NULL ? kafka_names_use(call, names, request->topics_count) : NULL;
+}
+
 void kafka_handle_create_partitions(struct kafka_call *call)
 {
     const struct kafka_create_partitions_request *request = call->request;
@@ -91,21 +109,24 @@ void kafka_handle_create_partitions(struct kafka_call *call)
     response_result *results = kafka_call_try_take(call, count, sizeof(*results));
     response_result **slots = kafka_call_try_take(call, count, sizeof(*slots));
     struct sluice_topic_growth *growths = kafka_call_try_take(call, count, sizeof(*growths));
+    enum kafka_name_use *uses = uses_of_names(call);
     uint32_t asked = 0;
 
-    if (response == NULL || results == NULL || slots == NULL || growths == NULL ||
+    if (response == NULL || results == NULL || slots == NULL || growths == NULL || uses == NULL ||
         count > CREATE_PARTITIONS_MAX) {
         kafka_call_fail(call, "a request names too many topics", SLUICE_E_LIMIT);
         return;
     }
-    for (int32_t i = 0; i < count; i++) {
-        if (lay_out(call, &request->topics[i], &results[i], &growths[asked])) {
-            slots[asked++] = &results[i];
-        }
-    }
     kafka_create_partitions_response_init(response);
     response->results = results;
-    response->results_count = count;
+    for (int32_t i = 0; i < count; i++) {
+        response_result *slot = &results[response->results_count];
+        response->results_count += uses[i] != KAFKA_NAME_AGAIN;
+        if (uses[i] != KAFKA_NAME_AGAIN &&
+            lay_out(call, &request->topics[i], uses[i], slot, &growths[asked])) {
+            slots[asked++] = slot;
+        }
+    }
     call->response = response;
     call->slots = slots;
     if (asked == 0) {

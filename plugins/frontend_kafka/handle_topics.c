@@ -5,6 +5,7 @@
 #include "config_answer.h"
 #include "kafka_api.h"
 #include "kafka_messages.h"
+#include "kafka_names.h"
 #include "kafka_status.h"
 #include "kafka_throttle.h"
 
@@ -153,10 +154,10 @@ static sluice_status check_assignments(const struct kafka_call *call,
     return SLUICE_OK;
 }
 
-static bool is_named_twice(const struct kafka_create_topics_request *request, int32_t index)
+static bool has_null_config(const struct kafka_create_topics_request_topic *topic)
 {
-    for (int32_t i = 0; i < request->topics_count; i++) {
-        if (i != index && kafka_bytes_equal(request->topics[i].name, request->topics[index].name)) {
+    for (int32_t i = 0; i < topic->configs_count; i++) {
+        if (kafka_is_null(topic->configs[i].value)) {
             return true;
         }
     }
@@ -196,7 +197,7 @@ static int64_t created_partitions(const struct kafka_create_topics_request_topic
 }
 
 /* Lays out one topic: a slot of the answer, and a spec unless it is refused here. */
-static bool lay_out_creation(struct kafka_call *call, int32_t index,
+static bool lay_out_creation(struct kafka_call *call, int32_t index, enum kafka_name_use use,
                              struct kafka_create_topics_response_topic *slot)
 {
     const struct kafka_create_topics_request *request = call->request;
@@ -207,9 +208,12 @@ static bool lay_out_creation(struct kafka_call *call, int32_t index,
     kafka_create_topics_response_topic_init(slot);
     slot->name = topic->name;
     slot->error_message = kafka_null();
-    if (is_named_twice(request, index)) {
+    if (use != KAFKA_NAME_ONCE) {
         status = SLUICE_E_INVALID_REQUEST;
         slot->error_message = kafka_string("the request names this topic more than once");
+    } else if (has_null_config(topic)) {
+        status = SLUICE_E_INVALID_CONFIG;
+        slot->error_message = kafka_string("a configuration has no value");
     } else if (topic->assignments_count > 0) {
         status = check_assignments(call, topic);
         slot->error_message = kafka_string("replicas can only be assigned to this node");
@@ -229,7 +233,18 @@ static bool lay_out_creation(struct kafka_call *call, int32_t index,
     return fill_spec(call, topic, &creation->specs[creation->count++]);
 }
 
-#define CREATE_TOPICS_MAX 10000 /* of one request; names are compared with each other */
+#define CREATE_TOPICS_MAX 10000 /* of one request */
+
+static enum kafka_name_use *uses_of_names(struct kafka_call *call)
+{
+    const struct kafka_create_topics_request *request = call->request;
+    struct kafka_bytes *names = kafka_call_try_take(call, request->topics_count, sizeof(*names));
+
+    for (int32_t i = 0; names != NULL && i < request->topics_count; i++) {
+        names[i] = request->topics[i].name;
+    }
+    return names != NULL ? kafka_names_use(call, names, request->topics_count) : NULL;
+}
 
 void kafka_handle_create_topics(struct kafka_call *call)
 {
@@ -245,13 +260,16 @@ void kafka_handle_create_topics(struct kafka_call *call)
     if (ok) {
         kafka_create_topics_response_init(response);
         response->topics = kafka_call_try_take(call, count, sizeof(*response->topics));
-        response->topics_count = count;
         creation->specs = kafka_call_try_take(call, count, sizeof(*creation->specs));
         creation->slots = kafka_call_try_take(call, count, sizeof(*creation->slots));
         ok = response->topics != NULL && creation->specs != NULL && creation->slots != NULL;
     }
+    enum kafka_name_use *uses = ok ? uses_of_names(call) : NULL;
+    ok = ok && uses != NULL;
     for (int32_t i = 0; ok && i < count; i++) {
-        ok = lay_out_creation(call, i, &response->topics[i]);
+        if (uses[i] != KAFKA_NAME_AGAIN) {
+            ok = lay_out_creation(call, i, uses[i], &response->topics[response->topics_count++]);
+        }
     }
     if (!ok) {
         kafka_call_fail(call, "a request names too many topics", SLUICE_E_LIMIT);
@@ -292,8 +310,27 @@ static int32_t count_deletions(const struct kafka_call *call)
     return call->version >= ENTRIES_SINCE ? request->topics_count : request->topic_names_count;
 }
 
-/* false: the request names both or neither. */
-static bool lay_out_deletion(struct kafka_call *call, int32_t index,
+/* An id stands for a topic as its name does. */
+static enum kafka_name_use *uses_of_deletions(struct kafka_call *call, int32_t count)
+{
+    const struct kafka_delete_topics_request *request = call->request;
+    struct kafka_bytes *names = kafka_call_try_take(call, count, sizeof(*names));
+
+    for (int32_t i = 0; names != NULL && i < count; i++) {
+        if (call->version < ENTRIES_SINCE) {
+            names[i] = request->topic_names[i];
+        } else if (kafka_is_null(request->topics[i].name)) {
+            names[i] =
+                kafka_bytes(&request->topics[i].topic_id, sizeof(request->topics[i].topic_id));
+        } else {
+            names[i] = request->topics[i].name;
+        }
+    }
+    return names != NULL ? kafka_names_use(call, names, count) : NULL;
+}
+
+/* false: it is refused here, as it is named by name and id, by neither, or more than once. */
+static bool lay_out_deletion(struct kafka_call *call, int32_t index, enum kafka_name_use use,
                              struct kafka_delete_topics_response_topic *slot,
                              struct sluice_topic_ref *ref)
 {
@@ -310,6 +347,11 @@ static bool lay_out_deletion(struct kafka_call *call, int32_t index,
             slot->error_message = kafka_string("a topic is named by its name or by its id");
             return false;
         }
+    }
+    if (use != KAFKA_NAME_ONCE) {
+        slot->error_code = kafka_status_code(SLUICE_E_INVALID_REQUEST);
+        slot->error_message = kafka_string("the request names this topic more than once");
+        return false;
     }
     ref->name = kafka_to_text_or_empty(slot->name);
     ref->id = kafka_to_uuid(slot->topic_id);
@@ -331,19 +373,21 @@ void kafka_handle_delete_topics(struct kafka_call *call)
     struct kafka_delete_topics_response_topic **slots =
         kafka_call_try_take(call, count, sizeof(*slots));
     struct sluice_topic_ref *refs = kafka_call_try_take(call, count, sizeof(*refs));
+    enum kafka_name_use *uses = uses_of_deletions(call, count);
     uint32_t named = 0;
 
-    if (response == NULL || answers == NULL || slots == NULL || refs == NULL) {
+    if (response == NULL || answers == NULL || slots == NULL || refs == NULL || uses == NULL) {
         kafka_call_fail(call, "a request names too many topics", SLUICE_E_LIMIT);
         return;
     }
     kafka_delete_topics_response_init(response);
     response->responses = answers;
-    response->responses_count = count;
     for (int32_t i = 0; i < count; i++) {
-        if (lay_out_deletion(call, i, &answers[i], &refs[named])) {
-            answers[i].error_code = KAFKA_NO_ANSWER;
-            slots[named++] = &answers[i];
+        struct kafka_delete_topics_response_topic *slot = &answers[response->responses_count];
+        response->responses_count += uses[i] != KAFKA_NAME_AGAIN;
+        if (uses[i] != KAFKA_NAME_AGAIN && lay_out_deletion(call, i, uses[i], slot, &refs[named])) {
+            slot->error_code = KAFKA_NO_ANSWER;
+            slots[named++] = slot;
         }
     }
     call->response = response;

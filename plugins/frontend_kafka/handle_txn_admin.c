@@ -99,9 +99,10 @@ static void described(void *arg, sluice_status status, const struct sluice_txn_i
     response.transaction_states_count = asked;
     ok = response.transaction_states != NULL;
     for (int32_t i = 0; ok && i < asked; i++) {
-        struct sluice_txn_info failed = {.status = status,
+        bool is_named = request->transactional_ids[i].size > 0;
+        struct sluice_txn_info failed = {.status = is_named ? status : SLUICE_E_INVALID_REQUEST,
                                          .id = kafka_to_text(request->transactional_ids[i])};
-        bool is_there = status == SLUICE_OK && (uint32_t)i < count;
+        bool is_there = is_named && status == SLUICE_OK && (uint32_t)i < count;
         ok = fill_state(call, is_there ? &txns[i] : &failed, &response.transaction_states[i]);
     }
     if (!ok) {
