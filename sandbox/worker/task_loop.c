@@ -281,6 +281,13 @@ static void idle(struct worker *worker, uint32_t doorbell)
     }
 }
 
+/* The host counts a message after it has sent it: the last one of the start may not be counted yet,
+ * although it was taken (control_seen is ahead then). */
+static bool message_waits(const struct worker *worker)
+{
+    return (int32_t)(atomic_load(&input_head(worker)->control) - worker->control_seen) > 0;
+}
+
 _Noreturn void task_loop_run(struct worker *worker)
 {
     for (;;) {
@@ -288,7 +295,7 @@ _Noreturn void task_loop_run(struct worker *worker)
 
         if (atomic_load(&input_head(worker)->submitted) != worker->taken) {
             take_task(worker);
-        } else if (atomic_load(&input_head(worker)->control) != worker->control_seen) {
+        } else if (message_waits(worker)) {
             worker->control_seen++;
             take_message(worker);
         } else {

@@ -298,8 +298,8 @@ class Refused(ReloadTest):
                  f"{name} to be refused ({words}): {self.broker.log(offset)}")
         info = self.info(name)
         for word in words + ("keeps running",):
-            self.assertIn(word, info["reason"])
-        self.assertEqual((info["worker_pid"], info["state"]), (pid, "running"))
+            self.assertIn(word, info["reason"], self.broker.log(offset))
+        self.assertEqual((info["worker_pid"], info["state"]), (pid, "running"), self.broker.log(offset))
         self.wait_log(f" {name} ", "not loaded", "keeps running", *words)  # repeated lines are told once in 5 s
 
     def test_shared_objects_that_are_none(self):
