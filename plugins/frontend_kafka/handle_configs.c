@@ -57,7 +57,6 @@ struct described {
     struct kafka_call *call;
     const struct kafka_describe_configs_request_resource *resource;
     struct kafka_describe_configs_response_result *answer;
-    bool failed; /* no room for the answer */
 };
 
 static bool is_wanted(const struct kafka_describe_configs_request_resource *resource,
@@ -149,37 +148,17 @@ static bool fill_result(struct described *described, const struct sluice_config_
     return true;
 }
 
-static void finish_one(struct kafka_call *call)
-{
-    const struct kafka_describe_configs_response *response = call->response;
-    const struct described *all = call->slots;
-    bool ok = true;
-
-    if (--call->pending > 0) {
-        return;
-    }
-    for (int32_t i = 0; i < response->results_count; i++) {
-        ok = ok && !all[i].failed;
-    }
-    if (!ok) {
-        kafka_call_fail(call, "a description does not fit", SLUICE_E_LIMIT);
-        return;
-    }
-    kafka_call_answer(call, response);
-}
-
 static void got_configs(void *arg, const struct sluice_config_result *result)
 {
     struct described *described = arg;
-    described->failed = !fill_result(described, result);
-    finish_one(described->call);
+    kafka_call_part(described->call, fill_result(described, result));
 }
 
 static void refuse(struct described *described, const char *reason)
 {
     described->answer->error_code = kafka_status_code(SLUICE_E_INVALID_REQUEST);
     described->answer->error_message = kafka_string(reason);
-    finish_one(described->call);
+    kafka_call_part(described->call, true);
 }
 
 static void describe_broker(struct described *described)
@@ -191,7 +170,7 @@ static void describe_broker(struct described *described)
     char own[16] = "";
 
     if (name.size == 0) {
-        finish_one(call);
+        kafka_call_part(call, true);
         return;
     }
     if (cluster->node_count > 0) {
@@ -240,15 +219,14 @@ void kafka_handle_describe_configs(struct kafka_call *call)
     response->results = results;
     response->results_count = count;
     call->response = response;
-    call->slots = all;
     call->pending = (uint32_t)count + 1; /* one for this loop */
     for (int32_t i = 0; i < count; i++) {
-        all[i] = (struct described){call, &request->resources[i], &results[i], false};
+        all[i] = (struct described){call, &request->resources[i], &results[i]};
         kafka_describe_configs_response_result_init(&results[i]);
         results[i].error_message = kafka_null();
         results[i].resource_type = request->resources[i].resource_type;
         results[i].resource_name = request->resources[i].resource_name;
         describe(&all[i]);
     }
-    finish_one(call);
+    kafka_call_part(call, true);
 }

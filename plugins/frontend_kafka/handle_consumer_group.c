@@ -142,7 +142,6 @@ typedef struct kafka_consumer_group_describe_response_assignment response_assign
 struct described {
     struct kafka_call *call;
     struct kafka_consumer_group_describe_response_group *answer;
-    bool failed; /* no room for the answer */
 };
 
 static bool fill_set(struct kafka_call *call, const struct sluice_described_partition *from,
@@ -217,43 +216,21 @@ static bool fill_group(struct kafka_call *call, const struct sluice_consumer_gro
            kafka_call_copy(call, kafka_of_text_or_empty(info->assignor), &answer->assignor_name);
 }
 
-static void finish_one(struct kafka_call *call)
-{
-    const struct kafka_consumer_group_describe_response *response = call->response;
-    const struct described *all = call->slots;
-    bool ok = true;
-
-    if (--call->pending > 0) {
-        return;
-    }
-    for (int32_t i = 0; i < response->groups_count; i++) {
-        ok = ok && !all[i].failed;
-    }
-    if (!ok) {
-        kafka_call_fail(call, "a description of groups does not fit", SLUICE_E_LIMIT);
-        return;
-    }
-    kafka_call_answer(call, response);
-}
-
 static void got_group(void *arg, const struct sluice_consumer_group_info *info)
 {
     struct described *described = arg;
     struct kafka_consumer_group_describe_response_group *answer = described->answer;
+    bool fits = true;
 
     answer->error_code = kafka_status_code(info->status);
     if (info->status != SLUICE_OK) {
-        described->failed = !kafka_call_copy(described->call, kafka_of_reason(info->message),
-                                             &answer->error_message);
+        fits = kafka_call_copy(described->call, kafka_of_reason(info->message),
+                               &answer->error_message);
     } else {
-        described->failed = !fill_group(described->call, info, answer);
+        fits = fill_group(described->call, info, answer);
     }
-    finish_one(described->call);
+    kafka_call_part(described->call, fits);
 }
-
-#define GROUP_OPERATIONS                                                        \
-    (1u << SLUICE_OP_READ | 1u << SLUICE_OP_DELETE | 1u << SLUICE_OP_DESCRIBE | \
-     1u << SLUICE_OP_DESCRIBE_CONFIGS | 1u << SLUICE_OP_ALTER_CONFIGS)
 
 static void describe(struct described *described, struct kafka_bytes name)
 {
@@ -265,7 +242,7 @@ static void describe(struct described *described, struct kafka_bytes name)
     described->answer->group_id = name;
     if (request->include_authorized_operations) {
         described->answer->authorized_operations =
-            kafka_operations(call, SLUICE_ACL_GROUP, kafka_to_text(name), GROUP_OPERATIONS);
+            kafka_operations(call, SLUICE_ACL_GROUP, kafka_to_text(name), KAFKA_GROUP_OPERATIONS);
     }
     broker->consumer_group_describe(broker, kafka_call_context(call), kafka_to_text(name),
                                     got_group, described);
@@ -289,11 +266,10 @@ void kafka_handle_consumer_group_describe(struct kafka_call *call)
     response->groups = groups;
     response->groups_count = count;
     call->response = response;
-    call->slots = all;
     call->pending = (uint32_t)count + 1; /* one for this loop */
     for (int32_t i = 0; i < count; i++) {
-        all[i] = (struct described){call, &groups[i], false};
+        all[i] = (struct described){call, &groups[i]};
         describe(&all[i], request->group_ids[i]);
     }
-    finish_one(call);
+    kafka_call_part(call, true);
 }

@@ -79,7 +79,6 @@ void kafka_handle_list_groups(struct kafka_call *call)
 struct described {
     struct kafka_call *call;
     struct kafka_describe_groups_response_group *answer;
-    bool failed; /* no room for the answer */
 };
 
 static bool fill_member(struct kafka_call *call, const struct sluice_group_member_info *member,
@@ -120,30 +119,12 @@ static bool fill_group(struct kafka_call *call, const struct sluice_group_info *
            kafka_call_copy(call, kafka_of_text_or_empty(protocol), &answer->protocol_data);
 }
 
-static void finish_one(struct kafka_call *call)
-{
-    const struct kafka_describe_groups_response *response = call->response;
-    const struct described *all = call->slots;
-    bool ok = true;
-
-    if (--call->pending > 0) {
-        return;
-    }
-    for (int32_t i = 0; i < response->groups_count; i++) {
-        ok = ok && !all[i].failed;
-    }
-    if (!ok) {
-        kafka_call_fail(call, "a description of groups does not fit", SLUICE_E_LIMIT);
-        return;
-    }
-    kafka_call_answer(call, response);
-}
-
 static void got_group(void *arg, const struct sluice_group_info *info)
 {
     struct described *described = arg;
     struct kafka_describe_groups_response_group *answer = described->answer;
     bool is_missing = info->status == SLUICE_E_GROUP_NOT_FOUND;
+    bool fits = true;
 
     if (is_missing) { /* before version 6 that is a state, not an error */
         bool is_error = described->call->version >= ERROR_IN_PLACE_FROM;
@@ -152,14 +133,10 @@ static void got_group(void *arg, const struct sluice_group_info *info)
     } else if (info->status != SLUICE_OK) {
         answer->error_code = kafka_status_code(info->status);
     } else {
-        described->failed = !fill_group(described->call, info, answer);
+        fits = fill_group(described->call, info, answer);
     }
-    finish_one(described->call);
+    kafka_call_part(described->call, fits);
 }
-
-#define GROUP_OPERATIONS                                                        \
-    (1u << SLUICE_OP_READ | 1u << SLUICE_OP_DELETE | 1u << SLUICE_OP_DESCRIBE | \
-     1u << SLUICE_OP_DESCRIBE_CONFIGS | 1u << SLUICE_OP_ALTER_CONFIGS)
 
 static void describe(struct described *described, struct kafka_bytes name)
 {
@@ -171,7 +148,7 @@ static void describe(struct described *described, struct kafka_bytes name)
     described->answer->group_id = name;
     if (request->include_authorized_operations) {
         described->answer->authorized_operations =
-            kafka_operations(call, SLUICE_ACL_GROUP, kafka_to_text(name), GROUP_OPERATIONS);
+            kafka_operations(call, SLUICE_ACL_GROUP, kafka_to_text(name), KAFKA_GROUP_OPERATIONS);
     }
     broker->group_describe(broker, kafka_call_context(call), kafka_to_text(name), got_group,
                            described);
@@ -195,13 +172,12 @@ void kafka_handle_describe_groups(struct kafka_call *call)
     response->groups = groups;
     response->groups_count = count;
     call->response = response;
-    call->slots = all;
     call->pending = (uint32_t)count + 1; /* one for this loop */
     for (int32_t i = 0; i < count; i++) {
-        all[i] = (struct described){call, &groups[i], false};
+        all[i] = (struct described){call, &groups[i]};
         describe(&all[i], request->groups[i]);
     }
-    finish_one(call);
+    kafka_call_part(call, true);
 }
 
 /* ---- DeleteGroups ---- */
@@ -211,18 +187,11 @@ struct deletion {
     struct kafka_delete_groups_response_result *answer;
 };
 
-static void deletion_ended(struct kafka_call *call)
-{
-    if (--call->pending == 0) {
-        kafka_call_answer(call, call->response);
-    }
-}
-
 static void deleted(void *arg, sluice_status status)
 {
     struct deletion *deletion = arg;
     deletion->answer->error_code = kafka_status_code(status);
-    deletion_ended(deletion->call);
+    kafka_call_part(deletion->call, true);
 }
 
 void kafka_handle_delete_groups(struct kafka_call *call)
@@ -251,7 +220,7 @@ void kafka_handle_delete_groups(struct kafka_call *call)
         broker->group_delete(broker, kafka_call_context(call),
                              kafka_to_text(request->groups_names[i]), deleted, &all[i]);
     }
-    deletion_ended(call);
+    kafka_call_part(call, true);
 }
 
 /* ---- OffsetDelete ---- */

@@ -7,7 +7,6 @@
 
 #define ASSIGNOR_NAME "simple"
 /* Of a group (KIP-430): read, delete, describe, describe and alter its configuration. */
-#define GROUP_OPERATIONS ((1u << 3) | (1u << 6) | (1u << 8) | (1u << 10) | (1u << 11))
 
 /* ---- ShareGroupHeartbeat ---- */
 
@@ -95,7 +94,6 @@ void kafka_handle_share_group_heartbeat(struct kafka_call *call)
 struct description {
     struct kafka_call *call;
     struct kafka_share_group_describe_response_group *answer;
-    bool failed; /* no room for the answer */
 };
 
 static bool fill_assignment(struct kafka_call *call, const struct sluice_share_member *member,
@@ -161,42 +159,25 @@ static bool fill_group(struct kafka_call *call, const struct sluice_share_group 
     return ok;
 }
 
-static void describe_ended(struct kafka_call *call)
-{
-    const struct kafka_share_group_describe_response *response = call->response;
-    const struct description *all = call->slots;
-    bool ok = true;
-
-    if (--call->pending > 0) {
-        return;
-    }
-    for (int32_t i = 0; i < response->groups_count; i++) {
-        ok = ok && !all[i].failed;
-    }
-    if (!ok) {
-        kafka_call_fail(call, "a description of groups does not fit", SLUICE_E_LIMIT);
-        return;
-    }
-    kafka_call_answer(call, response);
-}
-
 static void described(void *arg, const struct sluice_share_group *group)
 {
     struct description *one = arg;
     struct kafka_call *call = one->call;
     const struct kafka_share_group_describe_request *request = call->request;
+    bool fits = true;
 
     one->answer->error_code = kafka_status_code(group->status);
     if (group->status != SLUICE_OK) {
         one->answer->error_message = kafka_string(kafka_status_text(group->status));
     } else {
-        one->failed = !fill_group(call, group, one->answer);
+        fits = fill_group(call, group, one->answer);
         if (request->include_authorized_operations) {
-            one->answer->authorized_operations = kafka_operations(
-                call, SLUICE_ACL_GROUP, kafka_to_text(one->answer->group_id), GROUP_OPERATIONS);
+            one->answer->authorized_operations =
+                kafka_operations(call, SLUICE_ACL_GROUP, kafka_to_text(one->answer->group_id),
+                                 KAFKA_GROUP_OPERATIONS);
         }
     }
-    describe_ended(call);
+    kafka_call_part(call, fits);
 }
 
 void kafka_handle_share_group_describe(struct kafka_call *call)
@@ -218,7 +199,6 @@ void kafka_handle_share_group_describe(struct kafka_call *call)
     response->groups = groups;
     response->groups_count = count;
     call->response = response;
-    call->slots = all;
     call->pending = (uint32_t)count + 1; /* one for this loop */
     for (int32_t i = 0; i < count; i++) {
         kafka_share_group_describe_response_group_init(&groups[i]);
@@ -229,5 +209,5 @@ void kafka_handle_share_group_describe(struct kafka_call *call)
         broker->share_describe(broker, kafka_call_context(call), kafka_to_text(groups[i].group_id),
                                described, &all[i]);
     }
-    describe_ended(call);
+    kafka_call_part(call, true);
 }

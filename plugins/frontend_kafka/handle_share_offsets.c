@@ -14,7 +14,6 @@ struct described {
     struct kafka_call *call;
     described_group *answer;
     struct sluice_offset_fetch fetch;
-    bool failed; /* no room for the answer */
 };
 
 static bool is_of(const described_topic *topic, const struct sluice_share_offset *offset)
@@ -66,37 +65,19 @@ static bool fill_offsets(struct kafka_call *call, const struct sluice_share_offs
     return true;
 }
 
-static void describe_ended(struct kafka_call *call)
-{
-    const struct kafka_describe_share_group_offsets_response *response = call->response;
-    const struct described *all = call->slots;
-    bool ok = true;
-
-    if (--call->pending > 0) {
-        return;
-    }
-    for (int32_t i = 0; i < response->groups_count; i++) {
-        ok = ok && !all[i].failed;
-    }
-    if (!ok) {
-        kafka_call_fail(call, "a description of offsets does not fit", SLUICE_E_LIMIT);
-        return;
-    }
-    kafka_call_answer(call, response);
-}
-
 static void described(void *arg, sluice_status status, const struct sluice_share_offset *offsets,
                       uint32_t count)
 {
     struct described *one = arg;
+    bool fits = true;
 
     one->answer->error_code = kafka_status_code(status);
     if (status != SLUICE_OK) {
         one->answer->error_message = kafka_string(kafka_status_text(status));
     } else {
-        one->failed = !fill_offsets(one->call, offsets, count, one->answer);
+        fits = fill_offsets(one->call, offsets, count, one->answer);
     }
-    describe_ended(one->call);
+    kafka_call_part(one->call, fits);
 }
 
 static bool lay_out_described(struct kafka_call *call,
@@ -150,7 +131,6 @@ void kafka_handle_describe_share_group_offsets(struct kafka_call *call)
     response->groups = groups;
     response->groups_count = count;
     call->response = response;
-    call->slots = all;
     call->pending = (uint32_t)count + 1; /* one for this loop */
     for (int32_t i = 0; i < count; i++) {
         kafka_describe_share_group_offsets_response_group_init(&groups[i]);
@@ -161,7 +141,7 @@ void kafka_handle_describe_share_group_offsets(struct kafka_call *call)
     for (int32_t i = 0; i < count; i++) {
         broker->share_offsets(broker, kafka_call_context(call), &all[i].fetch, described, &all[i]);
     }
-    describe_ended(call);
+    kafka_call_part(call, true);
 }
 
 /* ---- AlterShareGroupOffsets ---- */

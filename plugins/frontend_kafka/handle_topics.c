@@ -24,7 +24,6 @@ struct creation {
     struct sluice_topic_spec *specs;
     struct kafka_create_topics_response_topic **slots;
     uint32_t count;
-    bool failed; /* no room for the answer */
 };
 
 /* One topic whose configuration is being asked for. */
@@ -32,20 +31,6 @@ struct created {
     struct kafka_call *call;
     struct kafka_create_topics_response_topic *answer;
 };
-
-static void finish_one_created(struct kafka_call *call)
-{
-    const struct creation *creation = call->slots;
-
-    if (--call->pending > 0) {
-        return;
-    }
-    if (creation->failed) {
-        kafka_call_fail(call, "the answer to a creation does not fit", SLUICE_E_LIMIT);
-        return;
-    }
-    kafka_call_answer(call, call->response);
-}
 
 static bool fill_created_configs(struct kafka_call *call, const struct sluice_config_result *result,
                                  struct kafka_create_topics_response_topic *answer)
@@ -74,14 +59,14 @@ static void got_created_configs(void *arg, const struct sluice_config_result *re
 {
     struct created *created = arg;
     struct kafka_call *call = created->call;
-    struct creation *creation = call->slots;
+    bool fits = true;
 
     if (result->status != SLUICE_OK) {
         created->answer->topic_config_error_code = kafka_status_code(result->status);
-    } else if (!fill_created_configs(call, result, created->answer)) {
-        creation->failed = true;
+    } else {
+        fits = fill_created_configs(call, result, created->answer);
     }
-    finish_one_created(call);
+    kafka_call_part(call, fits);
 }
 
 static void ask_for_configs(struct kafka_call *call)
@@ -91,10 +76,9 @@ static void ask_for_configs(struct kafka_call *call)
     struct creation *creation = call->slots;
     struct created *all = kafka_call_try_take(call, creation->count, sizeof(*all));
 
-    call->pending = 1; /* for this loop */
-    creation->failed =
-        creation->failed || all == NULL || !kafka_conn_is_open(call->conn); /* nobody is told */
-    for (uint32_t i = 0; !creation->failed && i < creation->count; i++) {
+    call->pending = 1;                                         /* for this loop */
+    bool fits = all != NULL && kafka_conn_is_open(call->conn); /* closed: nobody is told */
+    for (uint32_t i = 0; fits && i < creation->count; i++) {
         if (creation->slots[i]->error_code != 0 || call->version < CONFIGS_SINCE) {
             continue;
         }
@@ -108,7 +92,7 @@ static void ask_for_configs(struct kafka_call *call)
                                      creation->specs[i].name, got_created_configs, &all[i]);
         }
     }
-    finish_one_created(call);
+    kafka_call_part(call, fits);
 }
 
 static void created_topics(void *arg, const struct sluice_topic_result *results, uint32_t count)
@@ -128,7 +112,7 @@ static void created_topics(void *arg, const struct sluice_topic_result *results,
             if (reason.size == 0) {
                 reason = sluice_text_of(kafka_status_text(results[i].status));
             }
-            creation->failed |= !kafka_call_copy(call, kafka_of_text(reason), &slot->error_message);
+            call->unfit |= !kafka_call_copy(call, kafka_of_text(reason), &slot->error_message);
         }
     }
     ask_for_configs(call);

@@ -43,9 +43,7 @@ static void added(void *arg, sluice_status status, const sluice_status *statuses
         adding->slots[i]->partition_error_code =
             code_of(call, status == SLUICE_OK && i < count ? statuses[i] : status);
     }
-    if (--call->pending == 0) {
-        kafka_call_answer(call, call->response);
-    }
+    kafka_call_part(call, true);
 }
 
 static int64_t count_partitions(const request_topic *topics, int32_t topics_count)
@@ -162,9 +160,7 @@ static void add_several(struct kafka_call *call,
                                    addings[i].partitions, addings[i].count,
                                    request->transactions[i].verify_only, added, &addings[i]);
     }
-    if (--call->pending == 0) {
-        kafka_call_answer(call, response);
-    }
+    kafka_call_part(call, true);
 }
 
 void kafka_handle_add_partitions_to_txn(struct kafka_call *call)

@@ -60,8 +60,17 @@ struct kafka_api_versions_response;
 /* What ApiVersions tells of features; false: no room. */
 bool kafka_features_fill(struct kafka_call *call, struct kafka_api_versions_response *response);
 
-#define KAFKA_TOPIC_OPERATIONS   0x0df8 /* bits 3-8, 10, 11: read, write, …, alter configs */
-#define KAFKA_CLUSTER_OPERATIONS 0x1fa0 /* bits 5, 7-12: create, …, idempotent write */
+/* What can be done with a topic, with a group and with the cluster (KIP-430). */
+#define KAFKA_GROUP_OPERATIONS                                                  \
+    (1u << SLUICE_OP_READ | 1u << SLUICE_OP_DELETE | 1u << SLUICE_OP_DESCRIBE | \
+     1u << SLUICE_OP_DESCRIBE_CONFIGS | 1u << SLUICE_OP_ALTER_CONFIGS)
+#define KAFKA_TOPIC_OPERATIONS                                                 \
+    (KAFKA_GROUP_OPERATIONS | 1u << SLUICE_OP_WRITE | 1u << SLUICE_OP_CREATE | \
+     1u << SLUICE_OP_ALTER)
+#define KAFKA_CLUSTER_OPERATIONS                                                 \
+    (1u << SLUICE_OP_CREATE | 1u << SLUICE_OP_ALTER | 1u << SLUICE_OP_DESCRIBE | \
+     1u << SLUICE_OP_CLUSTER_ACTION | 1u << SLUICE_OP_DESCRIBE_CONFIGS |         \
+     1u << SLUICE_OP_ALTER_CONFIGS | 1u << SLUICE_OP_IDEMPOTENT_WRITE)
 /* What the principal of the call may do with a resource, of the operations in `all` (KIP-430). */
 int32_t kafka_operations(const struct kafka_call *call, int32_t resource, struct sluice_text name,
                          uint32_t all);

@@ -371,6 +371,19 @@ void kafka_call_answer(struct kafka_call *call, const void *response)
     kafka_call_answer_spliced(call, response, 0);
 }
 
+void kafka_call_part(struct kafka_call *call, bool fits)
+{
+    call->unfit = call->unfit || !fits;
+    if (--call->pending > 0) {
+        return;
+    }
+    if (call->unfit) {
+        kafka_call_fail(call, "the parts of an answer do not fit", SLUICE_E_LIMIT);
+        return;
+    }
+    kafka_call_answer(call, call->response);
+}
+
 void kafka_call_fail(struct kafka_call *call, const char *why, sluice_status status)
 {
     struct kafka_conn *conn = call->conn;

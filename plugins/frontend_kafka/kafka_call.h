@@ -22,11 +22,12 @@ struct kafka_call {
     int16_t version;
     bool silent;   /* no response bytes (acks=0) */
     bool answered; /* waits for its turn to be sent */
+    bool unfit;    /* a part of the answer had no room */
     int32_t correlation_id;
     int32_t throttle_ms;
     sluice_status failure; /* of a part of it, before the broker was called */
     uint32_t frame_bytes;  /* of the request */
-    uint32_t pending;      /* broker calls under way, for handlers that make several */
+    uint32_t pending;      /* parts of the answer that are not there yet, for handlers of several */
     void *request;         /* decoded message, then whatever the handler puts here */
     void *response;        /* for the handler */
     void *slots;           /* for the handler: where each entry's outcome goes */
@@ -53,6 +54,10 @@ sluice_status kafka_call_decode(struct kafka_call *call, const uint8_t *body, si
 void kafka_call_answer(struct kafka_call *call, const void *response);
 /* The same for a response that refers to at most splices_max runs of records. */
 void kafka_call_answer_spliced(struct kafka_call *call, const void *response, uint32_t splices_max);
+/* One of call->pending parts of call->response is in its place; !fits: there was no room for it.
+ * The last one answers, or fails the call if one did not fit. A handler that begins several parts
+ * counts itself as one: broker calls may end at once. */
+void kafka_call_part(struct kafka_call *call, bool fits);
 /* Closes the connection with a line in the log, and ends the call. */
 void kafka_call_fail(struct kafka_call *call, const char *why, sluice_status status);
 /* Ends a call that is not in a queue any more. */
