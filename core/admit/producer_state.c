@@ -380,7 +380,8 @@ sl_err producers_check(const struct producers *producers, const struct producer_
 {
     struct producer_verdict verdict = {PRODUCER_NEW, -1, -1};
     if (!batch_is_sound(batch))
-        return SLUICE_E_INVALID_RECORD;
+        return batch->producer_epoch < 0 ? SLUICE_E_INVALID_PRODUCER_EPOCH
+                                         : SLUICE_E_INVALID_RECORD;
     const struct producer_entry *entry = producer_entry_get(producers, batch->producer_id);
     struct producer_past past;
     if (entry != NULL && past_match(entry, batch, &past)) {

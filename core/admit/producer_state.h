@@ -86,7 +86,7 @@ struct producer_verdict {
     int64_t append_time_ms; /* likewise; -1: the producer's times hold */
 };
 /* E_OUT_OF_ORDER_SEQUENCE, E_INVALID_PRODUCER_EPOCH, E_INVALID_TXN_STATE, E_INVALID_RECORD (a
- * negative sequence or epoch, no record), E_LIMIT (PRODUCER_ABORTED_MAX; of a transaction). */
+ * negative sequence, no record), E_LIMIT (PRODUCER_ABORTED_MAX; of a transaction). */
 sl_err producers_check(const struct producers *producers, const struct producer_batch *batch,
                        struct producer_verdict *ret_verdict) SL_MUST_CHECK;
 

@@ -1,6 +1,7 @@
 /* broker_guard_records.c: who may write, read, find by time and delete records (broker_guard.h). */
 #include "intake/broker_guard_judge.h"
 #include "intake/broker_guard_txn.h"
+#include "record/batch_view.h"
 
 /* ---- produce ---- */
 
@@ -56,16 +57,45 @@ static void produce_judged(struct broker_guard *guard, const struct sluice_conte
     }
 }
 
+static bool is_of_transaction(const struct sluice_produce_entry *entry)
+{
+    struct batch_view view;
+    return batch_view_init(&view, sl_bytes_of(entry->batch.data, entry->batch.size)) == SLUICE_OK &&
+           batch_view_has(&view, BATCH_TRANSACTIONAL);
+}
+
+static bool has_transaction(const struct sluice_produce *request)
+{
+    uint32_t i = 0;
+    while (i < request->entry_count && !is_of_transaction(&request->entries[i])) {
+        i++;
+    }
+    return i < request->entry_count;
+}
+
+static void refuse_writer(const struct sluice_produce *request, sluice_produce_done *done,
+                          void *arg)
+{
+    struct sluice_produce_result *results = sl_alloc_zero(request->entry_count, sizeof(*results));
+    for (uint32_t i = 0; results != NULL && i < request->entry_count; i++) {
+        refuse_produce(&results[i], NULL);
+        results[i].status = SLUICE_E_TRANSACTION_AUTHORIZATION;
+    }
+    done(arg, results, results == NULL ? 0 : request->entry_count, 0);
+    sl_free(results);
+}
+
+/* A request with a batch of a transaction that it does not name, or may not use, is refused as a
+ * whole, whatever else is in it. */
 static void on_produce(const struct sluice_broker *broker, const struct sluice_context *context,
                        const struct sluice_produce *request, sluice_produce_done *done, void *arg)
 {
     struct broker_guard *guard = broker_guard_of(broker);
-    struct sluice_produce plain = *request;
-    if (request->transactional_id.data != NULL &&
-        !broker_guard_may_write_as(guard, context, request->transactional_id)) {
-        /* Batches of a transaction are refused where none is named. */
-        plain.transactional_id = (struct sluice_text){NULL, 0};
-        request = &plain;
+    if (has_transaction(request) &&
+        (request->transactional_id.data == NULL ||
+         !broker_guard_may_write_as(guard, context, request->transactional_id))) {
+        refuse_writer(request, done, arg);
+        return;
     }
     produce_judged(guard, context, request, done, arg);
 }

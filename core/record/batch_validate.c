@@ -20,13 +20,52 @@ bool batch_validate_opens(const struct batch_view *view, const struct batch_limi
            (limits->validate_records || limits->compacted);
 }
 
-static sl_err check_structure(struct sl_bytes entry, struct batch_view *ret_view)
+enum { LENGTH_MIN_KAFKA = 14 }; /* of any format */
+
+/* What Kafka finds behind the batch: a whole second one, a lie about its length, or a piece. */
+static sl_err check_rest(struct sl_bytes rest)
 {
-    sl_err err = batch_view_init(ret_view, entry);
-    if (err == SLUICE_E_TRUNCATED)
+    if (rest.size < BATCH_OVERHEAD_SIZE)
+        return SLUICE_OK;
+    int32_t length = (int32_t)sl_be32_load(rest.data + BATCH_LENGTH_AT);
+    if (length < LENGTH_MIN_KAFKA)
         return SLUICE_E_CORRUPT_BATCH;
-    if (err == SLUICE_OK && ret_view->size != entry.size)
+    if (rest.size <= BATCH_MAGIC_AT)
+        return SLUICE_OK;
+    if (rest.data[BATCH_MAGIC_AT] > BATCH_MAGIC)
+        return SLUICE_E_CORRUPT_BATCH;
+    bool is_whole = rest.size - BATCH_OVERHEAD_SIZE >= (size_t)length;
+    return is_whole ? SLUICE_E_INVALID_RECORD : SLUICE_OK;
+}
+
+/* Counts below 0 make no view of a batch: where all else is right, they are what is wrong. */
+static sl_err uncounted(struct sl_bytes entry, struct batch_verdict *verdict)
+{
+    size_t size;
+    if (entry.size < BATCH_HEADER_SIZE || entry.data[BATCH_MAGIC_AT] != BATCH_MAGIC ||
+        batch_peek_size(entry, &size) != SLUICE_OK || size > entry.size)
+        return SLUICE_E_CORRUPT_BATCH;
+    sl_err err = check_rest(sl_bytes_of(entry.data + size, entry.size - size));
+    if (err != SLUICE_OK)
+        return err;
+    const struct batch_view view = {.data = entry.data, .size = size};
+    verdict->formed = true;
+    return batch_view_check_crc(&view) == SLUICE_OK ? SLUICE_E_INVALID_RECORD
+                                                    : SLUICE_E_CORRUPT_BATCH;
+}
+
+static sl_err check_structure(struct sl_bytes entry, struct batch_verdict *verdict)
+{
+    struct batch_view view;
+    sl_err err = batch_view_init(&view, entry);
+    if (err == SLUICE_E_TRUNCATED)
         return SLUICE_E_INVALID_RECORD;
+    if (err == SLUICE_E_CORRUPT_BATCH)
+        return uncounted(entry, verdict);
+    if (err == SLUICE_OK)
+        err = check_rest(sl_bytes_of(entry.data + view.size, entry.size - view.size));
+    if (err == SLUICE_OK)
+        verdict->view = view;
     return err;
 }
 
@@ -56,12 +95,21 @@ static sl_err check_counts(const struct batch_view *view, const struct batch_lim
     return is_sound ? SLUICE_OK : SLUICE_E_INVALID_RECORD;
 }
 
-static sl_err check_codec(const struct batch_view *view, const struct batch_limits *limits)
+static sl_err check_zstd(const struct batch_view *view, const struct batch_limits *limits)
 {
-    int codec = batch_view_codec(view);
-    if (codec == BATCH_CODEC_ZSTD)
-        return limits->zstd_allowed ? SLUICE_OK : SLUICE_E_UNSUPPORTED_CODEC;
-    return codec < BATCH_CODEC_COUNT ? SLUICE_OK : SLUICE_E_UNSUPPORTED_CODEC;
+    bool is_known = limits->zstd_allowed || batch_view_codec(view) < BATCH_CODEC_ZSTD;
+    return is_known ? SLUICE_OK : SLUICE_E_UNSUPPORTED_CODEC;
+}
+
+static sl_err check_base_offset(const struct batch_view *view, const struct batch_limits *limits)
+{
+    return limits->allow_holes || batch_view_base_offset(view) == 0 ? SLUICE_OK
+                                                                    : SLUICE_E_INVALID_RECORD;
+}
+
+static sl_err check_codec(const struct batch_view *view)
+{
+    return batch_view_codec(view) < BATCH_CODEC_COUNT ? SLUICE_OK : SLUICE_E_UNSUPPORTED_CODEC;
 }
 
 /* No overflow: the distance is taken in the direction in which it is not negative. */
@@ -69,23 +117,27 @@ static bool is_in_range(const struct batch_view *view, const struct batch_limits
                         int64_t timestamp_ms)
 {
     int64_t now = limits->now_ms;
-    if (limits->append_time || timestamp_ms == BATCH_NO_TIMESTAMP ||
-        batch_view_has(view, BATCH_LOG_APPEND_TIME))
+    if (batch_view_has(view, BATCH_LOG_APPEND_TIME)) {
+        if (limits->allow_holes)
+            return true;
+        timestamp_ms = batch_view_max_timestamp(view); /* that of each record */
+        if (limits->append_time || timestamp_ms == BATCH_NO_TIMESTAMP)
+            return false; /* the broker's to set, never a producer's */
+    }
+    if (limits->append_time || timestamp_ms == BATCH_NO_TIMESTAMP)
         return true;
     if (timestamp_ms > now)
         return (uint64_t)timestamp_ms - (uint64_t)now <= (uint64_t)limits->timestamp_after_ms;
     return (uint64_t)now - (uint64_t)timestamp_ms <= (uint64_t)limits->timestamp_before_ms;
 }
 
-/* What the header says of time. A batch that is not opened is judged by its max timestamp. */
+/* What the header says of time: a batch that is not opened is judged by its max timestamp. */
 static sl_err check_header_time(const struct batch_view *view, const struct batch_limits *limits,
                                 bool will_walk)
 {
-    if (batch_view_has(view, BATCH_LOG_APPEND_TIME) && !limits->allow_holes)
-        return SLUICE_E_INVALID_TIMESTAMP; /* the broker's to set, never a producer's */
-    if (!will_walk && !is_in_range(view, limits, batch_view_max_timestamp(view)))
-        return SLUICE_E_INVALID_TIMESTAMP;
-    return SLUICE_OK;
+    return will_walk || is_in_range(view, limits, batch_view_max_timestamp(view))
+               ? SLUICE_OK
+               : SLUICE_E_INVALID_TIMESTAMP;
 }
 
 static void add_fault(struct batch_verdict *verdict, int32_t index, sl_err err)
@@ -158,21 +210,20 @@ sl_err batch_validate(struct sl_bytes entry, const struct batch_limits *limits,
     const struct batch_view *view = &ret_verdict->view;
     ret_verdict->view = (struct batch_view){0};
     ret_verdict->max_timestamp = BATCH_NO_TIMESTAMP;
-    ret_verdict->walked = false;
+    ret_verdict->walked = ret_verdict->formed = false;
     ret_verdict->fault_count = 0;
-    sl_err err = check_structure(entry, &ret_verdict->view);
-    if (err != SLUICE_OK) {
-        ret_verdict->view = (struct batch_view){0};
+    sl_err err = check_structure(entry, ret_verdict);
+    if (err != SLUICE_OK || (err = check_zstd(view, limits)) != SLUICE_OK)
         return err;
-    }
+    ret_verdict->formed = true;
     ret_verdict->max_timestamp = batch_view_max_timestamp(view);
     bool will_walk =
         batch_view_codec(view) == BATCH_CODEC_NONE || batch_validate_opens(view, limits);
-    if ((err = check_sizes(view, limits)) != SLUICE_OK ||
+    if ((err = check_base_offset(view, limits)) != SLUICE_OK ||
+        (err = check_sizes(view, limits)) != SLUICE_OK ||
         (err = batch_view_check_crc(view)) != SLUICE_OK ||
         (err = check_attributes(view)) != SLUICE_OK ||
-        (err = check_counts(view, limits)) != SLUICE_OK ||
-        (err = check_codec(view, limits)) != SLUICE_OK ||
+        (err = check_counts(view, limits)) != SLUICE_OK || (err = check_codec(view)) != SLUICE_OK ||
         (err = check_header_time(view, limits, will_walk)) != SLUICE_OK)
         return err;
     return will_walk ? check_records(limits, context, scratch, ret_verdict) : SLUICE_OK;

@@ -1,10 +1,13 @@
 /* batch_validate.h: what a batch from a client must be before it may be appended.
  *
  * The rules of Kafka's LogValidator and UnifiedLog, in the order they are checked, with their
- * answers: one batch of magic 2, nothing behind it (E_INVALID_RECORD, E_UNSUPPORTED_MAGIC,
- * E_CORRUPT_BATCH for lying lengths); size (E_BATCH_TOO_LARGE, E_SEGMENT_TOO_SMALL); CRC
- * (E_CORRUPT_BATCH); attributes, producer fields, counts (E_INVALID_RECORD); codec
- * (E_UNSUPPORTED_CODEC); timestamp type and range (E_INVALID_TIMESTAMP); then every record: offset
+ * answers: one whole batch of magic 2 (E_INVALID_RECORD for none and for two, E_UNSUPPORTED_MAGIC,
+ * E_CORRUPT_BATCH for lying lengths; a piece of a second one is left out); zstd where it may not be
+ * (E_UNSUPPORTED_CODEC); a base offset of 0 (E_INVALID_RECORD); size (E_BATCH_TOO_LARGE,
+ * E_SEGMENT_TOO_SMALL); CRC (E_CORRUPT_BATCH); attributes, producer fields, counts
+ * (E_INVALID_RECORD); codec (E_UNSUPPORTED_CODEC); timestamp type and range (E_INVALID_TIMESTAMP: a
+ * batch that claims the broker's time is taken by topics of the producer's time, which clear the
+ * claim, and records without a time cannot be); then every record: offset
  * deltas 0..n-1, key present on a compacted topic, CreateTime within range (E_INVALID_RECORD,
  * E_INVALID_TIMESTAMP). [any] */
 #ifndef SL_RECORD_BATCH_VALIDATE_H
@@ -41,10 +44,11 @@ struct batch_fault {
 struct batch_verdict {
     struct batch_view view; /* set once the structure is known to be sound (view.data != NULL) */
     int64_t
-        max_timestamp;   /* found by the walk; differs from the header's where the client was wrong:
-                            batch_patch_max_timestamp(), as Kafka does. Not walked: the header's */
-    bool walked;         /* every record was looked at */
-    int32_t fault_count; /* refused records, also those beyond the bound */
+        max_timestamp; /* found by the walk; differs from the header's where the client was wrong:
+                          batch_patch_max_timestamp(), as Kafka does. Not walked: the header's */
+    bool walked;       /* every record was looked at */
+    bool formed;       /* one batch of a codec that the request may carry: what is wrong is in it */
+    int32_t fault_count;                         /* refused records, also those beyond the bound */
     struct batch_fault faults[BATCH_FAULTS_MAX]; /* the first of them */
 };
 

@@ -388,7 +388,7 @@ static bool diverges(const struct fetch_entry *entry, struct sluice_fetch_result
 {
     int32_t epoch = -1;
     result->diverging_epoch = 0;
-    if (entry->last_epoch <= 0) {
+    if (entry->last_epoch <= 0 || entry->last_epoch > result->leader_epoch) {
         return false;
     }
     int64_t end = stream_index_epoch_end(&entry->partition->index, entry->last_epoch, &epoch);
@@ -420,6 +420,9 @@ static sl_err entry_look(struct shard *shard, struct fetch_entry *entry,
     }
     if (diverges(entry, result)) {
         return SLUICE_OK;
+    }
+    if (entry->last_epoch > result->leader_epoch) {
+        return SLUICE_E_OFFSET_OUT_OF_RANGE; /* where it ends nobody knows */
     }
     if (entry->offset < result->log_start_offset || entry->offset > result->high_watermark) {
         return SLUICE_E_OFFSET_OUT_OF_RANGE;

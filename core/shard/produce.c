@@ -7,11 +7,18 @@
 
 /* ---- the owner shard ---- */
 
+/* Kafka's clients learn with most refusals, too, where the log begins. */
+static bool tells_start(sl_err err)
+{
+    return err != SLUICE_E_UNKNOWN_TOPIC && err != SLUICE_E_CORRUPT_BATCH &&
+           err != SLUICE_E_BATCH_TOO_LARGE && err != SLUICE_E_SEGMENT_TOO_SMALL;
+}
+
 void produce_entry_end(struct produce_entry *entry, sl_err err)
 {
     entry->result.status = err;
     if (entry->partition != NULL) {
-        entry->result.log_start_offset = partition_start(entry->partition);
+        entry->result.log_start_offset = tells_start(err) ? partition_start(entry->partition) : -1;
         partition_unref(entry->partition);
         entry->partition = NULL;
     }
@@ -244,6 +251,10 @@ static void entry_begin(struct shard *shard, struct produce_entry *entry)
     }
     partition_ref(partition);
     entry->partition = partition;
+    if (entry->refused) {
+        produce_entry_end(entry, entry->result.status);
+        return;
+    }
     partition_ref(partition);
     queue_push(entry->partition, entry);
     produce_pump(partition);

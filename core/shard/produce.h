@@ -30,6 +30,7 @@ struct produce_entry {
     bool must_open; /* validation wants its records, or it gets another codec: off the loop */
     bool opening;   /* a job has it */
     bool gating;    /* the gate has it */
+    bool refused;   /* result.status says why; the owner adds where the log begins */
     /* A marker of a transaction: it belongs to no request. NULL: a client's batch. */
     void (*marked)(struct produce_entry *entry, sl_err err);
     bool again; /* a marker: only where the transaction is still open */

@@ -95,9 +95,11 @@ void produce_take_verdict(struct produce_entry *entry, sl_err err,
     for (int32_t i = 0; err != SLUICE_OK && i < shown; i++) {
         produce_entry_fault(entry, verdict->faults[i].index, verdict->faults[i].err);
     }
-    if (err == SLUICE_OK && verdict->walked &&
-        verdict->max_timestamp != batch_view_max_timestamp(&verdict->view)) {
-        batch_patch_max_timestamp(entry->data, entry->size, verdict->max_timestamp);
+    const struct batch_view *view = &verdict->view;
+    if (err == SLUICE_OK &&
+        (batch_view_has(view, BATCH_LOG_APPEND_TIME) ||
+         (verdict->walked && verdict->max_timestamp != batch_view_max_timestamp(view)))) {
+        batch_patch_max_timestamp(entry->data, view->size, verdict->max_timestamp);
     }
 }
 

@@ -175,8 +175,10 @@ static sl_err entry_validate(struct produce_entry *entry, struct shard *home,
     sl_err err = batch_validate(bytes, &limits, NULL, NULL, &verdict);
     produce_take_verdict(entry, err, &verdict);
     if (err != SLUICE_OK) {
+        entry->refused = verdict.formed;
         return err;
     }
+    entry->size = (uint32_t)verdict.view.size;
     entry->producer = (struct producer_batch){
         .producer_id = batch_view_producer_id(&verdict.view),
         .producer_epoch = batch_view_producer_epoch(&verdict.view),
@@ -211,20 +213,33 @@ static sl_err entry_prepare(struct produce_request *request, uint32_t index,
         snprintf(entry->reason, sizeof(entry->reason),
                  "min.insync.replicas is %d, and there is one replica",
                  topic->settings->min_insync_replicas);
+        entry->refused = true;
         return SLUICE_E_NOT_ENOUGH_REPLICAS;
     }
     sl_err err = entry_validate(entry, home, topic);
     if (err == SLUICE_OK && entry->producer.transactional && !shard_topic_is_exact(home, topic)) {
         err = SLUICE_E_TXN_DURABILITY;
     }
-    if (err != SLUICE_OK) {
-        return err;
+    return err;
+}
+
+/* To the owner of the partition; a refusal, too, where it is answered with what the log begins
+ * with. */
+static void entry_place(struct produce_request *request, uint32_t index,
+                        const struct sluice_produce_entry *from)
+{
+    struct produce_entry *entry = &request->entries[index];
+    sl_err err = entry_prepare(request, index, from);
+    entry->result.status = err;
+    if (err != SLUICE_OK && !entry->refused) {
+        return;
     }
-    struct shard *owner = shard_of_partition(home->set, topic, entry->partition_number);
+    const struct topic *topic = catalog_by_id(request->home->catalog, &entry->topic);
+    SL_ASSERT(topic != NULL);
+    struct shard *owner = shard_of_partition(request->home->set, topic, entry->partition_number);
     struct produce_part *part = &request->parts[owner->index];
     entry->part = part;
     part->entries[part->entry_count++] = index;
-    return SLUICE_OK;
 }
 
 void produce_hand_over(struct produce_request *request)
@@ -249,7 +264,7 @@ static void refuse(const struct sluice_produce *from, sl_err err, sluice_produce
                    void *arg)
 {
     struct sluice_produce_result result = {
-        .status = err, .base_offset = -1, .log_append_time_ms = -1};
+        .status = err, .base_offset = -1, .log_append_time_ms = -1, .log_start_offset = -1};
     if (from->entry_count <= 1) {
         done(arg, &result, from->entry_count, 0); /* also without memory */
         return;
@@ -301,7 +316,7 @@ void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_
         return;
     }
     for (uint32_t i = 0; i < from->entry_count; i++) {
-        request->entries[i].result.status = entry_prepare(request, i, &from->entries[i]);
+        entry_place(request, i, &from->entries[i]);
     }
     if (!produce_guard_take(request, from)) {
         produce_hand_over(request);

@@ -23,7 +23,7 @@ static bool is_guarded(const struct produce_entry *entry)
     return entry->producer.transactional && entry->result.status == SLUICE_OK;
 }
 
-/* Parts keep the entries that nothing was found against. */
+/* Parts keep the entries that nothing was found against, and those that were refused before. */
 static void parts_filter(struct produce_request *request)
 {
     for (uint32_t i = 0; i < request->part_count; i++) {
@@ -31,7 +31,8 @@ static void parts_filter(struct produce_request *request)
         uint32_t kept = 0;
         for (uint32_t j = 0; j < part->entry_count; j++) {
             uint32_t index = part->entries[j];
-            if (request->entries[index].result.status == SLUICE_OK) {
+            const struct produce_entry *entry = &request->entries[index];
+            if (entry->result.status == SLUICE_OK || entry->refused) {
                 part->entries[kept++] = index;
             }
         }

@@ -70,16 +70,36 @@ static bool fill_aborted(struct kafka_call *call, const struct sluice_fetch_resu
     return true;
 }
 
+static bool is_nameless(const struct sluice_topic_ref *topic)
+{
+    static const struct sluice_uuid none;
+    return topic->name.size == 0 && memcmp(&topic->id, &none, sizeof(none)) == 0;
+}
+
+/* What is refused before the log is looked at has an empty list of aborted transactions, what is
+ * refused there none. */
+static void refuse_partition(const struct kafka_call *call, const struct sluice_fetch_entry *entry,
+                             sluice_status status, struct kafka_fetch_response_partition *partition)
+{
+    if (status == SLUICE_E_UNKNOWN_TOPIC && call->version >= BY_ID_SINCE &&
+        is_nameless(&entry->topic)) {
+        status = SLUICE_E_UNKNOWN_TOPIC_ID;
+    }
+    bool is_early = status == SLUICE_E_UNKNOWN_TOPIC || status == SLUICE_E_UNKNOWN_TOPIC_ID ||
+                    status == SLUICE_E_TOPIC_AUTHORIZATION;
+    partition->error_code = kafka_status_code(status);
+    partition->aborted_transactions_count = is_early ? 0 : -1;
+}
+
 static bool fill_partition(struct kafka_call *call, const struct sluice_fetch_entry *entry,
                            const struct sluice_fetch_result *result,
                            struct kafka_fetch_response_partition *partition)
 {
     kafka_fetch_response_partition_init(partition);
     partition->partition_index = entry->partition;
-    partition->error_code = kafka_status_code(result->status);
     partition->high_watermark = -1;
     if (result->status != SLUICE_OK) {
-        partition->aborted_transactions_count = -1;
+        refuse_partition(call, entry, result->status, partition);
         return true;
     }
     partition->high_watermark = result->high_watermark;

@@ -64,13 +64,16 @@ static bool fill_topic(struct kafka_call *call, const struct sluice_topic_info *
 {
     const struct kafka_metadata_request *request = call->request;
     int32_t *nodes = kafka_call_try_take(call, info->partition_count, sizeof(*nodes));
+    struct kafka_uuid id = kafka_of_uuid(info->id);
+    bool is_empty = info->name.size == 0 && kafka_uuid_is_zero(&id); /* that is its name */
 
     kafka_metadata_response_topic_init(topic);
-    topic->error_code = kafka_status_code(info->status);
-    topic->name = call->version >= BY_ID_SINCE && info->name.size == 0
+    topic->error_code = kafka_status_code(
+        is_empty && info->status == SLUICE_E_UNKNOWN_TOPIC ? SLUICE_E_INVALID_TOPIC : info->status);
+    topic->name = call->version >= BY_ID_SINCE && info->name.size == 0 && !is_empty
                       ? kafka_null()
                       : kafka_of_text_or_empty(info->name);
-    topic->topic_id = kafka_of_uuid(info->id);
+    topic->topic_id = id;
     topic->is_internal = info->internal;
     if (request->include_topic_authorized_operations && info->status == SLUICE_OK) {
         topic->topic_authorized_operations =

@@ -108,10 +108,10 @@ static void fill(struct kafka_call *call, const struct sluice_produce_result *re
                                              ? SLUICE_E_INVALID_TXN_STATE
                                              : result->status);
     slot->error_message = kafka_of_reason(result->reason);
+    slot->log_start_offset = result->log_start_offset;
     if (result->status == SLUICE_OK) {
         slot->base_offset = result->base_offset;
         slot->log_append_time_ms = result->log_append_time_ms;
-        slot->log_start_offset = result->log_start_offset;
         return;
     }
     slot->base_offset = INVALID_OFFSET;
@@ -156,7 +156,8 @@ static void refuse(struct kafka_call *call, uint32_t count, sluice_status status
                    struct sluice_text reason)
 {
     response_partition **slots = call->slots;
-    const struct sluice_produce_result result = {.status = status, .reason = reason};
+    const struct sluice_produce_result result = {
+        .status = status, .log_start_offset = INVALID_OFFSET, .reason = reason};
     for (uint32_t i = 0; i < count; i++) {
         fill(call, &result, slots[i]);
     }
@@ -166,7 +167,9 @@ static void refuse(struct kafka_call *call, uint32_t count, sluice_status status
 void kafka_produce_refuse(struct kafka_call *call, uint32_t index, sluice_status status)
 {
     response_partition **slots = call->slots;
-    fill(call, &(struct sluice_produce_result){.status = status}, slots[index]);
+    fill(call,
+         &(struct sluice_produce_result){.status = status, .log_start_offset = INVALID_OFFSET},
+         slots[index]);
     call->failure = status;
 }
 

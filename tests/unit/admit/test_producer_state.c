@@ -269,7 +269,7 @@ Test(producer_state, transactions_come_back_from_a_checkpoint_and_the_frames_beh
 Test(producer_state, senseless_headers_are_refused)
 {
     cr_assert_eq(error_of(batch_of(7, 0, -1, 1)), SLUICE_E_INVALID_RECORD);
-    cr_assert_eq(error_of(batch_of(7, -1, 0, 1)), SLUICE_E_INVALID_RECORD);
+    cr_assert_eq(error_of(batch_of(7, -1, 0, 1)), SLUICE_E_INVALID_PRODUCER_EPOCH);
     cr_assert_eq(error_of(batch_of(7, 0, 0, 0)), SLUICE_E_INVALID_RECORD);
     cr_assert_eq(error_of(batch_of(-1, 0, 0, 1)), SLUICE_E_INVALID_RECORD);
 }

@@ -105,8 +105,41 @@ Test(batch_validate, refuses_a_second_batch_behind_the_first)
 Test(batch_validate, refuses_an_empty_entry_and_one_cut_short)
 {
     size--;
-    cr_expect_eq(validate(), SLUICE_E_CORRUPT_BATCH);
+    cr_expect_eq(validate(), SLUICE_E_INVALID_RECORD);
     size = 0;
+    cr_expect_eq(validate(), SLUICE_E_INVALID_RECORD);
+    cr_expect_not(verdict.formed);
+}
+
+Test(batch_validate, leaves_out_a_piece_of_a_second_batch)
+{
+    uint8_t *more = malloc(size * 2);
+    memcpy(more, batch, size);
+    memcpy(more + size, batch, size);
+    free(batch);
+    batch = more;
+    size_t whole = size;
+    for (size = whole; size < whole * 2; size++) {
+        cr_expect_eq(validate(), SLUICE_OK);
+        cr_expect_eq(verdict.view.size, whole);
+    }
+    batch[whole + BATCH_LENGTH_AT + 3] = 3;
+    batch[whole + BATCH_LENGTH_AT + 2] = 0;
+    cr_expect_eq(validate(), SLUICE_E_CORRUPT_BATCH);
+}
+
+Test(batch_validate, refuses_offsets_of_the_clients_own)
+{
+    batch[BATCH_BASE_OFFSET_AT + 7] = 5;
+    cr_expect_eq(validate(), SLUICE_E_INVALID_RECORD);
+    cr_expect(verdict.formed);
+}
+
+Test(batch_validate, tells_counts_below_zero_from_a_broken_batch)
+{
+    cr_expect_eq(with_u32(BATCH_LAST_OFFSET_DELTA_AT, (uint32_t)-1), SLUICE_E_INVALID_RECORD);
+    cr_expect(verdict.formed);
+    batch[BATCH_CRC_AT] ^= 1;
     cr_expect_eq(validate(), SLUICE_E_CORRUPT_BATCH);
 }
 
@@ -196,9 +229,13 @@ Test(batch_validate, refuses_zstd_where_the_api_version_does_not_know_it)
     cr_assert_eq(validate(), SLUICE_E_UNSUPPORTED_CODEC);
 }
 
-Test(batch_validate, refuses_append_time_from_a_producer)
+Test(batch_validate, takes_a_claim_of_append_time_only_where_the_producers_time_holds)
 {
-    cr_assert_eq(with_u16(BATCH_ATTRIBUTES_AT, BATCH_LOG_APPEND_TIME), SLUICE_E_INVALID_TIMESTAMP);
+    cr_expect_eq(with_u16(BATCH_ATTRIBUTES_AT, BATCH_LOG_APPEND_TIME), SLUICE_OK);
+    cr_expect_eq(verdict.max_timestamp, batch_view_max_timestamp(&verdict.view));
+    limits.append_time = true;
+    cr_expect_eq(validate(), SLUICE_E_INVALID_TIMESTAMP);
+    cr_expect_eq(verdict.fault_count, COUNT);
 }
 
 Test(batch_validate, names_the_records_that_lie_too_far_ahead)
