@@ -69,6 +69,9 @@ static void take_settings(struct broker_settings *settings, const struct sl_conf
     settings->min_compaction_lag_ms = config->compaction.min_lag_ms;
     settings->max_compaction_lag_ms = config->compaction.max_lag_ms;
     settings->delete_retention_ms = config->compaction.delete_retention_ms;
+    settings->letters_topics_auto_create = config->groups.dead_letters_auto_create;
+    snprintf(settings->letters_prefix, sizeof(settings->letters_prefix), "%s",
+             config->groups.dead_letters_prefix);
     sluice_settings_take_live(settings, config);
     settings->in_memory = !config_has_disk(config);
     snprintf(settings->log_dir, sizeof(settings->log_dir), "%s", config->data.dir);

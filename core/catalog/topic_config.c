@@ -53,6 +53,12 @@ static const struct topic_config_key keys[] = {
      "How long tombstones are kept after the first compaction that meets them; then the next one "
      "removes them.",
      false},
+    {"errors.deadletterqueue.group.enable",
+     {T(BOOLEAN), ANY, NULL},
+     "false",
+     NULL,
+     "Whether share groups may write their dead letters to the topic (KIP-1191).",
+     false},
     {"file.delete.delay.ms",
      {T(LONG), 0, INT64_MAX, NULL},
      "60000",
@@ -334,6 +340,11 @@ static void message_bytes_set(struct topic_settings *settings, const struct conf
     settings->message_bytes_max = (int32_t)value->number;
 }
 
+static void letters_set(struct topic_settings *settings, const struct config_value *value)
+{
+    settings->takes_letters = value->boolean;
+}
+
 static void segment_bytes_set(struct topic_settings *settings, const struct config_value *value)
 {
     settings->segment_bytes = (int32_t)value->number;
@@ -452,6 +463,7 @@ static const struct {
     {"compression.type", codec_set},
     {"compression.zstd.level", zstd_level_set},
     {"delete.retention.ms", delete_retention_set},
+    {"errors.deadletterqueue.group.enable", letters_set},
     {"max.compaction.lag.ms", max_lag_set},
     {"max.message.bytes", message_bytes_set},
     {"message.timestamp.after.max.ms", after_max_set},

@@ -53,6 +53,7 @@ struct topic_settings {
     int32_t codec;                           /* of batches, or TOPIC_CODEC_PRODUCER */
     int32_t codec_levels[TOPIC_CODEC_COUNT]; /* as the codec numbers them */
     int32_t min_insync_replicas;             /* above 1: acks=all cannot be kept */
+    bool takes_letters;                      /* errors.deadletterqueue.group.enable */
     bool validate_records;                   /* sluice.validate=records */
     int64_t timestamp_before_max_ms;         /* E_INVALID_TIMESTAMP when older */
     int64_t timestamp_after_max_ms;          /* … when further ahead */

@@ -159,6 +159,8 @@ struct sl_config {
         int64_t session_timeout_ms;
         int64_t members_max;
         int64_t offsets_retention_ms;
+        const char *dead_letters_prefix;
+        bool dead_letters_auto_create;
         int32_t assignor; /* GROUP_ASSIGNOR_* of the catalog */
         int64_t consumer_session_timeout_ms;
         int64_t consumer_heartbeat_interval_ms;

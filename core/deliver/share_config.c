@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define BY_DURATION "by_duration:"
 
@@ -36,7 +37,8 @@ enum share_config_key share_config_find(struct sl_bytes name)
 
 static bool is_text(struct sl_bytes value, const char *text)
 {
-    return sl_bytes_equal(value, sl_bytes_of_text(text));
+    return value.size == strlen(text) &&
+           strncasecmp((const char *)value.data, text, value.size) == 0;
 }
 
 static bool read_number(struct sl_bytes *text, int64_t *ret_number)
@@ -91,7 +93,7 @@ static bool parse_reset(struct sl_bytes value, int64_t *ret_value)
 {
     size_t head = sizeof(BY_DURATION) - 1;
     if (is_text(value, "latest") || is_text(value, "earliest")) {
-        *ret_value = value.data[0] == 'l' ? SHARE_RESET_LATEST : SHARE_RESET_EARLIEST;
+        *ret_value = is_text(value, "latest") ? SHARE_RESET_LATEST : SHARE_RESET_EARLIEST;
         return true;
     }
     return value.size > head && memcmp(value.data, BY_DURATION, head) == 0 &&
@@ -113,6 +115,9 @@ static bool parse(const struct share_config_row *row, struct sl_bytes value, int
         return parse_choice(value, "read_uncommitted", "read_committed", ret_value);
     case SHARE_CONFIG_RESET:
         return parse_reset(value, ret_value);
+    case SHARE_CONFIG_TOPIC:
+        *ret_value = (int64_t)value.size;
+        return value.size <= SHARE_TOPIC_BYTES_MAX;
     default:
         return read_number(&value, ret_value) && value.size == 0 && *ret_value >= row->least &&
                *ret_value <= row->most;
@@ -126,6 +131,9 @@ sl_err share_settings_set(struct share_settings *settings, enum share_config_key
     int64_t parsed = share_config_rows[key].preset;
     if (value.data != NULL && !parse(&share_config_rows[key], value, &parsed)) {
         return SLUICE_E_INVALID_CONFIG;
+    }
+    if (key == SHARE_CONFIG_letters_topic && parsed > 0) {
+        memcpy(settings->letters_topic, value.data, (size_t)parsed);
     }
     settings->values[key] = parsed;
     settings->set[key] = value.data != NULL;
@@ -150,6 +158,10 @@ size_t share_settings_text(const struct share_settings *settings, enum share_con
                                      BY_DURATION "PT%" PRId64 "S", value / 1000)
                           : snprintf(ret_text, SHARE_CONFIG_VALUE_BYTES_MAX, "%s",
                                      value == SHARE_RESET_LATEST ? "latest" : "earliest");
+        break;
+    case SHARE_CONFIG_TOPIC:
+        size = snprintf(ret_text, SHARE_CONFIG_VALUE_BYTES_MAX, "%.*s", (int)value,
+                        settings->letters_topic);
         break;
     default:
         size = snprintf(ret_text, SHARE_CONFIG_VALUE_BYTES_MAX, "%" PRId64, value);

@@ -1,15 +1,19 @@
-/* share_config.h: the configuration of a group that shares streams (Kafka's share.* of GroupConfig,
- * and Sluice's own), by name, with what it comes to. Pure data. [any] */
+/* share_config.h: the configuration of a group that shares streams (share.* of Kafka's GroupConfig,
+ * and the dead letters of KIP-1191), by name, with what it comes to. Pure data. [any] */
 #ifndef SL_DELIVER_SHARE_CONFIG_H
 #define SL_DELIVER_SHARE_CONFIG_H
 
 #include "base/base.h"
 
-#define SHARE_CONFIG_VALUE_BYTES_MAX 64u
+#define SHARE_CONFIG_VALUE_BYTES_MAX 256u
 
 /* clang-format off */
 /* field, name, type, default, least and greatest value, what it is */
 #define SHARE_CONFIG_TABLE(X)                                                                      \
+    X(letters_copy, "errors.deadletterqueue.copy.record.enable", BOOLEAN, 0, 0, 1,                 \
+      "whether a dead letter holds the record, or only says where it is")                          \
+    X(letters_topic, "errors.deadletterqueue.topic.name", TOPIC, 0, 0, 0,                          \
+      "where records go that were rejected or delivered too often; blank: nowhere")                \
     X(assignment_interval_ms, "share.assignment.interval.ms", INT, 1000, 0, 15000,                 \
       "how often partitions are assigned anew at most (here: whenever a member's request shows "   \
       "a change, so that it has no effect)")                                                       \
@@ -38,18 +42,22 @@ enum share_config_key {
         SHARE_CONFIG_COUNT
 };
 
-#define SHARE_RESET_LATEST   (-1)
-#define SHARE_RESET_EARLIEST (-2)
+#define SHARE_RESET_LATEST    (-1)
+#define SHARE_RESET_EARLIEST  (-2)
+#define SHARE_TOPIC_BYTES_MAX 249u
 struct share_settings {
-    int64_t values[SHARE_CONFIG_COUNT]; /* reset: SHARE_RESET_*, or that many ms ago */
+    int64_t values[SHARE_CONFIG_COUNT]; /* reset: SHARE_RESET_*, or that many ms ago; letters_topic:
+                                           the size of its name, 0: there is none */
     bool set[SHARE_CONFIG_COUNT];       /* else the default */
+    char letters_topic[SHARE_TOPIC_BYTES_MAX];
 };
 
 enum share_config_type {
     SHARE_CONFIG_INT,
     SHARE_CONFIG_BOOLEAN,
     SHARE_CONFIG_ISOLATION,
-    SHARE_CONFIG_RESET
+    SHARE_CONFIG_RESET,
+    SHARE_CONFIG_TOPIC
 };
 struct share_config_row {
     const char *name;
@@ -64,6 +72,12 @@ static inline int64_t share_setting(const struct share_settings *settings,
                                     enum share_config_key key)
 {
     return settings->values[key];
+}
+/* Size 0: the group has no dead letters. */
+static inline struct sl_bytes share_letters_topic(const struct share_settings *settings)
+{
+    return (struct sl_bytes){(const uint8_t *)settings->letters_topic,
+                             (size_t)settings->values[SHARE_CONFIG_letters_topic]};
 }
 /* SHARE_CONFIG_COUNT: no such key. */
 enum share_config_key share_config_find(struct sl_bytes name);

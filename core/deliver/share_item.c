@@ -26,7 +26,8 @@ static struct share_range load(const uint8_t *at)
     return (struct share_range){.first = first,
                                 .last = first + (int64_t)sl_le32_load(at + 8) - 1,
                                 .deliveries = sl_le16_load(at + 12),
-                                .state = at[14]};
+                                .state = at[14],
+                                .reason = at[15]};
 }
 
 sl_err share_item_add(struct sl_buffer *payload, size_t at, const struct share_range *range)
@@ -38,7 +39,7 @@ sl_err share_item_add(struct sl_buffer *payload, size_t at, const struct share_r
         uint8_t *before_at = payload->data + payload->size - SHARE_RANGE_SIZE;
         struct share_range before = load(before_at);
         if (before.last + 1 == range->first && before.state == range->state &&
-            before.deliveries == range->deliveries) {
+            before.deliveries == range->deliveries && before.reason == range->reason) {
             sl_le32_store(before_at + 8, sl_le32_load(before_at + 8) + length);
             return SLUICE_OK;
         }
@@ -47,6 +48,7 @@ sl_err share_item_add(struct sl_buffer *payload, size_t at, const struct share_r
     sl_le32_store(bytes + 8, length);
     sl_le16_store(bytes + 12, range->deliveries);
     bytes[14] = range->state;
+    bytes[15] = range->reason;
     sl_err err = sl_buffer_append(payload, bytes, sizeof(bytes));
     if (err == SLUICE_OK) {
         sl_le32_store(payload->data + at + COUNT_AT, count + 1);
@@ -58,7 +60,10 @@ static bool is_range(const struct share_range *range, int64_t before)
 {
     bool is_state = range->state == SHARE_AVAILABLE || range->state == SHARE_ACKNOWLEDGED ||
                     range->state == SHARE_ARCHIVED;
-    return is_state && range->first > before && range->last >= range->first;
+    bool is_doomed = range->state == SHARE_DOOMED && (range->reason == SHARE_REJECTED ||
+                                                      range->reason == SHARE_DELIVERED_TOO_OFTEN);
+    return (is_doomed || (is_state && range->reason == SHARE_NO_REASON)) && range->first > before &&
+           range->last >= range->first;
 }
 
 sl_err share_item_decode(uint8_t version, struct sl_bytes payload, struct share_item *ret_item)

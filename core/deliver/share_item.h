@@ -4,7 +4,8 @@
  *   SHARE_STATE   topic 16, partition u32, flags u8 (1: replaces all that was said before), zero
  *                 u8, group size u16, start i64, range count u32, zero u32, group, then 16 bytes a
  *                 range: first offset i64, length u32, deliveries u16, state u8 (0 available, 2
- *                 acknowledged, 4 archived), zero u8
+ *                 acknowledged, 3 waits for its dead letter, 4 archived), reason u8 (of 3:
+ *                 1 rejected, 2 delivered too often; else 0)
  *   SHARE_FORGET  what u8 (1: one topic, 2: the whole group), zero u8, group size u16, zero u32,
  *                 topic 16, group
  *   SHARE_CONFIG  group size u16, value count u16, zero u32, group, then for each key size u16,

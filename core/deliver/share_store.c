@@ -59,6 +59,7 @@ sl_err share_store_init(struct share_store *store)
         sl_list_init(&store->slots[i]);
     }
     sl_list_init(&store->doomed);
+    sl_list_init(&store->undelivered);
     sl_err err = chain_map_init(&store->groups);
     return err != SLUICE_OK ? err : chain_map_init(&store->streams);
 }
@@ -259,10 +260,20 @@ sl_err share_store_configure(struct share_store *store, struct sl_bytes name,
 
 /* ---- the wheel ---- */
 
+static void list_doomed(struct share_store *store, struct share_stream *stream)
+{
+    if (stream->window.doomed > 0 && !stream->burying && !sl_link_is_listed(&stream->in_doomed)) {
+        sl_list_push_back(&store->doomed, &stream->in_doomed);
+    }
+}
+
 void share_store_arm(struct share_store *store, struct share_stream *stream)
 {
     int64_t due_ms = stream->window.due_ms;
     sl_list_remove(&stream->in_wheel);
+    if (!stream->removed) {
+        list_doomed(store, stream);
+    }
     if (due_ms == SHARE_NEVER || stream->removed) {
         return;
     }
@@ -348,11 +359,13 @@ static sl_err apply_state(struct share_store *store, uint8_t version, struct sl_
     if (err != SLUICE_OK) {
         return err;
     }
+    sl_list_remove(&stream->in_doomed); /* it may have none any more */
     share_window_raise(&stream->window, item.start);
     for (uint32_t i = 0; i < item.range_count && err == SLUICE_OK; i++) {
         const struct share_range range = share_item_range(&item, i);
         err = share_window_restore(&stream->window, &range);
     }
+    list_doomed(store, stream);
     return err;
 }
 

@@ -22,6 +22,7 @@ struct share_owner_group {
     struct chain_link by_name;
     struct sl_list streams;
     struct share_settings settings;
+    sl_err letters_err;   /* why its dead letters cannot be written; SLUICE_OK: they can */
     struct sl_bytes name; /* the bytes follow the struct */
 };
 
@@ -30,7 +31,7 @@ struct share_stream {
     struct share_owner_group *group;
     struct sl_link in_group;
     struct sl_link in_wheel;  /* waits for its window's due_ms, or a moment before */
-    struct sl_link in_doomed; /* has records that are to become dead letters */
+    struct sl_link in_doomed; /* has records that are to become dead letters, now or later */
     struct sl_list waiters;   /* of whoever delivers */
     struct sl_uuid topic;
     uint32_t partition;
@@ -47,8 +48,13 @@ struct share_store {
     struct chain_map streams;
     uint32_t stream_count;
     struct sl_list slots[SHARE_WHEEL_SLOTS];
-    int64_t turned_ms; /* slots before it are empty */
-    struct sl_list doomed;
+    int64_t turned_ms;          /* slots before it are empty */
+    struct sl_list doomed;      /* streams that have dead letters to write … */
+    struct sl_list undelivered; /* … and those whose letters could not be written: they are tried
+                                   again at retry_ms */
+    int64_t retry_ms;
+    int64_t backoff_ms;
+    uint32_t burials; /* under way */
     uint64_t delivered_total, acknowledged_total, released_total, rejected_total, expired_total,
         archived_total;
 };
@@ -79,7 +85,8 @@ void share_store_forget(struct share_store *store, struct sl_bytes group,
                         const struct sl_uuid *topic);
 void share_store_forget_topic(struct share_store *store, const struct sl_uuid *topic);
 
-/* After any change of the window. */
+/* After any change of the window: its place in the wheel, and among those that have dead letters to
+ * write. */
 void share_store_arm(struct share_store *store, struct share_stream *stream);
 /* When to look again; INT64_MAX: nothing waits. May be early. */
 int64_t share_store_due_ms(const struct share_store *store);

@@ -84,7 +84,7 @@ static bool is_default(const struct share_range *range)
 static bool is_alike(const struct share_range *a, const struct share_range *b)
 {
     return a->last + 1 == b->first && a->state == b->state && a->deliveries == b->deliveries &&
-           a->owner == b->owner && a->at_ms == b->at_ms;
+           a->owner == b->owner && a->at_ms == b->at_ms && a->reason == b->reason;
 }
 
 static uint32_t length_of(const struct share_range *range)
@@ -328,6 +328,9 @@ static struct share_range ended(const struct share_range *run, const struct shar
         .first = run->first, .last = run->last, .deliveries = run->deliveries};
     if (rejected || run->deliveries >= rules->deliveries_max) {
         range.state = rules->dead_letters ? SHARE_DOOMED : SHARE_ARCHIVED;
+        range.reason = !rules->dead_letters ? SHARE_NO_REASON
+                       : rejected           ? SHARE_REJECTED
+                                            : SHARE_DELIVERED_TOO_OFTEN;
     } else {
         range.state = SHARE_AVAILABLE;
         range.at_ms = rules->delay_ms > 0 ? now_ms + rules->delay_ms : 0;
@@ -460,7 +463,7 @@ uint32_t share_window_condemn(struct share_window *window, const struct share_ru
             i++;
             continue;
         }
-        struct share_range to = ended(&range, rules, true, 0);
+        struct share_range to = ended(&range, rules, false, 0);
         total += length_of(&range);
         changed(arg, range.first, range.last);
         i = replace(window, i, &to);
@@ -493,6 +496,7 @@ sl_err share_window_bury(struct share_window *window, int64_t first, int64_t las
         offset = run.last + 1;
         if (run.state == SHARE_DOOMED) {
             run.state = SHARE_ARCHIVED;
+            run.reason = SHARE_NO_REASON;
             lay(window, &run);
         }
     }
@@ -539,8 +543,6 @@ void share_window_describe(const struct share_window *window, int64_t first, int
         range.owner = 0;
         if (range.state == SHARE_ACQUIRED) {
             range.deliveries--;
-        }
-        if (range.state == SHARE_ACQUIRED || range.state == SHARE_DOOMED) {
             range.state = SHARE_AVAILABLE;
         }
         if (range.state != SHARE_GAP && !is_default(&range)) {
@@ -573,6 +575,7 @@ void share_window_verify(const struct share_window *window)
         SL_ASSERT(range->first > before && range->last >= range->first && !is_default(range));
         SL_ASSERT((range->state == SHARE_ACQUIRED) == (range->owner != 0));
         SL_ASSERT(range->state != SHARE_ACQUIRED || window->due_ms <= range->at_ms);
+        SL_ASSERT((range->state == SHARE_DOOMED) == (range->reason != SHARE_NO_REASON));
         SL_ASSERT(i == 0 || !is_alike(range - 1, range));
         before = range->last;
         in_flight += range->state == SHARE_GAP ? 0 : length_of(range);

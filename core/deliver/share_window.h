@@ -14,9 +14,10 @@
  *       └─release, time out─┘ │ └─┴────────┘                  │
  *                             └─reject, or too many deliveries─► doomed ──bury──► archived ─┘
  *
- * Doomed records wait for their dead letters; a window without dead letters archives at once. A gap
- * is where the log has no record, or one that is not for clients. An acquisition belongs to an
- * owner (a number that stands for a member) and ends by itself at a time.
+ * Doomed records wait for their dead letters, over crashes too, and are given to nobody meanwhile;
+ * a window without dead letters archives at once. A gap is where the log has no record, or one that
+ * is not for clients. An acquisition belongs to an owner (a number that stands for a member) and
+ * ends by itself at a time.
  *
  * Bounded: no more than in_flight_max offsets are in ranges, gaps aside; so many ranges there are
  * at most, and twice as many gaps and halves. No clock, no I/O, no knowledge of a protocol: Kafka's
@@ -35,10 +36,13 @@ enum share_state {
     SHARE_AVAILABLE = 0,
     SHARE_ACQUIRED = 1, /* in memory only */
     SHARE_ACKNOWLEDGED = 2,
+    SHARE_DOOMED = 3,
     SHARE_ARCHIVED = 4,
-    SHARE_DOOMED = 5, /* in memory only */
-    SHARE_GAP = 6,    /* in memory only: found again by reading */
+    SHARE_GAP = 6, /* in memory only: found again by reading */
 };
+
+/* Why a record is doomed; written to disk. */
+enum share_reason { SHARE_NO_REASON = 0, SHARE_REJECTED = 1, SHARE_DELIVERED_TOO_OFTEN = 2 };
 
 struct share_range {
     int64_t first;
@@ -46,7 +50,8 @@ struct share_range {
     int64_t at_ms;  /* acquired: until when; available: not before; else 0 */
     uint64_t owner; /* acquired; else 0 */
     uint16_t deliveries;
-    uint8_t state; /* enum share_state */
+    uint8_t state;  /* enum share_state */
+    uint8_t reason; /* enum share_reason; doomed; else 0 */
 };
 
 struct share_window {
@@ -151,7 +156,7 @@ void share_window_raise(struct share_window *window, int64_t start);
 void share_window_reset(struct share_window *window, int64_t start);
 
 /* What is worth writing down of [first, last], as it would be if all locks ended: no gaps, nothing
- * that was never delivered. The range is of AVAILABLE, ACKNOWLEDGED or ARCHIVED. */
+ * that was never delivered. The range is of AVAILABLE, ACKNOWLEDGED, DOOMED or ARCHIVED. */
 void share_window_describe(const struct share_window *window, int64_t first, int64_t last,
                            void (*visit)(void *arg, const struct share_range *range), void *arg);
 /* Puts back what was written down. E_NO_MEMORY. */

@@ -5,6 +5,7 @@
  */
 #include "shard/settings.h"
 
+#include "shard/share_bury.h"
 #include "shard/shares.h"
 
 #include "base/buffer.h"
@@ -249,6 +250,24 @@ static bool is_named(const struct sluice_config_alter *alter, uint32_t end, stru
     return false;
 }
 
+/* What the table's types and ranges do not say. */
+static sl_err check_share(struct settings_change *self, struct sl_bytes name, struct sl_bytes value,
+                          char reason[CONFIG_REASON_BYTES])
+{
+    struct share_settings ignored;
+    enum share_config_key key = share_config_find(name);
+    if (key == SHARE_CONFIG_letters_topic) {
+        return share_letters_topic_check(self->call.target->config.settings, value, reason);
+    }
+    share_settings_init(&ignored);
+    sl_err err = key == SHARE_CONFIG_COUNT ? SLUICE_OK : share_settings_set(&ignored, key, value);
+    if (err != SLUICE_OK) {
+        snprintf(reason, CONFIG_REASON_BYTES, "%.*s: not a value that it can have", (int)name.size,
+                 (const char *)name.data);
+    }
+    return err;
+}
+
 static sl_err change_one(struct settings_change *self, const struct sluice_config_alter *alter,
                          uint32_t index, char reason[CONFIG_REASON_BYTES])
 {
@@ -272,6 +291,9 @@ static sl_err change_one(struct settings_change *self, const struct sluice_confi
         return refuse(reason, "a value of at most 1,024 bytes is wanted");
     }
     err = named_config_check(kind, key, sl_of_text(change->value), reason);
+    if (err == SLUICE_OK && kind == SETTING_GROUP) {
+        err = check_share(self, key, sl_of_text(change->value), reason);
+    }
     return err != SLUICE_OK ? err : add_item(self, alter, key, sl_of_text(change->value));
 }
 

@@ -561,6 +561,7 @@ sl_err shard_start(struct shard *shard)
         due_ms = SL_MIN(due_ms, scrub_due_ms(shard));
         txns_start(shard);
         consumer_desk_start(shard);
+        due_ms = SL_MIN(due_ms, shares_due_ms(shard)); /* dead letters that were not written */
         due_ms = SL_MIN(due_ms, consumer_desk_due_ms(shard));
         due_ms = SL_MIN(due_ms, txns_due_ms(shard));
         arm(shard, SL_MIN(shard->housekeeping_ms, due_ms));

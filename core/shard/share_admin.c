@@ -6,6 +6,7 @@
  */
 #include "base/bytes.h"
 #include "shard/partition.h"
+#include "shard/share_bury.h"
 #include "shard/shares.h"
 
 #include <string.h>
@@ -489,6 +490,7 @@ static void config_part(struct share_admin *self, struct admin_part *part)
     }
     if (part->err == SLUICE_OK) {
         share_change_add_payload(&part->change, WAL_ITEM_SHARE_CONFIG, sl_buffer_bytes(&payload));
+        share_bury_again(shard);
     }
     sl_buffer_fini(&payload);
 }

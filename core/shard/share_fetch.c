@@ -8,6 +8,7 @@
 #include "record/txn_marker.h"
 #include "shard/fetch.h"
 #include "shard/partition.h"
+#include "shard/share_bury.h"
 #include "shard/shares.h"
 
 #include <string.h>
@@ -88,7 +89,8 @@ static void part_try(struct share_part *part);
 struct share_rules share_rules_of(const struct share_settings *settings)
 {
     return (struct share_rules){.deliveries_max =
-                                    (uint32_t)share_setting(settings, SHARE_CONFIG_deliveries_max)};
+                                    (uint32_t)share_setting(settings, SHARE_CONFIG_deliveries_max),
+                                .dead_letters = share_letters_topic(settings).size > 0};
 }
 
 uint64_t share_owner_of(const struct shard *shard, struct sluice_text group,
@@ -833,13 +835,14 @@ int64_t shares_due_ms(const struct shard *shard)
         const struct share_part *part = SL_CONTAINER_OF(link, struct share_part, in_waiting);
         due_ms = SL_MIN(due_ms, part->deadline_ms);
     }
-    return due_ms;
+    return SL_MIN(due_ms, share_bury_due_ms(shard));
 }
 
 int64_t shares_tick(struct shard *shard, int64_t now_ms)
 {
     if (shard->status == SLUICE_OK) {
         expire(shard, now_ms);
+        share_bury_tick(shard, now_ms);
     }
     share_members_tick(&shard->share_members, now_ms);
     for (struct sl_link *link = shard->share_waiting.head.next, *next;

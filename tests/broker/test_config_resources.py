@@ -61,19 +61,25 @@ def test_groups_and_client_metrics_are_configured_listed_and_kept():
         assert (told["match"]["value"], told["metrics"]["value"], told["interval.ms"]["value"]) == ("client_id=x", "", "300000")
 
 
+def keys_of(resource):
+    """Kafka 4.3's, and of KIP-1191, which is in 4.4."""
+    later = {"errors.deadletterqueue.copy.record.enable": "BOOLEAN", "errors.deadletterqueue.topic.name": "STRING"}
+    return {**config_keys(resource), **(later if resource == "group" else {})}
+
+
 def test_all_keys_are_told_and_the_level_of_the_log():
     with Broker() as broker:
         for number, resource in ((GROUPS, "group"), (METRICS, "client-metrics")):
             found = described(broker, number, "any")
             assert {key: entry["config_type"] for key, entry in found.items()} == {
-                key: TYPES[kind] for key, kind in config_keys(resource).items()}
+                key: TYPES[kind] for key, kind in keys_of(resource).items()}
             assert all(entry["config_source"] == 5 and entry["documentation"] for entry in found.values())
         for name, code in (("t x", 17), ("nobody", 3)):
             answer = ask(broker, "DescribeConfigs", 4, {"resources": [{"resource_type": TOPIC, "resource_name": name}]})
             assert answer["results"][0]["error_code"] == code
         none_named = ask(broker, "DescribeConfigs", 4, {"resources": [
             {"resource_type": GROUPS, "resource_name": "any", "configuration_keys": []}]})["results"][0]
-        assert len(none_named["configs"]) == len(config_keys("group"))
+        assert len(none_named["configs"]) == len(keys_of("group"))
         level, = described(broker, LOGGER, "1").values()
         assert (level["name"], level["value"], level["config_source"], level["read_only"]) == ("root", "INFO", 6, True)
         for kind, name in ((GROUPS, ""), (METRICS, ""), (LOGGER, "7"), (3, "x")):

@@ -1,81 +1,9 @@
 """Groups that share a topic (KIP-932), raw: who gets which record, what becomes of it, and what a crash leaves."""
 from kafka_wire import call
+from share_member import ACCEPT, RELEASE, RENEW, Member, acquired, make
 from sluice_broker import Broker, loader, wait_for
 
-GAP, ACCEPT, RELEASE, REJECT, RENEW = range(5)
 INVALID_RECORD_STATE, SESSION_NOT_FOUND, SESSION_EPOCH = 121, 122, 123
-
-
-class Member:
-    """A member of a share group on a connection of its own."""
-
-    def __init__(self, broker, group, name, *topics):
-        self.raw, self.group, self.name, self.topics = broker.connect(), group, name, list(topics)
-        self.session, self.epoch = 0, 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *unused):
-        self.raw.socket.close()
-
-    def beat(self, epoch=None, topics=None):
-        answer = call(self.raw, "ShareGroupHeartbeat", 1, {
-            "group_id": self.group, "member_id": self.name, "member_epoch": self.epoch if epoch is None else epoch,
-            "subscribed_topic_names": topics})
-        if answer["error_code"] == 0:
-            self.epoch = answer["member_epoch"]
-        return answer
-
-    def join(self):
-        answer = self.beat(0, self.topics)
-        assert answer["error_code"] == 0, answer
-        return {part["topic_id"]: part["partitions"] for part in answer["assignment"]["topic_partitions"]}
-
-    def fetch(self, topic=None, partitions=(0,), acks=None, wait_ms=0, records=500, mode=0, epoch=None, renew=False, batch=500):
-        """acks: {partition: [(first, last, types)]}"""
-        epoch = self.session if epoch is None else epoch
-        named = [{"partition_index": p, "acknowledgement_batches": [
-            {"first_offset": a, "last_offset": b, "acknowledge_types": t} for a, b, t in (acks or {}).get(p, ())]}
-                 for p in partitions if epoch == 0 or (acks or {}).get(p)]
-        answer = call(self.raw, "ShareFetch", 2, {
-            "group_id": self.group, "member_id": self.name, "share_session_epoch": epoch, "max_wait_ms": wait_ms,
-            "min_bytes": 1, "max_bytes": 1 << 20, "max_records": records, "batch_size": batch, "share_acquire_mode": mode,
-            "is_renew_ack": renew, "topics": [{"topic_id": topic, "partitions": named}] if named else []})
-        if answer["error_code"] == 0:
-            self.session = epoch + 1
-        return answer
-
-    def acquire(self, topic, **more):
-        """[(partition, first, last, deliveries)]"""
-        answer = self.fetch(topic, **more)
-        assert answer["error_code"] == 0, answer
-        return acquired(answer)
-
-    def acknowledge(self, topic, *batches, partition=0, epoch=None, renew=False):
-        epoch = self.session if epoch is None else epoch
-        answer = call(self.raw, "ShareAcknowledge", 2, {
-            "group_id": self.group, "member_id": self.name, "share_session_epoch": epoch, "is_renew_ack": renew,
-            "topics": [{"topic_id": topic, "partitions": [{"partition_index": partition, "acknowledgement_batches": [
-                {"first_offset": a, "last_offset": b, "acknowledge_types": t} for a, b, t in batches]}]}]})
-        if answer["error_code"] != 0:
-            return answer["error_code"]
-        self.session = epoch + 1
-        return answer["responses"][0]["partitions"][0]["error_code"] if answer["responses"] else 0
-
-
-def acquired(answer):
-    return [(part["partition_index"], run["first_offset"], run["last_offset"], run["delivery_count"])
-            for topic in answer["responses"] for part in topic["partitions"] for run in part["acquired_records"]]
-
-
-def make(broker, topic="t", partitions=1):
-    """A topic; its id."""
-    with broker.connect() as raw:
-        made = call(raw, "CreateTopics", 7, {"topics": [{"name": topic, "num_partitions": partitions, "replication_factor": 1}],
-                                             "timeout_ms": 10000})["topics"][0]
-    assert made["error_code"] == 0, made
-    return made["topic_id"]
 
 
 def test_a_record_is_one_members_at_a_time_and_comes_again_when_it_is_given_back():

@@ -202,9 +202,10 @@ def share_state(fields):
             "ranges": []}
     before = -1
     for _ in range(count):
-        first, length, deliveries, state, pad = fields.take("qIHBB")
-        need(first > before and length > 0 and state in (0, 2, 4) and pad == 0, "a range of a stream")
-        item["ranges"].append({"first": first, "last": first + length - 1, "deliveries": deliveries, "state": state})
+        first, length, deliveries, state, reason = fields.take("qIHBB")
+        need(first > before and length > 0 and state in (0, 2, 3, 4), "a range of a stream")
+        need(reason in (1, 2) if state == 3 else reason == 0, "why a record waits for its dead letter")
+        item["ranges"].append({"first": first, "last": first + length - 1, "deliveries": deliveries, "state": state, "reason": reason})
         before = first + length - 1
     return item
 

@@ -370,7 +370,8 @@ static void step_crash(struct world *world)
     for (int64_t i = 0; i < RECORDS; i++) {
         struct row *row = &world->rows[i];
         bool was_done = row->state == SHARE_ACKNOWLEDGED || row->state == SHARE_ARCHIVED;
-        row->state = was_done ? row->state : SHARE_AVAILABLE;
+        bool is_kept = was_done || row->state == SHARE_DOOMED;
+        row->state = is_kept ? row->state : SHARE_AVAILABLE;
         row->seen -= row->deliveries - row->kept;
         row->deliveries = row->kept;
         row->owner = 0;

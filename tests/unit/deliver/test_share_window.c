@@ -67,6 +67,11 @@ static void ignore(void *arg, int64_t first, int64_t last)
     (void)arg, (void)first, (void)last;
 }
 
+static void put_back(void *arg, const struct share_range *range)
+{
+    cr_assert_eq(share_window_restore(arg, range), SLUICE_OK);
+}
+
 static int64_t next_at(int64_t now_ms)
 {
     return share_window_next(&window, now_ms, 3, 50);
@@ -123,6 +128,22 @@ Test(share_window, holds_what_is_to_become_a_dead_letter)
     cr_assert_eq(share_window_bury(&window, 101, 101), SLUICE_OK);
     cr_assert_eq(at(101).state, SHARE_ARCHIVED);
     cr_assert_eq(at(102).state, SHARE_DOOMED);
+    cr_assert_eq(at(102).reason, SHARE_REJECTED);
+}
+
+Test(share_window, what_is_to_become_a_dead_letter_is_so_after_a_crash_too)
+{
+    struct share_window again;
+    struct share_range doomed;
+    acquire(ANN, 100, 101);
+    cr_assert_eq(settle_by(ANN, 101, 101, SHARE_ACK_REJECT, &letters), SLUICE_OK);
+    share_window_init(&again, 100);
+    share_window_describe(&window, 100, SHARE_NEVER, put_back, &again);
+    cr_assert(share_window_doomed(&again, 100, &doomed));
+    cr_assert_eq(doomed.first, 101);
+    cr_assert_eq(doomed.reason, SHARE_REJECTED);
+    cr_assert_eq(doomed.deliveries, 1);
+    share_window_fini(&again);
 }
 
 Test(share_window, refuses_what_the_owner_does_not_hold)
@@ -242,6 +263,7 @@ Test(share_window, condemns_what_has_no_deliveries_left)
     cr_assert_eq(share_window_condemn(&window, &letters, ignore, NULL), 2);
     cr_assert(share_window_doomed(&window, 0, &doomed));
     cr_assert_eq(doomed.last, 101);
+    cr_assert_eq(doomed.reason, SHARE_DELIVERED_TOO_OFTEN);
 }
 
 static void add_range(void *arg, const struct share_range *range)

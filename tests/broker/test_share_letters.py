@@ -1,0 +1,159 @@
+"""Dead letters of share groups (KIP-1191): where records go that are rejected or delivered too often, and what a crash leaves."""
+from kafka_wire import call
+from share_member import ACCEPT, REJECT, RELEASE, Member, configure_group, make
+from sluice_broker import Broker, loader, wait_for
+
+INVALID_CONFIG = 40
+
+
+def make_letters(broker, name="dlq.t", partitions=1, enable="true", **configs):
+    with broker.connect() as raw:
+        made, = call(raw, "CreateTopics", 7, {"timeout_ms": 10000, "topics": [{
+            "name": name, "num_partitions": partitions, "replication_factor": 1, "configs": [
+                {"name": "errors.deadletterqueue.group.enable", "value": enable}] + [
+                    {"name": key.replace("__", "."), "value": value} for key, value in configs.items()]}]})["topics"]
+    assert made["error_code"] == 0, made
+
+
+def name_letters(broker, name="dlq.t", **more):
+    return configure_group(broker, errors__deadletterqueue__topic__name=name, share__auto__offset__reset="earliest", **more)
+
+
+def letters(broker, name="dlq.t"):
+    """[(partition, key, value, {header: text})]"""
+    found = []
+    for line in broker.consume(name, "-f", "%p|%k|%s|%h\\n"):
+        partition, key, value, headers = line.split("|")
+        found.append((int(partition), key, value, dict(one.split("=", 1) for one in headers.split(",") if one)))
+    return found
+
+
+def wait_for_letters(broker, count, name="dlq.t"):
+    return wait_for(lambda: (found := letters(broker, name)) and len(found) >= count and found, f"{count} dead letters")
+
+
+def origins(found):
+    return sorted((int(one[3]["__dlq.errors.partition"]), int(one[3]["__dlq.errors.offset"])) for one in found)
+
+
+def test_a_rejected_record_and_one_that_came_too_often_are_written_with_where_they_lie_and_why():
+    with Broker() as broker:
+        topic = make(broker)
+        make_letters(broker)
+        assert name_letters(broker, errors__deadletterqueue__copy__record__enable="true", share__delivery__count__limit="2") == 0
+        broker.produce("t", ["k1:a", "k2:b", "k3:c"], "-K:", "-H", "own=header")
+        with Member(broker, "g", "ann", "t") as ann:
+            assert ann.acquire(topic) == [(0, 0, 2, 1)]
+            assert ann.acknowledge(topic, (0, 2, [REJECT, ACCEPT, RELEASE])) == 0
+            assert ann.acquire(topic) == [(0, 2, 2, 2)]
+            assert ann.acknowledge(topic, (2, 2, [RELEASE])) == 0
+            first, second = wait_for_letters(broker, 2)
+            common = {"__dlq.errors.topic": "t", "__dlq.errors.partition": "0", "__dlq.errors.group": "g", "own": "header"}
+            assert first == (0, "k1", "a", {**common, "__dlq.errors.offset": "0", "__dlq.errors.delivery.count": "1",
+                                            "__dlq.errors.message": "Offset rejected by client."}), first
+            assert second == (0, "k3", "c", {**common, "__dlq.errors.offset": "2", "__dlq.errors.delivery.count": "2",
+                                             "__dlq.errors.message": "Offset delivery count exceeded the threshold."}), second
+            assert ann.acquire(topic) == [], "nothing comes again"
+            wait_for(lambda: not stands(broker), "the group to be done with all")
+
+
+def stands(broker, group="g"):
+    """The group's lag."""
+    with broker.connect() as raw:
+        told, = call(raw, "DescribeShareGroupOffsets", 1, {"groups": [{"group_id": group, "topics": None}]})["groups"]
+    return sum(part["lag"] for topic in told["topics"] for part in topic["partitions"])
+
+
+def test_a_letter_holds_no_record_unless_it_is_asked_for_or_when_it_is_too_large():
+    with Broker() as broker:
+        topic = make(broker)
+        make_letters(broker, max__message__bytes="1000")
+        assert name_letters(broker) == 0
+        broker.produce("t", ["small", "small", "x" * 2000, "small"], "-z", "lz4")
+        with Member(broker, "g", "ann", "t") as ann:
+            ann.acquire(topic)
+            assert ann.acknowledge(topic, (0, 0, [REJECT])) == 0
+            assert [one[2] for one in wait_for_letters(broker, 1)] == [""]
+            assert name_letters(broker, errors__deadletterqueue__copy__record__enable="true") == 0
+            assert ann.acknowledge(topic, (1, 3, [REJECT])) == 0
+            assert [one[2] for one in wait_for_letters(broker, 4)] == ["", "small", "", "small"]
+
+
+def test_what_cannot_be_written_waits_over_a_crash_and_is_written_once_it_can():
+    with Broker() as broker:
+        topic = make(broker)
+        assert name_letters(broker, share__partition__max__record__locks="100") == 0
+        broker.produce("t", map(str, range(200)))
+        with Member(broker, "g", "ann", "t") as ann:
+            assert ann.acquire(topic, mode=1, records=100) == [(0, 0, 99, 1)]
+            assert ann.acknowledge(topic, (0, 99, [REJECT])) == 0
+            assert ann.acquire(topic) == [], "no more records are under way than may be"
+        wait_for(lambda: "dead letters cannot be written" in broker.log(), "a word in the log")
+        broker.crash()
+        broker.start()
+        make_letters(broker, enable="false")
+        with Member(broker, "g", "ann", "t") as ann:
+            assert ann.acquire(topic) == [], "it was rejected, and that holds"
+            with broker.connect() as raw:
+                call(raw, "IncrementalAlterConfigs", 1, {"resources": [{"resource_type": 2, "resource_name": "dlq.t", "configs": [
+                    {"name": "errors.deadletterqueue.group.enable", "config_operation": 0, "value": "true"}]}]})
+            assert origins(wait_for_letters(broker, 100)) == [(0, i) for i in range(100)]
+            assert ann.acquire(topic, wait_ms=10000) == [(0, 100, 199, 1)]
+
+
+def test_every_letter_is_written_once_on_any_number_of_shards():
+    with Broker("runtime.shards=2") as broker:
+        topic = make(broker, partitions=4)
+        make_letters(broker, partitions=2)  # one on each shard: in one commit with the end of the record
+        assert name_letters(broker) == 0
+        for partition in range(4):
+            broker.produce("t", map(str, range(30)), "-p", str(partition))
+        with Member(broker, "g", "ann", "t") as ann:
+            held = wait_for(lambda: len(got := ann.acquire(topic, partitions=range(4), wait_ms=1000)) and got, "records")
+            while sum(last - first + 1 for _, first, last, _ in held) < 120:
+                held += ann.acquire(topic, wait_ms=1000)
+            for partition, first, last, _ in held:
+                assert ann.acknowledge(topic, (first, last, [REJECT]), partition=partition) == 0
+            broker.crash()  # some of them are written by now, and some are not
+            broker.start()
+            found = wait_for_letters(broker, 120)
+            assert origins(found) == [(p, i) for p in range(4) for i in range(30)]
+        assert broker.stop() == 0
+        broker.start()
+        assert len(letters(broker)) == 120
+
+
+def test_letters_go_to_another_shard_where_they_have_no_partition_beside_the_record():
+    with Broker("runtime.shards=2") as broker:
+        topic = make(broker, partitions=2)
+        make_letters(broker)
+        assert name_letters(broker) == 0
+        for partition in range(2):
+            broker.produce("t", ["a", "b"], "-p", str(partition))
+        with Member(broker, "g", "ann", "t") as ann:
+            held = []
+            while sum(last - first + 1 for _, first, last, _ in held) < 4:
+                held += ann.acquire(topic, partitions=range(2), wait_ms=1000)
+            for partition, first, last, _ in held:
+                assert ann.acknowledge(topic, (first, last, [REJECT]), partition=partition) == 0
+        assert origins(wait_for_letters(broker, 4)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+        wait_for(lambda: stands(broker) == 0, "the group to be done with all")
+
+
+def test_a_topic_is_named_by_its_prefix_made_when_wanted_and_letters_end_with_its_name():
+    with Broker("groups.dead_letters_auto_create=true", "groups.dead_letters_prefix=bad.") as broker:
+        topic = make(broker)
+        assert name_letters(broker, "dlq.t") == INVALID_CONFIG and name_letters(broker, "bad. ") == INVALID_CONFIG
+        assert configure_group(broker, share__auto__offset__reset="yesterday") == INVALID_CONFIG
+        assert name_letters(broker, "bad.t") == 0
+        broker.produce("t", ["a", "b"])
+        with Member(broker, "g", "ann", "t") as ann:
+            ann.acquire(topic)
+            assert ann.acknowledge(topic, (0, 0, [REJECT])) == 0
+            wait_for_letters(broker, 1, "bad.t")
+            assert name_letters(broker, "") == 0
+            assert ann.acknowledge(topic, (1, 1, [REJECT])) == 0
+            assert len(letters(broker, "bad.t")) == 1 and stands(broker) == 0
+
+
+load_tests = loader(globals())
