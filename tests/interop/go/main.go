@@ -1,7 +1,9 @@
-// franz-go against the broker: the checks of ../README.md.
+// The Go clients against the broker: the checks of ../README.md, over the driver that was built in.
 //
 //	interop write ADDRESS NAME     all checks on topics NAME.*
 //	interop read ADDRESS TOPIC…    reads what other clients wrote
+//
+// Environment: ../listeners.py; INTEROP_SHARE=whole for all checks.
 package main
 
 import (
@@ -10,29 +12,21 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 const (
 	records = 300 // of a codec
-	round   = 400 // of one round of the group
-	few     = 20  // of a codec with acks 0 or 1
+	few     = 20  // of a codec with acks 0 or 1, of a transaction
 	wait    = 30 * time.Second
+	refusal = 3 * time.Second // who has not come in by then was refused
 )
 
 var (
-	codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
-	codec  = map[string]kgo.CompressionCodec{
-		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
-		"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
-	}
+	codecs  = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 	special = [][2][]byte{ // key, value
 		{nil, []byte("no key")},
 		{[]byte("tombstone"), nil},
@@ -40,13 +34,13 @@ var (
 		{{}, []byte("empty key")},
 		{nil, nil},
 	}
-	headers = []kgo.RecordHeader{
-		{Key: "n", Value: []byte("3")},
-		{Key: "bin", Value: []byte{0, 0xff, 0x80}},
-		{Key: "dup", Value: []byte("1")},
-		{Key: "dup", Value: []byte("2")},
-		{Key: "empty", Value: []byte{}},
-		{Key: "null", Value: nil},
+	headers = []header{
+		{"n", []byte("3")},
+		{"bin", []byte{0, 0xff, 0x80}},
+		{"dup", []byte("1")},
+		{"dup", []byte("2")},
+		{"empty", []byte{}},
+		{"null", nil},
 	}
 )
 
@@ -66,19 +60,32 @@ func valueOf(i int) []byte {
 	return out
 }
 
+type client struct {
+	driver
+	way
+	name  string
+	whole bool
+}
+
 // same tells null from empty, which bytes.Equal does not.
 func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
 
-func sameHeaders(a, b []kgo.RecordHeader) bool {
-	for i := range a {
-		if len(a) != len(b) || a[i].Key != b[i].Key || !same(a[i].Value, b[i].Value) {
-			return false
-		}
-	}
-	return len(a) == len(b)
+func sameHeaders(a, b []header) bool {
+	return slices.EqualFunc(a, b, func(a, b header) bool { return a.key == b.key && same(a.value, b.value) })
 }
 
-func check(name string, work func(context.Context) error) {
+// check is a line of output; later: not in CI's share.
+func (c client) check(name string, later bool, work func(context.Context) error) {
+	for begin, why := range c.cannot() {
+		if strings.HasPrefix(name, begin) {
+			fmt.Printf("skip %s (%s)\n", name, why)
+			return
+		}
+	}
+	if later && !c.whole {
+		fmt.Println("left", name)
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*wait)
 	defer cancel()
 	if err := work(ctx); err != nil { // every failure is a line, the others go on
@@ -88,102 +95,121 @@ func check(name string, work func(context.Context) error) {
 	fmt.Println("ok", name)
 }
 
-type client struct{ address, name string }
-
-func (c client) open(options ...kgo.Opt) (*kgo.Client, error) {
-	options = append(options, kgo.SeedBrokers(c.address),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if os.Getenv("INTEROP_DEBUG") != "" {
-		options = append(options, kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelDebug, nil)))
-	}
-	return kgo.NewClient(options...)
-}
-
-func (c client) admin(ctx context.Context) error {
-	cl, err := c.open()
+func (c client) topics(ctx context.Context) error {
+	admin, err := c.admin(c.way)
 	if err != nil {
 		return err
 	}
-	defer cl.Close()
-	admin, gone := kadm.NewClient(cl), c.name+".gone"
-	fresh := kadm.WithAuthorizedOps(ctx) // past the client's cache of metadata
-	topics := []string{c.name + ".special", c.name + ".acks"}
-	for _, codec := range codecs {
-		topics = append(topics, c.name+"."+codec)
+	defer admin.close()
+	topics, gone := []string{}, c.name+".gone"
+	for _, what := range append([]string{"special", "acks", "txn", "out", "secure"}, codecs...) {
+		topics = append(topics, c.name+"."+what)
 	}
-	made, err := admin.CreateTopics(ctx, 1, 1, nil, topics...)
-	if err = errors.Join(err, made.Error()); err != nil {
+	err = admin.create(ctx, 1, topics...)
+	if err = errors.Join(err, admin.create(ctx, 4, c.name+".group", c.name+".new", gone)); err != nil {
 		return err
 	}
-	made, err = admin.CreateTopics(ctx, 4, 1, nil, c.name+".group", gone)
-	if err = errors.Join(err, made.Error()); err != nil {
+	if err := admin.create(ctx, 1, topics[0]); !admin.exists(err) {
+		return fmt.Errorf("creating a topic that exists: %v", err)
+	}
+	if count, err := admin.partitions(ctx, gone); err != nil || count != 4 {
+		return fmt.Errorf("a new topic has %d partitions: %w", count, err)
+	}
+	if err := admin.remove(ctx, gone); err != nil {
 		return err
 	}
-	made, _ = admin.CreateTopics(ctx, 1, 1, nil, topics[0])
-	if !errors.Is(made.Error(), kerr.TopicAlreadyExists) {
-		return fmt.Errorf("creating a topic that exists: %v", made.Error())
-	}
-	if listed, err := admin.ListTopics(fresh); err != nil || len(listed[gone].Partitions) != 4 {
-		return fmt.Errorf("a new topic is not listed: %v %v", listed[gone], err)
-	}
-	dropped, err := admin.DeleteTopics(ctx, gone)
-	if err = errors.Join(err, dropped.Error()); err != nil {
-		return err
-	}
-	if listed, err := admin.ListTopics(fresh); err != nil || listed.Has(gone) {
-		return fmt.Errorf("a deleted topic is listed: %v", err)
+	if count, err := admin.partitions(ctx, gone); err != nil || count != 0 {
+		return fmt.Errorf("a deleted topic has %d partitions: %w", count, err)
 	}
 	return nil
 }
 
-func (c client) produce(ctx context.Context, name string) error {
-	cl, err := c.open(kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(codec[name]),
-		kgo.ProducerLinger(5*time.Millisecond))
+// describe comes after the group.
+func (c client) describe(ctx context.Context) error {
+	admin, err := c.admin(c.way)
 	if err != nil {
 		return err
 	}
-	defer cl.Close()
-	var all []*kgo.Record
-	for i := range records {
-		all = append(all, &kgo.Record{
-			Topic: c.name + "." + name, Key: []byte("k" + strconv.Itoa(i)), Value: valueOf(i),
-			Headers: []kgo.RecordHeader{{Key: "n", Value: []byte(strconv.Itoa(i))}},
-		})
+	defer admin.close()
+	topic, group := c.name+".special", c.name+".group"
+	if err := admin.configure(ctx, topic, "retention.ms", "3600000"); err != nil {
+		return err
 	}
-	for i, result := range cl.ProduceSync(ctx, all...) {
-		if result.Err != nil || result.Record.Offset != int64(i) {
-			return fmt.Errorf("record %d got offset %d: %v", i, result.Record.Offset, result.Err)
+	for key, expected := range map[string]string{"retention.ms": "3600000", "cleanup.policy": "delete"} {
+		if value, err := admin.config(ctx, topic, key); err != nil || value != expected {
+			return fmt.Errorf("%s is %q: %w", key, value, err)
 		}
 	}
+	if groups, err := admin.groups(ctx); err != nil || !slices.Contains(groups, group) {
+		return fmt.Errorf("groups %v: %w", groups, err)
+	}
+	if state, err := admin.group(ctx, group); err != nil || state != "Empty" {
+		return fmt.Errorf("state of the group: %q: %w", state, err)
+	}
 	return nil
+}
+
+func (c client) deleteGroup(ctx context.Context) error {
+	admin, err := c.admin(c.way)
+	if err != nil {
+		return err
+	}
+	defer admin.close()
+	group := c.name + ".group"
+	if err := admin.removeGroup(ctx, group); err != nil {
+		return err
+	}
+	if groups, err := admin.groups(ctx); err != nil || slices.Contains(groups, group) {
+		return fmt.Errorf("groups after the deletion %v: %w", groups, err)
+	}
+	return nil
+}
+
+// send is a producer for these records alone.
+func (c client) send(ctx context.Context, how producing, all []record) ([]int64, error) {
+	producer, err := c.producer(c.way, how)
+	if err != nil {
+		return nil, err
+	}
+	defer producer.close()
+	return producer.send(ctx, all)
+}
+
+func (c client) produce(ctx context.Context, codec string) error {
+	var all []record
+	for i := range records {
+		n := []byte(strconv.Itoa(i))
+		all = append(all, record{topic: c.name + "." + codec, partition: anyPartition, key: append([]byte("k"), n...),
+			value: valueOf(i), headers: []header{{"n", n}}})
+	}
+	offsets, err := c.send(ctx, producing{codec: codec, acks: -1}, all)
+	for i, offset := range offsets {
+		if offset != int64(i) && err == nil {
+			err = fmt.Errorf("record %d got offset %d", i, offset)
+		}
+	}
+	return err
 }
 
 // acks is not idempotent. Of acks=0 nothing is told: that all arrived shows when it is read.
 func (c client) acks(ctx context.Context) error {
 	topic, sent := c.name+".acks", map[string]bool{}
-	for number, acks := range []kgo.Acks{kgo.NoAck(), kgo.LeaderAck()} {
-		for _, name := range codecs {
-			cl, err := c.open(kgo.RequiredAcks(acks), kgo.DisableIdempotentWrite(),
-				kgo.ProducerBatchCompression(codec[name]))
-			if err != nil {
-				return err
-			}
-			var all []*kgo.Record
+	for acks := range 2 {
+		for _, codec := range codecs {
+			var all []record
 			for i := range few {
-				value := fmt.Sprintf("acks %d, %s, %d", number, name, i)
-				all = append(all, &kgo.Record{Topic: topic, Value: []byte(value)})
+				value := fmt.Sprintf("acks %d, %s, %d", acks, codec, i)
+				all = append(all, record{topic: topic, partition: anyPartition, value: []byte(value)})
 				sent[value] = true
 			}
-			err = cl.ProduceSync(ctx, all...).FirstErr()
-			cl.Close()
-			if err != nil {
-				return fmt.Errorf("acks=%d, %s: %w", number, name, err)
+			if _, err := c.send(ctx, producing{codec: codec, acks: acks}, all); err != nil {
+				return fmt.Errorf("acks=%d, %s: %w", acks, codec, err)
 			}
 		}
 	}
-	found, err := c.first(ctx, topic, len(sent))
+	found, err := c.first(c.way, consuming{topic: topic}, len(sent))
 	for _, record := range found {
-		delete(sent, string(record.Value))
+		delete(sent, string(record.value))
 	}
 	if err == nil && len(sent) > 0 {
 		err = fmt.Errorf("%d records did not come", len(sent))
@@ -191,256 +217,108 @@ func (c client) acks(ctx context.Context) error {
 	return err
 }
 
-// first gives the first count records of a topic, from the beginning, without a group.
-func (c client) first(ctx context.Context, topic string, count int) ([]*kgo.Record, error) {
-	cl, err := c.open(kgo.ConsumeTopics(topic))
+// first gives the first count records of a topic.
+func (c client) first(w way, how consuming, count int) (found []record, err error) {
+	consumer, err := c.consumer(w, how)
 	if err != nil {
 		return nil, err
 	}
-	defer cl.Close()
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	var found []*kgo.Record
-	for len(found) < count {
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
+	defer func() { err = errors.Join(err, consumer.close()) }()
+	for deadline := time.Now().Add(wait); len(found) < count; {
+		some, err := consumer.poll(200 * time.Millisecond)
+		found = append(found, some...)
+		if err == nil && time.Now().After(deadline) {
+			err = errors.New("no more came")
+		}
+		if err != nil {
 			return nil, fmt.Errorf("after %d records: %w", len(found), err)
 		}
-		found = append(found, fetches.Records()...)
 	}
 	return found, nil
 }
 
-func (c client) read(ctx context.Context, topic string) error {
-	found, err := c.first(ctx, topic, records)
+func (c client) read(_ context.Context, topic string) error {
+	found, err := c.first(c.way, consuming{topic: topic}, records)
 	if err != nil {
 		return err
 	}
 	for i, record := range found {
-		text := []byte(strconv.Itoa(i))
+		n := []byte(strconv.Itoa(i))
 		switch {
-		case record.Offset != int64(i):
-			return fmt.Errorf("offset %d, not %d", record.Offset, i)
-		case string(record.Key) != "k"+strconv.Itoa(i):
-			return fmt.Errorf("key of %d: %q", i, record.Key)
-		case !bytes.Equal(record.Value, valueOf(i)):
+		case record.offset != int64(i):
+			return fmt.Errorf("offset %d, not %d", record.offset, i)
+		case string(record.key) != "k"+string(n):
+			return fmt.Errorf("key of %d: %q", i, record.key)
+		case !bytes.Equal(record.value, valueOf(i)):
 			return fmt.Errorf("value of %d differs", i)
-		case !sameHeaders(record.Headers, []kgo.RecordHeader{{Key: "n", Value: text}}):
-			return fmt.Errorf("headers of %d: %v", i, record.Headers)
+		case !sameHeaders(record.headers, []header{{"n", n}}):
+			return fmt.Errorf("headers of %d: %v", i, record.headers)
 		}
 	}
 	return nil
 }
 
 func (c client) special(ctx context.Context) error {
-	cl, err := c.open()
-	if err != nil {
-		return err
+	headers := headers
+	if !c.nullHeaders() {
+		headers = headers[:len(headers)-1]
 	}
-	defer cl.Close()
 	topic := c.name + ".special"
 	for _, pair := range special {
-		record := &kgo.Record{Topic: topic, Key: pair[0], Value: pair[1], Headers: headers}
-		if err := cl.ProduceSync(ctx, record).FirstErr(); err != nil {
+		one := record{topic: topic, partition: anyPartition, key: pair[0], value: pair[1], headers: headers}
+		if _, err := c.send(ctx, producing{codec: "none", acks: -1}, []record{one}); err != nil {
 			return err
 		}
 	}
-	found, err := c.first(ctx, topic, len(special))
+	found, err := c.first(c.way, consuming{topic: topic}, len(special))
 	if err != nil {
 		return err
 	}
 	for i, record := range found {
-		if !same(record.Key, special[i][0]) || !same(record.Value, special[i][1]) {
-			return fmt.Errorf("special record %d: key %#v, value %#v", i, record.Key, record.Value)
+		if !same(record.key, special[i][0]) || !same(record.value, special[i][1]) {
+			return fmt.Errorf("special record %d: key %#v, value %#v", i, record.key, record.value)
 		}
-		if !sameHeaders(record.Headers, headers) {
-			return fmt.Errorf("headers %v", record.Headers)
-		}
-	}
-	return nil
-}
-
-func (c client) sendRound(ctx context.Context, first int) error {
-	cl, err := c.open(kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	var all []*kgo.Record
-	for i := first; i < first+round; i++ {
-		all = append(all, &kgo.Record{
-			Topic: c.name + ".group", Partition: int32(i % 4), Value: []byte(strconv.Itoa(i)),
-		})
-	}
-	return cl.ProduceSync(ctx, all...).FirstErr()
-}
-
-// seen is what all members of the group have read.
-type seen struct {
-	sync.Mutex
-	values map[int]bool
-}
-
-func (s *seen) size() int {
-	s.Lock()
-	defer s.Unlock()
-	return len(s.values)
-}
-
-// member reads, commits what it read, and leaves when told.
-type member struct {
-	cl                *kgo.Client
-	cancel            context.CancelFunc
-	done              chan error
-	mutex             sync.Mutex
-	partitions, count int
-}
-
-func (m *member) has(partitions int) bool {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	return m.partitions == partitions
-}
-
-func (m *member) changed(by int) func(context.Context, *kgo.Client, map[string][]int32) {
-	return func(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
-		m.mutex.Lock()
-		defer m.mutex.Unlock()
-		for _, list := range parts {
-			m.partitions += by * len(list)
-		}
-	}
-}
-
-func (c client) join(ctx context.Context, to *seen) (*member, error) {
-	m := &member{done: make(chan error, 1)}
-	cl, err := c.open(kgo.ConsumerGroup(c.name+".group"), kgo.ConsumeTopics(c.name+".group"),
-		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.SessionTimeout(10*time.Second),
-		kgo.HeartbeatInterval(300*time.Millisecond), kgo.OnPartitionsAssigned(m.changed(1)),
-		kgo.OnPartitionsRevoked(m.changed(-1)), kgo.OnPartitionsLost(m.changed(-1)))
-	if err != nil {
-		return nil, err
-	}
-	m.cl = cl
-	ctx, m.cancel = context.WithCancel(ctx)
-	go func() { m.done <- m.consume(ctx, to) }()
-	return m, nil
-}
-
-func (m *member) consume(ctx context.Context, to *seen) error {
-	for ctx.Err() == nil {
-		fetches := m.cl.PollFetches(ctx)
-		if err := fetches.Err(); err != nil && !errors.Is(err, context.Canceled) {
-			return err
-		}
-		for _, record := range fetches.Records() {
-			i, err := strconv.Atoi(string(record.Value))
-			if err != nil {
-				return err
-			}
-			to.Lock()
-			to.values[i] = true
-			to.Unlock()
-			m.mutex.Lock()
-			m.count++
-			m.mutex.Unlock()
-		}
-		err := m.cl.CommitUncommittedOffsets(context.Background())
-		if err != nil && !errors.Is(err, kerr.RebalanceInProgress) {
-			return fmt.Errorf("commit: %w", err)
-		}
-		m.cl.AllowRebalance()
-	}
-	return nil
-}
-
-func (m *member) leave() error {
-	m.cancel()
-	err := <-m.done
-	m.cl.CloseAllowingRebalance()
-	return err
-}
-
-func until(isTrue func() bool, what string, to *seen) error {
-	for deadline := time.Now().Add(wait); !isTrue(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("waited for %s, seen %d", what, to.size())
-		}
-	}
-	return nil
-}
-
-func (c client) group(ctx context.Context) error {
-	to := &seen{values: map[int]bool{}}
-	count := func(n int) func() bool { return func() bool { return to.size() >= n } }
-	if err := c.sendRound(ctx, 0); err != nil {
-		return err
-	}
-	first, err := c.join(ctx, to)
-	if err != nil {
-		return err
-	}
-	if err := until(count(round), "the first round", to); err != nil {
-		return err
-	}
-	second, err := c.join(ctx, to)
-	if err != nil {
-		return err
-	}
-	both := func() bool { return first.has(2) && second.has(2) }
-	err = errors.Join(until(both, "two partitions each", to), c.sendRound(ctx, round),
-		until(count(2*round), "the second round", to))
-	if err != nil {
-		return err
-	}
-	if second.count == 0 {
-		return errors.New("the second member read nothing")
-	}
-	err = errors.Join(first.leave(),
-		until(func() bool { return second.has(4) }, "all partitions at the one that stayed", to),
-		c.sendRound(ctx, 2*round), until(count(3*round), "the third round", to), second.leave())
-	if err != nil {
-		return err
-	}
-	to.values = map[int]bool{}
-	if err := c.sendRound(ctx, 3*round); err != nil {
-		return err
-	}
-	third, err := c.join(ctx, to)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(until(count(round), "the round after the commit", to), third.leave()); err != nil {
-		return err
-	}
-	for i := range to.values {
-		if i < 3*round {
-			return fmt.Errorf("committed offsets went back: %d came again", i)
+		if !sameHeaders(record.headers, headers) {
+			return fmt.Errorf("headers %v", record.headers)
 		}
 	}
 	return nil
 }
 
 func main() {
+	c := client{driver: newDriver(), way: way{address: os.Args[2]}, name: os.Args[3],
+		whole: os.Getenv("INTEROP_SHARE") == "whole"}
 	if os.Args[1] == "read" {
 		for _, topic := range os.Args[3:] {
-			check("reads "+topic, func(ctx context.Context) error {
-				return client{address: os.Args[2]}.read(ctx, topic)
-			})
+			c.check("reads "+topic, false, func(ctx context.Context) error { return c.read(ctx, topic) })
 		}
 		return
 	}
-	c := client{os.Args[2], os.Args[3]}
-	check("admin: create, list, delete topics", c.admin)
+	c.check("admin: create, list, delete topics", false, c.topics)
+	how := ", acks=all, idempotent"
+	if why, cannot := c.cannot()["idempotent"]; cannot {
+		how = ", acks=all"
+		fmt.Printf("skip idempotent producer (%s)\n", why)
+	}
 	for _, codec := range codecs {
-		check("produces "+codec+", acks=all, idempotent", func(ctx context.Context) error {
+		c.check("produces "+codec+how, false, func(ctx context.Context) error {
 			return c.produce(ctx, codec)
 		})
-		check("consumes "+codec, func(ctx context.Context) error {
+		c.check("consumes "+codec, false, func(ctx context.Context) error {
 			return c.read(ctx, c.name+"."+codec)
 		})
 	}
-	check("produces with acks=0 and acks=1, every codec", c.acks)
-	check("headers, null keys, tombstones", c.special)
-	check("group of two with a rebalance", c.group)
+	c.check("produces with acks=0 and acks=1, every codec", false, c.acks)
+	c.check("headers, null keys, tombstones", false, c.special)
+	c.check("group of two with a rebalance", false, func(ctx context.Context) error {
+		return c.group(ctx, c.name+".group", "classic")
+	})
+	c.check("group.protocol=consumer", true, func(ctx context.Context) error {
+		return c.group(ctx, c.name+".new", "consumer")
+	})
+	c.check("admin: describe, configs, groups", true, c.describe)
+	c.check("admin: deletes a group", true, c.deleteGroup)
+	c.check("transactions: commit, abort, read_committed", false, c.transactions)
+	c.check("transactions: offsets of a group", true, c.offsets)
+	c.security()
 }

@@ -273,4 +273,4 @@ async function main(mode, address, ...names) {
   await check("group of two with a rebalance", () => client.group());
 }
 
-main(...process.argv.slice(2)).then(() => process.exit(0));
+main(...process.argv.slice(3)).then(() => process.exit(0));
