@@ -5,6 +5,7 @@
 #include "broker/broker_metrics.h"
 #include "intake/quota_link.h"
 #include "intake/security_link.h"
+#include "intake/telemetry_link.h"
 
 #define ROOM_FRONTENDS_MAX 16u
 
@@ -24,6 +25,7 @@ struct loop_room {
     struct broker_guard guard;
     struct security_link security;
     struct quota_link quota;
+    struct telemetry_link telemetry;
     struct intake intake;
     struct shard *shards[SHARD_COUNT_MAX];
     uint32_t shard_count;

@@ -160,6 +160,18 @@ static sl_err open_directory(struct sluice *sluice, uint32_t shards,
     return SLUICE_OK;
 }
 
+static sl_err make_telemetry(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES])
+{
+    const char *topic = sluice->config->telemetry.topic;
+    const char *reason = "out of memory";
+    sl_err err = telemetry_room_init(&sluice->telemetry, sluice->os, topic,
+                                     (size_t)sluice->config->telemetry.bytes_max, &reason);
+    if (err != SLUICE_OK) {
+        snprintf(ret_problem, SLUICE_PROBLEM_BYTES, "telemetry.topic %.250s: %s", topic, reason);
+    }
+    return err;
+}
+
 static sl_err make(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES])
 {
     int64_t wanted = sluice->config->runtime.shards;
@@ -189,6 +201,7 @@ static sl_err make(struct sluice *sluice, char ret_problem[SLUICE_PROBLEM_BYTES]
         err = sasl_config_take_keys(sluice, ret_problem, SLUICE_PROBLEM_BYTES);
     }
     key_keeper_init(&sluice->keys, sluice);
+    err = err != SLUICE_OK ? err : make_telemetry(sluice, ret_problem);
     err = err != SLUICE_OK ? err : sluice_open_shards(sluice, ret_problem);
     return err != SLUICE_OK ? err : access_keeper_open(&sluice->access);
 }
@@ -242,6 +255,7 @@ struct sluice *sluice_free(struct sluice *sluice)
             sl_loop_free(room->loop);
         }
     }
+    telemetry_room_fini(&sluice->telemetry);
     access_keeper_fini(&sluice->access);
     listener_config_fini(sluice);
     sasl_config_fini(sluice);

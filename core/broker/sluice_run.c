@@ -184,6 +184,8 @@ static void start_room(struct sl_task *task)
     room->quota.throttled = broker_counters_throttled;
     room->quota.throttled_arg = room;
     room->intake.quota = &room->quota.table;
+    telemetry_link_init(&room->telemetry, &sluice->telemetry, room->shards[0], &room->link.table);
+    room->intake.telemetry = telemetry_link_table(&room->telemetry);
     room->intake.cancel = broker_link_cancel;
     room->intake.cancel_arg = &room->link;
     room->intake.calls_pending = broker_link_calls_pending;

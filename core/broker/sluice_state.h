@@ -40,6 +40,7 @@ struct sluice {
     struct jwt_keys *token_keys;       /* atomic; see struct sasl_settings */
     uint64_t token_hash;               /* of their file at the start */
     struct key_keeper keys;
+    struct telemetry_room telemetry;
     char *sasl_texts[3]; /* owned copies: a reload frees the configuration */
     struct plugin_manager *plugins;
     struct plugin_meter plugin_meters[SLUICE_ROOMS_MAX]; /* by room */

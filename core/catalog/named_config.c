@@ -76,9 +76,9 @@ static const struct named_config_key keys[] = {
      "group.streams.session.timeout.ms",
      "A member of a streams group that is silent so long is out." INERT},
     {M, "interval.ms", INT(100, 3600000), "300000", NULL,
-     "How often clients push their metrics." INERT},
-    {M, "match", LIST, "", NULL, "Which clients push, by patterns of what they are." INERT},
-    {M, "metrics", LIST, "", NULL, "Which metrics clients push, by prefixes of names." INERT},
+     "How often clients push their metrics; more than five minutes is five minutes."},
+    {M, "match", LIST, "", NULL, "Which clients push, by patterns of what they are; none: all."},
+    {M, "metrics", LIST, "", NULL, "Which metrics clients push, by prefixes of names; *: all."},
 };
 
 const struct named_config_key *named_config_find(uint8_t kind, struct sl_bytes name)

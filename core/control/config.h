@@ -204,6 +204,10 @@ struct sl_config {
         int64_t window_size_ms;
     } quota;
     struct {
+        const char *topic; /* empty: clients are not asked for metrics */
+        int64_t bytes_max;
+    } telemetry;
+    struct {
         int64_t id;
     } node;
     struct {

@@ -19,7 +19,7 @@ static struct frontend *of_host(const struct sluice_host *host)
 /* Extensions that a frontend may ask for and require. */
 static const char *const offered[] = {
     SLUICE_EXT_BROKER,   SLUICE_EXT_FRONTEND,    SLUICE_EXT_RECORDS, SLUICE_EXT_TASK,
-    SLUICE_EXT_SECURITY, SLUICE_EXT_MESSAGE_SET, SLUICE_EXT_QUOTA};
+    SLUICE_EXT_SECURITY, SLUICE_EXT_MESSAGE_SET, SLUICE_EXT_QUOTA,   SLUICE_EXT_TELEMETRY};
 
 static bool is_offered(const char *id)
 {
@@ -45,6 +45,7 @@ static const void *host_get_extension(const struct sluice_host *host, const char
         {offered[4], frontend->intake->security},
         {offered[5], &frontend->intake->message_sets.host},
         {offered[6], frontend->intake->quota},
+        {offered[7], frontend->intake->telemetry},
     };
     for (size_t i = 0; i < SL_COUNT_OF(offers); i++) {
         if (strcmp(id, offers[i].id) == 0) {

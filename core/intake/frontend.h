@@ -13,6 +13,7 @@
 #include <sluice/frontend.h>
 #include <sluice/quota.h>
 #include <sluice/security.h>
+#include <sluice/telemetry.h>
 
 struct conn;
 struct intake;
@@ -57,10 +58,11 @@ struct intake {
     struct sl_os *os;
     struct sl_loop *loop;
     struct sl_logger *logger;
-    struct chunk_cache *cache;              /* [borrowed] the loop's */
-    const struct sluice_broker *broker;     /* [borrowed] the loop's broker table */
-    const struct sluice_security *security; /* [borrowed] likewise; may be NULL */
-    const struct sluice_quota *quota;       /* [borrowed] likewise */
+    struct chunk_cache *cache;                /* [borrowed] the loop's */
+    const struct sluice_broker *broker;       /* [borrowed] the loop's broker table */
+    const struct sluice_security *security;   /* [borrowed] likewise; may be NULL */
+    const struct sluice_quota *quota;         /* [borrowed] likewise */
+    const struct sluice_telemetry *telemetry; /* [borrowed] likewise; NULL: nothing is taken */
     struct intake_slot *slots;
     uint32_t slot_count; /* connections at most */
     uint32_t first_free;

@@ -9,6 +9,7 @@
 #include "shard/shares.h"
 
 #include "base/buffer.h"
+#include "deliver/telemetry_match.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -268,6 +269,23 @@ static sl_err check_share(struct settings_change *self, struct sl_bytes name, st
     return err;
 }
 
+/* Patterns of clients: what was taken here can be compiled later. */
+static sl_err check_match(struct sl_bytes key, struct sl_bytes value,
+                          char reason[CONFIG_REASON_BYTES])
+{
+    struct telemetry_match match = {{NULL}};
+    const char *why = "";
+    if (!sl_bytes_equal(key, sl_bytes_of_text("match"))) {
+        return SLUICE_OK;
+    }
+    sl_err err = telemetry_match_parse(value, &match, &why);
+    telemetry_match_fini(&match);
+    if (err == SLUICE_E_INVALID_CONFIG) {
+        snprintf(reason, CONFIG_REASON_BYTES, "Illegal client matching pattern: %s", why);
+    }
+    return err;
+}
+
 static sl_err change_one(struct settings_change *self, const struct sluice_config_alter *alter,
                          uint32_t index, char reason[CONFIG_REASON_BYTES])
 {
@@ -293,6 +311,9 @@ static sl_err change_one(struct settings_change *self, const struct sluice_confi
     err = named_config_check(kind, key, sl_of_text(change->value), reason);
     if (err == SLUICE_OK && kind == SETTING_GROUP) {
         err = check_share(self, key, sl_of_text(change->value), reason);
+    }
+    if (err == SLUICE_OK && kind == SETTING_CLIENT_METRICS) {
+        err = check_match(key, sl_of_text(change->value), reason);
     }
     return err != SLUICE_OK ? err : add_item(self, alter, key, sl_of_text(change->value));
 }

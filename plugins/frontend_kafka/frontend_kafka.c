@@ -121,6 +121,7 @@ static sluice_status create(const struct sluice_host *host, void **ret_self)
     frontend->io = host->get_extension(host, SLUICE_EXT_FRONTEND);
     frontend->broker = host->get_extension(host, SLUICE_EXT_BROKER);
     frontend->quota = host->get_extension(host, SLUICE_EXT_QUOTA);
+    frontend->telemetry = host->get_extension(host, SLUICE_EXT_TELEMETRY);
     frontend->security = host->get_extension(host, SLUICE_EXT_SECURITY);
     frontend->tasks = host->get_extension(host, SLUICE_EXT_TASK);
     frontend->message_sets = host->get_extension(host, SLUICE_EXT_MESSAGE_SET);

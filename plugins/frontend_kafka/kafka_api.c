@@ -65,6 +65,8 @@ const struct kafka_api_row kafka_api_rows[] = {
     {66, kafka_handle_list_transactions},
     {68, kafka_handle_consumer_group_heartbeat},
     {69, kafka_handle_consumer_group_describe},
+    {71, kafka_handle_get_telemetry_subscriptions},
+    {72, kafka_handle_push_telemetry},
     {74, kafka_handle_list_config_resources},
     {75, kafka_handle_describe_topic_partitions},
     {76, kafka_handle_share_group_heartbeat},
@@ -82,10 +84,16 @@ const uint32_t kafka_api_row_count = sizeof(kafka_api_rows) / sizeof(kafka_api_r
 /* Of consumer groups: not offered with kafka.groups: false. */
 static const int16_t group_keys[] = {8, 9, 11, 12, 13, 14, 15, 16, 25, 28, 42, 47, 68, 69};
 #define JOIN_GROUP_KEY 11
+/* Not offered where the host takes no telemetry. */
+#define TELEMETRY_FIRST 71
+#define TELEMETRY_LAST  72
 
 static bool is_offered(const struct kafka_frontend *frontend, int16_t key)
 {
     bool of_groups = false;
+    if (key >= TELEMETRY_FIRST && key <= TELEMETRY_LAST) {
+        return frontend->telemetry != NULL;
+    }
     for (uint32_t i = 0; i < sizeof(group_keys) / sizeof(group_keys[0]); i++) {
         of_groups = of_groups || group_keys[i] == key;
     }
@@ -139,6 +147,10 @@ void kafka_handle_api_versions(struct kafka_call *call)
         response.error_code = kafka_status_code(SLUICE_E_INVALID_REQUEST);
         kafka_call_answer(call, &response);
         return;
+    }
+    if (call->version >= 3) {
+        kafka_keep_software(call->conn, request->client_software_name,
+                            request->client_software_version);
     }
     response.api_keys = kafka_call_take(call, kafka_api_row_count, sizeof(*response.api_keys));
     if (response.api_keys == NULL) {

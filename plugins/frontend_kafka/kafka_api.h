@@ -50,6 +50,13 @@ kafka_handler_fn kafka_handle_describe_cluster, kafka_handle_describe_quorum,
     kafka_handle_create_delegation_token, kafka_handle_renew_delegation_token,
     kafka_handle_expire_delegation_token, kafka_handle_describe_delegation_token;
 
+/* handle_telemetry.c */
+kafka_handler_fn kafka_handle_get_telemetry_subscriptions, kafka_handle_push_telemetry;
+/* What the peer says of its software (ApiVersions, KIP-511); neither is null. */
+void kafka_keep_software(struct kafka_conn *conn, struct kafka_bytes name,
+                         struct kafka_bytes version);
+#define KAFKA_SOFTWARE_BYTES 255u
+
 /* handle_features.c */
 kafka_handler_fn kafka_handle_update_features, kafka_handle_list_config_resources;
 kafka_handler_fn kafka_handle_share_group_heartbeat, kafka_handle_share_group_describe,

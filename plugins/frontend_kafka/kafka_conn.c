@@ -94,6 +94,7 @@ void kafka_conn_unref(struct kafka_conn *conn)
 {
     if (--conn->refs == 0) {
         kafka_frontend_unref(conn->frontend);
+        free(conn->software);
         free(conn);
     }
 }

@@ -17,6 +17,7 @@
 #include <sluice/quota.h>
 #include <sluice/security.h>
 #include <sluice/task.h>
+#include <sluice/telemetry.h>
 
 #define KAFKA_REQUEST_BYTES_MAX  (100u << 20) /* default of request_bytes_max */
 #define KAFKA_CALL_BYTES_MAX     (32u << 20)  /* memory of one request beside its record batches */
@@ -40,10 +41,11 @@ struct kafka_frontend {
     const struct sluice_host *host;
     const struct sluice_frontend_host *io;
     const struct sluice_broker *broker;
-    const struct sluice_security *security; /* NULL: the host has none */
-    const struct sluice_quota *quota;       /* likewise */
-    struct kafka_conn *timed;               /* whose request is being worked on, kafka_throttle.c */
-    int64_t timed_ns;                       /* since when */
+    const struct sluice_security *security;   /* NULL: the host has none */
+    const struct sluice_quota *quota;         /* likewise */
+    const struct sluice_telemetry *telemetry; /* likewise; then clients are not asked */
+    struct kafka_conn *timed; /* whose request is being worked on, kafka_throttle.c */
+    int64_t timed_ns;         /* since when */
     uint32_t request_bytes_max;
     bool groups; /* consumer groups are served */
     bool legacy; /* so are versions that Kafka 4 dropped (kafka_legacy.h) */
@@ -94,6 +96,7 @@ struct kafka_conn {
     int64_t used_ms;
     struct kafka_conn *newer;
     struct kafka_conn *older;
+    char *software; /* [owned] "name\0version" of the client; NULL: not known */
     char principal[KAFKA_PRINCIPAL_BYTES];
     char listener[KAFKA_CONTEXT_TEXT_BYTES];
     char client_host[KAFKA_CONTEXT_TEXT_BYTES];

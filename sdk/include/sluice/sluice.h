@@ -13,6 +13,7 @@
 #include <sluice/state.h>
 #include <sluice/status.h>
 #include <sluice/task.h>
+#include <sluice/telemetry.h>
 #include <sluice/types.h>
 
 #endif

@@ -124,6 +124,8 @@ typedef int32_t sluice_status;
     X(E_TOO_MANY_CONNECTIONS,          1607,  13, 503, 14, 1, "too many connections")                            \
     X(E_FETCH_SESSION_TOPIC_ID,        1608, 106, 409,  9, 1, "the fetch session mixes topic ids and names")     \
     X(E_QUOTA_EXCEEDED,                1609,  89, 429,  8, 1, "the quota of changes is used up; wait and repeat") \
+    X(E_UNKNOWN_SUBSCRIPTION,          1610, 117, 409,  9, 1, "this is not what the client is asked for any more") \
+    X(E_TELEMETRY_TOO_LARGE,           1611, 118, 413,  3, 0, "the metrics are more than is taken at once")        \
     /* 1700: plugins */                                                                                         \
     X(E_PLUGIN_ABI,                    1700,  -1, 500,  9, 0, "the plugin was built for another ABI")            \
     X(E_PLUGIN_MANIFEST,               1701,  -1, 500,  3, 0, "the plugin's manifest is not valid")              \
