@@ -270,13 +270,13 @@ Field by field against Apache Kafka: [kafka-differences](kafka-differences.md).
 
 def measure():
     """Rows of the table, what is wrong, and how many requests were cut."""
-    with Broker("core.topics.auto_create=false") as broker:
+    with Broker("core.topics.auto_create=false", "telemetry.topic=telemetry") as broker:
         topic_id = Matrix(broker).make_topic(TOPIC)
         broker.stop()
         broker.settings.append("security.authorization=true")
         broker.start()
         rights = Matrix(broker, may_create=False).rights(topic_id)
-    with Broker("core.topics.auto_create=false") as broker:
+    with Broker("core.topics.auto_create=false", "telemetry.topic=telemetry") as broker:
         matrix = Matrix(broker)
         rows = matrix.run()
         assert broker.is_running(), broker.log()[-2000:]
@@ -289,6 +289,7 @@ def measure():
 
 # What everybody may ask: what they get is only what they may see.
 OPEN = {"ApiVersions", "SaslHandshake", "SaslAuthenticate", "ListGroups", "ListTransactions", "DescribeCluster",
+        "GetTelemetrySubscriptions", "PushTelemetry",  # the broker writes what clients push
         "CreateDelegationToken", "RenewDelegationToken", "ExpireDelegationToken", "DescribeDelegationToken",  # there are none
         ("DescribeLogDirs", 1), ("DescribeLogDirs", 2)}  # say it by an empty list, as in Apache Kafka
 
