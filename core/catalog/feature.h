@@ -31,9 +31,10 @@ static inline int16_t feature_word_level(uint64_t word, uint32_t index)
 {
     return (int16_t)(word >> (32 + 4 * index) & 15);
 }
+/* Rises with each change; 1 where there was none. */
 static inline int64_t feature_word_epoch(uint64_t word)
 {
-    return (int64_t)(word & UINT32_MAX);
+    return 1 + (int64_t)(word & UINT32_MAX);
 }
 
 #endif

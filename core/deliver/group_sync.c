@@ -217,7 +217,7 @@ static sl_err commit_identity_check(struct group_coordinator *coordinator,
     if (identity->group.size > GROUP_ID_BYTES_MAX)
         return SLUICE_E_INVALID_GROUP_ID;
     if (group == NULL)
-        return identity->generation < 0 ? SLUICE_OK : SLUICE_E_ILLEGAL_GENERATION;
+        return identity->generation < 0 ? SLUICE_OK : SLUICE_E_GROUP_NOT_FOUND;
     if (identity->generation < 0 && group->state == GROUP_EMPTY)
         return SLUICE_OK;
     if (outsider)

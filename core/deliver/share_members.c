@@ -332,14 +332,15 @@ static sl_err assign(struct share_member_group *group, share_topic_fn *topic, vo
 
 static sl_err check(const struct sluice_share_heartbeat *request)
 {
-    if (request->group.size == 0 || request->group.size > SHARE_GROUP_BYTES_MAX) {
+    if (request->group.size > SHARE_GROUP_BYTES_MAX) {
         return SLUICE_E_INVALID_GROUP_ID;
     }
     bool joins_nothing = request->epoch == 0 && request->topics == NULL;
     bool is_large = request->member.size > SHARE_MEMBER_TEXT_MAX ||
                     request->rack.size > SHARE_MEMBER_TEXT_MAX ||
                     request->topic_count > SHARE_MEMBER_TOPICS_MAX;
-    if (request->member.size == 0 || request->epoch < -1 || joins_nothing || is_large) {
+    if (request->group.size == 0 || request->member.size == 0 || request->epoch < -1 ||
+        joins_nothing || is_large) {
         return SLUICE_E_INVALID_REQUEST;
     }
     return SLUICE_OK;

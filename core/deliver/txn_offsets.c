@@ -204,6 +204,11 @@ sl_err txn_offsets_apply(struct txn_offsets *offsets, uint16_t kind, uint8_t ver
 
 /* ---- asking ---- */
 
+bool txn_offsets_has_group(const struct txn_offsets *offsets, struct sl_bytes group)
+{
+    return group_get(offsets, group) != NULL;
+}
+
 bool txn_offsets_is_pending(const struct txn_offsets *offsets, struct sl_bytes group,
                             const struct sl_uuid *topic, uint32_t partition)
 {

@@ -27,6 +27,7 @@ void txn_offsets_fini(struct txn_offsets *offsets);
 sl_err txn_offsets_apply(struct txn_offsets *offsets, uint16_t kind, uint8_t version,
                          struct sl_bytes payload) SL_MUST_CHECK;
 /* Whether a transaction will commit an offset of this partition. */
+bool txn_offsets_has_group(const struct txn_offsets *offsets, struct sl_bytes group);
 bool txn_offsets_is_pending(const struct txn_offsets *offsets, struct sl_bytes group,
                             const struct sl_uuid *topic, uint32_t partition);
 /* The pending offsets of a producer in a group, as OFFSET_COMMIT payloads, in the order in which

@@ -534,6 +534,21 @@ static sl_err encode_commits(struct group_call *self)
     return SLUICE_OK;
 }
 
+/* A group that has offsets, or will have when a transaction ends, is there: without members. */
+static sl_err member_of_nothing(struct group_call *self)
+{
+    const struct sluice_offset_commit *request = self->request;
+    struct sl_bytes group = sl_of_text(request->identity.group);
+    struct shard *shard = self->call.target;
+    bool is_there = offset_store_group_count(shard->offsets, group) > 0 ||
+                    txn_offsets_has_group(&shard->txn_offsets, group);
+    sl_err err = is_there ? SLUICE_E_UNKNOWN_MEMBER : SLUICE_E_GROUP_NOT_FOUND;
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        self->statuses[i] = err;
+    }
+    return err;
+}
+
 /* A transactional producer before KIP-447 says nothing of the group's generation. */
 static sl_err may_commit(struct group_call *self)
 {
@@ -552,7 +567,8 @@ static sl_err may_commit(struct group_call *self)
         return consumer_group_commit_check(shard->consumers.groups, request, self->producer_id >= 0,
                                            self->statuses);
     }
-    return group_commit_check(shard->groups, request, shard_now_ms(shard), self->statuses);
+    sl_err err = group_commit_check(shard->groups, request, shard_now_ms(shard), self->statuses);
+    return err == SLUICE_E_GROUP_NOT_FOUND ? member_of_nothing(self) : err;
 }
 
 static void commit_run(struct shard_call *call);

@@ -122,10 +122,13 @@ static void replied(struct shard_call *call)
 void producer_id_start(struct shard *home, int64_t id, int16_t epoch, sluice_producer_id_done *done,
                        void *arg)
 {
-    struct producer_id_call *self = sl_alloc_zero(1, sizeof(*self));
+    bool is_half = (id < 0) != (epoch < 0);
+    struct producer_id_call *self = is_half ? NULL : sl_alloc_zero(1, sizeof(*self));
     if (self == NULL) {
-        done(arg,
-             &(struct sluice_producer_id){.status = SLUICE_E_NO_MEMORY, .id = -1, .epoch = -1});
+        done(arg, &(struct sluice_producer_id){.status = is_half ? SLUICE_E_INVALID_REQUEST
+                                                                 : SLUICE_E_NO_MEMORY,
+                                               .id = -1,
+                                               .epoch = -1});
         return;
     }
     *self =

@@ -386,6 +386,10 @@ void share_offsets_alter_start(struct shard *home, struct sluice_text group,
                                const struct sluice_offset_commit_entry *entries, uint32_t count,
                                sluice_statuses_done *done, void *arg)
 {
+    if (group.size == 0) {
+        done(arg, SLUICE_E_INVALID_GROUP_ID, NULL, 0);
+        return;
+    }
     struct share_admin *self = admin_new(home, group, count, alter_part, arg);
     if (self == NULL || count == 0) {
         if (self != NULL) {
@@ -443,6 +447,10 @@ void share_offsets_delete_start(struct shard *home, struct sluice_text group,
                                 const struct sluice_topic_ref *topics, uint32_t count,
                                 sluice_statuses_done *done, void *arg)
 {
+    if (group.size == 0) {
+        done(arg, SLUICE_E_INVALID_GROUP_ID, NULL, 0);
+        return;
+    }
     struct share_admin *self = admin_new(home, group, count, forget_part, arg);
     if (self == NULL || count == 0) {
         if (self != NULL) {

@@ -301,6 +301,10 @@ static sl_err alter_one(struct topics_call *self, uint32_t index)
                  "the broker's configuration is in its files: change them, then sluice reload");
         return SLUICE_E_INVALID_REQUEST;
     }
+    if (alter->name.size == 0) {
+        snprintf(self->reasons[index], CATALOG_REASON_BYTES, "a topic has a name");
+        return SLUICE_E_INVALID_REQUEST;
+    }
     sluice_status err = SLUICE_OK;
     const struct topic *topic = find_changed(self, index, &err);
     struct sl_bytes payload;
@@ -314,6 +318,19 @@ static sl_err alter_one(struct topics_call *self, uint32_t index)
     return err;
 }
 
+static sl_err check_assigned(const struct topic *topic, const struct sluice_topic_growth *growth,
+                             char reason[CATALOG_REASON_BYTES])
+{
+    int64_t more = (int64_t)growth->partition_count - topic->partition_count;
+    if (growth->assigned == 0 || growth->assigned - 1 == more) {
+        return SLUICE_OK;
+    }
+    snprintf(reason, CATALOG_REASON_BYTES,
+             "replicas are assigned for %d partitions, and %lld are to be added",
+             growth->assigned - 1, (long long)more);
+    return SLUICE_E_INVALID_REPLICA_ASSIGNMENT;
+}
+
 static sl_err grow_one(struct topics_call *self, uint32_t index)
 {
     int32_t wanted = self->growths[index].partition_count;
@@ -323,6 +340,9 @@ static sl_err grow_one(struct topics_call *self, uint32_t index)
     struct sl_bytes payload;
     if (topic != NULL) {
         err = catalog_grow_check(shard->catalog, topic, wanted, self->reasons[index]);
+    }
+    if (err == SLUICE_OK) {
+        err = check_assigned(topic, &self->growths[index], self->reasons[index]);
     }
     if (err == SLUICE_OK) {
         err = catalog_grow_encode(topic, (uint32_t)wanted, shard->set->count, &payload);

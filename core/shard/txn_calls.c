@@ -140,7 +140,8 @@ void txns_producer(struct shard *home, const struct sluice_txn *txn, int32_t tim
 {
     const struct producer_call what = {
         .op.makes_id = true, .timeout_ms = timeout_ms, .done = done, .arg = arg};
-    if (!id_is_sound(txn)) {
+    bool is_half = (txn->producer_id == -1) != (txn->epoch == -1);
+    if (is_half || !id_is_sound(txn)) {
         refuse_producer(done, arg, SLUICE_E_INVALID_REQUEST);
     } else if (timeout_ms <= 0 || timeout_ms > TXN_TIMEOUT_MS_MAX) {
         refuse_producer(done, arg, SLUICE_E_INVALID_TXN_TIMEOUT);
@@ -455,6 +456,10 @@ void txns_commit_offsets(struct shard *home, const struct sluice_txn *txn,
                                   .group = request->identity.group,
                                   .statuses_done = done,
                                   .arg = arg};
+    if (what.group.size == 0) {
+        done(arg, SLUICE_E_INVALID_GROUP_ID, NULL, 0);
+        return;
+    }
     add_start(home, txn, &what, offsets_run);
 }
 

@@ -121,11 +121,10 @@ static bool lay_out_replacement(struct kafka_call *call,
         return false;
     }
     for (int32_t i = 0; i < from->configs_count; i++) {
-        bool is_null = kafka_is_null(from->configs[i].value);
         changes[i] = (struct sluice_config_change){
             .key = kafka_to_text(from->configs[i].name),
-            .value = kafka_to_text(from->configs[i].value),
-            .operation = is_null ? SLUICE_CONFIG_DELETE : SLUICE_CONFIG_SET,
+            .value = kafka_to_text(from->configs[i].value), /* null is refused */
+            .operation = SLUICE_CONFIG_SET,
         };
     }
     kafka_alter_configs_response_resource_init(answer);

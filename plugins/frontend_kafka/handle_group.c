@@ -8,6 +8,7 @@
 #define NULL_PROTOCOL_SINCE 7 /* version of JoinGroup */
 #define SKIP_SINCE          9 /* version of JoinGroup: the leader may be told not to assign */
 #define MEMBERS_SINCE       3 /* version of LeaveGroup: several at once */
+#define PROTOCOL_SINCE      5 /* version of SyncGroup: the protocol is named (KIP-559) */
 
 /* ---- JoinGroup ---- */
 
@@ -124,6 +125,12 @@ void kafka_handle_sync_group(struct kafka_call *call)
         kafka_call_fail(call, "a sync request does not fit", SLUICE_E_LIMIT);
         return;
     }
+    if (call->version >= PROTOCOL_SINCE &&
+        (kafka_is_null(request->protocol_type) || kafka_is_null(request->protocol_name))) {
+        synced_group(call,
+                     &(struct sluice_group_synced){.status = SLUICE_E_INCONSISTENT_GROUP_PROTOCOL});
+        return;
+    }
     for (int32_t i = 0; i < request->assignments_count; i++) {
         assignments[i].member = kafka_to_text(request->assignments[i].member_id);
         assignments[i].assignment = kafka_to_bytes(request->assignments[i].assignment);
@@ -183,7 +190,8 @@ static void answer_left(struct kafka_call *call, sluice_status status,
 
     if (call->version < MEMBERS_SINCE) {
         status = status == SLUICE_OK && count > 0 ? statuses[0] : status;
-    } else if (status == SLUICE_OK) {
+    } else if (status == SLUICE_OK || status == SLUICE_E_UNKNOWN_MEMBER) {
+        status = SLUICE_OK; /* of a group that is not there, too, each has its own */
         for (uint32_t i = 0; i < count; i++) {
             struct kafka_leave_group_response_member *member = &response->members[i];
             kafka_leave_group_response_member_init(member);

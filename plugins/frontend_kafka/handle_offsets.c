@@ -10,6 +10,7 @@
 
 #define GROUPS_SINCE    8 /* version of OffsetFetch */
 #define TOP_ERROR_SINCE 2 /* version of OffsetFetch: error of the whole */
+#define NOT_FOUND_SINCE 9 /* version of OffsetCommit that knows GROUP_ID_NOT_FOUND */
 
 /* ---- OffsetCommit ---- */
 
@@ -22,6 +23,9 @@ static void committed(void *arg, sluice_status status, const sluice_status *stat
     const struct sluice_offset_commit *commit = call->request;
     commit_partition **slots = call->slots;
 
+    if (status == SLUICE_E_GROUP_NOT_FOUND && call->version < NOT_FOUND_SINCE) {
+        status = SLUICE_E_ILLEGAL_GENERATION;
+    }
     for (uint32_t i = 0; i < commit->entry_count; i++) {
         slots[i]->error_code =
             kafka_status_code(status == SLUICE_OK && i < count ? statuses[i] : status);

@@ -84,7 +84,8 @@ static bool lay_out(struct kafka_call *call,
         return false;
     }
     *growth = (struct sluice_topic_growth){.name = kafka_to_text(topic->name),
-                                           .partition_count = topic->count};
+                                           .partition_count = topic->count,
+                                           .assigned = topic->assignments_count + 1};
     return true;
 }
 

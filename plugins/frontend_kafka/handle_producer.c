@@ -1,6 +1,7 @@
 /* handle_producer.c: InitProducerId (KIP-98, KIP-360) and FindCoordinator (KIP-699).
  *
- * An idempotent producer gets a fresh id each time it asks, whatever id it had, as in Kafka. With a
+ * An idempotent producer gets a fresh id each time it asks, whatever id it had, as in Kafka; an id
+ * without an epoch, and the reverse, are INVALID_REQUEST. With a
  * transactional id it becomes the producer of that id. This node coordinates all groups and
  * transactions. */
 #include "kafka_api.h"
@@ -38,7 +39,9 @@ void kafka_handle_init_producer_id(struct kafka_call *call)
         return;
     }
     if (kafka_is_null(request->transactional_id)) {
-        broker->producer_id(broker, kafka_call_context(call), -1, -1, got_producer_id, call);
+        bool is_half = (request->producer_id == -1) != (request->producer_epoch == -1);
+        broker->producer_id(broker, kafka_call_context(call), is_half ? request->producer_id : -1,
+                            is_half ? request->producer_epoch : -1, got_producer_id, call);
         return;
     }
     *txn = kafka_txn_of(request->transactional_id, request->producer_id, request->producer_epoch,

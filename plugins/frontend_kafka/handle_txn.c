@@ -4,7 +4,7 @@
  * A fenced producer is PRODUCER_FENCED where the version knows that, else INVALID_PRODUCER_EPOCH.
  * TxnOffsetCommit and EndTxn from version 5 on are of transactions of version 2: the first adds its
  * group by itself, the second bumps the epoch and answers with it. AddPartitionsToTxn from version
- * 4 on is for several transactions at once, as brokers ask each other. */
+ * 4 on is for several transactions at once, as brokers ask each other: it wants their right. */
 #include "kafka_api.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
@@ -173,7 +173,12 @@ void kafka_handle_add_partitions_to_txn(struct kafka_call *call)
     }
     kafka_add_partitions_to_txn_response_init(response);
     call->response = response;
-    if (call->version >= BATCHED_SINCE) {
+    if (call->version >= BATCHED_SINCE &&
+        !kafka_may(call, SLUICE_OP_CLUSTER_ACTION, SLUICE_ACL_CLUSTER,
+                   sluice_text_of(SLUICE_CLUSTER_NAME))) {
+        response->error_code = kafka_status_code(SLUICE_E_CLUSTER_AUTHORIZATION);
+        kafka_call_answer(call, response);
+    } else if (call->version >= BATCHED_SINCE) {
         add_several(call, response);
     } else {
         add_single(call, response);
@@ -248,6 +253,7 @@ static void committed(void *arg, sluice_status status, const sluice_status *stat
 
     for (uint32_t i = 0; i < commit->entry_count; i++) {
         sluice_status own = i < count ? statuses[i] : status;
+        own = own == SLUICE_E_GROUP_NOT_FOUND ? SLUICE_E_ILLEGAL_GENERATION : own;
         /* The group's coordinator has no word for a fenced producer but the older one. */
         slots[i]->error_code = kafka_txn_status_code(own == SLUICE_OK ? status : own, false);
     }

@@ -54,7 +54,7 @@ def test_what_cannot_be_is_refused_with_a_reason():
             assert answer["error_code"] == INVALID_UPDATE and word in answer["error_message"], answer
         assert update(broker, 1, kind=7)["error_code"] == INVALID_REQUEST
         assert update(broker, 1, SAFE, validate_only=True)["error_code"] == OK
-        assert level(broker) == 2 and versions(broker)["finalized_features_epoch"] == 0
+        assert level(broker) == 2 and versions(broker)["finalized_features_epoch"] == 1
         assert update(broker, 1, UNSAFE)["error_code"] == OK
         assert update(broker, 2, SAFE)["error_code"] == INVALID_UPDATE
 

@@ -80,7 +80,8 @@ struct sluice_topic_spec {
 struct sluice_topic_growth {
     struct sluice_text name;
     int32_t partition_count; /* of the topic afterwards */
-    int32_t reserved;
+    int32_t
+        assigned; /* replicas are given (to this node): 1 + for how many new partitions; else 0 */
 };
 /* What became of one topic that was to be made, changed or deleted. */
 struct sluice_topic_result {
@@ -889,7 +890,8 @@ struct sluice_broker {
                 bool validate_only, sluice_topic_results_done *done, void *arg);
     /* One result for each entry, in order, after the new partitions are durable and can be written
      * to. Records with a key go to other partitions than before. E_INVALID_PARTITIONS: that would
-     * not be more; E_INVALID_REQUEST: a topic is named twice, or is the broker's own; E_LIMIT. */
+     * not be more; E_INVALID_REPLICA_ASSIGNMENT: replicas are given for more or fewer;
+     * E_INVALID_REQUEST: a topic is named twice, or is the broker's own; E_LIMIT. */
     SLUICE_CALL(partitions_create, const struct sluice_topic_growth *growths, uint32_t count,
                 bool validate_only, sluice_topic_results_done *done, void *arg);
     /* Makes the caller the producer of a transactional id and fences those before it; what they

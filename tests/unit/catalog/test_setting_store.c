@@ -92,13 +92,13 @@ Test(setting_store, levels_of_features_are_those_that_were_set_within_what_can_b
     const struct feature *feature = feature_find(sl_bytes_of_text("transaction.version"));
     uint32_t index = (uint32_t)(feature - feature_table);
     cr_assert_eq(feature_level(&store, feature), 2);
-    cr_assert_eq(feature_word_epoch(feature_word(&store)), 0);
+    cr_assert_eq(feature_word_epoch(feature_word(&store)), 1);
     set(SETTING_FEATURE, feature->name, FEATURE_KEY, "1");
     cr_assert_eq(feature_word_level(feature_word(&store), index), 1);
-    cr_assert_eq(feature_word_epoch(feature_word(&store)), 1);
+    cr_assert_eq(feature_word_epoch(feature_word(&store)), 2);
     set(SETTING_GROUP, "g", "k", "v");
     set(SETTING_FEATURE, feature->name, FEATURE_KEY, "99");
     cr_assert_eq(feature_level(&store, feature), feature->max);
-    cr_assert_eq(feature_word_epoch(feature_word(&store)), 3);
+    cr_assert_eq(feature_word_epoch(feature_word(&store)), 4);
     cr_assert_null(feature_find(sl_bytes_of_text("transaction")));
 }

@@ -502,7 +502,7 @@ Test(group, commits_follow_the_generation)
     a.generation = 0;
     cr_assert_eq(group_client_commit(&f, &a), SLUICE_E_ILLEGAL_GENERATION);
     f.group = "other";
-    cr_assert_eq(group_client_commit(&f, &a), SLUICE_E_ILLEGAL_GENERATION);
+    cr_assert_eq(group_client_commit(&f, &a), SLUICE_E_GROUP_NOT_FOUND);
 }
 
 Test(group, commit_metadata_over_the_bound_is_refused_for_its_entry_alone)
