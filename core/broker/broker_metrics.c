@@ -1,6 +1,7 @@
 /* broker_metrics.c: see broker_metrics.h. */
 #include "broker/broker_metrics.h"
 
+#include "broker/share_metrics.h"
 #include "broker/sluice_state.h"
 #include "extent/extent_set.h"
 #include "intake/conn.h"
@@ -117,12 +118,20 @@ static const struct sl_metric_row rows[BROKER_METRIC_COUNT] = {
                                   .labels = {"quota", "principal"},
                                   .series_max = 256,
                                   .divisor = 1000},
-    [BROKER_METRIC_PLUGIN_STALLED] =
-        {.name = "sluice_plugin_stalled_partitions",
-         .kind = SL_METRIC_GAUGE,
-         .help = "partitions whose stage waits for something else than records",
-         .labels = {"plugin", "cause"},
-         .series_max = 1024},
+#define SHARE_METRIC_ROW(id, text, type, sentence)                              \
+    [BROKER_METRIC_SHARE_FIRST + SHARE_COUNT_##id] = {.name = text,             \
+                                                      .kind = SL_METRIC_##type, \
+                                                      .help = sentence,         \
+                                                      .labels = {"group"},      \
+                                                      .series_max = SHARE_METRIC_GROUPS_MAX},
+    SHARE_COUNT_TABLE(SHARE_METRIC_ROW)
+#undef SHARE_METRIC_ROW
+        [BROKER_METRIC_PLUGIN_STALLED] =
+            {.name = "sluice_plugin_stalled_partitions",
+             .kind = SL_METRIC_GAUGE,
+             .help = "partitions whose stage waits for something else than records",
+             .labels = {"plugin", "cause"},
+             .series_max = 1024},
 };
 
 sl_err broker_metrics_new(struct sl_metrics **ret_metrics)
@@ -350,6 +359,7 @@ void broker_counters_publish(struct loop_room *room)
         add_extents(room->shards[i], sums);
         add_scrub(room->shards[i], sums);
         add_recovery(room->shards[i], sums);
+        share_metrics_publish(room->shards[i], room->counters.writer, BROKER_METRIC_SHARE_FIRST);
     }
     add_intake(room, sums);
     if (room->index == 0) {

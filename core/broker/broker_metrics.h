@@ -7,6 +7,7 @@
 #define SL_BROKER_BROKER_METRICS_H
 
 #include "base/metric.h"
+#include "deliver/share_count.h"
 #include "plugin/plugin_manager.h"
 
 struct loop_room;
@@ -122,6 +123,8 @@ enum {
     BROKER_METRIC_LISTENER_REFUSED, /* by listener, cause */
     BROKER_METRIC_QUOTA_THROTTLED,  /* by quota, principal */
     BROKER_METRIC_QUOTA_WAIT,       /* likewise */
+    BROKER_METRIC_SHARE_FIRST,      /* SHARE_COUNT_*, by group */
+    BROKER_METRIC_SHARE_LAST = BROKER_METRIC_SHARE_FIRST + SHARE_COUNT_COUNT - 1,
     BROKER_METRIC_COUNT
 };
 

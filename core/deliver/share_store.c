@@ -60,6 +60,8 @@ sl_err share_store_init(struct share_store *store)
     }
     sl_list_init(&store->doomed);
     sl_list_init(&store->undelivered);
+    sl_list_init(&store->ring);
+    sl_list_init(&store->gone);
     sl_err err = chain_map_init(&store->groups);
     return err != SLUICE_OK ? err : chain_map_init(&store->streams);
 }
@@ -99,6 +101,8 @@ static sl_err group_ensure(struct share_store *store, struct sl_bytes name,
             return SLUICE_E_NO_MEMORY;
         }
         sl_list_init(&group->streams);
+        sl_link_init(&group->in_ring);
+        sl_list_push_back(&store->ring, &group->in_ring);
         share_settings_init(&group->settings);
         group->name = (struct sl_bytes){(uint8_t *)(group + 1), name.size};
         sl_bytes_copy(group + 1, name);
@@ -122,8 +126,33 @@ static void group_drop_empty(struct share_store *store, struct share_owner_group
 {
     if (sl_list_is_empty(&group->streams) && !is_configured(&group->settings)) {
         chain_map_remove(&store->groups, &group->by_name);
-        sl_free(group);
+        sl_list_remove(&group->in_ring);
+        group->counts[SHARE_COUNT_LAG] = 0;
+        if (memcmp(group->counts, group->told, sizeof(group->told)) != 0) {
+            sl_list_push_back(&store->gone, &group->in_ring);
+        } else {
+            sl_free(group);
+        }
     }
+}
+
+int64_t share_stream_lag(const struct share_stream *stream, int64_t end)
+{
+    return SL_MAX(end - stream->window.start - stream->window.finals, (int64_t)0);
+}
+
+/* What changed since the window was last looked at, in the counts of its group. */
+static void count_window(struct share_stream *stream)
+{
+    struct share_window *window = &stream->window;
+    share_stream_count(stream, SHARE_COUNT_ARCHIVED, window->archived);
+    share_stream_count(stream, SHARE_COUNT_IN_FLIGHT,
+                       (int64_t)window->in_flight - stream->counted_in_flight);
+    share_stream_count(stream, SHARE_COUNT_WAITING,
+                       (int64_t)window->doomed - stream->counted_doomed);
+    window->archived = 0;
+    stream->counted_in_flight = window->in_flight;
+    stream->counted_doomed = window->doomed;
 }
 
 sl_err share_store_add(struct share_store *store, struct sl_bytes group_name,
@@ -180,9 +209,10 @@ static void stream_remove(struct share_store *store, struct share_stream *stream
     sl_list_remove(&stream->in_wheel);
     sl_list_remove(&stream->in_doomed);
     sl_list_remove(&stream->in_group);
+    share_window_reset(&stream->window, stream->window.start);
+    count_window(stream);
     stream->group = NULL;
     stream->removed = true;
-    share_window_reset(&stream->window, stream->window.start);
     share_stream_unref(stream);
 }
 
@@ -241,6 +271,9 @@ void share_store_fini(struct share_store *store)
     share_store_forget_topic(store, NULL);
     if (store->groups.buckets != NULL) {
         chain_map_each(&store->groups, free_group, NULL);
+        for (struct sl_link *link; (link = sl_list_pop_front(&store->gone)) != NULL;) {
+            sl_free(SL_CONTAINER_OF(link, struct share_owner_group, in_ring));
+        }
     }
     chain_map_fini(&store->groups);
     chain_map_fini(&store->streams);
@@ -273,6 +306,7 @@ void share_store_arm(struct share_store *store, struct share_stream *stream)
     sl_list_remove(&stream->in_wheel);
     if (!stream->removed) {
         list_doomed(store, stream);
+        count_window(stream);
     }
     if (due_ms == SHARE_NEVER || stream->removed) {
         return;
@@ -366,6 +400,7 @@ static sl_err apply_state(struct share_store *store, uint8_t version, struct sl_
         err = share_window_restore(&stream->window, &range);
     }
     list_doomed(store, stream);
+    count_window(stream);
     return err;
 }
 

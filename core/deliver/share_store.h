@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "catalog/chain_map.h"
 #include "deliver/share_config.h"
+#include "deliver/share_count.h"
 #include "deliver/share_item.h"
 
 #define SHARE_STREAMS_MAX     1000000u /* of a shard; E_LIMIT */
@@ -20,6 +21,9 @@
 
 struct share_owner_group {
     struct chain_link by_name;
+    struct sl_link in_ring; /* of all groups; or of those that are gone */
+    int64_t counts[SHARE_COUNT_COUNT];
+    int64_t told[SHARE_COUNT_COUNT]; /* of them, by whoever publishes */
     struct sl_list streams;
     struct share_settings settings;
     sl_err letters_err;   /* why its dead letters cannot be written; SLUICE_OK: they can */
@@ -40,6 +44,7 @@ struct share_stream {
     bool fetching; /* somebody reads for it: one at a time, so that nothing is read twice */
     bool checked;  /* since the start: looked at against its log and its group's limits */
     bool burying;  /* dead letters of it are under way */
+    uint32_t counted_in_flight, counted_doomed; /* in its group's counts */
     struct share_window window;
 };
 
@@ -54,9 +59,9 @@ struct share_store {
                                    again at retry_ms */
     int64_t retry_ms;
     int64_t backoff_ms;
-    uint32_t burials; /* under way */
-    uint64_t delivered_total, acknowledged_total, released_total, rejected_total, expired_total,
-        archived_total;
+    uint32_t burials;    /* under way */
+    struct sl_list ring; /* all groups; whoever publishes what they count turns it */
+    struct sl_list gone; /* groups that were removed and have something to tell; owned */
 };
 
 sl_err share_store_init(struct share_store *store) SL_MUST_CHECK;
@@ -85,8 +90,18 @@ void share_store_forget(struct share_store *store, struct sl_bytes group,
                         const struct sl_uuid *topic);
 void share_store_forget_topic(struct share_store *store, const struct sl_uuid *topic);
 
+/* Records that the group is not done with; end: of the stream. */
+int64_t share_stream_lag(const struct share_stream *stream, int64_t end);
+static inline void share_stream_count(struct share_stream *stream, enum share_count what,
+                                      int64_t count)
+{
+    if (stream->group != NULL) {
+        stream->group->counts[what] += count;
+    }
+}
+
 /* After any change of the window: its place in the wheel, and among those that have dead letters to
- * write. */
+ * write; what its group counts. */
 void share_store_arm(struct share_store *store, struct share_stream *stream);
 /* When to look again; INT64_MAX: nothing waits. May be early. */
 int64_t share_store_due_ms(const struct share_store *store);

@@ -98,6 +98,8 @@ static void count_range(struct share_window *window, const struct share_range *r
     window->in_flight += range->state == SHARE_GAP ? 0 : by;
     window->acquired += range->state == SHARE_ACQUIRED ? by : 0;
     window->doomed += range->state == SHARE_DOOMED ? by : 0;
+    int64_t length = range->last - range->first + 1;
+    window->finals += !share_state_is_final(range->state) ? 0 : comes ? length : -length;
 }
 
 /* Puts `count` pieces where `old` ranges were. */
@@ -338,6 +340,11 @@ static struct share_range ended(const struct share_range *run, const struct shar
     return range;
 }
 
+static void note_archived(struct share_window *window, const struct share_range *range)
+{
+    window->archived += range->state == SHARE_ARCHIVED ? length_of(range) : 0;
+}
+
 static void acknowledge_run(struct share_window *window, const struct share_range *run, int8_t type,
                             const struct share_rules *rules, int64_t now_ms, int64_t renew_ms)
 {
@@ -349,6 +356,7 @@ static void acknowledge_run(struct share_window *window, const struct share_rang
     case SHARE_ACK_RELEASE:
     case SHARE_ACK_REJECT:
         range = ended(run, rules, type == SHARE_ACK_REJECT, now_ms);
+        note_archived(window, &range);
         break;
     default:
         range.state = type == SHARE_ACK_GAP ? SHARE_ARCHIVED : SHARE_ACKNOWLEDGED;
@@ -422,6 +430,7 @@ uint32_t share_window_expire(struct share_window *window, const struct share_rul
             to = ended(&range, &(struct share_rules){rules->deliveries_max, rules->dead_letters, 0},
                        false, now_ms);
             total += length_of(&range);
+            note_archived(window, &to);
             changed(arg, range.first, range.last);
         }
         i = replace(window, i, &to);
@@ -464,6 +473,7 @@ uint32_t share_window_condemn(struct share_window *window, const struct share_ru
             continue;
         }
         struct share_range to = ended(&range, rules, false, 0);
+        note_archived(window, &to);
         total += length_of(&range);
         changed(arg, range.first, range.last);
         i = replace(window, i, &to);
@@ -569,6 +579,7 @@ sl_err share_window_restore(struct share_window *window, const struct share_rang
 void share_window_verify(const struct share_window *window)
 {
     uint64_t in_flight = 0, acquired = 0, doomed = 0;
+    int64_t finals = 0;
     int64_t before = window->start - 1;
     for (uint32_t i = 0; i < window->count; i++) {
         const struct share_range *range = &window->ranges[i];
@@ -581,9 +592,10 @@ void share_window_verify(const struct share_window *window)
         in_flight += range->state == SHARE_GAP ? 0 : length_of(range);
         acquired += range->state == SHARE_ACQUIRED ? length_of(range) : 0;
         doomed += range->state == SHARE_DOOMED ? length_of(range) : 0;
+        finals += share_state_is_final(range->state) ? range->last - range->first + 1 : 0;
     }
     SL_ASSERT(window->count == 0 || window->ranges[0].first > window->start ||
               !share_state_is_final(window->ranges[0].state));
     SL_ASSERT(in_flight == window->in_flight && acquired == window->acquired &&
-              doomed == window->doomed);
+              doomed == window->doomed && finals == window->finals);
 }

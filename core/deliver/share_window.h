@@ -62,6 +62,9 @@ struct share_window {
     uint32_t in_flight; /* offsets in ranges, gaps aside */
     uint32_t acquired;  /* … of those, acquired */
     uint32_t doomed;    /* … doomed */
+    uint32_t archived;  /* since somebody set it to 0: records rejected, or delivered too often,
+                           and not doomed */
+    int64_t finals;     /* offsets in ranges that are done with */
     int64_t due_ms;     /* no lock ends, and no delay, before it */
 };
 

@@ -240,17 +240,6 @@ static void finish(struct share_admin *self)
 
 /* ---- where a group stands ---- */
 
-static int64_t lag_of(const struct share_stream *stream, const struct partition *partition)
-{
-    int64_t end = partition_end(partition);
-    int64_t lag = SL_MAX(end - stream->window.start, (int64_t)0);
-    for (uint32_t i = 0; i < stream->window.count; i++) {
-        const struct share_range *range = &stream->window.ranges[i];
-        lag -= share_state_is_final(range->state) ? range->last - range->first + 1 : 0;
-    }
-    return SL_MAX(lag, (int64_t)0);
-}
-
 static void add_offset(struct admin_part *part, const struct sluice_share_offset *offset)
 {
     if (part->offset_count == part->offset_capacity) {
@@ -283,7 +272,7 @@ static void tell_offset(struct admin_part *part, const struct topic *topic, uint
     }
     if (stream != NULL && partition != NULL) {
         told.start = SL_MAX(told.start, partition_start(partition));
-        told.lag = lag_of(stream, partition);
+        told.lag = share_stream_lag(stream, partition_end(partition));
     }
     add_offset(part, &told);
 }

@@ -45,6 +45,7 @@ struct burial {
     struct wal_item items[2];
     struct sl_buffer state; /* of the item that goes with the batch */
     struct share_change change;
+    bool is_written;
     sl_err err;
 };
 
@@ -126,8 +127,11 @@ static void burial_end(struct burial *self, sl_err err)
             tell(stream->group, shard->logger, err);
         }
         if (err != SLUICE_OK) {
+            share_stream_count(stream, SHARE_COUNT_FAILURES, err != SLUICE_E_WOULD_BLOCK);
             back_off(shard, stream);
         } else {
+            share_stream_count(stream, SHARE_COUNT_LETTERS,
+                               self->is_written ? self->letter_count : 0);
             shard->shares.backoff_ms = 0;
         }
         share_store_arm(&shard->shares, stream);
@@ -197,6 +201,7 @@ static void archive(struct burial *self)
 static void committed_together(struct commit *commit, sl_err err)
 {
     struct burial *self = SL_CONTAINER_OF(commit, struct burial, commit);
+    self->is_written = err == SLUICE_OK;
     if (err == SLUICE_OK && !self->stream->removed) {
         err = each_run(self, bury_run);
         if (err != SLUICE_OK) { /* it is durable: what is in memory is behind it */
@@ -273,10 +278,11 @@ static void call_run(struct shard_call *call)
 static void call_replied(struct shard_call *call)
 {
     struct burial *self = SL_CONTAINER_OF(call, struct burial, call);
-    if (self->err != SLUICE_OK) {
-        burial_end(self, self->err);
-    } else {
+    self->is_written = self->err == SLUICE_OK;
+    if (self->is_written) {
         archive(self);
+    } else {
+        burial_end(self, self->err);
     }
 }
 

@@ -417,6 +417,14 @@ static int64_t readable_end(const struct share_part *part, const struct partitio
                      : partition_end(partition);
 }
 
+static void count_acquired(const struct share_entry *entry, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        share_stream_count(entry->stream, SHARE_COUNT_ACQUIRED,
+                           entry->acquired[i].last - entry->acquired[i].first + 1);
+    }
+}
+
 static void entry_acquire(struct share_part *part, struct share_entry *entry,
                           struct sluice_share_result *result,
                           const struct sluice_fetch_result *read, struct chunk *chunk)
@@ -446,7 +454,7 @@ static void entry_acquire(struct share_part *part, struct share_entry *entry,
     if (result->acquired_count > 0 && err == SLUICE_OK) {
         entry->chunk = chunk != NULL ? chunk_ref(chunk) : NULL;
         part->gave = true;
-        shard->shares.delivered_total++;
+        count_acquired(entry, result->acquired_count);
     } else {
         result->records = (struct sluice_bytes){NULL, 0};
         result->acquired_count = 0;
@@ -603,6 +611,22 @@ static void part_try(struct share_part *part)
 
 /* ---- acknowledging ---- */
 
+static void count_acks(struct share_stream *stream, const struct share_ack *ack)
+{
+    static const enum share_count counts[] = {
+        [SHARE_ACK_ACCEPT] = SHARE_COUNT_ACCEPTED,
+        [SHARE_ACK_RELEASE] = SHARE_COUNT_RELEASED,
+        [SHARE_ACK_REJECT] = SHARE_COUNT_REJECTED,
+        [SHARE_ACK_RENEW] = SHARE_COUNT_RENEWED,
+    };
+    int64_t each = ack->type_count == 1 ? ack->last - ack->first + 1 : 1;
+    for (uint32_t i = 0; i < ack->type_count; i++) {
+        if (ack->types[i] != SHARE_ACK_GAP) {
+            share_stream_count(stream, counts[ack->types[i]], each);
+        }
+    }
+}
+
 static sl_err entry_acknowledge(struct share_part *part, struct share_entry *entry)
 {
     struct shard *shard = part->call.target;
@@ -628,10 +652,10 @@ static sl_err entry_acknowledge(struct share_part *part, struct share_entry *ent
         err = err != SLUICE_OK ? err
                                : share_window_acknowledge(window, &ack, &rules, now_ms, renew_ms);
         if (err == SLUICE_OK) {
+            count_acks(entry->stream, &ack);
             share_change_note(&part->change, ack.first, ack.last);
         }
     }
-    shard->shares.acknowledged_total += from->ack_count;
     share_change_add(&part->change, entry->stream);
     share_store_arm(&shard->shares, entry->stream);
     share_stream_wake(entry->stream);
@@ -812,8 +836,9 @@ static void expire(struct shard *shard, int64_t now_ms)
     }
     while (expiry != NULL && stream != NULL) {
         const struct share_rules rules = share_rules_of(&stream->group->settings);
-        shard->shares.expired_total += share_window_expire(&stream->window, &rules, now_ms,
-                                                           share_change_note, &expiry->change);
+        share_stream_count(stream, SHARE_COUNT_TIMED_OUT,
+                           share_window_expire(&stream->window, &rules, now_ms, share_change_note,
+                                               &expiry->change));
         share_change_add(&expiry->change, stream);
         share_store_arm(&shard->shares, stream);
         share_stream_wake(stream);

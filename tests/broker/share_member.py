@@ -1,4 +1,7 @@
 """A member of a share group (KIP-932) that speaks raw, and what tests of such groups need beside it."""
+import re
+import urllib.request
+
 from kafka_wire import call
 
 GAP, ACCEPT, RELEASE, REJECT, RENEW = range(5)
@@ -83,3 +86,13 @@ def configure_group(broker, group="g", **values):
         done, = call(raw, "IncrementalAlterConfigs", 1, {"resources": [
             {"resource_type": 32, "resource_name": group, "configs": configs}]})["responses"]
     return done["error_code"]
+
+
+def measured(broker, group="g"):
+    """The metrics of the group, {name without sluice_share_: value}; None: all that there are, with their kinds."""
+    with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % broker.http, timeout=30) as answer:
+        text = answer.read().decode()
+    if group is None:
+        return dict(re.findall(r"^# TYPE sluice_share_(\w+) (\w+)$", text, re.M))
+    return {name: float(value) for name, value in re.findall(
+        rf'^sluice_share_(\w+)\{{group="{re.escape(group)}"\}} ([0-9.e+-]+)$', text, re.M)}

@@ -1,9 +1,13 @@
 """Dead letters of share groups (KIP-1191): where records go that are rejected or delivered too often, and what a crash leaves."""
+import os
+import re
+
 from kafka_wire import call
-from share_member import ACCEPT, REJECT, RELEASE, Member, configure_group, make
+from share_member import ACCEPT, REJECT, RELEASE, RENEW, Member, configure_group, make, measured
 from sluice_broker import Broker, loader, wait_for
 
 INVALID_CONFIG = 40
+GUIDE = os.path.join(os.environ["SLUICE_SOURCE_DIR"], "docs", "share-groups.md")
 
 
 def make_letters(broker, name="dlq.t", partitions=1, enable="true", **configs):
@@ -154,6 +158,32 @@ def test_a_topic_is_named_by_its_prefix_made_when_wanted_and_letters_end_with_it
             assert name_letters(broker, "") == 0
             assert ann.acknowledge(topic, (1, 1, [REJECT])) == 0
             assert len(letters(broker, "bad.t")) == 1 and stands(broker) == 0
+
+
+def test_the_metrics_of_a_group_say_what_became_of_its_records_and_are_those_of_the_guide():
+    def becomes(**values):
+        wait_for(lambda: values.items() <= measured(broker).items(), f"{values}")
+
+    with Broker() as broker:
+        topic = make(broker)
+        assert configure_group(broker, share__auto__offset__reset="earliest") == 0
+        broker.produce("t", map(str, range(10)))
+        with Member(broker, "g", "ann", "t") as ann:
+            assert ann.acquire(topic) == [(0, 0, 9, 1)]
+            becomes(in_flight_records=10, lag_records=10, acquired_records_total=10)
+            assert ann.acknowledge(topic, (0, 1, [RENEW]), renew=True) == 0
+            assert ann.acknowledge(topic, (0, 3, [ACCEPT]), (4, 5, [RELEASE, REJECT])) == 0
+            becomes(accepted_records_total=4, released_records_total=1, rejected_records_total=1, renewed_records_total=2,
+                    archived_records_total=1, in_flight_records=6, lag_records=5)
+            assert name_letters(broker) == 0
+            assert ann.acknowledge(topic, (6, 9, [REJECT])) == 0
+            becomes(dead_letters_waiting=4, archived_records_total=1)
+            wait_for(lambda: measured(broker)["dead_letter_failures_total"] >= 1, "a try")
+            make_letters(broker)
+            becomes(dead_letters_total=4, dead_letters_waiting=0, lag_records=1)
+        told = {"sluice_share_" + name for name in measured(broker, None)}
+        with open(GUIDE, encoding="utf-8") as guide:
+            assert len(told) == 12 and told == set(re.findall(r"^\| `(sluice_share_\w+)`", guide.read(), re.M))
 
 
 load_tests = loader(globals())
