@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """raw_matrix.py [--write]: every advertised call × version × {minimal, full, unknown tagged fields, trailing bytes,
 wrong topic, no rights, cut at every byte}, made from ApiVersions and the tables of the codec; prints the table of
-docs/reference/kafka.md, or writes it.
+docs/reference/kafka.md, or writes it. With kafka.legacy: true all of it again: the versions that come with it are a table of
+their own, all others must answer as without it.
 
 What is answered must be an answer of its version to the last byte. A request that is cut, in its header or its body, must
 close its connection without a byte, as Apache Kafka closes it. SLUICE_BUILD_DIR says which broker."""
@@ -10,6 +11,7 @@ import socket
 import struct
 import sys
 import time
+import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "compare"))
 import kafka_batch  # noqa: E402
@@ -34,6 +36,12 @@ PARTITIONS = {"partitions", "partition_indexes"}
 def names_of_errors():
     with open(os.path.join(SOURCE, "tests", "data", "kafka", "errors.tsv")) as file:
         return {int(code): name for code, name in (line.split() for line in list(file)[1:])}
+
+
+def message_set(magic):
+    """One message of the form before record batches, for Produce below version 3."""
+    body = bytes([magic, 0]) + (struct.pack(">q", 1) if magic else b"") + struct.pack(">i3si5s", 3, b"key", 5, b"value")
+    return struct.pack(">qiI", 0, len(body) + 4, zlib.crc32(body)) + body
 
 
 def full(fields, version, topic, topic_id, parent=""):
@@ -126,14 +134,17 @@ class Line:
 
 
 class Matrix:
-    def __init__(self, broker, may_create=True):
-        self.may_create = may_create
+    def __init__(self, broker, may_create=True, legacy=False):
+        self.may_create, self.legacy = may_create, legacy
         self.broker, self.line, self.problems = broker, Line(broker.kafka), []
         answer = self.call("ApiVersions", 0, {})
-        self.apis = [(table, max(row["min_version"], table.first), row["max_version"]) for row in answer["api_keys"]
+        self.apis = [(table, max(row["min_version"], self.lowest(table)), row["max_version"]) for row in answer["api_keys"]
                      for table in kafka_wire.tables().values() if table.key == row["api_key"]]
         missing = {row["api_key"] for row in answer["api_keys"]} - {table.key for table, _, _ in self.apis}
         assert not missing, "advertised, and no table: %s" % missing
+
+    def lowest(self, table):
+        return table.legacy if self.legacy and table.legacy is not None else table.first
 
     def call(self, name, version, values):
         return kafka_wire.answer_of(name, version, self.line.ask(kafka_wire.frame(name, version, values)))
@@ -165,6 +176,10 @@ class Matrix:
         values = full(table.request, version, name, topic_id)
         if table.name == "CreateTopics":
             values["topics"][0].update(name="made-%d" % version, configs=[])
+        if table.name == "OffsetCommit" and version == 0:
+            values["group_id"] = "old"  # it comes to be: it knows of no generation that would be wrong
+        if table.name == "Produce" and version < table.first:
+            values["topic_data"][0]["partition_data"][0]["records"] = message_set(int(version == 2))
         for topic in values.get("topics", []) if table.name in ("DeleteTopics", "Metadata") else []:
             if isinstance(topic, dict) and "topic_id" in topic:
                 del topic["topic_id"]  # one or the other
@@ -187,7 +202,8 @@ class Matrix:
             for version in range(first, last + 1):
                 rows.append((table, version, self.one(table, version)))
                 frame = kafka_wire.frame(table.name, version, full(table.request, version, TOPIC, self.topic_id))
-                cut += [(table.name, version, frame[:at]) for at in range(len(frame))]
+                if not self.legacy or version < table.first:
+                    cut += [(table.name, version, frame[:at]) for at in range(len(frame))]
         self.line.close()
         self.cuts = len(cut)
         for at in range(0, len(cut), AT_ONCE):
@@ -268,23 +284,46 @@ Field by field against Apache Kafka: [kafka-differences](kafka-differences.md).
 """
 
 
-def measure():
-    """Rows of the table, what is wrong, and how many requests were cut."""
-    with Broker("core.topics.auto_create=false", "telemetry.topic=telemetry") as broker:
+LEGACY_HEAD = """
+## With `kafka.legacy: true`
+
+What [older clients](../legacy.md) speak comes to it; every row above is the same.
+
+| call | versions | with nothing in it | full | wrong topic | no rights | unknown tags, trailing bytes |
+|---|---|---|---|---|---|---|
+"""
+
+
+def measure_one(legacy):
+    """Rows, what is said without rights, what is wrong, how many requests were cut."""
+    settings = ["core.topics.auto_create=false", "telemetry.topic=telemetry"] + ["kafka.legacy=true"] * legacy
+    with Broker(*settings) as broker:
         topic_id = Matrix(broker).make_topic(TOPIC)
         broker.stop()
         broker.settings.append("security.authorization=true")
         broker.start()
-        rights = Matrix(broker, may_create=False).rights(topic_id)
-    with Broker("core.topics.auto_create=false", "telemetry.topic=telemetry") as broker:
-        matrix = Matrix(broker)
+        rights = Matrix(broker, False, legacy).rights(topic_id)
+    with Broker(*settings) as broker:
+        matrix = Matrix(broker, True, legacy)
         rows = matrix.run()
         assert broker.is_running(), broker.log()[-2000:]
         assert Matrix(broker).apis, "it still answers"
     for (name, version), outcome in rights.items():
         if not isinstance(outcome, str) and not AUTHORIZATION & set(outcome) and name not in OPEN and (name, version) not in OPEN:
             matrix.problems.append("%s v%d without rights: %s" % (name, version, outcome))
-    return lines_of(rows, rights), matrix.problems, matrix.cuts
+    return rows, rights, matrix.problems, matrix.cuts
+
+
+def measure():
+    """Lines of both tables, what is wrong, and how many requests were cut."""
+    rows, rights, problems, cuts = measure_one(False)
+    more, more_rights, more_problems, more_cuts = measure_one(True)
+    known = {(table.name, version): outcomes for table, version, outcomes in rows}
+    changed = ["%s v%d is another one with kafka.legacy" % (table.name, version) for table, version, outcomes in more
+               if version >= table.first and known.get((table.name, version)) != outcomes]
+    changed += ["%s v%d is refused otherwise with kafka.legacy" % key for key, outcome in rights.items() if more_rights.get(key) != outcome]
+    legacy = lines_of([row for row in more if row[1] < row[0].first], more_rights)
+    return lines_of(rows, rights), legacy, problems + more_problems + changed, cuts + more_cuts
 
 
 # What everybody may ask: what they get is only what they may see.
@@ -296,8 +335,8 @@ OPEN = {"ApiVersions", "SaslHandshake", "SaslAuthenticate", "ListGroups", "ListT
 
 def main():
     start = time.monotonic()
-    lines, problems, cuts = measure()
-    text = HEAD + "\n".join(lines) + "\n"
+    lines, legacy, problems, cuts = measure()
+    text = HEAD + "\n".join(lines) + "\n" + LEGACY_HEAD + "\n".join(legacy) + "\n"
     if "--write" in sys.argv:
         with open(DOCUMENT, "w") as file:
             file.write(text)
