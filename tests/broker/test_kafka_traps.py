@@ -1,13 +1,14 @@
 """What real clients assume that naive brokers get wrong: a test for each trap, by its number in
 docs/reference/kafka-traps.md, on the wire. Traps whose test is elsewhere are in that table."""
 import os
+import re
 import socket
 import struct
 import time
 
 from wire_batch import batch, fetch, fetch_request, headers, produce, produce_on
 from kafka_wire import answer_of, call, frame, tables
-from sluice_broker import SOURCE, Broker, loader
+from sluice_broker import SOURCE, Broker, loader, wait_for
 
 OK, OUT_OF_RANGE, UNKNOWN_TOPIC = 0, 1, 3
 OUT_OF_ORDER, UNKNOWN_TOPIC_ID = 45, 100
@@ -402,6 +403,47 @@ def test_trap_24_readers_of_committed_records_get_the_list_of_aborted_ones():
         assert fetch(broker, "t", 2, isolation_level=1)["aborted_transactions"] in ([], read["aborted_transactions"])
 
 
+def transactional(raw, topic, epoch, values, who, version, **more):
+    return produce_on(raw, topic, batch(values, producer=who, epoch=epoch, attributes=0x10, **more), version=version,
+                      transactional_id="x")["error_code"]
+
+
+def test_trap_25_transactions_of_both_versions():
+    fenced, fenced_new, invalid_state, invalid_timeout = 47, 90, 48, 50
+    with broker_with() as broker, broker.connect() as raw:
+        given = call(raw, "InitProducerId", 4, {"transactional_id": "x", "transaction_timeout_ms": 60000})
+        who, epoch = given["producer_id"], given["producer_epoch"]
+        # Version 1: what it writes to is added first, and one epoch is for all of its transactions.
+        assert transactional(raw, "t", epoch, [b"a"], who, 9, sequence=0) == invalid_state, "nothing was added"
+        added = call(raw, "AddPartitionsToTxn", 0, {"v3_and_below_transactional_id": "x", "v3_and_below_producer_id": who,
+                                                    "v3_and_below_producer_epoch": epoch,
+                                                    "v3_and_below_topics": [{"name": "t", "partitions": [0]}]})
+        assert added["results_by_topic_v3_and_below"][0]["results_by_partition"][0]["partition_error_code"] == OK
+        assert transactional(raw, "t", epoch, [b"a"], who, 9, sequence=0) == OK
+        end = {"transactional_id": "x", "producer_id": who, "producer_epoch": epoch, "committed": True}
+        assert call(raw, "EndTxn", 1, end)["error_code"] == OK
+        # Version 2: Produce and TxnOffsetCommit add by themselves, and each transaction has its epoch.
+        assert wait_for(lambda: transactional(raw, "t", epoch, [b"b"], who, 12, sequence=1) == OK, "the end of the one before")
+        committed = call(raw, "TxnOffsetCommit", 5, {"transactional_id": "x", "group_id": "g", "producer_id": who, "producer_epoch": epoch,
+                                                     "topics": [{"name": "t", "partitions": [{"partition_index": 0, "committed_offset": 1}]}]})
+        assert committed["topics"][0]["partitions"][0]["error_code"] == OK
+        ended = call(raw, "EndTxn", 5, end)
+        assert (ended["error_code"], ended["producer_id"], ended["producer_epoch"]) == (OK, who, epoch + 1)
+        again = call(raw, "EndTxn", 5, end)
+        assert (again["error_code"], again["producer_epoch"]) == (OK, epoch + 1), "a lost answer is repeated"
+        marked = wait_for(lambda: [head for head in headers(fetch(broker, "t")["records"]) if head["attributes"] & 0x20][1:], "the marker")
+        assert marked[0]["epoch"] == epoch + 1, "its marker has the new epoch"
+        assert transactional(raw, "t", epoch, [b"c"], who, 12, sequence=2) == fenced
+        assert transactional(raw, "t", epoch + 1, [b"c"], who, 12, sequence=0) == OK
+        # Another producer takes over: the old one is fenced, which has two names.
+        newer = wait_for(lambda: (lambda told: told["error_code"] == OK and told)(
+            call(raw, "InitProducerId", 4, {"transactional_id": "x", "transaction_timeout_ms": 60000})), "the abort of what was open")
+        assert newer["producer_epoch"] > epoch + 1
+        for version, code in ((1, fenced), (2, fenced_new)):
+            assert call(raw, "EndTxn", version, dict(end, producer_epoch=epoch + 1))["error_code"] == code
+        assert call(raw, "InitProducerId", 4, {"transactional_id": "y", "transaction_timeout_ms": 900001})["error_code"] == invalid_timeout
+
+
 # ---- groups ----
 
 def join(broker, group, member="", version=5, instance=None, protocols=("range",), **more):
@@ -596,6 +638,34 @@ def test_trap_38_one_address_is_told_by_all_calls():
         for nodes in (ask(broker, "Metadata", 9, {})["brokers"], ask(broker, "DescribeCluster", 0)["brokers"],
                       ask(broker, "FindCoordinator", 4, {"coordinator_keys": ["g"]})["coordinators"]):
             assert [(node["host"], node["port"]) for node in nodes] == [("elsewhere.example", 1234)]
+
+
+# ---- the list ----
+
+def is_there(proof):
+    """A file, a function of it, or in C a test of it."""
+    path, _, name = proof.partition("::")
+    if not os.path.isfile(os.path.join(SOURCE, path)):
+        return False
+    with open(os.path.join(SOURCE, path), encoding="utf-8") as file:
+        text = file.read()
+    return not name or re.search(r"(^def %s\(|\bTest\(\w+,\s*%s\b)" % (name, name), text, re.M) is not None
+
+
+def test_the_document_has_every_trap_and_names_tests_that_are_there():
+    with open(os.path.join(SOURCE, "docs", "reference", "kafka-traps.md"), encoding="utf-8") as file:
+        rows = [[cell.strip() for cell in line.strip().strip("|").split(" | ")] for line in file if re.match(r"\| \d", line)]
+    assert [int(row[0].strip("| ")) for row in rows] == list(range(1, 39))
+    own = {number for number in map(int, re.findall(r"test_trap_(\d+)_", " ".join(globals())))}
+    named = set()
+    for row in rows:
+        proofs = re.findall(r"`([^`]+)`", row[3])
+        assert proofs, row
+        for proof in proofs:
+            trap = re.match(r"test_trap_(\d+)_…$", proof)
+            assert int(trap.group(1)) in own if trap else is_there(proof), (row[0], proof)
+            named |= {int(trap.group(1))} if trap else set()
+    assert own == named, "not in the document: %s" % (own - named)
 
 
 load_tests = loader(globals())
