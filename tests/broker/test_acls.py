@@ -299,7 +299,7 @@ GATE = 'return { name = "guard", on = "produce", input = "guarded", process = fu
 
 def test_a_rule_that_denies_a_plugin_takes_away_what_the_configuration_gives():
     with secured() as broker:
-        broker.run("topic", "create", "in", "guarded")
+        broker.run("topic", "create", "in", "guarded", "out", "secrets")
         for operation in ("Read", "Write"):
             allow(broker, operation, "Topic:*")
         for name, text in (("up", STAGE), ("guard", GATE)):
