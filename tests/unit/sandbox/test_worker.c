@@ -1,6 +1,8 @@
 /* test_worker.c: a well-behaved plugin in a real worker: lifecycle, verdicts, configuration, drain.
  */
+#include "channel_layout.h"
 #include "toy_host.h"
+#include "worker_handle.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -375,4 +377,30 @@ Test(worker, dies_with_its_host)
         usleep(10000);
     }
     cr_assert(is_dead(worker));
+}
+
+static bool sleeps_within(const struct sandbox_worker *worker, int64_t limit_ms)
+{
+    struct channel_output_head *head = (void *)worker->output;
+    const int64_t end_ms = toy_now_ms() + limit_ms;
+
+    while (atomic_load(&head->sleeping) == 0 && toy_now_ms() < end_ms) {
+        usleep(1000);
+    }
+    return atomic_load(&head->sleeping) != 0;
+}
+
+/* The host counts a message after it has sent it: a worker may be faster than the count. */
+Test(worker, sleeps_though_a_message_that_it_took_is_not_counted_yet)
+{
+    struct toy_host host;
+    struct channel_input_head *head;
+
+    toy_host_start(&host, "well_behaved", "{}");
+    head = (void *)host.worker->input;
+    atomic_fetch_sub(&head->control, 1u);
+    run_one(&host, "pass"); /* wakes it */
+    cr_assert(sleeps_within(host.worker, 20000));
+    atomic_fetch_add(&head->control, 1u);
+    toy_host_fini(&host);
 }
