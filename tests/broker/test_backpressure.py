@@ -256,7 +256,8 @@ class Backpressure(unittest.TestCase):
         self.broker = sluice_broker.Broker(
             f"core.memory_bytes_max={BUDGET // MIB} MiB", "core.frame_bytes_max=16 MiB",
             "kafka.request_bytes_max=16 MiB",
-            environment={"LD_PRELOAD": SHIM, "SLOW_SYNC_MS": str(SLOW_SYNC_MS)})
+            environment={"LD_PRELOAD": SHIM, "SLOW_SYNC_MS": str(SLOW_SYNC_MS),
+                         "MALLOC_PERTURB_": "0"})  # filled memory is resident, used or not
         self.addCleanup(self.broker.close)
         self.idle_bytes = resident(self.broker.process.pid, "VmRSS")
 
