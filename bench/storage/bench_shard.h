@@ -41,6 +41,10 @@ void bench_records_forget(struct bench_shard *bench, const char *topic, uint32_t
 /* A batch of `count` records with values of value_size bytes, of now, in a chunk of its own. */
 struct sluice_bytes bench_batch_new(struct bench_shard *bench, uint32_t count, size_t value_size,
                                     struct chunk **ret_chunk);
+/* produce_start of a batch of bench_batch_new, as often as one likes: as a client sends it, its
+ * offsets begin at 0. [loop] */
+void bench_produce(struct bench_shard *bench, struct chunk *chunk,
+                   const struct sluice_produce *request, sluice_produce_done *done, void *arg);
 
 _Noreturn void bench_fail(const char *what, sl_err err);
 double bench_now_s(void);

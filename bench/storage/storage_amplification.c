@@ -41,8 +41,7 @@ static void producer_submit(struct producer *producer)
     next_partition = (next_partition + 1) % partition_count;
     bytes_sent += producer->entry.batch.size;
     under_way++;
-    produce_start(bench.shard, producer->chunk, &bench.context, &producer->request, on_produced,
-                  producer);
+    bench_produce(&bench, producer->chunk, &producer->request, on_produced, producer);
 }
 
 static void check(void *arg)

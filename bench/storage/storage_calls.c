@@ -101,7 +101,7 @@ static void on_produced(void *arg, const struct sluice_produce_result *results, 
 static void append_once(void)
 {
     begin_ns = now_ns();
-    produce_start(bench.shard, chunk, &bench.context, &request, on_produced, NULL);
+    bench_produce(&bench, chunk, &request, on_produced, NULL);
 }
 
 static void append_next(void)

@@ -73,8 +73,7 @@ static void caller_submit(struct caller *caller)
 {
     caller->begin_s = bench_now_s();
     under_way++;
-    produce_start(bench.shard, caller->chunk, &bench.context, &caller->request, on_produced,
-                  caller);
+    bench_produce(&bench, caller->chunk, &caller->request, on_produced, caller);
 }
 
 static void on_produced(void *arg, const struct sluice_produce_result *results, uint32_t count,
