@@ -132,7 +132,7 @@ CLIENTS = [  # the slowest to install first
     Client("java", "java", "kafka-clients", ["mvn", "javac", "java"],
            [[["mvn", "-B", "-q", "-o", "dependency:copy-dependencies", "-DoutputDirectory={home}/jars"],
              ["mvn", "-B", "-q", "dependency:copy-dependencies", "-DoutputDirectory={home}/jars"]],
-            [["javac", "-d", "{home}/classes", "-cp", "{home}/jars/*", "Interop.java"]]],
+            [["javac", "-d", "{home}/classes", "-cp", "{home}/jars/*", "Interop.java", "Transactions.java", "Ways.java"]]],
            ["java", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-cp", "{home}/classes:{home}/jars/*", "Interop"], first=True),
     go("go", "franz-go", "franz", first=True),

@@ -59,6 +59,15 @@ public class Interop {
     if (!isTrue) throw new AssertionError(what);
   }
 
+  /** One that is not in CI's share. */
+  static void later(String name, Work work) {
+    if ("whole".equals(System.getenv("INTEROP_SHARE"))) {
+      check(name, work);
+    } else {
+      System.out.println("left " + name);
+    }
+  }
+
   static void check(String name, Work work) {
     try {
       work.run();
@@ -69,11 +78,22 @@ public class Interop {
     }
   }
 
-  final String address, name;
+  final String name;
+  final Map<String, Object> way; // settings of how it comes in
 
   Interop(String address, String name) {
-    this.address = address;
+    this(Map.of("bootstrap.servers", address), name);
+  }
+
+  Interop(Map<String, Object> way, String name) {
+    this.way = way;
     this.name = name;
+  }
+
+  Map<String, Object> with(Map<String, Object> more) {
+    Map<String, Object> settings = new HashMap<>(way);
+    settings.putAll(more);
+    return settings;
   }
 
   KafkaProducer<byte[], byte[]> producer(String codec) {
@@ -81,27 +101,31 @@ public class Interop {
   }
 
   KafkaProducer<byte[], byte[]> producer(String codec, String acks) {
-    return new KafkaProducer<>(
-        Map.of("bootstrap.servers", address, "acks", acks, "enable.idempotence", acks.equals("all"),
-            "compression.type", codec, "linger.ms", 5, "delivery.timeout.ms", 25000,
-            "request.timeout.ms", 10000, "max.block.ms", 20000),
-        new ByteArraySerializer(), new ByteArraySerializer());
+    return producer(Map.of("acks", acks, "enable.idempotence", acks.equals("all"),
+        "compression.type", codec, "linger.ms", 5));
+  }
+
+  KafkaProducer<byte[], byte[]> producer(Map<String, Object> more) {
+    Map<String, Object> settings = new HashMap<>(
+        Map.of("delivery.timeout.ms", 25000, "request.timeout.ms", 10000, "max.block.ms", 20000));
+    settings.putAll(with(more));
+    return new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
   }
 
   KafkaConsumer<byte[], byte[]> consumer(Map<String, Object> more) {
-    Map<String, Object> settings = new HashMap<>(more);
-    settings.put("bootstrap.servers", address);
+    Map<String, Object> settings = with(more);
     settings.put("auto.offset.reset", "earliest");
     settings.put("enable.auto.commit", false);
     return new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
   }
 
   void admin() throws Exception {
-    try (Admin admin = Admin.create(Map.of("bootstrap.servers", address))) {
+    try (Admin admin = Admin.create(way)) {
       List<NewTopic> topics = new ArrayList<>();
       for (String codec : CODECS) topics.add(new NewTopic(name + "." + codec, 1, (short) 1));
-      topics.add(new NewTopic(name + ".special", 1, (short) 1));
-      topics.add(new NewTopic(name + ".acks", 1, (short) 1));
+      for (String kind : List.of(".special", ".acks", ".txn", ".out", ".secure")) {
+        topics.add(new NewTopic(name + kind, 1, (short) 1));
+      }
       for (String kind : GROUPS) topics.add(new NewTopic(name + kind, 4, (short) 1));
       topics.add(new NewTopic(name + ".gone", 2, (short) 1)
           .configs(Map.of("retention.ms", "86400000")));
@@ -122,6 +146,47 @@ public class Interop {
       require(config.get("cleanup.policy").value().equals("delete"), "cleanup.policy of " + config);
       admin.deleteTopics(List.of(gone)).all().get();
       require(!admin.listTopics().names().get().contains(gone), "a deleted topic is listed");
+    }
+  }
+
+  /** After the group. */
+  void describe() throws Exception {
+    try (Admin admin = Admin.create(way)) {
+      String group = name + ".group";
+      ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, name + ".special");
+      admin.incrementalAlterConfigs(Map.of(topic, List.of(new AlterConfigOp(
+          new ConfigEntry("retention.ms", "3600000"), AlterConfigOp.OpType.SET)))).all().get();
+      Config config = admin.describeConfigs(List.of(topic)).all().get().get(topic);
+      require(config.get("retention.ms").value().equals("3600000"), "retention.ms of " + config);
+      require(groups(admin).contains(group), "groups " + groups(admin));
+      ConsumerGroupDescription about = admin.describeConsumerGroups(List.of(group)).all().get().get(group);
+      require(about.groupState() == GroupState.EMPTY, "the group is " + about);
+      TopicPartition first = new TopicPartition(group, 0);
+      long offset = admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().get(first).offset();
+      require(offset == ROUND, "its offset in partition 0 is " + offset); // four rounds, a quarter of each
+    }
+  }
+
+  static Set<String> groups(Admin admin) throws Exception {
+    Set<String> names = new HashSet<>();
+    for (GroupListing one : admin.listGroups().all().get()) names.add(one.groupId());
+    return names;
+  }
+
+  void deleteGroup() throws Exception {
+    try (Admin admin = Admin.create(way)) {
+      String group = name + ".group";
+      admin.deleteConsumerGroups(List.of(group)).all().get();
+      require(!groups(admin).contains(group), "it is still listed");
+    }
+  }
+
+  void trim() throws Exception {
+    try (Admin admin = Admin.create(way)) {
+      TopicPartition partition = new TopicPartition(name + ".special", 0);
+      long mark = admin.deleteRecords(Map.of(partition, RecordsToDelete.beforeOffset(2)))
+          .lowWatermarks().get(partition).get().lowWatermark();
+      require(mark == 2, "low watermark " + mark);
     }
   }
 
@@ -315,9 +380,9 @@ public class Interop {
   /** KafkaShareConsumer (KIP-932): each record is accepted once, those given back come again. */
   void share() throws Exception {
     String topic = name + ".share";
-    Map<String, Object> settings = Map.of("bootstrap.servers", address, "group.id", topic,
-        "share.acknowledgement.mode", "explicit");
-    try (Admin admin = Admin.create(Map.of("bootstrap.servers", address));
+    Map<String, Object> settings = with(Map.of("group.id", topic,
+        "share.acknowledgement.mode", "explicit"));
+    try (Admin admin = Admin.create(way);
         KafkaShareConsumer<byte[], byte[]> one = new KafkaShareConsumer<>(
             settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
         KafkaShareConsumer<byte[], byte[]> two = new KafkaShareConsumer<>(
@@ -365,7 +430,7 @@ public class Interop {
   }
 
   void typeIs(String group, GroupType type, int members) throws Exception {
-    try (Admin admin = Admin.create(Map.of("bootstrap.servers", address))) {
+    try (Admin admin = Admin.create(way)) {
       long deadline = System.currentTimeMillis() + WAIT_MS;
       for (;;) {
         ConsumerGroupDescription about =
@@ -434,6 +499,12 @@ public class Interop {
     check("group.protocol=consumer", () -> client.group(client.name + ".new", "consumer"));
     check("a group that changes its protocol and back", client::change);
     check("a share group of two", client::share);
+    later("admin: describe, configs, groups", client::describe);
+    later("admin: deletes a group", client::deleteGroup);
+    later("admin: deletes records", client::trim);
+    check("transactions: commit, abort, read_committed", new Transactions(client)::all);
+    later("transactions: offsets of a group", new Transactions(client)::offsets);
+    new Ways(client.name).all();
     System.exit(0);
   }
 }
