@@ -2,6 +2,9 @@
 //!
 //!     interop write ADDRESS NAME     all checks on topics NAME.*
 //!     interop read ADDRESS TOPIC…    reads what other clients wrote
+mod transactions;
+mod ways;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -9,7 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -73,6 +78,14 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
+/// One that is not in CI's share.
+fn later(name: &str, work: impl FnOnce() -> Outcome) {
+    match std::env::var("INTEROP_SHARE").as_deref() {
+        Ok("whole") => check(name, work),
+        _ => println!("left {name}"),
+    }
+}
+
 fn check(name: &str, work: impl FnOnce() -> Outcome) {
     match work() {
         Ok(()) => println!("ok {name}"),
@@ -85,7 +98,12 @@ fn check(name: &str, work: impl FnOnce() -> Outcome) {
 #[derive(Clone, Default)]
 struct Delivered(Arc<Mutex<(Vec<i64>, Option<String>)>>);
 
-impl ClientContext for Delivered {}
+impl ClientContext for Delivered {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(&self, _: Option<&str>) -> ways::Token {
+        ways::token()
+    }
+}
 
 impl ProducerContext for Delivered {
     type DeliveryOpaque = ();
@@ -105,19 +123,20 @@ fn same_headers(message: &BorrowedMessage, expected: &[(&str, Option<&[u8]>)]) -
 }
 
 struct Client {
-    address: String,
+    way: ways::Way,
     name: String,
 }
 
 impl Client {
     fn config(&self, more: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.address).set("broker.address.family", "v4");
+        config.set("broker.address.family", "v4");
         if let Ok(what) = std::env::var("INTEROP_DEBUG") {
             config.set("debug", what);
         }
-        for (key, value) in more {
-            config.set(*key, *value);
+        let way = self.way.iter().map(|(key, value)| (*key, value.as_str()));
+        for (key, value) in way.chain(more.iter().copied()) {
+            config.set(key, value);
         }
         config
     }
@@ -128,10 +147,11 @@ impl Client {
         let options = AdminOptions::new().operation_timeout(Some(WAIT));
         let topic = |name| NewTopic::new(name, 1, TopicReplication::Fixed(1));
         let names: Vec<String> =
-            CODECS.iter().chain(&["special", "acks"]).map(|what| format!("{}.{what}", self.name)).collect();
-        let (group, gone) = (format!("{}.group", self.name), format!("{}.gone", self.name));
+            CODECS.iter().chain(&["special", "acks", "txn", "out", "secure"]).map(|what| format!("{}.{what}", self.name)).collect();
+        let [group, new, gone] = ["group", "new", "gone"].map(|what| format!("{}.{what}", self.name));
         let mut topics: Vec<NewTopic> = names.iter().map(|name| topic(name)).collect();
         topics.push(NewTopic::new(&group, 4, TopicReplication::Fixed(1)));
+        topics.push(NewTopic::new(&new, 4, TopicReplication::Fixed(1)));
         topics.push(NewTopic::new(&gone, 2, TopicReplication::Fixed(1)));
         for done in block_on(admin.create_topics(&topics, &options)).map_err(text)? {
             done.map_err(|(name, code)| format!("{name}: {code}"))?;
@@ -149,6 +169,47 @@ impl Client {
             done.map_err(|(name, code)| format!("{name}: {code}"))?;
         }
         require(count()?.is_none(), || "a deleted topic is listed".into())
+    }
+
+    /// After the group.
+    fn describe(&self) -> Outcome {
+        let admin: AdminClient<DefaultClientContext> = self.config(&[]).create().map_err(text)?;
+        let (options, topic) = (AdminOptions::new(), format!("{}.special", self.name));
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("retention.ms", "3600000");
+        for done in block_on(admin.alter_configs([&change], &options)).map_err(text)? {
+            done.map_err(|(_, code)| code.to_string())?;
+        }
+        let resource = ResourceSpecifier::Topic(&topic);
+        for found in block_on(admin.describe_configs([&resource], &options)).map_err(text)? {
+            let found = found.map_err(text)?;
+            let value = found.get("retention.ms").and_then(|entry| entry.value.as_deref());
+            require(value == Some("3600000"), || format!("retention.ms is {value:?}"))?;
+        }
+        let group = format!("{}.group", self.name);
+        let listed = admin.inner().fetch_group_list(None, WAIT).map_err(text)?;
+        require(listed.groups().iter().any(|one| one.name() == group), || "it is not listed".into())?;
+        let about = admin.inner().fetch_group_list(Some(&group), WAIT).map_err(text)?;
+        let state = about.groups().iter().map(|one| one.state()).next();
+        require(state == Some("Empty"), || format!("state of the group: {state:?}"))
+    }
+
+    fn delete_group(&self) -> Outcome {
+        let admin: AdminClient<DefaultClientContext> = self.config(&[]).create().map_err(text)?;
+        let group = format!("{}.group", self.name);
+        for done in block_on(admin.delete_groups(&[&group], &AdminOptions::new())).map_err(text)? {
+            done.map_err(|(name, code)| format!("{name}: {code}"))?;
+        }
+        let listed = admin.inner().fetch_group_list(None, WAIT).map_err(text)?;
+        require(listed.groups().iter().all(|one| one.name() != group), || "it is listed".into())
+    }
+
+    fn trim(&self) -> Outcome {
+        let admin: AdminClient<DefaultClientContext> = self.config(&[]).create().map_err(text)?;
+        let (topic, mut before) = (format!("{}.special", self.name), TopicPartitionList::new());
+        before.add_partition_offset(&topic, 0, Offset::Offset(2)).map_err(text)?;
+        let marks = block_on(admin.delete_records(&before, &AdminOptions::new())).map_err(text)?;
+        let mark = marks.find_partition(&topic, 0).map(|one| one.offset());
+        require(mark == Some(Offset::Offset(2)), || format!("low watermark {mark:?}"))
     }
 
     fn send<'a>(
@@ -209,6 +270,21 @@ impl Client {
         })
     }
 
+    /// A reader of partition 0 from its beginning.
+    fn alone(&self, topic: &str, isolation: &str) -> Outcome<BaseConsumer<ways::Context>> {
+        let consumer: BaseConsumer<ways::Context> = self
+            .config(&[
+                ("group.id", "none"), ("enable.auto.commit", "false"), ("fetch.wait.max.ms", "100"),
+                ("isolation.level", isolation),
+            ])
+            .create_with_context(ways::Context)
+            .map_err(text)?;
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition_offset(topic, 0, Offset::Beginning).map_err(text)?;
+        consumer.assign(&partitions).map_err(text)?;
+        Ok(consumer)
+    }
+
     /// Gives the first count records of partition 0 to see, from the beginning, without a group.
     fn first(
         &self,
@@ -216,15 +292,7 @@ impl Client {
         count: usize,
         see: impl Fn(usize, &BorrowedMessage) -> Outcome,
     ) -> Outcome {
-        let consumer: BaseConsumer = self
-            .config(&[
-                ("group.id", "none"), ("enable.auto.commit", "false"), ("fetch.wait.max.ms", "100"),
-            ])
-            .create()
-            .map_err(text)?;
-        let mut partitions = TopicPartitionList::new();
-        partitions.add_partition_offset(topic, 0, Offset::Beginning).map_err(text)?;
-        consumer.assign(&partitions).map_err(text)?;
+        let consumer = self.alone(topic, "read_uncommitted")?;
         let deadline = Instant::now() + WAIT;
         let mut found = 0;
         while found < count {
@@ -270,54 +338,52 @@ impl Client {
         })
     }
 
-    fn send_round(&self, first: usize) -> Outcome {
-        let topic = format!("{}.group", self.name);
+    fn send_round(&self, topic: &str, first: usize) -> Outcome {
         let values: Vec<String> = (first..first + ROUND).map(text).collect();
         let offsets = self.send("none", "all", values.iter().enumerate().map(|(i, value)| {
-            BaseRecord::to(&topic).partition((i % 4) as i32).payload(value.as_bytes())
+            BaseRecord::to(topic).partition((i % 4) as i32).payload(value.as_bytes())
         }))?;
         require(offsets.len() == ROUND, || format!("{} of {ROUND} were sent", offsets.len()))
     }
 
-    fn join(&self, seen: &Seen) -> Outcome<Member> {
-        let topic = format!("{}.group", self.name);
-        let consumer: BaseConsumer = self
-            .config(&[
-                ("group.id", &topic), ("enable.auto.commit", "false"),
-                ("auto.offset.reset", "earliest"), ("session.timeout.ms", "10000"),
-                ("heartbeat.interval.ms", "300"), ("topic.metadata.refresh.interval.ms", "2000"),
-            ])
-            .create()
-            .map_err(text)?;
-        consumer.subscribe(&[&topic]).map_err(text)?;
+    fn join(&self, topic: &str, protocol: &str, seen: &Seen) -> Outcome<Member> {
+        let mut config = self.config(&[
+            ("group.id", topic), ("enable.auto.commit", "false"), ("auto.offset.reset", "earliest"),
+            ("topic.metadata.refresh.interval.ms", "2000"), ("group.protocol", protocol),
+        ]);
+        if protocol == "classic" { // with the other the broker says how often heartbeats come
+            config.set("session.timeout.ms", "10000").set("heartbeat.interval.ms", "300");
+        }
+        let consumer: BaseConsumer = config.create().map_err(text)?;
+        consumer.subscribe(&[topic]).map_err(text)?;
         let state = Arc::new(State::default());
         let (seen, inner) = (seen.clone(), state.clone());
         Ok(Member { state, thread: thread::spawn(move || inner.consume(&consumer, &seen)) })
     }
 
-    fn group(&self) -> Outcome {
+    fn group(&self, topic: &str, protocol: &str) -> Outcome {
         let seen = Seen::default();
         let count = |n: usize, what: &str| {
             let size = || seen.lock().unwrap().len();
             until(|| size() >= n, || format!("{what}, seen {}", size()))
         };
-        self.send_round(0)?;
-        let first = self.join(&seen)?;
+        self.send_round(topic, 0)?;
+        let first = self.join(topic, protocol, &seen)?;
         count(ROUND, "the first round")?;
-        let second = self.join(&seen)?;
+        let second = self.join(topic, protocol, &seen)?;
         until(|| first.has(2) && second.has(2), || "two partitions each".into())?;
-        self.send_round(ROUND)?;
+        self.send_round(topic, ROUND)?;
         count(2 * ROUND, "the second round")?;
         let second_read = second.state.count.load(SeqCst);
         require(second_read > 0, || "the second member read nothing".into())?;
         first.leave()?;
         until(|| second.has(4), || "all partitions at the one that stayed".into())?;
-        self.send_round(2 * ROUND)?;
+        self.send_round(topic, 2 * ROUND)?;
         count(3 * ROUND, "the third round")?;
         second.leave()?;
         seen.lock().unwrap().clear();
-        self.send_round(3 * ROUND)?;
-        let third = self.join(&seen)?;
+        self.send_round(topic, 3 * ROUND)?;
+        let third = self.join(topic, protocol, &seen)?;
         count(ROUND, "the round after the commit")?;
         third.leave()?;
         let least = seen.lock().unwrap().iter().min().copied();
@@ -377,7 +443,8 @@ impl State {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (mode, names) = (arguments[0].as_str(), &arguments[2..]);
-    let client = Client { address: arguments[1].clone(), name: names[0].clone() };
+    let way = ways::plain(arguments[1].clone());
+    let client = Client { way, name: names[0].clone() };
     if mode == "read" {
         for topic in names {
             check(&format!("reads {topic}"), || client.read(topic));
@@ -391,5 +458,13 @@ fn main() {
     }
     check("produces with acks=0 and acks=1, every codec", || client.acks());
     check("headers, null keys, tombstones", || client.special());
-    check("group of two with a rebalance", || client.group());
+    let name = |what| format!("{}.{what}", client.name);
+    check("group of two with a rebalance", || client.group(&name("group"), "classic"));
+    later("group.protocol=consumer", || client.group(&name("new"), "consumer"));
+    later("admin: describe, configs, groups", || client.describe());
+    later("admin: deletes a group", || client.delete_group());
+    later("admin: deletes records", || client.trim());
+    check("transactions: commit, abort, read_committed", || client.transactions());
+    later("transactions: offsets of a group", || client.offsets());
+    ways::all(&client.name);
 }
