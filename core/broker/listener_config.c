@@ -320,6 +320,7 @@ void listener_config_limit(struct sluice *sluice)
         [LISTENER_LIMIT_READ_BUFFER] = config->kafka.read_buffer_bytes,
         [LISTENER_LIMIT_REQUEST_MS] = config->kafka.request_timeout_ms,
         [LISTENER_LIMIT_ANSWER_MS] = config->kafka.answer_timeout_ms,
+        [LISTENER_LIMIT_LOGIN_MS] = config->kafka.login_timeout_ms,
     };
     const struct listener_list *list = &sluice->listeners[0];
     for (uint32_t i = 0; i < list->count; i++) {

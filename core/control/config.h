@@ -97,6 +97,7 @@ struct sl_config {
         int64_t read_buffer_bytes;
         int64_t request_timeout_ms;  /* 0: none */
         int64_t answer_timeout_ms;   /* 0: none */
+        int64_t login_timeout_ms;    /* 0: none */
         int64_t connections_idle_ms; /* 0: never */
         int64_t fetch_session_slots; /* of each loop */
         bool groups;

@@ -173,6 +173,7 @@ static sl_err conn_new(struct intake *intake, struct frontend *frontend, const c
     conn->intake = intake;
     conn->frontend = frontend;
     conn->input_bytes = CONN_INPUT_BYTES_MIN;
+    conn->opened_ms = sl_loop_now_ns(intake->loop) / 1000000;
     strncpy(conn->peer, peer, sizeof(conn->peer) - 1);
     sl_err err = intake_slot_take(intake, conn, &conn->token);
     if (err != SLUICE_OK) {
@@ -821,6 +822,14 @@ static bool keeps_memory(const struct conn *conn, int64_t at_ms)
            (takes_nothing && chunk_cache_is_over(conn->pieces[conn->piece_head].chunk->cache));
 }
 
+/* It must log in, has not, and had the time. */
+static bool logs_in_late(const struct conn *conn, int64_t at_ms)
+{
+    int64_t login_ms = listener_limit(&conn->listener->gate, LISTENER_LIMIT_LOGIN_MS);
+    return login_ms > 0 && conn->listener->sasl.mechanisms != 0 &&
+           !sasl_session_succeeded(conn->sasl) && at_ms - conn->opened_ms >= login_ms;
+}
+
 /* A request that began does not come, or its answers are not taken, however much memory there is.
  */
 static enum listener_refusal find_slowness(const struct conn *conn, int64_t at_ms)
@@ -833,6 +842,9 @@ static enum listener_refusal find_slowness(const struct conn *conn, int64_t at_m
     bool is_read = conn->stall == CONN_STALL_NONE && conn->pauses == 0;
     if (request_ms > 0 && conn->begun_ms > 0 && is_read && at_ms - conn->begun_ms >= request_ms) {
         return LISTENER_SLOW_REQUEST;
+    }
+    if (logs_in_late(conn, at_ms)) {
+        return LISTENER_SLOW_LOGIN;
     }
     bool is_taken = conn->piece_count == 0 || at_ms - conn->taken_ms < answer_ms;
     return answer_ms > 0 && !is_taken ? LISTENER_SLOW_READER : LISTENER_TAKES;

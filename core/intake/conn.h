@@ -94,9 +94,10 @@ struct conn {
     uint32_t pauses;
     uint32_t produces; /* requests whose records are not yet durable or refused */
     enum conn_stall stall;
-    int64_t taken_ms; /* monotonic: the peer took output last, or the queue was empty */
-    int64_t begun_ms; /* monotonic: the request that is not complete began to come; 0: none */
-    int64_t since_ms; /* monotonic: of the close that waits, else of the last input or wake */
+    int64_t opened_ms; /* monotonic: it was accepted */
+    int64_t taken_ms;  /* monotonic: the peer took output last, or the queue was empty */
+    int64_t begun_ms;  /* monotonic: the request that is not complete began to come; 0: none */
+    int64_t since_ms;  /* monotonic: of the close that waits, else of the last input or wake */
     struct sl_task close_task;
     struct sl_task read_task; /* what a TLS session holds is read without an event of the socket */
     char peer[64];

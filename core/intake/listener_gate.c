@@ -22,8 +22,8 @@ static const char *const words[LISTENER_LIMITS] = {
 };
 
 static const char *const names[LISTENER_REFUSALS] = {
-    "none",         "connections", "connections_of_address", "connection_rate",
-    "slow_request", "slow_reader"};
+    "none",        "connections", "connections_of_address", "connection_rate", "slow_request",
+    "slow_reader", "slow_login"};
 
 const char *listener_limit_word(uint32_t limit)
 {

@@ -18,7 +18,8 @@ struct sl_logger;
     X(OF_ADDRESS, "max_connections_per_address")                                  \
     X(READ_BUFFER, "read_buffer_bytes") /* of a connection, for small requests */ \
     X(REQUEST_MS, "request_timeout_ms") /* a request that began has come */       \
-    X(ANSWER_MS, "answer_timeout_ms")   /* something of the answers was taken */
+    X(ANSWER_MS, "answer_timeout_ms")   /* something of the answers was taken */  \
+    X(LOGIN_MS, "login_timeout_ms")     /* who must log in has */
 enum {
 #define LISTENER_LIMIT_ENUM(name, word) LISTENER_LIMIT_##name,
     LISTENER_LIMIT_TABLE(LISTENER_LIMIT_ENUM)
@@ -35,6 +36,7 @@ enum listener_refusal {
     LISTENER_TOO_FAST, /* connection_creation_rate */
     LISTENER_SLOW_REQUEST,
     LISTENER_SLOW_READER,
+    LISTENER_SLOW_LOGIN,
     LISTENER_REFUSALS
 };
 const char *listener_refusal_name(enum listener_refusal refusal);

@@ -16,8 +16,9 @@ struct sasl_session {
     const struct sasl_settings *settings;
     uint32_t mechanism;
     enum sasl_state state;
-    bool busy;   /* a step is under way */
-    bool orphan; /* the connection is gone */
+    bool busy;      /* a step is under way */
+    bool orphan;    /* the connection is gone */
+    bool succeeded; /* a login before, or this one */
     struct scram scram;
     struct sl_job job;
     struct credential credential;
@@ -78,9 +79,15 @@ sl_err sasl_session_start(struct sasl_session **session, struct shard *home,
     made->home = home;
     made->settings = settings;
     made->mechanism = number;
+    made->succeeded = sasl_session_succeeded(*session);
     sasl_session_drop(*session);
     *session = made;
     return SLUICE_OK;
+}
+
+bool sasl_session_succeeded(const struct sasl_session *session)
+{
+    return session != NULL && session->succeeded;
 }
 
 void sasl_session_drop(struct sasl_session *session)
@@ -141,6 +148,7 @@ static void succeed(struct sasl_session *session, const char *name, size_t answe
 {
     int64_t lifetime_ms = session->settings->session_lifetime_ms;
     session->state = STATE_ENDED;
+    session->succeeded = true;
     snprintf(session->principal, sizeof(session->principal), "User:%s", name);
     if (expires_ms > 0) {
         int64_t left_ms = SL_MAX(expires_ms - shard_wall_ms(session->home), (int64_t)1);

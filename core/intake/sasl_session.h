@@ -46,6 +46,9 @@ struct sasl_session;
 sl_err sasl_session_start(struct sasl_session **session, struct shard *home,
                           const struct sasl_settings *settings,
                           struct sluice_text mechanism) SL_MUST_CHECK;
+/* Whether a login on the connection came to its end; also while another one is under way. NULL:
+ * none began. */
+bool sasl_session_succeeded(const struct sasl_session *session);
 /* See sluice_security.auth_step. */
 void sasl_session_step(struct sasl_session *session, struct sluice_bytes message,
                        sluice_auth_done *done, void *arg);

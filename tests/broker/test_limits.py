@@ -105,6 +105,29 @@ def test_a_reader_that_does_not_read_is_closed():
         assert serves(raw)
 
 
+def test_a_login_that_does_not_come_to_its_end_closes_its_connection():
+    with Broker("kafka.login_timeout=300 ms", "kafka.sasl.mechanisms=PLAIN,SCRAM-SHA-256") as broker:
+        assert broker.run("user", "add", "alice", stdin=b"a\n")[0] == 0
+        with broker.connect() as silent, broker.connect() as halfway:
+            assert call(halfway, "SaslHandshake", 1, {"mechanism": "SCRAM-SHA-256"})["error_code"] == 0
+            assert call(halfway, "SaslAuthenticate", 2, {"auth_bytes": b"n,,n=alice,r=abc"})["error_code"] == 0
+            assert halfway.is_closed() and silent.is_closed()
+        wait_for(lambda: refused(broker, "slow_login") == 2, "refusals that are counted")
+
+        def logged_in():  # on a busy machine it may take longer than it has
+            raw = broker.connect()
+            try:
+                call(raw, "SaslHandshake", 1, {"mechanism": "PLAIN"})
+                assert call(raw, "SaslAuthenticate", 2, {"auth_bytes": b"\0alice\0a"})["error_code"] == 0
+                return raw
+            except (EOFError, OSError):
+                return None
+        with wait_for(logged_in, "a login in time") as done:
+            with broker.connect() as late:
+                assert late.is_closed()
+            assert serves(done), "who has logged in stays"
+
+
 def test_a_listener_that_names_a_limit_that_there_is_not_does_not_start():
     for limit, value in (("max_connections", "many"), ("read_buffer_bytes", 1), ("max_connection", 1)):
         broker = Broker("kafka.listeners.x.listen=127.0.0.1:%d" % free_port(), "kafka.listeners.x.%s=%s" % (limit, value), start=False)
