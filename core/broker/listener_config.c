@@ -1,6 +1,7 @@
 /* listener_config.c: see listener_config.h. */
 #include "broker/listener_config.h"
 
+#include "base/text.h"
 #include "broker/sluice_state.h"
 #include "broker/tls_config.h"
 #include "intake/conn.h"
@@ -19,6 +20,7 @@ struct reading {
     size_t problem_size;
 };
 
+#define LIFETIME_MS_MAX (365.0 * 24 * 3600 * 1000)
 #define WRONG(reading, ...) \
     (snprintf((reading)->problem, (reading)->problem_size, __VA_ARGS__), SLUICE_E_CONFIG_VALUE)
 
@@ -96,6 +98,25 @@ static sl_err take_mechanism_text(const struct reading *reading, const char *tex
     return err;
 }
 
+/* connections.max.reauth.ms of the listener; what does not say it has that of all. */
+static sl_err take_lifetime(const struct reading *reading, const cJSON *value)
+{
+    const char *text = cJSON_GetStringValue(value); /* as --set has it */
+    uint64_t number = 0;
+    if (value == NULL) {
+        return SLUICE_OK;
+    }
+    bool is_number = text != NULL ? sl_text_parse_u64(sl_bytes_of_text(text), &number) == SLUICE_OK
+                                  : cJSON_IsNumber(value) != 0 && value->valuedouble >= 0;
+    double ms = text != NULL ? (double)number : value->valuedouble;
+    if (!is_number || ms > LIFETIME_MS_MAX) {
+        return WRONG(reading, "%s.sasl.session_lifetime_ms must be a number from 0 to %.0f",
+                     reading->place, LIFETIME_MS_MAX);
+    }
+    reading->listener->sasl.session_lifetime_ms = (int64_t)ms;
+    return SLUICE_OK;
+}
+
 static sl_err take_sasl(const struct reading *reading, const cJSON *value)
 {
     const cJSON *mechanisms = cJSON_GetObjectItemCaseSensitive(value, "mechanisms");
@@ -104,6 +125,10 @@ static sl_err take_sasl(const struct reading *reading, const cJSON *value)
     if (!cJSON_IsArray(mechanisms) && !cJSON_IsString(mechanisms) && !cJSON_IsNull(mechanisms)) {
         return WRONG(reading, "%s.sasl must be {mechanisms: [...]}; an empty list: no login",
                      reading->place);
+    }
+    err = take_lifetime(reading, cJSON_GetObjectItemCaseSensitive(value, "session_lifetime_ms"));
+    if (err != SLUICE_OK) {
+        return err;
     }
     reading->listener->sasl.mechanisms = 0;
     if (!cJSON_IsArray(mechanisms)) {

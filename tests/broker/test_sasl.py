@@ -16,7 +16,7 @@ try:
 except ImportError as error:
     MISSING = str(error)
 
-from sluice_broker import SOURCE, Broker, loader, request, wait_for
+from sluice_broker import SOURCE, Broker, Raw, free_port, loader, request, wait_for
 from test_storage_tools import data_of
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
@@ -243,6 +243,17 @@ def test_a_login_is_repeated_on_the_connection_or_ends_with_its_time():
             time.sleep(0.6)
             raw.send_frame(request(3, 1, 3, struct.pack(">i", 0)))
             assert raw.is_closed()
+
+
+def test_a_listener_has_a_lifetime_of_its_own():
+    port = free_port()
+    mechanisms, lifetime = "kafka.listeners.x.sasl.mechanisms=PLAIN", "kafka.listeners.x.sasl.session_lifetime_ms=70000"
+    with Broker(ALL, "kafka.listeners.x.listen=127.0.0.1:%d" % port, mechanisms, lifetime) as broker:
+        add_user(broker, "alice", "a")
+        for place, told in ((broker.kafka, 0), (port, 70000)):
+            with Raw(place) as raw:
+                assert handshake(raw, "PLAIN") == 0
+                assert authenticate(raw, b"\0alice\0a") == (0, told)
 
 
 def test_a_failed_login_is_told_late():
