@@ -46,6 +46,7 @@ void sluice_settings_take_live(struct broker_settings *settings, const struct sl
     set_i32(&settings->group_assignor, config->groups.assignor);
     set_i32(&settings->consumer_session_ms, config->groups.consumer_session_timeout_ms);
     set_i32(&settings->consumer_heartbeat_ms, config->groups.consumer_heartbeat_interval_ms);
+    set_i32(&settings->consumer_assignment_ms, config->groups.consumer_assignment_interval_ms);
     set_i64(&settings->offset_retention_ms, config->groups.offsets_retention_ms);
 }
 

@@ -53,6 +53,7 @@ struct broker_settings {
     int32_t group_assignor;            /* GROUP_ASSIGNOR_*; 0: uniform */
     int32_t consumer_session_ms;       /* 45000; group.consumer.session.timeout.ms */
     int32_t consumer_heartbeat_ms;     /* 5000; group.consumer.heartbeat.interval.ms */
+    int32_t consumer_assignment_ms;    /* 1000; group.consumer.assignment.interval.ms */
     bool letters_topics_auto_create;   /* errors.deadletterqueue.auto.create.topics.enable */
     char letters_prefix[64];           /* "dlq."; errors.deadletterqueue.topic.name.prefix */
     int32_t offset_metadata_bytes_max; /* 4096 */

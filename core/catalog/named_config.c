@@ -27,12 +27,12 @@
 /* Ranges are those that Kafka's brokers allow by default. */
 static const struct named_config_key keys[] = {
     {G, "consumer.assignment.interval.ms", INT(0, 15000), "1000",
-     "group.consumer.assignment.interval.ms", "The least time between two assignments." INERT},
+     "group.consumer.assignment.interval.ms", "The least time between two assignments."},
     {G, "consumer.heartbeat.interval.ms", INT(5000, 15000), "5000",
-     "group.consumer.heartbeat.interval.ms", "How often a member of a consumer group calls." INERT},
+     "group.consumer.heartbeat.interval.ms", "How often a member of a consumer group calls."},
     {G, "consumer.session.timeout.ms", INT(45000, 60000), "45000",
      "group.consumer.session.timeout.ms",
-     "A member of a consumer group that is silent so long is out." INERT},
+     "A member of a consumer group that is silent so long is out."},
     {G, "errors.deadletterqueue.copy.record.enable", BOOLEAN, "false", NULL,
      "Whether a dead letter holds the record, or only says where it is."},
     {G,
@@ -115,8 +115,27 @@ static const struct setting *setting_of(const struct setting *settings, uint32_t
     return NULL;
 }
 
+/* The broker's own value of the key, where it has one. */
+static void describe_default(struct sluice_config_entry *entry, const struct named_config_key *key,
+                             const struct broker_settings *broker, struct config_entries *entries)
+{
+    char buffer[BROKER_CONFIG_VALUE_BYTES];
+    struct broker_config_view view;
+    entry->source = SLUICE_CONFIG_SOURCE_DEFAULT;
+    entry->value = sluice_text_of(key->default_value);
+    if (key->synonym != NULL && broker_config_find(broker, key->synonym, buffer, &view) &&
+        !view.is_default) {
+        entry->source = SLUICE_CONFIG_SOURCE_BROKER;
+        entry->value = config_entries_text(entries, view.value);
+    }
+    if (key->synonym != NULL) {
+        entry->synonym = sluice_text_of(key->synonym);
+        entry->synonym_value = entry->value;
+    }
+}
+
 void named_config_describe(uint8_t kind, const struct setting *settings, uint32_t count,
-                           struct config_entries *ret_entries)
+                           const struct broker_settings *broker, struct config_entries *ret_entries)
 {
     ret_entries->count = 0;
     ret_entries->text_size = 0;
@@ -129,17 +148,12 @@ void named_config_describe(uint8_t kind, const struct setting *settings, uint32_
         entry->name = sluice_text_of(keys[i].name);
         entry->documentation = sluice_text_of(keys[i].documentation);
         entry->type = keys[i].rule.type;
-        entry->source = SLUICE_CONFIG_SOURCE_DEFAULT;
-        entry->value = sluice_text_of(keys[i].default_value);
+        describe_default(entry, &keys[i], broker, ret_entries);
         if (setting != NULL) {
             entry->source = kind == SETTING_GROUP ? SLUICE_CONFIG_SOURCE_GROUP
                                                   : SLUICE_CONFIG_SOURCE_CLIENT_METRICS;
             entry->value =
                 (struct sluice_text){(const char *)setting->value.data, setting->value.size};
-        }
-        if (keys[i].synonym != NULL) {
-            entry->synonym = sluice_text_of(keys[i].synonym);
-            entry->synonym_value = sluice_text_of(keys[i].default_value);
         }
     }
 }

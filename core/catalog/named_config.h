@@ -3,7 +3,7 @@
 #ifndef SL_CATALOG_NAMED_CONFIG_H
 #define SL_CATALOG_NAMED_CONFIG_H
 
-#include "catalog/config_value.h"
+#include "catalog/broker_config.h"
 #include "catalog/setting_store.h"
 
 struct named_config_key {
@@ -22,6 +22,7 @@ sl_err named_config_check(uint8_t kind, struct sl_bytes name, struct sl_bytes va
                           char ret_reason[CONFIG_REASON_BYTES]) SL_MUST_CHECK;
 /* All keys, for DescribeConfigs; settings: those of the name. The entries borrow their values. */
 void named_config_describe(uint8_t kind, const struct setting *settings, uint32_t count,
+                           const struct broker_settings *broker,
                            struct config_entries *ret_entries);
 
 #endif

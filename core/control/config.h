@@ -165,6 +165,7 @@ struct sl_config {
         int32_t assignor; /* GROUP_ASSIGNOR_* of the catalog */
         int64_t consumer_session_timeout_ms;
         int64_t consumer_heartbeat_interval_ms;
+        int64_t consumer_assignment_interval_ms;
     } groups;
     struct {
         int64_t ms;    /* -1: for ever */

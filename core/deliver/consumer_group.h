@@ -30,7 +30,9 @@ struct name_list {
 /* A pattern that members of some group subscribe with, and what it matches. */
 struct consumer_pattern {
     struct consumer_pattern *next;
-    struct sl_bytes text; /* owned */
+    struct sl_bytes text;      /* owned */
+    struct sl_bytes principal; /* owned; whose it is: the topics are those that he may describe … */
+    struct sl_bytes host;      /* … from there; owned */
     struct topic_pattern *pattern;
     struct assignor_topic *topics; /* owned, sorted by id */
     uint32_t topic_count, topic_capacity;
@@ -85,8 +87,10 @@ struct consumer_group {
     uint64_t topics_hash;    /* of what the members subscribe to, as it was when the epoch rose */
     uint64_t topics_version; /* looked at with this version of the topics */
     int64_t empty_since_ms;
+    int64_t assigned_ms; /* the last assignment, if was_assigned */
     bool is_dirty;
     bool was_looked_at; /* topics_version is one */
+    bool was_assigned;  /* since the start */
 };
 
 /* An item that says that something is gone. */
@@ -99,6 +103,7 @@ struct consumer_gone {
 
 struct consumer_groups {
     struct consumer_group_config config;
+    struct consumer_group_asks asks;
     struct group_topics topics;
     struct group_coordinator *classic;
     struct chain_map groups;  /* by name */
@@ -142,6 +147,8 @@ void consumer_member_mark(struct consumer_groups *groups, struct consumer_member
 void consumer_member_moved(struct consumer_groups *groups, struct consumer_member *member);
 /* Looks at its deadlines no later than the earliest. */
 void consumer_member_schedule(struct consumer_groups *groups, struct consumer_member *member);
+struct consumer_group_own consumer_group_own_of(const struct consumer_groups *groups,
+                                                const struct consumer_group *group);
 int32_t consumer_member_session_ms(const struct consumer_groups *groups,
                                    const struct consumer_member *member);
 /* The member goes, the epoch rises; the group may become a classic one. */
@@ -161,9 +168,10 @@ sl_err consumer_protocols_set(struct consumer_member *member,
 
 /* ---- topics and targets (consumer_group_target.c) ---- */
 
-/* E_INVALID_REGEX with *ret_reason, E_NO_MEMORY. Text empty: no pattern. */
+/* principal: on whose behalf; the host is the member's. E_INVALID_REGEX with *ret_reason,
+ * E_NO_MEMORY. Text empty: no pattern. */
 sl_err consumer_pattern_set(struct consumer_groups *groups, struct consumer_member *member,
-                            struct sl_bytes text, bool *ret_changed,
+                            struct sl_bytes text, struct sl_bytes principal, bool *ret_changed,
                             const char **ret_reason) SL_MUST_CHECK;
 void consumer_pattern_drop(struct consumer_groups *groups, struct consumer_pattern *pattern);
 bool consumer_member_reads(struct consumer_groups *groups, const struct consumer_member *member,

@@ -145,7 +145,8 @@ static sl_err update(struct entry *entry, bool *ret_reads)
     sl_err err = name_list_set(&member->topics, entry->subscription.topics,
                                entry->subscription.topic_count, ret_reads);
     if (err == SLUICE_OK) /* a classic member has no pattern */
-        err = consumer_pattern_set(entry->groups, member, sl_bytes_of("", 0), ret_reads, &reason);
+        err = consumer_pattern_set(entry->groups, member, sl_bytes_of("", 0), sl_bytes_of("", 0),
+                                   ret_reads, &reason);
     if (err == SLUICE_OK && request->instance.data != NULL)
         err = consumer_text_set(&member->instance, bytes_of(request->instance), &changed);
     if (err == SLUICE_OK && entry->subscription.rack.size != 0)

@@ -273,9 +273,12 @@ static sl_err update(struct beat *beat, bool *ret_reads)
     const char *reason = "";
     bool changed = beat->is_new_member;
     sl_err err = SLUICE_OK;
-    if (request->regex.data != NULL)
-        err = consumer_pattern_set(beat->groups, member, bytes_of(request->regex), ret_reads,
-                                   &reason);
+    err = consumer_text_set(&member->client_id, bytes_of(beat->client->id), &changed);
+    if (err == SLUICE_OK)
+        err = consumer_text_set(&member->client_host, bytes_of(beat->client->host), &changed);
+    if (err == SLUICE_OK && request->regex.data != NULL)
+        err = consumer_pattern_set(beat->groups, member, bytes_of(request->regex),
+                                   bytes_of(beat->client->principal), ret_reads, &reason);
     if (err == SLUICE_E_INVALID_REGEX)
         return say(beat, err, "SubscribedTopicRegex `%.*s` is not a valid regular expression: %s.",
                    TEXT(bytes_of(request->regex)), reason);
@@ -287,10 +290,6 @@ static sl_err update(struct beat *beat, bool *ret_reads)
         err = consumer_text_set(&member->rack, bytes_of(request->rack), &changed);
     if (err == SLUICE_OK && request->assignor.data != NULL)
         err = consumer_text_set(&member->assignor, bytes_of(request->assignor), &changed);
-    if (err == SLUICE_OK)
-        err = consumer_text_set(&member->client_id, bytes_of(beat->client->id), &changed);
-    if (err == SLUICE_OK)
-        err = consumer_text_set(&member->client_host, bytes_of(beat->client->host), &changed);
     if (request->rebalance_timeout_ms != -1 &&
         request->rebalance_timeout_ms != member->rebalance_timeout_ms) {
         member->rebalance_timeout_ms = request->rebalance_timeout_ms;
@@ -323,7 +322,8 @@ static sl_err go_on(struct beat *beat)
                                           reads_other, &moved);
     if (err != SLUICE_OK)
         return err;
-    member->session_deadline_ms = groups->now_ms + groups->config.session_timeout_ms;
+    const struct consumer_group_own own = consumer_group_own_of(groups, beat->group);
+    member->session_deadline_ms = groups->now_ms + own.session_timeout_ms;
     consumer_member_schedule(groups, member);
     bool is_full = request->member_epoch == SLUICE_MEMBER_JOINS ||
                    (request->rebalance_timeout_ms != -1 && request->has_owned &&
@@ -331,7 +331,7 @@ static sl_err go_on(struct beat *beat)
     struct sluice_consumer_heartbeat_answer *answer = &beat->answer->answer;
     answer->member = (struct sluice_text){(const char *)member->id.data, member->id.size};
     answer->member_epoch = member->epoch;
-    answer->heartbeat_interval_ms = groups->config.heartbeat_interval_ms;
+    answer->heartbeat_interval_ms = own.heartbeat_interval_ms;
     answer->has_assignment = is_full || moved;
     beat->answer->assigned = &member->assigned;
     answer->partition_count = answer->has_assignment ? member->assigned.count : 0;

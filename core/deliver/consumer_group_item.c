@@ -4,9 +4,10 @@
  *   GROUP             kind u8 (1: consumer), flags u8 (bit 0: gone), group size u16, epoch i32,
  *                     assignment epoch i32, hash of what it reads u64, group
  *   GROUP_MEMBER      flags u8 (bit 0: gone, bit 1: classic protocol), zero u8, sizes u16 of group,
- *                     member, instance, rack, client id, client host, pattern, assignor,
+ *                     member, instance, rack, client id, client host, pattern, assignor, principal
+ *                     (on whose behalf the pattern is),
  *                     topic count u32, protocol count u32, rebalance timeout i32, session timeout
- *                     i32, the eight texts, per topic size u16 and name, per protocol name size
+ *                     i32, the nine texts, per topic size u16 and name, per protocol name size
  *                     u16, metadata size u32, name, metadata
  *   GROUP_ASSIGNMENT  group size u16, member size u16, epoch i32, previous epoch i32, state u8,
  *                     zero u8 * 3, group, member, then three sets (assigned, being given back,
@@ -20,7 +21,7 @@
 #define FLAG_GONE     1u
 #define FLAG_CLASSIC  2u
 #define NO_TEXT       0xffffu
-#define MEMBER_TEXTS  8u
+#define MEMBER_TEXTS  9u
 #define PROTOCOLS_MAX 64u
 
 /* ---- writing ---- */
@@ -103,6 +104,7 @@ sl_err consumer_member_encode(const struct consumer_member *member, bool gone,
         gone ? none : member->client_host,
         gone || member->pattern == NULL ? none : member->pattern->text,
         gone ? none : member->assignor,
+        gone || member->pattern == NULL ? none : member->pattern->principal,
     };
     const struct field counts[] = {
         {gone ? 0 : member->topics.count, 4},
@@ -265,7 +267,8 @@ static sl_err fill_member(struct consumer_groups *groups, struct consumer_member
             err = consumer_text_set(texts[i], item->texts[i + 2], &changed);
     }
     if (err == SLUICE_OK)
-        err = consumer_pattern_set(groups, member, item->texts[6], &changed, &reason);
+        err =
+            consumer_pattern_set(groups, member, item->texts[6], item->texts[8], &changed, &reason);
     if (err == SLUICE_OK && item->texts[7].data != NULL)
         err = consumer_text_set(&member->assignor, item->texts[7], &changed);
     if (err == SLUICE_E_INVALID_REGEX)

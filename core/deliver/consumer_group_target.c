@@ -2,7 +2,8 @@
  *
  * Topics that a member names and that do not exist are left out; when they come, the topics have
  * another version, the group reads something else than before, and its epoch rises. A pattern is
- * resolved once for all members that use it, and again when topics changed. */
+ * resolved once for all members that use it on behalf of the same principal from the same host, to
+ * the topics that he may describe (as in Kafka), and again when topics or rules changed. */
 #include "base/hash.h"
 #include "deliver/consumer_group.h"
 
@@ -16,6 +17,27 @@ static int compare_topics(const void *a, const void *b)
     return memcmp(x->id.b, y->id.b, sizeof x->id.b);
 }
 
+static void pattern_free(struct consumer_pattern *pattern)
+{
+    topic_pattern_free(pattern->pattern);
+    sl_free((void *)(uintptr_t)pattern->text.data);
+    sl_free((void *)(uintptr_t)pattern->principal.data);
+    sl_free((void *)(uintptr_t)pattern->host.data);
+    sl_free(pattern->topics);
+    sl_free(pattern);
+}
+
+/* "10.0.0.1:4711" and "[::1]:4711" without the port. */
+static struct sl_bytes host_of(struct sl_bytes host)
+{
+    size_t colon = host.size;
+    while (colon > 0 && host.data[colon - 1] != ':')
+        colon--;
+    host.size = colon > 0 ? colon - 1 : host.size;
+    bool is_v6 = host.size >= 2 && host.data[0] == '[' && host.data[host.size - 1] == ']';
+    return is_v6 ? sl_bytes_of(host.data + 1, host.size - 2) : host;
+}
+
 void consumer_pattern_drop(struct consumer_groups *groups, struct consumer_pattern *pattern)
 {
     if (--pattern->users != 0)
@@ -24,17 +46,22 @@ void consumer_pattern_drop(struct consumer_groups *groups, struct consumer_patte
     while (*at != pattern)
         at = &(*at)->next;
     *at = pattern->next;
-    topic_pattern_free(pattern->pattern);
-    sl_free((void *)(uintptr_t)pattern->text.data);
-    sl_free(pattern->topics);
-    sl_free(pattern);
+    pattern_free(pattern);
+}
+
+static bool is_of(const struct consumer_pattern *pattern, struct sl_bytes text,
+                  struct sl_bytes principal, struct sl_bytes host)
+{
+    return sl_bytes_equal(pattern->text, text) && sl_bytes_equal(pattern->principal, principal) &&
+           sl_bytes_equal(pattern->host, host);
 }
 
 static sl_err pattern_take(struct consumer_groups *groups, struct sl_bytes text,
+                           struct sl_bytes principal, struct sl_bytes host,
                            struct consumer_pattern **ret_pattern, const char **ret_reason)
 {
     struct consumer_pattern *pattern = groups->patterns;
-    while (pattern != NULL && !sl_bytes_equal(pattern->text, text))
+    while (pattern != NULL && !is_of(pattern, text, principal, host))
         pattern = pattern->next;
     if (pattern == NULL) {
         struct topic_pattern *program = NULL;
@@ -42,12 +69,17 @@ static sl_err pattern_take(struct consumer_groups *groups, struct sl_bytes text,
         if (err != SLUICE_OK)
             return err;
         pattern = sl_alloc_zero(1, sizeof *pattern);
-        if (pattern == NULL || group_bytes_set(&pattern->text, text) != SLUICE_OK) {
+        if (pattern == NULL) {
             topic_pattern_free(program);
-            sl_free(pattern);
             return SLUICE_E_NO_MEMORY;
         }
         pattern->pattern = program;
+        if (group_bytes_set(&pattern->text, text) != SLUICE_OK ||
+            group_bytes_set(&pattern->principal, principal) != SLUICE_OK ||
+            group_bytes_set(&pattern->host, host) != SLUICE_OK) {
+            pattern_free(pattern);
+            return SLUICE_E_NO_MEMORY;
+        }
         pattern->next = groups->patterns;
         groups->patterns = pattern;
     }
@@ -57,10 +89,13 @@ static sl_err pattern_take(struct consumer_groups *groups, struct sl_bytes text,
 }
 
 sl_err consumer_pattern_set(struct consumer_groups *groups, struct consumer_member *member,
-                            struct sl_bytes text, bool *ret_changed, const char **ret_reason)
+                            struct sl_bytes text, struct sl_bytes principal, bool *ret_changed,
+                            const char **ret_reason)
 {
     struct consumer_pattern *pattern = NULL;
-    sl_err err = text.size == 0 ? SLUICE_OK : pattern_take(groups, text, &pattern, ret_reason);
+    sl_err err = text.size == 0 ? SLUICE_OK
+                                : pattern_take(groups, text, principal,
+                                               host_of(member->client_host), &pattern, ret_reason);
     if (err != SLUICE_OK)
         return err;
     *ret_changed = *ret_changed || pattern != member->pattern;
@@ -70,10 +105,25 @@ sl_err consumer_pattern_set(struct consumer_groups *groups, struct consumer_memb
     return SLUICE_OK;
 }
 
+struct resolving {
+    struct consumer_pattern *pattern;
+    const struct consumer_group_asks *asks;
+};
+
+static bool is_for(const struct resolving *resolving, struct sl_bytes topic)
+{
+    const struct consumer_pattern *pattern = resolving->pattern;
+    const struct consumer_group_asks *asks = resolving->asks;
+    return topic_pattern_matches(pattern->pattern, topic) &&
+           (asks->may_describe == NULL ||
+            asks->may_describe(asks->arg, pattern->principal, pattern->host, topic));
+}
+
 static void pattern_try(void *arg, const struct group_topic *topic)
 {
-    struct consumer_pattern *pattern = arg;
-    if (pattern->failed || !topic_pattern_matches(pattern->pattern, topic->name))
+    const struct resolving *resolving = arg;
+    struct consumer_pattern *pattern = resolving->pattern;
+    if (pattern->failed || !is_for(resolving, topic->name))
         return;
     if (pattern->topic_count == pattern->topic_capacity) {
         uint32_t capacity = SL_MAX(16u, pattern->topic_capacity * 2);
@@ -96,7 +146,8 @@ static sl_err pattern_resolve(struct consumer_groups *groups, struct consumer_pa
         return SLUICE_OK;
     pattern->topic_count = 0;
     pattern->failed = false;
-    groups->topics.each(groups->topics.arg, pattern_try, pattern);
+    struct resolving resolving = {pattern, &groups->asks};
+    groups->topics.each(groups->topics.arg, pattern_try, &resolving);
     pattern->resolved = !pattern->failed;
     pattern->version = version;
     if (pattern->topic_count > 1)
@@ -341,10 +392,18 @@ const char *consumer_group_assignor(const struct consumer_groups *groups,
     return assignor_of(groups, group)->name;
 }
 
+/* consumer.assignment.interval.ms: what comes meanwhile is assigned together, with a later
+ * heartbeat. */
+static bool is_too_soon(const struct consumer_groups *groups, const struct consumer_group *group)
+{
+    return group->was_assigned && groups->now_ms - group->assigned_ms <
+                                      consumer_group_own_of(groups, group).assignment_interval_ms;
+}
+
 sl_err consumer_group_assign(struct consumer_groups *groups, struct consumer_group *group)
 {
     struct plan plan = {0};
-    if (group->epoch == group->assignment_epoch)
+    if (group->epoch == group->assignment_epoch || is_too_soon(groups, group))
         return SLUICE_OK;
     sl_err err = plan_init(groups, group, &plan);
     if (err == SLUICE_OK) {
@@ -355,6 +414,8 @@ sl_err consumer_group_assign(struct consumer_groups *groups, struct consumer_gro
     if (err == SLUICE_OK) {
         plan_keep(groups, &plan);
         group->assignment_epoch = group->epoch;
+        group->assigned_ms = groups->now_ms;
+        group->was_assigned = true;
         consumer_group_mark(groups, group);
     }
     plan_fini(&plan);

@@ -149,6 +149,28 @@ void consumer_groups_configure(struct consumer_groups *groups,
     groups->config.assignor = SL_MIN(config->assignor, assignor_count - 1);
 }
 
+void consumer_groups_ask(struct consumer_groups *groups, const struct consumer_group_asks *asks)
+{
+    groups->asks = *asks;
+}
+
+/* What is in force. */
+struct consumer_group_own consumer_group_own_of(const struct consumer_groups *groups,
+                                                const struct consumer_group *group)
+{
+    const struct consumer_group_config *config = &groups->config;
+    struct consumer_group_own own = {-1, -1, -1};
+    if (groups->asks.own != NULL)
+        groups->asks.own(groups->asks.arg, group->name, &own);
+    if (own.session_timeout_ms < 0)
+        own.session_timeout_ms = config->session_timeout_ms;
+    if (own.heartbeat_interval_ms < 0)
+        own.heartbeat_interval_ms = config->heartbeat_interval_ms;
+    if (own.assignment_interval_ms < 0)
+        own.assignment_interval_ms = config->assignment_interval_ms;
+    return own;
+}
+
 static struct consumer_group *group_of(const struct chain_link *link)
 {
     return SL_CONTAINER_OF(link, struct consumer_group, by_name);
@@ -574,7 +596,8 @@ sl_err consumer_member_fence(struct consumer_groups *groups, struct consumer_mem
 int32_t consumer_member_session_ms(const struct consumer_groups *groups,
                                    const struct consumer_member *member)
 {
-    return member->is_classic ? member->session_timeout_ms : groups->config.session_timeout_ms;
+    return member->is_classic ? member->session_timeout_ms
+                              : consumer_group_own_of(groups, member->group).session_timeout_ms;
 }
 
 static int64_t earliest_ms(const struct consumer_member *member)
@@ -595,7 +618,8 @@ static void start_member(void *arg, struct chain_link *link)
     if (member->epoch != SLUICE_MEMBER_LEAVES_STATIC || member->is_classic)
         member->session_deadline_ms = groups->now_ms + consumer_member_session_ms(groups, member);
     else
-        member->session_deadline_ms = groups->now_ms + groups->config.session_timeout_ms;
+        member->session_deadline_ms =
+            groups->now_ms + consumer_group_own_of(groups, member->group).session_timeout_ms;
     if (member->state == MEMBER_UNREVOKED && !member->is_classic)
         member->rebalance_deadline_ms = groups->now_ms + member->rebalance_timeout_ms;
     consumer_member_schedule(groups, member);

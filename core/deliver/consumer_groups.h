@@ -52,12 +52,13 @@ struct group_topics {
 
 /* Kafka's group.consumer.*; may be changed while groups live. */
 struct consumer_group_config {
-    int32_t session_timeout_ms;    /* 0: 45,000 */
-    int32_t heartbeat_interval_ms; /* 0: 5,000 */
-    uint32_t members_max;          /* 0: no bound but memory's */
-    uint32_t groups_max;           /* 0: 100,000 */
-    uint32_t assignor;             /* number in `assignors`, where no member names one */
-    bool no_upgrade, no_downgrade; /* of classic groups, and back */
+    int32_t session_timeout_ms;     /* 0: 45,000 */
+    int32_t heartbeat_interval_ms;  /* 0: 5,000 */
+    int32_t assignment_interval_ms; /* the least time between two assignments of a group */
+    uint32_t members_max;           /* 0: no bound but memory's */
+    uint32_t groups_max;            /* 0: 100,000 */
+    uint32_t assignor;              /* number in `assignors`, where no member names one */
+    bool no_upgrade, no_downgrade;  /* of classic groups, and back */
 };
 
 /* classic: where groups come from and go to that change their protocol; NULL: none do. [borrows
@@ -69,6 +70,18 @@ struct consumer_groups *consumer_groups_new(const struct consumer_group_config *
 struct consumer_groups *consumer_groups_free(struct consumer_groups *groups);
 void consumer_groups_configure(struct consumer_groups *groups,
                                const struct consumer_group_config *config);
+
+/* What a group has of its own, and what a member may see; each may be NULL: nothing, everything. */
+struct consumer_group_own {
+    int32_t session_timeout_ms, heartbeat_interval_ms, assignment_interval_ms; /* -1: as all */
+};
+struct consumer_group_asks {
+    void (*own)(void *arg, struct sl_bytes group, struct consumer_group_own *ret_own);
+    bool (*may_describe)(void *arg, struct sl_bytes principal, struct sl_bytes host,
+                         struct sl_bytes topic);
+    void *arg;
+};
+void consumer_groups_ask(struct consumer_groups *groups, const struct consumer_group_asks *asks);
 
 /* The answer's texts and partitions live until the next call. */
 struct consumer_group_answer {

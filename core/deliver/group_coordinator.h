@@ -60,6 +60,7 @@ void group_coordinator_set_limits(struct group_coordinator *coordinator,
 struct group_caller {
     struct sluice_text id;
     struct sluice_text host;
+    struct sluice_text principal;
 };
 void group_join(struct group_coordinator *coordinator, const struct sluice_group_join *request,
                 const struct group_caller *client, int64_t now_ms, sluice_group_joined_done *done,

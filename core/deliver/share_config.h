@@ -1,5 +1,6 @@
-/* share_config.h: the configuration of a group that shares streams (share.* of Kafka's GroupConfig,
- * and the dead letters of KIP-1191), by name, with what it comes to. Pure data. [any] */
+/* share_config.h: the configuration of a group (Kafka's GroupConfig: of one that shares streams,
+ * with the dead letters of KIP-1191, or of one of KIP-848), by name, with what it comes to. Pure
+ * data. [any] */
 #ifndef SL_DELIVER_SHARE_CONFIG_H
 #define SL_DELIVER_SHARE_CONFIG_H
 
@@ -14,6 +15,12 @@
       "whether a dead letter holds the record, or only says where it is")                          \
     X(letters_topic, "errors.deadletterqueue.topic.name", TOPIC, 0, 0, 0,                          \
       "where records go that were rejected or delivered too often; blank: nowhere")                \
+    X(consumer_assignment_ms, "consumer.assignment.interval.ms", INT, -1, 0, 15000,               \
+      "of a consumer group (KIP-848): the least time between two assignments; -1: as all")          \
+    X(consumer_heartbeat_ms, "consumer.heartbeat.interval.ms", INT, -1, 1, 3600000,               \
+      "likewise: how often its members are asked to be heard of")                                  \
+    X(consumer_session_ms, "consumer.session.timeout.ms", INT, -1, 1, 3600000,                    \
+      "likewise: after how long without a heartbeat a member is removed")                          \
     X(assignment_interval_ms, "share.assignment.interval.ms", INT, 1000, 0, 15000,                 \
       "how often partitions are assigned anew at most (here: whenever a member's request shows "   \
       "a change, so that it has no effect)")                                                       \

@@ -3,6 +3,7 @@
 #include "shard/consumer_desk.h"
 
 #include "catalog/feature.h"
+#include "shard/consumer_own.h"
 #include "shard/features.h"
 #include "shard/shard.h"
 
@@ -25,7 +26,8 @@ struct consumer_flush {
 
 static uint64_t topics_version(void *arg)
 {
-    return catalog_version(((const struct shard *)arg)->catalog);
+    struct shard *shard = arg;
+    return catalog_version(shard->catalog) + (consumer_own_rules(shard) << 40);
 }
 
 static bool take_topic(const struct topic *topic, struct group_topic *ret_topic)
@@ -76,6 +78,7 @@ static struct consumer_group_config config_of(const struct shard *shard)
     return (struct consumer_group_config){
         .session_timeout_ms = broker_setting_i32(&settings->consumer_session_ms),
         .heartbeat_interval_ms = broker_setting_i32(&settings->consumer_heartbeat_ms),
+        .assignment_interval_ms = broker_setting_i32(&settings->consumer_assignment_ms),
         .members_max = (uint32_t)broker_setting_i32(&settings->group_members_max),
         .assignor = (uint32_t)broker_setting_i32(&settings->group_assignor),
     };
@@ -90,7 +93,11 @@ sl_err consumer_desk_init(struct shard *shard)
     sl_os_random(shard->config.os, seed, sizeof(seed));
     shard->consumers.retry_ms = INT64_MAX;
     shard->consumers.groups = consumer_groups_new(&config, &topics, shard->groups, seed);
-    return shard->consumers.groups == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+    if (shard->consumers.groups == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    consumer_own_init(shard, shard->consumers.groups);
+    return SLUICE_OK;
 }
 
 void consumer_desk_start(struct shard *shard)
@@ -226,6 +233,7 @@ void consumer_desk_fini(struct shard *shard)
         desk->first = next;
     }
     desk->groups = consumer_groups_free(desk->groups);
+    consumer_own_fini(shard);
 }
 
 /* ---- time ---- */
@@ -400,7 +408,8 @@ void consumer_heartbeat_start(struct shard *home, const struct sluice_context *c
     }
     shard_request_begin(home);
     self->home = home;
-    self->client = (struct group_caller){context->client_id, context->client_host};
+    self->client =
+        (struct group_caller){context->client_id, context->client_host, context->principal};
     self->request = request;
     self->done = done;
     self->arg = arg;

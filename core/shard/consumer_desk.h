@@ -15,12 +15,15 @@
 
 struct consumer_call;
 struct consumer_flush;
+struct policy;
 struct shard;
 
 struct consumer_desk {
     struct consumer_groups *groups;
     struct consumer_flush *first, *last; /* under way, in the order of the log */
     int64_t retry_ms;                    /* a unit that was refused; INT64_MAX: none */
+    struct policy *rules;                /* of access, as they were seen last; referenced */
+    uint64_t rules_seen;                 /* how often they were others */
 };
 
 /* E_NO_MEMORY */

@@ -272,7 +272,8 @@ void groups_join(struct shard *home, const struct sluice_context *context,
         return;
     }
     self->connection = context->connection;
-    self->client = (struct group_caller){context->client_id, context->client_host};
+    self->client =
+        (struct group_caller){context->client_id, context->client_host, context->principal};
     self->on.joined = done;
     start(self, request->group, join_run, join_landed);
 }

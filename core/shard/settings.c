@@ -109,7 +109,7 @@ static void answer_config(struct settings_ask *self)
         settings[i].value.data = at_offset(self, settings[i].value.data);
     }
     if (result.status == SLUICE_OK) {
-        named_config_describe(self->kind, settings, count, entries);
+        named_config_describe(self->kind, settings, count, self->home->config.settings, entries);
         result.entry_count = entries->count;
         result.entries = entries->entries;
     }

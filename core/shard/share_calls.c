@@ -233,7 +233,8 @@ void share_heartbeat_start(struct shard *home, const struct sluice_context *cont
         return;
     }
     self->request = request;
-    self->client = (struct group_caller){context->client_id, context->client_host};
+    self->client =
+        (struct group_caller){context->client_id, context->client_host, context->principal};
     self->on.joined = done;
     start(self, heartbeat_run, joined_landed);
 }

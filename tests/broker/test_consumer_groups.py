@@ -357,6 +357,60 @@ def test_a_member_needs_rights_on_the_group_and_on_the_topics_it_names():
         assert described(broker, "g")["error_code"] == NO_TOPIC, "it names a topic"
 
 
+def test_a_pattern_matches_what_its_member_may_describe():
+    with secured() as broker:
+        for topic in ("order_a", "order_b"):
+            create(broker, topic, 1)
+        allow(broker, "Read", "Group:g")
+        allow(broker, "Describe", "Topic:order_a")
+        member = Member(broker, "g", topics=None, regex="order_.*").join()
+
+        def reads(count):
+            settle(member)
+            return len(member.assigned) == count
+        assert reads(1), member.error
+        assert described(broker, "g")["error_code"] == OK
+        allow(broker, "Describe", "Topic:order_b")
+        assert reads(2)
+        rule("acl.remove", broker, "Describe", "Topic:order_a")
+        assert reads(1)
+        before = member.epoch, member.assigned
+        broker.crash()
+        broker.start()
+        assert reads(1) and (member.epoch, member.assigned) == before, "on whose behalf it is outlives a crash"
+
+
+def configure(broker, group="g", **values):
+    configs = [{"name": "consumer." + name.replace("__", "."), "config_operation": 0, "value": value} for name, value in values.items()]
+    done, = ask(broker, "IncrementalAlterConfigs", 1, {"resources": [
+        {"resource_type": 32, "resource_name": group, "configs": configs}]})["responses"]
+    return done["error_code"]
+
+
+def test_a_single_group_has_its_own_configuration_at_once_and_over_a_crash():
+    with broker_with_topics("groups.consumer_session_timeout=50 s", t=2) as broker:
+        first, other = Member(broker, "g").join(), Member(broker, "h").join()
+        assert first.beat()["heartbeat_interval_ms"] == 5000
+        assert configure(broker, heartbeat__interval__ms="4999") == 40
+        assert configure(broker, heartbeat__interval__ms="7000", assignment__interval__ms="15000") == OK
+        assert first.beat()["heartbeat_interval_ms"] == 7000 and other.beat()["heartbeat_interval_ms"] == 5000
+        second = Member(broker, "g").join()
+        for member in (first, second, first, second):
+            member.beat()
+        assert first.numbers() == [0, 1] and second.numbers() == [], "it was assigned less than 15 s ago"
+        assert described(broker, "g")["group_state"] == "Assigning"
+        assert configure(broker, assignment__interval__ms="0") == OK
+        settle(first, second)
+        assert sorted(first.numbers() + second.numbers()) == [0, 1] and len(second.numbers()) == 1
+        broker.crash()
+        broker.start()
+        assert first.beat()["heartbeat_interval_ms"] == 7000
+        told = {entry["name"]: entry for entry in ask(broker, "DescribeConfigs", 4, {"include_synonyms": True, "resources": [
+            {"resource_type": 32, "resource_name": "g"}]})["results"][0]["configs"]}
+        assert (told["consumer.heartbeat.interval.ms"]["value"], told["consumer.heartbeat.interval.ms"]["config_source"]) == ("7000", 8)
+        assert (told["consumer.session.timeout.ms"]["value"], told["consumer.session.timeout.ms"]["config_source"]) == ("50000", 4)
+
+
 # ---- members of the classic protocol ----
 
 REBALANCE, ILLEGAL_GENERATION = 27, 22

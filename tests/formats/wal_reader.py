@@ -168,11 +168,11 @@ def group(fields):
 
 
 def group_member(fields):
-    values = fields.take("H8HIIii")
-    flags, sizes, (topics, protocols, rebalance, session) = values[0], values[1:9], values[9:]
+    values = fields.take("H9HIIii")
+    flags, sizes, (topics, protocols, rebalance, session) = values[0], values[1:10], values[10:]
     need(flags <= 3, "flags of a member")
     texts = [None if size == 0xFFFF else fields.text(size) for size in sizes]
-    names = ("group", "member", "instance", "rack", "client_id", "client_host", "pattern", "assignor")
+    names = ("group", "member", "instance", "rack", "client_id", "client_host", "pattern", "assignor", "principal")
     found = dict(zip(names, texts), gone=bool(flags & 1), classic=bool(flags & 2), rebalance=rebalance, session=session)
     found["topics"] = [fields.text(fields.take("H")) for _ in range(topics)]
     found["protocols"] = []

@@ -107,7 +107,7 @@ void group_client_join(struct group_fixture *fixture, struct group_client *clien
         .supports_skip_assignment = client->skip,
     };
     client->call = (struct group_call){0};
-    struct group_caller who = {sluice_text_of("test"), sluice_text_of("/127.0.0.1")};
+    struct group_caller who = {sluice_text_of("test"), sluice_text_of("/127.0.0.1"), {"", 0}};
     group_join(fixture->coordinator, &request, &who, fixture->now_ms, group_call_joined,
                &client->call);
 }

@@ -155,7 +155,7 @@ static int32_t beat(struct fixture *f, uint32_t index, int32_t epoch, bool says,
         .owned = client->owned,
     };
     struct consumer_group_answer answer;
-    const struct group_caller caller = {{"c", 1}, {"h", 1}};
+    const struct group_caller caller = {{"c", 1}, {"h", 1}, {"p", 1}};
     consumer_group_heartbeat(f->groups, &request, &caller, f->now_ms, &answer);
     if (answer.answer.status == SLUICE_OK) {
         client->epoch = SL_MAX(answer.answer.member_epoch, 0);

@@ -658,7 +658,7 @@ Test(group, an_answer_may_lead_to_the_next_call_at_once)
                                         .group = sluice_text_of("g"),
                                         .protocol_type = sluice_text_of("consumer"),
                                         .protocols = &protocol};
-    struct group_caller who = {sluice_text_of("c"), sluice_text_of("")};
+    struct group_caller who = {sluice_text_of("c"), sluice_text_of(""), {"", 0}};
     group_join(f.coordinator, &request, &who, f.now_ms, sync_at_once, &reentrant);
     cr_assert_eq(reentrant.depth_max, 1);
     cr_assert_eq(a.call.answers, 1);
