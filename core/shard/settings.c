@@ -9,6 +9,7 @@
 #include "shard/shares.h"
 
 #include "base/buffer.h"
+#include "base/text.h"
 #include "deliver/telemetry_match.h"
 
 #include <stdio.h>
@@ -269,21 +270,49 @@ static sl_err check_share(struct settings_change *self, struct sl_bytes name, st
     return err;
 }
 
-/* Patterns of clients: what was taken here can be compiled later. */
-static sl_err check_match(struct sl_bytes key, struct sl_bytes value,
-                          char reason[CONFIG_REASON_BYTES])
+/* Subscriptions to metrics of clients: patterns that were taken here can be compiled later. Kafka
+ * has E_INVALID_REQUEST for what its table of keys does not allow, E_INVALID_CONFIG for the rest.
+ */
+static sl_err check_metrics(struct sl_bytes key, struct sl_bytes value, sl_err err,
+                            char reason[CONFIG_REASON_BYTES])
 {
     struct telemetry_match match = {{NULL}};
     const char *why = "";
-    if (!sl_bytes_equal(key, sl_bytes_of_text("match"))) {
-        return SLUICE_OK;
+    int64_t number = 0;
+    if (err == SLUICE_E_INVALID_CONFIG) {
+        bool is_word = named_config_find(SETTING_CLIENT_METRICS, key) != NULL &&
+                       sl_text_parse_i64(value, &number) != SLUICE_OK;
+        return is_word ? err : SLUICE_E_INVALID_REQUEST;
     }
-    sl_err err = telemetry_match_parse(value, &match, &why);
+    if (err != SLUICE_OK || !sl_bytes_equal(key, sl_bytes_of_text("match"))) {
+        return err;
+    }
+    err = telemetry_match_parse(value, &match, &why);
     telemetry_match_fini(&match);
     if (err == SLUICE_E_INVALID_CONFIG) {
         snprintf(reason, CONFIG_REASON_BYTES, "Illegal client matching pattern: %s", why);
     }
     return err;
+}
+
+/* A list, without blanks beside its commas, as Kafka keeps it; other values as they are. */
+static struct sl_bytes plain_list(uint8_t kind, struct sl_bytes key, struct sl_bytes value,
+                                  uint8_t room[SETTING_VALUE_ASKED_MAX])
+{
+    const struct named_config_key *known = named_config_find(kind, key);
+    struct sl_bytes element;
+    size_t size = 0;
+    if (known == NULL || known->rule.type != SLUICE_CONFIG_TYPE_LIST) {
+        return value;
+    }
+    while (telemetry_list_next(&value, &element)) { /* no longer than it was */
+        if (size > 0) {
+            room[size++] = ',';
+        }
+        memcpy(room + size, element.data, element.size);
+        size += element.size;
+    }
+    return sl_bytes_of(room, size);
 }
 
 static sl_err change_one(struct settings_change *self, const struct sluice_config_alter *alter,
@@ -312,10 +341,14 @@ static sl_err change_one(struct settings_change *self, const struct sluice_confi
     if (err == SLUICE_OK && kind == SETTING_GROUP) {
         err = check_share(self, key, sl_of_text(change->value), reason);
     }
-    if (err == SLUICE_OK && kind == SETTING_CLIENT_METRICS) {
-        err = check_match(key, sl_of_text(change->value), reason);
+    if (kind == SETTING_CLIENT_METRICS) {
+        err = check_metrics(key, sl_of_text(change->value), err, reason);
     }
-    return err != SLUICE_OK ? err : add_item(self, alter, key, sl_of_text(change->value));
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    uint8_t room[SETTING_VALUE_ASKED_MAX];
+    return add_item(self, alter, key, plain_list(kind, key, sl_of_text(change->value), room));
 }
 
 /* What is set and not named goes. */

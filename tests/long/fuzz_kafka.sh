@@ -2,7 +2,7 @@
 # An hour of libFuzzer, with ASan and UBSan, on the decoder of Kafka's requests and responses (tests/fuzz/
 # fuzz_kafka_codec.c), in pieces of five minutes at the lowest priority. Resumable: the corpus that it finds and
 # the seconds that are done stay in $SLUICE_STATE (build/long/<commit>), else in build/long/fuzz_kafka. At the end what
-# covers anything new is merged into tests/fuzz/corpus/kafka_codec, the seeds of every later run. SECONDS_WANTED:
+# reaches new code is merged into tests/fuzz/corpus/kafka_codec, the seeds of every later run. SECONDS_WANTED:
 # instead of 3600.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
@@ -35,6 +35,6 @@ while [ "$done_s" -lt "$wanted" ]; do
     "$(grep -o 'cov: [0-9]* ft: [0-9]* corp: [0-9]*' "$log" | tail -1)"
 done
 before=$(find "$seeds" -type f | wc -l)
-nice -n 19 "$fuzzer" -merge=1 -max_len=65536 "$seeds" "$state/corpus" >"$state/merge.log" 2>&1
+nice -n 19 "$fuzzer" -merge=1 -use_counters=0 -max_len=65536 "$seeds" "$state/corpus" >"$state/merge.log" 2>&1
 total=$(cat "$state"/[0-9]*.log | awk '/^Done [0-9]+ runs/ { runs += $2 } END { print runs }')
 echo "$total runs in $done_s s, seed $seed, nothing found; the corpus had $before inputs and has $(find "$seeds" -type f | wc -l)"
