@@ -14,6 +14,32 @@ struct checker {
 static void section_check(struct checker *checker, const struct config_section *section,
                           const struct config_node *map, const char *shown, const char *prefix);
 
+/* Whether the text names `key` in parentheses, as the last word of them. */
+static bool is_named_in(const char *text, const char *key)
+{
+    size_t size = strlen(key);
+    const char *at = strstr(text, key);
+    return at != NULL && at > text && (at[-1] == '(' || at[-1] == ' ') && at[size] == ')';
+}
+
+/* The row whose sentence names the key as Kafka's, whether that was written whole or nested. */
+static const struct config_option *twin_of(const struct config_section *section,
+                                           const struct config_node *node, const char *key,
+                                           char ret_whole[CONFIG_PATH_MAX])
+{
+    snprintf(ret_whole, CONFIG_PATH_MAX, "%.200s", key);
+    for (; node->kind == CONFIG_MAP && node->child_count == 1; node = node->first) {
+        size_t size = strlen(ret_whole);
+        snprintf(ret_whole + size, CONFIG_PATH_MAX - size, ".%.200s", node->first->key);
+    }
+    for (uint32_t i = 0; i < section->count; i++) {
+        if (is_named_in(section->options[i].doc, ret_whole)) {
+            return &section->options[i];
+        }
+    }
+    return NULL;
+}
+
 static void unknown_key(struct checker *checker, const struct config_section *section,
                         const struct config_node *node, const char *shown, const char *key)
 {
@@ -24,7 +50,12 @@ static void unknown_key(struct checker *checker, const struct config_section *se
     }
     struct sl_bytes word = {(const uint8_t *)key, strlen(key)};
     const char *best = sl_text_nearest(word, known, section->count);
-    if (config_option_find(section, key) != NULL) {
+    char whole[CONFIG_PATH_MAX];
+    const struct config_option *twin = twin_of(section, node, key, whole);
+    if (twin != NULL) {
+        config_problem(checker->report, SLUICE_E_CONFIG_UNKNOWN_KEY, &node->origin,
+                       "\"%s\" is Kafka's name: here it is \"%s%s\"", whole, shown, twin->key);
+    } else if (config_option_find(section, key) != NULL) {
         config_problem(checker->report, SLUICE_E_CONFIG_UNKNOWN_KEY, &node->origin,
                        "\"%.200s\" must be nested: write the last word below its section", key);
     } else if (best != NULL) {

@@ -224,7 +224,7 @@ const struct config_option config_options[] = {
      .doc = "How far the clock of the issuer may be off."},
     {.key = "groups.initial_rebalance_delay", .type = CONFIG_TYPE_DURATION, .apply = CONFIG_APPLY_LIVE,
      AT(groups.initial_rebalance_delay_ms), .initial = "3 s", .initial_dev = "0 s", .min = 0, .max = 10 * MINUTE,
-     .doc = "How long a new consumer group waits for further members before its first assignment."},
+     .doc = "How long a new consumer group waits for further members before its first assignment (group.initial.rebalance.delay.ms)."},
     {.key = "groups.session_timeout_min", .type = CONFIG_TYPE_DURATION, .apply = CONFIG_APPLY_LIVE,
      AT(groups.session_timeout_min_ms), .initial = "6 s", .min = 1, .max = DAY,
      .doc = "Shortest session timeout that a group member may ask for (group.min.session.timeout.ms)."},

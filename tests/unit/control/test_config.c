@@ -144,6 +144,16 @@ Test(config, refuses_an_unknown_key_with_place_and_the_nearest_one)
             "did you mean \"plugins.instances.m.module\"?");
 }
 
+Test(config, refuses_kafkas_name_of_a_key_with_its_own)
+{
+    refused("group: {min: {session: {timeout: {ms: 6000}}}}", SLUICE_E_CONFIG_UNKNOWN_KEY,
+            "\"group.min.session.timeout.ms\" is Kafka's name: here it is "
+            "\"groups.session_timeout_min\"");
+    refused("group.consumer.assignors: range", SLUICE_E_CONFIG_UNKNOWN_KEY,
+            "here it is \"groups.assignor\"");
+    refused("group: {min: 1, max: 2}", SLUICE_E_CONFIG_UNKNOWN_KEY, "unknown key \"group\"");
+}
+
 Test(config, refuses_values_that_cannot_be)
 {
     refused("kafka: {listen: 9092}", SLUICE_E_CONFIG_VALUE, "must be an address");
