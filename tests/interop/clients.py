@@ -143,5 +143,11 @@ CLIENTS = [  # the slowest to install first
     go("confluent-go", "confluent-go", "confluent"),
     python("kafka-python", "kafka-python", "kafka-python"),
     python("confluent-python", "confluent-py", "confluent"),
+    Client("confluent-node", "node", "confluent-js", ["node", "npm", "make", "c++", "python3"],  # builds librdkafka
+           [[["cp", "packages/confluent.json", "package.json"]],
+            [["env", "CKJS_LINKING=dynamic", "npm_config_build_from_source=true", "npm", "install", "--prefer-offline",
+              "--no-audit", "--no-fund", "--no-package-lock", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]]],
+           ["node", "{home}/source/interop.js", "confluent"]),
     node("platformatic", "platformatic", "platformatic", ["{home}/source/node_modules/.bin/node"]),
+    Client("ruby", "ruby", "rdkafka-ruby", [], [], [], absent="no registry that is reached from here has it (RubyGems)"),
 ]
