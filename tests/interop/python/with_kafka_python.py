@@ -8,7 +8,7 @@ from kafka.structs import OffsetAndMetadata
 from kinds import REFUSAL_S, Record
 
 CANNOT = {"group.protocol=consumer": "kafka-python has the classic protocol only"}
-NULL_BOTH, NULL_HEADERS = True, False
+NULL_BOTH, NULL_HEADERS = False, False  # it refuses to send them
 
 
 class Token(AbstractTokenProvider):
