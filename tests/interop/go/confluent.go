@@ -17,7 +17,7 @@ type confluent struct{}
 func newDriver() driver { return confluent{} }
 
 func (confluent) cannot() map[string]string { return nil }
-func (confluent) nullHeaders() bool         { return true }
+func (confluent) emptyIsNull() bool         { return false }
 
 func confluentConfig(w way, more kafka.ConfigMap) *kafka.ConfigMap {
 	config := kafka.ConfigMap{"bootstrap.servers": w.address, "broker.address.family": "v4"}

@@ -68,7 +68,7 @@ type consuming struct {
 // need are not called.
 type driver interface {
 	cannot() map[string]string
-	nullHeaders() bool // a header's value can be null
+	emptyIsNull() bool // it reads empty ones as null: keys, values, those of headers
 	admin(way) (admin, error)
 	producer(way, producing) (producer, error)
 	consumer(way, consuming) (consumer, error)

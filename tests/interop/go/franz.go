@@ -28,7 +28,7 @@ type franz struct{}
 
 func newDriver() driver                 { return franz{} }
 func (franz) cannot() map[string]string { return nil }
-func (franz) nullHeaders() bool         { return true }
+func (franz) emptyIsNull() bool         { return false }
 
 func franzOptions(w way, more ...kgo.Opt) []kgo.Opt {
 	options := append(more, kgo.SeedBrokers(w.address), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))

@@ -36,7 +36,7 @@ func (saramaDriver) cannot() map[string]string {
 	return map[string]string{"group.protocol=consumer": "sarama has the classic protocol only"}
 }
 
-func (saramaDriver) nullHeaders() bool { return true }
+func (saramaDriver) emptyIsNull() bool { return false }
 
 // saramaScram is what sarama wants of xdg-go/scram, which has RFC 5802.
 type saramaScram struct {

@@ -33,7 +33,7 @@ func (segmentio) cannot() map[string]string {
 	}
 }
 
-func (segmentio) nullHeaders() bool { return false }
+func (segmentio) emptyIsNull() bool { return true }
 
 func segmentioLogin(w way) sasl.Mechanism {
 	switch w.mechanism {
