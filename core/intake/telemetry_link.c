@@ -329,8 +329,8 @@ static void open_done(struct sl_job *job)
         pushing->payload = sl_buffer_bytes(&pushing->opened);
         topic_ask(pushing);
     } else {
-        push_end(pushing, pushing->err == SLUICE_E_EXPANDS_TOO_FAR ? SLUICE_E_TELEMETRY_TOO_LARGE
-                                                                   : pushing->err);
+        push_end(pushing, pushing->err == SLUICE_E_EXPANDS_TOO_FAR ? SLUICE_E_INVALID_RECORD
+                                                                   : pushing->err); /* as Kafka */
     }
 }
 

@@ -56,7 +56,8 @@ struct sluice_telemetry {
                 void *arg);
     /* E_INVALID_REQUEST: no instance, or one that has ended; E_QUOTA_EXCEEDED: too early, or the
      * topic cannot take it now; E_UNKNOWN_SUBSCRIPTION: it is to ask anew; E_UNSUPPORTED_CODEC;
-     * E_TELEMETRY_TOO_LARGE; E_INVALID_RECORD: it cannot be opened, or the topic refuses it. */
+     * E_TELEMETRY_TOO_LARGE; E_INVALID_RECORD: it cannot be opened, expands too far, or the topic
+     * refuses it. */
     void (*push)(const struct sluice_telemetry *telemetry, const struct sluice_context *context,
                  const struct sluice_telemetry_client *client,
                  const struct sluice_telemetry_push *push, sluice_telemetry_push_done *done,
