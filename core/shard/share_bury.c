@@ -1,53 +1,19 @@
 /* share_bury.c: see share_bury.h. */
-#include "shard/share_bury.h"
+#include "shard/share_burial.h"
 
 #include "base/status.h"
-#include "shard/commit.h"
 #include "shard/fetch.h"
-#include "shard/share_change.h"
-#include "shard/share_letter.h"
 #include "shard/shares.h"
 #include "shard/topics.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define READ_BYTES                                                                \
-    (1u << 20) /* of stored records, for one batch of letters; one batch at least \
-                */
+#define READ_BYTES      (1u << 20) /* of stored records, for a batch of letters; one at least */
 #define BATCH_BYTES_MAX (1u << 20)
 #define BATCH_ROOM      (64u << 10) /* beyond: a letter alone is written whatever its headers take */
 #define BACKOFF_MS      250
 #define BACKOFF_MS_MAX  8000
-
-struct burial {
-    struct shard *shard;
-    struct share_stream *stream; /* referenced */
-    struct partition *partition; /* the stream's; referenced */
-    struct sluice_fetch_entry read;
-    struct sluice_context context; /* of the read: empty */
-    struct chunk *chunk;           /* holds what was read */
-    struct chunk *const *chunks;   /* while the read is answered */
-    struct share_letter letters[SHARE_LETTERS_MAX];
-    uint32_t letter_count;
-    char group[SHARE_GROUP_BYTES_MAX];
-    char topic[SHARE_TOPIC_BYTES_MAX + 1u];         /* the stream's */
-    char letters_topic[SHARE_TOPIC_BYTES_MAX + 1u]; /* that is made */
-    struct sluice_topic_spec spec;
-    struct share_letter_page page;
-    struct sl_buffer batch;
-    struct sl_job job;
-    struct shard_call call;
-    struct sl_uuid target;
-    uint32_t target_number;
-    struct commit commit;
-    struct commit_batch commit_batch;
-    struct wal_item items[2];
-    struct sl_buffer state; /* of the item that goes with the batch */
-    struct share_change change;
-    bool is_written;
-    sl_err err;
-};
 
 sl_err share_letters_topic_check(const struct broker_settings *broker, struct sl_bytes name,
                                  char ret_reason[CONFIG_REASON_BYTES])
@@ -116,7 +82,7 @@ static void burial_free(struct burial *self)
     sl_free(self);
 }
 
-static void burial_end(struct burial *self, sl_err err)
+void share_burial_end(struct burial *self, sl_err err)
 {
     struct shard *shard = self->shard;
     struct share_stream *stream = self->stream;
@@ -142,191 +108,7 @@ static void burial_end(struct burial *self, sl_err err)
     shard_request_end(shard);
 }
 
-/* ---- in the log ---- */
-
-static int64_t run_end(const struct burial *self, uint32_t from)
-{
-    uint32_t at = from;
-    while (at + 1 < self->letter_count &&
-           self->letters[at + 1].offset == self->letters[at].offset + 1) {
-        at++;
-    }
-    return self->letters[at].offset;
-}
-
-/* Calls for each run of letters without a hole. */
-static sl_err each_run(struct burial *self,
-                       sl_err (*run)(struct burial *self, int64_t first, int64_t last))
-{
-    sl_err err = SLUICE_OK;
-    for (uint32_t i = 0; err == SLUICE_OK && i < self->letter_count;) {
-        int64_t first = self->letters[i].offset;
-        int64_t last = run_end(self, i);
-        err = run(self, first, last);
-        i += (uint32_t)(last - first + 1);
-    }
-    return err;
-}
-
-static sl_err bury_run(struct burial *self, int64_t first, int64_t last)
-{
-    return share_window_bury(&self->stream->window, first, last);
-}
-
-static sl_err bury_and_note(struct burial *self, int64_t first, int64_t last)
-{
-    share_change_note(&self->change, first, last);
-    return share_window_bury(&self->stream->window, first, last);
-}
-
-static void archived(struct share_change *change, sl_err err)
-{
-    burial_end(SL_CONTAINER_OF(change, struct burial, change), err);
-}
-
-/* The letters are where they shall be: that their records are done with is said by itself. */
-static void archive(struct burial *self)
-{
-    struct share_stream *stream = self->stream;
-    if (stream->removed) {
-        burial_end(self, SLUICE_OK);
-        return;
-    }
-    sl_err err = each_run(self, bury_and_note);
-    share_change_add(&self->change, stream);
-    self->change.err = self->change.err != SLUICE_OK ? self->change.err : err;
-    share_change_submit(&self->change, archived);
-}
-
-static void committed_together(struct commit *commit, sl_err err)
-{
-    struct burial *self = SL_CONTAINER_OF(commit, struct burial, commit);
-    self->is_written = err == SLUICE_OK;
-    if (err == SLUICE_OK && !self->stream->removed) {
-        err = each_run(self, bury_run);
-        if (err != SLUICE_OK) { /* it is durable: what is in memory is behind it */
-            shard_refuse(self->shard, err);
-        }
-    }
-    burial_end(self, err);
-}
-
-static sl_err add_archived(struct burial *self, int64_t first, int64_t last)
-{
-    const struct share_range range = {.first = first, .last = last, .state = SHARE_ARCHIVED};
-    return share_item_add(&self->state, 0, &range);
-}
-
-static sl_err encode_state(struct burial *self)
-{
-    const struct share_stream *stream = self->stream;
-    const struct share_item item = {.group = stream->group->name,
-                                    .topic = stream->topic,
-                                    .partition = stream->partition,
-                                    .start = stream->window.start};
-    sl_err err = share_item_begin(&item, &self->state);
-    return err != SLUICE_OK ? err : each_run(self, add_archived);
-}
-
-static sl_err commit_batch(struct burial *self, struct shard *shard, bool with_state,
-                           void (*done)(struct commit *commit, sl_err err))
-{
-    struct topic *topic = catalog_by_id(shard->catalog, &self->target);
-    struct partition *partition = NULL;
-    if (topic == NULL || self->target_number >= topic->partition_count) {
-        return SLUICE_E_UNKNOWN_TOPIC;
-    }
-    sl_err err = partition_open(shard, topic, self->target_number, &partition);
-    if (err != SLUICE_OK) {
-        return err;
-    }
-    self->commit_batch = (struct commit_batch){
-        .partition = partition, .data = self->batch.data, .size = (uint32_t)self->batch.size};
-    self->items[1] = (struct wal_item){.kind = WAL_ITEM_SHARE_STATE,
-                                       .version = SHARE_ITEM_VERSION,
-                                       .payload = sl_buffer_bytes(&self->state)};
-    self->commit = (struct commit){.shard = shard,
-                                   .batches = &self->commit_batch,
-                                   .batch_count = 1,
-                                   .items = self->items,
-                                   .extra_count = with_state ? 1 : 0,
-                                   .reserve = true,
-                                   .done = done};
-    return commit_submit(&self->commit);
-}
-
-/* ---- letters on another shard, or in memory ---- */
-
-static void committed_apart(struct commit *commit, sl_err err)
-{
-    struct burial *self = SL_CONTAINER_OF(commit, struct burial, commit);
-    self->err = err;
-    shard_call_reply(&self->call);
-}
-
-static void call_run(struct shard_call *call)
-{
-    struct burial *self = SL_CONTAINER_OF(call, struct burial, call);
-    struct shard *shard = call->target;
-    sl_err err = shard->status != SLUICE_OK ? shard->status
-                                            : commit_batch(self, shard, false, committed_apart);
-    if (err != SLUICE_OK) {
-        committed_apart(&self->commit, err);
-    }
-}
-
-static void call_replied(struct shard_call *call)
-{
-    struct burial *self = SL_CONTAINER_OF(call, struct burial, call);
-    self->is_written = self->err == SLUICE_OK;
-    if (self->is_written) {
-        archive(self);
-    } else {
-        burial_end(self, self->err);
-    }
-}
-
 /* ---- the batch ---- */
-
-/* Somebody may have moved the window meanwhile. */
-static bool are_doomed(const struct burial *self)
-{
-    const struct share_window *window = &self->stream->window;
-    for (uint32_t i = 0; i < self->letter_count; i++) {
-        int64_t offset = self->letters[i].offset;
-        if (offset < window->start ||
-            share_window_run(window, offset, offset).state != SHARE_DOOMED) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void submit(struct burial *self)
-{
-    struct shard *shard = self->shard;
-    const struct topic *topic = catalog_by_id(shard->catalog, &self->target);
-    if (self->stream->removed || !are_doomed(self)) {
-        burial_end(self, SLUICE_OK);
-        return;
-    }
-    if (topic == NULL || self->target_number >= topic->partition_count) {
-        burial_end(self, SLUICE_E_UNKNOWN_TOPIC);
-        return;
-    }
-    struct shard *owner = shard_of_partition(shard->set, topic, self->target_number);
-    if (owner == shard && topic->settings->durability != TOPIC_MEMORY) {
-        sl_err err = encode_state(self);
-        err = err != SLUICE_OK ? err : commit_batch(self, shard, true, committed_together);
-        if (err != SLUICE_OK) {
-            burial_end(self, err);
-        }
-        return;
-    }
-    self->call.run = call_run;
-    self->call.reply = call_replied;
-    shard_call_start(&self->call, owner, shard->loop, SL_PRIORITY_BACKGROUND);
-}
 
 /* [helper] */
 static void write_work(struct sl_job *job)
@@ -340,9 +122,9 @@ static void write_done(struct sl_job *job)
     struct burial *self = SL_CONTAINER_OF(job, struct burial, job);
     struct shard *shard = self->shard;
     if (self->err != SLUICE_OK) {
-        burial_end(self, self->err);
+        share_burial_end(self, self->err);
     } else {
-        submit(self);
+        share_burial_commit(self);
     }
     shard_job_end(shard);
 }
@@ -404,12 +186,12 @@ static void read_done(void *arg, const struct sluice_fetch_result *results, uint
     if (err == SLUICE_E_OFFSET_OUT_OF_RANGE &&
         !self->stream->removed) { /* the log has begun later */
         share_window_raise(&self->stream->window, partition_start(self->partition));
-        burial_end(self, SLUICE_OK);
+        share_burial_end(self, SLUICE_OK);
     } else if (err == SLUICE_E_CORRUPT || err == SLUICE_E_DAMAGED_RECORDS) {
         self->letter_count = 1; /* the letter says where it was */
         write_letters(self, records, SHARE_NEVER);
     } else if (err != SLUICE_OK || self->stream->removed) {
-        burial_end(self, self->stream->removed ? SLUICE_OK : err);
+        share_burial_end(self, self->stream->removed ? SLUICE_OK : err);
     } else {
         write_letters(self, records, records.size == 0 ? SHARE_NEVER : end_of(records));
     }
@@ -477,7 +259,7 @@ static void topic_made(void *arg, const struct sluice_topic_result *results, uin
         bool is_here = catalog_by_name(self->shard->catalog, name) != NULL;
         err = is_here ? SLUICE_OK : SLUICE_E_WOULD_BLOCK;
     }
-    burial_end(self, err);
+    share_burial_end(self, err);
 }
 
 static void make_topic(struct burial *self)
@@ -555,18 +337,18 @@ static void burial_start(struct shard *shard, struct share_stream *stream)
     sl_err err = open_stream(self);
     collect(self);
     if (err != SLUICE_OK || self->letter_count == 0) {
-        burial_end(self, err);
+        share_burial_end(self, err);
         return;
     }
     if (share_letters_topic(settings).size == 0) { /* not wanted any more */
-        archive(self);
+        share_burial_archive(self);
         return;
     }
     err = find_target(self);
     if (err == SLUICE_E_UNKNOWN_TOPIC && shard->config.settings->letters_topics_auto_create) {
         make_topic(self);
     } else if (err != SLUICE_OK) {
-        burial_end(self, err);
+        share_burial_end(self, err);
     } else if (share_setting(settings, SHARE_CONFIG_letters_copy) != 0) {
         read_records(self);
     } else {
