@@ -133,9 +133,11 @@ static void write_letters(struct burial *self, struct sl_bytes records, int64_t 
 {
     struct shard *shard = self->shard;
     const struct topic *topic = catalog_by_id(shard->catalog, &self->target);
-    uint32_t bytes_max =
-        topic == NULL ? BATCH_BYTES_MAX
-                      : SL_MIN((uint32_t)topic->settings->message_bytes_max, BATCH_BYTES_MAX);
+    uint32_t bytes_max = BATCH_BYTES_MAX;
+    if (topic != NULL) {
+        bytes_max = SL_MIN(bytes_max, (uint32_t)topic->settings->message_bytes_max);
+        bytes_max = SL_MIN(bytes_max, (uint32_t)topic->settings->segment_bytes);
+    }
     self->page.letters = self->letters;
     self->page.letter_count = self->letter_count;
     self->page.records = records;
@@ -183,11 +185,9 @@ static void read_done(void *arg, const struct sluice_fetch_result *results, uint
         SL_ASSERT(has_chunk || records.size == 0); /* the helper reads them */
         self->chunk = has_chunk ? chunk_ref(self->chunks[0]) : NULL;
     }
-    if (err == SLUICE_E_OFFSET_OUT_OF_RANGE &&
-        !self->stream->removed) { /* the log has begun later */
-        share_window_raise(&self->stream->window, partition_start(self->partition));
-        share_burial_end(self, SLUICE_OK);
-    } else if (err == SLUICE_E_CORRUPT || err == SLUICE_E_DAMAGED_RECORDS) {
+    bool is_gone = err == SLUICE_E_OFFSET_OUT_OF_RANGE || err == SLUICE_E_CORRUPT ||
+                   err == SLUICE_E_DAMAGED_RECORDS;
+    if (is_gone && !self->stream->removed) {
         self->letter_count = 1; /* the letter says where it was */
         write_letters(self, records, SHARE_NEVER);
     } else if (err != SLUICE_OK || self->stream->removed) {
@@ -243,8 +243,9 @@ static sl_err find_target(struct burial *self)
     if (topic == NULL) {
         return SLUICE_E_UNKNOWN_TOPIC;
     }
-    if (!topic->settings->takes_letters || memcmp(topic->id.b, self->stream->topic.b, 16) == 0) {
-        return SLUICE_E_POLICY;
+    bool is_own = memcmp(topic->id.b, self->stream->topic.b, 16) == 0;
+    if (!topic->settings->takes_letters || topic->settings->compact || is_own) {
+        return SLUICE_E_POLICY; /* letters may be without a key */
     }
     choose_partition(self, topic);
     return share_letters_topic_check(shard->config.settings, name, ignored);
