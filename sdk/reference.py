@@ -17,8 +17,8 @@ import textwrap
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INCLUDE = os.path.join(ROOT, "sdk", "include", "sluice")
 PAGE = os.path.join(ROOT, "docs", "reference", "sdk.md")
-ORDER = ("types.h", "status.h", "plugin.h", "processor.h", "state.h", "frontend.h", "consumer_group.h", "broker.h", "security.h",
-         "quota.h", "telemetry.h", "records.h", "message_set.h", "task.h", "metrics.h")
+ORDER = ("types.h", "status.h", "plugin.h", "processor.h", "state.h", "frontend.h", "consumer_group.h", "streams_group.h",
+         "broker.h", "security.h", "quota.h", "telemetry.h", "records.h", "message_set.h", "task.h", "metrics.h")
 
 TOKEN = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"|\n|[{}();]|[^\s{}();/\"]+|/|[ \t]+", re.S)
 SECTION = re.compile(r"^-{2,}\s*(.*?)\s*-{2,}$")

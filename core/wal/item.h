@@ -46,7 +46,9 @@
     X(SETTING,        60, "level of a feature, config of a group or of client metrics") /* catalog/ */ \
     X(GROUP,           50, "a group whose partitions the broker assigns")     /* deliver/ */       \
     X(GROUP_MEMBER,    51, "a member of such a group")                        /* deliver/ */       \
-    X(GROUP_ASSIGNMENT, 52, "what such a member has and shall have")          /* deliver/ */
+    X(GROUP_ASSIGNMENT, 52, "what such a member has and shall have")          /* deliver/ */       \
+    X(STREAMS_GROUP,   53, "a group of a Streams application, and its topology") /* deliver/ */    \
+    X(STREAMS_MEMBER,  54, "a member of such a group, and its tasks")         /* deliver/ */
 /* clang-format on */
 
 enum {

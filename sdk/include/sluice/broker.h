@@ -10,6 +10,7 @@
 #define SLUICE_BROKER_H
 
 #include <sluice/consumer_group.h>
+#include <sluice/streams_group.h>
 #include <sluice/types.h>
 
 /* Id of struct sluice_broker, for sluice_host.get_extension. */

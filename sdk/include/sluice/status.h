@@ -113,6 +113,7 @@ typedef int32_t sluice_status;
     X(E_SHARE_SESSION_NOT_FOUND,       1526, 122, 404,  5, 1, "the share session is not known")                  \
     X(E_INVALID_SHARE_SESSION_EPOCH,   1527, 123, 409,  9, 1, "the share session epoch is not the expected one") \
     X(E_SHARE_SESSION_LIMIT,           1528, 133, 429,  8, 1, "there are as many share sessions as may be")      \
+    X(E_STREAMS_TOPOLOGY,              1529, 130, 400,  3, 0, "the topology of the application is not valid")    \
     /* 1600: protocol */                                                                                        \
     X(E_UNSUPPORTED_VERSION,           1600,  35, 400, 12, 0, "the request version is not supported")            \
     X(E_INVALID_REQUEST,               1601,  42, 400,  3, 0, "the request is not valid")                        \
