@@ -47,6 +47,11 @@ void sluice_settings_take_live(struct broker_settings *settings, const struct sl
     set_i32(&settings->consumer_session_ms, config->groups.consumer_session_timeout_ms);
     set_i32(&settings->consumer_heartbeat_ms, config->groups.consumer_heartbeat_interval_ms);
     set_i32(&settings->consumer_assignment_ms, config->groups.consumer_assignment_interval_ms);
+    set_i32(&settings->streams_session_ms, config->groups.streams_session_timeout_ms);
+    set_i32(&settings->streams_heartbeat_ms, config->groups.streams_heartbeat_interval_ms);
+    set_i32(&settings->streams_initial_delay_ms, config->groups.streams_initial_rebalance_delay_ms);
+    set_i32(&settings->streams_interval_ms, config->groups.streams_assignment_interval_ms);
+    set_i32(&settings->streams_standby_count, config->groups.streams_standby_replicas);
     set_i64(&settings->offset_retention_ms, config->groups.offsets_retention_ms);
 }
 

@@ -54,6 +54,11 @@ struct broker_settings {
     int32_t consumer_session_ms;       /* 45000; group.consumer.session.timeout.ms */
     int32_t consumer_heartbeat_ms;     /* 5000; group.consumer.heartbeat.interval.ms */
     int32_t consumer_assignment_ms;    /* 1000; group.consumer.assignment.interval.ms */
+    int32_t streams_session_ms;        /* 45000; group.streams.session.timeout.ms */
+    int32_t streams_heartbeat_ms;      /* 5000; group.streams.heartbeat.interval.ms */
+    int32_t streams_initial_delay_ms;  /* 3000; group.streams.initial.rebalance.delay.ms */
+    int32_t streams_interval_ms;       /* 1000; group.streams.assignment.interval.ms */
+    int32_t streams_standby_count;     /* 0; group.streams.num.standby.replicas */
     bool letters_topics_auto_create;   /* errors.deadletterqueue.auto.create.topics.enable */
     char letters_prefix[64];           /* "dlq."; errors.deadletterqueue.topic.name.prefix */
     int32_t offset_metadata_bytes_max; /* 4096 */

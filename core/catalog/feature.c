@@ -5,6 +5,7 @@
 const struct feature feature_table[] = {
     {FEATURE_GROUP, 0, 1, 1},         /* KIP-848 */
     {FEATURE_SHARE, 0, 1, 1},         /* KIP-932 */
+    {FEATURE_STREAMS, 0, 1, 1},       /* KIP-1071 */
     {"transaction.version", 0, 2, 2}, /* KIP-890 */
 };
 const uint32_t feature_count = SL_COUNT_OF(feature_table);

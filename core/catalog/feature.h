@@ -10,6 +10,7 @@
 #define FEATURE_KEY       "level"
 #define FEATURE_SHARE     "share.version"
 #define FEATURE_GROUP     "group.version"
+#define FEATURE_STREAMS   "streams.version"
 
 struct feature {
     const char *name;

@@ -166,6 +166,11 @@ struct sl_config {
         int64_t consumer_session_timeout_ms;
         int64_t consumer_heartbeat_interval_ms;
         int64_t consumer_assignment_interval_ms;
+        int64_t streams_session_timeout_ms;
+        int64_t streams_heartbeat_interval_ms;
+        int64_t streams_initial_rebalance_delay_ms;
+        int64_t streams_assignment_interval_ms;
+        int64_t streams_standby_replicas;
     } groups;
     struct {
         int64_t ms;    /* -1: for ever */

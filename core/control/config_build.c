@@ -170,6 +170,7 @@ static const struct bound bounds[] = {
     {"core.frame_bytes_max", "core.memory_bytes_max", 0},
     {"groups.session_timeout_min", "groups.session_timeout_max", 0},
     {"groups.consumer_heartbeat_interval", "groups.consumer_session_timeout", 0},
+    {"groups.streams_heartbeat_interval", "groups.streams_session_timeout", 0},
 };
 
 static void bound_check(struct builder *builder, const struct bound *bound)

@@ -6,7 +6,7 @@
  *
  * Until what the request says is known to be good nothing of the group changes but what is undone
  * (a new group, a new member). */
-#include "base/hash.h"
+#include "catalog/topic_name.h"
 #include "deliver/streams_group.h"
 
 #include <stdarg.h>
@@ -98,6 +98,46 @@ static sl_err check_supported(struct beat *beat)
     return SLUICE_OK;
 }
 
+static bool is_kafkas(struct sl_bytes name)
+{
+    return sl_bytes_equal(name, sl_bytes_of_text("__consumer_offsets")) ||
+           sl_bytes_equal(name, sl_bytes_of_text("__transaction_state")) ||
+           sl_bytes_equal(name, sl_bytes_of_text("__share_group_state")) ||
+           topic_name_is_reserved(name);
+}
+
+static sl_err check_name(struct beat *beat, struct sluice_text text)
+{
+    const char *reason = NULL;
+    struct sl_bytes name = bytes_of(text);
+    if (topic_name_check(name, true, &reason) != SLUICE_OK)
+        return say(beat, SLUICE_E_STREAMS_TOPOLOGY, "Topic names %.*s are not valid topic names.",
+                   TEXT(name));
+    return is_kafkas(name)
+               ? say(beat, SLUICE_E_STREAMS_TOPOLOGY,
+                     "Use of Kafka internal topics %.*s in a Kafka Streams topology is prohibited.",
+                     TEXT(name))
+               : SLUICE_OK;
+}
+
+static sl_err check_names(struct beat *beat)
+{
+    const struct sluice_streams_topology *topology = beat->request->topology;
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; topology != NULL && i < topology->subtopology_count; i++) {
+        const struct sluice_streams_subtopology *sub = &topology->subtopologies[i];
+        for (uint32_t t = 0; t < sub->source_count && err == SLUICE_OK; t++)
+            err = check_name(beat, sub->sources[t]);
+        for (uint32_t t = 0; t < sub->sink_count && err == SLUICE_OK; t++)
+            err = check_name(beat, sub->sinks[t]);
+        for (uint32_t t = 0; t < sub->repartition_count && err == SLUICE_OK; t++)
+            err = check_name(beat, sub->repartitions[t].name);
+        for (uint32_t t = 0; t < sub->changelog_count && err == SLUICE_OK; t++)
+            err = check_name(beat, sub->changelogs[t].name);
+    }
+    return err;
+}
+
 static sl_err check_topology(struct beat *beat)
 {
     const struct sluice_streams_topology *topology = beat->request->topology;
@@ -177,7 +217,8 @@ static sl_err check_epochs(struct beat *beat)
 static sl_err check(struct beat *beat)
 {
     const struct sluice_streams_heartbeat *request = beat->request;
-    sl_err err = check_supported(beat);
+    sl_err err = check_names(beat);
+    err = err != SLUICE_OK ? err : check_supported(beat);
     if (err != SLUICE_OK)
         return err;
     if (request->member.size == 0 || is_blank(request->member))

@@ -46,7 +46,7 @@ bool broker_guard_allows(struct broker_guard *guard, const struct sluice_context
 /* A call that is new in <sluice/broker.h> is decided about: who may make it (a function in the file
  * of its area, which fills it in; cluster, features, metrics and health ask for nothing), and its
  * name is here. */
-#define GUARDED_LAST share_offsets_delete
+#define GUARDED_LAST streams_group_describe
 _Static_assert(offsetof(struct sluice_broker, GUARDED_LAST) +
                        sizeof(((struct sluice_broker *)0)->GUARDED_LAST) ==
                    sizeof(struct sluice_broker),
@@ -72,6 +72,7 @@ void broker_guard_init(struct broker_guard *guard, struct broker_link *link, str
     broker_guard_offsets_init(&guard->table);
     broker_guard_consumers_init(&guard->table);
     broker_guard_shares_init(&guard->table);
+    broker_guard_streams_init(&guard->table);
     broker_guard_txn_init(&guard->table);
     broker_guard_cluster_init(&guard->table);
 }

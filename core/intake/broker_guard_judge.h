@@ -49,6 +49,7 @@ struct guarded {
         sluice_groups_done *groups;
         sluice_epoch_ends_done *epoch_ends;
         sluice_consumer_group_info_done *consumer_group;
+        sluice_streams_group_info_done *streams_group;
         sluice_share_fetched_done *share_fetched;
         sluice_share_offsets_done *share_offsets;
     } done;
@@ -106,5 +107,6 @@ void broker_guard_offsets_init(struct sluice_broker *table);
 void broker_guard_cluster_init(struct sluice_broker *table);
 void broker_guard_consumers_init(struct sluice_broker *table);
 void broker_guard_shares_init(struct sluice_broker *table);
+void broker_guard_streams_init(struct sluice_broker *table);
 
 #endif

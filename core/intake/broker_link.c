@@ -15,6 +15,7 @@
 #include "shard/producer_id_call.h"
 #include "shard/records_delete.h"
 #include "shard/shares.h"
+#include "shard/streams_desk.h"
 #include "shard/topics.h"
 #include "shard/txn_lists.h"
 #include "shard/txns.h"
@@ -473,6 +474,22 @@ static void on_consumer_describe(const struct sluice_broker *broker,
     consumer_describe_start(of(broker)->home, group, done, arg);
 }
 
+static void on_streams_heartbeat(const struct sluice_broker *broker,
+                                 const struct sluice_context *context,
+                                 const struct sluice_streams_heartbeat *request,
+                                 sluice_streams_heartbeat_done *done, void *arg)
+{
+    streams_heartbeat_start(of(broker)->home, context, request, done, arg);
+}
+
+static void on_streams_describe(const struct sluice_broker *broker,
+                                const struct sluice_context *context, struct sluice_text group,
+                                sluice_streams_group_info_done *done, void *arg)
+{
+    (void)context;
+    streams_describe_start(of(broker)->home, group, done, arg);
+}
+
 static void on_metrics(const struct sluice_broker *broker, const struct sluice_context *context,
                        sluice_text_done *done, void *arg)
 {
@@ -623,6 +640,8 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .share_offsets = on_share_offsets,
         .share_offsets_alter = on_share_offsets_alter,
         .share_offsets_delete = on_share_offsets_delete,
+        .streams_group_heartbeat = on_streams_heartbeat,
+        .streams_group_describe = on_streams_describe,
     };
 }
 

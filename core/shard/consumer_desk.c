@@ -6,6 +6,7 @@
 #include "shard/consumer_own.h"
 #include "shard/features.h"
 #include "shard/shard.h"
+#include "shard/streams_desk.h"
 
 #define UNIT_BYTES_MAX (15u << 20) /* of the items of one unit */
 #define RETRY_MS       1000
@@ -93,7 +94,9 @@ sl_err consumer_desk_init(struct shard *shard)
     sl_os_random(shard->config.os, seed, sizeof(seed));
     shard->consumers.retry_ms = INT64_MAX;
     shard->consumers.groups = consumer_groups_new(&config, &topics, shard->groups, seed);
-    if (shard->consumers.groups == NULL) {
+    const struct streams_config_source configs = {streams_desk_config, shard};
+    shard->consumers.streams = streams_groups_new(&topics, &configs);
+    if (shard->consumers.groups == NULL || shard->consumers.streams == NULL) {
         return SLUICE_E_NO_MEMORY;
     }
     consumer_own_init(shard, shard->consumers.groups);
@@ -103,6 +106,7 @@ sl_err consumer_desk_init(struct shard *shard)
 void consumer_desk_start(struct shard *shard)
 {
     consumer_groups_start(shard->consumers.groups, shard_now_ms(shard));
+    streams_groups_start(shard->consumers.streams, shard_now_ms(shard));
 }
 
 /* ---- units ---- */
@@ -181,12 +185,14 @@ static sl_err flush_make(struct shard *shard)
     flush->waits_end = &flush->waits;
     sl_buffer_init(&flush->payloads, UNIT_BYTES_MAX);
     sl_err err = consumer_groups_dirty(desk->groups, flush_add, flush);
+    err = err != SLUICE_OK ? err : streams_groups_dirty(desk->streams, flush_add, flush);
     err = err != SLUICE_OK ? err : flush_submit(shard, flush);
     if (err != SLUICE_OK) {
         flush_free(flush);
         return err;
     }
     consumer_groups_clean(desk->groups);
+    streams_groups_clean(desk->streams);
     *(desk->last != NULL ? &desk->last->next : &desk->first) = flush;
     desk->last = flush;
     return SLUICE_OK;
@@ -198,7 +204,9 @@ static sl_err flush_try(struct shard *shard)
     if (desk->groups == NULL || shard->status != SLUICE_OK) {
         return SLUICE_E_COORDINATOR_NOT_AVAILABLE;
     }
-    sl_err err = consumer_groups_is_dirty(desk->groups) ? flush_make(shard) : SLUICE_OK;
+    bool is_dirty =
+        consumer_groups_is_dirty(desk->groups) || streams_groups_is_dirty(desk->streams);
+    sl_err err = is_dirty ? flush_make(shard) : SLUICE_OK;
     desk->retry_ms = err == SLUICE_OK ? INT64_MAX : shard_now_ms(shard) + RETRY_MS;
     return err;
 }
@@ -234,6 +242,7 @@ void consumer_desk_fini(struct shard *shard)
     }
     desk->groups = consumer_groups_free(desk->groups);
     consumer_own_fini(shard);
+    desk->streams = streams_groups_free(desk->streams);
 }
 
 /* ---- time ---- */
@@ -243,7 +252,8 @@ int64_t consumer_desk_due_ms(const struct shard *shard)
     const struct consumer_desk *desk = &shard->consumers;
     return desk->groups == NULL
                ? INT64_MAX
-               : SL_MIN(desk->retry_ms, consumer_groups_next_deadline_ms(desk->groups));
+               : SL_MIN(desk->retry_ms, SL_MIN(consumer_groups_next_deadline_ms(desk->groups),
+                                               streams_groups_next_deadline_ms(desk->streams)));
 }
 
 int64_t consumer_desk_tick(struct shard *shard, int64_t now_ms)
@@ -255,6 +265,7 @@ int64_t consumer_desk_tick(struct shard *shard, int64_t now_ms)
     const struct consumer_group_config config = config_of(shard);
     consumer_groups_configure(desk->groups, &config);
     consumer_groups_tick(desk->groups, now_ms);
+    streams_groups_tick(desk->streams, now_ms);
     (void)flush_try(shard);
     consumer_groups_deliver(desk->groups);
     return consumer_desk_due_ms(shard);
@@ -277,6 +288,18 @@ static void visit_view(void *arg, const struct consumer_group_view *view)
     }
 }
 
+static void visit_streams(void *arg, const struct streams_group_view *view)
+{
+    struct expiry *expiry = arg;
+    struct shard *shard = expiry->shard;
+    int64_t idle_ms =
+        streams_group_idle_ms(shard->consumers.streams, view->group, shard_now_ms(shard));
+    if (expiry->found.data == NULL && idle_ms >= EMPTY_KEEP_MS &&
+        offset_store_group_count(shard->offsets, sl_of_text(view->group)) == 0) {
+        expiry->found = view->group;
+    }
+}
+
 /* One each time: this runs often, and the walk must not change what it walks over. */
 void consumer_desk_expire(struct shard *shard)
 {
@@ -287,6 +310,12 @@ void consumer_desk_expire(struct shard *shard)
     consumer_groups_each(shard->consumers.groups, visit_view, &expiry);
     if (expiry.found.data != NULL &&
         consumer_group_delete(shard->consumers.groups, expiry.found) == SLUICE_OK) {
+        consumer_desk_flush(shard);
+    }
+    expiry.found.data = NULL;
+    streams_groups_each(shard->consumers.streams, visit_streams, &expiry);
+    if (expiry.found.data != NULL &&
+        streams_group_delete(shard->consumers.streams, expiry.found) == SLUICE_OK) {
         consumer_desk_flush(shard);
     }
 }
@@ -377,8 +406,9 @@ static void heartbeat_run(struct shard_call *call)
         return;
     }
     const struct sluice_consumer_heartbeat *request = self->request;
-    if (share_members_group(&shard->share_members, sl_of_text(request->group)) != NULL) {
-        fail(self, SLUICE_E_GROUP_NOT_FOUND); /* it shares streams */
+    if (share_members_group(&shard->share_members, sl_of_text(request->group)) != NULL ||
+        streams_group_exists(shard->consumers.streams, request->group)) {
+        fail(self, SLUICE_E_GROUP_NOT_FOUND); /* it is of another kind */
         shard_call_reply(call);
         return;
     }

@@ -10,6 +10,7 @@
 #define SL_SHARD_CONSUMER_DESK_H
 
 #include "deliver/consumer_groups.h"
+#include "deliver/streams_groups.h"
 
 #include <sluice/broker.h>
 
@@ -20,6 +21,7 @@ struct shard;
 
 struct consumer_desk {
     struct consumer_groups *groups;
+    struct streams_groups *streams; /* of applications (KIP-1071); streams_desk.c has their calls */
     struct consumer_flush *first, *last; /* under way, in the order of the log */
     int64_t retry_ms;                    /* a unit that was refused; INT64_MAX: none */
     struct policy *rules;                /* of access, as they were seen last; referenced */

@@ -101,12 +101,23 @@ static void visit_consumers(void *arg, const struct consumer_group_view *view)
     add_summary(&part->copy, &summary);
 }
 
+static void visit_streams(void *arg, const struct streams_group_view *view)
+{
+    struct list_part *part = arg;
+    const struct sluice_group_summary summary = {.group = view->group,
+                                                 .protocol_type = sluice_text_of("streams"),
+                                                 .state = sluice_text_of(view->state),
+                                                 .type = sluice_text_of("streams")};
+    add_summary(&part->copy, &summary);
+}
+
 static void visit_offsets(void *arg, struct sl_bytes group)
 {
     struct list_part *part = arg;
     const struct shard *shard = part->call.target;
     if (group_coordinator_view(shard->groups, text_of_sl(group)).state != GROUP_DEAD ||
-        consumer_group_exists(shard->consumers.groups, text_of_sl(group))) {
+        consumer_group_exists(shard->consumers.groups, text_of_sl(group)) ||
+        streams_group_exists(shard->consumers.streams, text_of_sl(group))) {
         return; /* listed already */
     }
     const struct sluice_group_summary summary = {.group = text_of_sl(group),
@@ -134,6 +145,7 @@ static void visit_all(struct list_part *part)
     const struct shard *shard = part->call.target;
     group_coordinator_each(shard->groups, visit_group, part);
     consumer_groups_each(shard->consumers.groups, visit_consumers, part);
+    streams_groups_each(shard->consumers.streams, visit_streams, part);
     offset_store_groups(shard->offsets, visit_offsets, part);
     share_members_each(&shard->share_members, visit_sharing, part);
 }
@@ -308,7 +320,8 @@ static void describe_run(struct shard_call *call)
     }
     struct group_view view = group_coordinator_view(shard->groups, self->group);
     bool has_offsets = offset_store_group_count(shard->offsets, sl_of_text(self->group)) > 0;
-    bool is_consumer = consumer_group_exists(shard->consumers.groups, self->group);
+    bool is_consumer = consumer_group_exists(shard->consumers.groups, self->group) ||
+                       streams_group_exists(shard->consumers.streams, self->group);
     if (view.state == GROUP_DEAD && has_offsets && !is_consumer) {
         view.state = GROUP_EMPTY;
     }
@@ -406,6 +419,9 @@ static void group_gone(struct wal_unit *unit, sl_err err)
 
 static sluice_status delete_group(struct shard *shard, struct sluice_text group)
 {
+    if (streams_group_exists(shard->consumers.streams, group)) {
+        return streams_group_delete(shard->consumers.streams, group);
+    }
     if (!consumer_group_exists(shard->consumers.groups, group)) {
         return group_coordinator_delete(shard->groups, group);
     }
@@ -486,7 +502,8 @@ static sluice_status forget_of(struct one_call *self, uint32_t index,
     if (entry->partition < 0 || (uint32_t)entry->partition >= topic->partition_count) {
         return SLUICE_E_UNKNOWN_TOPIC;
     }
-    if (consumer_group_subscribes(self->call.target->consumers.groups, self->group, &topic->id)) {
+    if (consumer_group_subscribes(self->call.target->consumers.groups, self->group, &topic->id) ||
+        streams_group_subscribes(self->call.target->consumers.streams, self->group, topic->name)) {
         return SLUICE_E_GROUP_SUBSCRIBED;
     }
     *ret_forget = (struct offset_forget){.what = OFFSET_FORGET_PARTITION,
@@ -529,6 +546,7 @@ static void offsets_run(struct shard_call *call)
     if (self->status == SLUICE_OK &&
         group_coordinator_view(shard->groups, self->group).state == GROUP_DEAD &&
         !consumer_group_exists(shard->consumers.groups, self->group) &&
+        !streams_group_exists(shard->consumers.streams, self->group) &&
         offset_store_group_count(shard->offsets, sl_of_text(self->group)) == 0) {
         self->status = SLUICE_E_GROUP_NOT_FOUND;
     }

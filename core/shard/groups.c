@@ -198,6 +198,20 @@ void groups_limits(const struct broker_settings *settings, struct group_limits *
     };
 }
 
+/* A group of a Streams application that has no members is no more. False: it has some. */
+static bool leaves_streams(struct shard *shard, struct sluice_text group)
+{
+    struct streams_groups *streams = shard->consumers.streams;
+    if (!streams_group_exists(streams, group)) {
+        return true;
+    }
+    if (streams_group_delete(streams, group) != SLUICE_OK) {
+        return false;
+    }
+    consumer_desk_flush(shard);
+    return true;
+}
+
 /* An empty group becomes what its first member speaks. False: it has members of the other kind. */
 static bool becomes_classic(struct shard *shard, struct sluice_text group)
 {
@@ -248,10 +262,11 @@ static void join_run(struct shard_call *call)
     groups_limits(shard->config.settings, &limits);
     group_coordinator_set_limits(shard->groups, &limits);
     const struct sluice_group_join *request = self->request;
-    if (share_members_group(&shard->share_members, sl_of_text(request->group)) != NULL) {
+    if (share_members_group(&shard->share_members, sl_of_text(request->group)) != NULL ||
+        !leaves_streams(shard, request->group)) {
         struct sluice_group_joined refused = {.status = SLUICE_E_INCONSISTENT_GROUP_PROTOCOL,
                                               .generation = -1};
-        join_answered(self, &refused); /* the group shares streams */
+        join_answered(self, &refused); /* the group is of another kind */
         return;
     }
     if (!becomes_classic(shard, request->group)) {
@@ -568,6 +583,11 @@ static sl_err may_commit(struct group_call *self)
         return consumer_group_commit_check(shard->consumers.groups, request, self->producer_id >= 0,
                                            self->statuses);
     }
+    if (streams_group_exists(shard->consumers.streams, identity->group)) {
+        return streams_group_commit_check(
+            shard->consumers.streams, request, self->producer_id >= 0,
+            (uint64_t)shard->config.settings->offset_metadata_bytes_max, self->statuses);
+    }
     sl_err err = group_commit_check(shard->groups, request, shard_now_ms(shard), self->statuses);
     return err == SLUICE_E_GROUP_NOT_FOUND ? member_of_nothing(self) : err;
 }
@@ -737,6 +757,10 @@ static void offsets_run(struct shard_call *call)
         shard->consumers.groups != NULL) {
         self->status = consumer_group_fetch_check(shard->consumers.groups, request->group,
                                                   request->member, request->member_epoch);
+        if (self->status == SLUICE_OK) {
+            self->status = streams_group_fetch_check(shard->consumers.streams, request->group,
+                                                     request->member, request->member_epoch);
+        }
     }
     if (self->status == SLUICE_OK && request->entries == NULL) {
         offset_store_each(shard->offsets, sl_of_text(request->group), visit_commit, self);
@@ -799,6 +823,10 @@ static int64_t idle_of(void *arg, struct sl_bytes group)
     if (consumer_group_exists(shard->consumers.groups, text_of_sl(group))) {
         return consumer_group_idle_ms(shard->consumers.groups, text_of_sl(group),
                                       shard_now_ms(shard));
+    }
+    if (streams_group_exists(shard->consumers.streams, text_of_sl(group))) {
+        return streams_group_idle_ms(shard->consumers.streams, text_of_sl(group),
+                                     shard_now_ms(shard));
     }
     return group_coordinator_idle_ms(shard->groups, text_of_sl(group), shard_now_ms(shard));
 }

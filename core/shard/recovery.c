@@ -139,6 +139,9 @@ sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
     case WAL_ITEM_GROUP_MEMBER:
     case WAL_ITEM_GROUP_ASSIGNMENT:
         return consumer_groups_apply(shard->consumers.groups, kind, version, payload);
+    case WAL_ITEM_STREAMS_GROUP:
+    case WAL_ITEM_STREAMS_MEMBER:
+        return streams_groups_apply(shard->consumers.streams, kind, version, payload);
     case WAL_ITEM_SHARE_STATE:
         return recover_share(shard, version, payload);
     case WAL_ITEM_SHARE_FORGET:

@@ -159,6 +159,7 @@ static bool is_taken(const struct shard *shard, struct sluice_text group)
 {
     return share_members_group(&shard->share_members, sl_of_text(group)) == NULL &&
            (consumer_group_exists(shard->consumers.groups, group) ||
+            streams_group_exists(shard->consumers.streams, group) ||
             group_coordinator_view(shard->groups, group).state != GROUP_DEAD ||
             offset_store_group_count(shard->offsets, sl_of_text(group)) > 0);
 }

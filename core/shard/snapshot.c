@@ -249,8 +249,14 @@ static sl_err settings_slice(struct shard *shard, uint32_t count, wal_add_fn *ad
 static sl_err consumers_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
                               bool *ret_done)
 {
-    return consumer_groups_snapshot(shard->consumers.groups, &shard->snapshot.consumers, count, add,
-                                    add_arg, ret_done);
+    struct snapshot *snapshot = &shard->snapshot;
+    if (snapshot->consumers.member != UINT32_MAX) {
+        bool consumers_done = false;
+        return consumer_groups_snapshot(shard->consumers.groups, &snapshot->consumers, count, add,
+                                        add_arg, &consumers_done);
+    }
+    return streams_groups_snapshot(shard->consumers.streams, &snapshot->streams, count, add,
+                                   add_arg, ret_done);
 }
 
 static void add_quota(void *arg, struct chain_link *link)

@@ -54,6 +54,7 @@ struct snapshot {
     uint32_t txn;
     uint32_t txn_offset;
     struct consumer_groups_walk consumers;
+    struct consumer_groups_walk streams;
     uint32_t share, share_group;
 };
 

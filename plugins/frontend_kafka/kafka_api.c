@@ -75,6 +75,8 @@ const struct kafka_api_row kafka_api_rows[] = {
     {79, kafka_handle_share_acknowledge},
     {80, kafka_handle_add_raft_voter},
     {81, kafka_handle_remove_raft_voter},
+    {88, kafka_handle_streams_group_heartbeat},
+    {89, kafka_handle_streams_group_describe},
     {90, kafka_handle_describe_share_group_offsets},
     {91, kafka_handle_alter_share_group_offsets},
     {92, kafka_handle_delete_share_group_offsets},
@@ -82,7 +84,7 @@ const struct kafka_api_row kafka_api_rows[] = {
 const uint32_t kafka_api_row_count = sizeof(kafka_api_rows) / sizeof(kafka_api_rows[0]);
 
 /* Of consumer groups: not offered with kafka.groups: false. */
-static const int16_t group_keys[] = {8, 9, 11, 12, 13, 14, 15, 16, 25, 28, 42, 47, 68, 69};
+static const int16_t group_keys[] = {8, 9, 11, 12, 13, 14, 15, 16, 25, 28, 42, 47, 68, 69, 88, 89};
 #define JOIN_GROUP_KEY 11
 /* Not offered where the host takes no telemetry. */
 #define TELEMETRY_FIRST 71

@@ -63,6 +63,7 @@ kafka_handler_fn kafka_handle_share_group_heartbeat, kafka_handle_share_group_de
     kafka_handle_share_fetch, kafka_handle_share_acknowledge,
     kafka_handle_describe_share_group_offsets, kafka_handle_alter_share_group_offsets,
     kafka_handle_delete_share_group_offsets;
+kafka_handler_fn kafka_handle_streams_group_heartbeat, kafka_handle_streams_group_describe;
 struct kafka_api_versions_response;
 /* What ApiVersions tells of features; false: no room. */
 bool kafka_features_fill(struct kafka_call *call, struct kafka_api_versions_response *response);

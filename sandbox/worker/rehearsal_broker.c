@@ -6,7 +6,7 @@
 
 #define RESULTS_MAX 4096u /* of one call; more are not asked for in a rehearsal's 64 KiB */
 #define BATCH_BYTES 256u
-_Static_assert(offsetof(struct sluice_broker, share_offsets_delete) + sizeof(void (*)(void)) ==
+_Static_assert(offsetof(struct sluice_broker, streams_group_describe) + sizeof(void (*)(void)) ==
                    sizeof(struct sluice_broker),
                "a new call of the broker: make it up below, and name it here");
 
@@ -39,6 +39,8 @@ enum {
     CALL_NAMES,
     CALL_CONSUMER_HEARTBEAT,
     CALL_CONSUMER_GROUP,
+    CALL_STREAMS_HEARTBEAT,
+    CALL_STREAMS_GROUP,
     CALL_SHARE_JOINED,
     CALL_SHARE_GROUP,
     CALL_SHARE_FETCHED,
@@ -439,6 +441,89 @@ static void end_consumer_group(struct stage *stage, const struct stage_call *cal
     DONE(sluice_consumer_group_info_done)(call->arg, &info);
 }
 
+static const int32_t streams_partition = 1;
+static const struct sluice_streams_tasks streams_tasks = {
+    .subtopology = {"0", 1}, .count = 1, .partitions = &streams_partition};
+static const struct sluice_streams_topic streams_topic = {.name = {"rehearsed-changelog", 19},
+                                                          .partition_count = 1};
+static const struct sluice_streams_subtopology streams_subtopology = {.id = {"0", 1},
+                                                                      .source_count = 1,
+                                                                      .changelog_count = 1,
+                                                                      .sources = &topic_name,
+                                                                      .changelogs = &streams_topic};
+static const struct sluice_streams_topology streams_topology = {
+    .epoch = 1, .subtopology_count = 1, .subtopologies = &streams_subtopology};
+static const struct sluice_streams_assignment streams_assignment = {
+    .active_count = 1, .standby_count = 1, .active = &streams_tasks, .standby = &streams_tasks};
+
+static void end_streams_heartbeat(struct stage *stage, const struct stage_call *call, void *results,
+                                  sluice_status status)
+{
+    static const struct sluice_streams_status told = {.code = SLUICE_STREAMS_MISSING_INTERNAL,
+                                                      .detail = {"missing", 7}};
+    static const struct sluice_streams_partitions shown = {
+        .topic = {"rehearsed", 9}, .count = 1, .partitions = &streams_partition};
+    static const struct sluice_streams_endpoint_info endpoint = {
+        .endpoint = {.host = {"localhost", 9}, .port = 80},
+        .active_count = 1,
+        .standby_count = 1,
+        .active = &shown,
+        .standby = &shown};
+    bool ok = status == SLUICE_OK;
+    const struct sluice_streams_heartbeat_answer answer = {.size = sizeof(answer),
+                                                           .status = status,
+                                                           .member = {"member-1", 8},
+                                                           .member_epoch = 3,
+                                                           .heartbeat_interval_ms = 5000,
+                                                           .endpoint_epoch = 1,
+                                                           .status_count = ok ? 1 : 0,
+                                                           .statuses = &told,
+                                                           .assignment =
+                                                               ok ? &streams_assignment : NULL,
+                                                           .endpoints = &endpoint,
+                                                           .endpoint_count = ok ? 1 : 0,
+                                                           .missing_count = ok ? 1 : 0,
+                                                           .has_endpoints = ok,
+                                                           .missing = &streams_topic};
+
+    (void)stage;
+    (void)results;
+    DONE(sluice_streams_heartbeat_done)(call->arg, &answer);
+}
+
+static void end_streams_group(struct stage *stage, const struct stage_call *call, void *results,
+                              sluice_status status)
+{
+    static const struct sluice_streams_pair tag = {{"zone", 4}, {"a", 1}};
+    const struct sluice_streams_member_info member = {
+        .id = {"member-1", 8},
+        .client_id = {"client", 6},
+        .client_host = {"127.0.0.1", 9},
+        .process = {"process", 7},
+        .endpoint = {.host = {"localhost", 9}, .port = 80},
+        .epoch = 3,
+        .topology_epoch = 1,
+        .tag_count = 1,
+        .tags = &tag,
+        .assigned = streams_assignment,
+        .target = streams_assignment};
+    bool ok = status == SLUICE_OK;
+    const struct sluice_streams_group_info info = {.size = sizeof(info),
+                                                   .status = status,
+                                                   .group = {"rehearsal", 9},
+                                                   .state = {"Stable", 6},
+                                                   .epoch = 3,
+                                                   .assignment_epoch = 3,
+                                                   .topology = ok ? &streams_topology : NULL,
+                                                   .is_ready = ok,
+                                                   .member_count = ok ? 1 : 0,
+                                                   .members = &member};
+
+    (void)stage;
+    (void)results;
+    DONE(sluice_streams_group_info_done)(call->arg, &info);
+}
+
 static void end_names(struct stage *stage, const struct stage_call *call, void *results,
                       sluice_status status)
 {
@@ -568,6 +653,10 @@ static const struct {
                                  end_consumer_heartbeat, 0},
     [CALL_CONSUMER_GROUP] = {"consumer_group_describe", "the done of consumer_group_describe",
                              end_consumer_group, 0},
+    [CALL_STREAMS_HEARTBEAT] = {"streams_group_heartbeat", "the done of streams_group_heartbeat",
+                                end_streams_heartbeat, 0},
+    [CALL_STREAMS_GROUP] = {"streams_group_describe", "the done of streams_group_describe",
+                            end_streams_group, 0},
     [CALL_SHARE_JOINED] = {"share_heartbeat", "the done of share_heartbeat", end_share_joined, 0},
     [CALL_SHARE_GROUP] = {"share_describe", "the done of share_describe", end_share_group, 0},
     [CALL_SHARE_FETCHED] = {"share_fetch", "the done of share_fetch", end_share_fetched,
@@ -981,6 +1070,51 @@ CALL(consumer_group_describe, struct sluice_text group, sluice_consumer_group_in
     read_all(group.data, group.size);
     ASK(CALL_CONSUMER_GROUP, 1);
 }
+static void read_streams_topics(const struct sluice_streams_topic *topics, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        read_all(topics[i].name.data, topics[i].name.size);
+        read_all(topics[i].configs, topics[i].config_count * sizeof(*topics[i].configs));
+    }
+}
+static void read_streams_tasks(const struct sluice_streams_tasks *rows, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        read_all(rows[i].subtopology.data, rows[i].subtopology.size);
+        read_all(rows[i].partitions, rows[i].count * sizeof(*rows[i].partitions));
+    }
+}
+static void read_streams_topology(const struct sluice_streams_topology *topology)
+{
+    for (uint32_t i = 0; topology != NULL && i < topology->subtopology_count; i++) {
+        const struct sluice_streams_subtopology *sub = &topology->subtopologies[i];
+        read_all(sub->id.data, sub->id.size);
+        read_all(sub->sources, sub->source_count * sizeof(*sub->sources));
+        read_all(sub->sinks, sub->sink_count * sizeof(*sub->sinks));
+        read_all(sub->copartitions, sub->copartition_count * sizeof(*sub->copartitions));
+        read_streams_topics(sub->changelogs, sub->changelog_count);
+        read_streams_topics(sub->repartitions, sub->repartition_count);
+    }
+}
+CALL(streams_group_heartbeat, const struct sluice_streams_heartbeat *request,
+     sluice_streams_heartbeat_done *done, void *arg)
+{
+    read_all(request->group.data, request->group.size);
+    read_all(request->member.data, request->member.size);
+    read_all(request->tags, request->tag_count * sizeof(*request->tags));
+    read_streams_topology(request->topology);
+    if (request->owned != NULL) {
+        read_streams_tasks(request->owned->active, request->owned->active_count);
+        read_streams_tasks(request->owned->standby, request->owned->standby_count);
+    }
+    ASK(CALL_STREAMS_HEARTBEAT, 1);
+}
+CALL(streams_group_describe, struct sluice_text group, sluice_streams_group_info_done *done,
+     void *arg)
+{
+    read_all(group.data, group.size);
+    ASK(CALL_STREAMS_GROUP, 1);
+}
 CALL(config_names, int32_t resource, sluice_names_done *done, void *arg)
 {
     (void)resource;
@@ -1088,6 +1222,8 @@ void stage_broker_init(struct stage *stage)
                                            .features_update = on_features_update,
                                            .consumer_group_heartbeat = on_consumer_group_heartbeat,
                                            .consumer_group_describe = on_consumer_group_describe,
+                                           .streams_group_heartbeat = on_streams_group_heartbeat,
+                                           .streams_group_describe = on_streams_group_describe,
                                            .share_heartbeat = on_share_heartbeat,
                                            .share_describe = on_share_describe,
                                            .share_fetch = on_share_fetch,

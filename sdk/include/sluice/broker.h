@@ -986,6 +986,12 @@ struct sluice_broker {
     SLUICE_CALL(share_offsets_delete, struct sluice_text group,
                 const struct sluice_topic_ref *topics, uint32_t count, sluice_statuses_done *done,
                 void *arg);
+    /* A member of a Streams application's group joins, stays or leaves; done when what it changed
+     * is durable. Topics in `missing` are the caller's to make. E_STREAMS_TOPOLOGY. */
+    SLUICE_CALL(streams_group_heartbeat, const struct sluice_streams_heartbeat *request,
+                sluice_streams_heartbeat_done *done, void *arg);
+    SLUICE_CALL(streams_group_describe, struct sluice_text group,
+                sluice_streams_group_info_done *done, void *arg);
 #undef SLUICE_CALL
 };
 
