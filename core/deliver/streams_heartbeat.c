@@ -428,9 +428,7 @@ static sl_err update_texts(struct beat *beat, bool *changed)
         struct sluice_text value;
     } rows[] = {{&member->rack, request->rack},
                 {&member->process, request->process},
-                {&member->host, request->endpoint.host},
-                {&member->client_id, beat->client->id},
-                {&member->client_host, beat->client->host}};
+                {&member->host, request->endpoint.host}};
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < SL_COUNT_OF(rows) && err == SLUICE_OK; i++) {
         if (rows[i].value.data != NULL)
@@ -439,12 +437,26 @@ static sl_err update_texts(struct beat *beat, bool *changed)
     return err;
 }
 
+/* Another connection is nothing that others must be given other tasks for. */
+static sl_err update_client(struct beat *beat)
+{
+    struct streams_member *member = beat->member;
+    bool changed = false;
+    sl_err err = consumer_text_set(&member->client_id, bytes_of(beat->client->id), &changed);
+    if (err == SLUICE_OK)
+        err = consumer_text_set(&member->client_host, bytes_of(beat->client->host), &changed);
+    if (changed)
+        streams_member_mark(beat->groups, member);
+    return err;
+}
+
 static sl_err update(struct beat *beat)
 {
     const struct sluice_streams_heartbeat *request = beat->request;
     struct streams_member *member = beat->member;
     bool changed = beat->is_new_member;
-    sl_err err = update_texts(beat, &changed);
+    sl_err err = update_client(beat);
+    err = err != SLUICE_OK ? err : update_texts(beat, &changed);
     if (err == SLUICE_OK && request->has_tags) {
         struct sl_buffer *block = &beat->groups->scratch;
         err = streams_tags_encode(request->tags, request->tag_count, block);

@@ -19,6 +19,7 @@ TOPIC_GROW = 24
 ACL, CREDENTIAL, QUOTA = 40, 41, 42
 SETTING = 60
 GROUP, GROUP_MEMBER, GROUP_ASSIGNMENT = 50, 51, 52
+STREAMS_GROUP, STREAMS_MEMBER = 53, 54
 SHARE_STATE, SHARE_FORGET, SHARE_CONFIG, SHARE_GROUP = range(55, 59)
 TXN_OPEN, TXN_ABORTED, TXN_OFFSET, TXN_OFFSET_END, TXN = range(25, 30)
 IN_FRAMES_ONLY = (BATCH, CLEAN_SHUTDOWN, IDLE)
@@ -195,6 +196,72 @@ def group_assignment(fields):
     return found
 
 
+def texts(fields):
+    return [fields.text(fields.take("H")) for _ in range(fields.take("I"))]
+
+
+def streams_topics(fields):
+    found = {}
+    for _ in range(fields.take("I")):
+        name = fields.text(fields.take("H"))
+        partitions, replicas, count = fields.take("ihI")
+        found[name] = {"partitions": partitions, "replicas": replicas,
+                       "configs": {fields.text(fields.take("H")): fields.text(fields.take("H")) for _ in range(count)}}
+    return found
+
+
+def streams_topology(fields):
+    epoch, count = fields.take("iI")
+    parts, before = {}, None
+    for _ in range(count):
+        name = fields.text(fields.take("H"))
+        need(before is None or name.encode() > before, "subtopologies in order")
+        before = name.encode()
+        parts[name] = {"sources": texts(fields), "changelogs": streams_topics(fields), "sinks": texts(fields),
+                       "repartitions": streams_topics(fields), "together": []}
+        for _ in range(fields.take("I")):
+            places = [[fields.take("h") for _ in range(fields.take("I"))] for _ in range(2)]
+            parts[name]["together"].append(places)
+    return {"epoch": epoch, "subtopologies": parts}
+
+
+def streams_group(fields):
+    flags, size, epoch, assigned, ready, standbys, hashed = fields.take("HHiiiiQ")
+    need(flags <= 2 and size > 0, "a group of an application")
+    found = {"group": fields.text(size), "gone": flags == 1, "epoch": epoch, "assignment_epoch": assigned, "ready_epoch": ready,
+             "standbys": standbys, "hash": hashed}
+    if flags == 2:
+        found["topology"] = streams_topology(fields)
+    return found
+
+
+def streams_member(fields):
+    flags, roles, group_size, member_size = fields.take("BBHH")
+    need(flags == 1 or flags in (2, 4, 6), "flags of a member")
+    need(roles == 2, "roles of tasks")
+    found = {"group": fields.text(group_size), "member": fields.text(member_size), "gone": flags == 1}
+    if flags & 2:
+        values = fields.take("5HHiiI")
+        names = ("rack", "client_id", "client_host", "process", "host")
+        found["self"] = {name: None if size == 0xFFFF else fields.text(size) for name, size in zip(names, values)}
+        found["self"].update(port=values[5], rebalance=values[6], topology_epoch=values[7])
+        tags, end = {}, fields.at + values[8]
+        while fields.at < end:
+            key, value = fields.take("HH")
+            key = fields.text(key)
+            tags[key] = fields.text(value)
+        need(fields.at == end, "tags of a member")
+        found["self"]["tags"] = tags
+    if flags & 4:
+        epoch, previous, state = fields.take("iiI")
+        need(state <= 2, "state of a member")
+        found["tasks"] = {"epoch": epoch, "previous": previous, "state": state}
+        for part in ("assigned", "revoking", "target"):
+            found["tasks"][part] = [{(place, number): epoch for place, number, epoch in (fields.take("IIi") for _ in range(fields.take("I")))}
+                                    for _ in range(roles)]
+    return found
+
+
 def share_state(fields):
     topic, partition, flags, zero, size, start, count, zeros = fields.take("16sIBBHqII")
     need(flags <= 1 and zero == zeros == 0 and size <= 1024 and start >= 0, "what a group has done with a stream")
@@ -254,6 +321,7 @@ PAYLOADS = {
     COMPACTION: named("16sqII", "topic", "clean", "partition", "zero"), PLUGIN_SWITCH: plugin_switch,
     SETTING: setting,
     GROUP: group, GROUP_MEMBER: group_member, GROUP_ASSIGNMENT: group_assignment,
+    STREAMS_GROUP: streams_group, STREAMS_MEMBER: streams_member,
     SHARE_STATE: share_state, SHARE_FORGET: share_forget, SHARE_CONFIG: share_config, SHARE_GROUP: share_group,
     TXN: txn, TXN_OFFSET: txn_offset, TXN_OFFSET_END: txn_offset_end,
     TXN_OPEN: named("16sIIqqqqq", "topic", "partition", "zero", "end", "producer", "first", "last", "stable"),
@@ -400,6 +468,7 @@ class State:
         self.switches = {}  # by name: (flags, who)
         self.settings = {}
         self.groups, self.members, self.assignments = {}, {}, {}  # by group; by (group, member)
+        self.applications, self.workers = {}, {}  # of Streams: likewise
         self.rules, self.credentials, self.quotas = {}, {}, {}
         self.next_producer = self.extent_id = 0
 
@@ -476,6 +545,21 @@ class State:
         key = item["group"], item["member"]
         if key in self.members:
             self.assignments[key] = item
+
+    def _53(self, item):  # STREAMS_GROUP
+        if item["gone"]:
+            self.applications.pop(item["group"], None)
+            for key in [key for key in self.workers if key[0] == item["group"]]:
+                del self.workers[key]
+        else:
+            self.applications.setdefault(item["group"], {}).update(item)
+
+    def _54(self, item):  # STREAMS_MEMBER
+        key = item["group"], item["member"]
+        if item["gone"]:
+            self.workers.pop(key, None)
+        elif item["group"] in self.applications:
+            self.workers.setdefault(key, {}).update(item)
 
     def _7(self, item):  # STAGE_POSITION
         key = item["name"], item["topic"], item["partition"]

@@ -11,6 +11,7 @@
 #include "deliver/offset_store.h"
 #include "deliver/share_members.h"
 #include "deliver/share_store.h"
+#include "deliver/streams_groups.h"
 #include "deliver/txn_offsets.h"
 
 #include <string.h>
@@ -197,6 +198,55 @@ static void share_group_try(uint8_t version, struct sl_bytes payload)
     share_members_fini(&members);
 }
 
+static uint64_t no_version(void *arg)
+{
+    (void)arg;
+    return 1;
+}
+
+static bool no_topic(void *arg, struct sl_bytes name, struct group_topic *ret_topic)
+{
+    (void)arg;
+    (void)name;
+    (void)ret_topic;
+    return false;
+}
+
+static void no_config(void *arg, struct sl_bytes group, struct streams_group_config *ret_config)
+{
+    (void)arg;
+    (void)group;
+    *ret_config = (struct streams_group_config){0};
+}
+
+static sl_err streams_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    return streams_groups_apply(arg, kind, version, payload);
+}
+
+/* A group comes out as it was taken in. Members are nothing without it: the first byte says how
+ * long its item is. */
+static void streams_try(uint8_t version, struct sl_bytes payload)
+{
+    const struct group_topics topics = {.version = no_version, .by_name = no_topic};
+    const struct streams_config_source configs = {no_config, NULL};
+    struct streams_groups *groups = streams_groups_new(&topics, &configs);
+    struct streams_groups *copy = streams_groups_new(&topics, &configs);
+    struct consumer_groups_walk walk = {0};
+    if (groups == NULL || copy == NULL || payload.size < 2)
+        goto out;
+    size_t size = SL_MIN((size_t)sl_le16_load(payload.data), payload.size - 2);
+    struct sl_bytes group = {payload.data + 2, size};
+    struct sl_bytes member = {payload.data + 2 + size, payload.size - 2 - size};
+    (void)!streams_groups_apply(groups, WAL_ITEM_STREAMS_GROUP, version, group);
+    (void)!streams_groups_apply(groups, WAL_ITEM_STREAMS_MEMBER, version, member);
+    for (bool done = false; !done;)
+        SL_ASSERT(streams_groups_snapshot(groups, &walk, 8, streams_add, copy, &done) == SLUICE_OK);
+out:
+    streams_groups_free(copy);
+    streams_groups_free(groups);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -221,6 +271,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         txn_try(data[1], payload);
     else if (kind == WAL_ITEM_TXN_OFFSET || kind == WAL_ITEM_TXN_OFFSET_END)
         txn_offset_try(kind, data[1], payload);
+    else if (kind == WAL_ITEM_STREAMS_GROUP)
+        streams_try(data[1], payload);
     else if (kind >= WAL_ITEM_SHARE_STATE && kind <= WAL_ITEM_SHARE_CONFIG)
         share_try(kind, data[1], payload);
     else if (kind == WAL_ITEM_SHARE_GROUP)
