@@ -133,6 +133,10 @@ ROWS = [
     ("ShareGroupHeartbeat", 1, {"group_id": "s", "member_id": "AAAAAAAAAAAAAAAAAAAAAA", "subscribed_topic_names": ["t"]},
      "Read Group:s, Describe Topic:t"),
     ("ShareGroupDescribe", 1, {"group_ids": ["unknown"]}, "Describe Group:unknown"),
+    ("StreamsGroupHeartbeat", 0, {"group_id": "w", "member_id": "m", "rebalance_timeout_ms": 10000, "process_id": "p", "active_tasks": [],
+                                  "standby_tasks": [], "warmup_tasks": [], "topology": {"epoch": 0, "subtopologies": [
+                                      {"subtopology_id": "0", "source_topics": ["t"]}]}}, "Read Group:w, Describe Topic:t"),
+    ("StreamsGroupDescribe", 0, {"group_ids": ["unknown"]}, "Describe Group:unknown"),
     ("ShareFetch", 1, share(0, max_wait_ms=0, min_bytes=0, max_records=1, batch_size=1), "Read Group:s, Read Topic:t"),
     ("ShareAcknowledge", 1, share(-1), "Read Group:s"),
     ("AddRaftVoter", 0, {"cluster_id": "x"}, "Alter Cluster"),
