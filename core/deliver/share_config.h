@@ -39,7 +39,17 @@
     X(renews, "share.renew.acknowledge.enable", BOOLEAN, 1, 0, 1,                                  \
       "whether a member may keep records for longer")                                              \
     X(session_ms, "share.session.timeout.ms", INT, 45000, 1, 3600000,                            \
-      "after how long without a heartbeat a member is removed")
+      "after how long without a heartbeat a member is removed")                                    \
+    X(streams_assignment_ms, "streams.assignment.interval.ms", INT, -1, 0, 15000,                  \
+      "of a streams group (KIP-1071): the least time between two assignments; -1: as all")         \
+    X(streams_heartbeat_ms, "streams.heartbeat.interval.ms", INT, -1, 1, 3600000,                  \
+      "likewise: how often its members are asked to be heard of")                                  \
+    X(streams_initial_delay_ms, "streams.initial.rebalance.delay.ms", INT, -1, 0, INT32_MAX,       \
+      "likewise: how long the first tasks wait for more members")                                  \
+    X(streams_standby_count, "streams.num.standby.replicas", INT, -1, 0, 2,                        \
+      "likewise: standby tasks of each task with state")                                           \
+    X(streams_session_ms, "streams.session.timeout.ms", INT, -1, 1, 3600000,                       \
+      "likewise: after how long without a heartbeat a member is removed")
 /* clang-format on */
 
 enum share_config_key {

@@ -8,11 +8,30 @@
 
 #include <stdio.h>
 
+/* What is set for this group (Kafka's streams.* of a group). */
+static void take_own(const struct shard *shard, struct sl_bytes group,
+                     struct streams_group_config *config)
+{
+    const struct share_owner_group *found = share_store_group(&shard->shares, group);
+    const struct {
+        int32_t *field;
+        enum share_config_key key;
+    } rows[] = {{&config->session_timeout_ms, SHARE_CONFIG_streams_session_ms},
+                {&config->heartbeat_interval_ms, SHARE_CONFIG_streams_heartbeat_ms},
+                {&config->initial_delay_ms, SHARE_CONFIG_streams_initial_delay_ms},
+                {&config->assignment_interval_ms, SHARE_CONFIG_streams_assignment_ms},
+                {&config->standby_count, SHARE_CONFIG_streams_standby_count}};
+    for (uint32_t i = 0; found != NULL && i < SL_COUNT_OF(rows); i++) {
+        if (found->settings.set[rows[i].key]) {
+            *rows[i].field = (int32_t)found->settings.values[rows[i].key];
+        }
+    }
+}
+
 void streams_desk_config(void *arg, struct sl_bytes group, struct streams_group_config *ret_config)
 {
     const struct shard *shard = arg;
     const struct broker_settings *settings = shard->config.settings;
-    (void)group;
     *ret_config = (struct streams_group_config){
         .session_timeout_ms = broker_setting_i32(&settings->streams_session_ms),
         .heartbeat_interval_ms = broker_setting_i32(&settings->streams_heartbeat_ms),
@@ -21,6 +40,7 @@ void streams_desk_config(void *arg, struct sl_bytes group, struct streams_group_
         .standby_count = broker_setting_i32(&settings->streams_standby_count),
         .members_max = (uint32_t)broker_setting_i32(&settings->group_members_max),
     };
+    take_own(shard, group, ret_config);
 }
 
 /* A group of that name that is of another kind. An empty classic one becomes a group of an
@@ -128,7 +148,8 @@ void streams_heartbeat_start(struct shard *home, const struct sluice_context *co
     }
     shard_request_begin(home);
     self->home = home;
-    self->client = (struct group_caller){context->client_id, context->client_host};
+    self->client =
+        (struct group_caller){context->client_id, context->client_host, context->principal};
     self->request = request;
     self->done = done;
     self->arg = arg;

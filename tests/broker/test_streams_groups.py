@@ -188,6 +188,19 @@ def test_standby_tasks_are_in_other_processes_and_take_over():
         assert held <= second.active["0"]
 
 
+def test_what_is_set_for_one_group_is_that_ones():
+    with broker_with_topics(**{"in": 2}) as broker:
+        answer = ask(broker, "IncrementalAlterConfigs", 1, {"resources": [{"resource_type": 32, "resource_name": "app", "configs": [
+            {"name": "streams.num.standby.replicas", "config_operation": 0, "value": "1"},
+            {"name": "streams.heartbeat.interval.ms", "config_operation": 0, "value": "6000"}]}]})
+        assert answer["responses"][0]["error_code"] == OK, answer
+        stored = [{"subtopology_id": "0", "source_topics": ["in"], "state_changelog_topics": [topic("app-changelog")]}]
+        first, second = Member(broker, "app", stored).join(), Member(broker, "app", stored).join()
+        settle(first, second, until=lambda: first.standby == second.active != {} and second.standby == first.active)
+        assert second.send(second.epoch)["heartbeat_interval_ms"] == 6000
+        assert Member(broker, "other", stored).join().answer["heartbeat_interval_ms"] == 5000
+
+
 def test_topologies_are_checked_and_stay():
     with broker_with_topics(t=1, u=1) as broker:
         member = Member(broker, "app", plain("t"), epoch=3).join()
