@@ -75,7 +75,7 @@ def test_all_keys_are_told_and_the_level_of_the_log():
                 key: TYPES[kind] for key, kind in keys_of(resource).items()}
             assert all(entry["documentation"] for entry in found.values())
             assert [key for key, entry in found.items() if entry["config_source"] != 5] == (
-                ["consumer.assignment.interval.ms"] if number == GROUPS else []), "--dev does not wait"
+                ["consumer.assignment.interval.ms", "streams.initial.rebalance.delay.ms"] if number == GROUPS else []), "--dev does not wait"
         for name, code in (("t x", 17), ("nobody", 3)):
             answer = ask(broker, "DescribeConfigs", 4, {"resources": [{"resource_type": TOPIC, "resource_name": name}]})
             assert answer["results"][0]["error_code"] == code
