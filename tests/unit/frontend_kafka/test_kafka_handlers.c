@@ -529,11 +529,22 @@ Test(kafka_handlers, sync_brings_the_assignment)
     struct kafka_sync_group_request request;
     kafka_sync_group_request_init(&request);
     request.group_id = kafka_string("g");
+    request.protocol_type = kafka_string("consumer");
+    request.protocol_name = kafka_string("range");
     for (int16_t version = 0; version <= 5; version++) {
         const struct kafka_sync_group_response *response = exchange(14, version, &request);
         cr_assert(is(response->assignment, "assigned"));
         cr_assert_eq(kafka_is_null(response->protocol_name), version < 5);
     }
+}
+
+Test(kafka_handlers, a_sync_from_version_5_names_its_protocol)
+{
+    struct kafka_sync_group_request request;
+    kafka_sync_group_request_init(&request);
+    request.group_id = kafka_string("g");
+    const struct kafka_sync_group_response *response = exchange(14, 5, &request);
+    cr_assert_eq(response->error_code, 23);
 }
 
 Test(kafka_handlers, a_heartbeat_tells_of_a_rebalance)
