@@ -289,6 +289,7 @@ sl_err streams_group_add(struct streams_groups *groups, struct sl_bytes name,
         sl_free(group);
         return SLUICE_E_NO_MEMORY;
     }
+    group->epoch = 1; /* so that the first member has 2, as in Kafka */
     group->ready_epoch = STREAMS_NO_EPOCH;
     group->empty_since_ms = groups->now_ms;
     group->assigned_at_ms = INT64_MIN;

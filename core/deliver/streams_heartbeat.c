@@ -564,7 +564,7 @@ static sl_err put_tasks(struct beat *beat, bool moved)
     if (assignment == NULL)
         return SLUICE_E_NO_MEMORY;
     answer->assignment = assignment;
-    if (beat->member->host.data != NULL)
+    if (beat->member->host.data != NULL && !beat->is_new_group) /* that of a new one is 0 */
         group->endpoint_epoch++;
     return streams_show_tasks(group, &beat->member->assigned, &beat->answer->arena, assignment);
 }

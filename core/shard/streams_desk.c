@@ -188,8 +188,9 @@ static void describe_run(struct shard_call *call)
 {
     struct streams_describe *self = SL_CONTAINER_OF(call, struct streams_describe, call);
     const struct shard *shard = call->target;
-    self->info.status = shard->status != SLUICE_OK
-                            ? SLUICE_E_COORDINATOR_NOT_AVAILABLE
+    self->info.status = shard->status != SLUICE_OK ? SLUICE_E_COORDINATOR_NOT_AVAILABLE
+                        : self->info.group.size == 0
+                            ? SLUICE_E_INVALID_GROUP_ID
                             : streams_group_describe(shard->consumers.streams, self->info.group,
                                                      &self->arena, &self->info);
     if (self->info.status == SLUICE_E_GROUP_NOT_FOUND) {

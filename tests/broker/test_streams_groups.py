@@ -114,7 +114,7 @@ def configs_of(broker, name):
 def test_one_member_of_a_plain_topology_gets_all_tasks():
     with broker_with_topics(t=3) as broker:
         member = Member(broker, "app", plain("t")).join()
-        assert (member.error, member.epoch, member.active, member.standby, member.status) == (OK, 1, {"0": {0, 1, 2}}, {}, {})
+        assert (member.error, member.epoch, member.active, member.standby, member.status) == (OK, 2, {"0": {0, 1, 2}}, {}, {})
         answer = member.beat()
         assert answer["active_tasks"] is None and answer["heartbeat_interval_ms"] == 5000
         listed = ask(broker, "ListGroups", 5, {"types_filter": ["Streams"]})["groups"]
@@ -122,7 +122,7 @@ def test_one_member_of_a_plain_topology_gets_all_tasks():
             ("app", "Stable", "streams", "streams")]
         assert ask(broker, "ListGroups", 5, {"types_filter": ["consumer"]})["groups"] == []
         shown = describe(broker, "app")
-        assert (shown["error_code"], shown["group_state"], shown["group_epoch"], shown["assignment_epoch"]) == (OK, "Stable", 1, 1)
+        assert (shown["error_code"], shown["group_state"], shown["group_epoch"], shown["assignment_epoch"]) == (OK, "Stable", 2, 2)
         [one] = shown["members"]
         assert one["assignment"]["active_tasks"] == [{"subtopology_id": "0", "partitions": [0, 1, 2]}] == one["target_assignment"]["active_tasks"]
         assert one["client_tags"] == [{"key": "zone", "value": "a"}] and one["process_id"] == member.process
@@ -163,9 +163,9 @@ def test_a_task_is_given_back_before_another_member_gets_it():
     with broker_with_topics(t=4) as broker:
         first = Member(broker, "app", plain("t")).join()
         second = Member(broker, "app", plain("t")).join()
-        assert second.active == {} and second.epoch == 2, "all are the first one's still"
+        assert second.active == {} and second.epoch == 3, "all are the first one's still"
         first.beat()
-        assert len(first.active["0"]) == 2 and first.epoch == 1
+        assert len(first.active["0"]) == 2 and first.epoch == 2
         second.beat()
         assert second.active == {}, "the first has not said that it gave them back"
         settle(first, second, until=lambda: first.active["0"] | second.active.get("0", set()) == {0, 1, 2, 3})
@@ -240,8 +240,8 @@ def test_epochs_fence_and_may_be_repeated():
         second = Member(broker, "app", plain("t")).join()
         settle(first, second, until=lambda: first.active != {} and second.active != {})
         assert first.send(first.epoch + 1, first.active)["error_code"] == FENCED_EPOCH
-        assert first.send(1, first.active)["error_code"] == OK, "the answer was lost: the same again"
-        assert first.send(1, {"0": {0, 1}})["error_code"] == FENCED_EPOCH
+        assert first.send(2, first.active)["error_code"] == OK, "the answer was lost: the same again"
+        assert first.send(2, {"0": {0, 1}})["error_code"] == FENCED_EPOCH
         stranger = Member(broker, "app", plain("t"))
         assert stranger.send(1)["error_code"] == UNKNOWN_MEMBER
         assert Member(broker, "none", plain("t")).send(1)["error_code"] == NO_GROUP
@@ -315,8 +315,8 @@ def test_offsets_are_for_members_with_their_epoch():
         second = Member(broker, "app", plain("t")).join()
         settle(first, second, until=lambda: second.active != {})
         kept, given = first.active["0"].pop(), second.active["0"].pop()
-        assert commit(broker, "app", first.member, 1, kept) == OK, "it has had the task since"
-        assert commit(broker, "app", second.member, 1, given) == STALE_EPOCH
+        assert commit(broker, "app", first.member, 2, kept) == OK, "it has had the task since"
+        assert commit(broker, "app", second.member, 2, given) == STALE_EPOCH
         deleted = ask(broker, "OffsetDelete", 0, {"group_id": "app", "topics": [{"name": "t", "partitions": [{"partition_index": 0}]}]})
         assert deleted["topics"][0]["partitions"][0]["error_code"] == SUBSCRIBED
 
