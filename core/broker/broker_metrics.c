@@ -325,6 +325,8 @@ static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC
     sums[BROKER_METRIC_HANDSHAKES_FAILED] = intake->handshakes_failed_total;
     sums[BROKER_METRIC_ALLOWED] = room->guard.allowed_total;
     sums[BROKER_METRIC_DENIED] = room->guard.denied_total;
+    sums[BROKER_METRIC_TELEMETRY_TAKEN] = room->telemetry.pushed_total;
+    sums[BROKER_METRIC_TELEMETRY_REFUSED] = room->telemetry.refused_total;
     sums[BROKER_METRIC_SOCKET_IN] = intake->bytes_in_total;
     sums[BROKER_METRIC_SOCKET_OUT] = intake->bytes_out_total;
     sums[BROKER_METRIC_MEMORY_USED] = room->cache.used_bytes;

@@ -92,6 +92,8 @@ struct loop_room;
     X(HANDSHAKES_FAILED, "sluice_tls_handshakes_failed_total", COUNTER, 0, "TLS handshakes that failed, or took too long") \
     X(ALLOWED,         "sluice_authorizer_allowed_total", COUNTER, 0, "things that clients asked for and might do; counted where access rules are in force") \
     X(DENIED,          "sluice_authorizer_denied_total",  COUNTER, 0, "things that access rules refused them")        \
+    X(TELEMETRY_TAKEN,   "sluice_telemetry_pushes_total", COUNTER, 0, "pushes of clients' own metrics that became records, or had nothing to tell") \
+    X(TELEMETRY_REFUSED, "sluice_telemetry_pushes_refused_total", COUNTER, 0, "pushes that were too early, too large, not asked for or not readable") \
     X(SOCKET_IN,       "sluice_socket_in_bytes_total",   COUNTER, 0, "bytes read from connections")                   \
     X(SOCKET_OUT,      "sluice_socket_out_bytes_total",  COUNTER, 0, "bytes written to connections")                  \
     X(MEMORY_USED,     "sluice_buffer_used_bytes",       GAUGE,   0, "request and answer buffers in use")             \

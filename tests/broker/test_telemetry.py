@@ -9,6 +9,7 @@ import confluent_kafka
 from kafka_wire import NO_UUID, call
 from sluice_broker import Broker, loader, wait_for
 from test_acls import secured
+from test_compaction import metric
 from test_config_resources import alter, METRICS
 from wire_batch import crc32c
 
@@ -91,6 +92,9 @@ def test_what_is_pushed_becomes_a_record_that_says_who_pushed():
             assert told["delta_temporality"]
             assert push(raw, told, gzip.compress(b"metrics" * 100), compression_type=1) == OK
             assert push(raw, told, b"last words", terminating=True) == OK
+            assert push(raw, told) == INVALID_REQUEST, "after its last one"
+            counted = lambda what: metric(broker, "sluice_telemetry_pushes%s_total" % what)
+            wait_for(lambda: (counted(""), counted("_refused")) == (2, 1), "the counters")
             name = name_of(told["client_instance_id"])
             port = str(raw.socket.getsockname()[1])
         found = records(broker, 2)
