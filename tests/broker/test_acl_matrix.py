@@ -86,6 +86,8 @@ ROWS = [
     ("OffsetForLeaderEpoch", 4, {"topics": [{"topic": "t", "partitions": [{"partition": 0, "leader_epoch": 0}]}]}, "Describe Topic:t"),
     ("AddPartitionsToTxn", 3, {"v3_and_below_transactional_id": "x", "v3_and_below_producer_id": 7,
                                "v3_and_below_topics": [{"name": "t", "partitions": [0]}]}, "Write TransactionalId:x, Write Topic:t"),
+    ("AddPartitionsToTxn", 4, {"transactions": [{"transactional_id": "x", "producer_id": 7, "topics": [{"name": "t", "partitions": [0]}]}]},
+     "ClusterAction Cluster, Write TransactionalId:x, Write Topic:t"),
     ("AddOffsetsToTxn", 3, {"transactional_id": "x", "group_id": "g", **PRODUCER}, "Write TransactionalId:x, Read Group:g"),
     ("EndTxn", 3, {"transactional_id": "x", "committed": True, **PRODUCER}, "Write TransactionalId:x"),
     ("TxnOffsetCommit", 3, {"transactional_id": "x", "group_id": "g", "topics": COMMITTED, **PRODUCER},
