@@ -1,7 +1,9 @@
-// WordCount ADDRESS: Kafka Streams with exactly-once v2: words of "lines" are counted into "counts", until the
-// marker "END" was counted as often as the second argument says. Restarted in between, it must not count twice.
+// WordCount ADDRESS WORD=COUNT,… PROTOCOL FOLDER GROUP LINES COUNTS: Kafka Streams with exactly-once v2: words of the
+// topic LINES are counted into COUNTS, until each of the words was counted so often. Restarted, it must not count twice.
 import java.util.Arrays;
+import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
@@ -15,9 +17,12 @@ import org.apache.kafka.streams.kstream.Produced;
 
 public class WordCount {
     public static void main(String[] arguments) throws Exception {
-        long wanted = Long.parseLong(arguments[1]);
+        Map<String, Long> missing = new ConcurrentHashMap<>();
+        for (String word : arguments[1].split(",")) {
+            missing.put(word.split("=")[0], Long.parseLong(word.split("=")[1]));
+        }
         Properties properties = new Properties();
-        properties.put(StreamsConfig.APPLICATION_ID_CONFIG, "word-count");
+        properties.put(StreamsConfig.APPLICATION_ID_CONFIG, arguments[4]);
         properties.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, arguments[0]);
         properties.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2);
         properties.put(StreamsConfig.GROUP_PROTOCOL_CONFIG, arguments[2]);
@@ -27,17 +32,18 @@ public class WordCount {
 
         CountDownLatch done = new CountDownLatch(1);
         StreamsBuilder builder = new StreamsBuilder();
-        builder.stream("lines", Consumed.with(Serdes.String(), Serdes.String()))
+        builder.stream(arguments[5], Consumed.with(Serdes.String(), Serdes.String()))
             .flatMapValues(line -> Arrays.asList(line.split(" ")))
             .groupBy((key, word) -> word, Grouped.with(Serdes.String(), Serdes.String()))
             .count()
             .toStream()
             .peek((word, count) -> {
-                if (word.equals("END") && count >= wanted) {
+                missing.computeIfPresent(word, (key, wanted) -> count >= wanted ? null : wanted);
+                if (missing.isEmpty()) {
                     done.countDown();
                 }
             })
-            .to("counts", Produced.with(Serdes.String(), Serdes.Long()));
+            .to(arguments[6], Produced.with(Serdes.String(), Serdes.Long()));
         boolean ended;
         try (KafkaStreams streams = new KafkaStreams(builder.build(), properties)) {
             streams.setUncaughtExceptionHandler(error -> {
