@@ -335,7 +335,9 @@ static sl_err check(const struct sluice_share_heartbeat *request)
     if (request->group.size > SHARE_GROUP_BYTES_MAX) {
         return SLUICE_E_INVALID_GROUP_ID;
     }
-    bool joins_nothing = request->epoch == 0 && request->topics == NULL;
+    bool joins_nothing =
+        request->epoch == 0 && (request->topics == NULL || request->topic_count == 0);
+    joins_nothing = joins_nothing || (request->rack.data != NULL && request->rack.size == 0);
     bool is_large = request->member.size > SHARE_MEMBER_TEXT_MAX ||
                     request->rack.size > SHARE_MEMBER_TEXT_MAX ||
                     request->topic_count > SHARE_MEMBER_TOPICS_MAX;
@@ -417,6 +419,9 @@ sl_err share_members_heartbeat(struct share_members *members,
     const struct sl_bytes id = {(const uint8_t *)request->member.data,
                                 (size_t)request->member.size};
     sl_err err = check(request);
+    if (err == SLUICE_OK && request->epoch != 0 && share_members_group(members, name) == NULL) {
+        err = SLUICE_E_GROUP_NOT_FOUND;
+    }
     err = err != SLUICE_OK ? err : group_ensure(members, name, &group);
     if (err != SLUICE_OK) {
         return err;

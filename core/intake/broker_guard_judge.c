@@ -34,10 +34,10 @@ bool broker_guard_may_topic(struct broker_guard *guard, const struct sluice_cont
     if (name.size == 0) {
         sluice_status status = SLUICE_OK;
         const struct topic *topic = shard_find_topic(guard->home, ref, &status);
-        if (topic == NULL) {
-            return true;
+        if (topic == NULL && status != SLUICE_E_UNKNOWN_TOPIC) {
+            return true; /* of an id that nobody knows */
         }
-        name = text_of_sl(topic->name);
+        name = topic != NULL ? text_of_sl(topic->name) : name;
     }
     return broker_guard_allows(guard, context, operation, SLUICE_ACL_TOPIC, name);
 }

@@ -212,7 +212,7 @@ static void on_txns_describe(const struct sluice_broker *broker,
 }
 
 static void on_txns_list(const struct sluice_broker *broker, const struct sluice_context *context,
-                         sluice_txns_done *done, void *arg)
+                         struct sluice_text pattern, sluice_txns_done *done, void *arg)
 {
     struct broker_guard *guard = broker_guard_of(broker);
     struct masked *masked = masked_new(guard, context, 0, arg);
@@ -222,7 +222,7 @@ static void on_txns_list(const struct sluice_broker *broker, const struct sluice
     }
     masked->done.txns = done;
     masked->is_list = true;
-    guard->inner->txns_list(guard->inner, context, txns_told, masked);
+    guard->inner->txns_list(guard->inner, context, pattern, txns_told, masked);
 }
 
 static void producers_told(void *arg, const struct sluice_producers_result *results, uint32_t count)

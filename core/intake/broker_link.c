@@ -304,10 +304,10 @@ static void on_txns_describe(const struct sluice_broker *broker,
 }
 
 static void on_txns_list(const struct sluice_broker *broker, const struct sluice_context *context,
-                         sluice_txns_done *done, void *arg)
+                         struct sluice_text pattern, sluice_txns_done *done, void *arg)
 {
     (void)context;
-    txn_lists_all(of(broker)->home, done, arg);
+    txn_lists_all(of(broker)->home, pattern, done, arg);
 }
 
 static void on_producers_describe(const struct sluice_broker *broker,

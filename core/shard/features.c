@@ -54,7 +54,7 @@ static sl_err judge(struct update_call *self, const struct setting_store *settin
     if (update->kind < SLUICE_FEATURE_UPGRADE || update->kind > SLUICE_FEATURE_UNSAFE_DOWNGRADE) {
         snprintf(self->reason, sizeof(self->reason), "%s",
                  "The controller does not support the given upgrade type.");
-        return SLUICE_E_INVALID_REQUEST;
+        return SLUICE_E_INVALID_FEATURE_LEVEL;
     }
     if (feature == NULL) {
         return refuse(self, update, "The controller does not support the given feature.");

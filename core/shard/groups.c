@@ -576,6 +576,9 @@ static sl_err may_commit(struct group_call *self)
     if (self->producer_id >= 0 && shard->txn_offsets.count >= TXN_OFFSETS_MAX) {
         return SLUICE_E_LIMIT;
     }
+    if (share_members_group(&shard->share_members, sl_of_text(identity->group)) != NULL) {
+        return member_of_nothing(self); /* it shares streams: no group that commits */
+    }
     if (self->producer_id >= 0 && is_unnamed) {
         return SLUICE_OK;
     }

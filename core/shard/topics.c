@@ -325,6 +325,10 @@ static sl_err check_assigned(const struct topic *topic, const struct sluice_topi
     if (growth->assigned == 0 || growth->assigned - 1 == more) {
         return SLUICE_OK;
     }
+    if (growth->assigned < 0) {
+        snprintf(reason, CATALOG_REASON_BYTES, "replicas can only be assigned to this node");
+        return SLUICE_E_INVALID_REPLICA_ASSIGNMENT;
+    }
     snprintf(reason, CATALOG_REASON_BYTES,
              "replicas are assigned for %d partitions, and %lld are to be added",
              growth->assigned - 1, (long long)more);

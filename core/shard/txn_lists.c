@@ -2,6 +2,8 @@
  * own part, and the origin puts them together. */
 #include "shard/txn_lists.h"
 
+#include "deliver/topic_pattern.h"
+
 #include "base/buffer.h"
 #include "shard/partition.h"
 
@@ -24,6 +26,7 @@ struct list_part {
 struct list_request {
     struct shard *home;
     const struct sluice_text *ids; /* NULL: all */
+    struct topic_pattern *pattern; /* owned; of those wanted; NULL: all */
     uint32_t id_count;
     uint32_t pending;
     uint32_t part_count;
@@ -156,16 +159,27 @@ static void take_in_order(struct list_request *request, struct sluice_txn_info *
     }
 }
 
-static void take_all(const struct list_request *request, struct sluice_txn_info *ret_infos)
+static bool is_wanted(const struct list_request *request, const struct sluice_txn_info *info)
+{
+    return request->pattern == NULL ||
+           topic_pattern_matches(request->pattern, sl_of_text(info->id));
+}
+
+/* Returns how many are wanted. */
+static size_t take_all(const struct list_request *request, struct sluice_txn_info *ret_infos)
 {
     size_t at = 0;
     for (uint32_t i = 0; i < request->part_count; i++) {
-        const struct sl_buffer *infos = &request->parts[i].infos;
-        if (infos->size > 0) {
-            memcpy(&ret_infos[at], infos->data, infos->size);
-            at += infos->size / sizeof(*ret_infos);
+        const struct sl_buffer *from = &request->parts[i].infos;
+        const struct sluice_txn_info *infos =
+            (const struct sluice_txn_info *)(const void *)from->data;
+        for (size_t j = 0; j < from->size / sizeof(*infos); j++) {
+            if (is_wanted(request, &infos[j])) {
+                ret_infos[at++] = infos[j];
+            }
         }
     }
+    return at;
 }
 
 static void list_answer(struct list_request *request)
@@ -182,7 +196,7 @@ static void list_answer(struct list_request *request)
     if (err == SLUICE_OK && request->ids != NULL) {
         take_in_order(request, infos);
     } else if (err == SLUICE_OK) {
-        take_all(request, infos);
+        count = take_all(request, infos);
     }
     request->done(request->arg, err, infos, err == SLUICE_OK ? (uint32_t)count : 0);
     sl_free(infos);
@@ -192,6 +206,7 @@ static void list_answer(struct list_request *request)
         sl_buffer_fini(&request->parts[i].places);
     }
     struct shard *home = request->home;
+    topic_pattern_free(request->pattern);
     sl_free(request);
     shard_request_end(home);
 }
@@ -205,17 +220,19 @@ static void list_replied(struct shard_call *call)
 }
 
 static void list_start(struct shard *home, const struct sluice_text *ids, uint32_t count,
-                       sluice_txns_done *done, void *arg)
+                       struct topic_pattern *pattern, sluice_txns_done *done, void *arg)
 {
     uint32_t shard_count = home->set->count;
     struct list_request *request =
         sl_alloc_zero(1, sizeof(*request) + shard_count * sizeof(struct list_part));
     if (request == NULL) {
+        topic_pattern_free(pattern);
         done(arg, SLUICE_E_NO_MEMORY, NULL, 0);
         return;
     }
     shard_request_begin(home);
     request->home = home;
+    request->pattern = pattern;
     request->ids = ids;
     request->id_count = count;
     request->done = done;
@@ -241,12 +258,23 @@ void txn_lists_describe(struct shard *home, const struct sluice_text *ids, uint3
                         sluice_txns_done *done, void *arg)
 {
     static const struct sluice_text none = {"", 0};
-    list_start(home, ids != NULL ? ids : &none, count, done, arg);
+    list_start(home, ids != NULL ? ids : &none, count, NULL, done, arg);
 }
 
-void txn_lists_all(struct shard *home, sluice_txns_done *done, void *arg)
+void txn_lists_all(struct shard *home, struct sluice_text pattern, sluice_txns_done *done,
+                   void *arg)
 {
-    list_start(home, NULL, 0, done, arg);
+    struct topic_pattern *program = NULL;
+    const char *reason = NULL;
+    sl_err err = SLUICE_OK;
+    if (pattern.size > 0) {
+        err = topic_pattern_new(sl_of_text(pattern), &program, &reason);
+    }
+    if (err != SLUICE_OK) {
+        done(arg, err, NULL, 0);
+        return;
+    }
+    list_start(home, NULL, 0, program, done, arg);
 }
 
 /* ---- producers of partitions ---- */

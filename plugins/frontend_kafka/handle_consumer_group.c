@@ -197,7 +197,8 @@ static bool fill_member(struct kafka_call *call, const struct sluice_consumer_me
            kafka_call_copy(call, kafka_of_text(from->rack), &answer->rack_id) &&
            kafka_call_copy(call, kafka_of_text_or_empty(from->client_id), &answer->client_id) &&
            kafka_call_copy(call, kafka_of_text_or_empty(from->client_host), &answer->client_host) &&
-           kafka_call_copy(call, kafka_of_text(from->regex), &answer->subscribed_topic_regex) &&
+           kafka_call_copy(call, kafka_of_text_or_empty(from->regex),
+                           &answer->subscribed_topic_regex) &&
            fill_set(call, from->assigned, from->assigned_count, &answer->assignment) &&
            fill_set(call, from->target, from->target_count, &answer->target_assignment);
 }
@@ -222,7 +223,10 @@ static void got_group(void *arg, const struct sluice_consumer_group_info *info)
     struct kafka_consumer_group_describe_response_group *answer = described->answer;
     bool fits = true;
 
-    answer->error_code = kafka_status_code(info->status);
+    answer->error_code =
+        kafka_status_code(info->status == SLUICE_E_GROUP_NOT_FOUND && answer->group_id.size == 0
+                              ? SLUICE_E_INVALID_GROUP_ID
+                              : info->status);
     if (info->status != SLUICE_OK) {
         fits = kafka_call_copy(described->call, kafka_of_reason(info->message),
                                &answer->error_message);

@@ -5,6 +5,7 @@
  * subscribed to: its metadata is opaque to the broker, so it is read here. */
 #include "kafka_api.h"
 #include "kafka_messages.h"
+#include "kafka_names.h"
 #include "kafka_status.h"
 
 #include <string.h>
@@ -204,19 +205,25 @@ void kafka_handle_delete_groups(struct kafka_call *call)
     struct kafka_delete_groups_response_result *results =
         kafka_call_try_take(call, count, sizeof(*results));
 
-    if (response == NULL || all == NULL || results == NULL) {
+    const enum kafka_name_use *uses = kafka_names_use(call, request->groups_names, count);
+
+    if (response == NULL || all == NULL || results == NULL || uses == NULL) {
         kafka_call_fail(call, "a request names too many groups", SLUICE_E_LIMIT);
         return;
     }
     kafka_delete_groups_response_init(response);
     response->results = results;
-    response->results_count = count;
     call->response = response;
     call->pending = (uint32_t)count + 1; /* one for this loop */
     for (int32_t i = 0; i < count; i++) {
-        all[i] = (struct deletion){call, &results[i]};
-        kafka_delete_groups_response_result_init(&results[i]);
-        results[i].group_id = request->groups_names[i];
+        if (uses[i] == KAFKA_NAME_AGAIN) {
+            call->pending--;
+            continue;
+        }
+        struct kafka_delete_groups_response_result *result = &results[response->results_count++];
+        all[i] = (struct deletion){call, result};
+        kafka_delete_groups_response_result_init(result);
+        result->group_id = request->groups_names[i];
         broker->group_delete(broker, kafka_call_context(call),
                              kafka_to_text(request->groups_names[i]), deleted, &all[i]);
     }

@@ -7,6 +7,7 @@
  * and later. */
 #include "kafka_api.h"
 #include "kafka_messages.h"
+#include "kafka_names.h"
 #include "kafka_status.h"
 
 #define NULL_IS_ALL_SINCE 1  /* version */
@@ -148,11 +149,24 @@ static bool check_topic(const struct kafka_call *call,
     return call->version < BY_ID_SINCE ? has_name && !has_id : has_name || has_id;
 }
 
+static const enum kafka_name_use *uses_of_names(struct kafka_call *call)
+{
+    const struct kafka_metadata_request *request = call->request;
+    struct kafka_bytes *names = kafka_call_try_take(call, request->topics_count, sizeof(*names));
+
+    for (int32_t i = 0; names != NULL && i < request->topics_count; i++) {
+        names[i] = request->topics[i].name;
+    }
+    return names != NULL ? kafka_names_use(call, names, request->topics_count) : NULL;
+}
+
 void kafka_handle_metadata(struct kafka_call *call)
 {
     const struct kafka_metadata_request *request = call->request;
     const struct sluice_broker *broker = kafka_call_broker(call);
+    const enum kafka_name_use *uses;
     struct sluice_topic_ref *refs;
+    uint32_t count = 0;
 
     if (asks_for_all(call)) {
         broker->topics(broker, kafka_call_context(call), NULL, 0, false, answer, call);
@@ -162,8 +176,10 @@ void kafka_handle_metadata(struct kafka_call *call)
         answer(call, NULL, 0);
         return;
     }
-    refs = kafka_call_take(call, request->topics_count, sizeof(*refs));
-    if (refs == NULL) {
+    refs = kafka_call_try_take(call, request->topics_count, sizeof(*refs));
+    uses = uses_of_names(call);
+    if (refs == NULL || uses == NULL) {
+        kafka_call_fail(call, "a request names too many topics", SLUICE_E_LIMIT);
         return;
     }
     for (int32_t i = 0; i < request->topics_count; i++) {
@@ -171,9 +187,12 @@ void kafka_handle_metadata(struct kafka_call *call)
             refuse(call, SLUICE_E_INVALID_REQUEST);
             return;
         }
-        refs[i].name = kafka_to_text_or_empty(request->topics[i].name);
-        refs[i].id = kafka_to_uuid(request->topics[i].topic_id);
+        if (uses[i] != KAFKA_NAME_AGAIN) {
+            refs[count++] =
+                (struct sluice_topic_ref){kafka_to_text_or_empty(request->topics[i].name),
+                                          kafka_to_uuid(request->topics[i].topic_id)};
+        }
     }
-    broker->topics(broker, kafka_call_context(call), refs, (uint32_t)request->topics_count,
+    broker->topics(broker, kafka_call_context(call), refs, count,
                    request->allow_auto_topic_creation, answer, call);
 }

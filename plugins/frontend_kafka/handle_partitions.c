@@ -73,19 +73,15 @@ static bool lay_out(struct kafka_call *call,
         slot->error_message = kafka_string("the request names this topic more than once");
         return false;
     }
-    if (!assignments_are_possible(call, topic)) {
-        slot->error_code = kafka_status_code(SLUICE_E_INVALID_REPLICA_ASSIGNMENT);
-        slot->error_message = kafka_string("replicas can only be assigned to this node");
-        return false;
-    }
     if (!kafka_throttle_mutate(call, new_partitions(call, topic), STRICT_SINCE)) {
         slot->error_code = kafka_status_code(SLUICE_E_QUOTA_EXCEEDED);
         slot->error_message = kafka_string(kafka_status_text(SLUICE_E_QUOTA_EXCEEDED));
         return false;
     }
-    *growth = (struct sluice_topic_growth){.name = kafka_to_text(topic->name),
-                                           .partition_count = topic->count,
-                                           .assigned = topic->assignments_count + 1};
+    *growth = (struct sluice_topic_growth){
+        .name = kafka_to_text(topic->name),
+        .partition_count = topic->count,
+        .assigned = assignments_are_possible(call, topic) ? topic->assignments_count + 1 : -1};
     return true;
 }
 

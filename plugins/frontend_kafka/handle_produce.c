@@ -69,11 +69,14 @@ static bool lay_out(struct kafka_call *call, struct sluice_produce_entry *entrie
     response_partition **slots = call->slots;
     uint32_t at = 0;
 
-    response->responses_count = request->topic_data_count;
     response->responses = kafka_call_try_take(call, request->topic_data_count,
                                               sizeof(struct kafka_produce_response_topic));
     for (int32_t i = 0; response->responses != NULL && i < request->topic_data_count; i++) {
-        if (!lay_out_topic(call, &request->topic_data[i], &response->responses[i], entries + at,
+        if (request->topic_data[i].partition_data_count == 0) {
+            continue; /* nothing to say */
+        }
+        if (!lay_out_topic(call, &request->topic_data[i],
+                           &response->responses[response->responses_count++], entries + at,
                            slots + at)) {
             return false;
         }

@@ -7,6 +7,7 @@
 #include "kafka_status.h"
 
 #define ENTITY_PARTS  3
+#define IP_PART       2
 #define MATCH_EXACT   0
 #define MATCH_DEFAULT 1
 #define MATCH_ANY     2
@@ -38,13 +39,20 @@ static const char *check_component(const struct kafka_describe_client_quotas_req
         &request->components[index];
 
     *status = SLUICE_E_INVALID_REQUEST;
+    if (component->entity_type.size == 0) {
+        return "An entity type is not named";
+    }
     if (part_index(component->entity_type) < 0) {
         *status = SLUICE_E_UNSUPPORTED_VERSION;
         return "Custom entity types are not supported";
     }
     for (int32_t i = 0; i < index; i++) {
+        int other = part_index(request->components[i].entity_type);
         if (kafka_bytes_equal(request->components[i].entity_type, component->entity_type)) {
             return "An entity type is named more than once in the filter";
+        }
+        if ((other == IP_PART) != (part_index(component->entity_type) == IP_PART)) {
+            return "An address is named beside a user or a client";
         }
     }
     if (component->match_type < MATCH_EXACT || component->match_type > MATCH_ANY) {
@@ -168,6 +176,11 @@ static void described(void *arg, sluice_status status, const struct sluice_quota
     kafka_call_answer(call, &response);
 }
 
+static bool may(const struct kafka_call *call, int32_t operation)
+{
+    return kafka_may(call, operation, SLUICE_ACL_CLUSTER, sluice_text_of(SLUICE_CLUSTER_NAME));
+}
+
 void kafka_handle_describe_client_quotas(struct kafka_call *call)
 {
     const struct kafka_describe_client_quotas_request *request = call->request;
@@ -175,7 +188,10 @@ void kafka_handle_describe_client_quotas(struct kafka_call *call)
     const char *why = NULL;
     sluice_status status = SLUICE_OK;
 
-    if (request->components_count > ENTITY_PARTS) {
+    if (!may(call, SLUICE_OP_DESCRIBE_CONFIGS)) {
+        status = SLUICE_E_CLUSTER_AUTHORIZATION;
+        why = kafka_status_text(status);
+    } else if (request->components_count > ENTITY_PARTS) {
         status = SLUICE_E_INVALID_REQUEST;
         why = "An entity type is named more than once in the filter";
     }
@@ -196,6 +212,7 @@ void kafka_handle_describe_client_quotas(struct kafka_call *call)
 typedef struct kafka_alter_client_quotas_request_entry altered_entry;
 
 #define QUOTAS_AT_ONCE_MAX 1000
+#define OPS_COMPARED_MAX   16 /* there are fewer kinds of quotas */
 
 /* Entries that go to the host, and where their outcomes go. */
 struct alteration {
@@ -239,6 +256,11 @@ static bool take_values(struct kafka_call *call, const altered_entry *from,
         if (!from->ops[i].remove && !(from->ops[i].value > 0)) {
             *ret_why = "A quota must be greater than 0";
         }
+        for (int32_t j = 0; j < i && i < OPS_COMPARED_MAX; j++) {
+            if (kafka_bytes_equal(from->ops[i].key, from->ops[j].key)) {
+                *ret_why = "A quota is changed more than once";
+            }
+        }
     }
     entry->values = values;
     entry->value_count = (uint32_t)from->ops_count;
@@ -265,13 +287,16 @@ static bool lay_out(struct kafka_call *call, const altered_entry *from,
 {
     struct alteration *alteration = call->slots;
     struct sluice_quota_entry *entry = &alteration->entries[alteration->count];
-    const char *why = take_entity(from, &entry->entity);
+    bool is_allowed = may(call, SLUICE_OP_ALTER_CONFIGS);
+    const char *why = is_allowed ? take_entity(from, &entry->entity)
+                                 : kafka_status_text(SLUICE_E_CLUSTER_AUTHORIZATION);
 
     if (!lay_out_slot(call, from, slot) || !(why != NULL || take_values(call, from, entry, &why))) {
         return false;
     }
     if (why != NULL) {
-        slot->error_code = kafka_status_code(SLUICE_E_INVALID_REQUEST);
+        slot->error_code = kafka_status_code(is_allowed ? SLUICE_E_INVALID_REQUEST
+                                                        : SLUICE_E_CLUSTER_AUTHORIZATION);
         slot->error_message = kafka_string(why);
         *entry = (struct sluice_quota_entry){.value_count = 0};
         return true;

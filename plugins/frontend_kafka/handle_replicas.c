@@ -93,6 +93,15 @@ static void answer_reassignment(struct kafka_call *call, const struct reassignme
                           (const char *)one->topic.data, (int)one->wanted->partition_index);
 }
 
+static void refuse_reassignments(struct kafka_alter_partition_reassignments_response_topic *topic,
+                                 sluice_status status)
+{
+    for (int32_t i = 0; i < topic->partitions_count; i++) {
+        topic->partitions[i].error_code = kafka_status_code(status);
+        topic->partitions[i].error_message = kafka_status_reason(status);
+    }
+}
+
 static void reassigned_found(void *arg, sluice_status status, const sluice_status *statuses,
                              uint32_t count)
 {
@@ -102,8 +111,8 @@ static void reassigned_found(void *arg, sluice_status status, const sluice_statu
 
     response->error_code = kafka_status_code(status);
     response->error_message = kafka_status_reason(status);
-    if (status != SLUICE_OK) {
-        response->responses_count = 0;
+    for (int32_t i = 0; status != SLUICE_OK && i < response->responses_count; i++) {
+        refuse_reassignments(&response->responses[i], status);
     }
     for (uint32_t i = 0; kafka_conn_is_open(call->conn) && i < count; i++) {
         answer_reassignment(call, &all[i], statuses[i]);

@@ -50,7 +50,7 @@ static void joined_group(void *arg, const struct sluice_share_joined *joined)
     } else {
         response.member_id = request->member_id;
         response.member_epoch = joined->epoch;
-        response.heartbeat_interval_ms = joined->heartbeat_ms;
+        response.heartbeat_interval_ms = joined->epoch < 0 ? 0 : joined->heartbeat_ms;
         if (joined->assignments != NULL && !fill_joined(call, joined, &response)) {
             kafka_call_fail(call, "an assignment does not fit", SLUICE_E_LIMIT);
             return;
@@ -166,7 +166,10 @@ static void described(void *arg, const struct sluice_share_group *group)
     const struct kafka_share_group_describe_request *request = call->request;
     bool fits = true;
 
-    one->answer->error_code = kafka_status_code(group->status);
+    one->answer->error_code = kafka_status_code(group->status == SLUICE_E_GROUP_NOT_FOUND &&
+                                                        one->answer->group_id.size == 0
+                                                    ? SLUICE_E_INVALID_GROUP_ID
+                                                    : group->status);
     if (group->status != SLUICE_OK) {
         one->answer->error_message = kafka_string(kafka_status_text(group->status));
     } else {

@@ -4,7 +4,6 @@
 #include "kafka_messages.h"
 #include "kafka_status.h"
 
-#include <regex.h>
 #include <stdio.h>
 
 /* By SLUICE_TXN_*. */
@@ -130,69 +129,6 @@ void kafka_handle_describe_transactions(struct kafka_call *call)
 
 /* ---- ListTransactions ---- */
 
-#define PATTERN_BYTES_MAX          255
-#define INVALID_REGULAR_EXPRESSION 128 /* Kafka's code */
-
-/* A pattern of the whole id (KIP-1152), as POSIX has extended ones. Repetition by numbers and
- * escapes of letters and digits are refused: the first cost memory without bound, the others mean
- * different things elsewhere. */
-struct id_pattern {
-    regex_t regex;
-    bool is_set;
-};
-
-static bool pattern_is_plain(struct kafka_bytes text)
-{
-    for (int32_t i = 0; i < text.size; i++) {
-        bool escapes = text.data[i] == '\\' && i + 1 < text.size;
-        uint8_t next = escapes ? text.data[i + 1] : 0;
-        bool is_word = (next >= '0' && next <= '9') || (next >= 'a' && next <= 'z') ||
-                       (next >= 'A' && next <= 'Z');
-        if (text.data[i] == '{' || text.data[i] == '\0' || is_word) {
-            return false;
-        }
-        i += escapes;
-    }
-    return text.size <= PATTERN_BYTES_MAX;
-}
-
-/* False: it is none. */
-static bool pattern_open(struct id_pattern *pattern, struct kafka_bytes text)
-{
-    char whole[PATTERN_BYTES_MAX + 5];
-
-    pattern->is_set = text.size > 0;
-    if (!pattern->is_set) {
-        return true;
-    }
-    if (!pattern_is_plain(text)) {
-        return false;
-    }
-    (void)snprintf(whole, sizeof(whole), "^(%.*s)$", (int)text.size, (const char *)text.data);
-    return regcomp(&pattern->regex, whole, REG_EXTENDED | REG_NOSUB) == 0;
-}
-
-static void pattern_close(struct id_pattern *pattern)
-{
-    if (pattern->is_set) {
-        regfree(&pattern->regex);
-    }
-}
-
-/* An id with a zero in it ends there. */
-static bool pattern_fits(const struct id_pattern *pattern, struct sluice_text id)
-{
-    char text[4097];
-    size_t size = id.size < sizeof(text) - 1 ? (size_t)id.size : sizeof(text) - 1;
-
-    if (!pattern->is_set) {
-        return true;
-    }
-    memcpy(text, id.data, size);
-    text[size] = '\0';
-    return regexec(&pattern->regex, text, 0, NULL, 0) == 0;
-}
-
 static int32_t state_of(struct kafka_bytes name)
 {
     for (int32_t i = 0; i < STATE_COUNT; i++) {
@@ -224,14 +160,14 @@ static bool producer_is_wanted(const struct kafka_list_transactions_request *req
     return request->producer_id_filters_count == 0;
 }
 
-static bool is_wanted(const struct kafka_call *call, const struct id_pattern *pattern,
-                      const struct sluice_txn_info *info, int64_t wall_ms)
+static bool is_wanted(const struct kafka_call *call, const struct sluice_txn_info *info,
+                      int64_t wall_ms)
 {
     const struct kafka_list_transactions_request *request = call->request;
     bool is_long = request->duration_filter < 0 ||
                    (info->start_ms >= 0 && wall_ms - info->start_ms > request->duration_filter);
     return is_long && state_is_wanted(request, info->state) &&
-           producer_is_wanted(request, info->producer_id) && pattern_fits(pattern, info->id);
+           producer_is_wanted(request, info->producer_id);
 }
 
 static bool fill_unknown(struct kafka_call *call, struct kafka_list_transactions_response *response)
@@ -254,9 +190,7 @@ static void listed(void *arg, sluice_status status, const struct sluice_txn_info
                    uint32_t count)
 {
     struct kafka_call *call = arg;
-    const struct kafka_list_transactions_request *request = call->request;
     struct kafka_list_transactions_response response;
-    struct id_pattern pattern;
     const struct sluice_frontend_host *io = call->conn->frontend->io;
     int64_t wall_ms = io->wall_ms(io);
 
@@ -268,13 +202,8 @@ static void listed(void *arg, sluice_status status, const struct sluice_txn_info
         kafka_call_fail(call, "transactions do not fit into an answer", SLUICE_E_LIMIT);
         return;
     }
-    if (!pattern_open(&pattern, request->transactional_id_pattern)) {
-        response.error_code = INVALID_REGULAR_EXPRESSION;
-        kafka_call_answer(call, &response);
-        return;
-    }
     for (uint32_t i = 0; i < count; i++) {
-        if (is_wanted(call, &pattern, &txns[i], wall_ms)) {
+        if (is_wanted(call, &txns[i], wall_ms)) {
             struct kafka_list_transactions_response_transaction_state *state =
                 &response.transaction_states[response.transaction_states_count++];
             kafka_list_transactions_response_transaction_state_init(state);
@@ -283,14 +212,15 @@ static void listed(void *arg, sluice_status status, const struct sluice_txn_info
             state->transaction_state = state_name(txns[i].state);
         }
     }
-    pattern_close(&pattern);
     kafka_call_answer(call, &response);
 }
 
 void kafka_handle_list_transactions(struct kafka_call *call)
 {
+    const struct kafka_list_transactions_request *request = call->request;
     const struct sluice_broker *broker = kafka_call_broker(call);
-    broker->txns_list(broker, kafka_call_context(call), listed, call);
+    broker->txns_list(broker, kafka_call_context(call),
+                      kafka_to_text_or_empty(request->transactional_id_pattern), listed, call);
 }
 
 /* ---- DescribeProducers ---- */

@@ -954,8 +954,9 @@ CALL(txns_describe, const struct sluice_text *ids, uint32_t count, sluice_txns_d
     }
     ASK(CALL_TXNS, count);
 }
-CALL(txns_list, sluice_txns_done *done, void *arg)
+CALL(txns_list, struct sluice_text pattern, sluice_txns_done *done, void *arg)
 {
+    read_all(pattern.data, pattern.size);
     ASK(CALL_TXNS, 1);
 }
 CALL(producers_describe, const struct sluice_txn_partition *places, uint32_t count,

@@ -32,7 +32,7 @@ KEYS = (  # what an entry of an array is called, the first that it has
     ("api_key",), ("transactional_id",), ("topic_name",), ("topic",), ("name",), ("topic_id",), ("partition_index",), ("partition",), ("index",),
     ("group_id",), ("coordinator_key",), ("key",), ("resource_type", "resource_name", "pattern_type"), ("resource_name",), ("node_id",), ("broker_id",),
     ("principal", "host", "operation", "permission_type"), ("member_id", "group_instance_id"), ("user",), ("mechanism",), ("base_offset",),
-    ("producer_id",), ("entity_type",), ("log_dir",), ("replica_id",))
+    ("producer_id",), ("entity_type",), ("entity",), ("log_dir",), ("replica_id",))
 HOSTS, PORTS = {"host", "client_host"}, {"port"}
 ANSWER_S = 8  # above every time that a broker waits
 DAY_MS = 86400000
@@ -368,12 +368,19 @@ def kept(fields, values, version):
     return out
 
 
+def name_of(value):
+    """An entity of a quota is named by its parts."""
+    if isinstance(value, dict):
+        return ",".join("%s=%s" % (part, held["entity_name"]) for part, held in sorted(value.items()))
+    return str(value)
+
+
 def keyed(entries):
     """An array of structs as a dictionary by the names in them."""
     out = {}
     for entry in entries:
         names = next((names for names in KEYS if all(name in entry for name in names)), None)
-        key = "/".join(str(entry[name]) for name in names) if names else str(len(out))
+        key = "/".join(name_of(entry[name]) for name in names) if names else str(len(out))
         while key in out:
             key += "+"
         out[key] = entry

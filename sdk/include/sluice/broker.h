@@ -81,8 +81,7 @@ struct sluice_topic_spec {
 struct sluice_topic_growth {
     struct sluice_text name;
     int32_t partition_count; /* of the topic afterwards */
-    int32_t
-        assigned; /* replicas are given (to this node): 1 + for how many new partitions; else 0 */
+    int32_t assigned; /* replicas are given: 1 + for how many partitions; 0: none; -1: not here */
 };
 /* What became of one topic that was to be made, changed or deleted. */
 struct sluice_topic_result {
@@ -919,8 +918,9 @@ struct sluice_broker {
     /* One for each id, in order. */
     SLUICE_CALL(txns_describe, const struct sluice_text *ids, uint32_t count,
                 sluice_txns_done *done, void *arg);
-    /* All transactional ids. */
-    SLUICE_CALL(txns_list, sluice_txns_done *done, void *arg);
+    /* Transactional ids, all or those that fit the regular expression as a whole (RE2's syntax;
+     * borrowed until this returns). E_INVALID_REGEX. */
+    SLUICE_CALL(txns_list, struct sluice_text pattern, sluice_txns_done *done, void *arg);
     /* At most 10,000 producers of each partition, those heard last first. */
     SLUICE_CALL(producers_describe, const struct sluice_txn_partition *partitions, uint32_t count,
                 sluice_producers_done *done, void *arg);
