@@ -338,9 +338,6 @@ static sl_err change_one(struct settings_change *self, const struct sluice_confi
         return refuse(reason, "a value of at most 1,024 bytes is wanted");
     }
     err = named_config_check(kind, key, sl_of_text(change->value), reason);
-    if (err == SLUICE_E_INVALID_CONFIG && kind == SETTING_CLIENT_METRICS) {
-        err = SLUICE_E_INVALID_REQUEST; /* as Kafka says it, but for a match that is none */
-    }
     if (err == SLUICE_OK && kind == SETTING_GROUP) {
         err = check_share(self, key, sl_of_text(change->value), reason);
     }
