@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NOW 1700000000000
+#define NOW    1700000000000
+#define SYNCED 100 /* requests: more than the syncs that succeed */
 
 static struct fixture f;
 
@@ -20,16 +21,16 @@ Test(shard_trouble, a_failed_sync_fails_all_that_waits_and_all_that_comes)
         fixture_create_topic(&f, "t", 2, NULL, NULL);
         f.faults.sync_fails_after = 6 + seed % 5;
         fixture_restart(&f, false);
-        static struct produced produced[40];
-        static uint8_t bytes[40][256];
-        for (int i = 0; i < 40; i++) {
+        static struct produced produced[SYNCED];
+        static uint8_t bytes[SYNCED][256];
+        for (int i = 0; i < SYNCED; i++) {
             size_t size = fixture_batch(bytes[i], 256, 1, NOW, 5, 0, i);
             fixture_produce_start(&f, "t", 0, (struct sluice_bytes){bytes[i], size}, &produced[i]);
             sl_os_sim_step(f.os);
         }
         int fenced = 0;
         int64_t acknowledged = -1;
-        for (int i = 0; i < 40; i++) {
+        for (int i = 0; i < SYNCED; i++) {
             fixture_run_until(&f, &produced[i].done);
             cr_assert(produced[i].done);
             if (produced[i].result.status == SLUICE_OK) {
