@@ -83,8 +83,9 @@ const struct kafka_api_row kafka_api_rows[] = {
 };
 const uint32_t kafka_api_row_count = sizeof(kafka_api_rows) / sizeof(kafka_api_rows[0]);
 
-/* Of consumer groups: not offered with kafka.groups: false. */
-static const int16_t group_keys[] = {8, 9, 11, 12, 13, 14, 15, 16, 25, 28, 42, 47, 68, 69, 88, 89};
+/* Of groups of all kinds: not offered with kafka.groups: false. */
+static const int16_t group_keys[] = {8,  9,  11, 12, 13, 14, 15, 16, 25, 28, 42, 47,
+                                     68, 69, 76, 77, 78, 79, 88, 89, 90, 91, 92};
 #define JOIN_GROUP_KEY 11
 /* Not offered where the host takes no telemetry. */
 #define TELEMETRY_FIRST 71
