@@ -117,6 +117,7 @@ extern const struct cli_table cli_access_table;    /* cli_access.c */
 extern const struct cli_table cli_user_table;      /* cli_user.c */
 extern const struct cli_table cli_quota_table;     /* cli_quota.c */
 extern const struct cli_table cli_dlq_table;       /* cli_dlq.c */
+extern const struct cli_table cli_group_table;     /* cli_group.c */
 extern const struct cli_table cli_plugin_table;    /* cli_plugin.c */
 extern const struct cli_table cli_workbench_table; /* cli_workbench.c: plugin new, test … */
 
@@ -159,6 +160,10 @@ int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **re
 int cli_ask(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply);
 /* Opens, calls, closes. *ret_reply only with CLI_OK. */
 int cli_call_once(struct cli *cli, const char *command, cJSON *args, cJSON **ret_reply);
+/* A command that changes something and may want to be confirmed: asks at a terminal, unless --yes
+ * or
+ * --force is given; writes the "text" of the result, or what was refused. [takes args] */
+int cli_change(struct cli *cli, const char *command, cJSON *args);
 /* The "result" of a reply. */
 const cJSON *cli_result(const cJSON *reply);
 

@@ -73,8 +73,7 @@ static int failure_write(const struct cli *cli, const cJSON *reply)
     return CLI_PARTLY;
 }
 
-/* [takes args] */
-static int command_call(struct cli *cli, const char *command, cJSON *args)
+int cli_change(struct cli *cli, const char *command, cJSON *args)
 {
     struct cli_link link;
     int status = SLUICE_OK;
@@ -119,7 +118,7 @@ int cli_plugin_command(struct cli *cli)
     cJSON *args = cJSON_CreateObject();
     snprintf(command, sizeof(command), "plugin.%s", strchr(cli->command->name, ' ') + 1);
     cJSON_AddStringToObject(args, "name", cli->options.words[0]);
-    return command_call(cli, command, args);
+    return cli_change(cli, command, args);
 }
 
 /* An option that is a number into the arguments; none: nothing. */
@@ -145,7 +144,7 @@ int cli_plugin_reload(struct cli *cli)
         cJSON_Delete(args);
         return CLI_USAGE;
     }
-    return command_call(cli, "plugin.reload", args);
+    return cli_change(cli, "plugin.reload", args);
 }
 
 int cli_plugin_rollback(struct cli *cli)
@@ -156,7 +155,7 @@ int cli_plugin_rollback(struct cli *cli)
     if (to != NULL) {
         cJSON_AddStringToObject(args, "to", to);
     }
-    return command_call(cli, "plugin.rollback", args);
+    return cli_change(cli, "plugin.rollback", args);
 }
 
 static bool file_read(struct cli *cli, const char *path, uint8_t **ret_bytes, size_t *ret_size)
@@ -210,7 +209,7 @@ int cli_plugin_load(struct cli *cli)
     cJSON_AddStringToObject(args, "data_base64", text);
     free(bytes);
     free(text);
-    return command_call(cli, "plugin.load", args);
+    return cli_change(cli, "plugin.load", args);
 }
 
 /* "@2026-11-21T11:00:00Z" becomes "@1795258800000". */
@@ -254,5 +253,5 @@ int cli_plugin_seek(struct cli *cli)
     if (partition >= 0) {
         cJSON_AddNumberToObject(args, "partition", (double)partition);
     }
-    return command_call(cli, "plugin.seek", args);
+    return cli_change(cli, "plugin.seek", args);
 }
