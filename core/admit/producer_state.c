@@ -681,9 +681,11 @@ uint32_t producers_ends(const struct producers *producers, struct producer_end *
     const struct producer_shard *shard = producers->shard;
     const struct producer_entry *entry = producer_entry_at(shard, producers->newest);
     for (; entry != NULL && count < count_max; entry = producer_entry_at(shard, entry->older)) {
-        if (entry->past_count > 0) {
+        if (entry->past_count > 0 || entry->is_fenced) {
             ret_ends[count++] = (struct producer_end){
-                .producer_id = entry->id, .last_offset = newest_past(entry).last_offset};
+                .producer_id = entry->id,
+                .last_offset = entry->past_count > 0 ? newest_past(entry).last_offset : -1,
+                .epoch = entry->epoch};
         }
     }
     return count;

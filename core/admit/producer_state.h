@@ -147,6 +147,9 @@ sl_err producers_apply_marker(struct producers *producers, int64_t producer_id, 
 struct txn_log *producers_txns(const struct producers *producers);
 /* The log start is there now. */
 void producers_drop_below(struct producers *producers, int64_t offset);
+/* txn_log_forget: no record of these aborted transactions is left. */
+void producers_forget_aborted(struct producers *producers, const int64_t *marker_offsets,
+                              uint32_t count);
 /* What is remembered of a producer. */
 struct producer_info {
     int64_t producer_id;
@@ -162,7 +165,8 @@ uint32_t producers_list(const struct producers *producers, struct producer_info 
 /* Where a producer's newest durable batch ends. */
 struct producer_end {
     int64_t producer_id;
-    int64_t last_offset;
+    int64_t last_offset; /* -1: none is remembered of its epoch, which a marker brought */
+    int16_t epoch;
 };
 /* Of the partition's producers, those heard last first; returns how many, at most count_max. */
 uint32_t producers_ends(const struct producers *producers, struct producer_end *ret_ends,

@@ -83,6 +83,14 @@ void producers_drop_below(struct producers *producers, int64_t offset)
         producers->shard->aborted_count -= txn_log_drop_below(log, offset);
 }
 
+void producers_forget_aborted(struct producers *producers, const int64_t *marker_offsets,
+                              uint32_t count)
+{
+    struct txn_log *log = producers_txns(producers);
+    if (log != NULL)
+        producers->shard->aborted_count -= txn_log_forget(log, marker_offsets, count);
+}
+
 void producer_txns_free(struct producers *producers)
 {
     struct txn_log *log = producers_txns(producers);

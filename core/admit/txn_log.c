@@ -124,16 +124,22 @@ static uint32_t aborted_find(const struct txn_log *log, int64_t offset)
     return low;
 }
 
-bool txn_log_is_aborted(const struct txn_log *log, int64_t producer_id, int64_t offset)
+const struct txn_aborted *txn_log_find_aborted(const struct txn_log *log, int64_t producer_id,
+                                               int64_t offset)
 {
     for (uint32_t i = aborted_find(log, offset); i < log->aborted_count; i++) {
         const struct txn_aborted *aborted = &log->aborted[i];
         if (aborted->producer_id == producer_id && aborted->first_offset <= offset)
-            return true;
+            return aborted;
         if (aborted->stable_offset > offset)
             break;
     }
-    return false;
+    return NULL;
+}
+
+bool txn_log_is_aborted(const struct txn_log *log, int64_t producer_id, int64_t offset)
+{
+    return txn_log_find_aborted(log, producer_id, offset) != NULL;
 }
 
 static int by_first(const void *left, const void *right)
@@ -183,6 +189,22 @@ uint32_t txn_log_drop_below(struct txn_log *log, int64_t offset)
         memmove(log->aborted, log->aborted + count, log->aborted_count * sizeof *log->aborted);
     }
     return count;
+}
+
+uint32_t txn_log_forget(struct txn_log *log, const int64_t *marker_offsets, uint32_t count)
+{
+    uint32_t kept = 0;
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < log->aborted_count; i++) {
+        while (next < count && marker_offsets[next] < log->aborted[i].last_offset)
+            next++;
+        if (next == count || marker_offsets[next] != log->aborted[i].last_offset)
+            log->aborted[kept++] = log->aborted[i];
+    }
+    uint32_t forgotten = log->aborted_count - kept;
+    log->aborted_count = kept;
+    log->forgotten += forgotten > 0;
+    return forgotten;
 }
 
 /* ---- of a checkpoint ---- */

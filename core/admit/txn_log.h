@@ -32,6 +32,7 @@ struct txn_log {
     uint32_t aborted_count, aborted_capacity;
     uint32_t pending;       /* transactional batches and markers under way: each has room in both */
     int64_t applied_offset; /* batches below it are in what a checkpoint told; 0: there was none */
+    uint32_t forgotten;     /* calls of txn_log_forget that did */
 };
 
 void txn_log_init(struct txn_log *log);
@@ -46,7 +47,9 @@ bool txn_log_end(struct txn_log *log, int64_t producer_id, int64_t marker_offset
 int64_t txn_log_first_open(const struct txn_log *log);
 /* Of the producer's open transaction; -1: it has none. */
 int64_t txn_log_first_of(const struct txn_log *log, int64_t producer_id);
-/* Whether a record of the producer at that offset is of an aborted transaction. */
+/* The aborted transaction that a record of the producer at that offset is of; NULL: of none. */
+const struct txn_aborted *txn_log_find_aborted(const struct txn_log *log, int64_t producer_id,
+                                               int64_t offset);
 bool txn_log_is_aborted(const struct txn_log *log, int64_t producer_id, int64_t offset);
 /* How many aborted transactions have records or their marker in [from, to); those are written to
  * ret_aborted, by first offset, when there is room for all of them (count_max). */
@@ -56,6 +59,15 @@ uint32_t txn_log_overlap(const struct txn_log *log, int64_t from, int64_t to,
 sl_err txn_log_copy_aborted(struct txn_log *ret_copy, const struct txn_log *log) SL_MUST_CHECK;
 /* Forgets what ended below the offset; returns how many aborted ones. */
 uint32_t txn_log_drop_below(struct txn_log *log, int64_t offset);
+/* Forgets aborted ones of which no record is left (compaction), by the offsets of their markers in
+ * rising order; returns how many of them it knew. */
+uint32_t txn_log_forget(struct txn_log *log, const int64_t *marker_offsets, uint32_t count);
+/* How often it did; bytes that were read before the last time may hold records of such a
+ * transaction, and are read again. NULL: 0. */
+static inline uint32_t txn_log_forgotten(const struct txn_log *log)
+{
+    return log != NULL ? log->forgotten : 0;
+}
 /* Of a checkpoint; at the end of its kind, in order. E_CORRUPT, E_NO_MEMORY. */
 sl_err txn_log_restore_open(struct txn_log *log, const struct txn_open *open) SL_MUST_CHECK;
 sl_err txn_log_restore_aborted(struct txn_log *log,

@@ -1,6 +1,9 @@
 /* txn_marker.c: see txn_marker.h. */
 #include "record/txn_marker.h"
 
+#include "record/codec.h"
+#include "record/record_iterator.h"
+
 #include <string.h>
 
 /* The record: length 16, attributes, timestamp delta, offset delta, key of 4, value of 6, no
@@ -48,19 +51,29 @@ void txn_marker_encode(const struct txn_marker *marker, uint8_t batch[TXN_MARKER
     sl_be32_store(batch + BATCH_CRC_AT, batch_view_computed_crc(&view));
 }
 
+/* Version, and type or coordinator epoch. */
+static bool is_marker_record(const struct record_view *record)
+{
+    return !record->key_is_null && record->key.size >= 4 && !record->value_is_null &&
+           record->value.size >= 6 && sl_be16_load(record->key.data + 2) <= TYPE_COMMIT;
+}
+
 sl_err txn_marker_decode(const struct batch_view *batch, struct txn_marker *ret_marker)
 {
-    const uint8_t *bytes = batch->data;
-    if (batch->size != TXN_MARKER_SIZE || !batch_view_has(batch, BATCH_TRANSACTIONAL) ||
-        !batch_view_has(batch, BATCH_CONTROL) || bytes[RECORD_AT] != zig_zag(RECORD_LENGTH) ||
-        bytes[KEY_AT - 1] != zig_zag(4) || sl_be16_load(bytes + TYPE_AT) > TYPE_COMMIT)
+    struct record_iterator iterator;
+    struct record_view record;
+    if (!batch_view_has(batch, BATCH_TRANSACTIONAL) || !batch_view_has(batch, BATCH_CONTROL) ||
+        batch_view_codec(batch) != BATCH_CODEC_NONE || batch_view_record_count(batch) != 1)
+        return SLUICE_E_INVALID_RECORD;
+    record_iterator_init(&iterator, batch_view_records(batch), 1);
+    if (!record_iterator_next(&iterator, &record) || !is_marker_record(&record))
         return SLUICE_E_INVALID_RECORD;
     *ret_marker = (struct txn_marker){
         .producer_id = batch_view_producer_id(batch),
         .time_ms = batch_view_max_timestamp(batch),
-        .coordinator_epoch = (int32_t)sl_be32_load(bytes + EPOCH_AT),
+        .coordinator_epoch = (int32_t)sl_be32_load(record.value.data + 2),
         .producer_epoch = batch_view_producer_epoch(batch),
-        .commits = sl_be16_load(bytes + TYPE_AT) == TYPE_COMMIT,
+        .commits = sl_be16_load(record.key.data + 2) == TYPE_COMMIT,
     };
     return SLUICE_OK;
 }

@@ -2,7 +2,8 @@
  *
  * One record; attributes transactional and control; no sequence. Key: version i16 = 0, type i16
  * (0 abort, 1 commit). Value: version i16 = 0, coordinator epoch i32. It takes one offset. Source:
- * Kafka's message-format documentation. [any] */
+ * Kafka's message-format documentation. One that compaction has met may have a delete horizon, and
+ * the timestamp of its record counts from there: it is longer then. [any] */
 #ifndef SL_RECORD_TXN_MARKER_H
 #define SL_RECORD_TXN_MARKER_H
 

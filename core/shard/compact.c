@@ -71,6 +71,7 @@ static void job_fini(struct compact_job *job)
     compact_job_free(job);
     sl_free(job->producers);
     txn_log_fini(&job->aborted);
+    compact_markers_fini(job);
     sl_free(job->runs);
     *job = (struct compact_job){.shard = job->shard};
 }
@@ -243,6 +244,7 @@ static void unit_durable(struct wal_unit *unit, sl_err err)
     job->writer = extent_writer_free(job->writer);
     blocks_free(compactor);
     if (job->next_offset >= job->end_offset) {
+        compact_markers_forget(job);
         succeed(compactor);
     } else if (!is_wanted(compactor)) {
         fail(compactor, SLUICE_OK);
@@ -423,6 +425,7 @@ static sl_err job_allocate(struct compactor *compactor)
     }
     const struct txn_log *txns = producers_txns(&job->partition->producers);
     sl_err err = txns == NULL ? SLUICE_OK : txn_log_copy_aborted(&job->aborted, txns);
+    err = err != SLUICE_OK ? err : compact_markers_init(job);
     if (err != SLUICE_OK) {
         return err;
     }

@@ -18,14 +18,16 @@
  *
  * What stays is what Kafka keeps (KIP-534): a record when the table has no newer one of its key; a
  * tombstone until delete.retention.ms after the first round that met it, which its batch says
- * (delete horizon in the place of the base timestamp); control batches; offsets, sequences and last
- * offset deltas of all batches; the header of a batch without records when it is the newest of an
- * idempotent producer. Records without a key go, as with Kafka. Beyond Kafka's rules the headers of
- * the first and the last batch of a round stay, so that an extent covers all that it replaces
- * (recovery takes the younger of two extents that hold the same offsets), and of the first of a
- * leader epoch, so that its start is known; and offsets that are missing before a round's first run
- * get a batch without records, as its extent replaces what older ones have there. The header of an
- * emptied batch has no timestamp, so that searches by time stay exact.
+ * (delete horizon in the place of the base timestamp); the marker of a transaction while it has a
+ * batch, and then as long as a tombstone (compact_markers.c); offsets, sequences and last offset
+ * deltas of all batches; the header of a batch without records when it is the newest of an
+ * idempotent producer. Records without a key go, and those of aborted transactions, as with Kafka.
+ * Beyond Kafka's rules the headers of the first and the last batch of a round stay, so that an
+ * extent covers all that it replaces (recovery takes the younger of two extents that hold the same
+ * offsets), and of the first of a leader epoch, so that its start is known; and offsets that are
+ * missing before a round's first run get a batch without records, as its extent replaces what older
+ * ones have there. The header of an emptied batch has no timestamp, so that searches by time stay
+ * exact.
  *
  * A crash leaves a round done or not done; rounds go from old to new, so that no tombstone is gone
  * before what it deletes. Batches that cannot be opened stay as they are. [loop] */
@@ -48,6 +50,7 @@ struct compact_mutants {
     bool no_margin;       /* the first batch of a round may go */
     bool clean_first;     /* the clean offset rises with the first round */
     bool tombstone_early; /* tombstones go in the round that meets them */
+    bool marker_early;    /* markers go in the round that meets them */
     bool swap_first;      /* the index points at a round's extent before its frame is durable */
 };
 

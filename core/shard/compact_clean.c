@@ -166,12 +166,20 @@ static sl_err fate_of(const struct compact_job *job, const struct batch_view *ba
     return record_iterator_finish(&iterator);
 }
 
+const struct producer_end *compact_producer_find(const struct compact_job *job, int64_t producer_id,
+                                                 int64_t last_offset)
+{
+    const struct producer_end end = {.producer_id = producer_id, .last_offset = last_offset};
+    return job->producer_count == 0
+               ? NULL
+               : bsearch(&end, job->producers, job->producer_count, sizeof(end), by_producer);
+}
+
 static bool is_newest_of_producer(const struct compact_job *job, const struct batch_view *batch)
 {
-    struct producer_end end = {.producer_id = batch_view_producer_id(batch),
-                               .last_offset = batch_view_last_offset(batch)};
-    return batch_view_has_producer_id(batch) && job->producer_count > 0 &&
-           bsearch(&end, job->producers, job->producer_count, sizeof(end), by_producer) != NULL;
+    return batch_view_has_producer_id(batch) &&
+           compact_producer_find(job, batch_view_producer_id(batch),
+                                 batch_view_last_offset(batch)) != NULL;
 }
 
 static sl_err headers_reserve(struct compact_job *job, int32_t count)
@@ -231,8 +239,7 @@ static sl_err rewrite_batch(struct compact_job *job, const struct batch_view *ba
     }
     bool sets_horizon = fate->has_tombstones && !batch_view_has(batch, BATCH_DELETE_HORIZON);
     if (sets_horizon) {
-        int64_t horizon_ms = sl_wrapping_add(job->now_ms, job->delete_retention_ms);
-        builder.header.base_timestamp = horizon_ms < job->now_ms ? INT64_MAX : horizon_ms;
+        builder.header.base_timestamp = compact_horizon_ms(job);
         builder.header.attributes |= BATCH_DELETE_HORIZON;
     }
     if (fate->kept == 0) {
@@ -257,6 +264,10 @@ sl_err compact_batch(struct compact_job *job, const struct batch_view *batch, bo
     struct fate fate = {0};
     bool open = false;
     *ret_changed = false;
+    compact_markers_note(job, batch);
+    if (batch_view_has(batch, BATCH_CONTROL)) {
+        return compact_marker(job, batch, is_margin, ret_changed);
+    }
     sl_err err = open_batch(job, batch, &open, &records);
     if (err != SLUICE_OK) {
         return err;

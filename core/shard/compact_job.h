@@ -5,6 +5,7 @@
 #include "extent/extent_set.h"
 #include "extent/extent_writer.h"
 #include "record/batch_builder.h"
+#include "record/txn_marker.h"
 #include "shard/compact.h"
 #include "shard/key_map.h"
 #include "shard/partition.h"
@@ -43,6 +44,15 @@ void compact_choice_skip(struct compact_choice *choice, const struct partition *
 
 /* ---- the job ---- */
 
+/* What was seen of transactions on the way through the partition (compact_markers.c). */
+struct compact_markers {
+    int64_t *open; /* producers with a batch whose marker has not come yet, ascending; owned */
+    uint32_t open_count, open_capacity;
+    bool all_stay; /* `open` could not hold all: nothing is known for sure any more */
+    bool *seen;    /* of each of job->aborted, whether it has a batch; owned */
+    int64_t *gone; /* room for the markers of all of them; owned */
+};
+
 struct compact_run {
     struct wal_place place;
     struct read_claim claim;
@@ -63,6 +73,7 @@ struct compact_job {
     uint32_t producer_count;
     bool sorted;            /* they are */
     struct txn_log aborted; /* transactions that ended so before it began; their records go */
+    struct compact_markers markers;
 
     struct compact_run *runs; /* of this pass or round, pinned; round_runs of them */
     uint32_t run_count;
@@ -101,5 +112,27 @@ void compact_job_free(struct compact_job *job); /* the latter alone; twice is fi
  * bytes. is_margin: its header stays in any case. *ret_changed: it is not the same. */
 sl_err compact_batch(struct compact_job *job, const struct batch_view *batch, bool is_margin,
                      bool *ret_changed) SL_MUST_CHECK;
+#define COMPACT_NO_BATCH ((int64_t)-1)
+/* Of the job's producers, the one that has its newest batch end there; NULL: there is none. */
+const struct producer_end *compact_producer_find(const struct compact_job *job, int64_t producer_id,
+                                                 int64_t last_offset);
+/* What gets a delete horizon now. */
+static inline int64_t compact_horizon_ms(const struct compact_job *job)
+{
+    int64_t horizon_ms = sl_wrapping_add(job->now_ms, job->delete_retention_ms);
+    return horizon_ms < job->now_ms ? INT64_MAX : horizon_ms;
+}
+
+/* ---- compact_markers.c [helper] ---- */
+
+sl_err compact_markers_init(struct compact_job *job) SL_MUST_CHECK; /* E_NO_MEMORY [loop] */
+void compact_markers_fini(struct compact_job *job);
+/* Every batch of the partition, in order, before it is looked at further. */
+void compact_markers_note(struct compact_job *job, const struct batch_view *batch);
+/* As compact_batch, of a control batch. */
+sl_err compact_marker(struct compact_job *job, const struct batch_view *batch, bool is_margin,
+                      bool *ret_changed) SL_MUST_CHECK;
+/* The job has succeeded: aborted transactions without a batch are forgotten. [loop] */
+void compact_markers_forget(struct compact_job *job);
 
 #endif

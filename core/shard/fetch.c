@@ -212,35 +212,6 @@ static void entry_shrink(struct shard *shard, struct fetch_entry *entry,
     entry->chunk = small;
 }
 
-/* The aborted transactions that overlap what is given, up to the end of the last place read. */
-static void entry_list_aborted(struct fetch_entry *entry, struct sluice_fetch_result *result)
-{
-    const struct txn_log *log = producers_txns(&entry->partition->producers);
-    const struct read_plan *plan = entry->plan;
-    if (log == NULL || log->aborted_count == 0 || result->records.size == 0) {
-        return;
-    }
-    uint32_t last = entry->is_cut ? 0 : plan->place_count - 1;
-    int64_t to = SL_MIN(plan->claims[last].last_offset + 1, entry->end_offset);
-    uint32_t count = txn_log_overlap(log, entry->offset, to, NULL, 0);
-    struct txn_aborted *found = count == 0 ? NULL : sl_alloc(count * sizeof(*found));
-    entry->aborted = count == 0 ? NULL : sl_alloc(count * sizeof(*entry->aborted));
-    if (count > 0 && (found == NULL || entry->aborted == NULL)) {
-        result->status = SLUICE_E_NO_MEMORY; /* without the list they would look committed */
-        result->records = (struct sluice_bytes){NULL, 0};
-        count = 0;
-    }
-    if (count > 0) {
-        (void)txn_log_overlap(log, entry->offset, to, found, count);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        entry->aborted[i] = (struct sluice_aborted){found[i].producer_id, found[i].first_offset};
-    }
-    sl_free(found);
-    result->aborted = entry->aborted;
-    result->aborted_count = count;
-}
-
 static void part_reply(struct fetch_part *part)
 {
     struct shard *shard = part->call.target;
@@ -249,7 +220,7 @@ static void part_reply(struct fetch_part *part)
         uint32_t index = part->entries[i];
         struct fetch_entry *entry = &request->entries[index];
         if (request->committed && entry->plan != NULL) {
-            entry_list_aborted(entry, &request->results[index]);
+            fetch_list_aborted(entry, &request->results[index]);
         }
         settle_plan(shard, entry, &request->results[index]);
         entry_shrink(shard, entry, &request->results[index]);
@@ -456,6 +427,7 @@ static bool part_plan(struct fetch_part *part)
             continue;
         }
         entry->end_offset = request->committed ? result->last_stable_offset : INT64_MAX;
+        entry->forgotten = txn_log_forgotten(producers_txns(&entry->partition->producers));
         if (entry->offset >= SL_MIN(result->high_watermark, entry->end_offset)) {
             continue; /* it takes no memory to wait */
         }

@@ -30,6 +30,7 @@ struct fetch_entry {
     struct partition *partition;
     int64_t end_offset; /* records below it may be given: the last stable offset, or INT64_MAX */
     struct sluice_aborted *aborted; /* owned; of the result */
+    uint32_t forgotten;             /* txn_log_forgotten when it was planned */
     struct fetch_waiter waiter;
     struct chunk *chunk; /* holds the records */
     struct read_plan *plan;
@@ -93,5 +94,9 @@ void fetch_cancel(struct shard *shard, const struct shard *home, uint64_t connec
 int64_t fetch_tick(struct shard *shard, int64_t now_ms);
 void fetch_wake(struct fetch_waiter *waiter);
 void fetch_finish_all(struct shard *shard);
+
+/* fetch_aborted.c: the aborted transactions that a reader of committed records must know of to read
+ * what the entry gives; where they are not known (any more), it gives nothing. */
+void fetch_list_aborted(struct fetch_entry *entry, struct sluice_fetch_result *result);
 
 #endif

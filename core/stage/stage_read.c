@@ -98,6 +98,7 @@ void stage_read_start(struct stage_task *task)
     struct read_plan plan;
     struct stage_state *store = task->store;
     bool loading = stage_state_is_loading(task);
+    task->forgotten = txn_log_forgotten(producers_txns(&task->partition->producers));
     if (!partition_plan(loading ? store->from : task->partition, read_from(task), READ_BYTES,
                         &plan) ||
         !read_plan_end(&plan, read_end(task))) {
@@ -223,6 +224,11 @@ static bool is_skipped(const struct stage_task *task, const struct batch_view *v
 /* Fills the input from the cursor on. GATHER_LATER: something else goes on. */
 enum gathered stage_read_gather(struct stage_task *task)
 {
+    if (task->forgotten != txn_log_forgotten(producers_txns(&task->partition->producers))) {
+        stage_read_forget(task); /* of what is in it, some could not be known as aborted */
+        stage_task_step_later(task);
+        return GATHER_LATER;
+    }
     uint32_t records_max =
         task->limit != 0 ? SL_MIN(task->limit, task->records_max) : task->records_max;
     stage_input_begin(&task->input, task->position, records_max);

@@ -34,6 +34,7 @@ struct stage_task {
     struct sl_buffer read;
     struct sl_bytes cut;
     size_t cursor;
+    uint32_t forgotten;      /* txn_log_forgotten when it was read */
     struct sl_buffer opened; /* records of the batch at the cursor */
     bool is_opened;
     sl_err open_err;

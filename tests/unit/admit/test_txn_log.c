@@ -78,6 +78,25 @@ Test(txn_log, what_ended_below_the_log_start_is_forgotten)
     cr_assert(txn_log_is_aborted(&txns, 1, 35));
 }
 
+Test(txn_log, what_has_no_record_left_is_forgotten_by_its_marker)
+{
+    static const int64_t gone[] = {5, 20, 60};
+    begin(1, 10);
+    end(1, 20, true);
+    begin(1, 30);
+    end(1, 40, true);
+    begin(2, 50);
+    end(2, 60, true);
+    cr_assert_eq(txn_log_forgotten(&txns), 0);
+    cr_assert_eq(txn_log_forget(&txns, gone, 3), 2);
+    cr_assert_eq(txn_log_forgotten(&txns), 1);
+    cr_assert_not(txn_log_is_aborted(&txns, 1, 15));
+    cr_assert_not(txn_log_is_aborted(&txns, 2, 55));
+    cr_assert_eq(txn_log_find_aborted(&txns, 1, 35)->first_offset, 30);
+    cr_assert_eq(txn_log_forget(&txns, gone, 3), 0);
+    cr_assert_eq(txn_log_forgotten(&txns), 1, "nothing that was read is old for that");
+}
+
 Test(txn_log, what_a_checkpoint_cannot_hold_is_refused)
 {
     struct txn_aborted aborted = {.first_offset = 5, .last_offset = 5, .stable_offset = 6};
