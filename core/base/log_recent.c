@@ -69,7 +69,7 @@ bool log_recent_next(struct log_recent *recent, const char *component, uint64_t 
     *ret_lost = number + 1 < oldest;
     for (uint64_t at = SL_MAX(number + 1, oldest); at <= recent->count && !found; at++) {
         const struct log_recent_line *line = &recent->lines[(at - 1) % LOG_RECENT_LINES];
-        found = strcmp(line->component, component) == 0;
+        found = component == NULL || strcmp(line->component, component) == 0;
         if (found) {
             *ret_line = *line;
         }

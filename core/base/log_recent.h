@@ -25,7 +25,7 @@ struct log_recent *log_recent_free(struct log_recent *recent); /* NULL is fine *
 /* recent NULL: nothing. */
 void log_recent_add(struct log_recent *recent, int64_t wall_ms, enum sl_log_level level,
                     const char *component, const char *text);
-/* The oldest kept line of the component behind `number` into *ret_line; false: there is none.
+/* The oldest kept line of the component (NULL: of any) behind `number` into *ret_line; false: none.
  * *ret_lost: lines between were overwritten. */
 bool log_recent_next(struct log_recent *recent, const char *component, uint64_t number,
                      struct log_recent_line *ret_line, bool *ret_lost);

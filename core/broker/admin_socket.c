@@ -9,6 +9,7 @@
 #include "broker/plugin_lags.h"
 #include "broker/sluice_state.h"
 #include "broker/storage_admin.h"
+#include "broker/watch_admin.h"
 #include "shard/recovery.h"
 
 #include <cjson/cJSON.h>
@@ -384,6 +385,7 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
 {
     admin->sluice = sluice;
     broker_link_init(&admin->link, sluice->rooms[0].shards[0], NULL, &sluice->facts);
+    admin->link.flow = &sluice->rooms[0].flow;
     security_link_init(&admin->security, &sluice->rooms[0].guard, NULL, true);
     quota_link_init(&admin->quota, &sluice->rooms[0].guard, sluice->shards.shards[0], sluice->os,
                     true);
@@ -404,6 +406,7 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
                   .plugin_sandbox = on_plugin_sandbox,
                   .plugin_command = on_plugin_command,
                   .dlq = dlq_admin_run,
+                  .watch = watch_admin_run,
                   .access = access_admin_run,
                   .storage = storage_admin_run,
                   .closed = storage_admin_closed,

@@ -22,6 +22,7 @@ struct loop_room {
     struct sl_loop *loop;
     struct chunk_cache cache;
     struct broker_link link;
+    struct flow_book flow;
     struct broker_guard guard;
     struct security_link security;
     struct quota_link quota;

@@ -93,6 +93,11 @@ void plugin_cost_short_json(const struct plugin_info *info, cJSON *object)
     add_number(object, "records_rejected", info->counts[PLUGIN_COUNT_REJECTED]);
     add_number(object, "worker_deaths", info->counts[PLUGIN_COUNT_DEATHS]);
     add_number(object, "batch_p99_ns", info->times[PLUGIN_TIME_BATCH].p99);
+    uint64_t denied = 0;
+    for (uint32_t i = 0; i < info->denied_count; i++) {
+        denied += info->denied[i].count;
+    }
+    add_number(object, "denied", denied);
 }
 
 int64_t plugin_lag_age_ms(const struct plugin_lag *lag, int64_t wall_ms)

@@ -253,6 +253,7 @@ struct sluice *sluice_free(struct sluice *sluice)
         struct loop_room *room = &sluice->rooms[i];
         broker_guard_fini(&room->guard);
         broker_link_fini(&room->link);
+        flow_book_fini(&room->flow);
         if (room->intake.slots != NULL) {
             intake_fini(&room->intake);
         }

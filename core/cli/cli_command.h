@@ -117,6 +117,7 @@ extern const struct cli_table cli_access_table;    /* cli_access.c */
 extern const struct cli_table cli_user_table;      /* cli_user.c */
 extern const struct cli_table cli_quota_table;     /* cli_quota.c */
 extern const struct cli_table cli_dlq_table;       /* cli_dlq.c */
+extern const struct cli_table cli_flow_table;      /* cli_flow.c */
 extern const struct cli_table cli_group_table;     /* cli_group.c */
 extern const struct cli_table cli_plugin_table;    /* cli_plugin.c */
 extern const struct cli_table cli_workbench_table; /* cli_workbench.c: plugin new, test … */

@@ -81,7 +81,7 @@ static const struct cli_command commands[] = {
 /* clang-format off */
 static const struct cli_table *const tables[] = {
     &(const struct cli_table){commands, SL_COUNT_OF(commands)},
-    &cli_access_table, &cli_user_table, &cli_quota_table, &cli_group_table, &cli_dlq_table, &cli_plugin_table, &cli_workbench_table,
+    &cli_access_table, &cli_user_table, &cli_quota_table, &cli_flow_table, &cli_group_table, &cli_dlq_table, &cli_plugin_table, &cli_workbench_table,
 };
 /* clang-format on */
 #define COMMANDS_MAX 256u

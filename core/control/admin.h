@@ -60,6 +60,9 @@ struct admin_hooks {
     /* dlq.stages, dlq.redrive, dlq.status. args: borrowed for the call. */
     void (*dlq)(void *arg, const char *command, const struct cJSON *args, admin_storage_done *done,
                 void *done_arg);
+    /* flow, log. args: borrowed for the call. */
+    void (*watch)(void *arg, const char *command, const struct cJSON *args,
+                  admin_storage_done *done, void *done_arg);
     /* acl.list, acl.add, acl.remove, user.… args: borrowed for the call. */
     void (*access)(void *arg, const char *command, const struct cJSON *args,
                    admin_storage_done *done, void *done_arg);

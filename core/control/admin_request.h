@@ -88,7 +88,7 @@ bool admin_is_text(struct sl_bytes bytes);
 admin_handler_fn admin_topic_list, admin_topic_create, admin_topic_describe, admin_topic_delete,
     admin_topic_alter, admin_topic_trim;
 admin_handler_fn admin_group_list, admin_group_describe, admin_group_seek, admin_group_delete;
-admin_handler_fn admin_produce, admin_consume, admin_dlq, admin_access;
+admin_handler_fn admin_produce, admin_consume, admin_dlq, admin_access, admin_watch;
 admin_handler_fn admin_status, admin_health, admin_plugin_list, admin_plugin_info,
     admin_plugin_sandbox, admin_plugin_logs, admin_plugin_rollback, admin_plugin_command,
     admin_config_show, admin_reload, admin_help, admin_storage;

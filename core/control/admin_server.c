@@ -25,6 +25,11 @@ const struct admin_command admin_commands[] = {
      "bytes as key_base64, value_base64"},
     {"consume", admin_consume,
      "topic, partition? (0), offset (number, \"beginning\", \"end\"), max? (500), wait_ms? (0)"},
+    {"flow", admin_watch,
+     "who produces into what, stages and gates, how full things are, what waits"},
+    {"log", admin_watch,
+     "after? (0), level? (\"debug\"), component?, since_ms?: what the log still holds behind that "
+     "line"},
     {"group.list", admin_group_list, "all groups: classic, consumer, share, streams"},
     {"group.describe", admin_group_describe,
      "group: its members, where it stands, its lag in records and in time"},

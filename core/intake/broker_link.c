@@ -199,6 +199,9 @@ static void on_produce(const struct sluice_broker *broker, const struct sluice_c
 {
     struct broker_link *link = of(broker);
     struct chunk *chunk = holder(link, context, request);
+    if (link->flow != NULL) {
+        flow_book_produce(link->flow, context, request, sl_loop_now_ns(link->home->loop) / 1000000);
+    }
     struct conn *conn =
         link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
     struct produce_watch *watch = conn == NULL ? NULL : sl_alloc(sizeof(*watch));

@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "catalog/feature.h"
+#include "intake/flow_book.h"
 #include "intake/frontend.h"
 #include "intake/listener.h"
 #include "shard/shard.h"
@@ -35,8 +36,9 @@ struct broker_facts {
 
 struct broker_link {
     struct sluice_broker table;
-    struct shard *home;    /* a shard of this loop */
-    struct intake *intake; /* NULL for the admin socket */
+    struct shard *home;     /* a shard of this loop */
+    struct intake *intake;  /* NULL for the admin socket */
+    struct flow_book *flow; /* counts what is produced; NULL: nobody does */
     const struct broker_facts *facts;
     struct sluice_node node;
     struct broker_address told; /* what the node in the answer has */
