@@ -58,4 +58,5 @@ static const struct cli_command commands[] = {
 };
 /* clang-format on */
 
-const struct cli_table cli_access_table = {commands, SL_COUNT_OF(commands)};
+const struct cli_table cli_access_table = {
+    .title = "Security", .commands = commands, .count = SL_COUNT_OF(commands)};

@@ -452,7 +452,7 @@ static int source_find(struct backup *backup)
     return CLI_OK;
 }
 
-int cli_backup_create(struct cli *cli)
+static int backup_create(struct cli *cli)
 {
     struct backup backup = {.cli = cli, .directory = cli->options.words[0]};
     if (!cli_rate(cli, &backup.bytes_per_s)) {
@@ -478,7 +478,7 @@ int cli_backup_create(struct cli *cli)
 
 /* ---- verify ---- */
 
-int cli_backup_verify(struct cli *cli)
+static int backup_verify(struct cli *cli)
 {
     const char *directory = cli->options.words[0];
     uint64_t rate = 0;
@@ -504,3 +504,19 @@ int cli_backup_verify(struct cli *cli)
     cJSON_Delete(manifest);
     return code;
 }
+
+/* ---- the table ---- */
+
+/* clang-format off */
+static const struct cli_command commands[] = {
+    {"backup create", backup_create, "DIR", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(RATE),
+     "copy all that is durable now into a new folder, while the broker serves"},
+    {"backup verify", backup_verify, "DIR", 1, 1,
+     CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(RATE), "read and check every byte of a backup"},
+    {"backup restore", cli_backup_restore, "DIR [NEWDIR]", 1, 2, CLI_FILE_OPTIONS | CLI_OPTION(RATE),
+     "make a data folder out of a backup"},
+};
+/* clang-format on */
+
+const struct cli_table cli_backup_table = {
+    .title = "Backup", .commands = commands, .count = SL_COUNT_OF(commands)};

@@ -11,6 +11,7 @@
 #define CLI_WORDS_MAX      256
 #define CLI_REPEATS_MAX    64
 #define CLI_LINE_BYTES_MAX (256u * 1024 * 1024) /* of a reply */
+#define CLI_OWN_MAX        24                   /* own options that one command takes */
 
 /* Values of an option that may be given several times. */
 struct cli_values {
@@ -36,6 +37,12 @@ struct cli {
     bool colour; /* stdout is a terminal */
     struct cli_options options;
     const struct cli_command *command;
+    const struct cli_table *table; /* that the command is in */
+    struct {
+        const struct cli_option *option;
+        struct cli_values values; /* a flag that is given has one, "" */
+    } own[CLI_OWN_MAX];           /* those of the table's own options that are given */
+    uint32_t own_count;
 };
 
 typedef int cli_command_fn(struct cli *cli);
@@ -101,32 +108,69 @@ enum {
     (CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(HOME) | CLI_OPTION(DEV) | CLI_OPTION(CONFIG))
 
 struct cli_command {
-    const char *name; /* "topic list" */
-    cli_command_fn *run;
+    const char *name;      /* "topic list" */
+    cli_command_fn *run;   /* NULL: serve, which is main.c's */
     const char *arguments; /* "TOPIC" */
     uint32_t word_min, word_max;
     uint64_t options; /* CLI_OPTION(…) */
     const char *doc;  /* its first line is in the list of commands, all of it in its --help */
 };
-/* The commands: one table for each group that has a file of its own; the help is in their order. */
+/* An option that only the commands of one table take; those that many take are in cli_options.c.
+ * Read with cli_own…: {.commands = "top", .name = "--interval", .argument = "MS", .doc = "…"}.
+ *
+ * The argument's word says what the shells complete: TOPIC, GROUP, PLUGIN, CONTEXT, FILE, DIR, or
+ * the words themselves where they are all lower-case ("auto|always|never"). The same holds for the
+ * words of `arguments` in struct cli_command. */
+struct cli_option {
+    const char *commands; /* "topic trim,topic offsets"; "*": every one of the table */
+    const char *name;     /* "--interval" */
+    char letter;          /* 0: none */
+    const char *argument; /* NULL: a flag */
+    const char *doc;
+};
+
+/* The commands: one table for each group, in the group's own file; CLI_TABLES lists them. */
 struct cli_table {
+    const char *title; /* heading in the help: "Topics" */
     const struct cli_command *commands;
     size_t count;
+    const struct cli_option *options; /* the table's own; may be NULL */
+    size_t option_count;
 };
-extern const struct cli_table cli_access_table;    /* cli_access.c */
-extern const struct cli_table cli_user_table;      /* cli_user.c */
-extern const struct cli_table cli_quota_table;     /* cli_quota.c */
-extern const struct cli_table cli_dlq_table;       /* cli_dlq.c */
-extern const struct cli_table cli_flow_table;      /* cli_flow.c */
-extern const struct cli_table cli_group_table;     /* cli_group.c */
-extern const struct cli_table cli_plugin_table;    /* cli_plugin.c */
-extern const struct cli_table cli_workbench_table; /* cli_workbench.c: plugin new, test … */
+/* clang-format off */
+#define CLI_TABLES(X) /* in the order of the help */ \
+    X(broker) \
+    X(record) \
+    X(topic) \
+    X(group) \
+    X(flow) \
+    X(dlq) \
+    X(plugin) \
+    X(workbench) \
+    X(sandbox) \
+    X(config) \
+    X(access) \
+    X(user) \
+    X(quota) \
+    X(backup) \
+    X(wal) \
+    X(extent)
+/* clang-format on */
+#define CLI_TABLE_DECLARE(name) extern const struct cli_table cli_##name##_table;
+CLI_TABLES(CLI_TABLE_DECLARE)
 
 /* ---- options (cli_options.c) ---- */
 
 /* Reads the arguments behind the command's name. False: a sentence was written to stderr. */
 bool cli_options_parse(struct cli *cli, int argc, char **argv);
-void cli_options_help(uint64_t options, FILE *out);
+/* The command's options, one a line. */
+void cli_options_help(const struct cli_table *table, const struct cli_command *command, FILE *out);
+/* Values of an option of the command's own table; count 0: it is not given. */
+const struct cli_values *cli_own(const struct cli *cli, const char *name);
+static inline bool cli_own_flag(const struct cli *cli, const char *name)
+{
+    return cli_own(cli, name)->count > 0;
+}
 static inline const char *cli_value(const struct cli_values *values, const char *fallback)
 {
     return values->count == 0 ? fallback : values->items[values->count - 1];
@@ -151,14 +195,19 @@ struct cli_link {
     char *buffer; /* bytes behind the last line */
     size_t size, capacity;
 };
+/* The exit code for an outcome. */
+int cli_exit_of(sl_err err);
 /* CLI_OK, CLI_UNREACHABLE, CLI_CONFIG; the reason was written to stderr. */
 int cli_link_open(struct cli_link *link, struct cli *cli);
 void cli_link_close(struct cli_link *link);
 /* Sends one request and waits for its reply. [takes args, which may be NULL] *ret_reply is the
- * whole reply, to be deleted by the caller, also when CLI_FAILED: then the error was written. */
+ * whole reply, to be deleted by the caller, also when it is an error: then that was written, and
+ * the code is that of its status (cli_exit_of). */
 int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply);
-/* The same, but an error is the caller's to write. */
+/* The same, but an error is the caller's to write: CLI_FAILED. */
 int cli_ask(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply);
+/* The status of a reply that is an error; *ret_message its sentence, within the reply. */
+sl_err cli_reply_error(const cJSON *reply, const char **ret_message);
 /* Opens, calls, closes. *ret_reply only with CLI_OK. */
 int cli_call_once(struct cli *cli, const char *command, cJSON *args, cJSON **ret_reply);
 /* A command that changes something and may want to be confirmed: asks at a terminal, unless --yes
@@ -191,20 +240,12 @@ bool cli_time_parse(const char *text, int64_t *ret_wall_ms);
 /* "sluice: …\n" on stderr. */
 void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
 
-/* ---- the commands ---- */
+/* ---- commands that are not in the file of their table ---- */
 
-cli_command_fn cli_topic_list, cli_topic_create, cli_topic_describe, cli_topic_delete;
-cli_command_fn cli_topic_alter;
-cli_command_fn cli_topic_trim;
-cli_command_fn cli_dlq_list, cli_dlq_show, cli_dlq_redrive;
-cli_command_fn cli_produce, cli_consume;
-cli_command_fn cli_status, cli_reload;
-cli_command_fn cli_sandbox_explain, cli_sandbox_selftest;
-cli_command_fn cli_wal_dump, cli_wal_verify, cli_wal_inspect, cli_wal_salvage;
-cli_command_fn cli_backup_create, cli_backup_verify, cli_backup_restore;
+cli_command_fn cli_produce;
+cli_command_fn cli_reload;
+cli_command_fn cli_wal_inspect, cli_wal_salvage;
+cli_command_fn cli_backup_restore;
 cli_command_fn cli_scrub, cli_recovery;
-cli_command_fn cli_extent_ls, cli_extent_dump, cli_extent_verify;
-cli_command_fn cli_config_check, cli_config_show, cli_config_schema, cli_config_reference,
-    cli_config_topics;
 
 #endif

@@ -25,7 +25,7 @@ static int report_fail(const struct cli *cli, const struct config_report *report
 }
 
 /* Files are the words of `check`; environment and home do not matter there. */
-int cli_config_check(struct cli *cli)
+static int config_check(struct cli *cli)
 {
     struct config_sources sources = {.dev = cli->options.dev, .executable = cli->executable};
     struct config_report report = {.count = 0};
@@ -64,7 +64,7 @@ static int running_show(struct cli *cli)
     return CLI_OK;
 }
 
-int cli_config_show(struct cli *cli)
+static int config_show(struct cli *cli)
 {
     const struct cli_options *options = &cli->options;
     struct config_sources sources = {.dev = options->dev,
@@ -96,20 +96,41 @@ int cli_config_show(struct cli *cli)
     return CLI_OK;
 }
 
-int cli_config_schema(struct cli *cli SL_UNUSED)
+static int config_schema(struct cli *cli SL_UNUSED)
 {
     config_schema_write(stdout);
     return CLI_OK;
 }
 
-int cli_config_topics(struct cli *cli SL_UNUSED)
+static int config_topics(struct cli *cli SL_UNUSED)
 {
     topic_config_page_write(stdout);
     return CLI_OK;
 }
 
-int cli_config_reference(struct cli *cli SL_UNUSED)
+static int config_reference(struct cli *cli SL_UNUSED)
 {
     config_reference_write(stdout);
     return CLI_OK;
 }
+
+/* ---- the table ---- */
+
+/* clang-format off */
+static const struct cli_command commands[] = {
+    {"config check", config_check, "FILE...", 1, CONFIG_FILES_MAX,
+     CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(DEV), "check configuration files"},
+    {"config show", config_show, "", 0, 0,
+     CLI_BROKER_OPTIONS | CLI_OPTION(SET) | CLI_OPTION(RUNNING),
+     "every key with its value and where it was set"},
+    {"config schema", config_schema, "", 0, 0, CLI_OPTION(JSON) | CLI_OPTION(HELP),
+     "JSON Schema of the configuration"},
+    {"config reference", config_reference, "", 0, 0, CLI_OPTION(HELP),
+     "reference page of the configuration"},
+    {"config topics", config_topics, "", 0, 0, CLI_OPTION(HELP),
+     "reference page of the configurations of topics"},
+};
+/* clang-format on */
+
+const struct cli_table cli_config_table = {
+    .title = "Configuration", .commands = commands, .count = SL_COUNT_OF(commands)};

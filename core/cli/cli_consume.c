@@ -1,4 +1,4 @@
-/* cli_consume.c: chunk after chunk of a partition, or of all partitions in turn, in a format. */
+/* consume.c: chunk after chunk of a partition, or of all partitions in turn, in a format. */
 #include "cli/cli_command.h"
 #include "control/base64.h"
 
@@ -198,7 +198,7 @@ static int partitions_find(struct consuming *consuming)
     return CLI_OK;
 }
 
-int cli_consume(struct cli *cli)
+static int consume(struct cli *cli)
 {
     struct consuming consuming = {.cli = cli, .format = cli_value(&cli->options.format, "%v\\n")};
     if (!cli_number(&cli->options.count, "--count", 1, INT64_MAX, INT64_MAX, &consuming.left)) {
@@ -215,5 +215,21 @@ int cli_consume(struct cli *cli)
     free(consuming.partitions);
     free(consuming.offsets);
     cli_link_close(&consuming.link);
-    return code == CLI_FAILED && consuming.written > 0 ? CLI_PARTLY : code;
+    return code != CLI_OK && code != CLI_UNREACHABLE && consuming.written > 0 ? CLI_PARTLY : code;
 }
+
+/* ---- the table ---- */
+
+/* clang-format off */
+static const struct cli_command commands[] = {
+    {"produce", cli_produce, "TOPIC [VALUE...]", 1, CLI_WORDS_MAX,
+     CLI_BROKER_OPTIONS | CLI_OPTION(KEY) | CLI_OPTION(HEADER) | CLI_OPTION(PARTITION) | CLI_OPTION(ACKS),
+     "write records: each VALUE, or each line of standard input"},
+    {"consume", consume, "TOPIC", 1, 1,
+     CLI_BROKER_OPTIONS | CLI_OPTION(OFFSET) | CLI_OPTION(COUNT) | CLI_OPTION(FORMAT) | CLI_OPTION(FOLLOW) |
+         CLI_OPTION(PARTITION), "read records of one partition or all of them"},
+};
+/* clang-format on */
+
+const struct cli_table cli_record_table = {
+    .title = "Records", .commands = commands, .count = SL_COUNT_OF(commands)};

@@ -273,7 +273,7 @@ static void list_write(const struct cli *cli, const cJSON *stages)
     }
 }
 
-int cli_dlq_list(struct cli *cli)
+static int dlq_list(struct cli *cli)
 {
     struct cli_link link;
     cJSON *reply = NULL;
@@ -403,7 +403,7 @@ static bool letter_take(const struct cli *cli, int64_t *ret_partition, int64_t *
     return good;
 }
 
-int cli_dlq_show(struct cli *cli)
+static int dlq_show(struct cli *cli)
 {
     struct cli_link link;
     cJSON *reply = NULL;
@@ -473,10 +473,10 @@ static int redrive_tell(const struct cli *cli, const cJSON *result)
     if (reason[0] != '\0') {
         cli_complain("it ended early: %s; the same command does the rest", reason);
     }
-    return reason[0] != '\0' ? CLI_FAILED : CLI_OK;
+    return reason[0] != '\0' ? CLI_PARTLY : CLI_OK;
 }
 
-int cli_dlq_redrive(struct cli *cli)
+static int dlq_redrive(struct cli *cli)
 {
     struct cli_link link;
     cJSON *reply = NULL;
@@ -513,15 +513,16 @@ int cli_dlq_redrive(struct cli *cli)
 
 /* clang-format off */
 static const struct cli_command commands[] = {
-    {"dlq list", cli_dlq_list, "[STAGE]", 0, 1, CLI_BROKER_OPTIONS,
+    {"dlq list", dlq_list, "[STAGE]", 0, 1, CLI_BROKER_OPTIONS,
      "dead letters of each stage: how many, since when, why"},
-    {"dlq show", cli_dlq_show, "STAGE", 1, 1,
+    {"dlq show", dlq_show, "STAGE", 1, 1,
      CLI_BROKER_OPTIONS | CLI_OPTION(LETTER) | CLI_OPTION(PARTITION) | CLI_OPTION(COUNT) | CLI_OPTION(FILTER) | CLI_OPTION(ALL),
      "dead letters of a stage with their reasons"},
-    {"dlq redrive", cli_dlq_redrive, "STAGE", 1, 1,
+    {"dlq redrive", dlq_redrive, "STAGE", 1, 1,
      CLI_BROKER_OPTIONS | CLI_OPTION(LETTER) | CLI_OPTION(PARTITION) | CLI_OPTION(FILTER) | CLI_OPTION(TOPIC_TO),
      "hand dead letters back to their stage, each once"},
 };
 /* clang-format on */
 
-const struct cli_table cli_dlq_table = {commands, SL_COUNT_OF(commands)};
+const struct cli_table cli_dlq_table = {
+    .title = "Dead letters", .commands = commands, .count = SL_COUNT_OF(commands)};

@@ -498,15 +498,31 @@ static int run(struct cli *cli, enum visit_mode mode)
                               : CLI_OK;
 }
 
-int cli_extent_ls(struct cli *cli)
+static int extent_ls(struct cli *cli)
 {
     return run(cli, VISIT_LS);
 }
-int cli_extent_dump(struct cli *cli)
+static int extent_dump(struct cli *cli)
 {
     return run(cli, VISIT_DUMP);
 }
-int cli_extent_verify(struct cli *cli)
+static int extent_verify(struct cli *cli)
 {
     return run(cli, VISIT_VERIFY);
 }
+
+/* ---- the table ---- */
+
+/* clang-format off */
+static const struct cli_command commands[] = {
+    {"extent ls", extent_ls, "[DIR|FILE...]", 0, CLI_WORDS_MAX, CLI_FILE_OPTIONS,
+     "files of sealed records: live or not, and which records"},
+    {"extent dump", extent_dump, "[DIR|FILE...]", 0, CLI_WORDS_MAX, CLI_FILE_OPTIONS,
+     "their streams, blocks and batches"},
+    {"extent verify", extent_verify, "[DIR|FILE...]", 0, CLI_WORDS_MAX, CLI_FILE_OPTIONS,
+     "read and check every byte of the live ones"},
+};
+/* clang-format on */
+
+const struct cli_table cli_extent_table = {
+    .title = "Storage", .commands = commands, .count = SL_COUNT_OF(commands)};

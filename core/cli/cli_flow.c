@@ -352,4 +352,5 @@ static const struct cli_command commands[] = {
 };
 /* clang-format on */
 
-const struct cli_table cli_flow_table = {commands, SL_COUNT_OF(commands)};
+const struct cli_table cli_flow_table = {
+    .title = "Flow", .commands = commands, .count = SL_COUNT_OF(commands)};

@@ -183,4 +183,5 @@ static const struct cli_command commands[] = {
 };
 /* clang-format on */
 
-const struct cli_table cli_group_table = {commands, SL_COUNT_OF(commands)};
+const struct cli_table cli_group_table = {
+    .title = "Groups", .commands = commands, .count = SL_COUNT_OF(commands)};

@@ -1,4 +1,5 @@
 /* cli_link.c: finds the broker's admin socket, sends a line, reads a line. */
+#include "base/status.h"
 #include "cli/cli_command.h"
 
 #include <stdlib.h>
@@ -155,22 +156,50 @@ int cli_ask(struct cli_link *link, const char *command, cJSON *args, cJSON **ret
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "ok")) ? CLI_OK : CLI_FAILED;
 }
 
+/* By the number's block where it says what kind of thing failed, else by what HTTP would say. */
+int cli_exit_of(sl_err err)
+{
+    int http = sl_status_row(err)->http;
+    static const struct {
+        int from, to, code;
+    } blocks[] = {{SLUICE_OK, SLUICE_OK, CLI_OK},
+                  {SLUICE_E_BUSY, SLUICE_E_BUSY, CLI_FAILED}, /* something is in its way */
+                  {1100, 1199, CLI_IO},
+                  {1700, 1799, CLI_FAILED}, /* plugins: the answer is no */
+                  {1800, 1899, CLI_CONFIG}};
+    for (size_t i = 0; i < SL_COUNT_OF(blocks); i++) {
+        if (err >= blocks[i].from && err <= blocks[i].to) {
+            return blocks[i].code;
+        }
+    }
+    return http == 401 || http == 403                                 ? CLI_DENIED
+           : http == 400 || http == 413 || http == 416 || http == 422 ? CLI_DATA
+           : http == 503 || http == 504                               ? CLI_UNREACHABLE
+                                                                      : CLI_FAILED;
+}
+
+sl_err cli_reply_error(const cJSON *reply, const char **ret_message)
+{
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
+    const cJSON *status = cJSON_GetObjectItemCaseSensitive(error, "status");
+    const char *message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "message"));
+    *ret_message = message != NULL ? message : "no reason given";
+    return cJSON_IsNumber(status) && status->valueint > 0 ? status->valueint : SLUICE_E_INTERNAL;
+}
+
 int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply)
 {
+    const char *message;
     int answered = cli_ask(link, command, args, ret_reply);
-    const cJSON *reply = *ret_reply;
     if (answered != CLI_FAILED) {
         return answered;
     }
-    const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
-    const char *message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "message"));
-    const char *code = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "code"));
+    sl_err err = cli_reply_error(*ret_reply, &message);
     if (link->cli->options.json) {
-        cli_json_write(reply);
+        cli_json_write(*ret_reply);
     }
-    cli_complain("%s failed: %s (%s)", command, message != NULL ? message : "no reason given",
-                 code != NULL ? code : "SLU-1000");
-    return CLI_FAILED;
+    cli_complain("%s failed: %s (SLU-%04d)", command, message, err);
+    return cli_exit_of(err);
 }
 
 int cli_call_once(struct cli *cli, const char *command, cJSON *args, cJSON **ret_reply)

@@ -1,6 +1,9 @@
-/* cli_options.c: one table of options for all commands; each command says which it takes. */
+/* cli_options.c: the options. Those that commands of several groups take are in the table here, and
+ * a command's mask says which; those of one group are in that group's table and say their commands.
+ */
 #include "base/text.h"
 #include "cli/cli_command.h"
+#include "cli/cli_table.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -13,7 +16,7 @@ struct option {
     char letter; /* 0: none */
     bool is_flag;
     const char *name, *argument, *doc;
-    size_t flag, values;
+    size_t flag, values; /* where in struct cli_options */
 };
 
 /* clang-format off */
@@ -69,47 +72,82 @@ static const struct option options[] = {
 };
 /* clang-format on */
 
-void cli_options_help(uint64_t mask, FILE *out)
+/* ---- all options of a command, the shared ones first ---- */
+
+/* "topic trim,topic offsets" names "topic trim". */
+static bool list_names(const char *list, const char *name)
 {
-    char left[64];
+    size_t size = strlen(name);
+    for (const char *at = list; at != NULL; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strcmp(at, "*") == 0 ||
+            (strncmp(at, name, size) == 0 && (at[size] == ',' || at[size] == '\0'))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool cli_option_at(const struct cli_table *table, const struct cli_command *command, size_t index,
+                   struct cli_option_view *ret_view)
+{
     for (size_t i = 0; i < SL_COUNT_OF(options); i++) {
         const struct option *option = &options[i];
-        if ((option->bit & mask) == 0) {
-            continue;
+        if ((option->bit & command->options) != 0 && index-- == 0) {
+            *ret_view = (struct cli_option_view){
+                option->name, option->argument, option->doc, option->letter, i, NULL};
+            return true;
         }
+    }
+    for (size_t i = 0; i < table->option_count; i++) {
+        const struct cli_option *option = &table->options[i];
+        if (list_names(option->commands, command->name) && index-- == 0) {
+            *ret_view = (struct cli_option_view){
+                option->name, option->argument, option->doc, option->letter, 0, option};
+            return true;
+        }
+    }
+    return false;
+}
+
+void cli_options_help(const struct cli_table *table, const struct cli_command *command, FILE *out)
+{
+    char left[96];
+    struct cli_option_view view;
+    for (size_t i = 0; cli_option_at(table, command, i, &view); i++) {
         char letter[8] = "    ";
-        if (option->letter != 0) {
-            snprintf(letter, sizeof(letter), "-%c, ", option->letter);
+        if (view.letter != 0) {
+            snprintf(letter, sizeof(letter), "-%c, ", view.letter);
         }
-        snprintf(left, sizeof(left), "%s%s %s", letter, option->name,
-                 option->argument == NULL ? "" : option->argument);
-        fprintf(out, "  %-30s %s\n", left, option->doc);
+        snprintf(left, sizeof(left), "%s%s %s", letter, view.name,
+                 view.argument == NULL ? "" : view.argument);
+        fprintf(out, "  %-30s %s\n", left, view.doc);
     }
 }
 
+/* ---- parsing ---- */
+
 /* Of the command's options, by "--name", "--name=value" or "-x". */
-static const struct option *option_find(const struct cli_command *command, const char *word)
+static bool option_find(const struct cli *cli, const char *word, struct cli_option_view *ret_view)
 {
     size_t size = strcspn(word, "=");
-    for (size_t i = 0; i < SL_COUNT_OF(options); i++) {
-        const struct option *option = &options[i];
-        bool by_letter = word[1] != '-' && word[1] == option->letter && option->letter != 0;
-        bool by_name = strlen(option->name) == size && memcmp(option->name, word, size) == 0;
-        if ((option->bit & command->options) != 0 && (by_letter || by_name)) {
-            return option;
+    for (size_t i = 0; cli_option_at(cli->table, cli->command, i, ret_view); i++) {
+        bool by_letter = word[1] != '-' && word[1] == ret_view->letter && ret_view->letter != 0;
+        bool by_name = strlen(ret_view->name) == size && memcmp(ret_view->name, word, size) == 0;
+        if (by_letter || by_name) {
+            return true;
         }
     }
-    return NULL;
+    return false;
 }
 
 static bool unknown_option(const struct cli *cli, const char *word)
 {
-    const char *known[SL_COUNT_OF(options)];
+    const char *known[CLI_OPTIONS_MAX];
+    struct cli_option_view view;
     size_t count = 0;
-    for (size_t i = 0; i < SL_COUNT_OF(options); i++) {
-        if ((options[i].bit & cli->command->options) != 0) {
-            known[count++] = options[i].name;
-        }
+    while (count < CLI_OPTIONS_MAX && cli_option_at(cli->table, cli->command, count, &view)) {
+        known[count++] = view.name;
     }
     struct sl_bytes typed = {(const uint8_t *)word, strcspn(word, "=")};
     const char *best = sl_text_nearest(typed, known, count);
@@ -119,19 +157,47 @@ static bool unknown_option(const struct cli *cli, const char *word)
     return false;
 }
 
+static struct cli_values *own_values(struct cli *cli, const struct cli_option *option)
+{
+    for (uint32_t i = 0; i < cli->own_count; i++) {
+        if (cli->own[i].option == option) {
+            return &cli->own[i].values;
+        }
+    }
+    SL_ASSERT(cli->own_count < CLI_OWN_MAX);
+    cli->own[cli->own_count].option = option;
+    return &cli->own[cli->own_count++].values;
+}
+
+const struct cli_values *cli_own(const struct cli *cli, const char *name)
+{
+    static const struct cli_values none = {.count = 0};
+    for (uint32_t i = 0; i < cli->own_count; i++) {
+        if (strcmp(cli->own[i].option->name, name) == 0) {
+            return &cli->own[i].values;
+        }
+    }
+    return &none;
+}
+
 /* Takes argv[*at] and, where it wants one, its value. */
-static bool option_take(struct cli *cli, const struct option *option, int argc, char **argv,
+static bool option_take(struct cli *cli, const struct cli_option_view *view, int argc, char **argv,
                         int *at)
 {
     const char *word = argv[*at];
     bool by_letter = word[1] != '-';
     const char *value = NULL;
-    if (option->is_flag) {
-        if (by_letter ? word[2] != '\0' : strchr(word, '=') != NULL) {
-            cli_complain("%s takes no value", option->name);
-            return false;
-        }
-        *(bool *)((char *)&cli->options + option->flag) = true;
+    const struct option *shared = &options[view->shared];
+    if (view->argument == NULL && (by_letter ? word[2] != '\0' : strchr(word, '=') != NULL)) {
+        cli_complain("%s takes no value", view->name);
+        return false;
+    }
+    if (view->argument == NULL && view->own == NULL) {
+        *(bool *)((char *)&cli->options + shared->flag) = true;
+        return true;
+    }
+    if (view->argument == NULL) {
+        *own_values(cli, view->own) = (struct cli_values){.items = {""}, .count = 1};
         return true;
     }
     if (by_letter && word[2] != '\0') {
@@ -141,9 +207,11 @@ static bool option_take(struct cli *cli, const struct option *option, int argc, 
     } else if (*at + 1 < argc) {
         value = argv[++*at];
     }
-    struct cli_values *values = (void *)((char *)&cli->options + option->values);
+    struct cli_values *values = view->own != NULL
+                                    ? own_values(cli, view->own)
+                                    : (void *)((char *)&cli->options + shared->values);
     if (value == NULL || values->count == CLI_REPEATS_MAX) {
-        cli_complain("%s %s", option->name,
+        cli_complain("%s %s", view->name,
                      value == NULL ? "needs a value" : "is given more than 64 times");
         return false;
     }
@@ -168,11 +236,11 @@ bool cli_options_parse(struct cli *cli, int argc, char **argv)
             cli->options.words[cli->options.word_count++] = argv[i];
             continue;
         }
-        const struct option *option = option_find(cli->command, argv[i]);
-        if (option == NULL) {
+        struct cli_option_view view;
+        if (!option_find(cli, argv[i], &view)) {
             return unknown_option(cli, argv[i]);
         }
-        if (!option_take(cli, option, argc, argv, &i)) {
+        if (!option_take(cli, &view, argc, argv, &i)) {
             return false;
         }
     }

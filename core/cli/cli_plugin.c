@@ -2,7 +2,7 @@
 #include "cli/cli_plugin.h"
 
 #define CONFIRMED_OPTIONS (CLI_BROKER_OPTIONS | CLI_OPTION(YES) | CLI_OPTION(FORCE))
-#define EXIT_CODES        "\nExit codes: 0 done, or so before; 3 refused; 69 no broker."
+#define EXIT_CODES        "\nExit codes: 0 done, or so before; 1 refused; 64 wants --yes; 69 no broker."
 
 /* clang-format off */
 static const struct cli_command commands[] = {
@@ -49,4 +49,5 @@ static const struct cli_command commands[] = {
 };
 /* clang-format on */
 
-const struct cli_table cli_plugin_table = {commands, SL_COUNT_OF(commands)};
+const struct cli_table cli_plugin_table = {
+    .title = "Plugins", .commands = commands, .count = SL_COUNT_OF(commands)};

@@ -15,11 +15,16 @@
 
 /* ---- asking ---- */
 
+static bool is_person(void)
+{
+    return sl_descriptor_is_terminal(0) && sl_descriptor_is_terminal(2);
+}
+
 static bool person_agrees(const char *message)
 {
     char line[16] = "";
     size_t size = 0;
-    if (!sl_descriptor_is_terminal(0) || !sl_descriptor_is_terminal(2)) {
+    if (!is_person()) {
         return false;
     }
     const char *colon = strstr(message, ": ");
@@ -27,15 +32,6 @@ static bool person_agrees(const char *message)
     fflush(stderr);
     sl_err err = sl_descriptor_read(0, line, sizeof(line), &size);
     return err == SLUICE_OK && size > 0 && (line[0] == 'y' || line[0] == 'Y');
-}
-
-static const char *error_message(const cJSON *reply, int *ret_status)
-{
-    const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
-    const cJSON *status = cJSON_GetObjectItemCaseSensitive(error, "status");
-    const char *message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "message"));
-    *ret_status = cJSON_IsNumber(status) ? status->valueint : SLUICE_E_INTERNAL;
-    return message != NULL ? message : "no reason given";
 }
 
 static void moves_write(const struct cli *cli, const cJSON *result)
@@ -62,21 +58,19 @@ static int success_write(const struct cli *cli, const cJSON *reply)
 
 static int failure_write(const struct cli *cli, const cJSON *reply)
 {
-    int status = 0;
-    const char *message = error_message(reply, &status);
+    const char *message;
+    sl_err err = cli_reply_error(reply, &message);
+    bool asks = err == SLUICE_E_UNCONFIRMED;
     if (cli->options.json) {
         cli_json_write(reply);
     }
-    cli_complain("%s%s", message,
-                 status == SLUICE_E_UNCONFIRMED ? "; nothing was changed: say --yes if you mean it"
-                                                : "");
-    return CLI_PARTLY;
+    cli_complain("%s%s", message, asks ? "; nothing was changed: say --yes if you mean it" : "");
+    return !asks ? cli_exit_of(err) : is_person() ? CLI_FAILED : CLI_USAGE;
 }
 
 int cli_change(struct cli *cli, const char *command, cJSON *args)
 {
     struct cli_link link;
-    int status = SLUICE_OK;
     cJSON *reply = NULL;
     bool confirmed = cli->options.yes || cli->options.force;
     int code = cli_link_open(&link, cli);
@@ -90,8 +84,8 @@ int cli_change(struct cli *cli, const char *command, cJSON *args)
     }
     code = cli_ask(&link, command, args, &reply);
     if (code == CLI_FAILED && again != NULL) {
-        const char *message = error_message(reply, &status);
-        if (status == SLUICE_E_UNCONFIRMED && person_agrees(message)) {
+        const char *message;
+        if (cli_reply_error(reply, &message) == SLUICE_E_UNCONFIRMED && person_agrees(message)) {
             cJSON_Delete(reply);
             cJSON_AddTrueToObject(again, "confirmed");
             code = cli_ask(&link, command, again, &reply);
@@ -195,7 +189,7 @@ int cli_plugin_load(struct cli *cli)
     uint8_t *bytes = NULL;
     size_t size = 0;
     if (!file_read(cli, path, &bytes, &size)) {
-        return CLI_PARTLY;
+        return CLI_IO;
     }
     char *text = malloc(base64_size(size) + 1);
     if (text == NULL) {

@@ -146,12 +146,12 @@ static int input_read(struct producing *producing)
     for (;;) {
         size_t got = 0;
         if (!input_grow(producing)) {
-            return CLI_FAILED;
+            return CLI_DATA;
         }
         if (sl_descriptor_read(0, producing->input + producing->size, INPUT_BYTES, &got) !=
             SLUICE_OK) {
             cli_complain("standard input cannot be read");
-            return CLI_FAILED;
+            return CLI_IO;
         }
         producing->size += got;
         int code = lines_take(producing, got == 0);
@@ -186,5 +186,5 @@ int cli_produce(struct cli *cli)
     cJSON_Delete(producing.records);
     free(producing.input);
     cli_link_close(&producing.link);
-    return code == CLI_FAILED && producing.sent > 0 ? CLI_PARTLY : code;
+    return code != CLI_OK && code != CLI_UNREACHABLE && producing.sent > 0 ? CLI_PARTLY : code;
 }

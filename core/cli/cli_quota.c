@@ -112,4 +112,5 @@ static const struct cli_command commands[] = {
 };
 /* clang-format on */
 
-const struct cli_table cli_quota_table = {commands, SL_COUNT_OF(commands)};
+const struct cli_table cli_quota_table = {
+    .title = "Security", .commands = commands, .count = SL_COUNT_OF(commands)};

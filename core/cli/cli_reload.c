@@ -82,7 +82,7 @@ int cli_reload(struct cli *cli)
     cJSON_AddBoolToObject(args, "dry_run", cli->options.dry_run);
     int code = cli_call_once(cli, "reload", args, &reply);
     if (code != CLI_OK) {
-        return code == CLI_FAILED ? CLI_PARTLY : code;
+        return code;
     }
     const cJSON *report = cli_result(reply);
     cli_member_text(report, "outcome", outcome);
@@ -91,7 +91,7 @@ int cli_reload(struct cli *cli)
     } else {
         report_write(cli, report, outcome);
     }
-    code = outcome[0] == 'd' ? CLI_OK : outcome[0] == 'b' ? CLI_CONFIG : CLI_PARTLY;
+    code = outcome[0] == 'd' ? CLI_OK : outcome[0] == 'p' ? CLI_PARTLY : CLI_CONFIG;
     cJSON_Delete(reply);
     return code;
 }

@@ -213,7 +213,7 @@ static int explain_machine(struct cli *cli)
     return CLI_OK;
 }
 
-int cli_sandbox_explain(struct cli *cli)
+static int sandbox_explain(struct cli *cli)
 {
     cJSON *reply = NULL;
     if (cli->options.word_count == 0) {
@@ -336,7 +336,7 @@ static void course_write(const struct selftest_course *course, struct selftest *
     cJSON_Delete(object);
 }
 
-int cli_sandbox_selftest(struct cli *cli)
+static int sandbox_selftest(struct cli *cli)
 {
     struct selftest_course course = {.cli = cli,
                                      .shows = !cli->options.json && sl_descriptor_is_terminal(2)};
@@ -359,3 +359,17 @@ int cli_sandbox_selftest(struct cli *cli)
     selftest_close(selftest);
     return course.failed > 0 ? CLI_FAILED : CLI_OK;
 }
+
+/* ---- the table ---- */
+
+/* clang-format off */
+static const struct cli_command commands[] = {
+    {"sandbox explain", sandbox_explain, "[PLUGIN]", 0, 1, CLI_BROKER_OPTIONS,
+     "the walls around a plugin, its limits and permissions; without a name: what this machine gives"},
+    {"sandbox selftest", sandbox_selftest, "[WORD...]", 0, CLI_WORDS_MAX, CLI_OPTION(JSON) | CLI_OPTION(HELP),
+     "run hostile plugins against the sandbox of this machine; WORD: only those"},
+};
+/* clang-format on */
+
+const struct cli_table cli_sandbox_table = {
+    .title = "Sandbox", .commands = commands, .count = SL_COUNT_OF(commands)};

@@ -1,4 +1,4 @@
-/* cli_topic.c: topic list, create, describe, alter, delete, trim; status. */
+/* cli_topic.c: topic list, create, describe, alter, delete, trim. */
 #include "cli/cli_command.h"
 
 #include <string.h>
@@ -25,7 +25,7 @@ int cli_list_show(struct cli *cli, const char *command, const char *member,
     return CLI_OK;
 }
 
-int cli_topic_list(struct cli *cli)
+static int topic_list(struct cli *cli)
 {
     return cli_list_show(cli, "topic.list", "topics", topic_columns, SL_COUNT_OF(topic_columns));
 }
@@ -36,6 +36,7 @@ static int topics_each(struct cli *cli, const char *command, const char *done,
 {
     struct cli_link link;
     uint32_t failed = 0;
+    int worst = CLI_OK; /* of the first that failed */
     int code = cli_link_open(&link, cli);
     if (code != CLI_OK) {
         return code;
@@ -50,15 +51,10 @@ static int topics_each(struct cli *cli, const char *command, const char *done,
         }
         cJSON_Delete(reply);
         failed += code != CLI_OK;
-        if (code == CLI_UNREACHABLE) {
-            break;
-        }
+        worst = worst == CLI_OK ? code : worst;
     }
     cli_link_close(&link);
-    if (failed == 0 || failed == cli->options.word_count || code == CLI_UNREACHABLE) {
-        return failed == 0 ? CLI_OK : code == CLI_UNREACHABLE ? code : CLI_FAILED;
-    }
-    return CLI_PARTLY;
+    return failed > 0 && failed < cli->options.word_count ? CLI_PARTLY : worst;
 }
 
 static cJSON *topic_args(struct cli *cli SL_UNUSED, const char *topic)
@@ -109,7 +105,7 @@ static cJSON *alter_args(struct cli *cli, const char *topic)
     return args;
 }
 
-int cli_topic_create(struct cli *cli)
+static int topic_create(struct cli *cli)
 {
     int64_t partitions = 0;
     if (!cli_number(&cli->options.partitions, "--partitions", 1, INT32_MAX, -1, &partitions)) {
@@ -118,7 +114,7 @@ int cli_topic_create(struct cli *cli)
     return topics_each(cli, "topic.create", "created", create_args);
 }
 
-int cli_topic_alter(struct cli *cli)
+static int topic_alter(struct cli *cli)
 {
     int64_t partitions = 0;
     if (cli->options.topic_config.count == 0 && cli->options.partitions.count == 0) {
@@ -131,12 +127,12 @@ int cli_topic_alter(struct cli *cli)
     return topics_each(cli, "topic.alter", "altered", alter_args);
 }
 
-int cli_topic_delete(struct cli *cli)
+static int topic_delete(struct cli *cli)
 {
     return topics_each(cli, "topic.delete", "deleted", topic_args);
 }
 
-int cli_topic_trim(struct cli *cli)
+static int topic_trim(struct cli *cli)
 {
     const char *before = cli_value(&cli->options.before, NULL);
     int64_t partition = 0;
@@ -185,7 +181,7 @@ static void describe_write(const struct cli *cli, const cJSON *topic)
     }
 }
 
-int cli_topic_describe(struct cli *cli)
+static int topic_describe(struct cli *cli)
 {
     cJSON *reply = NULL;
     int code = cli_call_once(cli, "topic.describe", topic_args(cli, cli->options.words[0]), &reply);
@@ -217,7 +213,24 @@ int cli_object_show(struct cli *cli, const char *command, cJSON *args)
     return CLI_OK;
 }
 
-int cli_status(struct cli *cli)
-{
-    return cli_object_show(cli, "status", NULL);
-}
+/* ---- the table ---- */
+
+/* clang-format off */
+static const struct cli_command commands[] = {
+    {"topic list", topic_list, "", 0, 0, CLI_BROKER_OPTIONS, "all topics"},
+    {"topic create", topic_create, "TOPIC...", 1, CLI_WORDS_MAX,
+     CLI_BROKER_OPTIONS | CLI_OPTION(PARTITIONS) | CLI_OPTION(TOPIC_CONFIG), "make topics"},
+    {"topic describe", topic_describe, "TOPIC", 1, 1, CLI_BROKER_OPTIONS,
+     "partitions, offsets and configuration of a topic"},
+    {"topic alter", topic_alter, "TOPIC...", 1, CLI_WORDS_MAX,
+     CLI_BROKER_OPTIONS | CLI_OPTION(PARTITIONS) | CLI_OPTION(TOPIC_CONFIG),
+     "change the configuration of topics (-c NAME= goes back to the default), add partitions"},
+    {"topic delete", topic_delete, "TOPIC...", 1, CLI_WORDS_MAX, CLI_BROKER_OPTIONS,
+     "delete topics with their records"},
+    {"topic trim", topic_trim, "TOPIC", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(PARTITION) | CLI_OPTION(BEFORE),
+     "delete the records of a partition before an offset"},
+};
+/* clang-format on */
+
+const struct cli_table cli_topic_table = {
+    .title = "Topics", .commands = commands, .count = SL_COUNT_OF(commands)};

@@ -327,11 +327,30 @@ static int run(struct cli *cli, bool dump)
     return code;
 }
 
-int cli_wal_dump(struct cli *cli)
+static int wal_dump(struct cli *cli)
 {
     return run(cli, true);
 }
-int cli_wal_verify(struct cli *cli)
+static int wal_verify(struct cli *cli)
 {
     return run(cli, false);
 }
+
+/* ---- the table ---- */
+
+/* clang-format off */
+static const struct cli_command commands[] = {
+    {"wal dump", wal_dump, "[DIR]", 0, 1,
+     CLI_FILE_OPTIONS | CLI_OPTION(TOPIC) | CLI_OPTION(PARTITION) | CLI_OPTION(OFFSETS) | CLI_OPTION(LSN) |
+         CLI_OPTION(RECORDS), "every frame and item of the write-ahead log"},
+    {"wal verify", wal_verify, "[DIR]", 0, 1, CLI_FILE_OPTIONS,
+     "read and check every byte of it"},
+    {"wal inspect", cli_wal_inspect, "[DIR]", 0, 1, CLI_FILE_OPTIONS,
+     "its segments and checkpoint, and what the next start would do"},
+    {"wal salvage", cli_wal_salvage, "DIR [NEWDIR]", 1, 2, CLI_OPTION(JSON) | CLI_OPTION(HELP),
+     "what a damaged data folder has lost; the rest into a new one"},
+};
+/* clang-format on */
+
+const struct cli_table cli_wal_table = {
+    .title = "Storage", .commands = commands, .count = SL_COUNT_OF(commands)};

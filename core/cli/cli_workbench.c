@@ -240,4 +240,5 @@ static const struct cli_command commands[] = {
 };
 /* clang-format on */
 
-const struct cli_table cli_workbench_table = {commands, SL_COUNT_OF(commands)};
+const struct cli_table cli_workbench_table = {
+    .title = "Plugins", .commands = commands, .count = SL_COUNT_OF(commands)};

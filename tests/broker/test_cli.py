@@ -43,7 +43,7 @@ class Cli(unittest.TestCase):
 
     def test_refuses_an_invalid_topic_name(self):
         code, _, err = self.broker.run("topic", "create", "a/b")
-        self.assertEqual(code, 1)
+        self.assertEqual(code, 65)
         self.assertIn("SLU-1302", err)
 
     def test_consumes_any_bytes_as_they_were_produced(self):
@@ -92,7 +92,7 @@ class Cli(unittest.TestCase):
 
     def test_suggests_the_nearest_command(self):
         done = subprocess.run([SLUICE, "topic", "lst"], capture_output=True, text=True)
-        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.returncode, 64)
         self.assertIn('did you mean "sluice topic list"?', done.stderr)
 
     def test_checks_configuration_files(self):

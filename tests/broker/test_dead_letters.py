@@ -58,7 +58,7 @@ class Redrive(DeadLetterTest):
         code, out, _ = self.broker.run("dlq", "show", "s", "--filter", "value=x1", "--json")
         self.assertEqual(out.decode().count('"letter"'), 1)
         code, _, err = self.broker.run("dlq", "show", "s", "--filter", "colour=red")
-        self.assertEqual(code, 2)
+        self.assertEqual(code, 64)
         self.assertIn("reason, version", err)
         code, _, err = self.broker.run("dlq", "list", "nobody")
         self.assertEqual(code, 1)

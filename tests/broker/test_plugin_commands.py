@@ -61,19 +61,19 @@ class Commands(CommandTest):
         self.load()
         with open(self.source, "w") as file:
             file.write("return { oops")
-        self.assertIn("keeps running", self.plugin("load", self.source, code=3))
+        self.assertIn("keeps running", self.plugin("load", self.source, code=1))
         self.produce("in", "1")
         self.assertEqual(self.wait_values("out", 1), ["a:1"])
 
     def test_load_refuses_what_is_no_plugin(self):
-        self.assertIn("does not exist", self.plugin("load", "none.lua", code=3))
+        self.assertIn("does not exist", self.plugin("load", "none.lua", code=74))
         path = os.path.join(self.broker.home, "notes.txt")
         with open(path, "w") as file:
             file.write("x")
-        self.assertIn("ends in .so or .lua", self.plugin("load", path, code=3))
+        self.assertIn("ends in .so or .lua", self.plugin("load", path, code=65))
         with open(os.path.join(self.broker.home, "bad.so"), "w") as file:
             file.write("x")
-        self.plugin("load", os.path.join(self.broker.home, "bad.so"), code=3)
+        self.plugin("load", os.path.join(self.broker.home, "bad.so"), code=1)
         self.assertIsNone(self.state("notes.txt"))
 
     def test_reload_reads_the_file_changed_or_not(self):
@@ -82,15 +82,15 @@ class Commands(CommandTest):
         self.assertTrue(self.plugin("reload", "up")["changed"])
         wait_for(lambda: self.info("up")["worker_pid"] not in (0, pid), "another worker")
         os.remove(os.path.join(self.plugins, "up.lua"))
-        self.assertIn("is not in", self.plugin("reload", "up", code=3))
+        self.assertIn("is not in", self.plugin("reload", "up", code=1))
 
     def test_unknown_names_are_answered_with_what_is_like_them(self):
         self.load()
         for command in (("reload",), ("unload",), ("enable",), ("disable",), ("pause",), ("resume",)):
-            self.assertIn('did you mean up?', self.plugin(*command, "upp", code=3))
-        self.assertIn("no position", self.plugin("seek", "upp", "--to", "end", "--yes", code=3))
-        self.assertIn("nothing is kept", self.plugin("forget", "upp", "--yes", code=3))
-        self.assertIn('did you mean "sluice plugin unload"', self.plugin("unlaod", "up", code=2))
+            self.assertIn('did you mean up?', self.plugin(*command, "upp", code=1))
+        self.assertIn("no position", self.plugin("seek", "upp", "--to", "end", "--yes", code=1))
+        self.assertIn("nothing is kept", self.plugin("forget", "upp", "--yes", code=1))
+        self.assertIn('did you mean "sluice plugin unload"', self.plugin("unlaod", "up", code=64))
 
     # ---- unload, disable ----
 
@@ -124,7 +124,7 @@ class Commands(CommandTest):
             self.assertEqual(self.state(), "disabled")
         self.drop("up.lua", UPPER % "b:")
         self.produce("in", "2")
-        self.assertIn("is disabled", self.plugin("reload", "up", code=3))
+        self.assertIn("is disabled", self.plugin("reload", "up", code=1))
         self.assertEqual(self.values("out"), ["a:1"])
         info = self.info("up")
         self.assertEqual(info["switched_by"], "User:admin")
@@ -137,9 +137,9 @@ class Commands(CommandTest):
         self.drop("up.lua", GATE)
         wait_for(lambda: self.state() == "running", "the gate")
         for command in ("unload", "disable"):
-            self.assertIn("unchecked", self.plugin(command, "up", code=3))
-        self.assertIn("is a gate", self.plugin("pause", "up", code=3))
-        self.assertIn("has no positions", self.plugin("seek", "up", "--to", "end", "--yes", code=3))
+            self.assertIn("unchecked", self.plugin(command, "up", code=64))
+        self.assertIn("is a gate", self.plugin("pause", "up", code=1))
+        self.assertIn("has no positions", self.plugin("seek", "up", "--to", "end", "--yes", code=1))
         self.assertEqual(self.state(), "running")
         self.plugin("disable", "up", "--force")
         self.produce("in", "bad")
@@ -178,7 +178,7 @@ class Commands(CommandTest):
         self.load()
         self.produce("in", "1", "2", "3")
         self.wait_values("out", 3)
-        self.assertIn("say --yes", self.plugin("seek", "up", "--to", "start", code=3))
+        self.assertIn("say --yes", self.plugin("seek", "up", "--to", "start", code=64))
         self.assertEqual(self.values("out"), ["a:1", "a:2", "a:3"])
         moves = self.plugin("seek", "up", "--to", "1", "--yes")["moves"]
         self.assertEqual(moves, [{"topic": "in", "partition": 0, "before": "3", "after": "1"}])
@@ -207,25 +207,25 @@ class Commands(CommandTest):
         self.wait_values("out", 3)
         text = time.strftime("@%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
         self.assertEqual(self.plugin("seek", "up", "--to", text, "--yes")["moves"][0]["after"], "2")
-        self.assertIn("a time is", self.plugin("seek", "up", "--to", "@20-20", "--yes", code=2))
+        self.assertIn("a time is", self.plugin("seek", "up", "--to", "@20-20", "--yes", code=64))
 
     def test_seek_refuses_what_is_not_there_and_moves_nothing(self):
         self.load()
         self.produce("in", "1")
         self.wait_values("out", 1)
-        self.assertIn("holds 0 to 1", self.plugin("seek", "up", "--to", "7", "--yes", code=3))
-        self.assertIn("--to", self.plugin("seek", "up", code=2))
-        self.assertIn('"to" must be', self.plugin("seek", "up", "--to", "soon", "--yes", code=3))
-        self.plugin("seek", "up", "--to", "start", "--topic", "other", "--yes", code=3)
+        self.assertIn("holds 0 to 1", self.plugin("seek", "up", "--to", "7", "--yes", code=65))
+        self.assertIn("--to", self.plugin("seek", "up", code=64))
+        self.assertIn('"to" must be', self.plugin("seek", "up", "--to", "soon", "--yes", code=65))
+        self.plugin("seek", "up", "--to", "start", "--topic", "other", "--yes", code=1)
         self.assertEqual(self.values("out"), ["a:1"])
 
     def test_forget_wants_an_instance_that_is_not_loaded_and_removes_all_of_it(self):
         self.load()
         self.produce("in", "1")
         self.wait_values("out", 1)
-        self.assertIn("unload up", self.plugin("forget", "up", "--yes", code=3))
+        self.assertIn("unload up", self.plugin("forget", "up", "--yes", code=1))
         self.plugin("disable", "up")
-        self.assertIn("1 positions of up are forgotten for good", self.plugin("forget", "up", code=3))
+        self.assertIn("1 positions of up are forgotten for good", self.plugin("forget", "up", code=64))
         self.plugin("forget", "up", "--yes")
         self.produce("in", "2")
         self.broker.crash()
@@ -237,7 +237,7 @@ class Commands(CommandTest):
     def test_a_person_at_a_terminal_is_asked(self):
         self.load()
         self.plugin("unload", "up")
-        for answer, code in ((b"n\n", 3), (b"y\n", 0)):
+        for answer, code in ((b"n\n", 1), (b"y\n", 0)):
             main, side = pty.openpty()
             done = subprocess.Popen([SLUICE, "plugin", "forget", "up", "--home", self.broker.home],
                                     stdin=side, stdout=side, stderr=side)

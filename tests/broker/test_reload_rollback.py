@@ -77,11 +77,11 @@ class Rollback(RollbackTest):
     def test_what_cannot_come_back_is_refused_with_the_reason(self):
         a = self.settle("a")
         code, _, err = self.broker.run("plugin", "rollback", "tag")
-        self.assertEqual(code, 3)
+        self.assertEqual(code, 1)
         self.assertIn("no such version", err)
         for arguments in (("tag", "--to", "ffffffff"), ("nobody",)):
             code, _, err = self.broker.run("plugin", "rollback", *arguments)
-            self.assertEqual(code, 3, err)
+            self.assertEqual(code, 1, err)
         self.assertEqual(self.info("tag")["hash"], a)
 
     def test_state_of_another_version_is_not_given_to_old_code(self):
@@ -90,7 +90,7 @@ class Rollback(RollbackTest):
         self.drop_c("stateful", 'writer->pass(writer, index);', state_version=2, wait=False)
         wait_for(lambda: self.info("stateful")["hash"] != old, "the second version")
         code, _, err = self.broker.run("plugin", "rollback", "stateful")
-        self.assertEqual(code, 3)
+        self.assertEqual(code, 1)
         self.assertIn("state_version", err)
 
     def test_the_last_eight_are_kept(self):
@@ -99,7 +99,7 @@ class Rollback(RollbackTest):
         self.assertEqual(self.back("--to", hashes[3])["hash"], hashes[3])
         self.assertEqual(self.send("x"), "x v3")
         code, _, _ = self.broker.run("plugin", "rollback", "tag", "--to", hashes[2])
-        self.assertEqual(code, 3)
+        self.assertEqual(code, 1)
 
     def test_a_deploy_that_rejects_too_much_goes_back_by_itself(self):
         good = self.settle("a")
@@ -221,7 +221,7 @@ class Kept(RollbackTest):
         self.again()
         for bad, word in ((9, "has other bytes"), (8, "copy on the disk"), (7, "copy on the disk")):
             code, _, err = self.broker.run("plugin", "rollback", "tag", "--to", hashes[bad])
-            self.assertEqual(code, 3)
+            self.assertEqual(code, 1)
             self.assertIn(word, err)
         self.assertEqual(self.send("1"), "1 v10")
         self.assertEqual(self.back("--to", hashes[6])["hash"], hashes[6])

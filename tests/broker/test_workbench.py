@@ -235,9 +235,9 @@ class NewAndBuild(Workbench):
 
     def test_a_folder_that_is_there_and_a_bad_name_are_refused_with_a_sentence(self):
         os.mkdir(self.path("there"))
-        for words, code, sentence in ((["there"], 1, "is there already"), (["Up"], 2, "cannot be the name"),
-                                      (["a-b"], 2, "cannot be the name"), (["../.."], 2, "cannot be the name"),
-                                      (["x" * 49], 2, "at most 48"), (["x", "--lang", "rust"], 2, "c, lua and frontend")):
+        for words, code, sentence in ((["there"], 1, "is there already"), (["Up"], 64, "cannot be the name"),
+                                      (["a-b"], 64, "cannot be the name"), (["../.."], 64, "cannot be the name"),
+                                      (["x" * 49], 64, "at most 48"), (["x", "--lang", "rust"], 64, "c, lua and frontend")):
             got, out, err = self.sluice("plugin", "new", *words)
             self.assertEqual((got, out), (code, ""), words)
             self.assertIn(sentence, err)
@@ -466,7 +466,7 @@ class Live(Workbench):
             self.assertIn(word, out)
         for words in (["--sample", "none"], ["--sample", self.write("empty", "")]):
             self.assertEqual(self.sluice("plugin", "try", name, *words)[0], 1)
-        self.assertEqual(self.sluice("plugin", "try", name)[0], 2)
+        self.assertEqual(self.sluice("plugin", "try", name)[0], 64)
 
     def test_dev_builds_tests_and_loads_at_each_save_and_a_bad_one_leaves_what_runs(self):
         self.ok("plugin", "new", "live", "--lang", "c")
