@@ -19,7 +19,9 @@ struct loop_room;
     X(BYTES_IN,        "sluice_bytes_in_total",          COUNTER, 0, "bytes of record batches made durable")          \
     X(BYTES_OUT,       "sluice_bytes_out_total",         COUNTER, 0, "bytes of record batches given to fetches")      \
     X(FETCHES,         "sluice_fetches_total",           COUNTER, 0, "fetch requests answered, by shard")             \
-    X(DUPLICATES,      "sluice_duplicate_batches_total", COUNTER, 0, "batches answered from the producer's memory")   \
+    X(DUPLICATES,      "sluice_duplicate_batches_total", COUNTER, 0, "batches answered from the producer's memory, or by their message ids")   \
+    X(MESSAGE_IDS,     "sluice_message_ids", GAUGE, 0, "message ids that are remembered, 1,000,000 a shard at most")    \
+    X(MESSAGE_IDS_REFUSED, "sluice_message_ids_refused_total", COUNTER, 0, "messages refused as no more ids can be remembered") \
     X(BYTES_REMOVED,   "sluice_removed_bytes_total",     COUNTER, 0, "bytes removed by retention and deletion of records")\
     X(RECORDS_REMOVED, "sluice_removed_records_total",   COUNTER, 0, "offsets removed by retention and deletion of records")\
     X(TOPICS,          "sluice_topics",                  GAUGE,   0, "topics in the catalog")                         \

@@ -6,10 +6,11 @@
 
 #include <stdio.h>
 
-#define SEGMENT_MS 604800000 /* a week */
-#define INERT      " (Stored and shown; without effect in this version.)"
-#define T(name)    SLUICE_CONFIG_TYPE_##name
-#define ANY        INT64_MIN, INT64_MAX
+#define SEGMENT_MS      604800000 /* a week */
+#define DEDUP_WINDOW_MS 120000
+#define INERT           " (Stored and shown; without effect in this version.)"
+#define T(name)         SLUICE_CONFIG_TYPE_##name
+#define ANY             INT64_MIN, INT64_MAX
 
 static const struct topic_config_key keys[] = {
     {"cleanup.policy",
@@ -224,6 +225,14 @@ static const struct topic_config_key keys[] = {
      "finds them, at this age at the latest (sooner by wal.age_max); at most once a second. "
      "Retention does not wait for it.",
      false},
+    {"sluice.dedup.window.ms",
+     {T(LONG), 1, 604800000, NULL},
+     "120000",
+     NULL,
+     "How long the id of a message that was published with one (the native protocol) is "
+     "remembered: "
+     "a second one with it is not appended, also over restarts.",
+     false},
     {"sluice.durability",
      {T(STRING), ANY, "fsync,os,memory"},
      "fsync",
@@ -407,6 +416,11 @@ const char *topic_durability_text(enum topic_durability durability)
     return texts[durability];
 }
 
+static void dedup_window_set(struct topic_settings *settings, const struct config_value *value)
+{
+    settings->dedup_window_ms = value->number;
+}
+
 static void durability_set(struct topic_settings *settings, const struct config_value *value)
 {
     settings->durability = config_list_has(value->text, "memory") ? TOPIC_MEMORY
@@ -476,6 +490,7 @@ static const struct {
     {"retention.ms", retention_ms_set},
     {"segment.bytes", segment_bytes_set},
     {"segment.ms", segment_ms_set},
+    {"sluice.dedup.window.ms", dedup_window_set},
     {"sluice.durability", durability_set},
     {"sluice.validate", validate_set},
 };
@@ -500,6 +515,7 @@ void topic_settings_resolve(const struct topic_override *overrides, uint32_t ove
         .message_bytes_max = broker->message_bytes_max,
         .segment_bytes = broker->segment_bytes,
         .segment_ms = SEGMENT_MS,
+        .dedup_window_ms = DEDUP_WINDOW_MS,
         .timestamp_log_append = broker->timestamp_log_append,
         .compact = broker->cleanup_compact,
         .remove = broker->cleanup_delete,

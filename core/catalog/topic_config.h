@@ -57,6 +57,7 @@ struct topic_settings {
     bool validate_records;                   /* sluice.validate=records */
     int64_t timestamp_before_max_ms;         /* E_INVALID_TIMESTAMP when older */
     int64_t timestamp_after_max_ms;          /* … when further ahead */
+    int64_t dedup_window_ms;                 /* message ids are remembered so long */
     int64_t retention_ms;                    /* -1: for ever */
     int64_t retention_bytes;                 /* -1: no bound */
     int64_t delete_retention_ms;             /* compaction keeps tombstones so long */

@@ -203,7 +203,7 @@ static sl_err submit_to(struct commit *commit, struct commit_log *log)
  * synced. What is told when it is written may not pass what waits in the same partition. */
 static bool may_be_told_when_written(const struct commit *commit)
 {
-    bool may = commit->extra_count == 0 && commit->batch_count > 0;
+    bool may = (commit->extra_count == 0 || commit->extra_follow) && commit->batch_count > 0;
     for (uint32_t i = 0; i < commit->batch_count && may; i++) {
         const struct partition *partition = commit->batches[i].partition;
         may = partition->topic->settings->durability == TOPIC_OS && partition->pending_synced == 0;

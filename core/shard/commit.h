@@ -34,7 +34,8 @@ struct commit {
     struct wal_item
         *items; /* room for batch_count + extra_count; the caller fills the extra ones, behind */
     uint32_t extra_count;
-    bool reserve;  /* may draw on the log's reserve: stage results, dead letters */
+    bool extra_follow; /* the extra ones are to be no more durable than the batches */
+    bool reserve;      /* may draw on the log's reserve: stage results, dead letters */
     bool is_exact; /* of a stage: E_INVALID_CONFIG when a topic is less durable than its position */
     void (*done)(struct commit *commit, sl_err err);
 };

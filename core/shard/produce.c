@@ -3,6 +3,7 @@
 #include "shard/offset_lease.h"
 #include "shard/produce_steps.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- the owner shard ---- */
@@ -14,9 +15,29 @@ static bool tells_start(sl_err err)
            err != SLUICE_E_BATCH_TOO_LARGE && err != SLUICE_E_SEGMENT_TOO_SMALL;
 }
 
+/* What became of the batch is what is remembered of its message id. */
+static void message_settle(struct produce_entry *entry, sl_err err)
+{
+    struct message_entry *message = entry->message;
+    if (message == NULL) {
+        return;
+    }
+    const struct message_place place = {entry->result.base_offset,
+                                        entry->result.log_append_time_ms};
+    struct message_ids *ids = &entry->partition->shard->messages;
+    entry->message = NULL;
+    if (err == SLUICE_OK) {
+        message_ids_commit(ids, message, &place, entry->message_expires_ms,
+                           entry->message_in_memory);
+    } else {
+        message_ids_abort(ids, message, err);
+    }
+}
+
 void produce_entry_end(struct produce_entry *entry, sl_err err)
 {
     entry->result.status = err;
+    message_settle(entry, err);
     if (entry->partition != NULL) {
         entry->result.log_start_offset = tells_start(err) ? partition_start(entry->partition) : -1;
         partition_unref(entry->partition);
@@ -31,6 +52,41 @@ void produce_entry_end(struct produce_entry *entry, sl_err err)
         part->throttle_ms = seal_throttle_ms(part->call.target);
         shard_call_reply(&part->call);
     }
+}
+
+sl_err produce_expectation_check(struct produce_entry *entry)
+{
+    int64_t next = entry->partition->next_offset;
+    if (entry->expected_offset < 0 || entry->expected_offset == next) {
+        return SLUICE_OK;
+    }
+    snprintf(entry->reason, sizeof(entry->reason), "the next offset is %lld, not %lld",
+             (long long)next, (long long)entry->expected_offset);
+    return SLUICE_E_UNEXPECTED_OFFSET;
+}
+
+uint32_t produce_message_describe(struct produce_entry *entry, struct wal_item *ret_item)
+{
+    const struct partition *partition = entry->partition;
+    if (entry->message == NULL || partition->topic == NULL) {
+        return 0;
+    }
+    const struct topic_settings *settings = partition->topic->settings;
+    int64_t now_ms = shard_wall_ms(partition->shard);
+    /* What commit_submit will stamp. */
+    const struct message_place place = {partition->next_offset,
+                                        settings->timestamp_log_append ? now_ms : -1};
+    entry->message_expires_ms = now_ms + settings->dedup_window_ms;
+    entry->message_in_memory = partition_is_in_memory(partition);
+    if (entry->message_in_memory) {
+        return 0;
+    }
+    message_item_encode(&entry->message_digest, &place, entry->message_expires_ms,
+                        entry->message_item);
+    *ret_item = (struct wal_item){.kind = WAL_ITEM_MESSAGE_ID,
+                                  .version = MESSAGE_ID_ITEM_VERSION,
+                                  .payload = {entry->message_item, sizeof(entry->message_item)}};
+    return 1;
 }
 
 void produce_entry_fault(struct produce_entry *entry, int32_t index, sl_err err)
@@ -69,7 +125,9 @@ static void entry_commit(struct produce_entry *entry)
     entry->commit.shard = entry->partition->shard;
     entry->commit.batches = &entry->batch;
     entry->commit.batch_count = 1;
-    entry->commit.items = &entry->item;
+    entry->commit.items = entry->items;
+    entry->commit.extra_count = produce_message_describe(entry, &entry->items[1]);
+    entry->commit.extra_follow = true;
     entry->commit.reserve = entry->marked != NULL;
     entry->commit.done = entry_committed;
     sl_err err = commit_submit(&entry->commit);
@@ -85,7 +143,45 @@ static void duplicate_durable(struct producer_waiter *waiter, sl_err err, int64_
     struct produce_entry *entry = SL_CONTAINER_OF(waiter, struct produce_entry, waiter);
     entry->result.base_offset = base_offset;
     entry->result.log_append_time_ms = append_time_ms;
+    entry->result.is_duplicate = err == SLUICE_OK;
     produce_entry_end(entry, err);
+}
+
+static void entry_is_known(struct produce_entry *entry, sl_err err,
+                           const struct message_place *place)
+{
+    entry->partition->shard->duplicates += err == SLUICE_OK;
+    entry->result.base_offset = place->base_offset;
+    entry->result.log_append_time_ms = place->append_time_ms;
+    entry->result.is_duplicate = err == SLUICE_OK;
+    produce_entry_end(entry, err);
+}
+
+static void message_known(struct message_waiter *waiter, sl_err err,
+                          const struct message_place *place)
+{
+    entry_is_known(SL_CONTAINER_OF(waiter, struct produce_entry, message_waiter), err, place);
+}
+
+/* Idempotence by the message's id. True: it is new and goes on. */
+static bool message_admit(struct produce_entry *entry)
+{
+    struct shard *shard = entry->partition->shard;
+    enum message_verdict verdict = MESSAGE_NEW;
+    struct message_place place;
+    entry->message_waiter.done = message_known;
+    sl_err err = message_ids_admit(&shard->messages, &entry->message_digest, shard_wall_ms(shard),
+                                   &entry->message_waiter, &verdict, &entry->message, &place);
+    if (err != SLUICE_OK) {
+        snprintf(entry->reason, sizeof(entry->reason),
+                 "no more than %u message ids are remembered at once", MESSAGE_IDS_MAX);
+        produce_entry_end(entry, err);
+        return false;
+    }
+    if (verdict == MESSAGE_KNOWN) {
+        entry_is_known(entry, SLUICE_OK, &place);
+    }
+    return verdict == MESSAGE_NEW;
 }
 
 /* Idempotence on the client's own batch, before any gate. True: the batch is new and goes on. */
@@ -93,6 +189,14 @@ static bool entry_admit(struct produce_entry *entry)
 {
     struct producers *producers = &entry->partition->producers;
     struct shard *shard = entry->partition->shard;
+    if (entry->has_message_id && !message_admit(entry)) {
+        return false;
+    }
+    sl_err expectation = produce_expectation_check(entry);
+    if (expectation != SLUICE_OK) {
+        produce_entry_end(entry, expectation);
+        return false;
+    }
     if (entry->producer.producer_id < 0) {
         return true;
     }
@@ -106,6 +210,7 @@ static bool entry_admit(struct produce_entry *entry)
         shard->duplicates++;
         entry->result.base_offset = verdict.base_offset;
         entry->result.log_append_time_ms = verdict.append_time_ms;
+        entry->result.is_duplicate = true;
         produce_entry_end(entry, SLUICE_OK);
         return false;
     }
@@ -275,6 +380,7 @@ void produce_marker_start(struct shard *shard, struct produce_marker *marker,
     entry->partition_number = partition;
     entry->data = marker->batch;
     entry->size = sizeof(marker->batch);
+    entry->expected_offset = -1;
     entry->producer.producer_id = what->producer_id;
     entry->producer.producer_epoch = what->producer_epoch;
     entry_begin(shard, entry);

@@ -34,13 +34,21 @@ struct produce_entry {
     /* A marker of a transaction: it belongs to no request. NULL: a client's batch. */
     void (*marked)(struct produce_entry *entry, sl_err err);
     bool again; /* a marker: only where the transaction is still open */
+    bool has_message_id;
+    bool message_in_memory;        /* as the topic was when the batch was committed */
+    int64_t expected_offset;       /* -1: any */
+    struct message_entry *message; /* while its batch is under way; NULL: none */
+    struct message_digest message_digest;
+    struct message_waiter message_waiter;
+    int64_t message_expires_ms;
+    uint8_t message_item[MESSAGE_ID_ITEM_SIZE];
     struct partition *partition;
     struct producer_batch producer;
     struct producer_waiter waiter;
     struct producer_admission admission; /* stays where it is: producers point at it */
     struct commit commit;
     struct commit_batch batch;
-    struct wal_item item;
+    struct wal_item items[2];   /* of the batch, and of its message id */
     struct chunk *recompressed; /* holds `data` after compression.type; NULL: the request does */
     uint32_t fault_count;
     struct sluice_record_error faults[PRODUCE_FAULTS_MAX]; /* from here on: not cleared */

@@ -33,7 +33,7 @@ static sl_err gated_commit(struct produce_entry *entry, const struct gate_outcom
     uint32_t count = 1 + outcome->extra_count;
     struct gated *gated = sl_alloc_zero(1, sizeof(*gated));
     struct commit_batch *batches = sl_alloc_zero(count, sizeof(*batches));
-    struct wal_item *items = sl_alloc_zero(count, sizeof(*items));
+    struct wal_item *items = sl_alloc_zero(count + 1u, sizeof(*items)); /* the message id's */
     sl_err err = gated == NULL || batches == NULL || items == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
     if (err == SLUICE_OK) {
         batches[0] = entry->batch;
@@ -48,11 +48,14 @@ static sl_err gated_commit(struct produce_entry *entry, const struct gate_outcom
                                 .items = items,
                                 .release = outcome->release,
                                 .release_arg = outcome->release_arg};
-        gated->commit = (struct commit){.shard = entry->partition->shard,
-                                        .batches = batches,
-                                        .batch_count = count,
-                                        .items = items,
-                                        .done = gated_committed};
+        gated->commit =
+            (struct commit){.shard = entry->partition->shard,
+                            .batches = batches,
+                            .batch_count = count,
+                            .items = items,
+                            .extra_count = produce_message_describe(entry, &items[count]),
+                            .extra_follow = true,
+                            .done = gated_committed};
         err = commit_submit(&gated->commit);
     }
     if (err != SLUICE_OK) {
@@ -92,6 +95,7 @@ static void gate_done(void *arg, const struct gate_outcome *outcome)
     if (err == SLUICE_OK && entry->producer.transactional && outcome->extra_count > 0) {
         err = SLUICE_E_INVALID_TXN_STATE; /* what it adds would not be of the transaction */
     }
+    err = err != SLUICE_OK ? err : produce_expectation_check(entry);
     err = err != SLUICE_OK ? err : gated_commit(entry, outcome);
     if (err != SLUICE_OK) {
         gate_refused(entry, outcome, err);

@@ -223,13 +223,40 @@ static sl_err entry_prepare(struct produce_request *request, uint32_t index,
     return err;
 }
 
+/* What the client wants to hold beyond the batch. */
+static sl_err terms_take(struct produce_entry *entry, const struct sluice_produce_terms *terms)
+{
+    entry->expected_offset = terms->expected_offset;
+    entry->has_message_id = terms->message_id.size > 0;
+    if (!entry->has_message_id) {
+        return SLUICE_OK;
+    }
+    if (terms->message_id.size > MESSAGE_ID_BYTES_MAX) {
+        snprintf(entry->reason, sizeof(entry->reason), "a message id has at most %u bytes",
+                 MESSAGE_ID_BYTES_MAX);
+        return SLUICE_E_INVALID;
+    }
+    if (entry->producer.producer_id >= 0) {
+        snprintf(entry->reason, sizeof(entry->reason),
+                 "a batch of a producer has sequences, and no message id");
+        return SLUICE_E_INVALID_REQUEST;
+    }
+    const struct sl_bytes id = {(const uint8_t *)terms->message_id.data, terms->message_id.size};
+    message_digest_of(&entry->topic, entry->partition_number, id, &entry->message_digest);
+    return SLUICE_OK;
+}
+
 /* To the owner of the partition; a refusal, too, where it is answered with what the log begins
  * with. */
 static void entry_place(struct produce_request *request, uint32_t index,
-                        const struct sluice_produce_entry *from)
+                        const struct sluice_produce_entry *from,
+                        const struct sluice_produce_terms *terms)
 {
     struct produce_entry *entry = &request->entries[index];
     sl_err err = entry_prepare(request, index, from);
+    if (err == SLUICE_OK && terms != NULL) {
+        err = terms_take(entry, terms);
+    }
     entry->result.status = err;
     if (err != SLUICE_OK && !entry->refused) {
         return;
@@ -307,6 +334,7 @@ void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_
         entry->no_zstd = (from->flags & SLUICE_PRODUCE_NO_ZSTD) != 0;
         entry->result.base_offset = entry->result.log_append_time_ms = -1;
         entry->result.log_start_offset = -1;
+        entry->expected_offset = -1;
     }
     if (chunk != NULL) {
         request->chunk = chunk_ref(chunk);
@@ -315,8 +343,10 @@ void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_
         refuse(from, SLUICE_E_NO_MEMORY, done, arg);
         return;
     }
+    bool has_terms = from->size >= offsetof(struct sluice_produce, terms) + sizeof(from->terms);
+    const struct sluice_produce_terms *terms = has_terms ? from->terms : NULL;
     for (uint32_t i = 0; i < from->entry_count; i++) {
-        entry_place(request, i, &from->entries[i]);
+        entry_place(request, i, &from->entries[i], terms == NULL ? NULL : &terms[i]);
     }
     if (!produce_guard_take(request, from)) {
         produce_hand_over(request);

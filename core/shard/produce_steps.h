@@ -10,6 +10,11 @@
 void produce_entry_end(struct produce_entry *entry, sl_err err);
 /* One record more that is refused, told to the client as far as there is room. */
 void produce_entry_fault(struct produce_entry *entry, int32_t index, sl_err err);
+/* At the head of its queue, right before it is committed: whether its offset is the one that the
+ * client expects. */
+sl_err produce_expectation_check(struct produce_entry *entry) SL_MUST_CHECK;
+/* What is to be durable with its batch; returns how many items, 0 or 1. */
+uint32_t produce_message_describe(struct produce_entry *entry, struct wal_item *ret_item);
 /* What was admitted is not committed after all. */
 void produce_entry_abort(struct produce_entry *entry, sl_err err);
 /* The first entry leaves the queue of its partition. */

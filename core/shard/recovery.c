@@ -160,6 +160,8 @@ sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
         return setting_store_apply(&shard->settings, version, payload);
     case WAL_ITEM_QUOTA:
         return quota_book_apply(shard->quotas, version, payload);
+    case WAL_ITEM_MESSAGE_ID:
+        return message_ids_apply(&shard->messages, version, payload, shard_wall_ms(shard));
     case WAL_ITEM_PRODUCER_BLOCK:
         return producer_ids_apply(&shard->producer_ids, version, payload);
     case WAL_ITEM_PRODUCER_STATE:

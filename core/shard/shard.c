@@ -323,6 +323,7 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     memory_space_init(&shard->memory, shard);
     sl_buffer_init(&shard->scratch, SCRATCH_BYTES_MAX);
     producer_ids_init(&shard->producer_ids);
+    message_ids_init(&shard->messages, 0);
     sl_list_init(&shard->share_waiting);
     sl_os_random(config->os, shard->share_key, sizeof(shard->share_key));
     if (share_store_init(&shard->shares) != SLUICE_OK ||
@@ -630,6 +631,7 @@ struct shard *shard_free(struct shard *shard)
     group_coordinator_free(shard->groups);
     catalog_free(shard->catalog);
     producer_shard_free(shard->producers);
+    message_ids_fini(&shard->messages);
     offset_store_free(shard->offsets);
     txn_store_fini(&shard->txns.store);
     txn_offsets_fini(&shard->txn_offsets);

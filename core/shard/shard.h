@@ -12,6 +12,7 @@
 #ifndef SL_SHARD_SHARD_H
 #define SL_SHARD_SHARD_H
 
+#include "admit/message_ids.h"
 #include "admit/producer_ids.h"
 #include "admit/producer_state.h"
 #include "admit/quota_book.h"
@@ -76,6 +77,7 @@ struct shard_mutants {
     bool no_producers;   /* checkpoints forget producers … */
     bool no_bounds;      /* … log starts … */
     bool no_offsets;     /* … offsets of groups … */
+    bool no_messages;    /* … ids of messages … */
     bool no_positions;   /* … positions of stages … */
     bool no_txns;        /* transactional ids */
 };
@@ -152,6 +154,7 @@ struct shard {
     struct producer_id_lease *id_lease;
     struct group_coordinator *groups;
     struct consumer_desk consumers; /* groups whose partitions the broker assigns */
+    struct message_ids messages;    /* that were appended here not long ago */
     struct offset_store *offsets;
     struct txn_coordinator txns;
     struct txn_offsets txn_offsets;   /* that transactions will commit */

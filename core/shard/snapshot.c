@@ -283,6 +283,20 @@ static sl_err quotas_slice(struct shard *shard, uint32_t count, wal_add_fn *add,
     return slice.err;
 }
 
+static sl_err messages_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                             bool *ret_done)
+{
+    uint32_t *at = &shard->snapshot.message;
+    *ret_done = shard->config.mutants.no_messages || message_ids_count(&shard->messages) == 0;
+    if (*ret_done) {
+        return SLUICE_OK;
+    }
+    sl_err err =
+        message_ids_snapshot(&shard->messages, at, count, shard_wall_ms(shard), add, add_arg);
+    *ret_done = *at == UINT32_MAX;
+    return err;
+}
+
 static void begin(struct shard *shard)
 {
     struct snapshot *snapshot = &shard->snapshot;
@@ -302,7 +316,7 @@ sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg, bo
         [SNAPSHOT_SHARES] = shares_slice,     [SNAPSHOT_SWITCHES] = switches_slice,
         [SNAPSHOT_ACLS] = acls_slice,         [SNAPSHOT_CREDENTIALS] = credentials_slice,
         [SNAPSHOT_SETTINGS] = settings_slice, [SNAPSHOT_CONSUMERS] = consumers_slice,
-        [SNAPSHOT_QUOTAS] = quotas_slice,
+        [SNAPSHOT_QUOTAS] = quotas_slice,     [SNAPSHOT_MESSAGES] = messages_slice,
     };
     struct shard *shard = arg;
     struct snapshot *snapshot = &shard->snapshot;

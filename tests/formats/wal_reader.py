@@ -18,6 +18,7 @@ BATCH, TOPIC_CREATE, TOPIC_DELETE, TOPIC_CONFIG, OFFSET_COMMIT, OFFSET_FORGET, S
 TOPIC_GROW = 24
 ACL, CREDENTIAL, QUOTA = 40, 41, 42
 SETTING = 60
+MESSAGE_ID = 43
 GROUP, GROUP_MEMBER, GROUP_ASSIGNMENT = 50, 51, 52
 STREAMS_GROUP, STREAMS_MEMBER = 53, 54
 SHARE_STATE, SHARE_FORGET, SHARE_CONFIG, SHARE_GROUP = range(55, 59)
@@ -123,6 +124,12 @@ def quota(fields):
     need(all(kind < 3 and (kind == 1) == (size > 0) for kind, size in zip(kinds, sizes)), "an entity of a quota")
     names = [fields.text(size) for size in sizes]
     return {"key": key, "value": value, "entity": tuple((None, name, "")[kind] for kind, name in zip(kinds, names))}
+
+
+def message_id(fields):
+    digest, offset, time, forgotten = fields.take("16sqqq")
+    need(offset >= 0 and time >= -1 and forgotten > 0, "a message id")
+    return {"digest": digest, "offset": offset, "time": time, "forgotten": forgotten}
 
 
 def setting(fields):
@@ -319,7 +326,7 @@ PAYLOADS = {
     EXTENT: named("QQQqIIII", "id", "size", "bytes", "time", "crc", "streams", "blocks", "flags"),
     EXTENT_DROP: named("Q", "id"),
     COMPACTION: named("16sqII", "topic", "clean", "partition", "zero"), PLUGIN_SWITCH: plugin_switch,
-    SETTING: setting,
+    SETTING: setting, MESSAGE_ID: message_id,
     GROUP: group, GROUP_MEMBER: group_member, GROUP_ASSIGNMENT: group_assignment,
     STREAMS_GROUP: streams_group, STREAMS_MEMBER: streams_member,
     SHARE_STATE: share_state, SHARE_FORGET: share_forget, SHARE_CONFIG: share_config, SHARE_GROUP: share_group,
@@ -467,6 +474,7 @@ class State:
         self.positions, self.producers, self.extents = {}, {}, {}
         self.switches = {}  # by name: (flags, who)
         self.settings = {}
+        self.messages = {}  # by digest
         self.groups, self.members, self.assignments = {}, {}, {}  # by group; by (group, member)
         self.applications, self.workers = {}, {}  # of Streams: likewise
         self.rules, self.credentials, self.quotas = {}, {}, {}
@@ -610,6 +618,10 @@ class State:
         self.quotas[item["entity"], item["key"]] = item["value"]
         if not item["value"]:
             del self.quotas[item["entity"], item["key"]]
+
+    def _43(self, item):  # MESSAGE_ID
+        if item["forgotten"] >= self.messages.get(item["digest"], {"forgotten": 0})["forgotten"]:
+            self.messages[item["digest"]] = item
 
     def _60(self, item):  # SETTING
         self.settings[item["kind"], item["name"], item["key"]] = item["value"]

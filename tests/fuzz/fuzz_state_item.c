@@ -3,6 +3,7 @@
  *
  * The first byte is the kind, the second the version, the rest the payload. What is accepted must
  * survive a snapshot: the copy made of it accepts every item. */
+#include "admit/message_ids.h"
 #include "admit/producer_ids.h"
 #include "admit/producer_state.h"
 #include "admit/quota_book.h"
@@ -224,6 +225,29 @@ static sl_err streams_add(void *arg, uint16_t kind, uint8_t version, struct sl_b
     return streams_groups_apply(arg, kind, version, payload);
 }
 
+static sl_err message_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    SL_ASSERT(kind == WAL_ITEM_MESSAGE_ID);
+    SL_ASSERT(message_ids_apply(arg, version, payload, 0) == SLUICE_OK);
+    return SLUICE_OK;
+}
+
+/* What is taken in comes out of a checkpoint as it was. */
+static void message_try(uint8_t version, struct sl_bytes payload)
+{
+    struct message_ids ids;
+    struct message_ids copy;
+    message_ids_init(&ids, 16);
+    message_ids_init(&copy, 16);
+    uint32_t taken = message_ids_apply(&ids, version, payload, 0) == SLUICE_OK;
+    SL_ASSERT(message_ids_count(&ids) == taken);
+    for (uint32_t at = 0; at != UINT32_MAX;)
+        SL_ASSERT(message_ids_snapshot(&ids, &at, 8, 0, message_add, &copy) == SLUICE_OK);
+    SL_ASSERT(message_ids_count(&copy) == taken);
+    message_ids_fini(&ids);
+    message_ids_fini(&copy);
+}
+
 /* A group comes out as it was taken in. Members are nothing without it: the first byte says how
  * long its item is. */
 static void streams_try(uint8_t version, struct sl_bytes payload)
@@ -265,6 +289,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else if (kind == WAL_ITEM_PRODUCER_STATE || kind == WAL_ITEM_TXN_OPEN ||
              kind == WAL_ITEM_TXN_ABORTED)
         producer_try(kind, data[1], payload);
+    else if (kind == WAL_ITEM_MESSAGE_ID)
+        message_try(data[1], payload);
     else if (kind == WAL_ITEM_QUOTA)
         quota_try(data[1], payload);
     else if (kind == WAL_ITEM_TXN)

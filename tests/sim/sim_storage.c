@@ -69,6 +69,7 @@ static const struct mutant mutants[] = {
     {"no_bounds", SWITCH(shard.no_bounds), "checkpoints forget log starts"},
     {"no_producers", SWITCH(shard.no_producers), "checkpoints forget producers"},
     {"no_offsets", SWITCH(shard.no_offsets), "checkpoints forget offsets of groups"},
+    {"no_messages", SWITCH(shard.no_messages), "checkpoints forget ids of messages"},
     {"no_positions", SWITCH(shard.no_positions), "checkpoints forget positions of stages"},
     {"no_superblock_sync", UNSYNCED("sluice.meta"), "the superblock is renamed before its sync"},
     {"no_folder_sync", UNSYNCED_DIR("d"), "names in the data folder are not synced"},

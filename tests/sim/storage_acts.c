@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MESSAGE_WINDOW_MS INT64_C(10000000000) /* longer than a history */
+
 static struct shard *home(struct sim *sim)
 {
     return sim->machine.set.shards[0];
@@ -41,11 +43,27 @@ static struct partition *partition_at(struct sim *sim, const struct model_topic 
 
 /* ---- appending ---- */
 
+static void message_end(struct flight *flight, sl_err err)
+{
+    if (flight->message == NULL) {
+        return;
+    }
+    struct message_ids *ids = &flight->commit.shard->messages;
+    const struct message_place place = {flight->batches[0].base_offset, -1};
+    if (err == SLUICE_OK) {
+        message_ids_commit(ids, flight->message, &place, flight->message_expires_ms, false);
+    } else {
+        message_ids_abort(ids, flight->message, err);
+    }
+    flight->message = NULL;
+}
+
 static void appended(struct commit *commit, sl_err err)
 {
     struct flight *flight = SL_CONTAINER_OF(commit, struct flight, commit);
     struct sim *sim = flight->sim;
     flight->busy = false;
+    message_end(flight, err);
     if (err != SLUICE_OK) {
         return;
     }
@@ -79,6 +97,7 @@ static struct flight *flight_take(struct sim *sim)
             flight->sim = sim;
             flight->batch_count = 0;
             flight->is_stage = false;
+            flight->message = NULL;
             return flight;
         }
     }
@@ -125,7 +144,8 @@ static void flight_submit(struct sim *sim, struct flight *flight, struct shard *
                                      .batch_count = flight->batch_count,
                                      .items = flight->items,
                                      .extra_count = extra,
-                                     .reserve = extra > 0,
+                                     .extra_follow = !flight->is_stage,
+                                     .reserve = flight->is_stage,
                                      .done = appended};
     flight->busy = model_is_well(&sim->model) && commit_submit(&flight->commit) == SLUICE_OK;
     for (uint32_t i = flight->batch_count; i > 0 && !flight->busy; i--) {
@@ -159,6 +179,41 @@ static bool admit(struct sim *sim, struct flight *flight)
     return err == SLUICE_OK;
 }
 
+/* Batches of no producer have message ids. False: no memory. */
+static bool message_admit(struct sim *sim, struct flight *flight)
+{
+    struct partition *partition = flight->batches[0].partition;
+    struct model_batch *batch = &flight->partitions[0]->batches[flight->indices[0]];
+    uint8_t id[MODEL_MESSAGE_BYTES];
+    struct message_waiter waiter;
+    struct message_digest digest;
+    struct message_place place = {batch->base_offset, -1};
+    enum message_verdict verdict = MESSAGE_NEW;
+    if (batch->sequence >= 0) {
+        return true;
+    }
+    model_message_id(batch, id);
+    message_digest_of(partition_topic_id(partition), partition->number,
+                      (struct sl_bytes){id, sizeof(id)}, &digest);
+    int64_t now_ms = shard_wall_ms(partition->shard);
+    sl_err err = message_ids_admit(&partition->shard->messages, &digest, now_ms, &waiter, &verdict,
+                                   &flight->message, &place);
+    if (err == SLUICE_OK && verdict != MESSAGE_NEW) {
+        model_fault(&sim->model, "message %u was never sent, and is known", batch->number);
+    }
+    if (err != SLUICE_OK || verdict != MESSAGE_NEW) {
+        return false;
+    }
+    batch->has_message = true;
+    flight->message_expires_ms = now_ms + MESSAGE_WINDOW_MS;
+    message_item_encode(&digest, &place, flight->message_expires_ms, flight->message_item);
+    flight->items[1] =
+        (struct wal_item){.kind = WAL_ITEM_MESSAGE_ID,
+                          .version = MESSAGE_ID_ITEM_VERSION,
+                          .payload = {flight->message_item, sizeof(flight->message_item)}};
+    return true;
+}
+
 static void append(struct sim *sim)
 {
     struct flight *flight = flight_take(sim);
@@ -175,11 +230,14 @@ static void append(struct sim *sim)
     if (partition == NULL || !flight_add(sim, flight, topic, number, partition)) {
         return;
     }
-    if (!admit(sim, flight)) {
+    if (!admit(sim, flight) || !message_admit(sim, flight)) {
         flight->partitions[0]->count--;
         return;
     }
-    flight_submit(sim, flight, partition->shard, 0);
+    flight_submit(sim, flight, partition->shard, flight->message != NULL);
+    if (!flight->busy) {
+        message_end(flight, SLUICE_E_LOG_FULL);
+    }
     if (!flight->busy && flight->batches[0].admission != NULL) {
         producers_abort(&partition->producers, flight->batches[0].admission, SLUICE_E_LOG_FULL);
     }

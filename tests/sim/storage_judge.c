@@ -181,6 +181,40 @@ static void judge_producer(struct judging *self)
     }
 }
 
+/* ---- message ids ---- */
+
+/* Of what was recovered they are remembered with its offset, of what was not they are not. */
+static void judge_messages(struct judging *self)
+{
+    struct message_ids *ids = &self->partition->shard->messages;
+    for (uint32_t i = 0; i < self->wanted->count; i++) {
+        const struct model_batch *batch = &self->wanted->batches[i];
+        uint8_t id[MODEL_MESSAGE_BYTES];
+        struct message_digest digest;
+        struct message_waiter waiter;
+        struct message_entry *entry = NULL;
+        struct message_place place = {-1, -1};
+        enum message_verdict verdict = MESSAGE_NEW;
+        if (!batch->has_message) {
+            continue;
+        }
+        model_message_id(batch, id);
+        message_digest_of(partition_topic_id(self->partition), self->number,
+                          (struct sl_bytes){id, sizeof(id)}, &digest);
+        sl_err err = message_ids_admit(ids, &digest, shard_wall_ms(self->partition->shard), &waiter,
+                                       &verdict, &entry, &place);
+        if (entry != NULL) {
+            message_ids_abort(ids, entry, SLUICE_E_CANCELLED);
+        }
+        bool is_there = i < self->count;
+        if (err != SLUICE_OK || verdict != (is_there ? MESSAGE_KNOWN : MESSAGE_NEW) ||
+            (is_there && place.base_offset != batch->base_offset)) {
+            FAULT(self, "message %u is judged %d (%d) with %" PRId64, batch->number, err, verdict,
+                  place.base_offset);
+        }
+    }
+}
+
 /* ---- a partition ---- */
 
 /* Retention takes what is in front of enough bytes. */
@@ -241,6 +275,7 @@ static void judge_partition(struct judging *self)
             judge_times(self);
         }
         judge_epochs(self);
+        judge_messages(self);
         if (wanted->producer_id >= 0) {
             judge_producer(self);
         }

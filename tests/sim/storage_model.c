@@ -196,6 +196,11 @@ static int32_t next_sequence(const struct model_partition *partition)
     return 0;
 }
 
+void model_message_id(const struct model_batch *batch, uint8_t ret_id[MODEL_MESSAGE_BYTES])
+{
+    snprintf((char *)ret_id, MODEL_MESSAGE_BYTES, "%011" PRIu32, batch->number);
+}
+
 struct model_batch *model_append(struct storage_model *model, struct model_topic *topic,
                                  uint32_t partition_number, uint32_t records, uint32_t value_size,
                                  bool of_producer, uint8_t *data)

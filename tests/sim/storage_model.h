@@ -35,6 +35,7 @@ struct model_batch {
     uint32_t count; /* records */
     int32_t epoch;
     int32_t sequence; /* of its first record; -1: not of the partition's producer */
+    bool has_message; /* its number is its message id */
     uint8_t gone;     /* bit n: record n was seen to be gone (compaction) */
 };
 
@@ -122,6 +123,9 @@ static inline bool model_is_well(const struct storage_model *model)
 void model_topic_reset(struct storage_model *model, struct model_topic *topic);
 
 /* A batch at the end of the list, or NULL: full. Its bytes come to data, of MODEL_BATCH_MAX. */
+/* The message id of a batch that has one. */
+#define MODEL_MESSAGE_BYTES 12u
+void model_message_id(const struct model_batch *batch, uint8_t ret_id[MODEL_MESSAGE_BYTES]);
 struct model_batch *model_append(struct storage_model *model, struct model_topic *topic,
                                  uint32_t partition, uint32_t records, uint32_t value_size,
                                  bool of_producer, uint8_t *data);

@@ -58,6 +58,9 @@ struct flight {
     struct commit_batch batches[MODEL_OUTPUTS_MAX];
     struct wal_item items[MODEL_OUTPUTS_MAX + 1];
     struct producer_admission admission;
+    struct message_entry *message; /* under way; NULL: none */
+    int64_t message_expires_ms;
+    uint8_t message_item[MESSAGE_ID_ITEM_SIZE];
     uint8_t data[MODEL_OUTPUTS_MAX][MODEL_BATCH_MAX];
     uint8_t position[POSITION_ITEM_BYTES_MAX];
     struct model_topic *topics[MODEL_OUTPUTS_MAX];

@@ -192,6 +192,19 @@ struct sluice_produce_entry {
      * the call. */
     struct sluice_bytes batch;
 };
+/* Bytes of a message id. */
+#define SLUICE_MESSAGE_ID_BYTES_MAX 64
+/* What must hold for one batch beyond what it says itself. */
+struct sluice_produce_terms {
+    /* That its first record would get, or it is refused; -1: any. E_UNEXPECTED_OFFSET, with a
+     * reason that names the one that it would have got. */
+    int64_t expected_offset;
+    /* Another batch of the partition with the same id, within the topic's sluice.dedup.window.ms,
+     * is not appended and has the same result, is_duplicate; size 0: none. With a batch of a
+     * producer (KIP-98), which has sequences, E_INVALID_REQUEST; longer than
+     * SLUICE_MESSAGE_ID_BYTES_MAX, E_INVALID; as many as a shard remembers, E_LIMIT. */
+    struct sluice_text message_id;
+};
 /* Batches for any number of partitions; each succeeds or fails by itself. */
 struct sluice_produce {
     uint32_t size;
@@ -203,6 +216,8 @@ struct sluice_produce {
     /* From here on when `size` reaches beyond it. Transactional batches belong to the transaction
      * that this id has open; data NULL: none. Borrowed for the call only. */
     struct sluice_text transactional_id;
+    /* entry_count of them, or NULL. Likewise. */
+    const struct sluice_produce_terms *terms;
 };
 /* Why one record made its batch be refused. */
 struct sluice_record_error {
@@ -219,6 +234,8 @@ struct sluice_produce_result {
     int64_t log_start_offset;
     struct sluice_text reason;
     const struct sluice_record_error *record_errors;
+    bool is_duplicate; /* it was there already, and nothing was appended */
+    uint8_t reserved[7];
 };
 /* Ends `produce`: one result for each entry, in order. throttle_ms: how long the client is asked to
  * wait before its next request; 0: not at all. */

@@ -87,6 +87,7 @@ typedef int32_t sluice_status;
     X(E_TXN_DURABILITY,                1412,  44, 409,  9, 0, "transactions want topics that are acknowledged when durable") \
     X(E_UNSTABLE_OFFSET,               1413,  88, 409,  9, 1, "an open transaction commits this offset")         \
     X(E_NOT_ATTEMPTED,                 1414,  55, 409, 10, 0, "not attempted, as another part was refused")      \
+    X(E_UNEXPECTED_OFFSET,             1415,  42, 412,  9, 0, "the next offset is not the expected one")         \
     /* 1500: groups */                                                                                          \
     X(E_COORDINATOR_NOT_AVAILABLE,     1500,  15, 503, 14, 1, "the group coordinator is not available")          \
     X(E_NOT_COORDINATOR,               1501,  16, 409,  9, 1, "this node does not coordinate the group")         \

@@ -351,10 +351,17 @@ static void call_produce(struct fixture *fixture, void *arg)
 void fixture_produce_start(struct fixture *fixture, const char *topic, int32_t partition,
                            struct sluice_bytes batch, struct produced *ret_produced)
 {
+    fixture_produce_on(fixture, topic, partition, batch, NULL, ret_produced);
+}
+
+void fixture_produce_on(struct fixture *fixture, const char *topic, int32_t partition,
+                        struct sluice_bytes batch, const struct sluice_produce_terms *terms,
+                        struct produced *ret_produced)
+{
     struct sluice_produce_entry entry = {
         .topic = {.name = sluice_text_of(topic)}, .partition = partition, .batch = batch};
     struct sluice_produce request = {
-        .size = sizeof(request), .acks = -1, .entry_count = 1, .entries = &entry};
+        .size = sizeof(request), .acks = -1, .entry_count = 1, .entries = &entry, .terms = terms};
     *ret_produced = (struct produced){0};
     struct produce_call call = {&request, ret_produced};
     if (fixture->spread) {

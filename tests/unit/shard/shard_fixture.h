@@ -85,6 +85,10 @@ size_t fixture_batch(uint8_t *into, size_t room, int count, int64_t timestamp, i
                      int16_t epoch, int32_t sequence);
 void fixture_produce_start(struct fixture *fixture, const char *topic, int32_t partition,
                            struct sluice_bytes batch, struct produced *ret_produced);
+/* The same, on terms; NULL: none. */
+void fixture_produce_on(struct fixture *fixture, const char *topic, int32_t partition,
+                        struct sluice_bytes batch, const struct sluice_produce_terms *terms,
+                        struct produced *ret_produced);
 struct sluice_produce_result fixture_produce(struct fixture *fixture, const char *topic,
                                              int32_t partition, int count, int64_t timestamp);
 
