@@ -19,7 +19,7 @@ Test(topic_config, every_default_passes_its_own_rule)
         const struct topic_config_key *key = topic_config_at(i);
         cr_assert_eq(check(key->name, key->default_value), SLUICE_OK, "%s: %s", key->name, reason);
     }
-    cr_assert_eq(topic_config_count(), 33 + 1 + 2, "Kafka 4.3's topic keys, KIP-1191's, and ours");
+    cr_assert_eq(topic_config_count(), 33 + 1 + 3, "Kafka 4.3's topic keys, KIP-1191's, and ours");
 }
 
 Test(topic_config, bad_values_are_refused_with_a_sentence)
