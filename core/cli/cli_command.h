@@ -144,6 +144,7 @@ struct cli_table {
     X(topic) \
     X(group) \
     X(flow) \
+    X(tap) \
     X(dlq) \
     X(plugin) \
     X(workbench) \

@@ -1,6 +1,6 @@
 /* consume.c: chunk after chunk of a partition, or of all partitions in turn, in a format. */
 #include "cli/cli_command.h"
-#include "control/base64.h"
+#include "cli/cli_record_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,86 +20,6 @@ struct consuming {
     char (*offsets)[32]; /* next of each, or the word given */
 };
 
-/* The bytes of "key" or "key_base64" go to stdout as they are. */
-static void bytes_write(const cJSON *record, const char *key)
-{
-    char name[32];
-    snprintf(name, sizeof(name), "%s_base64", key);
-    const char *plain = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(record, key));
-    const char *coded = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(record, name));
-    if (coded != NULL) {
-        size_t size = 0;
-        uint8_t *bytes = malloc(strlen(coded) + 1);
-        if (bytes != NULL && base64_decode(coded, strlen(coded), bytes, &size) == SLUICE_OK) {
-            fwrite(bytes, 1, size, stdout);
-        }
-        free(bytes);
-    } else if (plain != NULL) {
-        fputs(plain, stdout);
-    }
-}
-
-static void headers_write(const cJSON *record)
-{
-    const cJSON *header;
-    const char *comma = "";
-    cJSON_ArrayForEach(header, cJSON_GetObjectItemCaseSensitive(record, "headers"))
-    {
-        fputs(comma, stdout);
-        bytes_write(header, "key");
-        fputc('=', stdout);
-        bytes_write(header, "value");
-        comma = ",";
-    }
-}
-
-static void field_write(const struct consuming *consuming, char field, int32_t partition,
-                        const cJSON *record)
-{
-    char text[1024];
-    switch (field) {
-    case 't':
-        fputs(consuming->cli->options.words[0], stdout);
-        break;
-    case 'p':
-        printf("%d", partition);
-        break;
-    case 'o':
-        fputs(cli_member_text(record, "offset", text), stdout);
-        break;
-    case 'T':
-        fputs(cli_member_text(record, "timestamp", text), stdout);
-        break;
-    case 'k':
-        bytes_write(record, "key");
-        break;
-    case 'v':
-    case 's': /* as in kcat */
-        bytes_write(record, "value");
-        break;
-    case 'h':
-        headers_write(record);
-        break;
-    default:
-        fputc(field, stdout);
-        break;
-    }
-}
-
-static void format_write(const struct consuming *consuming, int32_t partition, const cJSON *record)
-{
-    for (const char *at = consuming->format; *at != '\0'; at++) {
-        if (*at == '%' && at[1] != '\0') {
-            field_write(consuming, *++at, partition, record);
-        } else if (*at == '\\' && at[1] != '\0') {
-            at++;
-            fputc(*at == 'n' ? '\n' : *at == 't' ? '\t' : *at == '0' ? '\0' : *at, stdout);
-        } else {
-            fputc(*at, stdout);
-        }
-    }
-}
-
 static void records_write(struct consuming *consuming, uint32_t index, const cJSON *records)
 {
     cJSON *record;
@@ -109,7 +29,8 @@ static void records_write(struct consuming *consuming, uint32_t index, const cJS
             cJSON_AddNumberToObject(record, "partition", consuming->partitions[index]);
             cli_json_write(record);
         } else {
-            format_write(consuming, consuming->partitions[index], record);
+            cli_record_format(consuming->format, consuming->cli->options.words[0],
+                              consuming->partitions[index], record);
         }
         consuming->written++;
         consuming->left--;

@@ -100,14 +100,22 @@ static bool time_take(struct cli *cli, const char *text, int64_t *ret_wall_ms)
     return cli_time_parse(text, ret_wall_ms);
 }
 
+bool watch_time(struct cli *cli, const char *text, char ret_text[64])
+{
+    int64_t wall_ms = 0;
+    if (text[0] != '@' || !time_take(cli, text + 1, &wall_ms)) {
+        return false;
+    }
+    snprintf(ret_text, 64, "@%lld", (long long)SL_MAX(wall_ms, INT64_C(0)));
+    return true;
+}
+
 bool watch_place(struct cli *cli, const char *option, const char *text, char ret_text[64])
 {
     const char *digits = text + (text[0] == '+' || text[0] == '-');
     bool is_word = strcmp(text, "start") == 0 || strcmp(text, "end") == 0;
     bool is_number = *digits != '\0' && digits[strspn(digits, "0123456789")] == '\0';
-    int64_t wall_ms = 0;
-    if (text[0] == '@' && time_take(cli, text + 1, &wall_ms)) {
-        snprintf(ret_text, 64, "@%lld", (long long)SL_MAX(wall_ms, INT64_C(0)));
+    if (watch_time(cli, text, ret_text)) {
         return true;
     }
     if (strcmp(text, "beginning") == 0) {

@@ -19,4 +19,7 @@ const char *watch_text(const cJSON *object, const char *name);
 /* The offsets language as the broker takes it: start, end, +N, -N, N, @TIME, @-2h become start,
  * end, +N, -N, N, @milliseconds. False: a sentence was written. */
 bool watch_place(struct cli *cli, const char *option, const char *text, char ret_text[64]);
+/* "@TIME" or "@-2h" to "@milliseconds"; false: it is no time, and nothing was written. */
+bool watch_time(struct cli *cli, const char *text, char ret_text[64]);
+
 #endif

@@ -171,7 +171,7 @@ static bool offset_take(struct admin_request *request, struct consumption *consu
 void admin_consume(struct admin_request *request)
 {
     const struct sluice_broker *broker = admin_broker(request);
-    int64_t partition = 0, wait_ms = 0;
+    int64_t partition = 0, wait_ms = 0, bytes_max = ADMIN_FETCH_BYTES_MAX;
     bool ask = false;
     if (!admin_topic_take(request)) {
         return;
@@ -186,6 +186,7 @@ void admin_consume(struct admin_request *request)
     if (!offset_take(request, consumption, &ask) ||
         !admin_arg_int(request, "partition", 0, INT32_MAX, 0, &partition) ||
         !admin_arg_int(request, "wait_ms", 0, CONSUME_WAIT_MS_MAX, 0, &wait_ms) ||
+        !admin_arg_int(request, "bytes_max", 1, ADMIN_FETCH_BYTES_MAX, bytes_max, &bytes_max) ||
         !admin_arg_int(request, "max", 1, ADMIN_RECORDS_MAX, CONSUME_DEFAULT_MAX,
                        &consumption->max)) {
         admin_fail(request, SLUICE_E_INVALID,
@@ -196,9 +197,9 @@ void admin_consume(struct admin_request *request)
     consumption->query.topic = consumption->entry.topic = request->topic;
     consumption->query.partition = consumption->entry.partition = (int32_t)partition;
     consumption->query.leader_epoch = consumption->entry.leader_epoch = -1;
-    consumption->entry.bytes_max = ADMIN_FETCH_BYTES_MAX;
+    consumption->entry.bytes_max = (int32_t)bytes_max;
     consumption->fetch = (struct sluice_fetch){.size = sizeof(consumption->fetch),
-                                               .bytes_max = ADMIN_FETCH_BYTES_MAX,
+                                               .bytes_max = (int32_t)bytes_max,
                                                .bytes_min = 1,
                                                .wait_ms = (int32_t)wait_ms,
                                                .isolation = SLUICE_ISOLATION_UNCOMMITTED,

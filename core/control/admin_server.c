@@ -19,12 +19,14 @@ const struct admin_command admin_commands[] = {
     {"topic.delete", admin_topic_delete, "topic"},
     {"topic.trim", admin_topic_trim,
      "topic, partition, before: the first offset to keep, or \"end\""},
+    {"topic.ends", admin_topic_ends, "topics []: where their partitions end"},
     {"produce", admin_produce,
      "topic, partition?, acks? (-1), records [{key, value, headers [{key, value}], partition?, "
      "timestamp?}]; "
      "bytes as key_base64, value_base64"},
     {"consume", admin_consume,
-     "topic, partition? (0), offset (number, \"beginning\", \"end\"), max? (500), wait_ms? (0)"},
+     "topic, partition? (0), offset (number, \"beginning\", \"end\"), max? (500), wait_ms? (0), "
+     "bytes_max? (4 MiB)"},
     {"flow", admin_watch,
      "who produces into what, stages and gates, how full things are, what waits"},
     {"log", admin_watch,
