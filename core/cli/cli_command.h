@@ -34,7 +34,8 @@ struct cli_options {
 struct cli {
     struct sl_os *os;
     const char *executable;
-    bool colour; /* stdout is a terminal */
+    bool colour;   /* stdout is a terminal */
+    bool is_quiet; /* no complaints, and answers at once or none: completion asks */
     struct cli_options options;
     const struct cli_command *command;
     const struct cli_table *table; /* that the command is in */
@@ -131,7 +132,7 @@ struct cli_option {
 
 /* The commands: one table for each group, in the group's own file; CLI_TABLES lists them. */
 struct cli_table {
-    const char *title; /* heading in the help: "Topics" */
+    const char *title; /* heading in the help: "Topics"; NULL: nobody is told of it */
     const struct cli_command *commands;
     size_t count;
     const struct cli_option *options; /* the table's own; may be NULL */
@@ -155,7 +156,9 @@ struct cli_table {
     X(quota) \
     X(backup) \
     X(wal) \
-    X(extent)
+    X(extent) \
+    X(manual) \
+    X(hidden)
 /* clang-format on */
 #define CLI_TABLE_DECLARE(name) extern const struct cli_table cli_##name##_table;
 CLI_TABLES(CLI_TABLE_DECLARE)

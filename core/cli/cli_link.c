@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define READ_BYTES 65536
+#define READ_BYTES    65536
+#define QUIET_WAIT_MS 500 /* somebody pressed the tab key */
 
 extern char **environ;
 
@@ -32,7 +33,9 @@ static int places_from_config(struct cli *cli, struct places *places)
         sources.files[sources.file_count++] = cli->options.config.items[i];
     }
     if (config_load(cli->os, &sources, &report, &config) != SLUICE_OK) {
-        config_report_write(&report, stderr);
+        if (!cli->is_quiet) {
+            config_report_write(&report, stderr);
+        }
         return CLI_CONFIG;
     }
     place_add(places, config->admin.socket);
@@ -70,6 +73,9 @@ int cli_link_open(struct cli_link *link, struct cli *cli)
         if (sl_connect(cli->os, address, &link->descriptor) == SLUICE_OK) {
             return CLI_OK;
         }
+    }
+    if (cli->is_quiet) {
+        return CLI_UNREACHABLE;
     }
     cli_complain("no broker answers on %s%s%s; start one with \"sluice serve --dev\", or name its "
                  "socket with --socket PATH or --home DIR",
@@ -113,6 +119,9 @@ static cJSON *line_read(struct cli_link *link)
         }
         searched = link->size;
         size_t got = 0;
+        if (link->cli->is_quiet && !sl_descriptor_wait(link->descriptor, QUIET_WAIT_MS)) {
+            return NULL;
+        }
         if (link->capacity - link->size < READ_BYTES && !buffer_grow(link)) {
             return NULL;
         }
@@ -149,6 +158,9 @@ int cli_ask(struct cli_link *link, const char *command, cJSON *args, cJSON **ret
 {
     cJSON *reply = request_send(link, command, args) ? line_read(link) : NULL;
     *ret_reply = reply;
+    if (reply == NULL && link->cli->is_quiet) {
+        return CLI_UNREACHABLE;
+    }
     if (reply == NULL) {
         cli_complain("the broker closed the connection without an answer; its log says why");
         return CLI_UNREACHABLE;

@@ -2,7 +2,6 @@
  * a command's mask says which; those of one group are in that group's table and say their commands.
  */
 #include "base/text.h"
-#include "cli/cli_command.h"
 #include "cli/cli_table.h"
 
 #include <stddef.h>
@@ -95,15 +94,23 @@ bool cli_option_at(const struct cli_table *table, const struct cli_command *comm
         const struct option *option = &options[i];
         if ((option->bit & command->options) != 0 && index-- == 0) {
             *ret_view = (struct cli_option_view){
-                option->name, option->argument, option->doc, option->letter, i, NULL};
+                .name = option->name,
+                .argument = option->argument,
+                .doc = option->doc,
+                .letter = option->letter,
+                .shared = i,
+                .is_common = (option->bit & CLI_BROKER_OPTIONS) != 0};
             return true;
         }
     }
     for (size_t i = 0; i < table->option_count; i++) {
         const struct cli_option *option = &table->options[i];
         if (list_names(option->commands, command->name) && index-- == 0) {
-            *ret_view = (struct cli_option_view){
-                option->name, option->argument, option->doc, option->letter, 0, option};
+            *ret_view = (struct cli_option_view){.name = option->name,
+                                                 .argument = option->argument,
+                                                 .doc = option->doc,
+                                                 .letter = option->letter,
+                                                 .own = option};
             return true;
         }
     }
@@ -128,7 +135,7 @@ void cli_options_help(const struct cli_table *table, const struct cli_command *c
 /* ---- parsing ---- */
 
 /* Of the command's options, by "--name", "--name=value" or "-x". */
-static bool option_find(const struct cli *cli, const char *word, struct cli_option_view *ret_view)
+bool cli_option_find(const struct cli *cli, const char *word, struct cli_option_view *ret_view)
 {
     size_t size = strcspn(word, "=");
     for (size_t i = 0; cli_option_at(cli->table, cli->command, i, ret_view); i++) {
@@ -180,6 +187,18 @@ const struct cli_values *cli_own(const struct cli *cli, const char *name)
     return &none;
 }
 
+bool cli_option_store(struct cli *cli, const struct cli_option_view *view, const char *value)
+{
+    struct cli_values *values =
+        view->own != NULL ? own_values(cli, view->own)
+                          : (void *)((char *)&cli->options + options[view->shared].values);
+    if (values->count == CLI_REPEATS_MAX) {
+        return false;
+    }
+    values->items[values->count++] = value;
+    return true;
+}
+
 /* Takes argv[*at] and, where it wants one, its value. */
 static bool option_take(struct cli *cli, const struct cli_option_view *view, int argc, char **argv,
                         int *at)
@@ -207,15 +226,11 @@ static bool option_take(struct cli *cli, const struct cli_option_view *view, int
     } else if (*at + 1 < argc) {
         value = argv[++*at];
     }
-    struct cli_values *values = view->own != NULL
-                                    ? own_values(cli, view->own)
-                                    : (void *)((char *)&cli->options + shared->values);
-    if (value == NULL || values->count == CLI_REPEATS_MAX) {
+    if (value == NULL || !cli_option_store(cli, view, value)) {
         cli_complain("%s %s", view->name,
                      value == NULL ? "needs a value" : "is given more than 64 times");
         return false;
     }
-    values->items[values->count++] = value;
     return true;
 }
 
@@ -237,7 +252,7 @@ bool cli_options_parse(struct cli *cli, int argc, char **argv)
             continue;
         }
         struct cli_option_view view;
-        if (!option_find(cli, argv[i], &view)) {
+        if (!cli_option_find(cli, argv[i], &view)) {
             return unknown_option(cli, argv[i]);
         }
         if (!option_take(cli, &view, argc, argv, &i)) {

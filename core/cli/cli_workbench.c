@@ -220,19 +220,19 @@ static const struct cli_command commands[] = {
      "compile the C plugin in a folder with this program's SDK headers\n\n"
      "All .c files of DIR (default: here) become NAME.so there; flags behind -- go to the compiler,\n"
      "which is cc or $CC."},
-    {"plugin check", cli_plugin_check, "[PLUGIN]", 0, 1, CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(SEED) | CLI_OPTION(BATCHES) | CLI_OPTION(SAMPLE),
+    {"plugin check", cli_plugin_check, "[FILE]", 0, 1, CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(SEED) | CLI_OPTION(BATCHES) | CLI_OPTION(SAMPLE),
      "whether a plugin keeps the rules: lives, threads, configurations, odd and random batches\n\n"
      "A frontend runs on a broker and clients that are made up; --sample FILE has bytes that a client sent."},
-    {"plugin test", cli_plugin_test, "PLUGIN|CASES [CASES] [N]", 1, 3, CLI_BROKER_OPTIONS | CLI_OPTION(RECORD),
+    {"plugin test", cli_plugin_test, "FILE|CASES [CASES] [N]", 1, 3, CLI_BROKER_OPTIONS | CLI_OPTION(RECORD),
      "run the test cases of a plugin in a worker of its own\n\n"
-     "PLUGIN is a .so, a .lua or a folder with one; its cases are tests/cases.yaml or cases.yaml beside\n"
+     "FILE is a .so, a .lua or a folder with one; its cases are tests/cases.yaml or cases.yaml beside\n"
      "it, or CASES. --record TOPIC N adds what becomes of the topic's last N records as a case."},
-    {"plugin try", cli_plugin_try, "PLUGIN", 1, 1,
+    {"plugin try", cli_plugin_try, "FILE", 1, 1,
      CLI_BROKER_OPTIONS | CLI_OPTION(SAMPLE) | CLI_OPTION(TOPIC) | CLI_OPTION(LAST) | CLI_OPTION(AGAINST),
      "run records through a plugin that no broker runs yet, and show what differs\n\n"
      "With --topic the version that the broker runs is beside it: the file of the same name in its\n"
      "plugins folder. Nothing is written. Exit code 1: something differs."},
-    {"plugin logs", cli_plugin_logs, "NAME", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(FOLLOW),
+    {"plugin logs", cli_plugin_logs, "PLUGIN", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(FOLLOW),
      "what a plugin logged, and what the broker said of it, as far as it is kept\n\n"
      "The broker keeps its last 2,048 lines in memory. -F waits for more."},
     {"plugin dev", cli_plugin_dev, "[DIR]", 0, 1, CLI_BROKER_OPTIONS | CLI_OPTION(ONCE),

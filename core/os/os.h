@@ -222,6 +222,8 @@ sl_err sl_connect(struct sl_os *os, const char *address, int *ret_descriptor) SL
 sl_err sl_descriptor_read(int descriptor, void *buffer, size_t size,
                           size_t *ret_size) SL_MUST_CHECK;
 sl_err sl_descriptor_write(int descriptor, const void *buffer, size_t size) SL_MUST_CHECK;
+/* Waits until it can be read without waiting; false: that was not so in time. [blocks] */
+bool sl_descriptor_wait(int descriptor, int32_t timeout_ms);
 void sl_descriptor_close(int descriptor);
 /* Whether people look at it: colours, progress. [any] */
 void sl_sleep_ms(int64_t ms); /* command-line code and start-up only [blocks] */

@@ -3,6 +3,7 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +33,12 @@ sl_err sl_descriptor_write(int descriptor, const void *buffer, size_t size)
         size -= (size_t)put;
     }
     return SLUICE_OK;
+}
+
+bool sl_descriptor_wait(int descriptor, int32_t timeout_ms)
+{
+    struct pollfd look = {.fd = descriptor, .events = POLLIN};
+    return poll(&look, 1, timeout_ms) == 1;
 }
 
 void sl_descriptor_close(int descriptor)
