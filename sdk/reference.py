@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""reference.py [--check] [HEADER…]: writes docs/reference/sdk.md from the headers of the SDK.
+"""reference.py [--check] [HEADER…]: writes docs/reference/sdk.md from the headers of the SDK, and
+docs/reference/client.md from those of the client library.
 
 A public symbol (struct, function, function type, constant) has a comment: the one before it, the one behind
 it on its line, or that of the group it stands in (declarations without a blank line between them share the
 comment that the group begins with). Slots of tables that may be called have one too. What has none is named
 with file and line, nothing is written, and the exit code is 1; so the build fails.
 
---check: writes nothing, and also fails when docs/reference/sdk.md is not what the headers say.
+--check: writes nothing, and also fails when a page is not what the headers say. With headers named, only sdk.md.
 """
 import argparse
 import os
@@ -20,9 +21,13 @@ PAGE = os.path.join(ROOT, "docs", "reference", "sdk.md")
 ORDER = ("types.h", "status.h", "plugin.h", "processor.h", "state.h", "frontend.h", "consumer_group.h", "streams_group.h",
          "broker.h", "security.h", "quota.h", "telemetry.h", "records.h", "message_set.h", "task.h", "metrics.h")
 
+CLIENT_INCLUDE = os.path.join(ROOT, "sdk", "client", "include", "sluice")
+CLIENT_PAGE = os.path.join(ROOT, "docs", "reference", "client.md")
+CLIENT_ORDER = ("client.h", "client_tls.h")
+
 TOKEN = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"|\n|[{}();]|[^\s{}();/\"]+|/|[ \t]+", re.S)
 SECTION = re.compile(r"^-{2,}\s*(.*?)\s*-{2,}$")
-NOT_PUBLIC = re.compile(r"_H$|_$|^SLUICE_CALL$|^SLUICE_EXTERN_C$")  # guards and what only the headers use
+NOT_PUBLIC = re.compile(r"_H$|_$|^SLUICE_CALL$|^SLUICE_EXTERN_C$|^SLUICE_CLIENT_API$")  # guards and what only the headers use
 
 
 class Item:
@@ -134,7 +139,8 @@ def name_of(item):
     function_type = re.match(r"typedef\s[^(]*?(\w+)\s*\(", text)
     alias = re.match(r"typedef\s.*?(\w+)\s*;", text)
     inline = re.match(r"(?:static\s+inline\s+)[^(]*?(\w+)\s*\(", text)
-    for kind, match in (("slot", call), ("struct", struct), ("function type", function_type), ("type", alias),
+    exported = re.match(r"SLUICE_CLIENT_API\s[^(]*?(\w+)\s*\(", text)
+    for kind, match in (("function", exported), ("slot", call), ("struct", struct), ("function type", function_type), ("type", alias),
                         ("slot", pointer), ("function", inline)):
         if match:
             return kind, match.group(1)
@@ -143,14 +149,16 @@ def name_of(item):
 
 
 class Header:
-    def __init__(self, name):
-        self.name = name
-        with open(os.path.join(INCLUDE, name), encoding="utf-8") as file:
+    def __init__(self, name, folder=INCLUDE):
+        self.name, self.folder = name, os.path.relpath(folder, ROOT)
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
             self.text = file.read()
+        # The braces of extern "C" hold everything and mean nothing here; its lines stay, for line numbers.
+        self.text = re.sub(r"#ifdef __cplusplus\n(extern \"C\" \{|\})\n#endif", "\n\n", self.text)
         self.problems = []
 
     def problem(self, item, kind, name):
-        where = f"sdk/include/sluice/{self.name}:{item.line}"
+        where = f"{self.folder}/{self.name}:{item.line}"
         self.problems.append(f"{where}: {kind} {name} has no comment; say above it what it is, who owns what, its "
                              f"unit, thread and errors")
 
@@ -183,6 +191,7 @@ class Header:
                 self.struct(out, name, item)
             else:
                 signature = re.sub(r"\s+", " ", re.sub(r"\s*\{.*", ";", item.text, flags=re.S))
+                signature = signature.removeprefix("SLUICE_CLIENT_API ")
                 out += [f"#### `{name}`", "", "```c", signature, "```", "", item.doc, ""]
         self.constants(out, constants)
         return "\n".join(out)
@@ -236,27 +245,41 @@ class Header:
             out += ["```c", signature, "```", ""] + ([member.doc, ""] if member.doc else [])
 
 
+def missing_of(folder, order, where):
+    return [f"{os.path.relpath(folder, ROOT)}/{name}: not in {where} of sdk/reference.py; add it"
+            for name in sorted(set(os.listdir(folder)) - set(order) - {"sluice.h"})]
+
+
+def page_of(intro, headers, problems):
+    """The page; what has no comment goes to the problems."""
+    page = "\n".join(intro + [header.page() for header in headers])
+    for header in headers:
+        problems += header.problems
+    return re.sub(r"\n{3,}", "\n\n", page).rstrip() + "\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("headers", nargs="*", default=ORDER)
     args = parser.parse_args()
-    missing = sorted(set(os.listdir(INCLUDE)) - set(ORDER) - {"sluice.h"})
-    problems = [f"sdk/include/sluice/{name}: not in ORDER of sdk/reference.py; add it" for name in missing]
-    headers = [Header(name) for name in args.headers]
-    pages = [header.page() for header in headers]
-    for header in headers:
-        problems += header.problems
-    page = "\n".join(["# The SDK, header by header", "", "Written by `sdk/reference.py` from the headers; do not edit.",
-                      "How to begin: [plugins in C](../plugins/c.md), [in Lua](../plugins/lua.md).", ""] + pages)
-    page = re.sub(r"\n{3,}", "\n\n", page).rstrip() + "\n"
-    if not problems and args.check:
-        with open(PAGE, encoding="utf-8") as file:
-            if file.read() != page:
-                problems.append("docs/reference/sdk.md is not what the headers say; run sdk/reference.py")
-    elif not problems:
-        with open(PAGE, "w", encoding="utf-8") as file:
-            file.write(page)
+    problems = missing_of(INCLUDE, ORDER, "ORDER") + missing_of(CLIENT_INCLUDE, CLIENT_ORDER, "CLIENT_ORDER")
+    intro = ["# The SDK, header by header", "", "Written by `sdk/reference.py` from the headers; do not edit.",
+             "How to begin: [plugins in C](../plugins/c.md), [in Lua](../plugins/lua.md).", ""]
+    pages = [(PAGE, page_of(intro, [Header(name) for name in args.headers], problems))]
+    if args.headers is ORDER:
+        intro = ["# The client library, header by header", "", "Written by `sdk/reference.py` from the headers; do not edit.",
+                 "How to begin: [the client library](../client.md).", ""]
+        headers = [Header(name, CLIENT_INCLUDE) for name in CLIENT_ORDER]
+        pages.append((CLIENT_PAGE, page_of(intro, headers, problems)))
+    for path, page in pages if not problems else []:
+        if args.check:
+            with open(path, encoding="utf-8") as file:
+                if file.read() != page:
+                    problems.append(f"{os.path.relpath(path, ROOT)} is not what the headers say; run sdk/reference.py")
+        else:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(page)
     for problem in problems:
         print(problem, file=sys.stderr)
     sys.exit(1 if problems else 0)

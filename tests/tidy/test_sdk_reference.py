@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 class Reference(unittest.TestCase):
     def setUp(self):
         self.root = tempfile.mkdtemp(prefix="sluice-reference-")
-        for path in ("sdk/include", "docs/reference"):
+        for path in ("sdk/include", "sdk/client/include", "docs/reference"):
             shutil.copytree(os.path.join(ROOT, path), os.path.join(self.root, path))
         shutil.copy(os.path.join(ROOT, "sdk/reference.py"), os.path.join(self.root, "sdk"))
 
