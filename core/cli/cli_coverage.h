@@ -17,6 +17,7 @@ struct coverage_stream {
     bool compacted;                /* offsets may be missing in what extents have */
     struct coverage_range *ranges; /* owned */
     uint32_t range_count, range_capacity;
+    struct salvage_stream *txns; /* of cli_salvage_txns.h; NULL: none */
 };
 
 struct coverage {

@@ -2,13 +2,15 @@
  * list of what is not.
  *
  * Each shard is read twice. The first pass learns which extents are live; then these are read and
- * checked whole; the second pass writes (or, without NEWDIR, would write). What is lost is found
+ * checked whole; the second pass writes (or, without NEWDIR, would write). Before all of that the
+ * logs of all shards are read for their transactions (cli_salvage_txns.h). What is lost is found
  * from both sides: frames that cannot be read are told by LSN; and of each partition, which offsets
  * between its start and its highest known one are neither in the log nor in an extent. */
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/status.h"
 #include "cli/cli_coverage.h"
+#include "cli/cli_salvage_txns.h"
 #include "cli/cli_store.h"
 #include "extent/extent_block.h"
 #include "extent/extent_inspect.h"
@@ -38,7 +40,11 @@ struct salvage {
     /* the shard at hand */
     char from[STORE_PATH_BYTES];
     char to[STORE_PATH_BYTES];
+    bool txn_pass; /* before all others */
     bool first_pass;
+    struct salvage_txns txns;
+    struct wal_salvage_report *report;
+    uint32_t shard_index;
     struct salvaged_extent *extents; /* owned; live ones */
     uint32_t extent_count, extent_capacity, broken_count, damaged_count;
     struct coverage coverage;
@@ -211,14 +217,74 @@ static bool extent_keep(const struct salvage *salvage, struct wal_item_view *ite
            !known->broken; /* not known: dropped later, then its file may be gone */
 }
 
+/* ---- transactions ---- */
+
+static void on_aborted(void *arg, const struct coverage_stream *stream, int64_t producer_id,
+                       int64_t first_offset)
+{
+    struct salvage *salvage = arg;
+    char name[STORE_NAME_BYTES];
+    cJSON *object = shard_event(salvage, "aborted");
+    cJSON_AddStringToObject(object, "topic",
+                            cli_store_topic(&salvage->store, &stream->topic, name));
+    cli_u64_add(object, "partition", stream->partition);
+    cli_i64_add(object, "producer_id", producer_id);
+    cli_i64_add(object, "first_offset", first_offset);
+    cli_event_write(salvage->cli, object);
+}
+
+static sl_err on_add(void *arg, uint64_t lsn, const struct wal_item_view *next,
+                     struct sl_bytes body, bool sure, struct wal_salvage_adder *adder)
+{
+    struct salvage *salvage = arg;
+    struct batch_item batch;
+    if (salvage->txn_pass || salvage->first_pass || !salvage->txns.has_loss) {
+        return SLUICE_OK;
+    }
+    salvage->txns.checkpoint_lsn = salvage->report->checkpoint_lsn;
+    if (next == NULL) {
+        return salvage_txns_tail(&salvage->txns, adder);
+    }
+    sl_err err = batch_item_decode(next->version, next->payload, &batch);
+    return err != SLUICE_OK ? err
+                            : salvage_txns_before(&salvage->txns, lsn, &batch,
+                                                  sure || batch_is_whole(&batch, body), adder);
+}
+
+/* False: it is left out. */
+static bool txn_item_keep(struct salvage *salvage, uint64_t lsn, const struct wal_item_view *item,
+                          bool sure)
+{
+    struct batch_item batch;
+    if (!salvage->txns.has_loss || !sure) {
+        return true;
+    }
+    if (item->kind == WAL_ITEM_BATCH) {
+        return batch_item_decode(item->version, item->payload, &batch) != SLUICE_OK ||
+               !salvage_txns_refuses(&salvage->txns, &batch);
+    }
+    bool from_checkpoint = lsn == salvage->report->checkpoint_lsn;
+    sl_err err = salvage_txns_item(&salvage->txns, item, from_checkpoint);
+    return err == SLUICE_OK || fail(salvage, err) == SLUICE_OK;
+}
+
+/* ---- what is kept ---- */
+
 static bool on_keep(void *arg, uint64_t lsn, struct wal_item_view *item, struct sl_bytes body,
                     bool sure)
 {
     struct salvage *salvage = arg;
-    (void)lsn;
+    if (salvage->txn_pass) {
+        sl_err err =
+            sure ? salvage_txns_learn(&salvage->txns, salvage->shard_index, item) : SLUICE_OK;
+        return err == SLUICE_OK || fail(salvage, err) == SLUICE_OK;
+    }
     if (salvage->first_pass) {
         item_learn(salvage, item);
         return true;
+    }
+    if (!txn_item_keep(salvage, lsn, item, sure)) {
+        return false;
     }
     switch (item->kind) {
     case WAL_ITEM_BATCH:
@@ -237,9 +303,13 @@ static bool on_keep(void *arg, uint64_t lsn, struct wal_item_view *item, struct 
 static void on_lost(void *arg, uint64_t first_lsn, uint64_t last_lsn, const char *where)
 {
     struct salvage *salvage = arg;
-    if (salvage->first_pass) {
+    if (salvage->txn_pass) {
+        salvage_txns_lost(&salvage->txns, salvage->shard_index);
+    }
+    if (salvage->txn_pass || salvage->first_pass) {
         return;
     }
+    salvage->txns.losses++;
     cJSON *object = shard_event(salvage, "lost");
     if (first_lsn > 0) {
         cli_u64_add(object, "first_lsn", first_lsn);
@@ -250,7 +320,8 @@ static void on_lost(void *arg, uint64_t first_lsn, uint64_t last_lsn, const char
     salvage->has_loss = true;
 }
 
-static const struct wal_salvage_events salvage_events = {on_keep, on_lost};
+static const struct wal_salvage_events salvage_events = {
+    .keep = on_keep, .lost = on_lost, .add = on_add};
 
 /* ---- extents ---- */
 
@@ -258,6 +329,7 @@ struct extent_check {
     struct salvage *salvage;
     const struct extent_item *item;
     bool fits; /* it is the file of the item */
+    bool has_txns;
 };
 
 static sl_err check_outline(void *arg, const struct extent_outline *outline)
@@ -291,6 +363,7 @@ static sl_err check_batch(void *arg, const struct extent_stream *stream, uint64_
     (void)position;
     struct coverage_stream *known =
         coverage_stream(&check->salvage->coverage, &stream->topic, stream->partition);
+    check->has_txns = check->has_txns || batch_view_has(batch, BATCH_TRANSACTIONAL);
     cli_progress_add(&check->salvage->progress, batch->size);
     return known == NULL
                ? SLUICE_E_NO_MEMORY
@@ -309,7 +382,12 @@ static sl_err extent_read(struct salvage *salvage, struct salvaged_extent *exten
     snprintf(directory, sizeof(directory), "%s/ext", salvage->from);
     extent_path(path, directory, extent->item.id);
     sl_err err = extent_inspect(salvage->cli->os, path, true, &events, &check, &report);
-    if (err == SLUICE_OK || err == SLUICE_E_NO_MEMORY || err == SLUICE_E_NEWER_FORMAT) {
+    bool is_unknown = check.has_txns && salvage->report->front_is_lost;
+    if (is_unknown && err != SLUICE_E_NO_MEMORY) {
+        check.fits = false; /* what was aborted must not be served */
+        snprintf(report.problem, sizeof(report.problem),
+                 "%.150s: no checkpoint says which of its transactions were aborted", path);
+    } else if (err == SLUICE_OK || err == SLUICE_E_NO_MEMORY || err == SLUICE_E_NEWER_FORMAT) {
         if (err == SLUICE_E_NEWER_FORMAT) {
             cli_complain("%s", report.problem);
         }
@@ -544,6 +622,7 @@ static sl_err passes_run(struct salvage *salvage, struct wal_salvage_report *rep
 {
     struct sl_os *os = salvage->cli->os;
     salvage->first_pass = true;
+    salvage->report = report;
     sl_err err = wal_salvage(os, salvage->from, NULL, &salvage_events, salvage, report);
     err = err != SLUICE_OK ? err : salvage->err;
     if (err != SLUICE_OK) {
@@ -560,8 +639,12 @@ static sl_err passes_run(struct salvage *salvage, struct wal_salvage_report *rep
     }
     cli_progress_clear(&salvage->progress);
     if (err == SLUICE_OK) {
+        err = salvage_txns_begin(&salvage->txns, salvage->shard_index, &salvage->coverage);
+    }
+    if (err == SLUICE_OK) {
         err = wal_salvage(os, salvage->from, writes ? salvage->to : NULL, &salvage_events, salvage,
                           report);
+        salvage_txns_end(&salvage->txns);
     }
     err = err != SLUICE_OK ? err : salvage->err;
     return err != SLUICE_OK || !writes ? err : result_check(salvage);
@@ -571,6 +654,7 @@ static int shard_salvage(struct salvage *salvage, uint32_t index)
 {
     struct wal_salvage_report report = {.problem = ""};
     salvage->shard_number = salvage->store.shards[index];
+    salvage->shard_index = index;
     cli_store_shard_path(&salvage->store, index, salvage->from);
     snprintf(salvage->to, sizeof(salvage->to), "%.900s/shard-%u",
              salvage->target != NULL ? salvage->target : "", salvage->shard_number);
@@ -591,6 +675,34 @@ static int shard_salvage(struct salvage *salvage, uint32_t index)
 }
 
 /* ---- the folder ---- */
+
+/* All logs, for transactions: those of one shard are decided on another. */
+static int txns_read(struct salvage *salvage)
+{
+    salvage->txn_pass = true;
+    salvage->txns.has_loss = salvage->has_loss; /* a shard's folder is missing */
+    salvage->txns.aborted = on_aborted;
+    salvage->txns.arg = salvage;
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 0; i < salvage->store.shard_count && err == SLUICE_OK; i++) {
+        struct wal_salvage_report report = {.problem = ""};
+        salvage->shard_index = i;
+        salvage->report = &report;
+        cli_store_shard_path(&salvage->store, i, salvage->from);
+        err = wal_salvage(salvage->cli->os, salvage->from, NULL, &salvage_events, salvage, &report);
+        err = err != SLUICE_OK ? err : salvage->err;
+        if (err == SLUICE_OK && report.has_loss) {
+            salvage_txns_lost(&salvage->txns, i);
+        } else if (err != SLUICE_OK) {
+            cli_complain("%.300s: %s", salvage->from,
+                         report.problem[0] != '\0' ? report.problem : sl_status_text(err));
+        }
+    }
+    err = err != SLUICE_OK ? err : salvage_txns_decide(&salvage->txns);
+    salvage->txn_pass = false;
+    salvage->report = NULL;
+    return err == SLUICE_OK ? CLI_OK : CLI_FAILED;
+}
 
 static void entry_count(void *arg, const char *name, bool is_directory)
 {
@@ -664,6 +776,7 @@ static int folder_salvage(struct salvage *salvage)
     snprintf(to, sizeof(to), "%.900s/sluice.meta", salvage->target != NULL ? salvage->target : "");
     int code = meta_check(salvage, from);
     code = code != CLI_OK || salvage->target == NULL ? code : target_make(salvage);
+    code = code != CLI_OK ? code : txns_read(salvage);
     for (uint32_t i = 0; i < salvage->store.shard_count && code == CLI_OK; i++) {
         code = shard_salvage(salvage, i);
     }
@@ -697,7 +810,13 @@ int cli_wal_salvage(struct cli *cli)
         cli_complain("out of memory");
         code = CLI_FAILED;
     }
+    if (code == CLI_OK &&
+        salvage_txns_init(&salvage.txns, salvage.store.shard_count) != SLUICE_OK) {
+        cli_complain("out of memory");
+        code = CLI_FAILED;
+    }
     code = code != CLI_OK ? code : folder_salvage(&salvage);
+    salvage_txns_fini(&salvage.txns);
     sl_file_close(lock);
     sl_free(salvage.extents);
     sl_free(salvage.copy);

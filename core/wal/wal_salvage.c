@@ -264,6 +264,20 @@ static sl_err item_add(struct salvage *self, const struct wal_item_view *item, s
     return SLUICE_OK;
 }
 
+struct wal_salvage_adder {
+    struct salvage *self;
+    uint32_t count;
+};
+
+sl_err wal_salvage_add(struct wal_salvage_adder *adder, uint16_t kind, uint8_t version,
+                       struct sl_bytes payload, struct sl_bytes body)
+{
+    const struct wal_item_view item = {
+        .kind = kind, .version = version, .payload = payload, .body_size = (uint32_t)body.size};
+    adder->count++;
+    return item_add(adder->self, &item, body);
+}
+
 static bool item_is_ours(uint16_t kind)
 {
     return kind == WAL_ITEM_IDLE || kind == WAL_ITEM_CLEAN_SHUTDOWN;
@@ -286,6 +300,7 @@ static sl_err items_take(struct salvage *self, const struct wal_frame_header *fr
     struct wal_item_walk walk;
     struct wal_item_view item;
     const uint8_t *body_at = directory.data + directory.size;
+    struct wal_salvage_adder adder = {.self = self};
     uint32_t count = 0;
     sl_err err = SLUICE_OK;
     sl_buffer_reset(&self->directory);
@@ -298,6 +313,9 @@ static sl_err items_take(struct salvage *self, const struct wal_frame_header *fr
         bool asks = !contained && !item_is_ours(item.kind);
         body_at += item.body_size;
         err = kind_check(self, &item, frame->lsn);
+        if (err == SLUICE_OK && item.kind == WAL_ITEM_BATCH && self->events->add != NULL)
+            err = self->events->add(self->arg, frame->lsn, &item, body, sure || body.size == 0,
+                                    &adder);
         if (err == SLUICE_OK && asks &&
             !self->events->keep(self->arg, frame->lsn, &item, body, sure || body.size == 0)) {
             self->report->items_left_out++;
@@ -307,7 +325,7 @@ static sl_err items_take(struct salvage *self, const struct wal_frame_header *fr
         err = err != SLUICE_OK ? err : item_add(self, &item, body);
         count++;
     }
-    *ret_count = count;
+    *ret_count = count + adder.count;
     return err;
 }
 
@@ -618,6 +636,7 @@ static void front_judge(struct salvage *self)
         first++;
     if (first < self->number_count && self->numbers[first] > wanted) {
         self->report->has_loss = true;
+        self->report->front_is_lost = !self->has_checkpoint;
         self->events->lost(self->arg, 0, 0,
                            self->has_checkpoint
                                ? "segments that the checkpoint names are missing at the beginning"
@@ -626,14 +645,38 @@ static void front_judge(struct salvage *self)
     }
 }
 
+/* What the caller has to add behind the last frame. */
+static sl_err added_write(struct salvage *self, bool *ret_is_added)
+{
+    struct wal_salvage_adder adder = {.self = self, .count = 1};
+    sl_err err = SLUICE_OK;
+    *ret_is_added = false;
+    while (err == SLUICE_OK && self->events->add != NULL && adder.count > 0) {
+        const struct sl_bytes none = {NULL, 0};
+        adder.count = 0;
+        sl_buffer_reset(&self->directory);
+        sl_buffer_reset(&self->body);
+        err = self->events->add(self->arg, self->last_lsn + 1, NULL, none, true, &adder);
+        if (err == SLUICE_OK && adder.count > 0) {
+            *ret_is_added = true;
+            err = frame_write(self, ++self->last_lsn, adder.count,
+                              sl_buffer_bytes(&self->directory), sl_buffer_bytes(&self->body));
+        }
+    }
+    return err;
+}
+
 /* A start must see an unclean end where something was lost, so that the epoch rises. */
 static sl_err tail_write(struct salvage *self)
 {
-    if (self->out_seq != 0 && !self->report->has_loss)
-        return SLUICE_OK;
+    bool is_added = false;
     if (!self->has_place)
         self->last_lsn = self->checkpoint.lsn;
-    sl_err err = idle_write(self, ++self->last_lsn);
+    sl_err err = added_write(self, &is_added);
+    if (err == SLUICE_OK && !is_added && self->out_seq != 0 && !self->report->has_loss)
+        return SLUICE_OK;
+    if (err == SLUICE_OK && !is_added)
+        err = idle_write(self, ++self->last_lsn);
     sl_err ended = segment_end(self);
     return err != SLUICE_OK ? err : ended;
 }

@@ -73,7 +73,7 @@ static sl_err on_item(void *arg, uint64_t lsn, const struct wal_item_view *item,
 /* Salvages, and reads the result whole: it is sound. */
 static sl_err salvage(struct wal_salvage_report *report)
 {
-    static const struct wal_salvage_events events = {keep, lost};
+    static const struct wal_salvage_events events = {.keep = keep, .lost = lost};
     static const struct wal_inspect_events inspect = {.item = on_item};
     struct wal_recovery recovery;
     struct sl_os *os;
