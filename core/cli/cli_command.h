@@ -34,8 +34,9 @@ struct cli_options {
 struct cli {
     struct sl_os *os;
     const char *executable;
-    bool colour;   /* stdout is a terminal */
-    bool is_quiet; /* no complaints, and answers at once or none: completion asks */
+    bool colour;      /* stdout is a terminal */
+    bool is_quiet;    /* no complaints, and answers at once or none: completion asks */
+    sl_err explained; /* what the person was told of last; 0: nothing */
     struct cli_options options;
     const struct cli_command *command;
     const struct cli_table *table; /* that the command is in */
@@ -157,6 +158,7 @@ struct cli_table {
     X(backup) \
     X(wal) \
     X(extent) \
+    X(errors) \
     X(manual) \
     X(hidden)
 /* clang-format on */
@@ -243,6 +245,10 @@ void cli_time_text(int64_t wall_ms, char ret_text[CLI_TIME_BYTES]);
 bool cli_time_parse(const char *text, int64_t *ret_wall_ms);
 /* "sluice: …\n" on stderr. */
 void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
+/* A line below it: what to do. */
+void cli_next(const char *format, ...) SL_PRINTF(1, 2);
+/* The next step that the table of errors has, unless it was just said. */
+void cli_explain(struct cli *cli, sl_err err);
 
 /* ---- commands that are not in the file of their table ---- */
 

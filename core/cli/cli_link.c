@@ -1,6 +1,8 @@
 /* cli_link.c: finds the broker's admin socket, sends a line, reads a line. */
 #include "base/status.h"
+#include "base/text.h"
 #include "cli/cli_command.h"
+#include "control/explain.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,10 +79,10 @@ int cli_link_open(struct cli_link *link, struct cli *cli)
     if (cli->is_quiet) {
         return CLI_UNREACHABLE;
     }
-    cli_complain("no broker answers on %s%s%s; start one with \"sluice serve --dev\", or name its "
-                 "socket with --socket PATH or --home DIR",
-                 places.paths[0], places.count > 1 ? " or " : "",
-                 places.count > 1 ? places.paths[1] : "");
+    cli_complain("no broker answers on %s%s%s (SLU-%04d)", places.paths[0],
+                 places.count > 1 ? " or " : "", places.count > 1 ? places.paths[1] : "",
+                 SLUICE_E_NETWORK);
+    cli_explain(cli, SLUICE_E_NETWORK);
     return CLI_UNREACHABLE;
 }
 
@@ -162,7 +164,10 @@ int cli_ask(struct cli_link *link, const char *command, cJSON *args, cJSON **ret
         return CLI_UNREACHABLE;
     }
     if (reply == NULL) {
-        cli_complain("the broker closed the connection without an answer; its log says why");
+        cli_complain(
+            "the broker closed the connection without an answer; its log says why (SLU-%04d)",
+            SLUICE_E_NETWORK);
+        link->cli->explained = SLUICE_E_NETWORK;
         return CLI_UNREACHABLE;
     }
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "ok")) ? CLI_OK : CLI_FAILED;
@@ -199,9 +204,58 @@ sl_err cli_reply_error(const cJSON *reply, const char **ret_message)
     return cJSON_IsNumber(status) && status->valueint > 0 ? status->valueint : SLUICE_E_INTERNAL;
 }
 
+/* What the names in an argument are, and how the broker lists them. */
+struct named {
+    const char *argument;
+    const char *command, *array, *member;
+};
+
+/* "topic": "ordres" is not there, but orders is. */
+static void nearest_say(struct cli_link *link, const struct named *named, const char *typed)
+{
+    enum { NAMES_MAX = 1000 };
+    cJSON *reply = NULL;
+    const cJSON *row;
+    const char **known = calloc(NAMES_MAX, sizeof(*known));
+    size_t count = 0;
+    bool listed = known != NULL && cli_ask(link, named->command, NULL, &reply) == CLI_OK;
+    const cJSON *rows =
+        listed ? cJSON_GetObjectItemCaseSensitive(cli_result(reply), named->array) : NULL;
+    cJSON_ArrayForEach(row, rows)
+    {
+        const char *name =
+            cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, named->member));
+        if (name != NULL && count < NAMES_MAX) {
+            known[count++] = name;
+        }
+    }
+    const char *best =
+        sl_text_nearest((struct sl_bytes){(const uint8_t *)typed, strlen(typed)}, known, count);
+    if (best != NULL && strcmp(best, typed) != 0) {
+        cli_next("did you mean \"%s\"?", best);
+    }
+    free(known);
+    cJSON_Delete(reply);
+}
+
+void cli_explain(struct cli *cli, sl_err err)
+{
+    if (cli->explained != err) {
+        cli_next("%s", explain_find(err)->next);
+    }
+    cli->explained = err;
+}
+
 int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply)
 {
+    static const struct named names[] = {{"topic", "topic.list", "topics", "name"},
+                                         {"group", "group.list", "groups", "group"}};
     const char *message;
+    char typed[SL_COUNT_OF(names)][256] = {"", ""};
+    for (size_t i = 0; i < SL_COUNT_OF(names); i++) { /* args are gone when the answer comes */
+        const cJSON *name = cJSON_GetObjectItemCaseSensitive(args, names[i].argument);
+        snprintf(typed[i], sizeof(typed[i]), "%s", cJSON_IsString(name) ? name->valuestring : "");
+    }
     int answered = cli_ask(link, command, args, ret_reply);
     if (answered != CLI_FAILED) {
         return answered;
@@ -210,7 +264,15 @@ int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **re
     if (link->cli->options.json) {
         cli_json_write(*ret_reply);
     }
+    if (link->cli->is_quiet) {
+        return cli_exit_of(err);
+    }
     cli_complain("%s failed: %s (SLU-%04d)", command, message, err);
+    bool of_topic = err == SLUICE_E_UNKNOWN_TOPIC, of_group = err == SLUICE_E_GROUP_NOT_FOUND;
+    if ((of_topic && typed[0][0] != '\0') || (of_group && typed[1][0] != '\0')) {
+        nearest_say(link, &names[of_group], typed[of_group]);
+    }
+    cli_explain(link->cli, err);
     return cli_exit_of(err);
 }
 

@@ -114,7 +114,7 @@ static int unknown(int argc, char **argv)
     const char *best = cli_command_nearest(word);
     best = best != NULL ? best : cli_command_nearest(argv[0]);
     cli_complain("unknown command \"%s\"; %s%s%s", word,
-                 best != NULL ? "did you mean \"sluice " : "\"sluice --help\" lists all",
+                 best != NULL ? "did you mean \"sluice " : "nothing is like it",
                  best != NULL ? best : "", best != NULL ? "\"?" : "");
     return CLI_USAGE;
 }
@@ -137,9 +137,8 @@ static int command_run(struct cli *cli, int argc, char **argv)
     }
     if (cli->options.word_count < command->word_min ||
         cli->options.word_count > command->word_max) {
-        cli_complain("sluice %s takes %s; see \"sluice %s --help\"", command->name,
-                     command->arguments[0] == '\0' ? "no arguments" : command->arguments,
-                     command->name);
+        cli_complain("%s takes %s", command->name,
+                     command->arguments[0] == '\0' ? "no arguments" : command->arguments);
         return CLI_USAGE;
     }
     return command->run(cli);
@@ -164,6 +163,33 @@ static int words_run(struct cli *cli, int argc, char **argv, bool help)
     return command_run(cli, argc - used, argv + used);
 }
 
+/* What ended with a code from 64 on and was not explained yet gets the number that fits the code.
+ */
+static void end_explain(struct cli *cli, int code)
+{
+    static const struct {
+        int code;
+        sl_err err;
+    } errors[] = {{CLI_DATA, SLUICE_E_MALFORMED},
+                  {CLI_UNREACHABLE, SLUICE_E_NETWORK},
+                  {CLI_IO, SLUICE_E_IO},
+                  {CLI_DENIED, SLUICE_E_PERMISSION},
+                  {CLI_CONFIG, SLUICE_E_CONFIG_VALUE}};
+    if (cli->explained != SLUICE_OK) {
+        return;
+    }
+    if (code == CLI_USAGE && cli->command != NULL) {
+        cli_next("\"sluice %s --help\" says how (SLU-%04d)", cli->command->name, SLUICE_E_INVALID);
+    } else if (code == CLI_USAGE) {
+        cli_next("\"sluice --help\" lists all commands (SLU-%04d)", SLUICE_E_INVALID);
+    }
+    for (size_t i = 0; i < SL_COUNT_OF(errors); i++) {
+        if (errors[i].code == code) {
+            cli_next("\"sluice errors %d\" explains (SLU-%04d)", errors[i].err, errors[i].err);
+        }
+    }
+}
+
 int cli_main(int argc, char **argv, struct sl_os *os)
 {
     if (argc < 2 || (is_help(argv[1]) && argc == 2)) {
@@ -184,5 +210,6 @@ int cli_main(int argc, char **argv, struct sl_os *os)
         cli_complain("standard output cannot be written");
         code = CLI_IO;
     }
+    end_explain(&cli, code);
     return code;
 }

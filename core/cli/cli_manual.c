@@ -2,6 +2,7 @@
  * them (a page for each first word of a command, sluice(1), sluice.yaml(5)). */
 #include "cli/cli_table.h"
 #include "control/config_option.h"
+#include "control/explain.h"
 
 #include <string.h>
 
@@ -304,7 +305,7 @@ static void pages_list(void)
     const struct cli_command *command;
     const struct cli_table *table;
     char word[32];
-    puts("cli.md\nsluice.1\nsluice.yaml.5");
+    puts("cli.md\ntroubleshooting.md\nsluice.1\nsluice.yaml.5");
     for (size_t i = 0; (command = cli_command_at(i, &table)) != NULL; i++) {
         if (begins_page(i, command, word)) {
             printf("sluice-%s.1\n", word);
@@ -333,8 +334,10 @@ static int manual(struct cli *cli)
     static const struct {
         const char *name;
         void (*write)(FILE *out);
-    } pages[] = {
-        {"cli.md", cli_reference_write}, {"sluice.1", main_page}, {"sluice.yaml.5", config_page}};
+    } pages[] = {{"cli.md", cli_reference_write},
+                 {"troubleshooting.md", explain_page_write},
+                 {"sluice.1", main_page},
+                 {"sluice.yaml.5", config_page}};
     if (cli->options.word_count == 0) {
         pages_list();
         return CLI_OK;

@@ -93,13 +93,13 @@ bool cli_option_at(const struct cli_table *table, const struct cli_command *comm
     for (size_t i = 0; i < SL_COUNT_OF(options); i++) {
         const struct option *option = &options[i];
         if ((option->bit & command->options) != 0 && index-- == 0) {
-            *ret_view = (struct cli_option_view){
-                .name = option->name,
-                .argument = option->argument,
-                .doc = option->doc,
-                .letter = option->letter,
-                .shared = i,
-                .is_common = (option->bit & CLI_BROKER_OPTIONS) != 0};
+            *ret_view =
+                (struct cli_option_view){.name = option->name,
+                                         .argument = option->argument,
+                                         .doc = option->doc,
+                                         .letter = option->letter,
+                                         .shared = i,
+                                         .is_common = (option->bit & CLI_BROKER_OPTIONS) != 0};
             return true;
         }
     }
@@ -158,8 +158,8 @@ static bool unknown_option(const struct cli *cli, const char *word)
     }
     struct sl_bytes typed = {(const uint8_t *)word, strcspn(word, "=")};
     const char *best = sl_text_nearest(typed, known, count);
-    cli_complain("sluice %s does not know \"%.100s\"; %s%s%s", cli->command->name, word,
-                 best != NULL ? "did you mean " : "see --help", best != NULL ? best : "",
+    cli_complain("%s does not know \"%.100s\"; %s%s%s", cli->command->name, word,
+                 best != NULL ? "did you mean " : "nothing is like it", best != NULL ? best : "",
                  best != NULL ? "?" : "");
     return false;
 }

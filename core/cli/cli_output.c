@@ -17,6 +17,16 @@ void cli_complain(const char *format, ...)
     va_end(args);
 }
 
+void cli_next(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("        ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
 /* Days since 1970 to a date, by eras of 400 years (Howard Hinnant, chrono-compatible date
  * algorithms). */
 static void date_text(int64_t days, char ret_text[16])

@@ -56,7 +56,7 @@ static int success_write(const struct cli *cli, const cJSON *reply)
     return CLI_OK;
 }
 
-static int failure_write(const struct cli *cli, const cJSON *reply)
+static int failure_write(struct cli *cli, const cJSON *reply)
 {
     const char *message;
     sl_err err = cli_reply_error(reply, &message);
@@ -64,7 +64,12 @@ static int failure_write(const struct cli *cli, const cJSON *reply)
     if (cli->options.json) {
         cli_json_write(reply);
     }
-    cli_complain("%s%s", message, asks ? "; nothing was changed: say --yes if you mean it" : "");
+    cli_complain("%s%s (SLU-%04d)", message,
+                 asks ? "; nothing was changed: say --yes if you mean it" : "", err);
+    if (asks) {
+        cli->explained = err;
+    }
+    cli_explain(cli, err);
     return !asks ? cli_exit_of(err) : is_person() ? CLI_FAILED : CLI_USAGE;
 }
 

@@ -2,6 +2,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "control/admin_request.h"
+#include "control/explain.h"
 #include "record/codec.h"
 
 #include <stdlib.h>
@@ -183,6 +184,7 @@ static void error_add(cJSON *reply, sl_err err, const char *detail, size_t detai
     cJSON_AddStringToObject(error, "code", code);
     cJSON_AddNumberToObject(error, "status", err);
     cJSON_AddStringToObject(error, "message", message);
+    cJSON_AddStringToObject(error, "next", explain_find(err)->next);
 }
 
 static cJSON *reply_new(const cJSON *message, bool ok)

@@ -1,4 +1,5 @@
 """What the tables of the command line make: help, pages, completions in real shells."""
+import json
 import os
 import re
 import shutil
@@ -107,6 +108,49 @@ class Completion(unittest.TestCase):
                   "words=(sluice topic describe ord); CURRENT=4; _sluice")
         out = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True, env=self.env)
         self.assertEqual((out.stdout.split(), out.stderr), (["orders"], ""))
+
+
+class Errors(unittest.TestCase):
+    def test_a_number_or_a_word_is_explained(self):
+        for word in ("1303", "SLU-1303", "E_TOPIC_EXISTS"):
+            code, out, _ = sluice("errors", word)
+            self.assertEqual(code, 0)
+            self.assertIn("SLU-1303  the topic exists already", out)
+            self.assertIn("what to do", out)
+        self.assertEqual(json.loads(sluice("errors", "1303", "--json")[1])["errors"][0]["kafka"], 36)
+        self.assertIn("SLU-1101", sluice("errors", "disk")[1])
+        self.assertEqual(sluice("errors", "xyzzy")[0], 1)
+
+    def test_what_is_typed_wrongly_is_told_with_the_nearest_a_number_and_a_next_step(self):
+        for words, wanted in ((("topic", "lst"), 'did you mean "sluice topic list"?'),
+                              (("consume", "t", "--folow"), "did you mean --follow?"),
+                              (("transform", "tyr"), 'did you mean "sluice transform try"?')):
+            code, out, err = sluice(*words)
+            self.assertEqual((code, out), (64, ""), words)
+            self.assertIn(wanted, err)
+            self.assertIn("SLU-1002", err)
+
+    def test_the_broker_says_what_is_like_it_and_what_to_do(self):
+        broker = Broker()
+        try:
+            broker.run("topic", "create", "orders")
+            code, out, err = broker.run("topic", "describe", "ordres")
+            self.assertEqual((code, out), (1, b""))
+            self.assertEqual(err.splitlines()[0], "sluice: topic.describe failed: no such topic or partition: ordres (SLU-1300)")
+            self.assertEqual(err.splitlines()[1].strip(), 'did you mean "orders"?')
+            self.assertIn("sluice topic list", err.splitlines()[2])
+            code, out, _ = broker.run("topic", "create", "orders", "--json")
+            error = json.loads(out)["error"]
+            self.assertEqual((code, error["code"]), (1, "SLU-1303"))
+            self.assertIn("sluice topic describe", error["next"])
+        finally:
+            broker.close()
+
+    def test_a_refused_connection_is_told_at_once_with_the_next_step(self):
+        code, out, err = sluice("topic", "list", "--socket", "/nonexistent/s")
+        self.assertEqual((code, out), (69, ""))
+        self.assertIn("SLU-1605", err)
+        self.assertIn("sluice serve --dev", err)
 
 
 if __name__ == "__main__":
