@@ -201,7 +201,7 @@ sl_err message_ids_apply(struct message_ids *ids, uint8_t version, struct sl_byt
     const struct message_place place = {(int64_t)sl_le64_load(payload.data + 16),
                                         (int64_t)sl_le64_load(payload.data + 24)};
     int64_t expires_ms = (int64_t)sl_le64_load(payload.data + 32);
-    if (place.base_offset < 0 || place.append_time_ms < -1 || expires_ms <= 0)
+    if (place.base_offset < -1 || place.append_time_ms < -1 || expires_ms <= 0)
         return SLUICE_E_CORRUPT;
     if (expires_ms <= now_ms)
         return SLUICE_OK;

@@ -11,8 +11,8 @@
  * retry after a crash finds what became durable.
  *
  * A MESSAGE_ID item, little-endian, version 1, 40 bytes: digest 16 (the first half of the SHA-256
- * of topic id 16, partition u32, the id), offset of the batch i64, append time i64 (-1: the
- * producer's times hold), forgotten at i64 (milliseconds since 1970).
+ * of topic id 16, partition u32, the id), offset of the batch i64 (-1: it is appended later),
+ * append time i64 (-1: the producer's times hold), forgotten at i64 (milliseconds since 1970).
  *
  * Bounded: MESSAGE_IDS_MAX of them; one more is refused until others are forgotten. */
 #ifndef SL_ADMIT_MESSAGE_IDS_H
@@ -34,7 +34,7 @@ void message_digest_of(const struct sl_uuid *topic, uint32_t partition, struct s
 
 /* Where the batch with an id is. */
 struct message_place {
-    int64_t base_offset;
+    int64_t base_offset;    /* -1: it is appended later */
     int64_t append_time_ms; /* -1: the producer's times hold */
 };
 

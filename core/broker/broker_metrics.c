@@ -193,6 +193,10 @@ static void add_shard(const struct shard *shard, uint64_t sums[BROKER_METRIC_COU
     sums[BROKER_METRIC_BYTES_OUT] += shard->bytes_out;
     sums[BROKER_METRIC_FETCHES] += shard->fetches;
     sums[BROKER_METRIC_DUPLICATES] += shard->duplicates;
+    sums[BROKER_METRIC_DELAYED] += shard->delayed.book.record_count;
+    sums[BROKER_METRIC_DELAYED_DONE] += shard->delayed.appended;
+    sums[BROKER_METRIC_DELAYED_DROPPED] += shard->delayed.dropped;
+    sums[BROKER_METRIC_DELAYED_REFUSED] += shard->delayed.book.refused;
     sums[BROKER_METRIC_MESSAGE_IDS] += message_ids_count(&shard->messages);
     sums[BROKER_METRIC_MESSAGE_IDS_REFUSED] += shard->messages.refused;
     sums[BROKER_METRIC_BYTES_REMOVED] += shard->bytes_removed;

@@ -20,6 +20,10 @@ struct loop_room;
     X(BYTES_OUT,       "sluice_bytes_out_total",         COUNTER, 0, "bytes of record batches given to fetches")      \
     X(FETCHES,         "sluice_fetches_total",           COUNTER, 0, "fetch requests answered, by shard")             \
     X(DUPLICATES,      "sluice_duplicate_batches_total", COUNTER, 0, "batches answered from the producer's memory, or by their message ids")   \
+    X(DELAYED,         "sluice_delayed_records", GAUGE, 0, "records that wait for the time to be appended") \
+    X(DELAYED_DONE,    "sluice_delayed_records_total", COUNTER, 0, "records that were appended when their time came") \
+    X(DELAYED_DROPPED, "sluice_delayed_dropped_total", COUNTER, 0, "records whose topic was deleted, or that were damaged, while they waited") \
+    X(DELAYED_REFUSED, "sluice_delayed_refused_total", COUNTER, 0, "batches refused as no more can wait, 1,000,000 a shard at most") \
     X(MESSAGE_IDS,     "sluice_message_ids", GAUGE, 0, "message ids that are remembered, 1,000,000 a shard at most")    \
     X(MESSAGE_IDS_REFUSED, "sluice_message_ids_refused_total", COUNTER, 0, "messages refused as no more ids can be remembered") \
     X(BYTES_REMOVED,   "sluice_removed_bytes_total",     COUNTER, 0, "bytes removed by retention and deletion of records")\

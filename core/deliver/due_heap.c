@@ -13,10 +13,15 @@ static void put(struct due_heap *heap, struct due_node *node, uint32_t index)
     node->index = index;
 }
 
+static bool is_before(const struct due_node *a, const struct due_node *b)
+{
+    return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : a->order < b->order;
+}
+
 static void sift_up(struct due_heap *heap, struct due_node *node)
 {
     uint32_t index = node->index;
-    while (index > 0 && heap->nodes[(index - 1) / 2]->due_ms > node->due_ms) {
+    while (index > 0 && is_before(node, heap->nodes[(index - 1) / 2])) {
         put(heap, heap->nodes[(index - 1) / 2], index);
         index = (index - 1) / 2;
     }
@@ -30,9 +35,9 @@ static void sift_down(struct due_heap *heap, struct due_node *node)
         uint32_t child = index * 2 + 1;
         if (child >= heap->count)
             break;
-        if (child + 1 < heap->count && heap->nodes[child + 1]->due_ms < heap->nodes[child]->due_ms)
+        if (child + 1 < heap->count && is_before(heap->nodes[child + 1], heap->nodes[child]))
             child++;
-        if (heap->nodes[child]->due_ms >= node->due_ms)
+        if (!is_before(heap->nodes[child], node))
             break;
         put(heap, heap->nodes[child], index);
         index = child;

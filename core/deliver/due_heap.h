@@ -12,6 +12,7 @@
 
 struct due_node {
     int64_t due_ms;
+    int64_t order; /* among those of one time, the owner's; lower comes first */
     uint32_t index;
 };
 

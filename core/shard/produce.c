@@ -37,6 +37,7 @@ static void message_settle(struct produce_entry *entry, sl_err err)
 void produce_entry_end(struct produce_entry *entry, sl_err err)
 {
     entry->result.status = err;
+    produce_later_settle(entry, err);
     message_settle(entry, err);
     if (entry->partition != NULL) {
         entry->result.log_start_offset = tells_start(err) ? partition_start(entry->partition) : -1;
@@ -65,17 +66,18 @@ sl_err produce_expectation_check(struct produce_entry *entry)
     return SLUICE_E_UNEXPECTED_OFFSET;
 }
 
-uint32_t produce_message_describe(struct produce_entry *entry, struct wal_item *ret_item)
+static uint32_t message_describe(struct produce_entry *entry, struct wal_item *ret_item)
 {
     const struct partition *partition = entry->partition;
-    if (entry->message == NULL || partition->topic == NULL) {
+    if (entry->message == NULL) {
         return 0;
     }
     const struct topic_settings *settings = partition->topic->settings;
     int64_t now_ms = shard_wall_ms(partition->shard);
     /* What commit_submit will stamp. */
-    const struct message_place place = {partition->next_offset,
-                                        settings->timestamp_log_append ? now_ms : -1};
+    bool is_later = entry->delay != NULL;
+    const struct message_place place = {is_later ? -1 : partition->next_offset,
+                                        settings->timestamp_log_append && !is_later ? now_ms : -1};
     entry->message_expires_ms = now_ms + settings->dedup_window_ms;
     entry->message_in_memory = partition_is_in_memory(partition);
     if (entry->message_in_memory) {
@@ -87,6 +89,17 @@ uint32_t produce_message_describe(struct produce_entry *entry, struct wal_item *
                                   .version = MESSAGE_ID_ITEM_VERSION,
                                   .payload = {entry->message_item, sizeof(entry->message_item)}};
     return 1;
+}
+
+uint32_t produce_place(struct produce_entry *entry, struct commit_batch *batch,
+                       struct wal_item ret_items[PRODUCE_EXTRA_ITEMS_MAX])
+{
+    batch->partition = entry->partition;
+    if (entry->partition->topic == NULL) {
+        return 0; /* commit_submit refuses it */
+    }
+    uint32_t count = message_describe(entry, ret_items);
+    return count + produce_later_describe(entry, batch, &ret_items[count]);
 }
 
 void produce_entry_fault(struct produce_entry *entry, int32_t index, sl_err err)
@@ -119,14 +132,13 @@ void produce_entry_abort(struct produce_entry *entry, sl_err err)
 
 static void entry_commit(struct produce_entry *entry)
 {
-    entry->batch.partition = entry->partition;
     entry->batch.data = entry->data;
     entry->batch.size = entry->size;
     entry->commit.shard = entry->partition->shard;
     entry->commit.batches = &entry->batch;
     entry->commit.batch_count = 1;
     entry->commit.items = entry->items;
-    entry->commit.extra_count = produce_message_describe(entry, &entry->items[1]);
+    entry->commit.extra_count = produce_place(entry, &entry->batch, &entry->items[1]);
     entry->commit.extra_follow = true;
     entry->commit.reserve = entry->marked != NULL;
     entry->commit.done = entry_committed;
@@ -154,6 +166,7 @@ static void entry_is_known(struct produce_entry *entry, sl_err err,
     entry->result.base_offset = place->base_offset;
     entry->result.log_append_time_ms = place->append_time_ms;
     entry->result.is_duplicate = err == SLUICE_OK;
+    entry->result.is_later = err == SLUICE_OK && place->base_offset < 0;
     produce_entry_end(entry, err);
 }
 
@@ -195,6 +208,9 @@ static bool entry_admit(struct produce_entry *entry)
     sl_err expectation = produce_expectation_check(entry);
     if (expectation != SLUICE_OK) {
         produce_entry_end(entry, expectation);
+        return false;
+    }
+    if (entry->deliver_at_ms > shard_wall_ms(shard) && !produce_later_admit(entry)) {
         return false;
     }
     if (entry->producer.producer_id < 0) {

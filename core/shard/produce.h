@@ -13,10 +13,11 @@
 #include "record/txn_marker.h"
 #include "shard/commit.h"
 
-#define PRODUCE_ENTRIES_MAX 10000u
-#define PRODUCE_SLICE       500u  /* entries that a shard begins in a turn */
-#define PRODUCE_FAULTS_MAX  16u   /* record errors answered for one entry */
-#define PRODUCE_KEPT_MAX    1024u /* requests of one entry that a shard keeps for the next ones */
+#define PRODUCE_ENTRIES_MAX     10000u
+#define PRODUCE_SLICE           500u /* entries that a shard begins in a turn */
+#define PRODUCE_FAULTS_MAX      16u  /* record errors answered for one entry */
+#define PRODUCE_EXTRA_ITEMS_MAX 2u   /* beside a batch: its message id, that it waits */
+#define PRODUCE_KEPT_MAX        1024u /* requests of one entry that a shard keeps for the next ones */
 
 struct produce_entry {
     struct produce_part *part;
@@ -42,13 +43,16 @@ struct produce_entry {
     struct message_waiter message_waiter;
     int64_t message_expires_ms;
     uint8_t message_item[MESSAGE_ID_ITEM_SIZE];
+    int64_t deliver_at_ms;     /* 0: now */
+    struct delay_entry *delay; /* NULL: its batch goes to its partition */
+    uint8_t delay_item[DELAY_ITEM_SIZE];
     struct partition *partition;
     struct producer_batch producer;
     struct producer_waiter waiter;
     struct producer_admission admission; /* stays where it is: producers point at it */
     struct commit commit;
     struct commit_batch batch;
-    struct wal_item items[2];   /* of the batch, and of its message id */
+    struct wal_item items[1 + PRODUCE_EXTRA_ITEMS_MAX];
     struct chunk *recompressed; /* holds `data` after compression.type; NULL: the request does */
     uint32_t fault_count;
     struct sluice_record_error faults[PRODUCE_FAULTS_MAX]; /* from here on: not cleared */

@@ -33,11 +33,10 @@ static sl_err gated_commit(struct produce_entry *entry, const struct gate_outcom
     uint32_t count = 1 + outcome->extra_count;
     struct gated *gated = sl_alloc_zero(1, sizeof(*gated));
     struct commit_batch *batches = sl_alloc_zero(count, sizeof(*batches));
-    struct wal_item *items = sl_alloc_zero(count + 1u, sizeof(*items)); /* the message id's */
+    struct wal_item *items = sl_alloc_zero(count + PRODUCE_EXTRA_ITEMS_MAX, sizeof(*items));
     sl_err err = gated == NULL || batches == NULL || items == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
     if (err == SLUICE_OK) {
         batches[0] = entry->batch;
-        batches[0].partition = entry->partition;
         batches[0].data = outcome->data != NULL ? outcome->data : entry->data;
         batches[0].size = outcome->data != NULL ? outcome->size : entry->size;
         for (uint32_t i = 1; i < count; i++) {
@@ -53,7 +52,7 @@ static sl_err gated_commit(struct produce_entry *entry, const struct gate_outcom
                             .batches = batches,
                             .batch_count = count,
                             .items = items,
-                            .extra_count = produce_message_describe(entry, &items[count]),
+                            .extra_count = produce_place(entry, &batches[0], &items[count]),
                             .extra_follow = true,
                             .done = gated_committed};
         err = commit_submit(&gated->commit);
@@ -94,6 +93,9 @@ static void gate_done(void *arg, const struct gate_outcome *outcome)
     sl_err err = outcome->err;
     if (err == SLUICE_OK && entry->producer.transactional && outcome->extra_count > 0) {
         err = SLUICE_E_INVALID_TXN_STATE; /* what it adds would not be of the transaction */
+    }
+    if (err == SLUICE_OK && entry->delay != NULL && outcome->extra_count > 0) {
+        err = SLUICE_E_POLICY; /* what it adds would not wait with the batch */
     }
     err = err != SLUICE_OK ? err : produce_expectation_check(entry);
     err = err != SLUICE_OK ? err : gated_commit(entry, outcome);

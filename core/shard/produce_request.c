@@ -224,10 +224,18 @@ static sl_err entry_prepare(struct produce_request *request, uint32_t index,
 }
 
 /* What the client wants to hold beyond the batch. */
-static sl_err terms_take(struct produce_entry *entry, const struct sluice_produce_terms *terms)
+static sl_err terms_take(struct produce_request *request, struct produce_entry *entry,
+                         const struct sluice_produce_terms *terms)
 {
     entry->expected_offset = terms->expected_offset;
+    entry->deliver_at_ms = terms->deliver_at_ms;
     entry->has_message_id = terms->message_id.size > 0;
+    if (terms->deliver_at_ms > 0) {
+        sl_err err = produce_later_check(request, entry);
+        if (err != SLUICE_OK) {
+            return err;
+        }
+    }
     if (!entry->has_message_id) {
         return SLUICE_OK;
     }
@@ -255,7 +263,7 @@ static void entry_place(struct produce_request *request, uint32_t index,
     struct produce_entry *entry = &request->entries[index];
     sl_err err = entry_prepare(request, index, from);
     if (err == SLUICE_OK && terms != NULL) {
-        err = terms_take(entry, terms);
+        err = terms_take(request, entry, terms);
     }
     entry->result.status = err;
     if (err != SLUICE_OK && !entry->refused) {
@@ -348,7 +356,7 @@ void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_
     for (uint32_t i = 0; i < from->entry_count; i++) {
         entry_place(request, i, &from->entries[i], terms == NULL ? NULL : &terms[i]);
     }
-    if (!produce_guard_take(request, from)) {
+    if (!produce_guard_take(request, from) && !produce_later_prepare(request)) {
         produce_hand_over(request);
     }
 }

@@ -13,14 +13,25 @@ void produce_entry_fault(struct produce_entry *entry, int32_t index, sl_err err)
 /* At the head of its queue, right before it is committed: whether its offset is the one that the
  * client expects. */
 sl_err produce_expectation_check(struct produce_entry *entry) SL_MUST_CHECK;
-/* What is to be durable with its batch; returns how many items, 0 or 1. */
-uint32_t produce_message_describe(struct produce_entry *entry, struct wal_item *ret_item);
+/* Where its batch goes, and what is to be durable with it; returns how many items. */
+uint32_t produce_place(struct produce_entry *entry, struct commit_batch *batch,
+                       struct wal_item ret_items[PRODUCE_EXTRA_ITEMS_MAX]);
 /* What was admitted is not committed after all. */
 void produce_entry_abort(struct produce_entry *entry, sl_err err);
 /* The first entry leaves the queue of its partition. */
 void produce_queue_pop(struct partition *partition);
 /* Puts the entries of a part in the line of their shard. */
 void produce_part_run(struct shard_call *call);
+
+/* ---- the same: produce_later.c ---- */
+
+/* It is to be kept until its time. False: it was refused, and ended. */
+bool produce_later_admit(struct produce_entry *entry);
+/* Its batch goes into the stream of those that wait; returns how many items, 0 or 1. */
+uint32_t produce_later_describe(struct produce_entry *entry, struct commit_batch *batch,
+                                struct wal_item *ret_item);
+/* It is kept, or not. */
+void produce_later_settle(struct produce_entry *entry, sl_err err);
 
 /* ---- the same: produce_gate.c ---- */
 
@@ -46,6 +57,13 @@ void produce_open_start(struct produce_entry *entry);
 /* False: no batch is of a transaction. Else they go on when the coordinator has said that it is
  * open, in the order of the requests. (produce_txn.c) */
 bool produce_guard_take(struct produce_request *request, const struct sluice_produce *from);
+/* False: nothing waits for its time, or the topic that keeps it is there. Else the request goes on
+ * when that is made. (produce_later.c) */
+/* Whether it can wait for its time. E_INVALID_REQUEST, E_POLICY, with a reason. (produce_later.c)
+ */
+sl_err produce_later_check(const struct produce_request *request,
+                           struct produce_entry *entry) SL_MUST_CHECK;
+bool produce_later_prepare(struct produce_request *request);
 /* To the owners of its partitions; answers when nothing is left to wait for. */
 void produce_hand_over(struct produce_request *request);
 

@@ -160,6 +160,8 @@ sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
         return setting_store_apply(&shard->settings, version, payload);
     case WAL_ITEM_QUOTA:
         return quota_book_apply(shard->quotas, version, payload);
+    case WAL_ITEM_DELAY:
+        return delay_book_apply(&shard->delayed.book, version, payload);
     case WAL_ITEM_MESSAGE_ID:
         return message_ids_apply(&shard->messages, version, payload, shard_wall_ms(shard));
     case WAL_ITEM_PRODUCER_BLOCK:
@@ -305,6 +307,7 @@ sl_err recovery_end(void *arg, char ret_problem[WAL_PROBLEM_BYTES])
     }
     sl_free(load.blocks);
     producer_shard_sort(shard->producers);
+    err = err != SLUICE_OK ? err : delay_book_sort(&shard->delayed.book);
     struct extent_set_status status;
     extent_set_status_get(shard->extents, &status);
     shard->extents_recovered = status.extent_count;

@@ -326,7 +326,8 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     message_ids_init(&shard->messages, 0);
     sl_list_init(&shard->share_waiting);
     sl_os_random(config->os, shard->share_key, sizeof(shard->share_key));
-    if (share_store_init(&shard->shares) != SLUICE_OK ||
+    if (delay_book_init(&shard->delayed.book, 0) != SLUICE_OK ||
+        share_store_init(&shard->shares) != SLUICE_OK ||
         share_members_init(&shard->share_members) != SLUICE_OK ||
         txn_store_init(&shard->txns.store, 0) != SLUICE_OK ||
         txn_offsets_init(&shard->txn_offsets) != SLUICE_OK) {
@@ -502,6 +503,7 @@ static int64_t next_due(struct shard *shard, int64_t now_ms)
     due_ms = SL_MIN(due_ms, group_coordinator_next_deadline_ms(shard->groups));
     due_ms = SL_MIN(due_ms, txns_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, shares_tick(shard, now_ms));
+    due_ms = SL_MIN(due_ms, delayed_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, roll_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, seal_tick(shard, now_ms));
     due_ms = SL_MIN(due_ms, compact_tick(shard, now_ms));
@@ -538,7 +540,7 @@ void shard_schedule(struct shard *shard)
     due_ms = SL_MIN(due_ms, SL_MIN(compact_due_ms(shard), scrub_due_ms(shard)));
     due_ms = SL_MIN(due_ms, SL_MIN(roll_due_ms(shard), rewrite_due_ms(shard)));
     due_ms = SL_MIN(due_ms, SL_MIN(txns_due_ms(shard), consumer_desk_due_ms(shard)));
-    due_ms = SL_MIN(due_ms, shares_due_ms(shard));
+    due_ms = SL_MIN(due_ms, SL_MIN(shares_due_ms(shard), delayed_due_ms(shard)));
     if (shard->waiting != NULL) {
         due_ms = SL_MIN(due_ms,
                         shard->waiting->deadline_ms); /* the newest; older ones armed it before */
@@ -632,6 +634,7 @@ struct shard *shard_free(struct shard *shard)
     catalog_free(shard->catalog);
     producer_shard_free(shard->producers);
     message_ids_fini(&shard->messages);
+    delay_book_fini(&shard->delayed.book);
     offset_store_free(shard->offsets);
     txn_store_fini(&shard->txns.store);
     txn_offsets_fini(&shard->txn_offsets);

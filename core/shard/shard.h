@@ -33,6 +33,7 @@
 #include "shard/compact.h"
 #include "shard/consumer_desk.h"
 #include "shard/cut.h"
+#include "shard/delayed.h"
 #include "shard/memory_space.h"
 #include "shard/readahead.h"
 #include "shard/rewrite.h"
@@ -155,6 +156,7 @@ struct shard {
     struct group_coordinator *groups;
     struct consumer_desk consumers; /* groups whose partitions the broker assigns */
     struct message_ids messages;    /* that were appended here not long ago */
+    struct delayed delayed;         /* records that are appended later */
     struct offset_store *offsets;
     struct txn_coordinator txns;
     struct txn_offsets txn_offsets;   /* that transactions will commit */

@@ -297,6 +297,19 @@ static sl_err messages_slice(struct shard *shard, uint32_t count, wal_add_fn *ad
     return err;
 }
 
+static sl_err delays_slice(struct shard *shard, uint32_t count, wal_add_fn *add, void *add_arg,
+                           bool *ret_done)
+{
+    uint32_t *at = &shard->snapshot.delay;
+    *ret_done = delay_book_count(&shard->delayed.book) == 0;
+    if (*ret_done) {
+        return SLUICE_OK;
+    }
+    sl_err err = delay_book_snapshot(&shard->delayed.book, at, count, add, add_arg);
+    *ret_done = *at == UINT32_MAX;
+    return err;
+}
+
 static void begin(struct shard *shard)
 {
     struct snapshot *snapshot = &shard->snapshot;
@@ -317,6 +330,7 @@ sl_err snapshot_slice(void *arg, bool begins, wal_add_fn *add, void *add_arg, bo
         [SNAPSHOT_ACLS] = acls_slice,         [SNAPSHOT_CREDENTIALS] = credentials_slice,
         [SNAPSHOT_SETTINGS] = settings_slice, [SNAPSHOT_CONSUMERS] = consumers_slice,
         [SNAPSHOT_QUOTAS] = quotas_slice,     [SNAPSHOT_MESSAGES] = messages_slice,
+        [SNAPSHOT_DELAYS] = delays_slice,
     };
     struct shard *shard = arg;
     struct snapshot *snapshot = &shard->snapshot;

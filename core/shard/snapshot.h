@@ -3,7 +3,7 @@
  *   topics, producer ids (shard 0) ─► extents ─► partitions (bounds, compaction, producers,
  *   transactions) ─► offsets ─► positions ─► transactional ids ─► offsets of transactions
  *   ─► switches, rules, credentials, settings, quotas (shard 0) ─► groups and their members
- *   ─► groups that share streams ─► ids of messages
+ *   ─► groups that share streams ─► ids of messages ─► records that wait
  *
  * Between slices everything may change. Each item is as it is when it is its turn, so that some of
  * what changes meanwhile is in and some is not; recovery applies all frames since the begin on top
@@ -38,6 +38,7 @@ enum snapshot_stage {
     SNAPSHOT_CONSUMERS,
     SNAPSHOT_QUOTAS,
     SNAPSHOT_MESSAGES,
+    SNAPSHOT_DELAYS,
     SNAPSHOT_STAGE_COUNT
 };
 
@@ -56,7 +57,7 @@ struct snapshot {
     struct consumer_groups_walk consumers;
     struct consumer_groups_walk streams;
     uint32_t share, share_group;
-    uint32_t message;
+    uint32_t message, delay;
 };
 
 /* arg: the shard; as the member of struct wal_events. */

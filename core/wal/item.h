@@ -43,6 +43,7 @@
     X(ACL,            40, "who may or may not do something with a resource")  /* catalog/ */       \
     X(CREDENTIAL,     41, "what a user's password is checked against")        /* catalog/ */       \
     X(QUOTA,          42, "how much a user, client or address may use")       /* admit/  */        \
+    X(DELAY,           44, "records that are to be appended later")           /* deliver/ */        \
     X(MESSAGE_ID,      43, "the id of a message that was appended")           /* admit/  */        \
     X(SETTING,        60, "level of a feature, config of a group or of client metrics") /* catalog/ */ \
     X(GROUP,           50, "a group whose partitions the broker assigns")     /* deliver/ */       \

@@ -18,7 +18,7 @@ BATCH, TOPIC_CREATE, TOPIC_DELETE, TOPIC_CONFIG, OFFSET_COMMIT, OFFSET_FORGET, S
 TOPIC_GROW = 24
 ACL, CREDENTIAL, QUOTA = 40, 41, 42
 SETTING = 60
-MESSAGE_ID = 43
+MESSAGE_ID, DELAY = 43, 44
 GROUP, GROUP_MEMBER, GROUP_ASSIGNMENT = 50, 51, 52
 STREAMS_GROUP, STREAMS_MEMBER = 53, 54
 SHARE_STATE, SHARE_FORGET, SHARE_CONFIG, SHARE_GROUP = range(55, 59)
@@ -128,8 +128,14 @@ def quota(fields):
 
 def message_id(fields):
     digest, offset, time, forgotten = fields.take("16sqqq")
-    need(offset >= 0 and time >= -1 and forgotten > 0, "a message id")
+    need(offset >= -1 and time >= -1 and forgotten > 0, "a message id")
     return {"digest": digest, "offset": offset, "time": time, "forgotten": forgotten}
+
+
+def delay(fields):
+    topic, partition, records, offset, due, flags, zero = fields.take("16sIIqqII")
+    need(offset >= 0 and due >= 0 and flags < 2 and zero == 0, "a record that waits")
+    return {"topic": topic, "partition": partition, "records": records, "offset": offset, "due": due, "over": flags == 1}
 
 
 def setting(fields):
@@ -326,7 +332,7 @@ PAYLOADS = {
     EXTENT: named("QQQqIIII", "id", "size", "bytes", "time", "crc", "streams", "blocks", "flags"),
     EXTENT_DROP: named("Q", "id"),
     COMPACTION: named("16sqII", "topic", "clean", "partition", "zero"), PLUGIN_SWITCH: plugin_switch,
-    SETTING: setting, MESSAGE_ID: message_id,
+    SETTING: setting, MESSAGE_ID: message_id, DELAY: delay,
     GROUP: group, GROUP_MEMBER: group_member, GROUP_ASSIGNMENT: group_assignment,
     STREAMS_GROUP: streams_group, STREAMS_MEMBER: streams_member,
     SHARE_STATE: share_state, SHARE_FORGET: share_forget, SHARE_CONFIG: share_config, SHARE_GROUP: share_group,
@@ -475,6 +481,7 @@ class State:
         self.switches = {}  # by name: (flags, who)
         self.settings = {}
         self.messages = {}  # by digest
+        self.delays = {}  # by offset in the stream of the shard
         self.groups, self.members, self.assignments = {}, {}, {}  # by group; by (group, member)
         self.applications, self.workers = {}, {}  # of Streams: likewise
         self.rules, self.credentials, self.quotas = {}, {}, {}
@@ -622,6 +629,12 @@ class State:
     def _43(self, item):  # MESSAGE_ID
         if item["forgotten"] >= self.messages.get(item["digest"], {"forgotten": 0})["forgotten"]:
             self.messages[item["digest"]] = item
+
+    def _44(self, item):  # DELAY
+        if item["over"]:
+            self.delays.pop(item["offset"], None)
+        else:
+            self.delays.setdefault(item["offset"], item)
 
     def _60(self, item):  # SETTING
         self.settings[item["kind"], item["name"], item["key"]] = item["value"]

@@ -9,6 +9,7 @@
 #include "admit/quota_book.h"
 #include "admit/txn_store.h"
 #include "catalog/catalog.h"
+#include "deliver/delay_book.h"
 #include "deliver/offset_store.h"
 #include "deliver/share_members.h"
 #include "deliver/share_store.h"
@@ -225,6 +226,26 @@ static sl_err streams_add(void *arg, uint16_t kind, uint8_t version, struct sl_b
     return streams_groups_apply(arg, kind, version, payload);
 }
 
+static sl_err delay_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
+{
+    SL_ASSERT(kind == WAL_ITEM_DELAY);
+    SL_ASSERT(delay_book_apply(arg, version, payload) == SLUICE_OK);
+    return SLUICE_OK;
+}
+
+static void delay_try(uint8_t version, struct sl_bytes payload)
+{
+    struct delay_book book;
+    struct delay_book copy;
+    SL_ASSERT(delay_book_init(&book, 16) == SLUICE_OK && delay_book_init(&copy, 16) == SLUICE_OK);
+    (void)!delay_book_apply(&book, version, payload);
+    for (uint32_t at = 0; at != UINT32_MAX;)
+        SL_ASSERT(delay_book_snapshot(&book, &at, 8, delay_add, &copy) == SLUICE_OK);
+    SL_ASSERT(delay_book_count(&copy) == delay_book_count(&book));
+    delay_book_fini(&book);
+    delay_book_fini(&copy);
+}
+
 static sl_err message_add(void *arg, uint16_t kind, uint8_t version, struct sl_bytes payload)
 {
     SL_ASSERT(kind == WAL_ITEM_MESSAGE_ID);
@@ -289,6 +310,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else if (kind == WAL_ITEM_PRODUCER_STATE || kind == WAL_ITEM_TXN_OPEN ||
              kind == WAL_ITEM_TXN_ABORTED)
         producer_try(kind, data[1], payload);
+    else if (kind == WAL_ITEM_DELAY)
+        delay_try(data[1], payload);
     else if (kind == WAL_ITEM_MESSAGE_ID)
         message_try(data[1], payload);
     else if (kind == WAL_ITEM_QUOTA)

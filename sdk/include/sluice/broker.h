@@ -204,6 +204,11 @@ struct sluice_produce_terms {
      * producer (KIP-98), which has sequences, E_INVALID_REQUEST; longer than
      * SLUICE_MESSAGE_ID_BYTES_MAX, E_INVALID; as many as a shard remembers, E_LIMIT. */
     struct sluice_text message_id;
+    /* Milliseconds since 1970: appended then, and not before; 0, or not later than now: at once. It
+     * is durable when done comes, with is_later and without an offset. Not with an expected offset,
+     * nor with a batch of a producer: E_INVALID_REQUEST; not for a topic in memory: E_POLICY; as
+     * many as a shard keeps wait: E_LIMIT. */
+    int64_t deliver_at_ms;
 };
 /* Batches for any number of partitions; each succeeds or fails by itself. */
 struct sluice_produce {
@@ -235,7 +240,8 @@ struct sluice_produce_result {
     struct sluice_text reason;
     const struct sluice_record_error *record_errors;
     bool is_duplicate; /* it was there already, and nothing was appended */
-    uint8_t reserved[7];
+    bool is_later;     /* it is appended when its time has come */
+    uint8_t reserved[6];
 };
 /* Ends `produce`: one result for each entry, in order. throttle_ms: how long the client is asked to
  * wait before its next request; 0: not at all. */

@@ -227,7 +227,7 @@ Test(message_ids, an_item_that_cannot_be_is_refused)
     cr_assert_eq(message_ids_apply(&ids, 2, whole, NOW), SLUICE_E_NEWER_FORMAT);
     cr_assert_eq(message_ids_apply(&ids, 0, whole, NOW), SLUICE_E_CORRUPT);
     cr_assert_eq(message_ids_apply(&ids, 1, cut, NOW), SLUICE_E_CORRUPT);
-    message_item_encode(&digest, &(struct message_place){-1, -1}, NOW + 10, payload);
+    message_item_encode(&digest, &(struct message_place){-2, -1}, NOW + 10, payload);
     cr_assert_eq(message_ids_apply(&ids, 1, whole, NOW), SLUICE_E_CORRUPT);
     message_item_encode(&digest, &(struct message_place){5, -1}, 0, payload);
     cr_assert_eq(message_ids_apply(&ids, 1, whole, NOW), SLUICE_E_CORRUPT);

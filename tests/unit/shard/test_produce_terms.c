@@ -27,7 +27,8 @@ static void start(const char *topic, const char *id, int64_t expected, struct pr
 {
     uint8_t bytes[512];
     size_t size = fixture_batch(bytes, sizeof(bytes), 2, NOW, -1, -1, -1);
-    const struct sluice_produce_terms terms = {expected, sluice_text_of(id)};
+    const struct sluice_produce_terms terms = {.expected_offset = expected,
+                                               .message_id = sluice_text_of(id)};
     fixture_produce_on(&f, topic, 0, (struct sluice_bytes){bytes, size}, &terms, produced);
 }
 
@@ -139,7 +140,8 @@ Test(produce_terms, a_batch_of_a_producer_has_no_message_id)
     uint8_t bytes[512];
     struct produced produced;
     size_t size = fixture_batch(bytes, sizeof(bytes), 1, NOW, 7, 0, 0);
-    const struct sluice_produce_terms terms = {ANY, sluice_text_of("a")};
+    const struct sluice_produce_terms terms = {.expected_offset = ANY,
+                                               .message_id = sluice_text_of("a")};
     fixture_produce_on(&f, "t", 0, (struct sluice_bytes){bytes, size}, &terms, &produced);
     fixture_run_until(&f, &produced.done);
     cr_assert_eq(produced.result.status, SLUICE_E_INVALID_REQUEST);
