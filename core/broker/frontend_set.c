@@ -424,6 +424,19 @@ static bool take_instance_config(struct frontend_slot *slot)
     return ok;
 }
 
+static void take_native_config(struct frontend_slot *slot)
+{
+    const struct sl_config *config = slot->set->sluice->config;
+    snprintf(slot->config_json, sizeof(slot->config_json),
+             "{\"listen\":\"%s\",\"frame_bytes_max\":%lld,\"subscriptions_max\":%lld,"
+             "\"sources_max\":%lld,\"publishes_max\":%lld,\"output_bytes_max\":%lld,"
+             "\"keys_max\":%lld,\"heartbeat_ms\":%lld}",
+             slot->listeners.listeners[0]->address, (long long)config->native.frame_bytes_max,
+             (long long)config->native.subscriptions_max, (long long)config->native.sources_max,
+             (long long)config->native.publishes_max, (long long)config->native.output_bytes_max,
+             (long long)config->native.keys_max, (long long)config->native.heartbeat_ms);
+}
+
 static bool take_config(struct frontend_slot *slot)
 {
     const struct sl_config *config = slot->set->sluice->config;
@@ -434,6 +447,10 @@ static bool take_config(struct frontend_slot *slot)
     }
     slot->request_bytes_max =
         slot->urgent ? URGENT_REQUEST_BYTES_MAX : (size_t)config->core.frame_bytes_max + 4;
+    if (strcmp(slot->name, "native") == 0) {
+        take_native_config(slot);
+        return true;
+    }
     snprintf(slot->config_json, sizeof(slot->config_json),
              "{\"listen\":\"%s\",\"request_bytes_max\":%lld,\"connections_idle_ms\":%lld,"
              "\"fetch_session_slots\":%lld,\"groups\":%s,\"legacy\":%s}",

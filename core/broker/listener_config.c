@@ -249,10 +249,11 @@ static sl_err add_named(struct sluice *sluice, const cJSON *object, char *ret_pr
     size_t size = strlen(object->string);
     if (size == 0 || size >= LISTENER_NAME_BYTES ||
         strspn(object->string, "abcdefghijklmnopqrstuvwxyz0123456789_-") != size ||
-        strcmp(object->string, "kafka") == 0 || strcmp(object->string, "http") == 0) {
+        strcmp(object->string, "kafka") == 0 || strcmp(object->string, "http") == 0 ||
+        strcmp(object->string, "native") == 0) {
         return WRONG(&reading,
                      "%s: a name has 1 to 63 of a-z, 0-9, _ and -, and is neither kafka "
-                     "nor http",
+                     "nor http nor native",
                      place);
     }
     if (list->count == FRONTEND_LISTENERS_MAX) {
@@ -299,6 +300,19 @@ static sl_err take_http(struct sluice *sluice, char *ret_problem, size_t problem
                                               ret_problem, problem_size);
 }
 
+/* Who logs in for Kafka does so here. */
+static sl_err take_native(struct sluice *sluice, char *ret_problem, size_t problem_size)
+{
+    const struct sl_config *config = sluice->config;
+    struct listener *listener = add_own(&sluice->listeners[2], "native", config->native.listen);
+    if (listener == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    listener->sasl = sluice->sasl;
+    listener->gate.own[LISTENER_LIMIT_CONNECTIONS] = config->native.connections_max;
+    return tls_config_take(listener, &config->native.tls, "native", ret_problem, problem_size);
+}
+
 /* As Kafka tells of them: "SASL_SSL://127.0.0.1:9092,PLAINTEXT://[::1]:9094". */
 static void describe(struct sluice *sluice)
 {
@@ -325,6 +339,7 @@ sl_err listener_config_init(struct sluice *sluice, char *ret_problem, size_t pro
 {
     sl_err err = take_kafka(sluice, ret_problem, problem_size);
     err = err != SLUICE_OK ? err : take_http(sluice, ret_problem, problem_size);
+    err = err != SLUICE_OK ? err : take_native(sluice, ret_problem, problem_size);
     for (size_t i = 0; i < SL_COUNT_OF(sluice->listeners); i++) {
         struct listener_list *list = &sluice->listeners[i];
         for (uint32_t k = 0; k < list->count && err == SLUICE_OK; k++) {

@@ -3,6 +3,7 @@
  *   kafka.listen, kafka.advertised, kafka.sasl.*   ─► "kafka"
  *   kafka.listeners.NAME                           ─► NAME; what it does not say is as kafka's
  *   http.listen                                    ─► "http"
+ *   native.listen, kafka.sasl.*                    ─► "native"
  *   plugins.instances.frontend_X.config.listen     ─► X
  *
  * A member of kafka.listeners, or the configuration of an instance, is an object {"listen":
@@ -32,7 +33,7 @@ void listener_config_fini(struct sluice *sluice);
 /* The limits of the configuration in force, of Kafka's listeners. [loop 0] */
 void listener_config_limit(struct sluice *sluice);
 #define LISTENER_READ_BUFFER_MAX (1 << 20)
-/* The listeners of the frontend "kafka" or "http"; count 0: it is another. */
+/* The listeners of the frontend "kafka", "http" or "native"; count 0: it is another. */
 void listener_config_take(const struct sluice *sluice, const char *frontend,
                           struct listener_list *ret_list);
 /* That of another frontend, whose instance has this configuration. E_CONFIG_VALUE, E_NO_MEMORY. */

@@ -36,7 +36,7 @@ struct sluice {
     struct backup_admin backup;
     struct access_keeper access;
     struct sasl_settings sasl;         /* of kafka.listen, and of listeners that say nothing else */
-    struct listener_list listeners[2]; /* of the frontends kafka and http */
+    struct listener_list listeners[3]; /* of the frontends kafka, http and native */
     struct jwt_keys *token_keys;       /* atomic; see struct sasl_settings */
     uint64_t token_hash;               /* of their file at the start */
     struct key_keeper keys;

@@ -113,6 +113,18 @@ struct sl_config {
         struct config_tls tls;
     } http;
     struct {
+        const char *listen;
+        int64_t frame_bytes_max;
+        int64_t connections_max;
+        int64_t subscriptions_max; /* of a connection */
+        int64_t sources_max;       /* of a subscription */
+        int64_t publishes_max;     /* requests of a connection that are under way */
+        int64_t output_bytes_max;  /* waiting for a reader, beyond which nothing is pushed */
+        int64_t keys_max;          /* of a partition, for the last record of each key */
+        int64_t heartbeat_ms;      /* 0: none */
+        struct config_tls tls;
+    } native;
+    struct {
         const char *dir; /* CONFIG_NO_DISK: see config_has_disk */
     } data;
     struct {

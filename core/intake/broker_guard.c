@@ -44,9 +44,9 @@ bool broker_guard_allows(struct broker_guard *guard, const struct sluice_context
 /* ---- the table ---- */
 
 /* A call that is new in <sluice/broker.h> is decided about: who may make it (a function in the file
- * of its area, which fills it in; cluster, features, metrics and health ask for nothing), and its
- * name is here. */
-#define GUARDED_LAST streams_group_describe
+ * of its area, which fills it in; cluster, features, metrics, health, fetch_cancel and topics_seen
+ * ask for nothing), and its name is here. */
+#define GUARDED_LAST topics_seen
 _Static_assert(offsetof(struct sluice_broker, GUARDED_LAST) +
                        sizeof(((struct sluice_broker *)0)->GUARDED_LAST) ==
                    sizeof(struct sluice_broker),
@@ -58,12 +58,13 @@ void broker_guard_init(struct broker_guard *guard, struct broker_link *link, str
         .inner = &link->table, .home = link->home, .facts = link->facts, .policy = policy};
     guard->table = (struct sluice_broker){
         .size = sizeof(struct sluice_broker),
-        .data =
-            link, /* cluster, features, metrics and health are the link's: they ask for nothing */
+        .data = link, /* these calls are the link's: they ask for nothing */
         .cluster = link->table.cluster,
         .features = link->table.features,
         .metrics = link->table.metrics,
         .health = link->table.health,
+        .fetch_cancel = link->table.fetch_cancel, /* of the caller's own fetches */
+        .topics_seen = link->table.topics_seen,   /* as no peer's agent: see its comment */
     };
     broker_guard_records_init(&guard->table);
     broker_guard_topics_init(&guard->table);

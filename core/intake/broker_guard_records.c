@@ -145,7 +145,8 @@ static void on_fetch(const struct sluice_broker *broker, const struct sluice_con
         done(arg, NULL, 0, 0);
         return;
     }
-    struct sluice_fetch rest = *request;
+    struct sluice_fetch rest = {0};
+    memcpy(&rest, request, SL_MIN((size_t)request->size, sizeof(rest)));
     rest.entries = guarded->entries;
     rest.entry_count = guarded->allowed_count;
     rest.wait_ms = 0; /* an error answers at once */

@@ -228,6 +228,42 @@ static void on_fetch(const struct sluice_broker *broker, const struct sluice_con
                 arg);
 }
 
+static void on_fetch_cancel(const struct sluice_broker *broker,
+                            const struct sluice_context *context, uint64_t tag)
+{
+    fetch_cancel_tag(of(broker)->home, context->connection, tag);
+}
+
+/* ---- topics as they come and go ---- */
+
+struct seeing {
+    sluice_topic_seen_fn *seen;
+    void *arg;
+};
+
+static void see(void *arg, struct topic *topic)
+{
+    const struct seeing *seeing = arg;
+    struct sluice_topic_seen seen = {.size = sizeof(seen),
+                                     .partition_count = topic->partition_count,
+                                     .name = text_of_sl(topic->name),
+                                     .internal = topic->internal};
+    memcpy(seen.id.bytes, &topic->id, sizeof(seen.id.bytes));
+    seeing->seen(seeing->arg, &seen);
+}
+
+static uint64_t on_topics_seen(const struct sluice_broker *broker, uint64_t known,
+                               sluice_topic_seen_fn *seen, void *arg)
+{
+    const struct catalog *catalog = of(broker)->home->catalog;
+    struct seeing seeing = {seen, arg};
+    uint64_t version = catalog_version(catalog) + 1; /* 0 is none */
+    if (version != known) {
+        catalog_each(catalog, see, &seeing);
+    }
+    return version;
+}
+
 static void on_offsets(const struct sluice_broker *broker, const struct sluice_context *context,
                        int32_t isolation, const struct sluice_offset_query *queries, uint32_t count,
                        sluice_offsets_done *done, void *arg)
@@ -602,6 +638,8 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .configs_describe = on_configs_describe,
         .produce = on_produce,
         .fetch = on_fetch,
+        .fetch_cancel = on_fetch_cancel,
+        .topics_seen = on_topics_seen,
         .offsets = on_offsets,
         .producer_id = on_producer_id,
         .group_join = on_group_join,

@@ -712,6 +712,17 @@ static void conn_flush(struct conn *conn)
     }
 }
 
+static void tell_drained(struct conn *conn)
+{
+    const struct sluice_frontend *ops = conn->frontend->ops;
+    bool asks =
+        ops->size >= offsetof(struct sluice_frontend, conn_drained) + sizeof(ops->conn_drained) &&
+        ops->conn_drained != NULL;
+    if (asks && conn->piece_count == 0 && !conn->closing && conn->state != NULL) {
+        ops->conn_drained(conn->frontend->self, conn->state);
+    }
+}
+
 static void conn_writable(void *arg)
 {
     struct conn *conn = arg;
@@ -720,6 +731,9 @@ static void conn_writable(void *arg)
     }
     conn->writing = false;
     conn_flush(conn);
+    if (!conn->dead) {
+        tell_drained(conn);
+    }
     if (!conn->dead) {
         conn_wake(conn);
     }

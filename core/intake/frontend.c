@@ -111,6 +111,9 @@ static void host_set_error(const struct sluice_host *host, struct sluice_text re
              (int)SL_MIN(reason.size, sizeof(frontend->error) - 1), reason.data);
 }
 
+/* Of the first version, which has no conn_drained. */
+#define FRONTEND_SIZE_FIRST offsetof(struct sluice_frontend, conn_drained)
+
 /* ---- the connection calls ---- */
 
 static struct conn *find_conn(const struct sluice_frontend_host *host, uint64_t token)
@@ -149,6 +152,12 @@ static void on_resume(const struct sluice_frontend_host *host, uint64_t token)
     if (conn != NULL && conn->pauses > 0) {
         conn_resume(conn);
     }
+}
+
+static uint64_t on_queued(const struct sluice_frontend_host *host, uint64_t token)
+{
+    const struct conn *conn = find_conn(host, token);
+    return conn == NULL ? 0 : conn->output_bytes;
 }
 
 static void tick_fired(void *arg)
@@ -200,9 +209,9 @@ sl_err frontend_check(const struct sluice_plugin_descriptor *descriptor, char *r
         }
     }
     const struct sluice_frontend *ops = descriptor->entry;
-    if (descriptor->kind != SLUICE_KIND_FRONTEND || ops == NULL || ops->size < sizeof(*ops) ||
-        ops->create == NULL || ops->destroy == NULL || ops->conn_open == NULL ||
-        ops->conn_input == NULL || ops->conn_closed == NULL) {
+    if (descriptor->kind != SLUICE_KIND_FRONTEND || ops == NULL ||
+        ops->size < FRONTEND_SIZE_FIRST || ops->create == NULL || ops->destroy == NULL ||
+        ops->conn_open == NULL || ops->conn_input == NULL || ops->conn_closed == NULL) {
         snprintf(reason, reason_size,
                  "it is not a frontend, or leaves out a call that every frontend has");
         return SLUICE_E_PLUGIN_ABI;
@@ -232,6 +241,7 @@ static void fill_tables(struct frontend *frontend)
         .set_tick = on_set_tick,
         .now_ms = on_now_ms,
         .wall_ms = on_wall_ms,
+        .conn_queued = on_queued,
     };
 }
 

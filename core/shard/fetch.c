@@ -81,6 +81,33 @@ void fetch_wake(struct fetch_waiter *waiter)
 
 /* ---- the answer, on the origin's loop ---- */
 
+static struct fetch_request **tagged_of(struct shard *home, uint64_t tag)
+{
+    return &home->tagged[tag % SHARD_TAG_BUCKETS];
+}
+
+static void request_tag(struct fetch_request *request)
+{
+    struct fetch_request **bucket = tagged_of(request->home, request->tag);
+    request->next_tagged = *bucket;
+    request->previous_tagged = bucket;
+    if (request->next_tagged != NULL) {
+        request->next_tagged->previous_tagged = &request->next_tagged;
+    }
+    *bucket = request;
+}
+
+static void request_untag(struct fetch_request *request)
+{
+    if (request->previous_tagged != NULL) {
+        *request->previous_tagged = request->next_tagged;
+        if (request->next_tagged != NULL) {
+            request->next_tagged->previous_tagged = request->previous_tagged;
+        }
+        request->previous_tagged = NULL;
+    }
+}
+
 static void request_free(struct fetch_request *request)
 {
     struct shard *home = request->home;
@@ -94,6 +121,7 @@ static void request_free(struct fetch_request *request)
 
 static void request_answer(struct fetch_request *request)
 {
+    request_untag(request); /* done may begin another one of that name */
     for (uint32_t i = 0; i < request->entry_count; i++) {
         request->chunks[i] = request->entries[i].chunk;
         request->results[i].records_token = request->chunks[i] != NULL ? i + 1 : 0;
@@ -148,6 +176,21 @@ static void finish_others(struct fetch_request *request)
         shard_call_start(&part->finish, part->call.target, request->home->loop, SL_PRIORITY_IO);
     }
     request->pending_finishes--;
+}
+
+void fetch_cancel_tag(struct shard *home, uint64_t connection, uint64_t tag)
+{
+    struct fetch_request *request = *tagged_of(home, tag);
+    while (request != NULL) {
+        struct fetch_request *next = request->next_tagged;
+        if (request->tag == tag && request->connection == connection) {
+            request_untag(request);
+            finish_others(request);
+            maybe_answer(request);
+            return; /* the tags of a connection differ, and its done may have changed the list */
+        }
+        request = next;
+    }
 }
 
 static void part_replied(struct shard_call *call)
@@ -641,6 +684,11 @@ void fetch_start(struct shard *home, const struct sluice_context *context,
         if (request->results[i].status != SLUICE_OK) {
             request->wait_ms = 0; /* an error answers at once */
         }
+    }
+    request->tag =
+        from->size >= offsetof(struct sluice_fetch, tag) + sizeof(from->tag) ? from->tag : 0;
+    if (request->tag != 0) {
+        request_tag(request);
     }
     hand_over(request);
 }

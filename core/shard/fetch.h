@@ -64,6 +64,8 @@ struct fetch_part {
 struct fetch_request {
     struct shard *home;
     uint64_t connection;
+    uint64_t tag;                                         /* 0: nobody names it */
+    struct fetch_request *next_tagged, **previous_tagged; /* in a bucket of home->tagged */
     uint32_t bytes_max;
     uint32_t bytes_min;
     int32_t wait_ms;
@@ -90,6 +92,8 @@ void fetch_start(struct shard *home, const struct sluice_context *context,
 /* Ends what waits on this shard for the connection of home's loop: another loop may have one with
  * the same token. */
 void fetch_cancel(struct shard *shard, const struct shard *home, uint64_t connection);
+/* Ends what the connection named by the tag, wherever it waits; done follows. [home's loop] */
+void fetch_cancel_tag(struct shard *home, uint64_t connection, uint64_t tag);
 /* Answers what is due; returns the next deadline, INT64_MAX: none. */
 int64_t fetch_tick(struct shard *shard, int64_t now_ms);
 void fetch_wake(struct fetch_waiter *waiter);

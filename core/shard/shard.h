@@ -46,9 +46,11 @@
 
 #define SHARD_COUNT_MAX     64u
 #define SHARD_PROBLEM_BYTES 256u
+#define SHARD_TAG_BUCKETS   1024u /* of fetches that have a name */
 
 struct compactor;
 struct fetch_part;
+struct fetch_request;
 struct lease;
 struct partition;
 struct retention;
@@ -185,8 +187,9 @@ struct shard {
     struct produce_line produces;
     struct produce_request *idle_produces; /* kept for the next ones of this shard's loop */
     uint32_t idle_produce_count;
-    struct fetch_part *waiting; /* fetches that wait for data or time */
-    struct sl_timer *timer;     /* fetch deadlines, group deadlines */
+    struct fetch_part *waiting;                      /* fetches that wait for data or time */
+    struct fetch_request *tagged[SHARD_TAG_BUCKETS]; /* of this loop's frontends, by tag */
+    struct sl_timer *timer;                          /* fetch deadlines, group deadlines */
     int64_t timer_at_ms;
     int64_t housekeeping_ms;                 /* next expiry of producers and offsets */
     uint64_t bytes_removed, records_removed; /* by retention and deletion of records */

@@ -6,7 +6,7 @@
 
 #define RESULTS_MAX 4096u /* of one call; more are not asked for in a rehearsal's 64 KiB */
 #define BATCH_BYTES 256u
-_Static_assert(offsetof(struct sluice_broker, streams_group_describe) + sizeof(void (*)(void)) ==
+_Static_assert(offsetof(struct sluice_broker, topics_seen) + sizeof(void (*)(void)) ==
                    sizeof(struct sluice_broker),
                "a new call of the broker: make it up below, and name it here");
 
@@ -1177,6 +1177,41 @@ CALL(share_offsets_delete, struct sluice_text group, const struct sluice_topic_r
     ASK(CALL_STATUSES, count);
 }
 
+static void on_fetch_cancel(const struct sluice_broker *broker,
+                            const struct sluice_context *context, uint64_t tag)
+{
+    struct stage *stage = broker->data;
+
+    (void)tag;
+    if (stage_may(stage, "fetch_cancel") && context == NULL) {
+        stage_fault(stage, "fetch_cancel is asked without a context");
+    }
+}
+
+/* Topics come, grow and go, once in a while. */
+static uint64_t on_topics_seen(const struct sluice_broker *broker, uint64_t known,
+                               sluice_topic_seen_fn *seen, void *arg)
+{
+    static const char *const names[] = {"rehearsed", "a.b", "a.c", "__internal"};
+    struct stage *stage = broker->data;
+
+    if (!stage_may(stage, "topics_seen") || (known != 0 && stage_draw(stage, 8) != 0)) {
+        return known;
+    }
+    for (uint8_t i = 0; i < 4; i++) {
+        const struct sluice_topic_seen topic = {.size = sizeof(topic),
+                                                .partition_count = 1 + stage_draw(stage, 3),
+                                                .name = sluice_text_of(names[i]),
+                                                .id = {{(uint8_t)(1 + i)}},
+                                                .internal = i == 3};
+
+        if (stage_draw(stage, 4) != 0) {
+            seen(arg, &topic);
+        }
+    }
+    return known + 1;
+}
+
 void stage_broker_init(struct stage *stage)
 {
     stage->broker = (struct sluice_broker){.size = sizeof(struct sluice_broker),
@@ -1188,6 +1223,8 @@ void stage_broker_init(struct stage *stage)
                                            .configs_describe = on_configs_describe,
                                            .produce = on_produce,
                                            .fetch = on_fetch,
+                                           .fetch_cancel = on_fetch_cancel,
+                                           .topics_seen = on_topics_seen,
                                            .offsets = on_offsets,
                                            .producer_id = on_producer_id,
                                            .group_join = on_group_join,

@@ -269,6 +269,19 @@ static int64_t wall_ms(const struct sluice_frontend_host *host)
 
 /* ---- records, tasks ---- */
 
+/* It may have been taken since: then conn_drained comes. */
+static uint64_t conn_queued(const struct sluice_frontend_host *host, uint64_t token)
+{
+    struct stage *stage = host->data;
+    struct peer *peer = stage_peer(stage, token);
+
+    if (!stage_may(stage, "conn_queued") || peer == NULL || stage_draw(stage, 4) != 0) {
+        return 0;
+    }
+    peer->queued = true;
+    return 1 + stage_draw(stage, 1u << 20);
+}
+
 static sluice_status build(const struct sluice_records_host *host,
                            const struct sluice_record *records, uint32_t count, uint32_t stride,
                            struct sluice_bytes *ret_batch)
@@ -488,6 +501,21 @@ static void step_close(struct stage *stage)
     }
 }
 
+static void step_drain(struct stage *stage)
+{
+    struct peer *peer = draw_peer(stage);
+    bool asks = stage->ops->size >= offsetof(struct sluice_frontend, conn_drained) +
+                                        sizeof(stage->ops->conn_drained) &&
+                stage->ops->conn_drained != NULL;
+
+    if (asks && peer != NULL && peer->opened && peer->queued && !peer->closing) {
+        peer->queued = false;
+        enter(stage, "conn_drained");
+        stage->ops->conn_drained(stage->self, peer->conn);
+        leave(stage);
+    }
+}
+
 static void step_call(struct stage *stage)
 {
     if (stage->call_count > 0) {
@@ -582,9 +610,9 @@ static void life_end(struct stage *stage)
 static void walk(struct stage *stage)
 {
     static void (*const steps[])(struct stage *) = {
-        step_open,   step_arrive, step_arrive, step_arrive,     step_arrive,
-        step_arrive, step_arrive, step_call,   step_call,       step_call,
-        step_close,  step_task,   step_tick,   step_reconfigure};
+        step_open,   step_arrive, step_arrive, step_arrive,      step_arrive,
+        step_arrive, step_arrive, step_call,   step_call,        step_call,
+        step_close,  step_task,   step_tick,   step_reconfigure, step_drain};
 
     for (stage->step = 1; stage->step <= STEPS && stage->fault[0] == '\0'; stage->step++) {
         steps[stage_draw(stage, sizeof(steps) / sizeof(steps[0]))](stage);
@@ -610,7 +638,8 @@ static void tables_init(struct stage *stage)
                                               .conn_resume = conn_resume,
                                               .set_tick = set_tick,
                                               .now_ms = now_ms,
-                                              .wall_ms = wall_ms};
+                                              .wall_ms = wall_ms,
+                                              .conn_queued = conn_queued};
     stage->records = (struct sluice_records_host){
         .size = sizeof(stage->records), .data = stage, .build = build, .each = each};
     stage->tasks =

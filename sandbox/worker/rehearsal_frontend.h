@@ -24,6 +24,7 @@ struct peer {
     bool dead;    /* conn_closed was called */
     bool feeding;
     bool resumed;
+    bool queued; /* it takes its output later */
     uint32_t pauses;
     uint64_t wanted;
     uint32_t start; /* of what was not consumed yet */

@@ -82,7 +82,7 @@ class Broker:
 
     def __init__(self, *settings, dev=True, start=True, environment=None):
         self.home = tempfile.mkdtemp(prefix="sluice-broker-")
-        self.kafka, self.http = free_port(), free_port()
+        self.kafka, self.http, self.native = free_port(), free_port(), free_port()
         self.settings, self.dev, self.process = list(settings), dev, None
         self.extra = []  # further arguments of serve
         self.environment = {**os.environ, "MALLOC_PERTURB_": FREED_IS_FILLED, **(environment or {})}
@@ -108,7 +108,8 @@ class Broker:
     def spawn(self):
         """Starts it without waiting for anything."""
         command = [SLUICE, "serve", "--home", self.home] + (["--dev"] if self.dev else []) + self.extra
-        for setting in [f"kafka.listen=127.0.0.1:{self.kafka}", f"http.listen=127.0.0.1:{self.http}"] + self.settings:
+        for setting in [f"kafka.listen=127.0.0.1:{self.kafka}", f"http.listen=127.0.0.1:{self.http}",
+                        f"native.listen=127.0.0.1:{self.native}"] + self.settings:
             command += ["--set", setting]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.home, env=self.environment)

@@ -88,7 +88,7 @@ def test_a_listener_that_cannot_be_is_told_by_its_key():
     for setting, words in (("kafka.listeners.x.advertised=auto", "kafka.listeners.x.listen is missing"),
                            ("kafka.listeners.x.listen=nowhere", "kafka.listeners.x.listen is \"nowhere\""),
                            ("kafka.listeners.x.colour=red", "kafka.listeners.x.colour: a listener has no such key"),
-                           ("kafka.listeners.http.listen=127.0.0.1:0", "is neither kafka nor http"),
+                           ("kafka.listeners.http.listen=127.0.0.1:0", "is neither kafka nor http nor native"),
                            ("kafka.listeners.x.sasl.mechanisms=GSSAPI", '"GSSAPI" is not one of'),
                            ("kafka.advertised=here", "kafka.advertised")):
         broker = Broker(setting, start=False)

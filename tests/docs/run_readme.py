@@ -58,7 +58,7 @@ class Tutorial:
             if name not in ("build", "var", ".git"):
                 os.symlink(os.path.join(source, name), os.path.join(self.home, name))
         os.symlink(build, os.path.join(self.home, "build"))
-        self.ports = {"9092": str(free_port()), "9093": str(free_port()), "9292": str(free_port())}
+        self.ports = {"9092": str(free_port()), "9093": str(free_port()), "9292": str(free_port()), "9192": str(free_port())}
         self.flags = []
         self.broker, self.log = None, os.path.join(self.home, "broker.log")
 
@@ -68,7 +68,8 @@ class Tutorial:
             self.flags = [word for i, word in enumerate(words) if word == "--set" or (i and words[i - 1] == "--set")]
         command = [os.path.join(self.home, "build/bin/sluice"), "serve", "--dev",
                    "--set", f"kafka.listen=127.0.0.1:{self.ports['9092']}",
-                   "--set", f"http.listen=127.0.0.1:{self.ports['9292']}"] + self.flags
+                   "--set", f"http.listen=127.0.0.1:{self.ports['9292']}",
+                   "--set", f"native.listen=127.0.0.1:{self.ports['9192']}"] + self.flags
         with open(self.log, "ab") as log:
             self.broker = subprocess.Popen(command, cwd=self.home, stdout=log, stderr=log)
         for _ in range(200):

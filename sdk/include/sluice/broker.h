@@ -269,6 +269,9 @@ struct sluice_fetch {
     int32_t isolation; /* SLUICE_ISOLATION_* */
     uint32_t entry_count;
     const struct sluice_fetch_entry *entries; /* borrowed for the call only */
+    /* From here on when `size` reaches beyond it. What fetch_cancel names it by; 0: nothing does.
+     */
+    uint64_t tag;
 };
 /* A producer whose records from an offset on, up to its marker, are to be skipped. */
 struct sluice_aborted {
@@ -295,6 +298,17 @@ struct sluice_fetch_result {
 /* Ends `fetch`: one result for each entry, in order; the views and tokens are valid inside only. */
 typedef void sluice_fetch_done(void *arg, const struct sluice_fetch_result *results, uint32_t count,
                                int32_t throttle_ms);
+
+/* A topic as a frontend that watches them sees it (topics_seen). */
+struct sluice_topic_seen {
+    uint32_t size;
+    uint32_t partition_count;
+    struct sluice_text name; /* until the call returns */
+    struct sluice_uuid id;
+    bool internal;
+    uint8_t reserved[7];
+};
+typedef void sluice_topic_seen_fn(void *arg, const struct sluice_topic_seen *topic);
 
 /* Special times of an offset query, numbered as in Kafka's ListOffsets. */
 #define SLUICE_TIME_LATEST         (-1)
@@ -1015,6 +1029,15 @@ struct sluice_broker {
                 sluice_streams_heartbeat_done *done, void *arg);
     SLUICE_CALL(streams_group_describe, struct sluice_text group,
                 sluice_streams_group_info_done *done, void *arg);
+    /* Fetches of the context's connection with that tag, that wait, end now with what is there. */
+    void (*fetch_cancel)(const struct sluice_broker *broker, const struct sluice_context *context,
+                         uint64_t tag);
+    /* The version of the set of topics, never 0; another one after each that came, went or grew.
+     * Unless it is `known`, `seen` was called for every topic before this returns. For the
+     * frontend's own use: nobody is asked whether he may see them, so who shows one to a peer asks
+     * sluice_security.authorize first. */
+    uint64_t (*topics_seen)(const struct sluice_broker *broker, uint64_t known,
+                            sluice_topic_seen_fn *seen, void *arg);
 #undef SLUICE_CALL
 };
 

@@ -45,6 +45,10 @@ struct sluice_frontend_host {
     /* Monotonic and wall clock (since 1970) in milliseconds, as of this turn of the loop. */
     int64_t (*now_ms)(const struct sluice_frontend_host *host);
     int64_t (*wall_ms)(const struct sluice_frontend_host *host);
+    /* Members from here on are there when `size` reaches beyond them. */
+    /* Bytes of output that the peer has not taken yet; 0 too when the connection is gone. Whoever
+     * sends without being asked stops above a bound of its own, and goes on at conn_drained. */
+    uint64_t (*conn_queued)(const struct sluice_frontend_host *host, uint64_t connection);
 };
 
 /* Who connected; valid during conn_open. TLS is the host's: a frontend sees plaintext, and hears of
@@ -94,6 +98,9 @@ struct sluice_frontend {
     /* The configuration changed: take it, or refuse it with set_error (then the old one stays in
      * force). May be NULL: a change needs a new instance. */
     sluice_status (*reconfigure)(void *self);
+    /* Members from here on are called when `size` reaches beyond them; each may be NULL. */
+    /* Output was queued, and the peer has taken all of it. */
+    void (*conn_drained)(void *self, void *conn);
 };
 
 #endif

@@ -48,7 +48,7 @@ Test(config, gives_defaults_for_an_empty_file)
     cr_expect_eq(config->wal.segment_bytes, 64 << 20);
     cr_expect_eq(config->groups.initial_rebalance_delay_ms, 3000);
     cr_expect_str_eq(config->admin.socket, "/var/lib/sluice/sluice.sock");
-    cr_expect_eq(config->plugins.enabled.count, 2);
+    cr_expect_eq(config->plugins.enabled.count, 3);
     cr_expect_eq(origin(config, "kafka.listen")->source, CONFIG_SOURCE_DEFAULT);
     config_free(config);
 }

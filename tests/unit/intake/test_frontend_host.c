@@ -168,6 +168,9 @@ Test(frontend_host, refuses_what_is_not_a_frontend_of_this_abi_and_says_why)
     refused(&d, "not a frontend");
     d = good_descriptor(NULL);
     refused(&d, "not a frontend");
+    ops.size = offsetof(struct sluice_frontend, conn_drained); /* as it was before that */
+    d = good_descriptor(&ops);
+    cr_assert_eq(frontend_check(&d, reason, sizeof(reason)), SLUICE_OK);
     ops.size--;
     d = good_descriptor(&ops);
     refused(&d, "not a frontend");

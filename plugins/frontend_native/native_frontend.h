@@ -1,0 +1,251 @@
+/* native_frontend.h: one instance of the native frontend, its connections and subscriptions.
+ *
+ *   bytes ─► native_conn (frames, order) ─► native_kinds (kind → handler) ─► broker ─► answer
+ *   records ─► native_source (one partition of one subscription, its waiting fetch)
+ *           ─► native_sub (credit, filter) ─► MESSAGES
+ *
+ * An instance belongs to one loop thread; everything here runs on it. Calls to the broker may end
+ * after their connection has gone, and after the host has destroyed the instance: what they point
+ * at holds a reference, and host, broker and connections are not touched then. [loop] */
+#ifndef FRONTEND_NATIVE_NATIVE_FRONTEND_H
+#define FRONTEND_NATIVE_NATIVE_FRONTEND_H
+
+#include "native_credit.h"
+#include "native_filter.h"
+#include "native_pattern.h"
+#include "native_topics.h"
+#include "native_wire.h"
+
+#include <sluice/frontend.h>
+#include <sluice/records.h>
+#include <sluice/security.h>
+
+#define NATIVE_PRINCIPAL_BYTES 1024u       /* as long as access rules have them */
+#define NATIVE_LOGIN_BYTES_MAX (64u << 10) /* of a frame before the login */
+#define NATIVE_SCRATCH_KEPT    (64u << 10) /* of the instance's buffers between frames */
+#define NATIVE_TICK_MS         50u         /* how soon a new topic is found */
+
+struct native_conn;
+struct native_source;
+struct native_sub;
+
+/* Of the configuration. */
+struct native_limits {
+    uint32_t frame_bytes_max;
+    uint32_t subscriptions_max; /* of a connection */
+    uint32_t sources_max;       /* of a subscription */
+    uint32_t publishes_max;     /* requests of a connection that are under way */
+    uint32_t output_bytes_max;  /* queued, beyond which nothing is pushed */
+    uint32_t keys_max;
+    uint32_t heartbeat_ms; /* 0: none */
+};
+
+struct native_frontend {
+    uint32_t refs; /* one of the host, one a connection */
+    const struct sluice_host *host;
+    const struct sluice_frontend_host *io;
+    const struct sluice_broker *broker;
+    const struct sluice_records_host *records;
+    const struct sluice_security *security; /* NULL: the host has none */
+    struct native_limits limits;
+    struct native_topics topics;
+    struct native_writer writer;        /* of the frame that is being sent */
+    struct sluice_record *read_records; /* of the frame that is being read */
+    struct sluice_header *read_headers;
+    uint32_t read_record_room;
+    uint32_t read_header_room;
+    uint32_t round; /* of keyless publishes: which partition is their turn */
+    uint64_t next_tag;
+    struct native_conn *newest; /* open connections by last input */
+    struct native_conn *oldest;
+    struct native_sub *subs;     /* all, by next */
+    struct native_sub *cursor;   /* the next of a walk over them: who leaves moves it on */
+    struct native_source *ready; /* list by next_ready: go on at the next tick */
+    int64_t tick_at_ms;          /* INT64_MAX: none is set */
+};
+
+/* What a connection waits for with a frame that is not consumed yet. */
+enum native_wait {
+    NATIVE_WAIT_NONE,
+    NATIVE_WAIT_CALLS, /* publishes_max are under way */
+    NATIVE_WAIT_TOPIC, /* a topic is looked up, perhaps made */
+    NATIVE_WAIT_LOGIN, /* a step of a login */
+};
+
+struct native_conn {
+    struct native_frontend *frontend;
+    struct sluice_context context; /* its texts are in `texts` */
+    char *texts; /* owned: principal, listener, client host, client id one after the other */
+    uint32_t
+        refs; /* one of the host, one a call, source or subscription, one while input is taken */
+    uint32_t calls; /* requests under way */
+    enum native_wait wait;
+    sluice_status looked_up; /* of the topic that was waited for, when has_looked_up */
+    bool has_looked_up;
+    bool greeted; /* HELLO came */
+    bool needs_login;
+    bool logged_in;
+    bool login_begun;
+    bool closing;           /* we asked for it */
+    bool closed;            /* the host said so */
+    bool blocked;           /* its output is not taken: sources wait for conn_drained */
+    bool pumping;           /* sources are being resumed */
+    int64_t login_until_ms; /* monotonic; 0: for ever */
+    int64_t used_ms;        /* monotonic: of the last input */
+    struct native_conn *newer, *older;
+    struct native_sub **subs; /* table by id, of sub_room, a power of two; NULL: none yet */
+    uint32_t sub_room;
+    uint32_t sub_count;
+    struct native_source *parked; /* those that wait for the output, by next_parked */
+};
+
+/* A request that is under way in the broker. */
+struct native_call {
+    struct native_conn *conn; /* a reference */
+    uint32_t id;
+    uint16_t kind; /* of the request */
+    uint16_t flags;
+    int32_t partition;
+};
+
+/* A subscription. */
+struct native_sub {
+    struct native_conn *conn; /* a reference */
+    uint32_t id;
+    uint32_t refs; /* one while it is in the connection's table, one a source, one a call */
+    uint16_t flags;
+    uint8_t start;
+    bool live;  /* SUBSCRIBED was sent */
+    bool ended; /* nothing of it follows */
+    int32_t partition;
+    int64_t start_value;
+    struct native_pattern pattern;
+    struct native_filter filter;
+    struct native_credit credit;
+    struct native_source *sources; /* by next; each holds a reference of the subscription */
+    struct native_source *waiting, **waiting_end; /* for credit, by next_parked, the first first */
+    struct native_sub *next_of_conn;              /* in its bucket of conn->subs */
+    uint32_t source_count;
+    uint32_t next_number;
+    struct native_sub *next, *previous; /* in frontend->subs */
+};
+
+/* A partition that a subscription reads. */
+struct native_source {
+    struct native_sub *sub; /* a reference */
+    struct native_source *next;
+    struct native_source **previous_next; /* NULL: not in sub->sources any more */
+    struct native_source *next_ready;
+    struct native_source *next_parked;
+    struct native_topic *topic; /* a reference */
+    uint32_t refs;              /* one of the list, one of a fetch */
+    uint32_t number;
+    int32_t partition;
+    uint64_t tag; /* of its fetch */
+    int64_t next_offset;
+    uint64_t stalled_bytes;      /* the next record wants so much credit; 0: not known */
+    struct sluice_fetch request; /* the one that is under way */
+    struct sluice_fetch_entry entry;
+    bool announced; /* SOURCE was sent */
+    bool fetching;
+    bool is_ready;  /* in frontend->ready */
+    bool is_parked; /* in conn->parked or sub->waiting */
+    bool behind;    /* it has not been at the end since it told so */
+    bool pumping;
+    bool again;
+    int64_t retry_ms;         /* after a failure that may pass: not before; 0 */
+    struct native_last *last; /* owned: of start 4, until what is there now is through; or NULL */
+};
+
+/* ---- native_conn.c ---- */
+
+sluice_status native_conn_open(void *self, const struct sluice_connection *connection,
+                               void **ret_conn);
+sluice_status native_conn_input(void *self, void *data, struct sluice_bytes input,
+                                uint64_t *ret_consumed, uint64_t *ret_wanted);
+void native_conn_closed(void *self, void *data);
+void native_conn_drained(void *self, void *data);
+void native_tick(void *self);
+void native_tick_at(struct native_frontend *frontend, int64_t at_ms);
+void native_frontend_unref(struct native_frontend *frontend);
+void native_conn_ref(struct native_conn *conn);
+void native_conn_unref(struct native_conn *conn);
+/* Frames can still be sent. */
+static inline bool native_conn_is_open(const struct native_conn *conn)
+{
+    return !conn->closed && !conn->closing;
+}
+/* Sets one text of the context. SLUICE_E_NO_MEMORY. */
+sluice_status native_conn_set_text(struct native_conn *conn, struct sluice_text *which,
+                                   struct sluice_text text);
+/* Stops input until native_conn_go. */
+void native_conn_wait(struct native_conn *conn, enum native_wait wait);
+void native_conn_go(struct native_conn *conn);
+/* A frame in the instance's writer; native_conn_send ends and sends it. */
+struct native_writer *native_conn_frame(struct native_conn *conn, uint16_t kind, uint16_t flags,
+                                        uint32_t id);
+void native_conn_send(struct native_conn *conn);
+/* ERROR; reason empty: the status's own sentence. */
+void native_conn_error(struct native_conn *conn, uint32_t id, sluice_status status,
+                       struct sluice_text reason);
+/* GOAWAY, and the end. */
+void native_conn_goaway(struct native_conn *conn, sluice_status status, const char *reason);
+/* NULL: no memory; then the request was answered. */
+struct native_call *native_call_new(struct native_conn *conn, const struct native_frame *frame);
+void native_call_end(
+    struct native_call *call); /* [takes call]; reads on when there is room again */
+
+/* ---- handlers; true: the frame is done with, false: it comes again (native_conn_wait) ---- */
+
+typedef bool native_handler(struct native_conn *conn, const struct native_frame *frame);
+native_handler native_handle_hello;
+native_handler native_handle_auth;
+native_handler native_handle_publish;
+native_handler native_handle_subscribe;
+native_handler native_handle_credit;
+native_handler native_handle_unsubscribe;
+
+/* ---- native_sub.c ---- */
+
+/* NULL: unknown. */
+struct native_sub *native_sub_find(const struct native_conn *conn, uint32_t id);
+void native_sub_ref(struct native_sub *sub);
+void native_sub_unref(struct native_sub *sub);
+/* ENDED, and the end of its sources. */
+void native_sub_end(struct native_sub *sub, sluice_status status, const char *reason);
+/* All of a connection that is gone. */
+void native_subs_drop(struct native_conn *conn);
+/* The catalog changed. */
+void native_subs_topic_came(struct native_frontend *frontend, struct native_topic *topic,
+                            uint32_t first_partition);
+void native_subs_topic_went(struct native_frontend *frontend, struct native_topic *topic);
+/* Whether the user may read it. */
+bool native_may_read(const struct native_conn *conn, struct sluice_text topic);
+
+/* ---- native_source.c ---- */
+
+/* NULL: no memory. `offset`: the first record. */
+struct native_source *native_source_new(struct native_sub *sub, struct native_topic *topic,
+                                        int32_t partition, int64_t offset);
+/* It goes on at a tick, not before retry_ms (0: the next). */
+void native_source_delay(struct native_source *source, int64_t retry_ms);
+void native_source_ref(struct native_source *source);
+/* Goes on if it can. */
+void native_source_pump(struct native_source *source);
+/* The subscription or the partition is gone. */
+void native_source_end(struct native_source *source);
+void native_source_unref(struct native_source *source);
+
+/* ---- native_committed.c ---- */
+
+/* As native_records each, without the records of aborted transactions, which the result lists. */
+sluice_status native_each(const struct native_frontend *frontend,
+                          const struct sluice_fetch_result *result, int64_t offset,
+                          sluice_record_each *each, void *arg, int64_t *ret_next_offset);
+
+/* ---- native_status.c ---- */
+
+const char *native_status_text(sluice_status status);
+bool native_status_may_pass(sluice_status status);
+
+#endif

@@ -1,0 +1,383 @@
+/* native_source.c: one partition of an ephemeral subscription.
+ *
+ *   credit and room ─► a fetch that waits by itself ─► records that pass the filter ─► MESSAGES ─►
+ * again
+ *
+ * A source without credit, or whose connection does not take its output, has no fetch under way: it
+ * costs nothing. What a fetch gave and the credit does not cover is fetched again later. */
+#include "native_frontend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FETCH_BYTES     (64u << 10)
+#define FETCH_BYTES_FEW (4u << 10) /* for a credit of a few records */
+#define FEW_RECORDS     16u
+#define FETCH_WAIT_MS   60000
+#define TURN_FETCHES    16u /* then others have their turn */
+#define RETRY_MS        200
+#define FRAME_BYTES     (64u << 10) /* of MESSAGES, but for one that is larger */
+#define ALL_READ        1u          /* flag of MESSAGES */
+
+/* ---- life ---- */
+
+void native_source_ref(struct native_source *source)
+{
+    source->refs++;
+}
+
+void native_source_unref(struct native_source *source)
+{
+    if (--source->refs == 0) {
+        native_topic_unref(source->topic);
+        native_sub_unref(source->sub);
+        free(source);
+    }
+}
+
+struct native_source *native_source_new(struct native_sub *sub, struct native_topic *topic,
+                                        int32_t partition, int64_t offset)
+{
+    struct native_source *source = calloc(1, sizeof(*source));
+    if (source == NULL) {
+        return NULL;
+    }
+    source->sub = sub;
+    source->topic = topic;
+    source->refs = 1;
+    source->number = sub->next_number++;
+    source->partition = partition;
+    source->tag = ++sub->conn->frontend->next_tag;
+    source->next_offset = offset;
+    source->next = sub->sources;
+    source->previous_next = &sub->sources;
+    if (source->next != NULL) {
+        source->next->previous_next = &source->next;
+    }
+    sub->sources = source;
+    sub->source_count++;
+    native_sub_ref(sub);
+    native_topic_ref(topic);
+    return source;
+}
+
+static bool is_live(const struct native_source *source)
+{
+    const struct native_sub *sub = source->sub;
+    return source->previous_next != NULL && sub->live && !sub->ended &&
+           native_conn_is_open(sub->conn);
+}
+
+void native_source_end(struct native_source *source)
+{
+    struct native_conn *conn = source->sub->conn;
+    const struct sluice_broker *broker = conn->frontend->broker;
+    if (source->previous_next == NULL) {
+        return;
+    }
+    *source->previous_next = source->next;
+    if (source->next != NULL) {
+        source->next->previous_next = source->previous_next;
+    }
+    source->previous_next = NULL;
+    source->sub->source_count--;
+    if (source->fetching && !conn->closed) {
+        broker->fetch_cancel(broker, &conn->context, source->tag);
+    }
+    native_source_unref(source);
+}
+
+/* ---- waiting ---- */
+
+void native_source_delay(struct native_source *source, int64_t retry_ms)
+{
+    struct native_frontend *frontend = source->sub->conn->frontend;
+    source->retry_ms = retry_ms;
+    if (!source->is_ready) {
+        source->is_ready = true;
+        source->next_ready = frontend->ready;
+        frontend->ready = source;
+        native_source_ref(source);
+    }
+    native_tick_at(frontend, retry_ms);
+}
+
+static void park(struct native_source *source, bool for_credit)
+{
+    struct native_sub *sub = source->sub;
+    if (source->is_parked) {
+        return;
+    }
+    source->is_parked = true;
+    native_source_ref(source);
+    if (for_credit) {
+        source->next_parked = NULL;
+        *sub->waiting_end = source;
+        sub->waiting_end = &source->next_parked;
+    } else {
+        source->next_parked = sub->conn->parked;
+        sub->conn->parked = source;
+    }
+}
+
+/* ---- giving ---- */
+
+/* What a walk over fetched records does. */
+struct walk {
+    struct native_source *source;
+    int64_t wall_ms;
+    int64_t
+        stopped_at;  /* the first record that was not sent for want of credit or room; -1: none */
+    uint64_t wanted; /* bytes of credit that it wants; 0: others than that are missing */
+    uint32_t count;  /* records in the frame that is being made */
+    bool too_large;  /* it fits no frame */
+};
+
+static void announce(struct native_source *source)
+{
+    struct native_sub *sub = source->sub;
+    struct native_writer *writer = native_conn_frame(sub->conn, NATIVE_SOURCE, 0, sub->id);
+    native_write_u32(writer, source->number);
+    native_write_i32(writer, source->partition);
+    native_write_bytes(writer, source->topic->id.bytes, sizeof(source->topic->id.bytes));
+    native_write_text(writer, source->topic->name);
+    native_conn_send(sub->conn);
+    source->announced = true;
+}
+
+static struct native_writer *messages_begin(struct native_source *source)
+{
+    struct native_sub *sub = source->sub;
+    if (!source->announced) {
+        announce(source);
+    }
+    struct native_writer *writer = native_conn_frame(sub->conn, NATIVE_MESSAGES, 0, sub->id);
+    native_write_u32(writer, source->number);
+    native_write_u32(writer, 0);
+    return writer;
+}
+
+static void messages_send(struct walk *walk, uint16_t flags)
+{
+    struct native_conn *conn = walk->source->sub->conn;
+    struct native_writer *writer = &conn->frontend->writer;
+    native_patch_u16(writer, 6, flags);
+    native_patch_u32(writer, NATIVE_HEAD_BYTES + 4, walk->count);
+    walk->count = 0;
+    native_conn_send(conn);
+}
+
+/* What the subscription does not want costs it nothing. */
+static bool is_wanted(const struct walk *walk, const struct sluice_record *record)
+{
+    return native_record_expires(record) > walk->wall_ms &&
+           native_filter_passes(&walk->source->sub->filter, record);
+}
+
+static bool stop(struct walk *walk, const struct sluice_record *record, uint64_t wanted)
+{
+    walk->stopped_at = record->offset;
+    walk->wanted = wanted;
+    return false;
+}
+
+static bool on_record(void *arg, const struct sluice_record *record)
+{
+    struct walk *walk = arg;
+    struct native_sub *sub = walk->source->sub;
+    struct native_conn *conn = sub->conn;
+    struct native_writer *writer = &conn->frontend->writer;
+    if (!is_wanted(walk, record)) {
+        return true;
+    }
+    uint64_t size = native_record_size(record);
+    if (size + NATIVE_HEAD_BYTES + NATIVE_MESSAGES_FIXED > writer->size_max) {
+        walk->too_large = true;
+        return stop(walk, record, 0);
+    }
+    if (walk->count > 0 && writer->size + size > FRAME_BYTES) {
+        messages_send(walk, 0);
+    }
+    if (conn->blocked || !native_conn_is_open(conn)) {
+        return stop(walk, record, 0);
+    }
+    if (!native_credit_take(&sub->credit, size)) {
+        return stop(walk, record, sub->credit.records > 0 ? size : 0);
+    }
+    if (walk->count == 0) {
+        writer = messages_begin(walk->source);
+    }
+    native_record_write(writer, record, 0);
+    walk->count++;
+    return true;
+}
+
+/* The next record wants more bytes than are left. */
+static void stall(struct native_source *source, int64_t offset, uint64_t bytes)
+{
+    struct native_sub *sub = source->sub;
+    if (source->stalled_bytes == bytes) {
+        return; /* it was told */
+    }
+    source->stalled_bytes = bytes;
+    if (!source->announced) {
+        announce(source);
+    }
+    struct native_writer *writer = native_conn_frame(sub->conn, NATIVE_STALLED, 0, sub->id);
+    native_write_u32(writer, source->number);
+    native_write_i64(writer, offset);
+    native_write_u64(writer, bytes);
+    native_conn_send(sub->conn);
+}
+
+static void give(struct native_source *source, const struct sluice_fetch_result *result)
+{
+    struct native_sub *sub = source->sub;
+    struct native_frontend *frontend = sub->conn->frontend;
+    struct walk walk = {
+        .source = source, .wall_ms = frontend->io->wall_ms(frontend->io), .stopped_at = -1};
+    int64_t next_offset = source->next_offset;
+    sluice_status status =
+        native_each(frontend, result, source->next_offset, on_record, &walk, &next_offset);
+    int64_t end = sub->flags & 2u ? result->last_stable_offset : result->high_watermark;
+    source->next_offset = walk.stopped_at >= 0 ? walk.stopped_at : next_offset;
+    bool all_read = status == SLUICE_OK && walk.stopped_at < 0 && source->next_offset >= end;
+    if (walk.count == 0 && all_read && source->behind) {
+        (void)messages_begin(source); /* the end was reached by what is not sent */
+        messages_send(&walk, ALL_READ);
+    } else if (walk.count > 0) {
+        messages_send(&walk, all_read ? ALL_READ : 0);
+    }
+    source->behind = !all_read && source->next_offset < end;
+    if (walk.wanted > 0) {
+        stall(source, walk.stopped_at, walk.wanted);
+    } else {
+        source->stalled_bytes = 0;
+    }
+    if (walk.too_large) {
+        native_sub_end(sub, SLUICE_E_FRAME_TOO_LARGE,
+                       "a record is larger than native.frame_bytes_max");
+    } else if (status != SLUICE_OK) {
+        native_sub_end(sub, status, "");
+    }
+}
+
+/* ---- the fetch ---- */
+
+/* Records went, or a power cut took some: on from what is there. */
+static void move(struct native_source *source, const struct sluice_fetch_result *result)
+{
+    const struct sluice_frontend_host *io = source->sub->conn->frontend->io;
+    int64_t was = source->next_offset;
+    if (was < result->log_start_offset) {
+        source->next_offset = result->log_start_offset;
+    } else if (was > result->high_watermark && result->high_watermark >= 0) {
+        source->next_offset = result->high_watermark;
+    }
+    if (source->next_offset == was) {
+        native_source_delay(source, io->now_ms(io) + RETRY_MS);
+    }
+}
+
+static bool is_gone(sluice_status status)
+{
+    return status == SLUICE_E_UNKNOWN_TOPIC || status == SLUICE_E_UNKNOWN_TOPIC_ID ||
+           status == SLUICE_E_TOPIC_AUTHORIZATION;
+}
+
+static void take(struct native_source *source, const struct sluice_fetch_result *result,
+                 sluice_status status)
+{
+    struct native_sub *sub = source->sub;
+    const struct sluice_frontend_host *io = sub->conn->frontend->io;
+    if (status == SLUICE_OK) {
+        give(source, result);
+    } else if (status == SLUICE_E_OFFSET_OUT_OF_RANGE) {
+        move(source, result);
+    } else if (is_gone(status) && !sub->pattern.is_literal) {
+        native_source_end(source);
+    } else if (is_gone(status) || !native_status_may_pass(status)) {
+        native_sub_end(sub, status, "");
+    } else {
+        native_source_delay(source, io->now_ms(io) + RETRY_MS);
+    }
+}
+
+static void fetched(void *arg, const struct sluice_fetch_result *results, uint32_t count,
+                    int32_t throttle_ms)
+{
+    struct native_source *source = arg;
+    (void)throttle_ms;
+    source->fetching = false;
+    if (is_live(source)) {
+        take(source, results, count == 0 ? SLUICE_E_NO_MEMORY : results[0].status);
+        native_source_pump(source);
+    }
+    native_source_unref(source);
+}
+
+static void fetch(struct native_source *source)
+{
+    struct native_sub *sub = source->sub;
+    const struct sluice_broker *broker = sub->conn->frontend->broker;
+    uint32_t most = sub->credit.records < FEW_RECORDS ? FETCH_BYTES_FEW : FETCH_BYTES;
+    int32_t bytes = (int32_t)(sub->credit.bytes < most ? sub->credit.bytes : most);
+    source->entry = (struct sluice_fetch_entry){.topic = {.id = source->topic->id},
+                                                .partition = source->partition,
+                                                .leader_epoch = -1,
+                                                .offset = source->next_offset,
+                                                .bytes_max = bytes};
+    source->request = (struct sluice_fetch){
+        .size = sizeof(source->request),
+        .bytes_max = bytes,
+        .bytes_min = 1,
+        .wait_ms = FETCH_WAIT_MS,
+        .isolation = sub->flags & 2u ? SLUICE_ISOLATION_COMMITTED : SLUICE_ISOLATION_UNCOMMITTED,
+        .entry_count = 1,
+        .entries = &source->entry,
+        .tag = source->tag,
+    };
+    source->fetching = true;
+    native_source_ref(source);
+    broker->fetch(broker, &sub->conn->context, &source->request, fetched, source);
+}
+
+/* false: not now. */
+static bool begin(struct native_source *source)
+{
+    struct native_sub *sub = source->sub;
+    if (!is_live(source) || source->fetching || source->is_ready) {
+        return false;
+    }
+    if (native_credit_is_out(&sub->credit) || sub->credit.bytes < source->stalled_bytes) {
+        park(source, true);
+        return false;
+    }
+    if (sub->conn->blocked) {
+        park(source, false);
+        return false;
+    }
+    fetch(source);
+    return true;
+}
+
+void native_source_pump(struct native_source *source)
+{
+    if (source->pumping) {
+        source->again = true; /* the one below goes on: no deeper for each record */
+        return;
+    }
+    native_source_ref(source);
+    source->pumping = true;
+    uint32_t turns = 0;
+    do {
+        source->again = false;
+        if (turns++ == TURN_FETCHES) {
+            native_source_delay(source, 0);
+            break;
+        }
+        (void)begin(source);
+    } while (source->again);
+    source->pumping = false;
+    native_source_unref(source);
+}
