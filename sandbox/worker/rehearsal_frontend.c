@@ -501,21 +501,6 @@ static void step_close(struct stage *stage)
     }
 }
 
-static void step_drain(struct stage *stage)
-{
-    struct peer *peer = draw_peer(stage);
-    bool asks = stage->ops->size >= offsetof(struct sluice_frontend, conn_drained) +
-                                        sizeof(stage->ops->conn_drained) &&
-                stage->ops->conn_drained != NULL;
-
-    if (asks && peer != NULL && peer->opened && peer->queued && !peer->closing) {
-        peer->queued = false;
-        enter(stage, "conn_drained");
-        stage->ops->conn_drained(stage->self, peer->conn);
-        leave(stage);
-    }
-}
-
 static void step_call(struct stage *stage)
 {
     if (stage->call_count > 0) {
@@ -552,7 +537,22 @@ static void step_reconfigure(struct stage *stage)
     }
 }
 
-/* What became possible: peers that resumed are fed, those that ended are forgotten. */
+static void drain(struct stage *stage, struct peer *peer)
+{
+    bool asks = stage->ops->size >= offsetof(struct sluice_frontend, conn_drained) +
+                                        sizeof(stage->ops->conn_drained) &&
+                stage->ops->conn_drained != NULL;
+
+    if (asks && peer->opened && !peer->closing && stage_draw(stage, 4) == 0) {
+        peer->queued = false;
+        enter(stage, "conn_drained");
+        stage->ops->conn_drained(stage->self, peer->conn);
+        leave(stage);
+    }
+}
+
+/* What became possible: peers that took all that was queued are told of, those that resumed are
+ * fed, those that ended are forgotten. */
 static void settle(struct stage *stage)
 {
     for (uint32_t i = 0; i < STAGE_PEERS_MAX; i++) {
@@ -560,6 +560,9 @@ static void settle(struct stage *stage)
 
         if (peer->token != 0 && !peer->dead && peer->closing && stage_draw(stage, 2) == 0) {
             peer_die(stage, peer); /* all was sent */
+        }
+        if (peer->token != 0 && !peer->dead && peer->queued) {
+            drain(stage, peer);
         }
         if (peer->token != 0 && !peer->dead && peer->resumed) {
             feed(stage, peer);
@@ -610,9 +613,9 @@ static void life_end(struct stage *stage)
 static void walk(struct stage *stage)
 {
     static void (*const steps[])(struct stage *) = {
-        step_open,   step_arrive, step_arrive, step_arrive,      step_arrive,
-        step_arrive, step_arrive, step_call,   step_call,        step_call,
-        step_close,  step_task,   step_tick,   step_reconfigure, step_drain};
+        step_open,   step_arrive, step_arrive, step_arrive,     step_arrive,
+        step_arrive, step_arrive, step_call,   step_call,       step_call,
+        step_close,  step_task,   step_tick,   step_reconfigure};
 
     for (stage->step = 1; stage->step <= STEPS && stage->fault[0] == '\0'; stage->step++) {
         steps[stage_draw(stage, sizeof(steps) / sizeof(steps[0]))](stage);
