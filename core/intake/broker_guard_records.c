@@ -1,7 +1,9 @@
 /* broker_guard_records.c: who may write, read, find by time and delete records (broker_guard.h). */
 #include "intake/broker_guard_judge.h"
+
 #include "intake/broker_guard_txn.h"
 #include "record/batch_view.h"
+#include <string.h>
 
 /* ---- produce ---- */
 

@@ -2,6 +2,8 @@
  * change where it stands (broker_guard.h): by the rules of the group, and of each topic. */
 #include "intake/broker_guard_judge.h"
 
+#include <string.h>
+
 /* ---- members ---- */
 
 static void on_share_heartbeat(const struct sluice_broker *broker,
@@ -87,7 +89,8 @@ static void on_share_fetch(const struct sluice_broker *broker, const struct slui
         done(arg, SLUICE_E_NO_MEMORY, 0, NULL, 0);
     } else {
         guarded->done.share_fetched = done;
-        guarded->copy.share = *request;
+        memcpy(&guarded->copy.share, request,
+               SL_MIN((size_t)request->size, sizeof(guarded->copy.share)));
         guarded->copy.share.entries = guarded->entries;
         guarded->copy.share.entry_count = guarded->allowed_count;
         guarded->copy.share.wait_ms = 0; /* an error answers at once */

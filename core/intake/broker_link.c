@@ -232,6 +232,7 @@ static void on_fetch_cancel(const struct sluice_broker *broker,
                             const struct sluice_context *context, uint64_t tag)
 {
     fetch_cancel_tag(of(broker)->home, context->connection, tag);
+    share_fetch_cancel_tag(of(broker)->home, context->connection, tag);
 }
 
 /* ---- topics as they come and go ---- */

@@ -325,6 +325,7 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     producer_ids_init(&shard->producer_ids);
     message_ids_init(&shard->messages, 0);
     sl_list_init(&shard->share_waiting);
+    sl_list_init(&shard->share_tagged);
     sl_os_random(config->os, shard->share_key, sizeof(shard->share_key));
     if (delay_book_init(&shard->delayed.book, 0) != SLUICE_OK ||
         share_store_init(&shard->shares) != SLUICE_OK ||

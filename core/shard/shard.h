@@ -165,6 +165,7 @@ struct shard {
     struct position_store *positions; /* of stage tasks */
     struct share_store shares;        /* what groups that share streams did with records here */
     struct share_members share_members;
+    struct sl_list share_tagged;  /* requests of this loop's frontends that have a name */
     struct sl_list share_waiting; /* their requests that wait (share_fetch.c) */
     uint8_t share_key[16];        /* of numbers that stand for members */
     uint32_t share_turn;

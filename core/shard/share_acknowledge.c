@@ -2,6 +2,8 @@
  * log before the request is answered. */
 #include "shard/share_steps.h"
 
+#define DELAY_MS_MAX ((int64_t)24 * 3600 * 1000)
+
 static void count_acks(struct share_stream *stream, const struct share_ack *ack)
 {
     static const enum share_count counts[] = {
@@ -23,10 +25,10 @@ sl_err share_entry_acknowledge(struct share_part *part, struct share_entry *entr
     struct shard *shard = part->call.target;
     struct share_window *window = &entry->stream->window;
     const struct sluice_share_entry *from = entry->from;
-    const struct share_rules rules = share_rules_of(&part->settings);
+    struct share_rules rules = share_rules_of(&part->settings);
     bool renews = share_setting(&part->settings, SHARE_CONFIG_renews) != 0;
     int64_t now_ms = shard_now_ms(shard);
-    int64_t renew_ms = now_ms + share_setting(&part->settings, SHARE_CONFIG_lock_ms);
+    int64_t renew_ms = now_ms + share_part_lock_ms(part);
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < from->ack_count && err == SLUICE_OK; i++) {
         const struct share_ack ack = {from->acks[i].first, from->acks[i].last, from->acks[i].types,
@@ -39,6 +41,7 @@ sl_err share_entry_acknowledge(struct share_part *part, struct share_entry *entr
     for (uint32_t i = 0; i < from->ack_count && err == SLUICE_OK; i++) {
         const struct share_ack ack = {from->acks[i].first, from->acks[i].last, from->acks[i].types,
                                       from->acks[i].type_count};
+        rules.delay_ms = SL_MIN((int64_t)from->acks[i].delay_ms, DELAY_MS_MAX);
         err = share_window_check(window, part->owner, &ack); /* once more: none twice */
         err = err != SLUICE_OK ? err
                                : share_window_acknowledge(window, &ack, &rules, now_ms, renew_ms);

@@ -81,7 +81,7 @@ static int64_t acquire_batch(struct share_part *part, struct share_entry *entry,
     struct share_ask ask = {
         .owner = part->owner,
         .now_ms = now_ms,
-        .until_ms = now_ms + share_setting(settings, SHARE_CONFIG_lock_ms),
+        .until_ms = now_ms + share_part_lock_ms(part),
         .deliveries_max = (uint32_t)share_setting(settings, SHARE_CONFIG_deliveries_max),
         .in_flight_max = (uint32_t)share_setting(settings, SHARE_CONFIG_in_flight_max)};
     int64_t taken = 0;

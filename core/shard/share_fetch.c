@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define LOCK_MS_MAX 3600000 /* as share.record.lock.duration.ms */
+
 uint64_t share_owner_of(const struct shard *shard, struct sluice_text group,
                         struct sluice_text member)
 {
@@ -36,6 +38,7 @@ static void maybe_answer(struct share_request *request)
     if (request->pending_parts > 0 || request->pending_finishes > 0) {
         return;
     }
+    sl_list_remove(&request->in_tagged); /* done may begin another one of that name */
     for (uint32_t i = 0; i < request->entry_count; i++) {
         request->chunks[i] = request->entries[i].chunk;
         request->results[i].records_token = request->chunks[i] != NULL ? i + 1 : 0;
@@ -84,6 +87,20 @@ static void finish_others(struct share_request *request)
         shard_call_start(&part->finish, part->call.target, request->home->loop, SL_PRIORITY_IO);
     }
     request->pending_finishes--;
+}
+
+void share_fetch_cancel_tag(struct shard *home, uint64_t connection, uint64_t tag)
+{
+    struct sl_link *link = home->share_tagged.head.next;
+    for (; link != &home->share_tagged.head; link = link->next) {
+        struct share_request *request = SL_CONTAINER_OF(link, struct share_request, in_tagged);
+        if (request->tag == tag && request->connection == connection) {
+            sl_list_remove(&request->in_tagged);
+            finish_others(request);
+            maybe_answer(request);
+            return; /* the tags of a connection differ, and its done may have changed the list */
+        }
+    }
 }
 
 static void part_replied(struct shard_call *call)
@@ -267,7 +284,14 @@ void share_fetch_start(struct shard *home, const struct sluice_context *context,
     request->arg = arg;
     const struct share_settings settings =
         share_store_settings(&home->shares, sl_of_text(from->group));
-    request->lock_ms = (int32_t)share_setting(&settings, SHARE_CONFIG_lock_ms);
+    sl_link_init(&request->in_tagged);
+    if (from->size >= offsetof(struct sluice_share_fetch, lock_ms) + sizeof(from->lock_ms)) {
+        request->tag = from->tag;
+        request->own_lock_ms = from->lock_ms > 0 ? SL_MIN(from->lock_ms, LOCK_MS_MAX) : 0;
+    }
+    request->lock_ms = request->own_lock_ms > 0
+                           ? request->own_lock_ms
+                           : (int32_t)share_setting(&settings, SHARE_CONFIG_lock_ms);
     for (uint32_t i = 0; i < from->entry_count; i++) {
         struct sluice_share_result *result = &request->results[i];
         *result = (struct sluice_share_result){.leader_epoch = -1};
@@ -279,6 +303,9 @@ void share_fetch_start(struct shard *home, const struct sluice_context *context,
                 request->parts[k].finishing = true;
             }
         }
+    }
+    if (request->tag != 0) {
+        sl_list_push_back(&home->share_tagged, &request->in_tagged);
     }
     divide(request);
     hand_over(request);

@@ -58,10 +58,13 @@ struct share_part {
 struct share_request {
     struct shard *home;
     uint64_t connection;
+    uint64_t tag;             /* 0: nobody names it */
+    struct sl_link in_tagged; /* of home->share_tagged */
     const struct sluice_share_fetch *from;
     struct sluice_context context; /* of the reads: nothing but the connection */
     sl_err status;
     int32_t lock_ms;
+    int32_t own_lock_ms; /* of this request; 0: as configured */
     uint32_t pending_parts;
     uint32_t pending_finishes;
     uint32_t entry_count;
@@ -75,6 +78,13 @@ struct share_request {
     sluice_share_fetched_done *done;
     void *arg;
 };
+
+/* How long the request's locks hold. */
+static inline int64_t share_part_lock_ms(const struct share_part *part)
+{
+    return part->request->own_lock_ms > 0 ? part->request->own_lock_ms
+                                          : share_setting(&part->settings, SHARE_CONFIG_lock_ms);
+}
 
 /* ---- the part's shard: share_acquire.c ---- */
 

@@ -12,11 +12,14 @@ struct share_rules share_rules_of(const struct share_settings *settings)
 }
 
 static int64_t start_of(struct shard *shard, const struct share_settings *settings,
-                        const struct partition *partition)
+                        const struct partition *partition, uint8_t asked)
 {
     int64_t reset = share_setting(settings, SHARE_CONFIG_reset);
     struct stream_run run;
-    if (reset == SHARE_RESET_EARLIEST) {
+    if (asked == SLUICE_SHARE_START_END) {
+        return partition_end(partition);
+    }
+    if (asked == SLUICE_SHARE_START_FIRST || reset == SHARE_RESET_EARLIEST) {
         return partition_start(partition);
     }
     /* By time: from the batch on that holds the first record, or a few before it. */
@@ -67,9 +70,9 @@ static sl_err stream_new(struct share_part *part, const struct share_entry *entr
     }
     sl_err err = partition_open(shard, topic, entry->number, &partition);
     if (err == SLUICE_OK) {
-        err =
-            share_store_add(&shard->shares, sl_of_text(part->request->from->group), &entry->topic,
-                            entry->number, start_of(shard, &part->settings, partition), ret_stream);
+        err = share_store_add(
+            &shard->shares, sl_of_text(part->request->from->group), &entry->topic, entry->number,
+            start_of(shard, &part->settings, partition, entry->from->start), ret_stream);
     }
     if (err == SLUICE_OK) { /* where it began is kept: else "latest" would pass records over */
         share_change_add_whole(&part->change, *ret_stream);

@@ -23,6 +23,8 @@ void share_fetch_start(struct shard *home, const struct sluice_context *context,
                        const struct sluice_share_fetch *request,
                        void (*set_tokens)(void *arg, struct chunk *const *chunks, uint32_t count),
                        void *set_tokens_arg, sluice_share_fetched_done *done, void *arg);
+/* Ends what the connection named by the tag; done follows. [home's loop] */
+void share_fetch_cancel_tag(struct shard *home, uint64_t connection, uint64_t tag);
 /* Ends what waits on this shard for the connection of home's loop. [shard's loop] */
 void share_fetch_cancel(struct shard *shard, const struct shard *home, uint64_t connection);
 void share_fetch_finish_all(struct shard *shard); /* [shard's loop] */

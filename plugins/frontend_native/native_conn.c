@@ -153,7 +153,16 @@ struct native_writer *native_conn_frame(struct native_conn *conn, uint16_t kind,
 {
     struct native_writer *writer = &conn->frontend->writer;
     native_writer_reset(writer, NATIVE_SCRATCH_KEPT);
-    (void)native_frame_begin(writer, kind, flags, id);
+    conn->frontend->frame_at = native_frame_begin(writer, kind, flags, id);
+    return writer;
+}
+
+struct native_writer *native_conn_more(struct native_conn *conn, uint16_t kind, uint16_t flags,
+                                       uint32_t id)
+{
+    struct native_writer *writer = &conn->frontend->writer;
+    native_frame_end(writer, conn->frontend->frame_at);
+    conn->frontend->frame_at = native_frame_begin(writer, kind, flags, id);
     return writer;
 }
 
@@ -169,7 +178,7 @@ void native_conn_send(struct native_conn *conn)
 {
     const struct sluice_frontend_host *io = conn->frontend->io;
     struct native_writer *writer = &conn->frontend->writer;
-    native_frame_end(writer, 0);
+    native_frame_end(writer, conn->frontend->frame_at);
     if (!native_conn_is_open(conn)) {
         return;
     }
@@ -291,6 +300,13 @@ static const struct kind_row {
     {NATIVE_SUBSCRIBE, false, true, native_handle_subscribe},
     {NATIVE_CREDIT, false, false, native_handle_credit},
     {NATIVE_UNSUBSCRIBE, false, false, native_handle_unsubscribe},
+    {NATIVE_TOPICS, false, true, native_handle_topics},
+    {NATIVE_TOPIC_CREATE, false, true, native_handle_topic_create},
+    {NATIVE_TOPIC_DELETE, false, true, native_handle_topic_delete},
+    {NATIVE_TOPIC_CONFIG, false, true, native_handle_topic_config},
+    {NATIVE_OFFSETS, false, true, native_handle_offsets},
+    {NATIVE_TRIM, false, true, native_handle_trim},
+    {NATIVE_GROUP_DELETE, false, true, native_handle_group_delete},
 };
 
 static const struct kind_row *find_kind(uint16_t kind)

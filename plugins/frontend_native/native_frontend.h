@@ -49,6 +49,7 @@ struct native_frontend {
     const struct sluice_security *security; /* NULL: the host has none */
     struct native_limits limits;
     struct native_topics topics;
+    size_t frame_at;                    /* where in the writer the last frame begins */
     struct native_writer writer;        /* of the frame that is being sent */
     struct sluice_record *read_records; /* of the frame that is being read */
     struct sluice_header *read_headers;
@@ -126,6 +127,7 @@ struct native_sub {
     struct native_source *waiting, **waiting_end; /* for credit, by next_parked, the first first */
     struct native_sub *next_of_conn;              /* in its bucket of conn->subs */
     uint32_t source_count;
+    uint32_t behind_count; /* of them, not at their end */
     uint32_t next_number;
     struct native_sub *next, *previous; /* in frontend->subs */
 };
@@ -146,11 +148,12 @@ struct native_source {
     uint64_t stalled_bytes;      /* the next record wants so much credit; 0: not known */
     struct sluice_fetch request; /* the one that is under way */
     struct sluice_fetch_entry entry;
+    bool is_placed; /* the client said where it begins */
     bool announced; /* SOURCE was sent */
     bool fetching;
     bool is_ready;  /* in frontend->ready */
     bool is_parked; /* in conn->parked or sub->waiting */
-    bool behind;    /* it has not been at the end since it told so */
+    bool behind;    /* counted in sub->behind_count */
     bool pumping;
     bool again;
     int64_t retry_ms;         /* after a failure that may pass: not before; 0 */
@@ -184,6 +187,9 @@ void native_conn_go(struct native_conn *conn);
 /* A frame in the instance's writer; native_conn_send ends and sends it. */
 struct native_writer *native_conn_frame(struct native_conn *conn, uint16_t kind, uint16_t flags,
                                         uint32_t id);
+/* Another one behind it, to be sent with it. */
+struct native_writer *native_conn_more(struct native_conn *conn, uint16_t kind, uint16_t flags,
+                                       uint32_t id);
 void native_conn_send(struct native_conn *conn);
 /* ERROR; reason empty: the status's own sentence. */
 void native_conn_error(struct native_conn *conn, uint32_t id, sluice_status status,
@@ -204,6 +210,13 @@ native_handler native_handle_publish;
 native_handler native_handle_subscribe;
 native_handler native_handle_credit;
 native_handler native_handle_unsubscribe;
+native_handler native_handle_topics;
+native_handler native_handle_topic_create;
+native_handler native_handle_topic_delete;
+native_handler native_handle_topic_config;
+native_handler native_handle_offsets;
+native_handler native_handle_trim;
+native_handler native_handle_group_delete;
 
 /* ---- native_sub.c ---- */
 
@@ -230,6 +243,11 @@ struct native_source *native_source_new(struct native_sub *sub, struct native_to
 /* It goes on at a tick, not before retry_ms (0: the next). */
 void native_source_delay(struct native_source *source, int64_t retry_ms);
 void native_source_ref(struct native_source *source);
+/* SOURCE, which is sent with the next native_conn_send; `first`: nothing is in the writer yet. */
+void native_source_announce(struct native_source *source, bool first);
+void native_source_set_behind(struct native_source *source, bool behind);
+/* MESSAGES without a record: all there was is read. */
+void native_sub_caught_up(struct native_sub *sub);
 /* Goes on if it can. */
 void native_source_pump(struct native_source *source);
 /* The subscription or the partition is gone. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define NO_ANSWER      1u /* flag */
+#define WAS_THERE      1u /* flag of PUBLISHED */
 #define LEVEL_ACCEPTED 0u
 #define LEVEL_TOPIC    1u
 #define TIMEOUT_MS     30000
@@ -112,9 +113,15 @@ static uint32_t murmur2(const uint8_t *data, size_t size)
     return hash ^ hash >> 15;
 }
 
-static int32_t choose(struct native_frontend *frontend, uint32_t partition_count)
+/* A message id finds the partition where it was seen before. */
+static int32_t choose(struct native_frontend *frontend, const struct publish *publish,
+                      uint32_t partition_count)
 {
     struct sluice_bytes key = frontend->read_records[0].key;
+    if (publish->message_id.size > 0) {
+        key = (struct sluice_bytes){(const uint8_t *)publish->message_id.data,
+                                    publish->message_id.size};
+    }
     uint32_t number = key.data != NULL ? murmur2(key.data, (size_t)key.size) & 0x7FFFFFFFu
                                        : frontend->round++ >> KEYLESS_ROUNDS;
     return (int32_t)(number % partition_count);
@@ -195,7 +202,8 @@ static void produced(void *arg, const struct sluice_produce_result *results, uin
         struct sluice_text reason = count == 0 ? (struct sluice_text){NULL, 0} : results[0].reason;
         fail(conn, call->id, call->flags, status, reason);
     } else if ((call->flags & NO_ANSWER) == 0) {
-        struct native_writer *writer = native_conn_frame(conn, NATIVE_PUBLISHED, 0, call->id);
+        struct native_writer *writer = native_conn_frame(
+            conn, NATIVE_PUBLISHED, results[0].is_duplicate ? WAS_THERE : 0, call->id);
         native_write_i32(writer, call->partition);
         native_write_i64(writer, results[0].base_offset);
         native_write_i64(writer, results[0].log_append_time_ms);
@@ -223,12 +231,15 @@ static void produce(struct native_conn *conn, const struct native_frame *frame,
         return;
     }
     call->partition = partition;
+    const struct sluice_produce_terms terms = {.expected_offset = publish->expected,
+                                               .message_id = publish->message_id};
     const struct sluice_produce request = {
         .size = sizeof(request),
         .acks = publish->level == LEVEL_ACCEPTED ? 0 : -1,
         .timeout_ms = TIMEOUT_MS,
         .entry_count = 1,
         .entries = &entry,
+        .terms = &terms,
     };
     broker->produce(broker, &conn->context, &request, produced, call);
 }
@@ -241,12 +252,15 @@ static sluice_status check(const struct publish *publish, const char **ret_reaso
         const char *reason;
     } refusals[] = {
         {SLUICE_E_INVALID_REQUEST, "the level is 0 (accepted) or 1 (as the topic's durability)"},
-        {SLUICE_E_UNSUPPORTED, "message ids are not served by this version"},
-        {SLUICE_E_UNSUPPORTED, "expected offsets are not served by this version"},
+        {SLUICE_E_INVALID_REQUEST, "a message id has at most 64 bytes"},
+        {SLUICE_E_INVALID_REQUEST, "an expected offset wants a partition that is named"},
+        {SLUICE_E_INVALID_REQUEST, "an expected offset is -1 or more"},
         {SLUICE_E_INVALID_REQUEST, "a partition is -1 or more"},
     };
-    const bool wrong[] = {publish->level > LEVEL_TOPIC, publish->message_id.size > 0,
-                          publish->expected >= 0, publish->partition < -1};
+    const bool wrong[] = {publish->level > LEVEL_TOPIC,
+                          publish->message_id.size > SLUICE_MESSAGE_ID_BYTES_MAX,
+                          publish->expected >= 0 && publish->partition < 0, publish->expected < -1,
+                          publish->partition < -1};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         if (wrong[i]) {
             *ret_reason = refusals[i].reason;
@@ -277,8 +291,9 @@ static bool find_partition(struct native_conn *conn, const struct native_frame *
                   : conn->looked_up != SLUICE_OK ? conn->looked_up
                                                  : SLUICE_E_UNKNOWN_TOPIC;
     if (topic != NULL) {
-        *ret_partition =
-            publish->partition >= 0 ? publish->partition : choose(frontend, topic->partition_count);
+        *ret_partition = publish->partition >= 0
+                             ? publish->partition
+                             : choose(frontend, publish, topic->partition_count);
     }
     return true;
 }

@@ -81,6 +81,7 @@ void native_source_end(struct native_source *source)
     }
     source->previous_next = NULL;
     source->sub->source_count--;
+    native_source_set_behind(source, false);
     if (source->fetching && !conn->closed) {
         broker->fetch_cancel(broker, &conn->context, source->tag);
     }
@@ -133,24 +134,28 @@ struct walk {
     bool too_large;  /* it fits no frame */
 };
 
-static void announce(struct native_source *source)
+void native_source_announce(struct native_source *source, bool first)
 {
     struct native_sub *sub = source->sub;
-    struct native_writer *writer = native_conn_frame(sub->conn, NATIVE_SOURCE, 0, sub->id);
+    struct native_writer *writer = first ? native_conn_frame(sub->conn, NATIVE_SOURCE, 0, sub->id)
+                                         : native_conn_more(sub->conn, NATIVE_SOURCE, 0, sub->id);
     native_write_u32(writer, source->number);
     native_write_i32(writer, source->partition);
     native_write_bytes(writer, source->topic->id.bytes, sizeof(source->topic->id.bytes));
     native_write_text(writer, source->topic->name);
-    native_conn_send(sub->conn);
+    native_write_i64(writer, source->next_offset);
     source->announced = true;
+}
+
+void native_source_set_behind(struct native_source *source, bool behind)
+{
+    source->sub->behind_count += (uint32_t)behind - (uint32_t)source->behind;
+    source->behind = behind;
 }
 
 static struct native_writer *messages_begin(struct native_source *source)
 {
     struct native_sub *sub = source->sub;
-    if (!source->announced) {
-        announce(source);
-    }
     struct native_writer *writer = native_conn_frame(sub->conn, NATIVE_MESSAGES, 0, sub->id);
     native_write_u32(writer, source->number);
     native_write_u32(writer, 0);
@@ -161,10 +166,19 @@ static void messages_send(struct walk *walk, uint16_t flags)
 {
     struct native_conn *conn = walk->source->sub->conn;
     struct native_writer *writer = &conn->frontend->writer;
-    native_patch_u16(writer, 6, flags);
-    native_patch_u32(writer, NATIVE_HEAD_BYTES + 4, walk->count);
+    size_t at = conn->frontend->frame_at;
+    native_patch_u16(writer, at + 6, flags);
+    native_patch_u32(writer, at + NATIVE_HEAD_BYTES + 4, walk->count);
     walk->count = 0;
     native_conn_send(conn);
+}
+
+void native_sub_caught_up(struct native_sub *sub)
+{
+    struct native_writer *writer = native_conn_frame(sub->conn, NATIVE_MESSAGES, ALL_READ, sub->id);
+    native_write_u32(writer, 0);
+    native_write_u32(writer, 0);
+    native_conn_send(sub->conn);
 }
 
 /* What the subscription does not want costs it nothing. */
@@ -220,9 +234,6 @@ static void stall(struct native_source *source, int64_t offset, uint64_t bytes)
         return; /* it was told */
     }
     source->stalled_bytes = bytes;
-    if (!source->announced) {
-        announce(source);
-    }
     struct native_writer *writer = native_conn_frame(sub->conn, NATIVE_STALLED, 0, sub->id);
     native_write_u32(writer, source->number);
     native_write_i64(writer, offset);
@@ -241,14 +252,15 @@ static void give(struct native_source *source, const struct sluice_fetch_result 
         native_each(frontend, result, source->next_offset, on_record, &walk, &next_offset);
     int64_t end = sub->flags & 2u ? result->last_stable_offset : result->high_watermark;
     source->next_offset = walk.stopped_at >= 0 ? walk.stopped_at : next_offset;
-    bool all_read = status == SLUICE_OK && walk.stopped_at < 0 && source->next_offset >= end;
-    if (walk.count == 0 && all_read && source->behind) {
-        (void)messages_begin(source); /* the end was reached by what is not sent */
-        messages_send(&walk, ALL_READ);
-    } else if (walk.count > 0) {
+    bool was_behind = source->behind;
+    bool at_end = walk.stopped_at < 0 && source->next_offset >= end;
+    native_source_set_behind(source, !at_end);
+    bool all_read = status == SLUICE_OK && sub->behind_count == 0;
+    if (walk.count > 0) {
         messages_send(&walk, all_read ? ALL_READ : 0);
+    } else if (all_read && was_behind && is_live(source)) {
+        native_sub_caught_up(sub); /* the end was reached by what is not sent */
     }
-    source->behind = !all_read && source->next_offset < end;
     if (walk.wanted > 0) {
         stall(source, walk.stopped_at, walk.wanted);
     } else {
@@ -348,6 +360,13 @@ static bool begin(struct native_source *source)
     struct native_sub *sub = source->sub;
     if (!is_live(source) || source->fetching || source->is_ready) {
         return false;
+    }
+    if (!source->announced) { /* its topic came later than the subscription */
+        native_source_announce(source, true);
+        native_conn_send(sub->conn);
+        if (!is_live(source)) {
+            return false;
+        }
     }
     if (native_credit_is_out(&sub->credit) || sub->credit.bytes < source->stalled_bytes) {
         park(source, true);

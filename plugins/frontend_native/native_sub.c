@@ -18,6 +18,8 @@
 #define START_AT    2u
 #define START_TIME  3u
 #define START_LAST  4u
+#define PLACE_BYTES 28u
+#define SENT_BYTES  (32u << 10) /* of SOURCE frames in one write */
 
 /* ---- the table of a connection ---- */
 
@@ -254,7 +256,7 @@ void native_subs_topic_went(struct native_frontend *frontend, struct native_topi
 
 /* ---- SUBSCRIBE ---- */
 
-/* Where its sources begin is asked for; one or two questions a source. */
+/* Where its sources begin, and end, is asked for. */
 struct opening {
     struct native_call *call;
     struct native_sub *sub; /* a reference */
@@ -266,7 +268,7 @@ struct opening {
 
 static struct opening *opening_new(struct native_sub *sub, struct native_call *call)
 {
-    uint32_t per_source = sub->start == START_TIME || sub->start == START_LAST ? 2 : 1;
+    uint32_t per_source = sub->start == START_END ? 1 : 2; /* the end is asked for, too */
     size_t size = sizeof(struct opening) +
                   sub->source_count * (sizeof(struct native_source *) +
                                        per_source * sizeof(struct sluice_offset_query));
@@ -319,12 +321,35 @@ static void ask(struct opening *opening)
     }
 }
 
-static void subscribed(struct opening *opening)
+/* SUBSCRIBED, and where each source begins, in as few writes as may be. */
+static void tell_subscribed(struct opening *opening)
 {
     struct native_sub *sub = opening->sub;
     struct native_conn *conn = sub->conn;
-    (void)native_conn_frame(conn, NATIVE_SUBSCRIBED, 0, sub->id);
-    native_conn_send(conn);
+    struct native_writer *writer = native_conn_frame(conn, NATIVE_SUBSCRIBED, 0, sub->id);
+    bool first = false;
+    for (uint32_t i = 0; i < opening->source_count && native_conn_is_open(conn); i++) {
+        if (opening->sources[i]->previous_next == NULL) {
+            continue; /* its topic went */
+        }
+        native_source_announce(opening->sources[i], first);
+        first = writer->size > SENT_BYTES;
+        if (first) {
+            native_conn_send(conn);
+        }
+    }
+    if (!first) {
+        native_conn_send(conn);
+    }
+    if (sub->behind_count == 0 && native_conn_is_open(conn)) {
+        native_sub_caught_up(sub);
+    }
+}
+
+static void subscribed(struct opening *opening)
+{
+    struct native_sub *sub = opening->sub;
+    tell_subscribed(opening);
     sub->live = true;
     for (uint32_t i = 0; i < opening->source_count; i++) {
         native_source_pump(opening->sources[i]);
@@ -336,7 +361,7 @@ static void subscribed(struct opening *opening)
     }
 }
 
-/* The place of one source. */
+/* The place of one source, unless the client knows it. */
 static sluice_status place(struct native_source *source, const struct sluice_offset_answer *answers,
                            uint32_t count)
 {
@@ -345,8 +370,13 @@ static sluice_status place(struct native_source *source, const struct sluice_off
             return answers[i].status;
         }
     }
-    source->next_offset = answers[0].offset >= 0 ? answers[0].offset : answers[count - 1].offset;
-    source->behind = source->next_offset < answers[count - 1].offset;
+    int64_t end = answers[count - 1].offset;
+    if (source->sub->start == START_AT) {
+        source->next_offset = source->sub->start_value;
+    } else if (!source->is_placed) {
+        source->next_offset = answers[0].offset >= 0 ? answers[0].offset : end;
+    }
+    native_source_set_behind(source, source->next_offset < end);
     return SLUICE_OK;
 }
 
@@ -392,9 +422,6 @@ static sluice_status open_sources(struct native_sub *sub, const struct native_fr
     ask(opening);
     if (opening->source_count == 0) {
         answered(opening, NULL, 0);
-    } else if (sub->start == START_AT) {
-        const struct sluice_offset_answer given = {.status = SLUICE_OK, .offset = sub->start_value};
-        answered(opening, &given, 1);
     } else {
         broker->offsets(
             broker, &conn->context,
@@ -431,6 +458,8 @@ struct subscribe {
     int64_t start_value;
     uint64_t credit_records, credit_bytes;
     uint32_t lock_ms;
+    uint32_t place_count;
+    struct native_reader places; /* 16 B topic id, i32 partition, i64 offset each */
 };
 
 static void read_subscribe(struct native_reader *reader, struct subscribe *subscribe)
@@ -445,6 +474,11 @@ static void read_subscribe(struct native_reader *reader, struct subscribe *subsc
     subscribe->credit_bytes = native_read_u64(reader);
     subscribe->lock_ms = native_read_u32(reader);
     subscribe->filter = native_read_text(reader);
+    subscribe->place_count = native_read_u32(reader);
+    if (subscribe->place_count > (uint64_t)(reader->end - reader->at) / PLACE_BYTES) {
+        reader->failed = true;
+    }
+    subscribe->places = *reader;
 }
 
 /* What of it cannot be; NULL: nothing. */
@@ -469,6 +503,8 @@ static const char *find_fault(const struct native_conn *conn, const struct nativ
         {subscribe->start_value < 0 &&
              (subscribe->start == START_AT || subscribe->start == START_TIME),
          SLUICE_E_INVALID_REQUEST, "the start value is below 0"},
+        {subscribe->place_count > limits->sources_max, SLUICE_E_LIMIT,
+         "it names more places than native.sources_max"},
         {subscribe->start == START_AT && subscribe->partition < 0, SLUICE_E_INVALID_REQUEST,
          "a start at an offset wants one topic and a partition"},
         {subscribe->group.size > 0, SLUICE_E_UNSUPPORTED,
@@ -526,12 +562,32 @@ static sluice_status sub_new(struct native_conn *conn, const struct native_frame
     return SLUICE_OK;
 }
 
-static void begin(struct native_sub *sub, const struct native_frame *frame)
+/* A client that was here before knows where single partitions begin. */
+static void take_places(struct native_sub *sub, const struct subscribe *subscribe)
+{
+    struct native_reader reader = subscribe->places;
+    for (uint32_t i = 0; i < subscribe->place_count; i++) {
+        const uint8_t *id = reader.at;
+        native_skip(&reader, 16);
+        int32_t partition = native_read_i32(&reader);
+        int64_t offset = native_read_i64(&reader);
+        for (struct native_source *source = sub->sources; source != NULL; source = source->next) {
+            if (source->partition == partition && memcmp(source->topic->id.bytes, id, 16) == 0) {
+                source->next_offset = offset < 0 ? 0 : offset;
+                source->is_placed = true;
+            }
+        }
+    }
+}
+
+static void begin(struct native_sub *sub, const struct native_frame *frame,
+                  const struct subscribe *subscribe)
 {
     struct native_conn *conn = sub->conn;
     native_topics_refresh(conn->frontend); /* before it is among those who are told */
     enter(sub);
     sluice_status status = find_sources(sub);
+    take_places(sub, subscribe);
     status = status != SLUICE_OK ? status : open_sources(sub, frame);
     if (status != SLUICE_OK) {
         close_sub(sub);
@@ -563,7 +619,7 @@ bool native_handle_subscribe(struct native_conn *conn, const struct native_frame
         native_conn_error(conn, frame->id, status, sluice_text_of(reason));
         return true;
     }
-    begin(sub, frame);
+    begin(sub, frame, &subscribe);
     native_sub_unref(sub);
     return true;
 }
@@ -604,7 +660,7 @@ bool native_handle_unsubscribe(struct native_conn *conn, const struct native_fra
 {
     struct native_sub *sub = native_sub_find(conn, frame->id);
     if (sub == NULL) {
-        native_conn_error(conn, frame->id, SLUICE_E_UNKNOWN_SUBSCRIPTION,
+        native_conn_error(conn, frame->id, SLUICE_E_NOT_FOUND,
                           sluice_text_of("no subscription of this connection has that id"));
         return true;
     }

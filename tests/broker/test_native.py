@@ -6,8 +6,8 @@ import sys
 from sluice_broker import SOURCE, Broker, loader, wait_for
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "native"))
-from native_wire import (CREDIT, ENDED, ERROR, GOAWAY, MAGIC, MESSAGES, PING, PONG, PUBLISH, PUBLISHED, SOURCE as SOURCE_KIND, STALLED, SUBSCRIBE,
-                         SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED, Link, Reader, frame, messages, record, text)  # noqa: E402
+from native_wire import (TOPICS, TOPIC_CONFIG, TOPIC_CREATE, TOPIC_DELETE, TOPIC_LIST, TRIM, GROUP_DELETE, CREDIT, ENDED, ERROR, GOAWAY, MAGIC, MESSAGES, PING, PONG, PUBLISH, PUBLISHED, SOURCE as SOURCE_KIND, STALLED, SUBSCRIBE,
+                         SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED, Link, Reader, blob, frame, messages, record, text)  # noqa: E402
 
 shared = None
 
@@ -70,7 +70,7 @@ def test_what_is_published_is_consumed_by_kafka_and_back():
         assert broker().consume("both-ways", "-f", "%k|%h|%s\n") == ["key|h=1|one", "||two"]
         broker().produce("both-ways", ["three"], "-p", "0")
         link.subscribe(5, "both-ways")
-        assert link.source(5)[1:] == (0, "both-ways")
+        assert link.source(5)[1:4] == (0, "both-ways", 0)
         first, second, third = link.records(5, 3)
         assert (first.offset, first.key, first.headers, first.value, first.deliveries) == (0, b"key", [("h", b"1")], b"one", 0)
         assert (second.key, second.value, third.value, third.offset) == (None, b"two", b"three", 2)
@@ -160,6 +160,52 @@ def test_the_last_record_is_marked():
         assert link.take(MESSAGES).flags == 1
 
 
+def test_who_has_nothing_to_read_is_told_at_once():
+    with Link(broker().native) as link:
+        link.published(1, "caught-up", [record(b"a")], partition=0)
+        link.subscribe(2, "caught-up", start=0)
+        one = link.take(MESSAGES)
+        assert one.flags == 1 and messages(one.body)[1] == []
+        link.subscribe(3, "caught-up", filters="nothing")  # what there is does not pass
+        one = link.take(MESSAGES, number=3)
+        assert one.flags == 1 and messages(one.body)[1] == []
+
+
+def test_who_was_here_before_goes_on_where_it_stood():
+    with Link(broker().native) as link:
+        broker().json("topic", "create", "places", "--partitions", "2")
+        for partition in (0, 1):
+            link.published(1, "places", [record(b"%d-%d" % (partition, i)) for i in range(3)], partition=partition)
+        link.subscribe(2, "places", records=0)
+        ids = {link.source(2)[4] for _ in range(2)}
+        assert len(ids) == 1
+        link.subscribe(3, "places", start=1, places=[(ids.pop(), 1, 2), (bytes(16), 0, 5)])
+        assert sorted((one[1], one[3]) for one in (link.source(3), link.source(3))) == [(0, 0), (1, 2)]
+        assert sorted(values(link.records(3, 4))) == [b"0-0", b"0-1", b"0-2", b"1-2"]
+
+
+def test_a_message_id_is_appended_once():
+    with Link(broker().native) as link:
+        link.ask(TOPIC_CREATE, text("once") + struct.pack("<iH", 3, 1) + text("sluice.dedup.window.ms") + text("600000"))
+        first = link.published(1, "once", [record(b"a", b"key")], message_id="order-1")
+        link.publish(2, "once", [record(b"b", b"other")], message_id="order-1")
+        again = link.take(PUBLISHED)
+        assert again.flags == 1 and Reader(again.body).numbers("iq") == first[:2]
+        link.subscribe(3, "once")
+        assert values(link.records(3, 1)) == [b"a"] and link.has_nothing()
+
+
+def test_of_two_who_expect_the_same_end_one_is_refused():
+    with Link(broker().native) as link:
+        link.published(1, "expected", [record(b"a")], partition=0, expected=0)
+        assert link.published(2, "expected", [record(b"b")], partition=0, expected=1)[1] == 1
+        link.publish(3, "expected", [record(b"c")], partition=0, expected=1)
+        code, sentence = link.error(3)
+        assert code == 1415 and "2" in sentence
+        link.publish(4, "expected", [record(b"c")], expected=1)
+        assert link.error(4)[0] == 1601
+
+
 def test_what_is_published_after_the_answer_is_received():
     with Link(broker().native) as link, Link(broker().native) as other:
         other.published(1, "from-the-end", [record(b"before")], partition=0)
@@ -203,7 +249,9 @@ def test_an_internal_topic_is_read_by_its_full_name_only():
     with Link(broker().native) as link:
         link.published(1, "alone", [record(b"x")])
         link.subscribe(2, ">", start=0)
-        assert link.has_nothing(SOURCE_KIND)
+        link.pings()
+        topics = [Reader(one.body[24:]).text() for one in link.kept if one.kind == SOURCE_KIND]
+        assert "alone" in topics and not [name for name in topics if name.startswith("__")]
 
 
 def test_filters_are_kept_by_the_server():
@@ -237,7 +285,7 @@ def test_a_subscription_that_is_ended_sends_nothing():
         link.subscribe(1, "ending")  # the id is free again
         assert len(link.records(1, 1)) == 1
         link.send(UNSUBSCRIBE, 0, 9)
-        assert link.error(9)[0] == 1610
+        assert link.error(9)[0] == 1004
 
 
 def test_a_deleted_topic_ends_its_subscription_but_not_a_pattern():
@@ -271,6 +319,34 @@ def test_a_reader_that_stops_costs_the_others_nothing():
             source.published(i, "slow", [record(value)], partition=0)
             assert len(quick.records(1, 1)) == 1
         assert len(slow.records(1, 2000)) == 2000  # all of it, when it reads again
+
+
+def test_topics_are_made_listed_changed_trimmed_and_deleted():
+    with Link(broker().native) as link:
+        link.ask(TOPIC_CREATE, text("adm.a") + struct.pack("<iH", 3, 1) + text("retention.ms") + text("60000"))
+        link.ask(TOPIC_CREATE, text("adm.b") + struct.pack("<iH", -1, 0))
+        link.send(TOPICS, 0, 5, text("adm.*"))
+        reader = Reader(link.take(TOPIC_LIST, number=5).body)
+        topics = {}
+        for _ in range(reader.number("I")):
+            name = reader.text()
+            topics[name] = (reader.take(16), reader.number("i"))
+        assert {name: count for name, (_, count) in topics.items()} == {"adm.a": 3, "adm.b": 1}
+        link.ask(TOPIC_CONFIG, text("adm.a") + struct.pack("<H", 1) + text("retention.ms") + blob(b"120000"))
+        assert broker().json("topic", "describe", "adm.a")["configs"]["retention.ms"]["value"] == "120000"
+        for i in range(4):
+            link.published(9, "adm.b", [record(b"%d" % i, timestamp=1000 * i)], partition=0)
+        link.ask(TRIM, text("adm.b") + struct.pack("<iq", 0, 2))
+        answers = [link.offsets("adm.b", partition, time) for partition, time in ((0, -1), (0, -2), (0, 2500), (-1, 1 << 50))]
+        assert [[one[1] for one in answer] for answer in answers] == [[4], [2], [3], [-1]]
+        assert [one[0] for one in link.offsets("adm.a", -1, -1)] == [0, 1, 2]
+        link.ask(TOPIC_DELETE, text("adm.b"))
+        link.send(TOPIC_DELETE, 0, 6, text("adm.b"))
+        assert link.error(6)[0] == 1300
+        link.send(GROUP_DELETE, 0, 7, text("no-such-group"))
+        assert link.error(7)[0] == 1514
+        link.send(TOPIC_CREATE, 0, 8, text("adm.a") + struct.pack("<iH", 1, 0))
+        assert link.error(8)[0] == 1303
 
 
 load_tests = loader(globals())

@@ -161,21 +161,37 @@ class Link:
         return Reader(self.take(PUBLISHED, number=number).body).numbers("iqq")
 
     def subscribe(self, number, pattern, group="", start=1, partition=-1, value=0, records=ALL, size=ALL, lock_ms=0, filters="", flags=0,
-                  wait=True):
+                  places=(), wait=True):
         self.send(SUBSCRIBE, flags, number, text(pattern) + text(group) + struct.pack("<IiqQQI", start, partition, value, records, size, lock_ms) +
-                  text(filters))
+                  text(filters) + struct.pack("<I", len(places)) + b"".join(topic + struct.pack("<iq", *place) for topic, *place in places))
         if wait:
             self.take(SUBSCRIBED, number=number)
+
+    def ask(self, kind, body, number=77):
+        """A request that is answered with DONE."""
+        self.send(kind, 0, number, body)
+        self.take(DONE, number=number)
+
+    def offsets(self, topic, partition, time):
+        """Partition, offset, timestamp of each."""
+        self.send(OFFSETS, 0, 78, text(topic) + struct.pack("<iq", partition, time))
+        reader = Reader(self.take(OFFSET_LIST, number=78).body)
+        return [reader.numbers("iqq") for _ in range(reader.number("I"))]
+
+    def login(self, mechanism, message):
+        """One step; the answer or the ERROR."""
+        self.send(AUTH, 0, 1, text(mechanism) + blob(message))
+        return self.take(AUTH_NEXT, ERROR)
 
     def credit(self, number, records, size=0):
         self.send(CREDIT, 0, number, struct.pack("<QQ", records, size))
 
     def source(self, number):
-        """Source, partition, topic of the next SOURCE."""
+        """Source, partition, topic, first offset, topic id of the next SOURCE."""
         reader = Reader(self.take(SOURCE, number=number).body)
         source, partition = reader.numbers("Ii")
-        reader.take(16)
-        return source, partition, reader.text()
+        topic_id = reader.take(16)
+        return source, partition, reader.text(), reader.number("q"), topic_id
 
     def records(self, number, count):
         """So many records of a subscription, over all its sources; more than that is a failure."""
@@ -191,6 +207,6 @@ class Link:
         self.take(PONG)
 
     def has_nothing(self, kind=MESSAGES):
-        """Nothing of the kind is there, nor comes before the answer to a PING."""
+        """Nothing of the kind is there, nor comes before the answer to a PING; MESSAGES without records are nothing."""
         self.pings()
-        return not [one for one in self.kept if one.kind == kind]
+        return not [one for one in self.kept if one.kind == kind and (kind != MESSAGES or messages(one.body)[1])]

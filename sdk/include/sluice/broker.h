@@ -715,14 +715,20 @@ struct sluice_share_ack {
     int64_t last;        /* inclusive */
     const int8_t *types; /* SLUICE_SHARE_*: one for all, or one an offset */
     uint32_t type_count;
-    uint32_t reserved;
+    uint32_t delay_ms; /* of a RELEASE: nobody has it again before; 0: at once; a day at most */
 };
+/* Where a group begins with a partition that it has not read: as its share.auto.offset.reset says,
+ * or at the end, or the beginning. */
+#define SLUICE_SHARE_START_CONFIGURED 0
+#define SLUICE_SHARE_START_END        1
+#define SLUICE_SHARE_START_FIRST      2
 /* One partition: what becomes of records of it, and whether more are wanted. */
 struct sluice_share_entry {
     struct sluice_topic_ref topic;
     int32_t partition;
     bool reads;
-    uint8_t reserved[3];
+    uint8_t start; /* SLUICE_SHARE_START_* */
+    uint8_t reserved[2];
     uint32_t ack_count;
     uint32_t reserved_too;
     const struct sluice_share_ack *acks; /* all of them hold, or none */
@@ -742,6 +748,10 @@ struct sluice_share_fetch {
     int32_t batch_records; /* how many records a run that is told has at best */
     uint32_t entry_count;
     const struct sluice_share_entry *entries;
+    /* Members from here on are there when `size` reaches beyond them. */
+    uint64_t tag;    /* what fetch_cancel names it by; 0: nothing does */
+    int32_t lock_ms; /* how long what is acquired, or renewed, is the member's; 0: as configured */
+    int32_t reserved;
 };
 /* Records that belong to the member until their lock ends. */
 struct sluice_share_acquired {
@@ -1029,7 +1039,8 @@ struct sluice_broker {
                 sluice_streams_heartbeat_done *done, void *arg);
     SLUICE_CALL(streams_group_describe, struct sluice_text group,
                 sluice_streams_group_info_done *done, void *arg);
-    /* Fetches of the context's connection with that tag, that wait, end now with what is there. */
+    /* The fetch, or share fetch, of the context's connection that has the tag and waits ends now
+     * with what is there. */
     void (*fetch_cancel)(const struct sluice_broker *broker, const struct sluice_context *context,
                          uint64_t tag);
     /* The version of the set of topics, never 0; another one after each that came, went or grew.
