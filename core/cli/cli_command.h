@@ -20,11 +20,11 @@ struct cli_values {
 };
 
 struct cli_options {
-    bool json, help, follow, running, is_key_null, now, records, yes, force, dry_run, all, once,
-        deny;
+    bool json, jsonl, help, follow, running, is_key_null, now, records, yes, force, dry_run, all,
+        once, deny;
     struct cli_values socket, home, config, set, key, header, partition, partitions, offset, count,
         format, acks, topic_config, before, rate, topic, lsn, offsets, to_version, shadow, max_diff,
-        seek_to, letter, filter, topic_to, host, mechanism;
+        seek_to, columns, colour, letter, filter, topic_to, host, mechanism;
     struct cli_values record, lang, sample, last, against, seed, batches, out; /* plugin new … */
     bool dev;
     const char *words[CLI_WORDS_MAX]; /* what is no option */
@@ -99,11 +99,14 @@ enum {
     CLI_OPT_DENY,
     CLI_OPT_HOST,
     CLI_OPT_MECHANISM,
+    CLI_OPT_JSONL,
+    CLI_OPT_COLUMNS,
+    CLI_OPT_COLOR,
 };
 /* Those of every command that talks to a broker. */
 #define CLI_BROKER_OPTIONS                                                         \
     (CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(SOCKET) | CLI_OPTION(HOME) | \
-     CLI_OPTION(DEV) | CLI_OPTION(CONFIG))
+     CLI_OPTION(DEV) | CLI_OPTION(CONFIG) | CLI_OPTION(JSONL) | CLI_OPTION(COLUMNS))
 
 /* Those of commands that read the files of a data folder. */
 #define CLI_FILE_OPTIONS \
@@ -233,6 +236,16 @@ void cli_table_write(const struct cli *cli, const cJSON *rows, const char *const
 const char *cli_member_text(const cJSON *object, const char *name, char ret_text[1024]);
 /* All members of an object, one a line. */
 void cli_object_write(const struct cli *cli, const cJSON *object);
+/* The array `member` of the object as a table, with --json the object, with --jsonl its rows. */
+void cli_rows_write(const struct cli *cli, const cJSON *object, const char *member,
+                    const char *const *columns, size_t column_count);
+/* Whether somebody sits there who can be asked. */
+bool cli_is_person(void);
+/* Asks "QUESTION, go on?". [blocks] */
+bool cli_person_agrees(const char *question);
+/* Asks a person before something that cannot be undone; where nobody can be asked --yes is wanted.
+ * CLI_OK; else a sentence was written. */
+int cli_confirm(struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
 /* Calls, then writes the array `member` of the result as a table, or all of it as JSON. */
 int cli_list_show(struct cli *cli, const char *command, const char *member,
                   const char *const *columns, size_t column_count);
@@ -252,7 +265,7 @@ void cli_explain(struct cli *cli, sl_err err);
 
 /* ---- commands that are not in the file of their table ---- */
 
-cli_command_fn cli_produce;
+cli_command_fn cli_produce, cli_topic_offsets;
 cli_command_fn cli_reload;
 cli_command_fn cli_wal_inspect, cli_wal_salvage;
 cli_command_fn cli_backup_restore;

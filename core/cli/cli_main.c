@@ -121,6 +121,25 @@ static int unknown(int argc, char **argv)
 
 /* ---- running ---- */
 
+static bool colour_take(struct cli *cli)
+{
+    const char *when = cli_value(&cli->options.colour, "auto");
+    const char *no_colour = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM");
+    bool is_dumb = terminal != NULL && strcmp(terminal, "dumb") == 0;
+    if (strcmp(when, "auto") == 0) {
+        cli->colour =
+            sl_descriptor_is_terminal(1) && !is_dumb && (no_colour == NULL || no_colour[0] == '\0');
+        return true;
+    }
+    cli->colour = strcmp(when, "always") == 0;
+    if (!cli->colour && strcmp(when, "never") != 0) {
+        cli_complain("--color is \"%.20s\" but must be auto, always or never", when);
+        return false;
+    }
+    return true;
+}
+
 static int command_run(struct cli *cli, int argc, char **argv)
 {
     const struct cli_command *command = cli->command;
@@ -128,9 +147,10 @@ static int command_run(struct cli *cli, int argc, char **argv)
         config_help_write(stdout);
         return CLI_OK;
     }
-    if (!cli_options_parse(cli, argc, argv)) {
+    if (!cli_options_parse(cli, argc, argv) || !colour_take(cli)) {
         return CLI_USAGE;
     }
+    cli->options.json = cli->options.json || cli->options.jsonl;
     if (cli->options.help) {
         command_help_write(cli);
         return CLI_OK;
@@ -201,9 +221,8 @@ int cli_main(int argc, char **argv, struct sl_os *os)
         return CLI_OK;
     }
     char *executable = realpath("/proc/self/exe", NULL);
-    struct cli cli = {.os = os, .executable = executable, .colour = sl_descriptor_is_terminal(1)};
+    struct cli cli = {.os = os, .executable = executable};
     bool help = is_help(argv[1]);
-    cli.colour = cli.colour && getenv("NO_COLOR") == NULL;
     int code = words_run(&cli, argc - 1 - help, argv + 1 + help, help);
     free(executable);
     if (fflush(stdout) != 0 && code == CLI_OK) {

@@ -33,7 +33,7 @@ static bool has_common_options(const struct cli_command *command)
 }
 
 /* What has all common options. */
-static const struct cli_command common = {.name = "", .options = CLI_BROKER_OPTIONS};
+static const struct cli_command common = {.name = "", .options = CLI_COMMON_OPTIONS};
 static const struct cli_table no_table = {.title = NULL};
 
 /* ---- docs/reference/cli.md ---- */

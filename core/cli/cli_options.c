@@ -26,10 +26,10 @@ static const struct option options[] = {
     {CLI_OPTION(PARTITIONS), 'p', .name = "--partitions", .argument = "N", VALUES(partitions), .doc = "number of partitions"},
     {CLI_OPTION(TOPIC_CONFIG), 'c', .name = "--topic-config", .argument = "NAME=VALUE", VALUES(topic_config), .doc = "topic setting such as retention.ms=60000; may be repeated"},
     {CLI_OPTION(ACKS), 0, .name = "--acks", .argument = "0|1|-1", VALUES(acks), .doc = "wait for nothing, or (default) until durable"},
-    {CLI_OPTION(OFFSET), 'o', .name = "--offset", .argument = "beginning|end|N", VALUES(offset), .doc = "where to begin; default beginning"},
-    {CLI_OPTION(BEFORE), 'b', .name = "--before", .argument = "OFFSET|end", VALUES(before), .doc = "the first offset to keep; end: keep none"},
+    {CLI_OPTION(OFFSET), 'o', .name = "--offset", .argument = "PLACE|FROM:TO", VALUES(offset), .doc = "where to begin, and end: start, end, N, +N, -N, @TIME, @-1h, A:B; default start"},
+    {CLI_OPTION(BEFORE), 'b', .name = "--before", .argument = "PLACE", VALUES(before), .doc = "the first offset to keep: N, -N before the end, @TIME, @-1h; end: keep none"},
     {CLI_OPTION(COUNT), 'n', .name = "--count", .argument = "N", VALUES(count), .doc = "stop after N records"},
-    {CLI_OPTION(FORMAT), 'f', .name = "--format", .argument = "TEXT", VALUES(format), .doc = "%t topic %p partition %o offset %T time in ms %k key %v value %h headers %% \\n \\t; default %v\\n"},
+    {CLI_OPTION(FORMAT), 'f', .name = "--format", .argument = "TEXT|help", VALUES(format), .doc = "how a record is written, such as '%t %p %o %k %v\\n'; help lists the fields; default %v\\n"},
     {CLI_OPTION(FOLLOW), 'F', .name = "--follow", FLAG(follow), .doc = "wait for further records"},
     {CLI_OPTION(NOW), 0, .name = "--now", FLAG(now), .doc = "begin now, and wait for the end"},
     {CLI_OPTION(RATE), 0, .name = "--rate", .argument = "SIZE", VALUES(rate), .doc = "at most so many bytes per second, such as \"50 MiB\""},
@@ -37,7 +37,7 @@ static const struct option options[] = {
     {CLI_OPTION(LSN), 0, .name = "--lsn", .argument = "FROM[-TO]", VALUES(lsn), .doc = "only frames with these numbers"},
     {CLI_OPTION(OFFSETS), 0, .name = "--offsets", .argument = "FROM[-TO]", VALUES(offsets), .doc = "only batches that hold one of these offsets"},
     {CLI_OPTION(RECORDS), 0, .name = "--records", FLAG(records), .doc = "also the records in each batch"},
-    {CLI_OPTION(SEEK_TO), 0, .name = "--to", .argument = "start|end|OFFSET|@TIME", VALUES(seek_to), .doc = "where to go on; @TIME: @2026-11-21T11:00:00Z, or @ and milliseconds since 1970"},
+    {CLI_OPTION(SEEK_TO), 0, .name = "--to", .argument = "PLACE", VALUES(seek_to), .doc = "where to go on: start, end, N, +N, -N, @TIME, @-1h"},
     {CLI_OPTION(TO_VERSION), 0, .name = "--to", .argument = "HASH|VERSION", VALUES(to_version), .doc = "the version that comes back; default the one before"},
     {CLI_OPTION(SHADOW), 0, .name = "--shadow", .argument = "N", VALUES(shadow), .doc = "records that the new version gets beside the old one first"},
     {CLI_OPTION(MAX_DIFF), 0, .name = "--max-diff", .argument = "PERCENT", VALUES(max_diff), .doc = "refuse it when more of them differ; default 100"},
@@ -62,6 +62,9 @@ static const struct option options[] = {
     {CLI_OPTION(ONCE), 0, .name = "--once", FLAG(once), .doc = "one round, then end"},
     {CLI_OPTION(RUNNING), 0, .name = "--running", FLAG(running), .doc = "ask the running broker instead of reading files"},
     {CLI_OPTION(JSON), 0, .name = "--json", FLAG(json), .doc = "JSON output"},
+    {CLI_OPTION(JSONL), 0, .name = "--jsonl", FLAG(jsonl), .doc = "JSON output, a line a row or record"},
+    {CLI_OPTION(COLUMNS), 0, .name = "--columns", .argument = "NAME,...", VALUES(columns), .doc = "these columns of a table; the names are those of --json"},
+    {CLI_OPTION(COLOR), 0, .name = "--color", .argument = "auto|always|never", VALUES(colour), .doc = "auto: on a terminal, unless NO_COLOR is set or TERM is dumb"},
     {CLI_OPTION(SOCKET), 0, .name = "--socket", .argument = "PATH", VALUES(socket), .doc = "admin socket of the broker"},
     {CLI_OPTION(HOME), 0, .name = "--home", .argument = "DIR", VALUES(home), .doc = "as given to sluice serve"},
     {CLI_OPTION(CONFIG), 0, .name = "--config", .argument = "FILE", VALUES(config), .doc = "as given to sluice serve"},
@@ -90,16 +93,17 @@ static bool list_names(const char *list, const char *name)
 bool cli_option_at(const struct cli_table *table, const struct cli_command *command, size_t index,
                    struct cli_option_view *ret_view)
 {
+    uint64_t mask = command->options | (command->run != NULL ? CLI_OPTION(COLOR) : 0);
     for (size_t i = 0; i < SL_COUNT_OF(options); i++) {
         const struct option *option = &options[i];
-        if ((option->bit & command->options) != 0 && index-- == 0) {
+        if ((option->bit & mask) != 0 && index-- == 0) {
             *ret_view =
                 (struct cli_option_view){.name = option->name,
                                          .argument = option->argument,
                                          .doc = option->doc,
                                          .letter = option->letter,
                                          .shared = i,
-                                         .is_common = (option->bit & CLI_BROKER_OPTIONS) != 0};
+                                         .is_common = (option->bit & CLI_COMMON_OPTIONS) != 0};
             return true;
         }
     }

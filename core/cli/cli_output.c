@@ -149,9 +149,48 @@ static void row_write(const size_t *widths, const char *const *cells, size_t cou
     }
 }
 
+/* --columns a,b: the names into ret_columns, which point into ret_text. How many there are. */
+static size_t columns_chosen(const struct cli *cli, char ret_text[1024],
+                             const char *ret_columns[COLUMNS_MAX])
+{
+    size_t count = 0;
+    char *rest = NULL;
+    snprintf(ret_text, 1024, "%s", cli_value(&cli->options.columns, ""));
+    for (char *name = strtok_r(ret_text, ",", &rest); name != NULL && count < COLUMNS_MAX;
+         name = strtok_r(NULL, ",", &rest)) {
+        ret_columns[count++] = name;
+    }
+    return count;
+}
+
+/* A column that no row has is a slip. */
+static void columns_check(const cJSON *rows, const char *const *columns, size_t count)
+{
+    const cJSON *first = rows != NULL ? rows->child : NULL;
+    const cJSON *member;
+    for (size_t i = 0; first != NULL && i < count; i++) {
+        if (cJSON_GetObjectItemCaseSensitive(first, columns[i]) == NULL) {
+            fprintf(stderr, "sluice: there is no column \"%s\"; there are:", columns[i]);
+            cJSON_ArrayForEach(member, first)
+            {
+                fprintf(stderr, " %s", member->string);
+            }
+            fputc('\n', stderr);
+        }
+    }
+}
+
 void cli_table_write(const struct cli *cli, const cJSON *rows, const char *const *columns,
                      size_t column_count)
 {
+    const char *chosen[COLUMNS_MAX];
+    char names[1024];
+    size_t chosen_count = columns_chosen(cli, names, chosen);
+    if (chosen_count > 0) {
+        columns = chosen;
+        column_count = chosen_count;
+        columns_check(rows, columns, column_count);
+    }
     size_t widths[COLUMNS_MAX] = {0};
     char texts[COLUMNS_MAX][1024];
     const char *cells[COLUMNS_MAX];
@@ -226,4 +265,57 @@ void cli_object_write(const struct cli *cli, const cJSON *object)
             table_of_array(cli, item);
         }
     }
+}
+
+void cli_rows_write(const struct cli *cli, const cJSON *object, const char *member,
+                    const char *const *columns, size_t column_count)
+{
+    const cJSON *rows = cJSON_GetObjectItemCaseSensitive(object, member);
+    const cJSON *row;
+    if (cli->options.jsonl) {
+        cJSON_ArrayForEach(row, rows)
+        {
+            cli_json_write(row);
+        }
+    } else if (cli->options.json) {
+        cli_json_write(object);
+    } else {
+        cli_table_write(cli, rows, columns, column_count);
+    }
+}
+
+/* ---- asking ---- */
+
+bool cli_is_person(void)
+{
+    return sl_descriptor_is_terminal(0) && sl_descriptor_is_terminal(2);
+}
+
+bool cli_person_agrees(const char *question)
+{
+    char line[16] = "";
+    size_t size = 0;
+    fprintf(stderr, "%s\nGo on? [y/N] ", question);
+    fflush(stderr);
+    sl_err err = sl_descriptor_read(0, line, sizeof(line), &size);
+    return err == SLUICE_OK && size > 0 && (line[0] == 'y' || line[0] == 'Y');
+}
+
+int cli_confirm(struct cli *cli, const char *format, ...)
+{
+    char question[1024];
+    va_list args;
+    if (cli->options.yes || cli->options.force) {
+        return CLI_OK;
+    }
+    va_start(args, format);
+    vsnprintf(question, sizeof(question), format, args);
+    va_end(args);
+    if (cli_is_person()) {
+        return cli_person_agrees(question) ? CLI_OK : CLI_FAILED;
+    }
+    cli_complain("%s; nothing was changed: say --yes if you mean it (SLU-%04d)", question,
+                 SLUICE_E_UNCONFIRMED);
+    cli->explained = SLUICE_E_UNCONFIRMED;
+    return CLI_USAGE;
 }

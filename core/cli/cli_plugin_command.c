@@ -4,6 +4,7 @@
  * What cannot be undone, or lets records past a gate, is answered E_UNCONFIRMED with a sentence; a
  * person at a terminal is asked then, a script says --yes or --force. */
 #include "cli/cli_plugin.h"
+#include "cli/cli_watch.h"
 
 #include "base/bytes.h"
 #include "control/base64.h"
@@ -15,23 +16,11 @@
 
 /* ---- asking ---- */
 
-static bool is_person(void)
-{
-    return sl_descriptor_is_terminal(0) && sl_descriptor_is_terminal(2);
-}
-
+/* The sentence behind the status. */
 static bool person_agrees(const char *message)
 {
-    char line[16] = "";
-    size_t size = 0;
-    if (!is_person()) {
-        return false;
-    }
     const char *colon = strstr(message, ": ");
-    fprintf(stderr, "%s\nGo on? [y/N] ", colon != NULL ? colon + 2 : message);
-    fflush(stderr);
-    sl_err err = sl_descriptor_read(0, line, sizeof(line), &size);
-    return err == SLUICE_OK && size > 0 && (line[0] == 'y' || line[0] == 'Y');
+    return cli_is_person() && cli_person_agrees(colon != NULL ? colon + 2 : message);
 }
 
 static void moves_write(const struct cli *cli, const cJSON *result)
@@ -70,7 +59,7 @@ static int failure_write(struct cli *cli, const cJSON *reply)
         cli->explained = err;
     }
     cli_explain(cli, err);
-    return !asks ? cli_exit_of(err) : is_person() ? CLI_FAILED : CLI_USAGE;
+    return !asks ? cli_exit_of(err) : cli_is_person() ? CLI_FAILED : CLI_USAGE;
 }
 
 int cli_change(struct cli *cli, const char *command, cJSON *args)
@@ -211,24 +200,6 @@ int cli_plugin_load(struct cli *cli)
     return cli_change(cli, "plugin.load", args);
 }
 
-/* "@2026-11-21T11:00:00Z" becomes "@1795258800000". */
-static bool target_text(const char *to, char ret_text[64])
-{
-    int64_t wall_ms = 0;
-    if (to[0] == '@' && strchr(to, '-') != NULL) {
-        if (!cli_time_parse(to + 1, &wall_ms)) {
-            cli_complain("--to is \"%.60s\": a time is @2026-11-21T11:00:00Z, or @ and "
-                         "milliseconds since 1970",
-                         to);
-            return false;
-        }
-        snprintf(ret_text, 64, "@%lld", (long long)wall_ms);
-        return true;
-    }
-    snprintf(ret_text, 64, "%.60s", to);
-    return true;
-}
-
 int cli_plugin_seek(struct cli *cli)
 {
     const char *to = cli_value(&cli->options.seek_to, NULL);
@@ -240,7 +211,7 @@ int cli_plugin_seek(struct cli *cli)
         return CLI_USAGE;
     }
     if (!cli_number(&cli->options.partition, "--partition", 0, INT32_MAX, -1, &partition) ||
-        !target_text(to, target)) {
+        !watch_place(cli, "--to", to, target)) {
         return CLI_USAGE;
     }
     cJSON *args = cJSON_CreateObject();

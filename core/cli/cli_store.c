@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOG_TRIES     3u
-#define PROGRESS_NS   100000000
-#define PROGRESS_BARS 30u
+#define LOG_TRIES        3u
+#define PROGRESS_NS      100000000
+#define PROGRESS_LINE_NS INT64_C(10000000000) /* where nobody watches */
+#define PROGRESS_BARS    30u
 
 extern char **environ;
 
@@ -350,7 +351,8 @@ void cli_progress_begin(struct cli_progress *progress, struct cli *cli, const ch
         .what = what,
         .total = total,
         .begun_ns = sl_os_mono_ns(cli->os),
-        .shows = total > 0 && !cli->options.json && sl_descriptor_is_terminal(2),
+        .shows = total > 0 && !cli->options.json,
+        .is_bar = sl_descriptor_is_terminal(2),
     };
     progress->shown_ns = progress->begun_ns;
 }
@@ -383,6 +385,13 @@ static void progress_show(struct cli_progress *progress, int64_t now_ns)
     bar[PROGRESS_BARS] = '\0';
     double rate = seconds > 0 ? (double)progress->done / seconds : 0;
     double left = rate > 0 ? ((double)progress->total - (double)progress->done) / rate : 0;
+    if (!progress->is_bar) {
+        fprintf(stderr, "%s: %.0f %%, %.1f of %.1f MiB%s%s\n", progress->what, part * 100,
+                (double)progress->done / 1048576, (double)progress->total / 1048576,
+                left > 0 ? ", " : "", left_text(left, text));
+        progress->shown_ns = now_ns;
+        return;
+    }
     fprintf(stderr, "\r%s [%s] %3.0f %%  %.1f of %.1f MiB  %.1f MiB/s  %s\x1b[K", progress->what,
             bar, part * 100, (double)progress->done / 1048576, (double)progress->total / 1048576,
             rate / 1048576, left_text(left, text));
@@ -401,14 +410,14 @@ void cli_progress_set(struct cli_progress *progress, uint64_t done)
         return;
     }
     int64_t now_ns = sl_os_mono_ns(progress->cli->os);
-    if (now_ns - progress->shown_ns >= PROGRESS_NS) {
+    if (now_ns - progress->shown_ns >= (progress->is_bar ? PROGRESS_NS : PROGRESS_LINE_NS)) {
         progress_show(progress, now_ns);
     }
 }
 
 void cli_progress_clear(struct cli_progress *progress)
 {
-    if (progress->shows) {
+    if (progress->shows && progress->is_bar) {
         fputs("\r\x1b[K", stderr);
     }
 }

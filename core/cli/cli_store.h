@@ -74,13 +74,14 @@ cJSON *cli_event_new(const char *kind);
 /* A JSON line, or as text with the same words, the first one without its name. [takes object] */
 void cli_event_write(const struct cli *cli, cJSON *object);
 
-/* A bar on stderr when that is a terminal, and the answer is not JSON. */
+/* A bar on stderr when that is a terminal, else a line every 10 s; nothing when the answer is JSON.
+ */
 struct cli_progress {
     struct cli *cli;
     const char *what;
     uint64_t done, total; /* bytes */
     int64_t begun_ns, shown_ns;
-    bool shows;
+    bool shows, is_bar;
 };
 void cli_progress_begin(struct cli_progress *progress, struct cli *cli, const char *what,
                         uint64_t total);

@@ -11,6 +11,9 @@
 /* The command at that place of all tables, and its table; NULL behind the last. */
 const struct cli_command *cli_command_at(size_t index, const struct cli_table **ret_table);
 
+/* Those that are explained once for all commands. */
+#define CLI_COMMON_OPTIONS (CLI_BROKER_OPTIONS | CLI_OPTION(COLOR))
+
 /* One option of a command, wherever it is declared. */
 struct cli_option_view {
     const char *name, *argument, *doc; /* argument NULL: a flag */

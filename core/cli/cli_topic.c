@@ -1,5 +1,5 @@
-/* cli_topic.c: topic list, create, describe, alter, delete, trim. */
-#include "cli/cli_command.h"
+/* cli_topic.c: topic list, create, describe, alter, delete, trim, offsets. */
+#include "cli/cli_offsets.h"
 
 #include <string.h>
 
@@ -15,12 +15,7 @@ int cli_list_show(struct cli *cli, const char *command, const char *member,
     if (code != CLI_OK) {
         return code;
     }
-    if (cli->options.json) {
-        cli_json_write(cli_result(reply));
-    } else {
-        cli_table_write(cli, cJSON_GetObjectItemCaseSensitive(cli_result(reply), member), columns,
-                        column_count);
-    }
+    cli_rows_write(cli, cli_result(reply), member, columns, column_count);
     cJSON_Delete(reply);
     return CLI_OK;
 }
@@ -127,39 +122,132 @@ static int topic_alter(struct cli *cli)
     return topics_each(cli, "topic.alter", "altered", alter_args);
 }
 
+/* How many offsets the topic holds, and a line that says so. */
+static int topic_weigh(struct cli_link *link, const char *topic)
+{
+    const struct cli_span whole = {.has_to = false};
+    struct cli_place_bounds bounds;
+    int64_t records = 0;
+    int32_t partition;
+    cJSON *reply = NULL;
+    const cJSON *row;
+    int code = cli_bounds_ask(link, topic, &whole, &reply);
+    cJSON_ArrayForEach(row, cli_bounds_rows(reply))
+    {
+        cli_bounds_read(row, false, &bounds, &partition);
+        records += bounds.end - bounds.start;
+    }
+    if (code == CLI_OK) {
+        printf("would delete %s: %d partitions, %lld offsets\n", topic,
+               cJSON_GetArraySize(cli_bounds_rows(reply)), (long long)records);
+    }
+    cJSON_Delete(reply);
+    return code;
+}
+
+static int topics_weigh(struct cli *cli)
+{
+    struct cli_link link;
+    int code = cli_link_open(&link, cli);
+    if (code != CLI_OK) {
+        return code;
+    }
+    for (uint32_t i = 0; i < cli->options.word_count && code == CLI_OK; i++) {
+        code = topic_weigh(&link, cli->options.words[i]);
+    }
+    cli_link_close(&link);
+    return code;
+}
+
 static int topic_delete(struct cli *cli)
 {
-    return topics_each(cli, "topic.delete", "deleted", topic_args);
+    const struct cli_options *options = &cli->options;
+    if (options->dry_run) {
+        return topics_weigh(cli);
+    }
+    int code = options->word_count == 1
+                   ? cli_confirm(cli, "%s goes with all its records", options->words[0])
+                   : cli_confirm(cli, "%u topics go with all their records", options->word_count);
+    return code != CLI_OK ? code : topics_each(cli, "topic.delete", "deleted", topic_args);
+}
+
+/* The place in that partition; what the broker knows itself is left to it. */
+static int trim_place(struct cli_link *link, const struct cli_place *place, int64_t partition,
+                      char ret_before[CLI_PLACE_TEXT_BYTES])
+{
+    const struct cli_span span = {.from = *place};
+    struct cli_place_bounds bounds;
+    int32_t number;
+    cJSON *reply = NULL;
+    const cJSON *row;
+    cli_place_text(place, ret_before);
+    bool is_plain = place->kind == CLI_PLACE_OFFSET || strcmp(ret_before, "end") == 0;
+    int code = is_plain ? CLI_OK : cli_bounds_ask(link, link->cli->options.words[0], &span, &reply);
+    cJSON_ArrayForEach(row, cli_bounds_rows(reply))
+    {
+        cli_bounds_read(row, false, &bounds, &number);
+        if (number == partition) {
+            snprintf(ret_before, CLI_PLACE_TEXT_BYTES, "%lld",
+                     (long long)cli_place_resolve(place, &bounds));
+        }
+    }
+    cJSON_Delete(reply);
+    return code;
+}
+
+static int trim_run(struct cli_link *link, int64_t partition, const char *before)
+{
+    struct cli *cli = link->cli;
+    char text[1024];
+    cJSON *reply = NULL;
+    if (cli->options.dry_run) {
+        printf("%s %d would begin at %s\n", cli->options.words[0], (int)partition, before);
+        return CLI_OK;
+    }
+    int code = cli_confirm(cli, "the records of %s %d before %s go", cli->options.words[0],
+                           (int)partition, before);
+    if (code != CLI_OK) {
+        return code;
+    }
+    cJSON *args = topic_args(cli, cli->options.words[0]);
+    cJSON_AddNumberToObject(args, "partition", (double)partition);
+    cJSON_AddStringToObject(args, "before", before);
+    code = cli_call(link, "topic.trim", args, &reply);
+    if (code == CLI_OK && cli->options.json) {
+        cli_json_write(cli_result(reply));
+    } else if (code == CLI_OK) {
+        printf("%s %d begins at %s\n", cli->options.words[0], (int)partition,
+               cli_member_text(cli_result(reply), "log_start_offset", text));
+    }
+    cJSON_Delete(reply);
+    return code;
 }
 
 static int topic_trim(struct cli *cli)
 {
     const char *before = cli_value(&cli->options.before, NULL);
+    char text[CLI_PLACE_TEXT_BYTES];
+    struct cli_place place;
+    struct cli_link link;
     int64_t partition = 0;
-    cJSON *reply = NULL;
     if (before == NULL || cli->options.partition.count == 0) {
         cli_complain("topic trim needs --partition and --before");
         return CLI_USAGE;
     }
-    if (!cli_number(&cli->options.partition, "--partition", 0, INT32_MAX, -1, &partition)) {
+    if (!cli_number(&cli->options.partition, "--partition", 0, INT32_MAX, -1, &partition) ||
+        !cli_place_take(cli, "--before", before, &place)) {
         return CLI_USAGE;
     }
-    cJSON *args = topic_args(cli, cli->options.words[0]);
-    cJSON_AddNumberToObject(args, "partition", (double)partition);
-    cJSON_AddStringToObject(args, "before", before);
-    int code = cli_call_once(cli, "topic.trim", args, &reply);
+    int code = cli_link_open(&link, cli);
     if (code != CLI_OK) {
         return code;
     }
-    if (cli->options.json) {
-        cli_json_write(cli_result(reply));
-    } else {
-        char text[1024];
-        printf("%s %d begins at %s\n", cli->options.words[0], (int)partition,
-               cli_member_text(cli_result(reply), "log_start_offset", text));
+    code = trim_place(&link, &place, partition, text);
+    if (code == CLI_OK) {
+        code = trim_run(&link, partition, text);
     }
-    cJSON_Delete(reply);
-    return CLI_OK;
+    cli_link_close(&link);
+    return code;
 }
 
 static void describe_write(const struct cli *cli, const cJSON *topic)
@@ -225,12 +313,26 @@ static const struct cli_command commands[] = {
     {"topic alter", topic_alter, "TOPIC...", 1, CLI_WORDS_MAX,
      CLI_BROKER_OPTIONS | CLI_OPTION(PARTITIONS) | CLI_OPTION(TOPIC_CONFIG),
      "change the configuration of topics (-c NAME= goes back to the default), add partitions"},
-    {"topic delete", topic_delete, "TOPIC...", 1, CLI_WORDS_MAX, CLI_BROKER_OPTIONS,
-     "delete topics with their records"},
-    {"topic trim", topic_trim, "TOPIC", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(PARTITION) | CLI_OPTION(BEFORE),
-     "delete the records of a partition before an offset"},
+    {"topic delete", topic_delete, "TOPIC...", 1, CLI_WORDS_MAX,
+     CLI_BROKER_OPTIONS | CLI_OPTION(YES) | CLI_OPTION(FORCE) | CLI_OPTION(DRY_RUN),
+     "delete topics with their records\n\nAt a terminal it asks; elsewhere it wants --yes."},
+    {"topic offsets", cli_topic_offsets, "TOPIC", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(PARTITION),
+     "where the partitions of a topic start and end; --at: and where a place is in each"},
+    {"topic trim", topic_trim, "TOPIC", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(PARTITION) | CLI_OPTION(BEFORE) |
+         CLI_OPTION(YES) | CLI_OPTION(FORCE) | CLI_OPTION(DRY_RUN),
+     "delete the records of a partition before an offset\n\nAt a terminal it asks; elsewhere it wants --yes."},
 };
 /* clang-format on */
 
-const struct cli_table cli_topic_table = {
-    .title = "Topics", .commands = commands, .count = SL_COUNT_OF(commands)};
+static const struct cli_option own[] = {
+    {.commands = "topic offsets",
+     .name = "--at",
+     .argument = "PLACE",
+     .doc = "also this place in each partition: @2026-11-21T11:00:00Z, @-1h, -10, +10"},
+};
+
+const struct cli_table cli_topic_table = {.title = "Topics",
+                                          .commands = commands,
+                                          .count = SL_COUNT_OF(commands),
+                                          .options = own,
+                                          .option_count = SL_COUNT_OF(own)};

@@ -95,6 +95,10 @@ static int user_add(struct cli *cli)
 
 static int user_remove(struct cli *cli)
 {
+    int code = cli_confirm(cli, "%s can log in no more", cli->options.words[0]);
+    if (code != CLI_OK) {
+        return code;
+    }
     cJSON *args = cJSON_CreateObject();
     cJSON_AddStringToObject(args, "name", cli->options.words[0]);
     return user_done(cli, "user.remove", args, "removed");
@@ -106,7 +110,7 @@ static const struct cli_command commands[] = {
     {"user add", user_add, "NAME", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(MECHANISM),
      "give a user a password, or another one\n\n"
      "It is read from standard input, one line; only what SCRAM makes of it is sent and stored."},
-    {"user remove", user_remove, "NAME", 1, 1, CLI_BROKER_OPTIONS, "take a user's passwords away"},
+    {"user remove", user_remove, "USER", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(YES) | CLI_OPTION(FORCE), "take a user's passwords away"},
 };
 /* clang-format on */
 

@@ -1,7 +1,7 @@
 /* cli_watch.c: see cli_watch.h. */
 #include "cli/cli_watch.h"
 
-#include "base/text.h"
+#include "cli/cli_offsets.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,52 +82,22 @@ int64_t watch_int(const cJSON *object, const char *name, int64_t fallback)
     return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : fallback;
 }
 
-/* What follows the @. */
-static bool time_take(struct cli *cli, const char *text, int64_t *ret_wall_ms)
-{
-    int64_t ago_ns = 0;
-    bool is_number = *text != '\0' && text[strspn(text, "0123456789")] == '\0';
-    if (is_number) {
-        *ret_wall_ms = strtoll(text, NULL, 10);
-        return true;
-    }
-    if (text[0] == '-') {
-        struct sl_bytes ago = {(const uint8_t *)text + 1, strlen(text + 1)};
-        bool ok = sl_text_parse_duration(ago, &ago_ns) == SLUICE_OK && ago_ns >= 0;
-        *ret_wall_ms = sl_os_wall_ms(cli->os) - ago_ns / 1000000;
-        return ok;
-    }
-    return cli_time_parse(text, ret_wall_ms);
-}
-
 bool watch_time(struct cli *cli, const char *text, char ret_text[64])
 {
-    int64_t wall_ms = 0;
-    if (text[0] != '@' || !time_take(cli, text + 1, &wall_ms)) {
+    struct cli_place place;
+    if (!cli_place_parse(text, sl_os_wall_ms(cli->os), &place) || place.kind != CLI_PLACE_TIME) {
         return false;
     }
-    snprintf(ret_text, 64, "@%lld", (long long)SL_MAX(wall_ms, INT64_C(0)));
+    cli_place_text(&place, ret_text);
     return true;
 }
 
 bool watch_place(struct cli *cli, const char *option, const char *text, char ret_text[64])
 {
-    const char *digits = text + (text[0] == '+' || text[0] == '-');
-    bool is_word = strcmp(text, "start") == 0 || strcmp(text, "end") == 0;
-    bool is_number = *digits != '\0' && digits[strspn(digits, "0123456789")] == '\0';
-    if (watch_time(cli, text, ret_text)) {
-        return true;
+    struct cli_place place;
+    if (!cli_place_take(cli, option, text, &place)) {
+        return false;
     }
-    if (strcmp(text, "beginning") == 0) {
-        text = "start";
-        is_word = true;
-    }
-    if (is_word || (is_number && strlen(text) < 21)) {
-        snprintf(ret_text, 64, "%.60s", text);
-        return true;
-    }
-    cli_complain("%s is \"%.60s\" but must be start, end, +N behind the start, -N before the end, "
-                 "an offset, @2026-11-21T11:00:00Z, @ and milliseconds since 1970, or @-2h",
-                 option, text);
-    return false;
+    cli_place_text(&place, ret_text);
+    return true;
 }

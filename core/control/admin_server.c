@@ -20,6 +20,8 @@ const struct admin_command admin_commands[] = {
     {"topic.delete", admin_topic_delete, "topic"},
     {"topic.trim", admin_topic_trim,
      "topic, partition, before: the first offset to keep, or \"end\""},
+    {"topic.offsets", admin_topic_offsets,
+     "topic, time?, time_to? (ms): where its partitions start and end, and are at these times"},
     {"topic.ends", admin_topic_ends, "topics []: where their partitions end"},
     {"produce", admin_produce,
      "topic, partition?, acks? (-1), records [{key, value, headers [{key, value}], partition?, "

@@ -263,7 +263,7 @@ def test_an_interrupted_backup_is_none_and_holds_nothing():
         again = os.path.join(broker.home, "again")
         wait_for(lambda: broker.run("backup", "create", again)[0] == 0 or shutil.rmtree(again, True), "the next backup")
         segments = os.path.join(data, "shard-0", "wal", "*.seg")
-        assert broker.run("topic", "delete", "orders")[0] == 0
+        assert broker.run("topic", "delete", "--yes", "orders")[0] == 0
         wait_for(lambda: not extents_of(data), "extents that nothing holds")
         assert len(glob.glob(segments)) < 20
 

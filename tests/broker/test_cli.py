@@ -32,7 +32,7 @@ class Cli(unittest.TestCase):
         described = self.broker.json("topic", "describe", "a")
         self.assertEqual(described["configs"]["retention.ms"], {"value": "60000", "source": "topic"})
         self.assertEqual([p["end_offset"] for p in described["partition_list"]], ["0"] * 3)
-        self.ok("topic", "delete", "a")
+        self.ok("topic", "delete", "--yes", "a")
         self.assertNotIn("a", [t["name"] for t in self.broker.json("topic", "list")["topics"]])
 
     def test_tells_what_was_done_when_only_some_could_be(self):

@@ -237,7 +237,7 @@ def test_new_topics_and_partitions_reach_the_members():
         assert code == 0, err
         settle(member)
         assert len(member.assigned) == 5
-        code, _, err = broker.run("topic", "delete", "later")
+        code, _, err = broker.run("topic", "delete", "--yes", "later")
         assert code == 0, err
         settle(member)
         assert member.numbers() == [0, 1, 2]

@@ -75,8 +75,8 @@ class DiskFull(unittest.TestCase):
                                     "-c", "100", "-q", "orders"], stdout=subprocess.PIPE, timeout=60, check=True)
             self.assertEqual(len(found.stdout.splitlines()), 100)
             self.assertGreater(metric(broker, "sluice_committed_offsets"), 0)
-            self.assertEqual(broker.run("topic", "trim", "orders", "-p", "0", "--before", "50")[0], 0)
-            self.assertEqual(broker.run("topic", "delete", "other")[0], 0)
+            self.assertEqual(broker.run("topic", "trim", "--yes", "orders", "-p", "0", "--before", "50")[0], 0)
+            self.assertEqual(broker.run("topic", "delete", "--yes", "other")[0], 0)
 
             disk.set(930)  # not yet below 92 %
             wait_for(lambda: storage(broker)["used_percent"] == 93, "a look at the disk")

@@ -138,8 +138,8 @@ def test_a_checkpoint_says_what_the_broker_reported_before_it_ended():
         given = {(topic, p): 7 * p + len(topic) for topic in ("in", "keyed", "gone") for p in range(PARTITIONS)}
         commit(broker, "readers", given)
         commit(broker, "others", {("quick", 2): 5})
-        assert broker.run("topic", "delete", "gone")[0] == 0
-        assert broker.run("topic", "trim", "in", "-p", "1", "-b", "10")[0] == 0
+        assert broker.run("topic", "delete", "--yes", "gone")[0] == 0
+        assert broker.run("topic", "trim", "--yes", "in", "-p", "1", "-b", "10")[0] == 0
         wait_for(lambda: len(glob.glob(os.path.join(data_of(broker), "shard-*", "ext", "*.ext"))) > 1, "extents")
         wait_for(lambda: [p["lag"] for p in broker.json("plugin", "info", "copy")["partitions"]] == ["0"] * PARTITIONS, "the stage")
         producer = next_producer_id(broker)

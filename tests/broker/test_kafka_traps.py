@@ -316,7 +316,7 @@ def test_trap_19_topics_are_named_by_ids_that_never_come_back():
         broker.crash()
         broker.start()
         assert identity() == first and by_id(first) == OK
-        assert broker.run("topic", "delete", "t")[0] == 0 and broker.run("topic", "create", "t")[0] == 0
+        assert broker.run("topic", "delete", "--yes", "t")[0] == 0 and broker.run("topic", "create", "t")[0] == 0
         assert identity() not in (first, bytes(16))
         assert by_id(first) == by_id(b"\x07" * 16) == UNKNOWN_TOPIC_ID
 

@@ -207,7 +207,7 @@ class Commands(CommandTest):
         self.wait_values("out", 3)
         text = time.strftime("@%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
         self.assertEqual(self.plugin("seek", "up", "--to", text, "--yes")["moves"][0]["after"], "2")
-        self.assertIn("a time is", self.plugin("seek", "up", "--to", "@20-20", "--yes", code=64))
+        self.assertIn("must be start", self.plugin("seek", "up", "--to", "@20-20", "--yes", code=64))
 
     def test_seek_refuses_what_is_not_there_and_moves_nothing(self):
         self.load()
@@ -215,7 +215,7 @@ class Commands(CommandTest):
         self.wait_values("out", 1)
         self.assertIn("holds 0 to 1", self.plugin("seek", "up", "--to", "7", "--yes", code=65))
         self.assertIn("--to", self.plugin("seek", "up", code=64))
-        self.assertIn('"to" must be', self.plugin("seek", "up", "--to", "soon", "--yes", code=65))
+        self.assertIn('must be start', self.plugin("seek", "up", "--to", "soon", "--yes", code=64))
         self.plugin("seek", "up", "--to", "start", "--topic", "other", "--yes", code=1)
         self.assertEqual(self.values("out"), ["a:1"])
 

@@ -51,7 +51,7 @@ def test_shards_that_recover_together_agree_on_topics():
         broker.start()
         for i in range(6):
             broker.produce("late-%d" % i, ["line %d" % i])
-        code, _, err = broker.run("topic", "delete", "gone")
+        code, _, err = broker.run("topic", "delete", "--yes", "gone")
         assert code == 0, err
         broker.crash()
         broker.start()

@@ -41,12 +41,12 @@ def bounds(broker, topic, partition=0):
 
 
 def trim(broker, topic, before, partition=0):
-    return broker.json("topic", "trim", topic, "--partition", str(partition), "--before", str(before))
+    return broker.json("topic", "trim", "--yes", topic, "--partition", str(partition), "--before", str(before))
 
 
 def error_of(broker, *arguments):
     code, _, err = broker.run(*arguments)
-    assert code in (1, 65), (code, err)
+    assert code in (1, 64, 65), (code, err)
     return err
 
 
@@ -142,10 +142,10 @@ def test_the_command_line_trims_a_partition():
         assert trim(broker, "t", 4) == {"topic": "t", "partition": 0, "log_start_offset": "4"}
         assert broker.json("topic", "describe", "t")["partition_list"][0]["log_start_offset"] == "4"
         assert trim(broker, "t", "end")["log_start_offset"] == "10"
-        assert "out of range" in error_of(broker, "topic", "trim", "t", "-p", "0", "-b", "11")
-        assert "no such topic" in error_of(broker, "topic", "trim", "t", "-p", "1", "-b", "0")
-        assert "before" in error_of(broker, "topic", "trim", "t", "-p", "0", "-b", "x")
-        code, _, err = broker.run("topic", "trim", "t", "--partition", "0")
+        assert "out of range" in error_of(broker, "topic", "trim", "--yes", "t", "-p", "0", "-b", "11")
+        assert "no such topic" in error_of(broker, "topic", "trim", "--yes", "t", "-p", "1", "-b", "0")
+        assert "before" in error_of(broker, "topic", "trim", "--yes", "t", "-p", "0", "-b", "x")
+        code, _, err = broker.run("topic", "trim", "--yes", "t", "--partition", "0")
         assert code == 64 and "--before" in err, (code, err)
 
 

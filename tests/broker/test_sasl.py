@@ -88,13 +88,13 @@ def test_users_survive_a_kill_and_go_when_they_are_removed():
         add_user(broker, "alice", "first")
         add_user(broker, "alice", "second")
         add_user(broker, "bob", "x")
-        broker.run("user", "remove", "bob")
+        broker.run("user", "remove", "--yes", "bob")
         broker.crash()
         broker.start()
         assert broker.json("user", "list")["users"] == [{"name": "alice", "mechanism": "SCRAM-SHA-256", "iterations": 8192}]
         assert round_trip(login(broker, "SCRAM-SHA-256", "alice", "second"), "t") == []
         assert KafkaError._AUTHENTICATION in round_trip(login(broker, "SCRAM-SHA-256", "alice", "first"), "t")
-        code, _, err = broker.run("user", "remove", "bob")
+        code, _, err = broker.run("user", "remove", "--yes", "bob")
         assert code == 1 and "no such user" in err, (code, err)
         broker.stop()
         (who, kept), = wal_reader.Folder(data_of(broker)).all("credentials").items()  # by the document alone

@@ -62,7 +62,7 @@ def test_a_deleted_topic_gives_its_files_back():
     with Broker(*LOG) as broker:
         broker.produce("t", lines_of(0, 30000))
         assert extents(broker)
-        code, _, err = broker.run("topic", "delete", "t")
+        code, _, err = broker.run("topic", "delete", "--yes", "t")
         assert code == 0, err
         wait_for(lambda: not extents(broker), "the files to go")
         wait_for(lambda: metric(broker, "sluice_extents") == 0, "the extents to be counted as gone")

@@ -95,7 +95,7 @@ def test_a_file_that_is_half_dead_is_rewritten():
         broker.produce("kept", kept)
         wait_for(lambda: len(files(broker)) == 1, "one file for both", every_s=0.1)
         assert any(b"gone-record" in open(path, "rb").read() for path in files(broker))
-        broker.run("topic", "delete", "gone")
+        broker.run("topic", "delete", "--yes", "gone")
         wait_for(lambda: metrics(broker)["sluice_rewrite_extents_total"] == 1, "the file to be rewritten", every_s=0.2)
         wait_for(lambda: len(files(broker)) == 1, "the old file to go", every_s=0.1)
         assert not any(b"gone-record" in open(path, "rb").read() for path in files(broker))
@@ -115,7 +115,7 @@ def test_little_that_is_deleted_is_erased_after_erase_max():
         wait_for(lambda: len(files(broker)) == 1, "one file for both", every_s=0.1)
         time.sleep(6)
         assert metrics(broker)["sluice_rewrite_extents_total"] == 0, "nothing is dead"
-        broker.run("topic", "trim", "little", "--partition", "0", "--before", "100")
+        broker.run("topic", "trim", "--yes", "little", "--partition", "0", "--before", "100")
         wait_for(lambda: metrics(broker)["sluice_rewrite_extents_total"] == 1, "the file to be rewritten", every_s=0.2)
         wait_for(lambda: len(files(broker)) == 1, "the old file to go", every_s=0.1)
         assert not any(b"secret-record" in open(path, "rb").read() for path in files(broker))
