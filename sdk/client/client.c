@@ -227,9 +227,20 @@ static void ask_for_life(struct sluice_client *client)
 
 /* -- connections -- */
 
+/* What was asked before the clock was known has its time from then on. */
+static void set_now(struct sluice_client *client, int64_t now_ms)
+{
+    if (!client->has_time) {
+        client->has_time = true;
+        requests_shift(client, now_ms);
+    }
+    client->now_ms = now_ms;
+}
+
 void sluice_client_connected(struct sluice_client *client, int64_t now_ms)
 {
-    client->now_ms = client->heard_ms = client->said_ms = now_ms;
+    set_now(client, now_ms);
+    client->heard_ms = client->said_ms = now_ms;
     client->want = client->is_stopping ? SLUICE_WANT_CLOSE : SLUICE_WANT_NOTHING;
     client->is_asked = false;
     client->why = SLUICE_OK;
@@ -273,11 +284,10 @@ static void wait_for_next(struct sluice_client *client, sluice_status why, struc
     set_state(client, SLUICE_CLIENT_WAITING, client->now_ms + pause, why, text);
 }
 
-void sluice_client_disconnected(struct sluice_client *client, sluice_status why, int64_t now_ms)
+static void end_now(struct sluice_client *client, sluice_status why)
 {
     char text[CLIENT_TEXT_MAX + 1];
     bool has_why = client->why != SLUICE_OK;
-    client->now_ms = now_ms;
     if (client->is_stopping) {
         why = SLUICE_E_CANCELLED;
     } else if (has_why) {
@@ -305,12 +315,18 @@ void sluice_client_disconnected(struct sluice_client *client, sluice_status why,
     client_sweep(client);
 }
 
+void sluice_client_disconnected(struct sluice_client *client, sluice_status why, int64_t now_ms)
+{
+    set_now(client, now_ms);
+    end_now(client, why);
+}
+
 void sluice_client_stop(struct sluice_client *client)
 {
     client->is_stopping = true;
     if (client->state == SLUICE_CLIENT_WAITING || client->state == SLUICE_CLIENT_IDLE) {
         client->want = SLUICE_WANT_NOTHING;
-        sluice_client_disconnected(client, SLUICE_E_CANCELLED, client->now_ms);
+        end_now(client, SLUICE_E_CANCELLED);
     } else {
         client->want = SLUICE_WANT_CLOSE;
     }
@@ -433,7 +449,8 @@ sluice_status sluice_client_feed(struct sluice_client *client, const void *data,
 {
     const uint8_t *bytes = data;
     size_t used = 0;
-    client->now_ms = client->heard_ms = now_ms;
+    set_now(client, now_ms);
+    client->heard_ms = now_ms;
     client->is_asked = false;
     if (client->want == SLUICE_WANT_CLOSE) {
         return client->why != SLUICE_OK ? client->why : SLUICE_E_CANCELLED;
@@ -529,7 +546,7 @@ static void tick_keepalive(struct sluice_client *client)
 
 void sluice_client_tick(struct sluice_client *client, int64_t now_ms)
 {
-    client->now_ms = now_ms;
+    set_now(client, now_ms);
     tick_state(client);
     client->depth++;
     if (now_ms >= client->request_deadline_ms) {

@@ -296,6 +296,18 @@ void requests_tick(struct sluice_client *client)
     }
 }
 
+void requests_shift(struct sluice_client *client, int64_t by_ms)
+{
+    if (client->request_deadline_ms == CLIENT_NEVER) {
+        return;
+    }
+    client->request_deadline_ms += by_ms;
+    for (struct request *request = client->first_request; request != NULL;
+         request = request->next) {
+        request->deadline_ms += request->deadline_ms != CLIENT_NEVER ? by_ms : 0;
+    }
+}
+
 /* -- publishing -- */
 
 static sluice_status submit_publish(struct sluice_client *client, const struct request *like,

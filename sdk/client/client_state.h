@@ -53,6 +53,7 @@ struct sluice_client {
     sluice_status why;
     char why_text[CLIENT_TEXT_MAX + 1];
 
+    bool has_time; /* now_ms is the transport's clock */
     int64_t now_ms;
     int64_t state_deadline_ms;   /* of GREETING, WAITING, LEAVING */
     int64_t request_deadline_ms; /* nothing times out before */
@@ -133,6 +134,8 @@ void requests_send(struct sluice_client *client);
 void requests_fail(struct sluice_client *client, sluice_status status, struct sluice_text text,
                    bool all);
 void requests_tick(struct sluice_client *client);
+/* Deadlines move by so much. */
+void requests_shift(struct sluice_client *client, int64_t by_ms);
 /* A reply to one of them. */
 void requests_take_reply(struct sluice_client *client, const struct sluice_message *message);
 

@@ -580,6 +580,23 @@ static void end(struct sluice_subscription *subscription, sluice_status status,
     }
 }
 
+/* What was taken is given again before its half is reached; a window that is smaller than the
+ * record grows to it. What is queued comes back when it is taken. */
+static void make_room(struct sluice_subscription *subscription, uint64_t bytes)
+{
+    const uint64_t used_records = subscription->used_records;
+    const uint64_t used_bytes = subscription->used_bytes;
+    const uint64_t window = subscription->left_bytes + used_bytes + subscription->queued_bytes;
+    uint64_t more = used_bytes;
+    if (bytes > window && bytes <= subscription->client->options.frame_bytes_max) {
+        more += bytes - window;
+    }
+    if (used_records > 0 || more > 0) {
+        subscription->used_records = subscription->used_bytes = 0;
+        send_credit(subscription, used_records, more);
+    }
+}
+
 static sluice_status take_stalled(struct sluice_subscription *subscription,
                                   const struct frame_view *frame)
 {
@@ -590,9 +607,8 @@ static sluice_status take_stalled(struct sluice_subscription *subscription,
         return SLUICE_E_MALFORMED;
     }
     tell(subscription, SLUICE_SUBSCRIPTION_STALLED, SLUICE_OK, client_text(NULL), bytes);
-    if (!subscription->options.manual_credit && bytes > subscription->left_bytes &&
-        bytes <= subscription->client->options.frame_bytes_max) {
-        send_credit(subscription, 0, bytes - subscription->left_bytes);
+    if (!subscription->options.manual_credit && is_listening(subscription)) {
+        make_room(subscription, bytes);
     }
     return SLUICE_OK;
 }

@@ -130,6 +130,18 @@ Test(client, gives_up_on_a_request_after_its_time_and_passes_over_the_late_answe
     cr_assert_eq(sluice_client_state(client), SLUICE_CLIENT_READY);
 }
 
+Test(client, gives_a_request_its_whole_time_although_it_came_before_the_clock,
+     .fini = fixture_close)
+{
+    struct seen seen = {0};
+    fixture_open(NULL);
+    send_one(&seen, NULL);
+    now_ms = 5000000000; /* of a machine that has been up for long */
+    sluice_client_tick(client, now_ms);
+    cr_assert_eq(seen.count, 0);
+    cr_assert_eq(sluice_client_deadline(client), now_ms + 30000);
+}
+
 Test(client, refuses_what_goes_beyond_its_bounds, .fini = fixture_close)
 {
     struct sluice_client_options options = sluice_client_defaults();
