@@ -1,5 +1,6 @@
 /* main.c: the program `sluice`: `serve` hosts the broker, everything else is a command-line client.
  */
+#include "broker/notifier.h"
 #include "broker/sluice.h"
 #include "cli/cli.h"
 #include "os/os_log.h"
@@ -20,6 +21,7 @@ struct program {
     struct sl_logger *logger;
     struct sluice *sluice;
     struct config_sources sources;
+    struct notifier notifier;
     char executable[4096];
 };
 
@@ -65,6 +67,28 @@ static void on_signal(void *arg, int number)
     }
 }
 
+/* ---- what the service manager is told ---- */
+
+static void on_ready(void *arg)
+{
+    notifier_ready(&((struct program *)arg)->notifier);
+}
+
+static void on_stopping(void *arg)
+{
+    notifier_stopping(&((struct program *)arg)->notifier);
+}
+
+static void on_reloading(void *arg, bool has_begun)
+{
+    struct program *program = arg;
+    if (has_begun) {
+        notifier_reloading(&program->notifier);
+    } else {
+        notifier_ready(&program->notifier);
+    }
+}
+
 static sl_err make_logger(struct program *program, const struct sl_config *config)
 {
     struct sl_log_config log = {.sink = sl_os_log_stderr,
@@ -80,7 +104,11 @@ static sl_err make_logger(struct program *program, const struct sl_config *confi
 static int run(struct program *program, struct sl_config *config)
 {
     static char problem[SLUICE_PROBLEM_BYTES];
-    struct sluice_events events = {.arg = program, .load = load_again};
+    const struct sluice_events events = {.arg = program,
+                                         .load = load_again,
+                                         .ready = on_ready,
+                                         .stopping = on_stopping,
+                                         .reloading = on_reloading};
     sl_err err =
         sluice_new(program->os, program->logger, config, &events, &program->sluice, problem);
     if (err != SLUICE_OK) {
@@ -88,6 +116,11 @@ static int run(struct program *program, struct sl_config *config)
         return CLI_FAILED;
     }
     err = sl_signals_watch(sluice_loop(program->sluice), on_signal, program);
+    if (err == SLUICE_OK) {
+        const struct notifier_sources told = {getenv("NOTIFY_SOCKET"), getenv("WATCHDOG_USEC"),
+                                              getenv("WATCHDOG_PID")};
+        err = notifier_start(&program->notifier, &told, program->os, program->sluice);
+    }
     if (err == SLUICE_OK) {
         sluice_run(program->sluice);
     }

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "broker/broker_metrics.h"
 #include "broker/plugin_cost.h"
+#include "os/os_program.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -43,14 +44,6 @@ static void take_instance(const struct config_instance *from, struct plugin_inst
     struct error_rule rule = {0};
     (void)!error_rule_parse(sl_bytes_of_text(from->on_error), &rule); /* checked: config_build */
     ret_to->on_error = rule;
-}
-
-/* sluice-worker lies beside the program. */
-static void find_worker(const char *executable, char ret_path[4096])
-{
-    const char *slash = executable != NULL ? strrchr(executable, '/') : NULL;
-    int size = slash != NULL ? (int)(slash - executable) : 0;
-    snprintf(ret_path, 4096, "%.*s/sluice-worker", size, size > 0 ? executable : "");
 }
 
 /* Where versions are kept; NULL without a disk. */
@@ -106,7 +99,7 @@ sl_err plugin_settings_take(const struct sl_config *config, struct plugin_settin
         }
     }
     ret_copy->instances = instances;
-    find_worker(config->executable, ret_copy->worker_path);
+    sl_program_worker(config->executable, ret_copy->worker_path);
     ret_copy->settings = (struct plugin_settings){.plugins_dir = config->plugins.dir,
                                                   .makes_no_folder = !config_has_disk(config),
                                                   .system_dir = config->plugins.system_dir,

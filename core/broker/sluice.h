@@ -12,10 +12,13 @@ struct sluice;
 #define SLUICE_PROBLEM_BYTES 1024u
 
 struct sluice_events {
-    void (*ready)(void *arg);   /* listeners are open [loop 0] */
-    void (*stopped)(void *arg); /* everything is closed; sluice_run returns next [loop 0] */
+    void (*ready)(void *arg);    /* listeners are open [loop 0] */
+    void (*stopping)(void *arg); /* the end has begun [loop 0]; NULL: nobody asks */
+    void (*stopped)(void *arg);  /* everything is closed; sluice_run returns next [loop 0] */
     /* Reads the configuration again, as at the start; NULL: there is none to read. [helper] */
     sl_err (*load)(void *arg, struct config_report *report, struct sl_config **ret_config);
+    /* A reload, not a dry run, has begun or ended [loop 0]; NULL: nobody asks. */
+    void (*reloading)(void *arg, bool has_begun);
     void *arg;
 };
 
@@ -38,6 +41,8 @@ sl_err sluice_reload(struct sluice *sluice, bool dry_run, sluice_reloaded_fn *do
 struct sluice *sluice_free(struct sluice *sluice); /* after run returned; NULL is fine */
 /* Storage of some shard failed: nothing it held back was acknowledged; a restart recovers. [any] */
 bool sluice_is_fenced(const struct sluice *sluice);
+/* Every loop turns: what /livez answers, for a watchdog. [any] */
+bool sluice_is_live(const struct sluice *sluice);
 struct sl_loop *sluice_loop(struct sluice *sluice); /* loop 0, for signals */
 
 #endif

@@ -53,15 +53,27 @@ static bool say(struct sl_buffer *text, const char *what, uint32_t number, const
     return false;
 }
 
+static bool turns(const struct sluice *sluice, uint32_t index)
+{
+    int64_t now_ms = sl_os_mono_ns(sluice->os) / 1000000;
+    return now_ms - __atomic_load_n(&sluice->rooms[index].beat_ms, __ATOMIC_RELAXED) <=
+           LIVE_AFTER_MS;
+}
+
 static bool is_live(struct sluice *sluice, struct sl_buffer *text)
 {
     bool ok = true;
-    int64_t now_ms = sl_os_mono_ns(sluice->os) / 1000000;
     for (uint32_t i = 0; i < sluice->room_count; i++) {
-        int64_t beat_ms = __atomic_load_n(&sluice->rooms[i].beat_ms, __ATOMIC_RELAXED);
-        if (now_ms - beat_ms > LIVE_AFTER_MS) {
-            ok = say(text, "loop", i, "does not turn");
-        }
+        ok = turns(sluice, i) ? ok : say(text, "loop", i, "does not turn");
+    }
+    return ok;
+}
+
+bool sluice_is_live(const struct sluice *sluice)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < sluice->room_count; i++) {
+        ok = ok && turns(sluice, i);
     }
     return ok;
 }

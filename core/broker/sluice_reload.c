@@ -166,6 +166,14 @@ static void retired(struct sl_job *job)
     shard_request_end(sluice->shards.shards[0]);
 }
 
+static void tell_reloading(const struct reload *reload, bool has_begun)
+{
+    const struct sluice_events *events = &reload->sluice->events;
+    if (events->reloading != NULL && !reload->dry_run) {
+        events->reloading(events->arg, has_begun);
+    }
+}
+
 static void reload_end(struct reload *reload)
 {
     struct sluice *sluice = reload->sluice;
@@ -175,6 +183,7 @@ static void reload_end(struct reload *reload)
     }
     turn_measure(reload);
     sluice->reloading = false; /* who has the answer may ask again at once; what is left is freed */
+    tell_reloading(reload, false);
     if (reload->done != NULL) {
         reload->done(reload->arg, report_new(reload));
     }
@@ -348,6 +357,7 @@ sl_err sluice_reload(struct sluice *sluice, bool dry_run, sluice_reloaded_fn *do
     reload->done = done;
     reload->arg = arg;
     reload->begun_ns = sl_os_mono_ns(sluice->os);
+    tell_reloading(reload, true);
     reload->job = (struct sl_job){.work = load_work, .done = load_done};
     reload->job.task.priority = SL_PRIORITY_CONTROL;
     sl_helpers_submit(sluice->os, sluice->rooms[0].loop, &reload->job);

@@ -321,6 +321,9 @@ void sluice_stop(struct sluice *sluice)
     }
     __atomic_store_n(&sluice->stopping, true, __ATOMIC_RELAXED);
     sl_log(sluice->logger, SL_LOG_INFO, "sluice", "stopping");
+    if (sluice->events.stopping != NULL) {
+        sluice->events.stopping(sluice->events.arg);
+    }
     frontend_set_close_all(&sluice->frontends);
     access_keeper_stop(&sluice->access);
     key_keeper_stop(&sluice->keys);

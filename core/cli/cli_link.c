@@ -9,12 +9,13 @@
 
 #define READ_BYTES    65536
 #define QUIET_WAIT_MS 500 /* somebody pressed the tab key */
+#define PLACES_MAX    3u
 
 extern char **environ;
 
 /* Where the broker may listen, in the order in which they are tried. */
 struct places {
-    char paths[3][512];
+    char paths[PLACES_MAX][512];
     uint32_t count;
 };
 
@@ -57,6 +58,7 @@ static int places_find(struct cli *cli, struct places *places)
         return places_from_config(cli, places);
     }
     place_add(places, "var/sluice.sock");
+    place_add(places, "/run/sluice/admin.sock"); /* of the service that a package installs */
     place_add(places, "/var/lib/sluice/sluice.sock");
     return CLI_OK;
 }
@@ -79,8 +81,9 @@ int cli_link_open(struct cli_link *link, struct cli *cli)
     if (cli->is_quiet) {
         return CLI_UNREACHABLE;
     }
-    cli_complain("no broker answers on %s%s%s (SLU-%04d)", places.paths[0],
-                 places.count > 1 ? " or " : "", places.count > 1 ? places.paths[1] : "",
+    cli_complain("no broker answers on %s%s%s%s%s (SLU-%04d)", places.paths[0],
+                 places.count > 1 ? ", " : "", places.count > 1 ? places.paths[1] : "",
+                 places.count > 2 ? " or " : "", places.count > 2 ? places.paths[2] : "",
                  SLUICE_E_NETWORK);
     cli_explain(cli, SLUICE_E_NETWORK);
     return CLI_UNREACHABLE;

@@ -6,6 +6,7 @@
  * (sandbox/selftest.h) with the worker and the hostile plugins that lie beside the program; no
  * broker is needed, and none is touched. */
 #include "cli/cli_command.h"
+#include "os/os_program.h"
 
 #include <sandbox/layers.h>
 #include <sandbox/selftest.h>
@@ -26,7 +27,7 @@ struct suite_paths {
     char ffi[PATH_BYTES];
 };
 
-/* "<folder of the program>/sluice-worker", "<its parent>/lib/sluice/…". */
+/* The worker, and "<parent of the program's folder>/lib/sluice/…". */
 static bool find_suite(const struct cli *cli, struct suite_paths *ret_paths)
 {
     const char *slash = cli->executable != NULL ? strrchr(cli->executable, '/') : NULL;
@@ -34,7 +35,7 @@ static bool find_suite(const struct cli *cli, struct suite_paths *ret_paths)
         return false;
     }
     int size = (int)(slash - cli->executable);
-    snprintf(ret_paths->worker, PATH_BYTES, "%.*s/sluice-worker", size, cli->executable);
+    sl_program_worker(cli->executable, ret_paths->worker);
     snprintf(ret_paths->directory, PATH_BYTES, "%.*s/../lib/sluice/selftest", size,
              cli->executable);
     snprintf(ret_paths->lua, PATH_BYTES, "%.*s/../lib/sluice/plugins/processor_lua.so", size,

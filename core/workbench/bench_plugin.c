@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "catalog/topic_name.h"
+#include "os/os_program.h"
 #include "plugin/plugin_state.h"
 
 #include <stdio.h>
@@ -16,7 +17,7 @@
 bool bench_open(struct bench *bench, struct sl_os *os, const char *executable,
                 char ret_text[BENCH_TEXT_BYTES])
 {
-    char worker[BENCH_PATH_BYTES];
+    char worker[SL_PROGRAM_PATH_BYTES];
     const char *slash = executable != NULL ? strrchr(executable, '/') : NULL;
     *bench = (struct bench){.os = os};
     if (slash == NULL) {
@@ -24,7 +25,7 @@ bool bench_open(struct bench *bench, struct sl_os *os, const char *executable,
         return false;
     }
     int size = (int)(slash - executable);
-    snprintf(worker, sizeof(worker), "%.*s/sluice-worker", size, executable);
+    sl_program_worker(executable, worker);
     snprintf(bench->lua_path, sizeof(bench->lua_path),
              "%.*s/../lib/sluice/plugins/processor_lua.so", size, executable);
     const struct sandbox_options options = {.worker_path = worker};
