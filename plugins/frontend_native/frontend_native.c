@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 SLUICE_MANIFEST("{\"id\":\"frontend_native\",\"version\":\"0.1.0\",\"kind\":\"frontend\","
                 "\"config\":{\"type\":\"object\",\"properties\":{"
@@ -93,7 +94,10 @@ static sluice_status create(const struct sluice_host *host, void **ret_self)
     }
     frontend->refs = 1;
     frontend->host = host;
-    frontend->tick_at_ms = INT64_MAX;
+    frontend->tick_at_ms = frontend->shares_due_ms = INT64_MAX;
+    if (getrandom(&frontend->seed, sizeof(frontend->seed), GRND_NONBLOCK) < 0) {
+        frontend->seed = (uint64_t)(uintptr_t)frontend;
+    }
     frontend->io = host->get_extension(host, SLUICE_EXT_FRONTEND);
     frontend->broker = host->get_extension(host, SLUICE_EXT_BROKER);
     frontend->records = host->get_extension(host, SLUICE_EXT_RECORDS);
@@ -116,6 +120,7 @@ static sluice_status create(const struct sluice_host *host, void **ret_self)
 
 static void destroy(void *self)
 {
+    ((struct native_frontend *)self)->destroyed = true;
     native_frontend_unref(self);
 }
 

@@ -3,7 +3,7 @@
  * A frame whose request cannot begin yet (as many are under way as may be, a topic is being made, a
  * step of a login is judged) is not consumed: input is paused, and it comes again. So nothing is
  * copied, and the order of PUBLISHes is that in which they came. */
-#include "native_frontend.h"
+#include "native_share.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -299,6 +299,7 @@ static const struct kind_row {
     {NATIVE_PUBLISH, false, true, native_handle_publish},
     {NATIVE_SUBSCRIBE, false, true, native_handle_subscribe},
     {NATIVE_CREDIT, false, false, native_handle_credit},
+    {NATIVE_ACK, false, true, native_handle_ack},
     {NATIVE_UNSUBSCRIBE, false, false, native_handle_unsubscribe},
     {NATIVE_TOPICS, false, true, native_handle_topics},
     {NATIVE_TOPIC_CREATE, false, true, native_handle_topic_create},
@@ -442,6 +443,23 @@ sluice_status native_conn_input(void *self, void *data, struct sluice_bytes inpu
 
 /* ---- the output is taken ---- */
 
+static void pump_shares(struct native_conn *conn)
+{
+    for (uint32_t i = 0; conn->share_count > 0 && i < conn->sub_room && !conn->blocked; i++) {
+        struct native_sub *sub = conn->subs[i];
+        while (sub != NULL && native_conn_is_open(conn)) {
+            struct native_sub *next = NULL;
+            native_sub_ref(sub);
+            if (sub->share != NULL) {
+                native_share_pump(sub->share);
+            }
+            next = sub->ended ? NULL : sub->next_of_conn; /* else at the next time */
+            native_sub_unref(sub);
+            sub = next;
+        }
+    }
+}
+
 void native_conn_drained(void *self, void *data)
 {
     struct native_conn *conn = data;
@@ -459,6 +477,7 @@ void native_conn_drained(void *self, void *data)
         native_source_pump(source);
         native_source_unref(source);
     }
+    pump_shares(conn);
     conn->pumping = false;
     native_conn_unref(conn);
 }
@@ -486,6 +505,25 @@ static void end_silent(struct native_frontend *frontend, int64_t now_ms)
             native_conn_goaway(conn, SLUICE_E_TIMEOUT, "nothing was heard for too long");
         }
         native_conn_unref(conn);
+    }
+}
+
+/* Durable subscriptions whose failure may have passed. */
+static void try_shares(struct native_frontend *frontend, int64_t now_ms)
+{
+    if (frontend->shares_due_ms > now_ms) {
+        return;
+    }
+    frontend->shares_due_ms = INT64_MAX;
+    for (struct native_sub *sub = frontend->subs; sub != NULL; sub = frontend->cursor) {
+        frontend->cursor = sub->next;
+        if (sub->share != NULL && sub->share->retry_ms > now_ms) {
+            frontend->shares_due_ms = sub->share->retry_ms < frontend->shares_due_ms
+                                          ? sub->share->retry_ms
+                                          : frontend->shares_due_ms;
+        } else if (sub->share != NULL) {
+            native_share_pump(sub->share);
+        }
     }
 }
 
@@ -521,6 +559,10 @@ void native_tick(void *self)
         native_tick_at(frontend, now_ms + NATIVE_TICK_MS);
     }
     go_on(frontend, now_ms);
+    try_shares(frontend, now_ms);
+    if (frontend->shares_due_ms != INT64_MAX) {
+        native_tick_at(frontend, frontend->shares_due_ms);
+    }
     if (frontend->oldest != NULL) {
         native_tick_at(frontend, silence_ends_ms(frontend->oldest));
     }

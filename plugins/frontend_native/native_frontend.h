@@ -12,7 +12,9 @@
 
 #include "native_credit.h"
 #include "native_filter.h"
+#include "native_last.h"
 #include "native_pattern.h"
+#include "native_runs.h"
 #include "native_topics.h"
 #include "native_wire.h"
 
@@ -26,6 +28,7 @@
 #define NATIVE_TICK_MS         50u         /* how soon a new topic is found */
 
 struct native_conn;
+struct native_share;
 struct native_source;
 struct native_sub;
 
@@ -63,6 +66,9 @@ struct native_frontend {
     struct native_sub *cursor;   /* the next of a walk over them: who leaves moves it on */
     struct native_source *ready; /* list by next_ready: go on at the next tick */
     int64_t tick_at_ms;          /* INT64_MAX: none is set */
+    int64_t shares_due_ms;       /* a durable subscription tries again; INT64_MAX: none does */
+    uint64_t seed;               /* so that names of members cannot be guessed */
+    bool destroyed;
 };
 
 /* What a connection waits for with a frame that is not consumed yet. */
@@ -97,6 +103,7 @@ struct native_conn {
     struct native_sub **subs; /* table by id, of sub_room, a power of two; NULL: none yet */
     uint32_t sub_room;
     uint32_t sub_count;
+    uint32_t share_count;         /* durable ones of them */
     struct native_source *parked; /* those that wait for the output, by next_parked */
 };
 
@@ -123,6 +130,7 @@ struct native_sub {
     struct native_pattern pattern;
     struct native_filter filter;
     struct native_credit credit;
+    struct native_share *share;    /* owned; NULL: ephemeral */
     struct native_source *sources; /* by next; each holds a reference of the subscription */
     struct native_source *waiting, **waiting_end; /* for credit, by next_parked, the first first */
     struct native_sub *next_of_conn;              /* in its bucket of conn->subs */
@@ -156,6 +164,8 @@ struct native_source {
     bool behind;    /* counted in sub->behind_count */
     bool pumping;
     bool again;
+    struct native_runs sent;  /* durable: given, and nothing was said of them */
+    uint8_t share_start;      /* SLUICE_SHARE_START_* */
     int64_t retry_ms;         /* after a failure that may pass: not before; 0 */
     struct native_last *last; /* owned: of start 4, until what is there now is through; or NULL */
 };
@@ -210,6 +220,7 @@ native_handler native_handle_publish;
 native_handler native_handle_subscribe;
 native_handler native_handle_credit;
 native_handler native_handle_unsubscribe;
+native_handler native_handle_ack;
 native_handler native_handle_topics;
 native_handler native_handle_topic_create;
 native_handler native_handle_topic_delete;

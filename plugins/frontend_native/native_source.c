@@ -5,7 +5,7 @@
  *
  * A source without credit, or whose connection does not take its output, has no fetch under way: it
  * costs nothing. What a fetch gave and the credit does not cover is fetched again later. */
-#include "native_frontend.h"
+#include "native_share.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +30,8 @@ void native_source_unref(struct native_source *source)
 {
     if (--source->refs == 0) {
         native_topic_unref(source->topic);
+        native_runs_fini(&source->sent);
+        (void)native_last_free(source->last);
         native_sub_unref(source->sub);
         free(source);
     }
@@ -82,6 +84,9 @@ void native_source_end(struct native_source *source)
     source->previous_next = NULL;
     source->sub->source_count--;
     native_source_set_behind(source, false);
+    if (source->sub->share != NULL) {
+        native_share_forget(source->sub->share, source);
+    }
     if (source->fetching && !conn->closed) {
         broker->fetch_cancel(broker, &conn->context, source->tag);
     }
@@ -143,7 +148,7 @@ void native_source_announce(struct native_source *source, bool first)
     native_write_i32(writer, source->partition);
     native_write_bytes(writer, source->topic->id.bytes, sizeof(source->topic->id.bytes));
     native_write_text(writer, source->topic->name);
-    native_write_i64(writer, source->next_offset);
+    native_write_i64(writer, sub->share != NULL ? -1 : source->next_offset);
     source->announced = true;
 }
 
@@ -184,7 +189,9 @@ void native_sub_caught_up(struct native_sub *sub)
 /* What the subscription does not want costs it nothing. */
 static bool is_wanted(const struct walk *walk, const struct sluice_record *record)
 {
-    return native_record_expires(record) > walk->wall_ms &&
+    const struct native_last *last = walk->source->last;
+    return (last == NULL || native_last_has(last, record->offset)) &&
+           native_record_expires(record) > walk->wall_ms &&
            native_filter_passes(&walk->source->sub->filter, record);
 }
 
@@ -274,6 +281,64 @@ static void give(struct native_source *source, const struct sluice_fetch_result 
     }
 }
 
+/* ---- of each key the last record ---- */
+
+struct scan {
+    struct native_last *last;
+    sluice_status status;
+};
+
+static bool on_scanned(void *arg, const struct sluice_record *record)
+{
+    struct scan *scan = arg;
+    if (record->offset >= native_last_end(scan->last)) {
+        return false;
+    }
+    if (record->key.data != NULL) {
+        scan->status = native_last_note(scan->last, record->key, record->offset);
+    }
+    return scan->status == SLUICE_OK;
+}
+
+static void found(struct native_source *source)
+{
+    native_last_found(source->last);
+    source->next_offset = native_last_next(source->last, 0);
+}
+
+/* The first walk: nothing is sent. */
+static void scan(struct native_source *source, const struct sluice_fetch_result *result)
+{
+    struct scan scan = {.last = source->last};
+    int64_t next_offset = source->next_offset;
+    sluice_status status = native_each(source->sub->conn->frontend, result, source->next_offset,
+                                       on_scanned, &scan, &next_offset);
+    status = status == SLUICE_OK ? scan.status : status;
+    source->next_offset = next_offset;
+    if (status != SLUICE_OK) {
+        native_sub_end(source->sub, status,
+                       status == SLUICE_E_LIMIT ? "there are more keys than native.keys_max" : "");
+    } else if (next_offset >= native_last_end(source->last)) {
+        found(source);
+    }
+}
+
+static bool is_scanning(const struct native_source *source)
+{
+    return source->last != NULL && !native_last_is_found(source->last);
+}
+
+/* The second walk goes from one to the next, and is over at the end. */
+static void jump(struct native_source *source)
+{
+    if (source->last != NULL && !is_scanning(source)) {
+        source->next_offset = native_last_next(source->last, source->next_offset);
+        if (source->next_offset >= native_last_end(source->last)) {
+            source->last = native_last_free(source->last);
+        }
+    }
+}
+
 /* ---- the fetch ---- */
 
 /* Records went, or a power cut took some: on from what is there. */
@@ -302,8 +367,11 @@ static void take(struct native_source *source, const struct sluice_fetch_result 
 {
     struct native_sub *sub = source->sub;
     const struct sluice_frontend_host *io = sub->conn->frontend->io;
-    if (status == SLUICE_OK) {
+    if (status == SLUICE_OK && is_scanning(source)) {
+        scan(source, result);
+    } else if (status == SLUICE_OK) {
         give(source, result);
+        jump(source);
     } else if (status == SLUICE_E_OFFSET_OUT_OF_RANGE) {
         move(source, result);
     } else if (is_gone(status) && !sub->pattern.is_literal) {
@@ -334,6 +402,7 @@ static void fetch(struct native_source *source)
     const struct sluice_broker *broker = sub->conn->frontend->broker;
     uint32_t most = sub->credit.records < FEW_RECORDS ? FETCH_BYTES_FEW : FETCH_BYTES;
     int32_t bytes = (int32_t)(sub->credit.bytes < most ? sub->credit.bytes : most);
+    bytes = is_scanning(source) ? (int32_t)FETCH_BYTES : bytes;
     source->entry = (struct sluice_fetch_entry){.topic = {.id = source->topic->id},
                                                 .partition = source->partition,
                                                 .leader_epoch = -1,
@@ -367,6 +436,14 @@ static bool begin(struct native_source *source)
         if (!is_live(source)) {
             return false;
         }
+    }
+    if (sub->share != NULL) {
+        native_share_changed(sub->share);
+        return false;
+    }
+    if (is_scanning(source)) { /* it sends nothing yet */
+        fetch(source);
+        return true;
     }
     if (native_credit_is_out(&sub->credit) || sub->credit.bytes < source->stalled_bytes) {
         park(source, true);

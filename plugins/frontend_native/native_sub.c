@@ -4,7 +4,7 @@
  * A pattern is matched against the topics when the subscription is made, and against each topic
  * that comes later, once. The answer to SUBSCRIBE is sent when the place of each partition is
  * known: what is published after it is received. */
-#include "native_frontend.h"
+#include "native_share.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,6 +70,7 @@ static void enter(struct native_sub *sub)
     sub->next_of_conn = *bucket_of(conn, sub->id);
     *bucket_of(conn, sub->id) = sub;
     conn->sub_count++;
+    conn->share_count += sub->share != NULL;
     sub->next = frontend->subs;
     if (sub->next != NULL) {
         sub->next->previous = sub;
@@ -108,6 +109,7 @@ void native_sub_unref(struct native_sub *sub)
     if (--sub->refs == 0) {
         native_pattern_fini(&sub->pattern);
         native_filter_fini(&sub->filter);
+        native_share_free(sub->share);
         native_conn_unref(sub->conn);
         free(sub);
     }
@@ -135,6 +137,9 @@ static void close_sub(struct native_sub *sub)
         native_source_end(sub->sources);
     }
     unpark(sub);
+    if (sub->share != NULL) {
+        native_share_leave(sub->share);
+    }
     leave(sub);
     native_sub_unref(sub); /* the table's */
 }
@@ -198,9 +203,12 @@ static bool add_topic(struct native_sub *sub, struct native_topic *topic, uint32
             continue;
         }
         *ret_too_many = sub->source_count >= sources_max;
-        if (*ret_too_many || native_source_new(sub, topic, (int32_t)i, 0) == NULL) {
+        struct native_source *source =
+            *ret_too_many ? NULL : native_source_new(sub, topic, (int32_t)i, 0);
+        if (source == NULL) {
             return false;
         }
+        source->share_start = SLUICE_SHARE_START_FIRST; /* of a topic that came later */
     }
     return true;
 }
@@ -341,7 +349,7 @@ static void tell_subscribed(struct opening *opening)
     if (!first) {
         native_conn_send(conn);
     }
-    if (sub->behind_count == 0 && native_conn_is_open(conn)) {
+    if (sub->share == NULL && sub->behind_count == 0 && native_conn_is_open(conn)) {
         native_sub_caught_up(sub);
     }
 }
@@ -351,6 +359,10 @@ static void subscribed(struct opening *opening)
     struct native_sub *sub = opening->sub;
     tell_subscribed(opening);
     sub->live = true;
+    if (sub->share != NULL) {
+        native_share_changed(sub->share);
+        return;
+    }
     for (uint32_t i = 0; i < opening->source_count; i++) {
         native_source_pump(opening->sources[i]);
     }
@@ -377,15 +389,30 @@ static sluice_status place(struct native_source *source, const struct sluice_off
         source->next_offset = answers[0].offset >= 0 ? answers[0].offset : end;
     }
     native_source_set_behind(source, source->next_offset < end);
+    if (source->sub->start == START_LAST && !source->is_placed && source->next_offset < end) {
+        source->last = native_last_new(end, source->sub->conn->frontend->limits.keys_max);
+        return source->last == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+    }
     return SLUICE_OK;
+}
+
+/* The group knows where it stands; where it is new, the start counts. */
+static void place_shares(struct native_sub *sub)
+{
+    for (struct native_source *source = sub->sources; sub->share != NULL && source != NULL;
+         source = source->next) {
+        source->share_start =
+            sub->start == START_END ? SLUICE_SHARE_START_END : SLUICE_SHARE_START_FIRST;
+    }
 }
 
 static void answered(void *arg, const struct sluice_offset_answer *answers, uint32_t count)
 {
     struct opening *opening = arg;
     struct native_sub *sub = opening->sub;
-    sluice_status status = count == 0 && opening->source_count > 0 ? SLUICE_E_NO_MEMORY : SLUICE_OK;
-    for (uint32_t i = 0; i < opening->source_count && status == SLUICE_OK; i++) {
+    bool asked = sub->share == NULL && opening->source_count > 0;
+    sluice_status status = count == 0 && asked ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+    for (uint32_t i = 0; asked && i < opening->source_count && status == SLUICE_OK; i++) {
         status = place(opening->sources[i], answers + (size_t)i * opening->per_source,
                        opening->per_source);
         bool is_gone = status == SLUICE_E_UNKNOWN_TOPIC || status == SLUICE_E_UNKNOWN_TOPIC_ID;
@@ -420,7 +447,8 @@ static sluice_status open_sources(struct native_sub *sub, const struct native_fr
         return SLUICE_E_NO_MEMORY;
     }
     ask(opening);
-    if (opening->source_count == 0) {
+    if (opening->source_count == 0 || sub->share != NULL) {
+        place_shares(sub);
         answered(opening, NULL, 0);
     } else {
         broker->offsets(
@@ -497,8 +525,6 @@ static const char *find_fault(const struct native_conn *conn, const struct nativ
         {conn->sub_count >= limits->subscriptions_max, SLUICE_E_LIMIT,
          "the connection has as many subscriptions as native.subscriptions_max"},
         {subscribe->start > START_LAST, SLUICE_E_INVALID_REQUEST, "a start is 0 to 4"},
-        {subscribe->start == START_LAST, SLUICE_E_UNSUPPORTED,
-         "start 4 is not served by this version"},
         {subscribe->partition < -1, SLUICE_E_INVALID_REQUEST, "a partition is -1 or more"},
         {subscribe->start_value < 0 &&
              (subscribe->start == START_AT || subscribe->start == START_TIME),
@@ -507,8 +533,13 @@ static const char *find_fault(const struct native_conn *conn, const struct nativ
          "it names more places than native.sources_max"},
         {subscribe->start == START_AT && subscribe->partition < 0, SLUICE_E_INVALID_REQUEST,
          "a start at an offset wants one topic and a partition"},
-        {subscribe->group.size > 0, SLUICE_E_UNSUPPORTED,
-         "durable subscriptions are not served by this version"},
+        {subscribe->group.size > NATIVE_GROUP_BYTES_MAX, SLUICE_E_INVALID_GROUP_ID,
+         "a group's name has at most 255 bytes"},
+        {subscribe->group.size > 0 &&
+             (subscribe->start > START_FIRST || subscribe->place_count > 0),
+         SLUICE_E_INVALID_REQUEST, "a durable subscription starts at the end or the beginning"},
+        {subscribe->group.size > 0 && (frame->flags & EXCLUSIVE) != 0, SLUICE_E_UNSUPPORTED,
+         "exclusive subscriptions are not served by this version"},
         {subscribe->group.size == 0 && (frame->flags & EXCLUSIVE) != 0, SLUICE_E_INVALID_REQUEST,
          "only a subscription with a group can be exclusive"},
     };
@@ -519,6 +550,18 @@ static const char *find_fault(const struct native_conn *conn, const struct nativ
         }
     }
     return NULL;
+}
+
+static sluice_status join(struct native_sub *sub, const struct subscribe *subscribe)
+{
+    const struct native_conn *conn = sub->conn;
+    const struct sluice_security *security = conn->frontend->security;
+    if (security != NULL && !security->authorize(security, &conn->context, SLUICE_OP_READ,
+                                                 SLUICE_ACL_GROUP, subscribe->group)) {
+        return SLUICE_E_GROUP_AUTHORIZATION;
+    }
+    sub->share = native_share_new(sub, subscribe->group, subscribe->lock_ms);
+    return sub->share == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
 }
 
 static sluice_status sub_new(struct native_conn *conn, const struct native_frame *frame,
@@ -549,6 +592,10 @@ static sluice_status sub_new(struct native_conn *conn, const struct native_frame
     if (status == SLUICE_OK && sub->pattern.is_literal &&
         !native_may_read(conn, subscribe->pattern)) {
         status = SLUICE_E_TOPIC_AUTHORIZATION;
+    }
+    if (status == SLUICE_OK && subscribe->group.size > 0) {
+        status = join(sub, subscribe);
+        *ret_reason = "";
     }
     if (status == SLUICE_OK && sub->start == START_AT && !sub->pattern.is_literal) {
         status = SLUICE_E_INVALID_REQUEST;
@@ -642,6 +689,9 @@ bool native_handle_credit(struct native_conn *conn, const struct native_frame *f
     }
     native_sub_ref(sub);
     native_credit_add(&sub->credit, records, bytes);
+    if (sub->share != NULL) {
+        native_share_pump(sub->share);
+    }
     struct native_source *source = sub->waiting;
     sub->waiting = NULL;
     sub->waiting_end = &sub->waiting;

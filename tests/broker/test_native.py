@@ -349,4 +349,16 @@ def test_topics_are_made_listed_changed_trimmed_and_deleted():
         assert link.error(8)[0] == 1303
 
 
+def test_of_each_key_the_last_record_comes_and_then_all_that_follow():
+    with Link(broker().native) as link:
+        keys = [b"a", b"b", None, b"a", b"c", b"b", b""]
+        link.published(1, "last", [record(b"%d" % i, key) for i, key in enumerate(keys)], partition=0)
+        link.subscribe(2, "last", start=4, records=2)
+        assert values(link.records(2, 2)) == [b"3", b"4"]
+        link.credit(2, 100)
+        assert values(link.records(2, 2)) == [b"5", b"6"]
+        link.published(3, "last", [record(b"7", b"a"), record(b"8"), record(b"9", b"a")], partition=0)
+        assert values(link.records(2, 3)) == [b"7", b"8", b"9"]
+
+
 load_tests = loader(globals())

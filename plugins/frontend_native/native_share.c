@@ -1,0 +1,571 @@
+/* native_share.c: a durable subscription: a member of a group that shares records (KIP-932, the
+ * broker's share_fetch).
+ *
+ *   credit ─► one share fetch over all sources, for at most so many records ─► MESSAGES ─► ACK
+ *
+ * One request at a time, so that no more records are taken than there is credit in records. Records
+ * that were acquired and do not fit into the credit in bytes, or whose connection does not take its
+ * output, are held here, encoded, until they do, or until their lock has ended and others have
+ * them. What the filter does not let through, and offsets that hold no record, are acknowledged at
+ * once. */
+#include "native_share.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FETCH_BYTES      (64u << 10)
+#define WAIT_MS          30000
+#define WAIT_FEW_MS      250 /* with few records: each shard takes its turn */
+#define FEW_RECORDS      64u
+#define BATCH_RECORDS    1000
+#define RECORDS_MAX      1000u /* of one request */
+#define SOURCES_MAX      1000u
+#define TURN_FETCHES     16u
+#define RETRY_MS         200
+#define FRAME_BYTES      (64u << 10)
+#define HELD_BYTES_MAX   (64u << 20) /* of one answer */
+#define TAG_OF_SHARE     ((uint64_t)1 << 63)
+#define RECORD_OFFSET_AT 4u
+
+/* ---- life ---- */
+
+struct native_share *native_share_new(struct native_sub *sub, struct sluice_text group,
+                                      uint32_t lock_ms)
+{
+    struct native_frontend *frontend = sub->conn->frontend;
+    static const char digits[] = "0123456789abcdef";
+    char member[2 + 16 + 16];
+    struct native_share *share = calloc(1, sizeof(*share) + (size_t)group.size + sizeof(member));
+    if (share == NULL) {
+        return NULL;
+    }
+    uint64_t tag = ++frontend->next_tag | TAG_OF_SHARE;
+    const uint64_t words[] = {sub->conn->context.connection ^ frontend->seed,
+                              tag * 0x9E3779B97F4A7C15u + frontend->seed};
+    memcpy(member, "n-", 2);
+    for (uint32_t i = 0; i < 32; i++) {
+        member[2 + i] = digits[words[i / 16] >> (4 * (i % 16)) & 15];
+    }
+    char *texts = (char *)(share + 1);
+    memcpy(texts, group.data, (size_t)group.size);
+    memcpy(texts + group.size, member, sizeof(member));
+    share->group = (struct sluice_text){texts, group.size};
+    share->member = (struct sluice_text){texts + group.size, sizeof(member)};
+    share->sub = sub;
+    share->tag = tag;
+    share->lock_ms = lock_ms > INT32_MAX ? INT32_MAX : (int32_t)lock_ms;
+    share->held_end = &share->held;
+    share->acks_end = &share->acks;
+    return share;
+}
+
+static void held_pop(struct native_share *share)
+{
+    struct native_held *held = share->held;
+    share->held = held->next;
+    if (share->held == NULL) {
+        share->held_end = &share->held;
+    }
+    native_source_unref(held->source);
+    free(held->data);
+    free(held);
+}
+
+void native_share_free(struct native_share *share)
+{
+    if (share != NULL) {
+        free(share->entries);
+        free(share->sources);
+        free(share);
+    }
+}
+
+static bool is_live(const struct native_share *share)
+{
+    const struct native_sub *sub = share->sub;
+    return sub->live && !sub->ended && native_conn_is_open(sub->conn);
+}
+
+void native_share_forget(struct native_share *share, const struct native_source *source)
+{
+    for (struct native_held *held = share->held; held != NULL; held = held->next) {
+        if (held->source == source) {
+            held->until_ms = 0;
+        }
+    }
+}
+
+/* ---- leaving ---- */
+
+struct leaving {
+    struct native_conn *conn; /* a reference */
+    struct sluice_share_fetch fetch;
+};
+
+static void left(void *arg, sluice_status status, int32_t lock_ms,
+                 const struct sluice_share_result *results, uint32_t count)
+{
+    struct leaving *leaving = arg;
+    (void)status, (void)lock_ms, (void)results, (void)count;
+    native_conn_unref(leaving->conn);
+    free(leaving);
+}
+
+/* Else its locks end by themselves. */
+static void leave_now(struct native_share *share)
+{
+    struct native_conn *conn = share->sub->conn;
+    const struct sluice_broker *broker = conn->frontend->broker;
+    size_t size = (size_t)(share->group.size + share->member.size);
+    struct leaving *leaving = conn->frontend->destroyed ? NULL : calloc(1, sizeof(*leaving) + size);
+    if (leaving == NULL) {
+        return;
+    }
+    char *texts = (char *)(leaving + 1);
+    memcpy(texts, share->group.data, size); /* the member is behind the group */
+    leaving->conn = conn;
+    leaving->fetch =
+        (struct sluice_share_fetch){.size = sizeof(leaving->fetch),
+                                    .flags = SLUICE_SHARE_LEAVES,
+                                    .group = {texts, share->group.size},
+                                    .member = {texts + share->group.size, share->member.size}};
+    native_conn_ref(conn);
+    broker->share_fetch(broker, &conn->context, &leaving->fetch, left, leaving);
+}
+
+void native_share_leave(struct native_share *share)
+{
+    struct native_conn *conn = share->sub->conn;
+    const struct sluice_broker *broker = conn->frontend->broker;
+    conn->share_count--;
+    while (share->held != NULL) {
+        held_pop(share);
+    }
+    if (!share->fetching) {
+        leave_now(share);
+    } else if (!conn->closed) { /* it leaves when that has ended: it may bring records */
+        broker->fetch_cancel(broker, &conn->context, share->tag);
+    }
+}
+
+/* ---- giving ---- */
+
+struct walk {
+    struct native_share *share;
+    struct native_source *source;
+    const struct sluice_share_result *result;
+    uint32_t range; /* of those acquired */
+    int64_t at;     /* the next offset that is acquired */
+    int64_t wall_ms;
+    uint32_t count; /* records in the frame that is being made */
+    struct native_runs done, gaps;
+    struct native_writer hold;
+    bool too_large;
+};
+
+static void frame_send(struct native_sub *sub, uint32_t *count)
+{
+    struct native_frontend *frontend = sub->conn->frontend;
+    native_patch_u32(&frontend->writer, frontend->frame_at + NATIVE_HEAD_BYTES + 4, *count);
+    *count = 0;
+    native_conn_send(sub->conn);
+}
+
+static struct native_writer *frame_begin(struct native_source *source)
+{
+    struct native_sub *sub = source->sub;
+    struct native_writer *writer = native_conn_frame(sub->conn, NATIVE_MESSAGES, 0, sub->id);
+    native_write_u32(writer, source->number);
+    native_write_u32(writer, 0);
+    return writer;
+}
+
+/* The acquired offsets below `offset` have no record; false: nothing more is acquired. */
+static bool advance(struct walk *walk, int64_t offset)
+{
+    const struct sluice_share_result *result = walk->result;
+    while (walk->range < result->acquired_count) {
+        const struct sluice_share_acquired *range = &result->acquired[walk->range];
+        walk->at = walk->at < range->first ? range->first : walk->at;
+        if (offset <= range->last) {
+            if (walk->at < offset) {
+                (void)native_runs_add(&walk->gaps, walk->at, offset - 1);
+            }
+            walk->at = offset < range->first ? range->first : offset;
+            return true;
+        }
+        if (walk->at <= range->last) {
+            (void)native_runs_add(&walk->gaps, walk->at, range->last);
+        }
+        walk->range++;
+    }
+    return false;
+}
+
+/* Whether it may go out now; then it is paid for. */
+static bool may_send(struct walk *walk, uint64_t size)
+{
+    struct native_sub *sub = walk->share->sub;
+    return walk->hold.size == 0 && !sub->conn->blocked && native_conn_is_open(sub->conn) &&
+           native_credit_take(&sub->credit, size);
+}
+
+static void give(struct walk *walk, const struct sluice_record *record, uint16_t deliveries)
+{
+    struct native_sub *sub = walk->share->sub;
+    struct native_writer *writer = &sub->conn->frontend->writer;
+    uint64_t size = native_record_size(record);
+    if (walk->count > 0 && writer->size + size > FRAME_BYTES) {
+        frame_send(sub, &walk->count);
+    }
+    if (!may_send(walk, size)) {
+        native_record_write(&walk->hold, record, deliveries);
+        return;
+    }
+    if (walk->count == 0) {
+        writer = frame_begin(walk->source);
+    }
+    native_record_write(writer, record, deliveries);
+    walk->count++;
+    (void)native_runs_add(&walk->source->sent, record->offset, record->offset);
+}
+
+static bool on_record(void *arg, const struct sluice_record *record)
+{
+    struct walk *walk = arg;
+    const struct native_sub *sub = walk->share->sub;
+    if (!advance(walk, record->offset)) {
+        return false;
+    }
+    if (record->offset < walk->at) {
+        return true; /* somebody else has it */
+    }
+    walk->at = record->offset + 1;
+    if (native_record_expires(record) <= walk->wall_ms ||
+        !native_filter_passes(&sub->filter, record)) {
+        (void)native_runs_add(&walk->done, record->offset, record->offset);
+        return true;
+    }
+    if (native_record_size(record) + NATIVE_HEAD_BYTES + NATIVE_MESSAGES_FIXED >
+        sub->conn->frontend->writer.size_max) {
+        walk->too_large = true;
+        return true;
+    }
+    give(walk, record, (uint16_t)walk->result->acquired[walk->range].deliveries);
+    return true;
+}
+
+/* [takes what is in the writer] */
+static void hold(struct walk *walk, int32_t lock_ms)
+{
+    const struct sluice_frontend_host *io = walk->share->sub->conn->frontend->io;
+    struct native_held *held =
+        walk->hold.size == 0 || walk->hold.failed ? NULL : calloc(1, sizeof(*held));
+    if (held == NULL) {
+        native_writer_fini(&walk->hold); /* their locks end by themselves */
+        return;
+    }
+    *held = (struct native_held){.source = walk->source,
+                                 .until_ms = io->now_ms(io) + lock_ms,
+                                 .size = walk->hold.size,
+                                 .data = walk->hold.data};
+    native_source_ref(walk->source);
+    *walk->share->held_end = held;
+    walk->share->held_end = &held->next;
+}
+
+static void take(struct native_share *share, struct native_source *source,
+                 const struct sluice_share_result *result, int32_t lock_ms)
+{
+    struct native_frontend *frontend = share->sub->conn->frontend;
+    struct walk walk = {.share = share,
+                        .source = source,
+                        .result = result,
+                        .wall_ms = frontend->io->wall_ms(frontend->io)};
+    int64_t next = 0;
+    if (result->acquired_count == 0) {
+        return;
+    }
+    native_writer_init(&walk.hold, HELD_BYTES_MAX);
+    sluice_status status = frontend->records->each(
+        frontend->records, result->records, result->acquired[0].first, on_record, &walk, &next);
+    if (walk.count > 0) {
+        frame_send(share->sub, &walk.count);
+    }
+    hold(&walk, lock_ms);
+    while (share->held != NULL && !is_live(share)) {
+        held_pop(share); /* it ended meanwhile */
+    }
+    if (status == SLUICE_OK) {
+        (void)advance(&walk, INT64_MAX);
+        native_ack_runs(source, &walk.done, SLUICE_SHARE_ACCEPT);
+        native_ack_runs(source, &walk.gaps, SLUICE_SHARE_GAP);
+    }
+    native_runs_fini(&walk.done);
+    native_runs_fini(&walk.gaps);
+    if (walk.too_large || status != SLUICE_OK) {
+        native_sub_end(share->sub, status != SLUICE_OK ? status : SLUICE_E_FRAME_TOO_LARGE,
+                       status != SLUICE_OK ? "" : "a record is larger than native.frame_bytes_max");
+    }
+}
+
+/* ---- what is held ---- */
+
+static uint64_t read_number(const uint8_t *at, size_t size)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; i++) {
+        value |= (uint64_t)at[i] << (8 * i);
+    }
+    return value;
+}
+
+static void stall(struct native_share *share, const struct native_held *held, uint64_t size)
+{
+    struct native_sub *sub = share->sub;
+    if (sub->credit.records == 0 || held->source->stalled_bytes == size) {
+        return;
+    }
+    held->source->stalled_bytes = size;
+    struct native_writer *writer = native_conn_frame(sub->conn, NATIVE_STALLED, 0, sub->id);
+    native_write_u32(writer, held->source->number);
+    native_write_u64(writer, read_number(held->data + held->at + RECORD_OFFSET_AT, 8));
+    native_write_u64(writer, size);
+    native_conn_send(sub->conn);
+}
+
+/* Sends of one piece what it can; false: some of it stays. */
+static bool held_send(struct native_share *share, struct native_held *held)
+{
+    struct native_sub *sub = share->sub;
+    uint32_t count = 0;
+    uint64_t stalled = 0;
+    while (held->at < held->size && !sub->conn->blocked && native_conn_is_open(sub->conn)) {
+        uint64_t size = 4 + read_number(held->data + held->at, 4);
+        int64_t offset = (int64_t)read_number(held->data + held->at + RECORD_OFFSET_AT, 8);
+        if (!native_credit_take(&sub->credit, size)) {
+            stalled = size;
+            break;
+        }
+        if (count > 0 && sub->conn->frontend->writer.size + size > FRAME_BYTES) {
+            frame_send(sub, &count);
+        }
+        if (count == 0) {
+            (void)frame_begin(held->source);
+        }
+        native_write_bytes(&sub->conn->frontend->writer, held->data + held->at, (size_t)size);
+        count++;
+        held->source->stalled_bytes = 0;
+        (void)native_runs_add(&held->source->sent, offset, offset);
+        held->at += (size_t)size;
+    }
+    if (count > 0) {
+        frame_send(sub, &count);
+    }
+    if (stalled > 0 && native_conn_is_open(sub->conn)) {
+        stall(share, held, stalled);
+    }
+    return held->at == held->size;
+}
+
+/* False: something is still held. */
+static bool held_give(struct native_share *share)
+{
+    const struct sluice_frontend_host *io = share->sub->conn->frontend->io;
+    while (share->held != NULL) {
+        bool is_over = io->now_ms(io) >= share->held->until_ms;
+        if (!is_over && !held_send(share, share->held)) {
+            return false;
+        }
+        if (share->held != NULL) { /* the connection may have ended meanwhile */
+            held_pop(share);
+        }
+    }
+    return true;
+}
+
+/* ---- the request ---- */
+
+static void drop_sources(struct native_share *share)
+{
+    for (uint32_t i = 0; i < share->entry_count; i++) {
+        native_source_unref(share->sources[i]);
+    }
+    share->entry_count = 0;
+}
+
+static bool is_gone(sluice_status status)
+{
+    return status == SLUICE_E_UNKNOWN_TOPIC || status == SLUICE_E_UNKNOWN_TOPIC_ID ||
+           status == SLUICE_E_TOPIC_AUTHORIZATION;
+}
+
+static void retry(struct native_share *share)
+{
+    struct native_frontend *frontend = share->sub->conn->frontend;
+    share->retry_ms = frontend->io->now_ms(frontend->io) + RETRY_MS;
+    frontend->shares_due_ms =
+        share->retry_ms < frontend->shares_due_ms ? share->retry_ms : frontend->shares_due_ms;
+    native_tick_at(frontend, share->retry_ms);
+}
+
+static void settle(struct native_share *share, struct native_source *source, sluice_status status)
+{
+    struct native_sub *sub = share->sub;
+    if (is_gone(status) && !sub->pattern.is_literal) {
+        native_source_end(source);
+    } else if (is_gone(status) || !native_status_may_pass(status)) {
+        native_sub_end(sub, status, "");
+    } else {
+        retry(share);
+    }
+}
+
+static void fetched(void *arg, sluice_status status, int32_t lock_ms,
+                    const struct sluice_share_result *results, uint32_t count)
+{
+    struct native_share *share = arg;
+    struct native_sub *sub = share->sub;
+    share->fetching = false;
+    if (!is_live(share)) {
+        leave_now(share);
+    } else if (status != SLUICE_OK) {
+        if (native_status_may_pass(status)) {
+            retry(share);
+        } else {
+            native_sub_end(sub, status, "");
+        }
+    }
+    for (uint32_t i = 0;
+         i < count && i < share->entry_count && is_live(share) && status == SLUICE_OK; i++) {
+        if (results[i].status == SLUICE_OK) {
+            take(share, share->sources[i], &results[i], lock_ms);
+        } else {
+            settle(share, share->sources[i], results[i].status);
+        }
+    }
+    drop_sources(share);
+    native_share_pump(share);
+    native_sub_unref(sub);
+}
+
+static bool make_room(struct native_share *share, uint32_t count)
+{
+    if (count <= share->entry_room) {
+        return true;
+    }
+    struct sluice_share_entry *entries = calloc(count, sizeof(*entries));
+    struct native_source **sources = calloc(count, sizeof(struct native_source *));
+    if (entries == NULL || sources == NULL) {
+        free(entries);
+        free(sources);
+        return false;
+    }
+    free(share->entries);
+    free(share->sources);
+    share->entries = entries;
+    share->sources = sources;
+    share->entry_room = count;
+    return true;
+}
+
+static void add_entries(struct native_share *share, uint32_t count)
+{
+    struct native_sub *sub = share->sub;
+    uint32_t first = share->turn++ % count;
+    uint32_t at = 0;
+    share->entry_count = count;
+    for (struct native_source *source = sub->sources; source != NULL; source = source->next) {
+        uint32_t place = (at++ + first) % count;
+        native_source_ref(source);
+        share->sources[place] = source;
+        share->entries[place] =
+            (struct sluice_share_entry){.topic = {.name = {"", 0}, .id = source->topic->id},
+                                        .partition = source->partition,
+                                        .reads = true,
+                                        .start = source->share_start};
+    }
+}
+
+static void fetch(struct native_share *share)
+{
+    struct native_sub *sub = share->sub;
+    const struct sluice_broker *broker = sub->conn->frontend->broker;
+    uint64_t records = sub->credit.records < RECORDS_MAX ? sub->credit.records : RECORDS_MAX;
+    uint64_t bytes = sub->credit.bytes < FETCH_BYTES ? sub->credit.bytes : FETCH_BYTES;
+    if (!make_room(share, sub->source_count)) {
+        retry(share);
+        return;
+    }
+    add_entries(share, sub->source_count);
+    share->request = (struct sluice_share_fetch){
+        .size = sizeof(share->request),
+        .flags = SLUICE_SHARE_EXACT,
+        .group = share->group,
+        .member = share->member,
+        .bytes_max = (int32_t)bytes,
+        .bytes_min = 1,
+        .wait_ms = records < FEW_RECORDS ? WAIT_FEW_MS : WAIT_MS,
+        .records_max = (int32_t)records,
+        .batch_records = BATCH_RECORDS,
+        .entry_count = share->entry_count,
+        .entries = share->entries,
+        .tag = share->tag,
+        .lock_ms = share->lock_ms,
+    };
+    share->fetching = true;
+    native_sub_ref(sub);
+    broker->share_fetch(broker, &sub->conn->context, &share->request, fetched, share);
+}
+
+/* ---- going on ---- */
+
+static void begin(struct native_share *share)
+{
+    struct native_sub *sub = share->sub;
+    const struct sluice_frontend_host *io = sub->conn->frontend->io;
+    if (!is_live(share) || share->fetching || sub->source_count == 0 ||
+        io->now_ms(io) < share->retry_ms) {
+        return;
+    }
+    if (held_give(share) && is_live(share) && !sub->conn->blocked &&
+        !native_credit_is_out(&sub->credit)) {
+        fetch(share);
+    } /* else CREDIT or conn_drained wakes it */
+}
+
+void native_share_pump(struct native_share *share)
+{
+    struct native_sub *sub = share->sub;
+    if (share->pumping) {
+        share->again = true; /* the one below goes on */
+        return;
+    }
+    native_sub_ref(sub);
+    share->pumping = true;
+    uint32_t turns = 0;
+    do {
+        share->again = false;
+        if (turns++ == TURN_FETCHES && is_live(share)) {
+            retry(share);
+            break;
+        }
+        begin(share);
+    } while (share->again);
+    share->pumping = false;
+    native_sub_unref(sub);
+}
+
+void native_share_changed(struct native_share *share)
+{
+    struct native_conn *conn = share->sub->conn;
+    const struct sluice_broker *broker = conn->frontend->broker;
+    if (share->sub->source_count > SOURCES_MAX) {
+        native_sub_end(share->sub, SLUICE_E_LIMIT,
+                       "a durable subscription reads at most 1000 partitions");
+    } else if (share->fetching && is_live(share)) {
+        broker->fetch_cancel(broker, &conn->context, share->tag);
+    } else {
+        native_share_pump(share);
+    }
+}
