@@ -120,8 +120,14 @@ static sluice_status create(const struct sluice_host *host, void **ret_self)
 
 static void destroy(void *self)
 {
-    ((struct native_frontend *)self)->destroyed = true;
-    native_frontend_unref(self);
+    struct native_frontend *frontend = self;
+    frontend->destroyed = true;
+    while (frontend->ready != NULL) { /* of connections that are gone */
+        struct native_source *source = frontend->ready;
+        frontend->ready = source->next_ready;
+        native_source_unref(source);
+    }
+    native_frontend_unref(frontend);
 }
 
 static sluice_status reconfigure(void *self)

@@ -165,14 +165,14 @@ bool native_filter_passes(const struct native_filter *filter, const struct sluic
     return true;
 }
 
-int64_t native_record_expires(const struct sluice_record *record)
+/* The number that the first header of that name has; `otherwise` when none has one. */
+static int64_t number_of(const struct sluice_record *record, const char *name, int64_t otherwise)
 {
-    static const char name[] = "sluice-expires";
+    size_t name_size = strlen(name);
     for (uint32_t i = 0; i < record->header_count; i++) {
         const struct sluice_header *header = &record->headers[i];
         uint64_t value = 0;
-        if (header->key.size != sizeof(name) - 1 ||
-            memcmp(header->key.data, name, sizeof(name) - 1) != 0) {
+        if (header->key.size != name_size || memcmp(header->key.data, name, name_size) != 0) {
             continue;
         }
         bool ok = header->value.size > 0 && header->value.size <= 18;
@@ -180,7 +180,17 @@ int64_t native_record_expires(const struct sluice_record *record)
             ok = header->value.data[k] >= '0' && header->value.data[k] <= '9';
             value = value * 10 + (uint64_t)(header->value.data[k] - '0');
         }
-        return ok ? (int64_t)value : INT64_MAX;
+        return ok ? (int64_t)value : otherwise;
     }
-    return INT64_MAX;
+    return otherwise;
+}
+
+int64_t native_record_expires(const struct sluice_record *record)
+{
+    return number_of(record, "sluice-expires", INT64_MAX);
+}
+
+int64_t native_record_deliver_at(const struct sluice_record *record)
+{
+    return number_of(record, "sluice-deliver-at", 0);
 }

@@ -28,5 +28,7 @@ bool native_filter_passes(const struct native_filter *filter, const struct sluic
 /* The value of `sluice-expires`, milliseconds since 1970; INT64_MAX: it never does, or what is
  * there is no number. */
 int64_t native_record_expires(const struct sluice_record *record);
+/* The value of `sluice-deliver-at`, likewise; 0: at once. */
+int64_t native_record_deliver_at(const struct sluice_record *record);
 
 #endif

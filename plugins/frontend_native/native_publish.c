@@ -10,6 +10,7 @@
 
 #define NO_ANSWER      1u /* flag */
 #define WAS_THERE      1u /* flag of PUBLISHED */
+#define COMES_LATER    2u /* likewise */
 #define LEVEL_ACCEPTED 0u
 #define LEVEL_TOPIC    1u
 #define TIMEOUT_MS     30000
@@ -202,8 +203,11 @@ static void produced(void *arg, const struct sluice_produce_result *results, uin
         struct sluice_text reason = count == 0 ? (struct sluice_text){NULL, 0} : results[0].reason;
         fail(conn, call->id, call->flags, status, reason);
     } else if ((call->flags & NO_ANSWER) == 0) {
-        struct native_writer *writer = native_conn_frame(
-            conn, NATIVE_PUBLISHED, results[0].is_duplicate ? WAS_THERE : 0, call->id);
+        struct native_writer *writer =
+            native_conn_frame(conn, NATIVE_PUBLISHED,
+                              (uint16_t)((results[0].is_duplicate ? WAS_THERE : 0) |
+                                         (results[0].is_later ? COMES_LATER : 0)),
+                              call->id);
         native_write_i32(writer, call->partition);
         native_write_i64(writer, results[0].base_offset);
         native_write_i64(writer, results[0].log_append_time_ms);
@@ -231,8 +235,10 @@ static void produce(struct native_conn *conn, const struct native_frame *frame,
         return;
     }
     call->partition = partition;
-    const struct sluice_produce_terms terms = {.expected_offset = publish->expected,
-                                               .message_id = publish->message_id};
+    const struct sluice_produce_terms terms = {
+        .expected_offset = publish->expected,
+        .message_id = publish->message_id,
+        .deliver_at_ms = native_record_deliver_at(&frontend->read_records[0])};
     const struct sluice_produce request = {
         .size = sizeof(request),
         .acks = publish->level == LEVEL_ACCEPTED ? 0 : -1,

@@ -2,6 +2,7 @@
 import os
 import struct
 import sys
+import time
 
 from sluice_broker import SOURCE, Broker, loader, wait_for
 
@@ -359,6 +360,16 @@ def test_of_each_key_the_last_record_comes_and_then_all_that_follow():
         assert values(link.records(2, 2)) == [b"5", b"6"]
         link.published(3, "last", [record(b"7", b"a"), record(b"8"), record(b"9", b"a")], partition=0)
         assert values(link.records(2, 3)) == [b"7", b"8", b"9"]
+
+
+def test_a_record_may_be_appended_later():
+    with Link(broker().native) as link:
+        link.subscribe(2, "later")
+        at = int(time.time() * 1000) + 400
+        link.publish(1, "later", [record(b"x", headers=[("sluice-deliver-at", b"%d" % at)])], partition=0)
+        answer = link.take(PUBLISHED)
+        assert answer.flags == 2 and Reader(answer.body).numbers("iq") == (0, -1)
+        assert values(link.records(2, 1)) == [b"x"] and time.time() * 1000 >= at
 
 
 load_tests = loader(globals())

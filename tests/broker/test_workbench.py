@@ -652,6 +652,7 @@ class CheckFrontends(Workbench):
                     file.write(len(bytes.fromhex(frame["hex"])).to_bytes(4, "big") + bytes.fromhex(frame["hex"]))
         build = os.path.dirname(os.path.dirname(SLUICE))
         for name, words in (("lib/sluice/plugins/frontend_kafka.so", ["--sample", sample]), ("lib/sluice/plugins/frontend_http.so", []),
+                            ("lib/sluice/plugins/frontend_native.so", ["--sample", os.path.join(SOURCE, "tests", "fuzz", "corpus", "native", "session")]),
                             ("examples/frontend_line/frontend_line.so", []), ("examples/uppercase_c/uppercase.so", []),
                             ("examples/logging/logging.so", [])):
             path = os.path.join(build, name)
