@@ -3,6 +3,7 @@
 #include "native_runs.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 Test(runs, that_touch_are_one)
