@@ -149,6 +149,12 @@ static sl_err end_file(struct seal_job *job, struct seal_file *file)
 
 /* ---- slices ---- */
 
+static void next_stream(struct seal_job *job)
+{
+    job->stream++;
+    job->run = job->copied = 0;
+}
+
 /* The stream stays in the log. What was written of it cannot be taken back. */
 static void leave_out(struct seal_job *job, struct seal_file *file, struct seal_stream *stream)
 {
@@ -156,7 +162,7 @@ static void leave_out(struct seal_job *job, struct seal_file *file, struct seal_
     if (job->copied > 0) {
         file->writer = extent_writer_free(file->writer);
     } else {
-        job->stream++;
+        next_stream(job);
     }
 }
 
@@ -173,8 +179,7 @@ static sl_err write_stream(struct seal_job *job, struct seal_file *file, uint64_
         return SLUICE_OK;
     }
     if (err == SLUICE_OK && (stream->damaged || job->run == stream->run_count)) {
-        job->stream++;
-        job->run = job->copied = 0;
+        next_stream(job);
     }
     return err;
 }

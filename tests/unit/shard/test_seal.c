@@ -506,6 +506,48 @@ Test(seal, a_damaged_stream_stays_in_the_log_and_the_others_move)
     fixture_close(&f);
 }
 
+static struct wal_place last_place(const struct partition *partition)
+{
+    uint32_t count = 0;
+    const struct stream_run *runs = stream_index_unsealed(&partition->index, &count);
+    cr_assert_gt(count, 0);
+    return runs[count - 1].place;
+}
+
+/* A partition whose place in a job is: a segment that is promoted, then, with other streams in one
+ * file, a run that cannot be read. `before`: batches that lie before all of it. */
+static void damage_behind_promoted(int before)
+{
+    open_promoting(16);
+    int64_t little[2] = {fill("t", 1, before, 0), 0};
+    int64_t end = fill("t", 0, 1, 0);
+    struct topic *topic = catalog_by_name(home()->catalog, sl_bytes_of_text("t"));
+    struct partition *partition = partition_find(topic, 0);
+    for (uint64_t segment = last_place(partition).segment;
+         last_place(partition).segment < segment + 2;) {
+        end = fill("t", 0, 1, end);
+    }
+    struct wal_place place = last_place(partition);
+    damage_the_log(place.segment, place.position + 70);
+    for (int round = 0; round < 30; round++) {
+        little[round % 2] = fill("t", 1 + round % 2, 1, little[round % 2]);
+    }
+    settle(4000);
+    cr_assert_gt(sealed().promoted, 0);
+    cr_assert(partition->unsealable);
+    expect_all("t", 1, 0, little[0]);
+    expect_all("t", 2, 0, little[1]);
+    fixture_close(&f);
+}
+
+Test(seal, a_stream_that_is_left_out_behind_a_promoted_segment_takes_nothing_of_the_next,
+     .timeout = 60)
+{
+    for (int before = 0; before < 24; before++) {
+        damage_behind_promoted(before);
+    }
+}
+
 Test(seal, without_room_on_the_disk_nothing_changes_and_later_it_goes_on)
 {
     fixture_open_small(&f, 10, 1);
