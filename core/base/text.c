@@ -259,22 +259,26 @@ sl_err sl_text_parse_duration(struct sl_bytes text, int64_t *ret_ns)
 
 /* ---- nearest ---- */
 
-/* Levenshtein distance by two rows (Wagner and Fischer), both at most NEAREST_BYTES_MAX. */
+/* Edits from one to the other, two letters that changed places being one (optimal string alignment,
+ * of Damerau and Levenshtein); three rows. Both at most NEAREST_BYTES_MAX. */
 static size_t distance(struct sl_bytes a, struct sl_bytes b)
 {
-    size_t row[NEAREST_BYTES_MAX + 1];
+    size_t rows[3][NEAREST_BYTES_MAX + 1];
     for (size_t j = 0; j <= b.size; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (size_t i = 1; i <= a.size; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3];
+        const size_t *above = rows[(i + 2) % 3];
+        const size_t *higher = rows[(i + 1) % 3]; /* two above */
         row[0] = i;
         for (size_t j = 1; j <= b.size; j++) {
-            size_t replaced = diagonal + (a.data[i - 1] != b.data[j - 1]);
-            diagonal = row[j];
-            row[j] = SL_MIN(replaced, SL_MIN(row[j], row[j - 1]) + 1);
+            size_t replaced = above[j - 1] + (a.data[i - 1] != b.data[j - 1]);
+            row[j] = SL_MIN(replaced, SL_MIN(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] && a.data[i - 2] == b.data[j - 1])
+                row[j] = SL_MIN(row[j], higher[j - 2] + 1);
         }
     }
-    return row[b.size];
+    return rows[a.size % 3][b.size];
 }
 
 const char *sl_text_nearest(struct sl_bytes word, const char *const *known, size_t count)

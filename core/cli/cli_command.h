@@ -24,7 +24,7 @@ struct cli_options {
         once, deny;
     struct cli_values socket, home, config, set, key, header, partition, partitions, offset, count,
         format, acks, topic_config, before, rate, topic, lsn, offsets, to_version, shadow, max_diff,
-        seek_to, columns, colour, letter, filter, topic_to, host, mechanism;
+        seek_to, columns, colour, context, letter, filter, topic_to, host, mechanism;
     struct cli_values record, lang, sample, last, against, seed, batches, out; /* plugin new … */
     bool dev;
     const char *words[CLI_WORDS_MAX]; /* what is no option */
@@ -102,11 +102,13 @@ enum {
     CLI_OPT_JSONL,
     CLI_OPT_COLUMNS,
     CLI_OPT_COLOR,
+    CLI_OPT_CONTEXT,
 };
 /* Those of every command that talks to a broker. */
-#define CLI_BROKER_OPTIONS                                                         \
-    (CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(SOCKET) | CLI_OPTION(HOME) | \
-     CLI_OPTION(DEV) | CLI_OPTION(CONFIG) | CLI_OPTION(JSONL) | CLI_OPTION(COLUMNS))
+#define CLI_BROKER_OPTIONS                                                            \
+    (CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(SOCKET) | CLI_OPTION(HOME) |    \
+     CLI_OPTION(DEV) | CLI_OPTION(CONFIG) | CLI_OPTION(JSONL) | CLI_OPTION(COLUMNS) | \
+     CLI_OPTION(CONTEXT))
 
 /* Those of commands that read the files of a data folder. */
 #define CLI_FILE_OPTIONS \
@@ -161,6 +163,8 @@ struct cli_table {
     X(backup) \
     X(wal) \
     X(extent) \
+    X(context) \
+    X(cheat) \
     X(errors) \
     X(manual) \
     X(hidden)

@@ -3,6 +3,8 @@
  * one being typed. It answers a line a candidate, "WORD\tDESCRIPTION", or ":files" or ":dirs" for
  * paths. All that it knows is the tables; names are asked of the running broker, which has half a
  * second. */
+#include "cli/cli_cheat.h"
+#include "cli/cli_context.h"
 #include "cli/cli_table.h"
 
 #include <string.h>
@@ -62,6 +64,11 @@ static bool is_choice(const char *word, size_t size)
     return size > 0;
 }
 
+static void context_offer(void *arg, const char *name)
+{
+    offer(arg, name, "");
+}
+
 /* One of the words of "TOPIC", "a|b|c", "DIR|FILE". */
 static void word_offer(const struct completing *completing, const char *word, size_t size)
 {
@@ -80,7 +87,14 @@ static void word_offer(const struct completing *completing, const char *word, si
             return;
         }
     }
-    if (strncmp(text, "FILE", 4) == 0 || strcmp(text, "CASES") == 0 || strcmp(text, "PATH") == 0) {
+    if (strcmp(text, "CONTEXT") == 0) {
+        cli_context_each(completing->cli, context_offer, (void *)(uintptr_t)completing);
+    } else if (strcmp(text, "SHEET") == 0) {
+        for (unsigned i = 0; i < cli_cheat_count; i++) {
+            offer(completing, cli_cheats[i].name, "");
+        }
+    } else if (strncmp(text, "FILE", 4) == 0 || strcmp(text, "CASES") == 0 ||
+               strcmp(text, "PATH") == 0) {
         puts(":files");
     } else if (is_choice(word, size)) {
         offer(completing, text, "");

@@ -1,7 +1,7 @@
 /* cli_link.c: finds the broker's admin socket, sends a line, reads a line. */
 #include "base/status.h"
 #include "base/text.h"
-#include "cli/cli_command.h"
+#include "cli/cli_context.h"
 #include "control/explain.h"
 
 #include <stdlib.h>
@@ -17,6 +17,7 @@ extern char **environ;
 struct places {
     char paths[PLACES_MAX][512];
     uint32_t count;
+    char context[CONTEXT_NAME_BYTES]; /* that says so; "": none */
 };
 
 static void place_add(struct places *places, const char *path)
@@ -25,16 +26,13 @@ static void place_add(struct places *places, const char *path)
 }
 
 /* With --config or --home the socket is where `serve` with the same flags would put it. */
-static int places_from_config(struct cli *cli, struct places *places)
+static int places_from_config(struct cli *cli, const struct config_sources *given,
+                              struct places *places)
 {
-    struct config_sources sources = {.home = cli_value(&cli->options.home, NULL),
-                                     .dev = cli->options.dev,
-                                     .environment = (const char *const *)environ};
+    struct config_sources sources = *given;
     struct config_report report = {.count = 0};
     struct sl_config *config = NULL;
-    for (uint32_t i = 0; i < cli->options.config.count && i < CONFIG_FILES_MAX; i++) {
-        sources.files[sources.file_count++] = cli->options.config.items[i];
-    }
+    sources.environment = (const char *const *)environ;
     if (config_load(cli->os, &sources, &report, &config) != SLUICE_OK) {
         if (!cli->is_quiet) {
             config_report_write(&report, stderr);
@@ -46,21 +44,53 @@ static int places_from_config(struct cli *cli, struct places *places)
     return CLI_OK;
 }
 
-static int places_find(struct cli *cli, struct places *places)
+/* Where the context says, or where one usually is. */
+static int places_from_context(struct cli *cli, struct places *places)
 {
-    const struct cli_options *options = &cli->options;
-    const char *socket = cli_value(&options->socket, getenv("SLUICE_ADMIN__SOCKET"));
-    if (socket != NULL) {
-        place_add(places, socket);
+    struct cli_context context;
+    struct config_sources sources = {.file_count = 0};
+    int code = cli_context_chosen(cli, &context);
+    snprintf(places->context, sizeof(places->context), "%s", context.name);
+    if (code != CLI_OK) {
+        return code;
+    }
+    if (context.socket[0] != '\0') {
+        place_add(places, context.socket);
         return CLI_OK;
     }
-    if (options->home.count > 0 || options->config.count > 0 || options->dev) {
-        return places_from_config(cli, places);
+    if (context.name[0] != '\0') {
+        sources.home = context.home[0] != '\0' ? context.home : NULL;
+        sources.dev = context.dev;
+        if (context.config[0] != '\0') {
+            sources.files[sources.file_count++] = context.config;
+        }
+        return places_from_config(cli, &sources, places);
     }
     place_add(places, "var/sluice.sock");
     place_add(places, "/run/sluice/admin.sock"); /* of the service that a package installs */
     place_add(places, "/var/lib/sluice/sluice.sock");
     return CLI_OK;
+}
+
+static int places_find(struct cli *cli, struct places *places)
+{
+    const struct cli_options *options = &cli->options;
+    struct config_sources sources = {.home = cli_value(&options->home, NULL), .dev = options->dev};
+    bool is_given = options->home.count > 0 || options->config.count > 0 || options->dev;
+    const char *from_environment =
+        options->context.count > 0 ? NULL : getenv("SLUICE_ADMIN__SOCKET");
+    const char *socket = cli_value(&options->socket, is_given ? NULL : from_environment);
+    if (socket != NULL) {
+        place_add(places, socket);
+        return CLI_OK;
+    }
+    if (!is_given) {
+        return places_from_context(cli, places);
+    }
+    for (uint32_t i = 0; i < options->config.count && i < CONFIG_FILES_MAX; i++) {
+        sources.files[sources.file_count++] = options->config.items[i];
+    }
+    return places_from_config(cli, &sources, places);
 }
 
 int cli_link_open(struct cli_link *link, struct cli *cli)
@@ -81,10 +111,11 @@ int cli_link_open(struct cli_link *link, struct cli *cli)
     if (cli->is_quiet) {
         return CLI_UNREACHABLE;
     }
-    cli_complain("no broker answers on %s%s%s%s%s (SLU-%04d)", places.paths[0],
+    bool named = places.context[0] != '\0';
+    cli_complain("no broker answers on %s%s%s%s%s%s%s (SLU-%04d)", places.paths[0],
                  places.count > 1 ? ", " : "", places.count > 1 ? places.paths[1] : "",
                  places.count > 2 ? " or " : "", places.count > 2 ? places.paths[2] : "",
-                 SLUICE_E_NETWORK);
+                 named ? ", of context " : "", places.context, SLUICE_E_NETWORK);
     cli_explain(cli, SLUICE_E_NETWORK);
     return CLI_UNREACHABLE;
 }

@@ -4,10 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef SLUICE_VERSION
-#define SLUICE_VERSION "unknown"
-#endif
-
 /* ---- help ---- */
 
 static void command_line_write(const struct cli_command *command, FILE *out)
@@ -217,7 +213,7 @@ int cli_main(int argc, char **argv, struct sl_os *os)
         return argc < 2 ? CLI_USAGE : CLI_OK;
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
-        printf("sluice " SLUICE_VERSION "\n");
+        cli_version_write(argc > 2 && strcmp(argv[2], "--json") == 0);
         return CLI_OK;
     }
     char *executable = realpath("/proc/self/exe", NULL);

@@ -122,7 +122,8 @@ void cli_reference_write(FILE *out)
           "## Exit codes\n\n| code | what it says |\n|---|---|\n" CLI_EXIT_TABLE(
               EXIT_MARKDOWN) "\n## Common options\n\nOf every command that talks to a broker. "
                              "Without them its socket\n"
-                             "is looked for in `var/` and in `/var/lib/sluice`.\n",
+                             "is that of the context in use, else looked for in `var/`, "
+                             "`/run/sluice` and `/var/lib/sluice`.\n",
           out);
     option_rows(&no_table, &common, true, out);
     for (size_t i = 0; (command = cli_command_at(i, &table)) != NULL; i++) {

@@ -65,6 +65,7 @@ static const struct option options[] = {
     {CLI_OPTION(JSONL), 0, .name = "--jsonl", FLAG(jsonl), .doc = "JSON output, a line a row or record"},
     {CLI_OPTION(COLUMNS), 0, .name = "--columns", .argument = "NAME,...", VALUES(columns), .doc = "these columns of a table; the names are those of --json"},
     {CLI_OPTION(COLOR), 0, .name = "--color", .argument = "auto|always|never", VALUES(colour), .doc = "auto: on a terminal, unless NO_COLOR is set or TERM is dumb"},
+    {CLI_OPTION(CONTEXT), 0, .name = "--context", .argument = "CONTEXT", VALUES(context), .doc = "the broker of this context, see sluice context"},
     {CLI_OPTION(SOCKET), 0, .name = "--socket", .argument = "PATH", VALUES(socket), .doc = "admin socket of the broker"},
     {CLI_OPTION(HOME), 0, .name = "--home", .argument = "DIR", VALUES(home), .doc = "as given to sluice serve"},
     {CLI_OPTION(CONFIG), 0, .name = "--config", .argument = "FILE", VALUES(config), .doc = "as given to sluice serve"},

@@ -72,7 +72,11 @@ bool cli_time_parse(const char *text, int64_t *ret_wall_ms)
 {
     unsigned year, month, day, hour, minute, second, milli = 0;
     int at = 0;
-    if (sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u%n", &year, &month, &day, &hour, &minute, &second,
+    size_t size = strspn(text, "0123456789-:T");
+    bool is_plain = size == 19 && text[0] != '-' && text[4] == '-' && text[7] == '-' &&
+                    text[10] == 'T' && text[13] == ':' && text[16] == ':';
+    if (!is_plain || /* sscanf alone would take signs and spaces */
+        sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u%n", &year, &month, &day, &hour, &minute, &second,
                &at) != 6 ||
         at == 0) {
         return false;

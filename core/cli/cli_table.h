@@ -48,6 +48,9 @@ static inline bool cli_is_shown(const struct cli_table *table)
     return table->title != NULL;
 }
 
+/* sluice --version, and with json all that is known of this build (cli_version.c). */
+void cli_version_write(bool json);
+
 /* ---- pages (cli_manual.c), completion (cli_complete.c) ---- */
 
 /* docs/reference/cli.md */

@@ -86,8 +86,7 @@ sl_err admin_get_bytes(const cJSON *object, const char *key, struct sl_bytes *re
 bool admin_is_text(struct sl_bytes bytes);
 
 admin_handler_fn admin_topic_list, admin_topic_create, admin_topic_describe, admin_topic_delete,
-    admin_topic_alter, admin_topic_trim, admin_topic_ends,
-    admin_topic_offsets;
+    admin_topic_alter, admin_topic_trim, admin_topic_ends, admin_topic_offsets;
 admin_handler_fn admin_group_list, admin_group_describe, admin_group_seek, admin_group_delete;
 admin_handler_fn admin_produce, admin_consume, admin_dlq, admin_access, admin_watch;
 admin_handler_fn admin_status, admin_health, admin_plugin_list, admin_plugin_info,

@@ -147,6 +147,8 @@ Test(text, finds_the_word_that_was_meant)
     static const char *const known[] = {"kafka.listen", "http.listen", "log.level", "log.format"};
     cr_expect_str_eq(sl_text_nearest(sl_bytes_of_text("log.levl"), known, 4), "log.level");
     cr_expect_str_eq(sl_text_nearest(sl_bytes_of_text("kafka.lisetn"), known, 4), "kafka.listen");
+    cr_expect_str_eq(sl_text_nearest(sl_bytes_of_text("prdo"), (const char *[]){"gone", "prod"}, 2),
+                     "prod"); /* letters that changed places */
     cr_expect_null(sl_text_nearest(sl_bytes_of_text("wal.segment"), known, 4));
     cr_expect_null(sl_text_nearest(sl_bytes_of_text("x"), known, 0));
 }

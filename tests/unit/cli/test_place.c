@@ -47,6 +47,7 @@ Test(place, what_is_none_is_refused)
                                         "99999999999999999999",
                                         "@2026-13-01",
                                         "@2026-11-21T11:00",
+                                        "@-16-11-21T23:00:00Z",
                                         "1:"};
     struct cli_place place;
     for (size_t i = 0; i < SL_COUNT_OF(wrong); i++) {
