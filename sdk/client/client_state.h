@@ -1,7 +1,7 @@
 /* client_state.h: what a client consists of; private to the library.
  *
  * client.c: life, time, connections; client_input.c: frames that come; client_requests.c: what is
- * asked for; subscription.c: subscriptions; client_login.c: logins. All of it runs on the caller's
+ * asked for; subscription*.c: subscriptions; client_login.c: logins. All of it runs on the caller's
  * thread. */
 #ifndef SLUICE_CLIENT_STATE_H
 #define SLUICE_CLIENT_STATE_H

@@ -187,7 +187,7 @@ sluice_status frame_end(struct frame_out *out, size_t frame_max)
 struct frame_in frame_in_of(const void *data, size_t size)
 {
     const uint8_t *begin = data;
-    return (struct frame_in){begin, begin + size, false};
+    return (struct frame_in){begin, begin != NULL ? begin + size : NULL, false};
 }
 
 size_t frame_left(const struct frame_in *in)
