@@ -326,7 +326,8 @@ static int context_show(struct cli *cli)
     remembered(cli, "current", current);
     const char *name = cli->options.word_count > 0 ? cli->options.words[0] : current;
     if (name[0] == '\0') {
-        puts("no context is in use: a broker is looked for in var/, /run/sluice and /var/lib/sluice");
+        puts("no context is in use: a broker is looked for in var/, /run/sluice and "
+             "/var/lib/sluice");
         return CLI_OK;
     }
     if (!context_read(cli, name, &context)) {

@@ -316,7 +316,9 @@ int cli_confirm(struct cli *cli, const char *format, ...)
     vsnprintf(question, sizeof(question), format, args);
     va_end(args);
     if (cli_is_person()) {
-        return cli_person_agrees(question) ? CLI_OK : CLI_FAILED;
+        bool agrees = cli_person_agrees(question);
+        fputs(agrees ? "" : "nothing was changed\n", stderr);
+        return agrees ? CLI_OK : CLI_FAILED;
     }
     cli_complain("%s; nothing was changed: say --yes if you mean it (SLU-%04d)", question,
                  SLUICE_E_UNCONFIRMED);
