@@ -25,6 +25,13 @@
  * woken. Only who lately waited for less than this looks at all, and only where there is more than
  * one processor. */
 #define OSUV_SPIN_NS 50000
+/* Of the wait of a thread that slept at once, so much may be the waking itself, at both ends. Were
+ * it counted, some long waits in a row would keep threads asleep that have none any more. */
+#define OSUV_WAKE_NS 100000
+
+/* A lane looks longer: its loop may be about to wake, and if both sleep before the other is awake
+ * neither finds the other again. It has nothing else to do. */
+#define OSUV_LANE_LOOK_NS 200000
 
 struct osuv_spin {
     bool enabled;
@@ -36,8 +43,10 @@ static inline bool osuv_spin_pays(const struct osuv_spin *spin)
     return spin->enabled && spin->wait_ns < OSUV_SPIN_NS;
 }
 
-static inline void osuv_spin_note(struct osuv_spin *spin, int64_t wait_ns)
+/* looked: before it slept, if it did. */
+static inline void osuv_spin_note(struct osuv_spin *spin, int64_t wait_ns, bool looked)
 {
+    wait_ns = looked ? wait_ns : SL_MAX(wait_ns - OSUV_WAKE_NS, (int64_t)0);
     spin->wait_ns += (SL_MIN(wait_ns, (int64_t)OSUV_SPIN_NS * 2) - spin->wait_ns) / 4;
 }
 
@@ -57,6 +66,8 @@ struct osuv_workers {
     struct sl_job *last;
     atomic_uint queued_count; /* written under the mutex, read anywhere */
     struct osuv_spin spin;    /* of a lane */
+    int submit_cpu;           /* of a lane: where its loop was; -1: not known */
+    uint32_t together;        /* of a lane: times it was there too */
     pthread_t *threads;       /* owned array of thread_max */
     int nice;                 /* of its threads, above the others' */
     uint32_t thread_max;
@@ -102,6 +113,7 @@ struct osuv_loop {
     uint32_t lane_jobs;                     /* of this loop that lanes have */
     struct osuv_spin spin;                  /* waits for what they post */
     int64_t wait_begin_ns;                  /* of the wait with lane_jobs that runs; 0: none */
+    bool has_looked;                        /* before it slept */
     int64_t now_ns;                         /* see now_is_known */
     bool now_is_known;                      /* now_ns was read in this turn */
     struct sl_metric_cell *turns, *longest; /* NULL: turns are not counted */

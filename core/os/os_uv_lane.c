@@ -7,8 +7,11 @@
  * read never waits behind them. */
 #include "os/os_uv_internal.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <sys/resource.h>
+
+#define TOGETHER_MAX 16u /* jobs */
 
 struct osuv_lane {
     struct sl_lane base;
@@ -31,7 +34,7 @@ static void lane_job_done(struct sl_task *task)
 /* [mutex held, but not while it looks] */
 static void look_for_job(struct osuv_workers *workers)
 {
-    int64_t end_ns = osuv_mono_ns() + OSUV_SPIN_NS;
+    int64_t end_ns = osuv_mono_ns() + OSUV_LANE_LOOK_NS;
     pthread_mutex_unlock(&workers->mutex);
     while (atomic_load_explicit(&workers->queued_count, memory_order_relaxed) == 0 &&
            osuv_mono_ns() < end_ns)
@@ -43,7 +46,8 @@ static void look_for_job(struct osuv_workers *workers)
 static void wait_for_job(struct osuv_workers *workers)
 {
     int64_t begin_ns = workers->spin.enabled ? osuv_mono_ns() : 0;
-    if (osuv_spin_pays(&workers->spin))
+    bool looks = osuv_spin_pays(&workers->spin);
+    if (looks)
         look_for_job(workers);
     while (!workers->first && !workers->closing) {
         workers->idle_count++;
@@ -51,7 +55,7 @@ static void wait_for_job(struct osuv_workers *workers)
         workers->idle_count--;
     }
     if (workers->spin.enabled)
-        osuv_spin_note(&workers->spin, osuv_mono_ns() - begin_ns);
+        osuv_spin_note(&workers->spin, osuv_mono_ns() - begin_ns, looks);
 }
 
 /* The next job, waiting for it; NULL when closing and nothing is left. [mutex held] */
@@ -69,6 +73,23 @@ static struct sl_job *take(struct osuv_workers *workers)
     return job;
 }
 
+/* Who wakes another is often given its processor, and a lane on that of its loop takes turns with
+ * it while another one is idle: each hand-off is a switch, and the loop is preempted. Then the lane
+ * keeps off that processor, until the loop moves. Sets no more than a mask: where that is refused
+ * it is only slower. [mutex held] */
+static void keep_apart(struct osuv_workers *workers)
+{
+    int cpu = workers->submit_cpu;
+    if (!workers->spin.enabled || cpu < 0 || cpu >= CPU_SETSIZE || sched_getcpu() != cpu ||
+        ++workers->together < TOGETHER_MAX)
+        return;
+    workers->together = 0;
+    cpu_set_t others = workers->os->cpus;
+    CPU_CLR((size_t)cpu, &others);
+    if (CPU_COUNT(&others) > 0)
+        (void)pthread_setaffinity_np(pthread_self(), sizeof others, &others);
+}
+
 static void *worker_thread(void *arg)
 {
     struct osuv_workers *workers = arg;
@@ -78,6 +99,7 @@ static void *worker_thread(void *arg)
         (void)setpriority(PRIO_PROCESS, 0, workers->nice);
     pthread_mutex_lock(&workers->mutex);
     for (struct sl_job *job; (job = take(workers)) != NULL;) {
+        keep_apart(workers);
         pthread_mutex_unlock(&workers->mutex);
         struct sl_loop *loop = job->loop;
         job->work(job);
@@ -139,6 +161,7 @@ void osuv_workers_submit(struct osuv_workers *workers, struct sl_job *job)
     else
         workers->first = job;
     workers->last = job;
+    workers->submit_cpu = workers->spin.enabled ? sched_getcpu() : -1;
     uint32_t before = atomic_fetch_add_explicit(&workers->queued_count, 1, memory_order_relaxed);
     if (workers->idle_count > before)
         pthread_cond_signal(&workers->wake); /* one who waits is not meant for another job yet */

@@ -188,9 +188,10 @@ static bool look_for_post(struct osuv_loop *loop)
         now_ns = osuv_mono_ns();
     }
     if (found)
-        osuv_spin_note(&loop->spin, now_ns - begin_ns);
+        osuv_spin_note(&loop->spin, now_ns - begin_ns, true);
     else
         loop->wait_begin_ns = begin_ns; /* it goes on asleep */
+    loop->has_looked = true;
     return found;
 }
 
@@ -205,13 +206,14 @@ static bool waits_for_lane(struct osuv_loop *loop)
 static bool run_turns(struct osuv_loop *loop)
 {
     if (loop->wait_begin_ns != 0 && was_posted_to(loop)) {
-        osuv_spin_note(&loop->spin, osuv_mono_ns() - loop->wait_begin_ns);
+        osuv_spin_note(&loop->spin, osuv_mono_ns() - loop->wait_begin_ns, loop->has_looked);
         loop->wait_begin_ns = 0;
     }
     run_turn(loop);
     for (uint32_t n = 0; n < SPIN_TURNS && waits_for_lane(loop); n++) {
         if (!osuv_spin_pays(&loop->spin)) {
             loop->wait_begin_ns = loop->spin.enabled ? osuv_mono_ns() : 0;
+            loop->has_looked = false;
             return false;
         }
         if (look_for_post(loop)) {
