@@ -340,9 +340,8 @@ static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC
 }
 
 /* What all loops together refused; told by one of them. */
-static void publish_listeners(struct loop_room *room)
+static void publish_listeners(struct loop_room *room, const struct listener_list *list)
 {
-    const struct listener_list *list = &room->sluice->listeners[0];
     for (uint32_t i = 0; i < list->count; i++) {
         struct listener *listener = list->listeners[i];
         for (int cause = 1; cause < LISTENER_REFUSALS; cause++) {
@@ -372,7 +371,8 @@ void broker_counters_publish(struct loop_room *room)
     add_intake(room, sums);
     if (room->index == 0) {
         const struct storage_watch *storage = &room->sluice->storage;
-        publish_listeners(room);
+        publish_listeners(room, &room->sluice->listeners[0]);
+        publish_listeners(room, &room->sluice->listeners[2]); /* native */
         sums[BROKER_METRIC_STORAGE_STATE] = storage_watch_state(storage);
         sums[BROKER_METRIC_DISK_TOTAL] = storage->total;
         sums[BROKER_METRIC_DISK_AVAILABLE] = storage->available;

@@ -362,9 +362,12 @@ void listener_config_limit(struct sluice *sluice)
         [LISTENER_LIMIT_ANSWER_MS] = config->kafka.answer_timeout_ms,
         [LISTENER_LIMIT_LOGIN_MS] = config->kafka.login_timeout_ms,
     };
-    const struct listener_list *list = &sluice->listeners[0];
-    for (uint32_t i = 0; i < list->count; i++) {
-        listener_gate_limit(&list->listeners[i]->gate, limits);
+    for (size_t i = 0; i < SL_COUNT_OF(sluice->listeners); i++) {
+        const struct listener_list *list = &sluice->listeners[i];
+        for (uint32_t k = 0; k < list->count && strcmp(list->listeners[k]->name, "http") != 0;
+             k++) {
+            listener_gate_limit(&list->listeners[k]->gate, limits);
+        }
     }
 }
 

@@ -30,7 +30,8 @@ void listener_list_drop(struct listener_list *list);
 sl_err listener_config_init(struct sluice *sluice, char *ret_problem,
                             size_t problem_size) SL_MUST_CHECK;
 void listener_config_fini(struct sluice *sluice);
-/* The limits of the configuration in force, of Kafka's listeners. [loop 0] */
+/* The limits of the configuration in force, of Kafka's listeners and the native one (which has a
+ * number of connections of its own). [loop 0] */
 void listener_config_limit(struct sluice *sluice);
 #define LISTENER_READ_BUFFER_MAX (1 << 20)
 /* The listeners of the frontend "kafka", "http" or "native"; count 0: it is another. */

@@ -185,6 +185,8 @@ static void start_room(struct sl_task *task)
                              room->guard.policy->enabled ? &room->guard.table : &room->link.table,
                              connections, (size_t)sluice->config->core.decompressed_bytes_max);
     room->intake.security = &room->security.table;
+    room->intake.loop_number = room->shards[0]->index;
+    room->shards[0]->intake = &room->intake;
     quota_link_init(&room->quota, &room->guard, room->shards[0], sluice->os, false);
     room->quota.throttled = broker_counters_throttled;
     room->quota.throttled_arg = room;

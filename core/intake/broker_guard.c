@@ -44,9 +44,9 @@ bool broker_guard_allows(struct broker_guard *guard, const struct sluice_context
 /* ---- the table ---- */
 
 /* A call that is new in <sluice/broker.h> is decided about: who may make it (a function in the file
- * of its area, which fills it in; cluster, features, metrics, health, fetch_cancel and topics_seen
- * ask for nothing), and its name is here. */
-#define GUARDED_LAST topics_seen
+ * of its area, which fills it in; cluster, features, metrics, health, fetch_cancel, topics_seen and
+ * conn_tell ask for nothing), and its name is here. */
+#define GUARDED_LAST conn_tell
 _Static_assert(offsetof(struct sluice_broker, GUARDED_LAST) +
                        sizeof(((struct sluice_broker *)0)->GUARDED_LAST) ==
                    sizeof(struct sluice_broker),
@@ -65,6 +65,7 @@ void broker_guard_init(struct broker_guard *guard, struct broker_link *link, str
         .health = link->table.health,
         .fetch_cancel = link->table.fetch_cancel, /* of the caller's own fetches */
         .topics_seen = link->table.topics_seen,   /* as no peer's agent: see its comment */
+        .conn_tell = link->table.conn_tell,       /* to who told the caller of itself */
     };
     broker_guard_records_init(&guard->table);
     broker_guard_topics_init(&guard->table);

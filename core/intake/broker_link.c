@@ -3,6 +3,7 @@
 
 #include "intake/config_mix.h"
 #include "intake/conn.h"
+#include "intake/conn_tell.h"
 #include "intake/topic_listing.h"
 #include "shard/epoch_ends.h"
 #include "shard/features.h"
@@ -233,6 +234,14 @@ static void on_fetch_cancel(const struct sluice_broker *broker,
 {
     fetch_cancel_tag(of(broker)->home, context->connection, tag);
     share_fetch_cancel_tag(of(broker)->home, context->connection, tag);
+}
+
+static void on_conn_tell(const struct sluice_broker *broker, const struct sluice_context *context,
+                         uint32_t loop, uint64_t connection, struct sluice_bytes note,
+                         sluice_status_done *done, void *arg)
+{
+    (void)context;
+    conn_tell_start(of(broker)->home, loop, connection, note, done, arg);
 }
 
 /* ---- topics as they come and go ---- */
@@ -641,6 +650,7 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
         .fetch = on_fetch,
         .fetch_cancel = on_fetch_cancel,
         .topics_seen = on_topics_seen,
+        .conn_tell = on_conn_tell,
         .offsets = on_offsets,
         .producer_id = on_producer_id,
         .group_join = on_group_join,

@@ -160,6 +160,12 @@ static uint64_t on_queued(const struct sluice_frontend_host *host, uint64_t toke
     return conn == NULL ? 0 : conn->output_bytes;
 }
 
+static uint32_t on_loop(const struct sluice_frontend_host *host)
+{
+    const struct frontend *frontend = host->data;
+    return frontend->intake->loop_number;
+}
+
 static void tick_fired(void *arg)
 {
     struct frontend *frontend = arg;
@@ -242,6 +248,7 @@ static void fill_tables(struct frontend *frontend)
         .now_ms = on_now_ms,
         .wall_ms = on_wall_ms,
         .conn_queued = on_queued,
+        .loop = on_loop,
     };
 }
 

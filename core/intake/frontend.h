@@ -57,6 +57,7 @@ struct intake_slot {
 struct intake {
     struct sl_os *os;
     struct sl_loop *loop;
+    uint32_t loop_number; /* index of the loop's first shard */
     struct sl_logger *logger;
     struct chunk_cache *cache;                /* [borrowed] the loop's */
     const struct sluice_broker *broker;       /* [borrowed] the loop's broker table */

@@ -51,6 +51,7 @@
 struct compactor;
 struct fetch_part;
 struct fetch_request;
+struct intake;
 struct lease;
 struct partition;
 struct retention;
@@ -188,7 +189,9 @@ struct shard {
     struct produce_line produces;
     struct produce_request *idle_produces; /* kept for the next ones of this shard's loop */
     uint32_t idle_produce_count;
-    struct fetch_part *waiting;                      /* fetches that wait for data or time */
+    struct intake *intake;      /* of the connections of its loop; NULL: not yet, or another of the
+                                   loop's shards has it [opaque] */
+    struct fetch_part *waiting; /* fetches that wait for data or time */
     struct fetch_request *tagged[SHARD_TAG_BUCKETS]; /* of this loop's frontends, by tag */
     struct sl_timer *timer;                          /* fetch deadlines, group deadlines */
     int64_t timer_at_ms;

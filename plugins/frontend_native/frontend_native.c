@@ -145,6 +145,7 @@ static const struct sluice_frontend frontend_ops = {
     .tick = native_tick,
     .reconfigure = reconfigure,
     .conn_drained = native_conn_drained,
+    .conn_told = native_conn_told,
 };
 
 static const char *const required_extensions[] = {SLUICE_EXT_BROKER, SLUICE_EXT_FRONTEND,

@@ -299,6 +299,7 @@ static const struct kind_row {
     {NATIVE_PUBLISH, false, true, native_handle_publish},
     {NATIVE_SUBSCRIBE, false, true, native_handle_subscribe},
     {NATIVE_CREDIT, false, false, native_handle_credit},
+    {NATIVE_REPLY, false, true, native_handle_reply},
     {NATIVE_ACK, false, true, native_handle_ack},
     {NATIVE_UNSUBSCRIBE, false, false, native_handle_unsubscribe},
     {NATIVE_TOPICS, false, true, native_handle_topics},

@@ -25,6 +25,7 @@
 #define NATIVE_PRINCIPAL_BYTES 1024u       /* as long as access rules have them */
 #define NATIVE_LOGIN_BYTES_MAX (64u << 10) /* of a frame before the login */
 #define NATIVE_SCRATCH_KEPT    (64u << 10) /* of the instance's buffers between frames */
+#define NATIVE_INBOX_BYTES     47u         /* of an address for replies */
 #define NATIVE_TICK_MS         50u         /* how soon a new topic is found */
 
 struct native_conn;
@@ -103,7 +104,9 @@ struct native_conn {
     struct native_sub **subs; /* table by id, of sub_room, a power of two; NULL: none yet */
     uint32_t sub_room;
     uint32_t sub_count;
-    uint32_t share_count;         /* durable ones of them */
+    uint32_t share_count;           /* durable ones of them */
+    char inbox[NATIVE_INBOX_BYTES]; /* the address for replies; "": nobody asked for it yet */
+    uint64_t inbox_secret;
     struct native_source *parked; /* those that wait for the output, by next_parked */
 };
 
@@ -221,6 +224,7 @@ native_handler native_handle_subscribe;
 native_handler native_handle_credit;
 native_handler native_handle_unsubscribe;
 native_handler native_handle_ack;
+native_handler native_handle_reply;
 native_handler native_handle_topics;
 native_handler native_handle_topic_create;
 native_handler native_handle_topic_delete;
@@ -228,6 +232,23 @@ native_handler native_handle_topic_config;
 native_handler native_handle_offsets;
 native_handler native_handle_trim;
 native_handler native_handle_group_delete;
+
+/* ---- native_publish.c ---- */
+
+/* Reads records into the instance's memory. SLUICE_E_MALFORMED, SLUICE_E_LIMIT, SLUICE_E_NO_MEMORY.
+ */
+sluice_status native_read_some(struct native_frontend *frontend, struct native_reader *reader,
+                               uint32_t count);
+/* They are done with: what a large frame took is not kept. */
+void native_read_give_back(struct native_frontend *frontend);
+
+/* ---- native_inbox.c ---- */
+
+/* A reply that is wanted at `_inbox` is wanted at the connection's address, which lives as long as
+ * it. `headers`: the record's. SLUICE_E_BUSY: no random bytes. */
+sluice_status native_inbox_address(struct native_conn *conn, struct sluice_record *record,
+                                   struct sluice_header *headers);
+sluice_status native_conn_told(void *self, void *data, struct sluice_bytes note);
 
 /* ---- native_sub.c ---- */
 

@@ -51,7 +51,7 @@ static bool make_room(struct native_frontend *frontend, uint32_t records, uint32
 }
 
 /* A large frame's memory is not kept. */
-static void give_back(struct native_frontend *frontend)
+void native_read_give_back(struct native_frontend *frontend)
 {
     if (frontend->read_record_room * sizeof(struct sluice_record) > NATIVE_SCRATCH_KEPT) {
         free(frontend->read_records);
@@ -65,8 +65,8 @@ static void give_back(struct native_frontend *frontend)
     }
 }
 
-static sluice_status read_records(struct native_frontend *frontend, struct native_reader *reader,
-                                  uint32_t count)
+sluice_status native_read_some(struct native_frontend *frontend, struct native_reader *reader,
+                               uint32_t count)
 {
     if (count == 0 || count > (uint64_t)(reader->end - reader->at) / NATIVE_RECORD_MIN) {
         return SLUICE_E_MALFORMED;
@@ -276,6 +276,20 @@ static sluice_status check(const struct publish *publish, const char **ret_reaso
     return SLUICE_OK;
 }
 
+/* Where replies are wanted. */
+static sluice_status address_all(struct native_conn *conn, uint32_t count)
+{
+    struct native_frontend *frontend = conn->frontend;
+    sluice_status status = SLUICE_OK;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < count && status == SLUICE_OK; i++) {
+        struct sluice_record *record = &frontend->read_records[i];
+        status = native_inbox_address(conn, record, frontend->read_headers + at);
+        at += record->header_count;
+    }
+    return status;
+}
+
 /* false: the frame waits for the topic. */
 static bool find_partition(struct native_conn *conn, const struct native_frame *frame,
                            const struct publish *publish, int32_t *ret_partition,
@@ -314,7 +328,7 @@ bool native_handle_publish(struct native_conn *conn, const struct native_frame *
     native_reader_init(&reader, frame->body, frame->body_size);
     read_head(&reader, &publish);
     sluice_status status =
-        reader.failed ? SLUICE_E_MALFORMED : read_records(frontend, &reader, publish.count);
+        reader.failed ? SLUICE_E_MALFORMED : native_read_some(frontend, &reader, publish.count);
     if (status == SLUICE_E_MALFORMED || status == SLUICE_E_LIMIT) {
         native_conn_goaway(conn, SLUICE_E_MALFORMED, "the PUBLISH cannot be read");
         return true;
@@ -323,11 +337,12 @@ bool native_handle_publish(struct native_conn *conn, const struct native_frame *
     if (status == SLUICE_OK && !find_partition(conn, frame, &publish, &partition, &status)) {
         return false;
     }
+    status = status != SLUICE_OK ? status : address_all(conn, publish.count);
     if (status != SLUICE_OK) {
         fail(conn, frame->id, frame->flags, status, sluice_text_of(reason));
     } else {
         produce(conn, frame, &publish, partition);
     }
-    give_back(frontend);
+    native_read_give_back(frontend);
     return true;
 }

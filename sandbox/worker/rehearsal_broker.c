@@ -6,7 +6,7 @@
 
 #define RESULTS_MAX 4096u /* of one call; more are not asked for in a rehearsal's 64 KiB */
 #define BATCH_BYTES 256u
-_Static_assert(offsetof(struct sluice_broker, topics_seen) + sizeof(void (*)(void)) ==
+_Static_assert(offsetof(struct sluice_broker, conn_tell) + sizeof(void (*)(void)) ==
                    sizeof(struct sluice_broker),
                "a new call of the broker: make it up below, and name it here");
 
@@ -1212,6 +1212,20 @@ static uint64_t on_topics_seen(const struct sluice_broker *broker, uint64_t know
     return known + 1;
 }
 
+/* It is told to somebody at another time (rehearsal_frontend.c). */
+CALL(conn_tell, uint32_t loop, uint64_t connection, struct sluice_bytes note,
+     sluice_status_done *done, void *arg)
+{
+    struct stage *stage = broker->data;
+
+    (void)loop;
+    (void)connection;
+    read_all(note.data, note.size);
+    stage->note_size = note.size < sizeof(stage->note) ? (uint32_t)note.size : 0;
+    memcpy(stage->note, note.data, stage->note_size);
+    ASK(CALL_STATUS, 1);
+}
+
 void stage_broker_init(struct stage *stage)
 {
     stage->broker = (struct sluice_broker){.size = sizeof(struct sluice_broker),
@@ -1225,6 +1239,7 @@ void stage_broker_init(struct stage *stage)
                                            .fetch = on_fetch,
                                            .fetch_cancel = on_fetch_cancel,
                                            .topics_seen = on_topics_seen,
+                                           .conn_tell = on_conn_tell,
                                            .offsets = on_offsets,
                                            .producer_id = on_producer_id,
                                            .group_join = on_group_join,

@@ -269,6 +269,12 @@ static int64_t wall_ms(const struct sluice_frontend_host *host)
 
 /* ---- records, tasks ---- */
 
+static uint32_t loop_number(const struct sluice_frontend_host *host)
+{
+    (void)stage_may(host->data, "loop");
+    return 0;
+}
+
 /* It may have been taken since: then conn_drained comes. */
 static uint64_t conn_queued(const struct sluice_frontend_host *host, uint64_t token)
 {
@@ -551,6 +557,22 @@ static void drain(struct stage *stage, struct peer *peer)
     }
 }
 
+/* A note that some connection sent comes to another, or to itself. */
+static void tell(struct stage *stage, struct peer *peer)
+{
+    bool asks = stage->ops->size >=
+                    offsetof(struct sluice_frontend, conn_told) + sizeof(stage->ops->conn_told) &&
+                stage->ops->conn_told != NULL;
+
+    if (asks && stage->note_size > 0 && peer->opened && !peer->closing &&
+        stage_draw(stage, 8) == 0) {
+        enter(stage, "conn_told");
+        (void)stage->ops->conn_told(stage->self, peer->conn,
+                                    (struct sluice_bytes){stage->note, stage->note_size});
+        leave(stage);
+    }
+}
+
 /* What became possible: peers that took all that was queued are told of, those that resumed are
  * fed, those that ended are forgotten. */
 static void settle(struct stage *stage)
@@ -563,6 +585,9 @@ static void settle(struct stage *stage)
         }
         if (peer->token != 0 && !peer->dead && peer->queued) {
             drain(stage, peer);
+        }
+        if (peer->token != 0 && !peer->dead) {
+            tell(stage, peer);
         }
         if (peer->token != 0 && !peer->dead && peer->resumed) {
             feed(stage, peer);
@@ -642,7 +667,8 @@ static void tables_init(struct stage *stage)
                                               .set_tick = set_tick,
                                               .now_ms = now_ms,
                                               .wall_ms = wall_ms,
-                                              .conn_queued = conn_queued};
+                                              .conn_queued = conn_queued,
+                                              .loop = loop_number};
     stage->records = (struct sluice_records_host){
         .size = sizeof(stage->records), .data = stage, .build = build, .each = each};
     stage->tasks =

@@ -87,6 +87,8 @@ struct stage {
     struct peer peers[STAGE_PEERS_MAX];
     struct stage_call calls[STAGE_CALLS_MAX];
     uint32_t call_count;
+    uint8_t note[512]; /* the last that was told */
+    uint32_t note_size;
     struct task_item task_items[STAGE_TASKS_MAX];
     uint32_t task_count;
     uint8_t *guarded;     /* STAGE_INPUT_MAX bytes before a page that nobody may touch */

@@ -3,6 +3,7 @@ import os
 import struct
 import sys
 import time
+import urllib.request
 
 from sluice_broker import SOURCE, Broker, loader, wait_for
 
@@ -369,6 +370,19 @@ def test_a_record_may_be_appended_later():
         answer = link.take(PUBLISHED)
         assert answer.flags == 2 and Reader(answer.body).numbers("iq") == (0, -1)
         assert values(link.records(2, 1)) == [b"x"] and time.time() * 1000 >= at
+
+
+def test_connections_beyond_the_bound_are_refused_and_counted():
+    with Broker("native.connections_max=2") as own, Link(own.native), Link(own.native):
+        with Link(own.native, hello=False) as third:
+            assert third.is_closed()
+        wait_for(lambda: 'listener="native",cause="connections"} 1' in urllib.request.urlopen("http://127.0.0.1:%d/metrics" % own.http).read().decode(),
+                 "the refusal to be counted")
+
+
+def test_who_is_silent_for_too_long_is_taken_for_gone():
+    with Broker("native.heartbeat=200 ms") as own, Link(own.native) as silent:
+        assert Reader(silent.take(GOAWAY).body).number("I") == 1007 and silent.is_closed()
 
 
 load_tests = loader(globals())

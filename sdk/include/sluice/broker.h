@@ -1049,6 +1049,11 @@ struct sluice_broker {
      * sluice_security.authorize first. */
     uint64_t (*topics_seen)(const struct sluice_broker *broker, uint64_t known,
                             sluice_topic_seen_fn *seen, void *arg);
+    /* Gives a note to the frontend of a connection of this broker, wherever it is (conn_told), and
+     * tells what that said. E_NOT_FOUND: no such connection (any more), or it takes no notes.
+     * [borrows note for the call] */
+    SLUICE_CALL(conn_tell, uint32_t loop, uint64_t connection, struct sluice_bytes note,
+                sluice_status_done *done, void *arg);
 #undef SLUICE_CALL
 };
 

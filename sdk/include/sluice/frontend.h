@@ -49,6 +49,9 @@ struct sluice_frontend_host {
     /* Bytes of output that the peer has not taken yet; 0 too when the connection is gone. Whoever
      * sends without being asked stops above a bound of its own, and goes on at conn_drained. */
     uint64_t (*conn_queued)(const struct sluice_frontend_host *host, uint64_t connection);
+    /* The number of the loop that the instance runs on: with a connection's token it names a
+     * connection of the broker, for sluice_broker.conn_tell. */
+    uint32_t (*loop)(const struct sluice_frontend_host *host);
 };
 
 /* Who connected; valid during conn_open. TLS is the host's: a frontend sees plaintext, and hears of
@@ -101,6 +104,9 @@ struct sluice_frontend {
     /* Members from here on are called when `size` reaches beyond them; each may be NULL. */
     /* Output was queued, and the peer has taken all of it. */
     void (*conn_drained)(void *self, void *conn);
+    /* Somebody sent a note to the connection with sluice_broker.conn_tell, and hears the status.
+     * Any frontend can: what is in the note proves that it is meant. It is borrowed. */
+    sluice_status (*conn_told)(void *self, void *conn, struct sluice_bytes note);
 };
 
 #endif
