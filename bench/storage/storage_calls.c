@@ -6,10 +6,12 @@
  *   storage_calls DIRECTORY read [CALLS]
  *       one caller; each call a fetch of one record of 100 B, at a random offset of 50,000 that are
  *       in the page cache; each lies in a frame of its own
- *   storage_calls DIRECTORY write cached|cold [CALLS]
+ *   storage_calls DIRECTORY write cached|cold|handed [CALLS]
  *       nothing but pwritev of three pieces, 4 KiB in all, one block behind the other in files of
  *       zeros whose pages are in the page cache, or are not: what the kernel takes of an append
- * with os. Every 8 MiB a fdatasync, which is not counted
+ * with os. Every 8 MiB a fdatasync, which is not counted. handed: by another thread, as a shard's
+ * log has it; the two look for each other and never sleep, and what comes behind a fdatasync
+ * waits for it, as there
  *
  * From the call to its answer, on the shard's loop, without sockets and protocol. One JSON object
  * out. */
@@ -20,6 +22,8 @@
 #include "shard/produce.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,20 +162,73 @@ static void read_prepare(void)
 
 /* ---- the kernel's share ---- */
 
-static void write_once(const struct bare_log *log, uint64_t at)
+static void write_frame(const struct bare_log *log, uint64_t at)
 {
     static char head[256], body[176], padding[WRITE_BYTES - sizeof(head) - sizeof(body)];
     const struct iovec pieces[] = {
         {head, sizeof(head)}, {body, sizeof(body)}, {padding, sizeof(padding)}};
     int file = log->files[at / BARE_FILE_BYTES % BARE_FILES];
-    begin_ns = now_ns();
     if (pwritev(file, pieces, 3, (off_t)(at % BARE_FILE_BYTES)) != (ssize_t)WRITE_BYTES) {
         bench_fail("pwritev", SLUICE_E_IO);
     }
-    samples_ns[call_count++] = (uint32_t)SL_MIN(now_ns() - begin_ns, (int64_t)UINT32_MAX);
+}
+
+static void write_sync(const struct bare_log *log, uint64_t at)
+{
+    int file = log->files[at / BARE_FILE_BYTES % BARE_FILES];
     if ((at + WRITE_BYTES) % SYNC_BYTES == 0 && fdatasync(file) != 0) {
         bench_fail("fdatasync", SLUICE_E_IO);
     }
+}
+
+static void sample_take(void)
+{
+    samples_ns[call_count++] = (uint32_t)SL_MIN(now_ns() - begin_ns, (int64_t)UINT32_MAX);
+}
+
+static void write_once(const struct bare_log *log, uint64_t at)
+{
+    begin_ns = now_ns();
+    write_frame(log, at);
+    sample_take();
+    write_sync(log, at);
+}
+
+/* ---- handed to another thread ---- */
+
+static struct bare_log handed_log;
+static _Atomic uint64_t handed, written; /* calls */
+static uint64_t handed_max;
+
+static void *handed_run(void *arg)
+{
+    for (uint64_t i = 0; i < handed_max; i++) {
+        while (atomic_load(&handed) <= i) {
+        }
+        write_frame(&handed_log, i * WRITE_BYTES);
+        atomic_store(&written, i + 1);
+        write_sync(&handed_log, i * WRITE_BYTES);
+    }
+    return arg;
+}
+
+static void write_handed(const char *directory, uint32_t calls)
+{
+    pthread_t writer;
+    bare_log_open(&handed_log, directory);
+    handed_max = calls;
+    if (pthread_create(&writer, NULL, handed_run, NULL) != 0) {
+        bench_fail("thread", SLUICE_E_LIMIT);
+    }
+    for (uint64_t i = 0; i < calls; i++) {
+        begin_ns = now_ns();
+        atomic_store(&handed, i + 1);
+        while (atomic_load(&written) <= i) {
+        }
+        sample_take();
+    }
+    pthread_join(writer, NULL);
+    bare_log_close(&handed_log);
 }
 
 static void write_all(const char *directory, bool is_cold, uint32_t calls)
@@ -211,7 +268,7 @@ int main(int count, char **words)
     bool writes = count >= 4 && strcmp(words[2], "write") == 0;
     if (!appends && !reads && !writes) {
         fprintf(stderr,
-                "storage_calls DIRECTORY append CLASS | read | write cached|cold [CALLS]\n");
+                "storage_calls DIRECTORY append CLASS | read | write cached|cold|handed [CALLS]\n");
         return 2;
     }
     int at = reads ? 3 : 4;
@@ -222,7 +279,11 @@ int main(int count, char **words)
     struct wal_limits wal = bench_wal_limits();
     samples_ns = calloc(SL_MAX(calls, READ_RECORDS), sizeof(*samples_ns));
     if (writes) {
-        write_all(words[1], strcmp(words[3], "cold") == 0, calls);
+        if (strcmp(words[3], "handed") == 0) {
+            write_handed(words[1], calls);
+        } else {
+            write_all(words[1], strcmp(words[3], "cold") == 0, calls);
+        }
         report("pwritev of a frame, pages", words[3]);
         return 0;
     }
