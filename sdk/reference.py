@@ -19,7 +19,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INCLUDE = os.path.join(ROOT, "sdk", "include", "sluice")
 PAGE = os.path.join(ROOT, "docs", "reference", "sdk.md")
 ORDER = ("types.h", "status.h", "plugin.h", "processor.h", "state.h", "frontend.h", "consumer_group.h", "streams_group.h",
-         "broker.h", "security.h", "quota.h", "telemetry.h", "records.h", "message_set.h", "task.h", "metrics.h")
+         "broker.h", "security.h", "quota.h", "telemetry.h", "records.h", "message_set.h", "task.h", "metrics.h",
+         "embed.h")
 
 CLIENT_INCLUDE = os.path.join(ROOT, "sdk", "client", "include", "sluice")
 CLIENT_PAGE = os.path.join(ROOT, "docs", "reference", "client.md")

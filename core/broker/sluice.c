@@ -245,6 +245,7 @@ struct sluice *sluice_free(struct sluice *sluice)
     }
     admin_server_free(sluice->admin.server);
     broker_link_fini(&sluice->admin.link);
+    sluice_local_fini(sluice);
     plugin_manager_free(sluice->plugins);
     for (uint32_t i = 0; i < sluice->shards.count; i++) {
         shard_free(sluice->shards.shards[i]);
@@ -274,6 +275,11 @@ struct sluice *sluice_free(struct sluice *sluice)
 }
 
 /* ---- questions ---- */
+
+bool sluice_can_serve(const struct sluice *sluice)
+{
+    return sluice->shards.shards[0]->status == SLUICE_OK;
+}
 
 bool sluice_is_fenced(const struct sluice *sluice)
 {

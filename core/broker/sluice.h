@@ -3,9 +3,12 @@
 #ifndef SL_BROKER_SLUICE_H
 #define SL_BROKER_SLUICE_H
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "control/config.h"
 #include "os/os.h"
+
+#include <sluice/broker.h>
 
 struct sluice;
 
@@ -41,8 +44,16 @@ sl_err sluice_reload(struct sluice *sluice, bool dry_run, sluice_reloaded_fn *do
 struct sluice *sluice_free(struct sluice *sluice); /* after run returned; NULL is fine */
 /* Storage of some shard failed: nothing it held back was acknowledged; a restart recovers. [any] */
 bool sluice_is_fenced(const struct sluice *sluice);
+/* Shard 0, which holds the catalog, is well: a broker that runs will be ready. [any] */
+bool sluice_can_serve(const struct sluice *sluice);
 /* Every loop turns: what /livez answers, for a watchdog. [any] */
 bool sluice_is_live(const struct sluice *sluice);
+/* All metrics as Prometheus text. [any, while it runs] */
+sl_err sluice_metrics(struct sluice *sluice, struct sl_buffer *buffer) SL_MUST_CHECK;
+/* Writes batches as the program's own, which no rule is asked about. E_NO_MEMORY, else `done` is
+ * called. [loop 0, while it runs] */
+sl_err sluice_produce_local(struct sluice *sluice, const struct sluice_produce *request,
+                            sluice_produce_done *done, void *arg) SL_MUST_CHECK;
 struct sl_loop *sluice_loop(struct sluice *sluice); /* loop 0, for signals */
 
 #endif

@@ -44,6 +44,11 @@ static sl_err render_metrics(void *arg, struct sl_buffer *buffer)
     return sl_metrics_render(sluice->metrics, buffer);
 }
 
+sl_err sluice_metrics(struct sluice *sluice, struct sl_buffer *buffer)
+{
+    return render_metrics(sluice, buffer);
+}
+
 static bool say(struct sl_buffer *text, const char *what, uint32_t number, const char *why)
 {
     char line[256];

@@ -32,6 +32,7 @@ struct sluice {
     uint32_t shards_pending;
     struct frontend_set frontends;
     struct admin_socket admin;
+    struct broker_link local; /* for sluice_produce_local */
     struct storage_watch storage;
     struct backup_admin backup;
     struct access_keeper access;
@@ -57,6 +58,8 @@ void sluice_settings_take_live(struct broker_settings *settings, const struct sl
 /* sluice_open.c: all shards. On an error some are there. [blocks, before the loops run] */
 sl_err sluice_open_shards(struct sluice *sluice,
                           char ret_problem[SLUICE_PROBLEM_BYTES]) SL_MUST_CHECK;
+
+void sluice_local_fini(struct sluice *sluice); /* sluice_local.c */
 
 /* sluice_facts.c */
 void sluice_facts_init(struct sluice *sluice); /* the data directory is open */

@@ -68,6 +68,7 @@ static int config_show(struct cli *cli)
 {
     const struct cli_options *options = &cli->options;
     struct config_sources sources = {.dev = options->dev,
+                                     .profile = cli_value(cli_own(cli, "--profile"), NULL),
                                      .home = cli_value(&options->home, NULL),
                                      .environment = (const char *const *)environ,
                                      .executable = cli->executable};
@@ -123,6 +124,16 @@ static const struct cli_command commands[] = {
     {"config show", config_show, "", 0, 0,
      CLI_BROKER_OPTIONS | CLI_OPTION(SET) | CLI_OPTION(RUNNING),
      "every key with its value and where it was set"},
+    {"config explain", cli_config_explain, "KEY", 1, 1, CLI_OPTION(JSON) | CLI_OPTION(HELP),
+     "what a key, or all keys of a section, are for: type, range, default, when a change takes effect"},
+    {"config init", cli_config_init, "[FILE]", 0, 1, CLI_OPTION(HELP) | CLI_OPTION(FORCE),
+     "write a configuration to begin with: a profile, with its reasons"},
+    {"config diff", cli_config_diff, "[FILE] FILE", 1, 2, CLI_BROKER_OPTIONS,
+     "what a file changes, compared with the running broker or with another file\n\n"
+     "Exit codes: 0 nothing, 1 something."},
+    {"config import", cli_config_import, "SERVER.PROPERTIES", 1, 1, CLI_OPTION(HELP),
+     "a configuration of Apache Kafka as one of Sluice; what has no counterpart is named, with the reason\n\n"
+     "Exit codes: 0 everything was taken over, 3 something was not."},
     {"config schema", config_schema, "", 0, 0, CLI_OPTION(JSON) | CLI_OPTION(HELP),
      "JSON Schema of the configuration"},
     {"config reference", config_reference, "", 0, 0, CLI_OPTION(HELP),
@@ -130,7 +141,15 @@ static const struct cli_command commands[] = {
     {"config topics", config_topics, "", 0, 0, CLI_OPTION(HELP),
      "reference page of the configurations of topics"},
 };
+static const struct cli_option options[] = {
+    {.commands = "config show,config init", .name = "--profile",
+     .argument = "development|production|high-performance|single-node|edge", .doc = "settings for a kind of use"},
+    {.commands = "config show", .name = "--origin", .doc = "with where each value was set, as it is without, too"},
+};
 /* clang-format on */
 
-const struct cli_table cli_config_table = {
-    .title = "Configuration", .commands = commands, .count = SL_COUNT_OF(commands)};
+const struct cli_table cli_config_table = {.title = "Configuration",
+                                           .commands = commands,
+                                           .count = SL_COUNT_OF(commands),
+                                           .options = options,
+                                           .option_count = SL_COUNT_OF(options)};

@@ -270,7 +270,8 @@ struct config_sources {
     uint32_t file_count;
     const char *settings[CONFIG_SETTINGS_MAX]; /* "key=value" of --set */
     uint32_t setting_count;
-    const char *home; /* NULL: none given */
+    const char *profile; /* of conf/profiles, below all files; NULL: none */
+    const char *home;    /* NULL: none given */
     bool dev;
     const char *const *environment; /* "NAME=value", NULL-terminated; NULL: none */
     const char *executable; /* absolute path of the program, for plugins.system_dir; or NULL */

@@ -27,6 +27,12 @@ static const char *set_take(struct config_sources *sources, const char *value)
     return NULL;
 }
 
+static const char *profile_take(struct config_sources *sources, const char *value)
+{
+    sources->profile = value;
+    return NULL;
+}
+
 static const char *home_take(struct config_sources *sources, const char *value)
 {
     sources->home = value;
@@ -40,10 +46,8 @@ static const char *dev_take(struct config_sources *sources, const char *value SL
 }
 
 static const struct flag flags[] = {
-    {"--config", true, config_take},
-    {"--home", true, home_take},
-    {"--dev", false, dev_take},
-    {"--set", true, set_take},
+    {"--config", true, config_take}, {"--profile", true, profile_take}, {"--home", true, home_take},
+    {"--dev", false, dev_take},      {"--set", true, set_take},
 };
 
 static const struct flag *flag_find(const char *word, size_t size)

@@ -3,6 +3,7 @@
  * SLUICE_A__B_C names a.b_c: two underscores are the dot. Variables without them belong to others
  * and are ignored; those with them must be keys. */
 #include "control/config_option.h"
+#include "control/config_profile.h"
 
 #include <string.h>
 
@@ -194,9 +195,25 @@ static sl_err command_line_add(struct loader *loader)
     return err == SLUICE_OK ? layer_add(loader, layer) : err;
 }
 
+/* A profile is a file that the program brings: below all others. */
+static sl_err profile_add(struct loader *loader)
+{
+    char names[256];
+    const char *name = loader->sources->profile;
+    const struct config_profile *profile = name != NULL ? config_profile_find(name) : NULL;
+    if (name == NULL || profile != NULL) {
+        return name == NULL ? SLUICE_OK : text_add(loader, profile->text, name);
+    }
+    config_profile_names(names, sizeof(names));
+    config_problem(loader->report, SLUICE_E_NOT_FOUND, NULL,
+                   "there is no profile \"%.60s\"; there are %s", name, names);
+    return SLUICE_E_NOT_FOUND;
+}
+
 static sl_err layers_read(struct loader *loader, const struct sl_bytes *text, const char *name)
 {
-    sl_err err = text != NULL ? text_add(loader, *text, name) : SLUICE_OK;
+    sl_err err = profile_add(loader);
+    err = err == SLUICE_OK && text != NULL ? text_add(loader, *text, name) : err;
     for (uint32_t i = 0; err == SLUICE_OK && i < loader->sources->file_count; i++) {
         err = file_add(loader, loader->sources->files[i]);
     }

@@ -28,10 +28,13 @@ static void help_row(const struct config_option *option, const char *prefix, FIL
 
 void config_help_write(FILE *out)
 {
-    fputs("Usage: sluice serve [--config FILE]... [--home DIR] [--dev] [--set key=value]...\n\n"
+    fputs("Usage: sluice serve [--profile NAME] [--config FILE]... [--home DIR] [--dev] [--set "
+          "key=value]...\n\n"
           "  --config FILE    read this file (YAML or JSON); later files win\n"
           "  --home DIR       data in DIR/data, plugins in DIR/plugins, socket DIR/sluice.sock\n"
           "  --dev            defaults for trying things out: home var/, topics on first use\n"
+          "  --profile NAME   settings for a kind of use, below all files: development, edge,\n"
+          "                   high-performance, production, single-node (\"sluice config init\")\n"
           "  --set key=value  one value, wins over files and environment\n\n"
           "Environment: SLUICE_A__B_C=value sets a.b_c. Order: command line, environment, files,\n"
           "defaults. SIGHUP reads the files again.\n\nKeys  [default]\n",

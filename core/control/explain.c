@@ -39,6 +39,8 @@ static const struct explain_row rows[] = {
         "Run it as the user of the broker, or look at the rights of what the sentence names."),
     ROW(E_UNCONFIRMED, "It cannot be undone, or it lets records past a gate; nothing was done yet.",
         "Say --yes if it is meant."),
+    ROW(E_NOT_RUNNING, "The program that hosts the broker called it before it ran, or after its end.",
+        "Wait for the ready callback of sluice_embed_create; a broker that ended is made anew."),
 
     ROW(E_IO, "A file could not be read or written.", "\"dmesg\" tells whether the disk is failing; look at rights and free space."),
     ROW(E_DISK_FULL, "The disk of data.dir is filled to 95 %; reading, deleting and commits go on.",

@@ -1,7 +1,10 @@
 /* os_program.c: see os_program.h. */
 #include "os/os_program.h"
 
+#include <dlfcn.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,4 +26,22 @@ void sl_program_worker(const char *executable, char ret_path[SL_PROGRAM_PATH_BYT
         size--;
     }
     snprintf(ret_path, SL_PROGRAM_PATH_BYTES, "%.*slib/sluice/" WORKER_NAME, size, executable);
+}
+
+void sl_program_of_library(const void *symbol, char ret_path[SL_PROGRAM_PATH_BYTES])
+{
+    Dl_info info;
+    char path[PATH_MAX];
+    ret_path[0] = '\0';
+    if (dladdr(symbol, &info) == 0 || realpath(info.dli_fname, path) == NULL) {
+        return;
+    }
+    for (int i = 0; i < 2; i++) { /* the file, its folder */
+        char *slash = strrchr(path, '/');
+        if (slash == NULL) {
+            return;
+        }
+        *slash = '\0';
+    }
+    snprintf(ret_path, SL_PROGRAM_PATH_BYTES, "%.4000s/bin/sluice", path);
 }

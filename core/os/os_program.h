@@ -11,5 +11,8 @@
  * "sluice-worker" beside the program as in a build folder, which goes first. The second when none
  * is there, so that the error names it; "" when executable is NULL. [any] */
 void sl_program_worker(const char *executable, char ret_path[SL_PROGRAM_PATH_BYTES]);
+/* The program of the installation whose library has this symbol: "<prefix>/bin/sluice" for
+ * "<prefix>/lib/…"; "" when that cannot be known. [any] */
+void sl_program_of_library(const void *symbol, char ret_path[SL_PROGRAM_PATH_BYTES]);
 
 #endif

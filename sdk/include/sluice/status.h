@@ -32,6 +32,7 @@ typedef int32_t sluice_status;
     X(E_BUSY,                          1013,   7, 503, 14, 1, "busy, try again")                                 \
     X(E_PERMISSION,                    1014,  31, 403,  7, 0, "not permitted")                                   \
     X(E_UNCONFIRMED,                   1015,  42, 409,  9, 0, "this wants to be confirmed")                      \
+    X(E_NOT_RUNNING,                   1016,   8, 503, 14, 1, "the broker is not running")                       \
     /* 1100: system and storage */                                                                              \
     X(E_IO,                            1100,  56, 500, 13, 1, "input/output error")                              \
     X(E_DISK_FULL,                     1101,  56, 507,  8, 1, "the disk is full")                                \

@@ -1,0 +1,266 @@
+/* cli_config_more.c: config explain, init, diff and import: none needs a broker. */
+#include "base/text.h"
+#include "cli/cli_command.h"
+#include "control/config_option.h"
+#include "control/config_profile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PROFILE_NAMES_BYTES 256
+
+static int no_profile(const char *name)
+{
+    char names[PROFILE_NAMES_BYTES];
+    config_profile_names(names, sizeof(names));
+    cli_complain("there is no profile \"%.60s\"; there are %s", name, names);
+    return CLI_USAGE;
+}
+
+/* ---- explain ---- */
+
+static const char *const apply_texts[] = {
+    [CONFIG_APPLY_LIVE] = "at a reload, at once",
+    [CONFIG_APPLY_COMPONENT] = "at a reload; what it belongs to is made anew",
+    [CONFIG_APPLY_RESTART] = "at the next start",
+};
+
+/* "SLUICE_KAFKA__LISTEN" of "kafka.listen". */
+static void variable_of(const char *key, char ret_name[CONFIG_PATH_MAX * 2])
+{
+    size_t at = (size_t)snprintf(ret_name, CONFIG_PATH_MAX * 2, "SLUICE_");
+    for (; *key != '\0' && at < CONFIG_PATH_MAX * 2 - 3; key++) {
+        if (*key == '.') {
+            ret_name[at++] = '_';
+        }
+        ret_name[at++] = *key == '.'                  ? '_'
+                         : *key >= 'a' && *key <= 'z' ? (char)(*key - 'a' + 'A')
+                                                      : *key;
+    }
+    ret_name[at] = '\0';
+}
+
+static void range_write(const struct config_option *option)
+{
+    char low[32], high[32];
+    if (option->type == CONFIG_TYPE_INT || option->type == CONFIG_TYPE_SIZE ||
+        option->type == CONFIG_TYPE_DURATION) {
+        config_number_text(option->type, option->min, low);
+        config_number_text(option->type, option->max, high);
+        printf("  range        %s to %s\n", low, high);
+    } else if (option->choices != NULL) {
+        printf("  one of       %s\n", option->choices + (option->choices[0] == '|'));
+    }
+}
+
+static void option_write(const struct config_option *option, const char *prefix)
+{
+    char variable[CONFIG_PATH_MAX * 2];
+    printf("%s%s\n  %s\n", prefix, option->key, option->doc);
+    printf("  type         %s\n", config_type_name(option->type));
+    range_write(option);
+    printf("  default      %s\n",
+           option->initial != NULL && option->initial[0] != '\0' ? option->initial : "(empty)");
+    if (option->initial_dev != NULL) {
+        printf("  with --dev   %s\n", option->initial_dev);
+    }
+    printf("  takes effect %s\n", apply_texts[option->apply]);
+    if (prefix[0] == '\0') {
+        variable_of(option->key, variable);
+        printf("  environment  %s\n", variable);
+    }
+}
+
+static cJSON *option_json(const struct config_option *option, const char *prefix)
+{
+    char key[CONFIG_PATH_MAX * 2];
+    cJSON *object = cJSON_CreateObject();
+    snprintf(key, sizeof(key), "%s%s", prefix, option->key);
+    cJSON_AddStringToObject(object, "key", key);
+    cJSON_AddStringToObject(object, "doc", option->doc);
+    cJSON_AddStringToObject(object, "type", config_type_name(option->type));
+    cJSON_AddStringToObject(object, "default", option->initial != NULL ? option->initial : "");
+    cJSON_AddStringToObject(object, "takes_effect", apply_texts[option->apply]);
+    return object;
+}
+
+/* The keys that are the word, or below it. */
+static uint32_t explain_section(const struct cli *cli, const struct config_section *section,
+                                const char *prefix, const char *word, cJSON *array)
+{
+    size_t size = strlen(word);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < section->count; i++) {
+        const struct config_option *option = &section->options[i];
+        bool below = strncmp(option->key, word, size) == 0 &&
+                     (option->key[size] == '.' || option->key[size] == '\0');
+        if (!below) {
+            continue;
+        }
+        if (cli->options.json) {
+            cJSON_AddItemToArray(array, option_json(option, prefix));
+        } else {
+            fputs(found > 0 ? "\n" : "", stdout);
+            option_write(option, prefix);
+        }
+        found++;
+    }
+    return found;
+}
+
+static int unknown_key(const char *word)
+{
+    const struct config_section *section = config_section_main();
+    const char *known[512];
+    size_t count = 0;
+    for (uint32_t i = 0; i < section->count && count < SL_COUNT_OF(known); i++) {
+        known[count++] = section->options[i].key;
+    }
+    const char *best =
+        sl_text_nearest((struct sl_bytes){(const uint8_t *)word, strlen(word)}, known, count);
+    cli_complain("there is no key \"%.100s\"; %s%s%s", word,
+                 best != NULL ? "did you mean \"" : "\"sluice serve --help\" lists all",
+                 best != NULL ? best : "", best != NULL ? "\"?" : "");
+    return CLI_FAILED;
+}
+
+int cli_config_explain(struct cli *cli)
+{
+    static const char instances[] = "plugins.instances.";
+    const char *word = cli->options.words[0];
+    bool of_instance = strncmp(word, instances, sizeof(instances) - 1) == 0;
+    const char *rest = of_instance ? strchr(word + sizeof(instances) - 1, '.') : NULL;
+    cJSON *array = cli->options.json ? cJSON_CreateArray() : NULL;
+    uint32_t found = rest != NULL ? explain_section(cli, config_section_instance(),
+                                                    "plugins.instances.NAME.", rest + 1, array)
+                                  : explain_section(cli, config_section_main(), "", word, array);
+    if (cli->options.json && found > 0) {
+        cli_json_write(array);
+    }
+    cJSON_Delete(array);
+    return found > 0 ? CLI_OK : unknown_key(word);
+}
+
+/* ---- init ---- */
+
+int cli_config_init(struct cli *cli)
+{
+    const char *name = cli_value(cli_own(cli, "--profile"), "development");
+    const struct config_profile *profile = config_profile_find(name);
+    const char *path = cli->options.word_count > 0 ? cli->options.words[0] : NULL;
+    if (profile == NULL) {
+        return no_profile(name);
+    }
+    if (path == NULL) {
+        fwrite(profile->text.data, 1, profile->text.size, stdout);
+        return CLI_OK;
+    }
+    const uint32_t flags =
+        SL_FILE_WRITE | SL_FILE_CREATE | (cli->options.force ? 0 : SL_FILE_EXCLUSIVE);
+    const struct sl_iovec piece = {(void *)(uintptr_t)profile->text.data, profile->text.size};
+    struct sl_file *file = NULL;
+    sl_err err = sl_file_open(cli->os, path, flags, &file);
+    err = err != SLUICE_OK ? err : sl_file_truncate(file, 0);
+    err = err != SLUICE_OK ? err : sl_file_pwritev(file, &piece, 1, 0);
+    sl_file_close(file);
+    if (err != SLUICE_OK) {
+        cli_complain("%s cannot be written%s", path,
+                     err == SLUICE_E_EXISTS ? ": it is there already; --force writes it anew" : "");
+        return CLI_IO;
+    }
+    fprintf(stderr, "%s: profile %s; \"sluice config check %s\" after each change\n", path, name,
+            path);
+    return CLI_OK;
+}
+
+/* ---- diff ---- */
+
+static int load_one(struct cli *cli, const char *path, struct sl_config **ret_config)
+{
+    struct config_sources sources = {.executable = cli->executable};
+    struct config_report report = {.count = 0};
+    sources.files[sources.file_count++] = path;
+    if (config_load(cli->os, &sources, &report, ret_config) == SLUICE_OK) {
+        return CLI_OK;
+    }
+    config_report_write(&report, stderr);
+    return CLI_CONFIG;
+}
+
+static const char *value_in(const cJSON *all, const char *key, char ret_text[1024])
+{
+    const cJSON *entry = cJSON_GetObjectItemCaseSensitive(all, key);
+    return entry != NULL ? cli_member_text(entry, "value", ret_text) : "";
+}
+
+static void row_add(cJSON *rows, const char *key, const char *before, const char *after)
+{
+    cJSON *row = cJSON_CreateObject();
+    cJSON_AddStringToObject(row, "key", key);
+    cJSON_AddStringToObject(row, "before", before);
+    cJSON_AddStringToObject(row, "after", after);
+    cJSON_AddItemToArray(rows, row);
+}
+
+static void compare(const cJSON *before, const cJSON *after, cJSON *rows)
+{
+    const cJSON *entry;
+    char was[1024], is[1024];
+    cJSON_ArrayForEach(entry, after)
+    {
+        if (strcmp(value_in(before, entry->string, was), value_in(after, entry->string, is)) != 0) {
+            row_add(rows, entry->string, was, is);
+        }
+    }
+    cJSON_ArrayForEach(entry, before)
+    {
+        if (cJSON_GetObjectItemCaseSensitive(after, entry->string) == NULL) {
+            row_add(rows, entry->string, value_in(before, entry->string, was), "");
+        }
+    }
+}
+
+/* What the running broker has, or what the first file says. */
+static int diff_before(struct cli *cli, cJSON **ret_all)
+{
+    struct sl_config *config = NULL;
+    cJSON *reply = NULL;
+    int code;
+    if (cli->options.word_count == 2) {
+        code = load_one(cli, cli->options.words[0], &config);
+        *ret_all = code == CLI_OK ? config_show_json(config) : NULL;
+        config_free(config);
+        return code;
+    }
+    code = cli_call_once(cli, "config.show", NULL, &reply);
+    *ret_all = code == CLI_OK ? cJSON_Duplicate(cli_result(reply), true) : NULL;
+    cJSON_Delete(reply);
+    return code;
+}
+
+int cli_config_diff(struct cli *cli)
+{
+    static const char *const columns[] = {"key", "before", "after"};
+    struct sl_config *config = NULL;
+    cJSON *before = NULL;
+    int code = load_one(cli, cli->options.words[cli->options.word_count - 1], &config);
+    code = code == CLI_OK ? diff_before(cli, &before) : code;
+    if (code != CLI_OK) {
+        config_free(config);
+        return code;
+    }
+    cJSON *after = config_show_json(config);
+    cJSON *rows = cJSON_CreateArray();
+    compare(before, after, rows);
+    int count = cJSON_GetArraySize(rows);
+    if (cli->options.json) {
+        cli_json_write(rows);
+    } else if (count > 0) {
+        cli_table_write(cli, rows, columns, SL_COUNT_OF(columns));
+    }
+    cJSON_Delete(rows);
+    cJSON_Delete(after);
+    cJSON_Delete(before);
+    config_free(config);
+    return count > 0 ? CLI_FAILED : CLI_OK;
+}

@@ -1,0 +1,146 @@
+"""Profiles, `config explain|init|diff|import`, `check` and `generate`: what the command line gives for running a broker."""
+import glob
+import json
+import os
+import re
+import subprocess
+import unittest
+import urllib.request
+
+from sluice_broker import SLUICE, SOURCE, Broker
+
+PROFILES = sorted(glob.glob(os.path.join(SOURCE, "conf", "profiles", "*.yaml")))
+
+
+def sluice(*arguments):
+    done = subprocess.run([SLUICE, *arguments], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+class Profiles(unittest.TestCase):
+    def test_each_is_valid_and_gives_reasons(self):
+        self.assertEqual(len(PROFILES), 5)
+        for path in PROFILES:
+            self.assertEqual(sluice("config", "check", path), (0, "valid\n", ""), path)
+            with open(path) as file:
+                self.assertGreater(file.read().count("#"), 4, path)
+
+    def test_the_program_brings_the_same_text(self):
+        for path in PROFILES:
+            name = os.path.basename(path)[:-5]
+            with open(path) as file:
+                self.assertEqual(sluice("config", "init", "--profile", name)[1], file.read())
+
+    def test_show_names_the_profile_as_origin_and_a_setting_wins(self):
+        code, out, err = sluice("config", "show", "--profile", "edge", "--origin", "--set", "node.id=9")
+        self.assertEqual((code, err), (0, ""))
+        self.assertRegex(out, r"(?m)^runtime.shards = 1  # edge:\d+:\d+$")
+        self.assertRegex(out, r"(?m)^node.id = 9  # --set$")
+
+    def test_an_unknown_profile_is_refused_with_the_names(self):
+        code, _, err = sluice("serve", "--profile", "bulky")
+        self.assertEqual(code, 78)
+        self.assertIn("development", err)
+
+    def test_each_one_serves(self):
+        for path in PROFILES:
+            broker = Broker("log.format=text", dev=False, start=False)  # what start() reads
+            self.addCleanup(broker.close)
+            broker.extra = ["--profile", os.path.basename(path)[:-5]]
+            broker.start()
+            code, out, _ = broker.run("check", "ready")
+            self.assertEqual((code, out[:8]), (0, b"READY OK"), path)
+            broker.close()
+
+
+class Configuration(unittest.TestCase):
+    def setUp(self):
+        self.broker = Broker(start=False)
+        self.addCleanup(self.broker.close)
+
+    def file(self, name, text):
+        path = os.path.join(self.broker.home, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def test_explain_says_what_a_key_is_and_helps_with_one_that_is_not(self):
+        code, out, _ = sluice("config", "explain", "wal.age_max")
+        self.assertEqual(code, 0)
+        for part in ("duration", "10 min", "at the next start", "SLUICE_WAL__AGE_MAX"):
+            self.assertIn(part, out)
+        keys = [row["key"] for row in json.loads(sluice("config", "explain", "wal", "--json")[1])]
+        self.assertIn("wal.bytes_max", keys)
+        code, _, err = sluice("config", "explain", "wal.agemax")
+        self.assertEqual(code, 1)
+        self.assertIn("wal.age_max", err)
+
+    def test_init_writes_a_file_once(self):
+        path = os.path.join(self.broker.home, "new.yaml")
+        self.assertEqual(sluice("config", "init", path)[0], 0)
+        self.assertEqual(sluice("config", "check", path)[0], 0)
+        self.assertEqual(sluice("config", "init", path)[0], 74)
+        self.assertEqual(sluice("config", "init", path, "--force")[0], 0)
+
+    def test_diff_names_what_differs(self):
+        one, two = self.file("one", "log: {level: info}\n"), self.file("two", "log: {level: debug}\n")
+        self.assertEqual(sluice("config", "diff", one, one), (0, "", ""))
+        code, out, _ = sluice("config", "diff", one, two, "--json")
+        self.assertEqual((code, json.loads(out)), (1, [{"key": "log.level", "before": "info", "after": "debug"}]))
+
+    def test_a_configuration_of_kafka_becomes_one_of_ours(self):
+        path = self.file("server.properties", "# a comment\nbroker.id=7\nlisteners=PLAINTEXT://:9092\nlog.dirs = /k,/l\n"
+                         "log.retention.hours=2\noffsets.retention.minutes: 30\nlog.cleaner.min.cleanable.ratio=0.25\n"
+                         "num.io.threads=8\nlisteners.of.mine=1\nadvertised.listeners=SSL://a:1\n")
+        code, out, err = sluice("config", "import", path)
+        self.assertEqual(code, 3)
+        for name, why in (("num.io.threads", "runtime.shards"), ("listeners.of.mine", "nothing like it"),
+                          ("advertised.listeners", "in the clear")):
+            self.assertRegex(err, "ignored %s: .*%s" % (re.escape(name), why))
+        ours = self.file("ours.yaml", out)
+        code, out, err = sluice("config", "show", "--config", ours)
+        self.assertEqual((code, err), (0, ""))
+        for line in ("kafka.listen = 0.0.0.0:9092", "node.id = 7", "data.dir = /k/sluice", "retention.ms = 7200000",
+                     "groups.offsets_retention = 30 min", "compaction.min_dirty_percent = 25"):
+            self.assertIn(line + " ", out)
+
+
+class Running(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.broker = Broker()
+        cls.addClassCleanup(cls.broker.close)
+
+    def check(self, *arguments):
+        code, out, _ = self.broker.run("check", *arguments)
+        return code, out.decode()
+
+    def test_checks_answer_as_nagios_wants_it(self):
+        self.assertRegex(self.check("ready")[1], r"^READY OK - version")
+        self.assertEqual(self.check("disk", "--warn", "0", "--crit", "101")[0], 1)
+        self.assertEqual(self.check("disk", "--warn", "0", "--crit", "0")[0], 2)
+        self.assertEqual(self.check("plugin"), (0, "PLUGIN OK - 0 loaded, none failed\n"))
+        self.assertEqual(self.check("plugin", "mask")[0], 2)
+        self.assertEqual(self.check("lag", "nobody")[0], 3)
+        code, out, _ = sluice("check", "ready", "--home", self.broker.home + "/nobody")
+        self.assertEqual((code, out), (2, "READY CRITICAL - no answer from the broker\n"))
+
+    def test_a_lag_is_measured_in_records(self):
+        self.broker.produce("lags", ["one", "two", "three"])
+        self.broker.kcat("-G", "behind", "-c", "1", "-X", "auto.offset.reset=earliest", "lags")
+        code, out = self.check("lag", "behind", "--warn", "1", "--crit", "1000")
+        self.assertRegex(out, r"^LAG WARNING - group behind is [23] records behind")
+        self.assertEqual(code, 1)
+
+    def test_metrics_of_generated_files_exist(self):
+        with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % self.broker.http, timeout=30) as answer:
+            known = set(re.findall(r"^# TYPE (\S+)", answer.read().decode(), re.M))
+        for what in ("prometheus", "grafana"):
+            used = set(re.findall(r"\bsluice_[a-z_]+", sluice("generate", what)[1]))
+            self.assertGreater(len(used), 8, what)
+            self.assertEqual({name for name in used if re.sub("_bucket$", "", name) not in known}, set(), what)
+        json.loads(sluice("generate", "grafana")[1])
+
+    def test_a_generated_unit_names_this_program(self):
+        self.assertIn("ExecStart=%s serve" % os.path.realpath(SLUICE), sluice("generate", "systemd")[1])
+        self.assertIn("image: sluice", sluice("generate", "compose")[1])
