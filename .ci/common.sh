@@ -70,4 +70,4 @@ configure_and_build() {
 # What a build needs.
 BUILD_PACKAGES=(gcc g++ cmake ninja-build pkg-config lua5.4 liblua5.4-dev libuv1-dev libseccomp-dev
   libcjson-dev libyaml-dev libssl-dev liblz4-dev libzstd-dev libsnappy-dev libisal-dev zlib1g-dev
-  libhttp-parser-dev libffi-dev scdoc)
+  libhttp-parser-dev libffi-dev libncurses-dev scdoc)

@@ -152,6 +152,7 @@ struct cli_table {
     X(group) \
     X(flow) \
     X(tap) \
+    X(top) \
     X(dlq) \
     X(plugin) \
     X(workbench) \
