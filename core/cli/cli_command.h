@@ -147,6 +147,7 @@ struct cli_table {
 /* clang-format off */
 #define CLI_TABLES(X) /* in the order of the help */ \
     X(broker) \
+    X(demo) \
     X(record) \
     X(topic) \
     X(group) \

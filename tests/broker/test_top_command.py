@@ -19,9 +19,21 @@ class Terminal:
         self.main, side = pty.openpty()
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.process = subprocess.Popen([SLUICE, *words], stdin=side, stdout=side, stderr=side, start_new_session=True,
-                                        env=dict(os.environ, TERM="xterm"))
+                                        env=dict(os.environ, TERM="xterm"), preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
         os.close(side)
         self.drawn = b""
+
+    def expect(self, text):
+        """Of what is written line by line."""
+        deadline = time.monotonic() + 2 * WAIT_S
+        while text.encode() not in self.drawn:
+            assert time.monotonic() < deadline, (text, self.drawn[-3000:])
+            if select.select([self.main], [], [], 0.2)[0]:
+                self.drawn += os.read(self.main, 65536)
+
+    def type(self, keys):
+        self.drawn = b""
+        os.write(self.main, keys.encode())
 
     def wait_for(self, text):
         deadline, again = time.monotonic() + WAIT_S, time.monotonic() + 1
