@@ -109,9 +109,11 @@ def test_a_share_group_begins_anew_where_it_is_told():
         with share_member.Member(broker, "s", "m", "t") as member:
             member.join()
             wait_for(lambda: member.acquire(topic), "records")
+            assert member.acknowledge(topic, (0, 0, [share_member.ACCEPT])) == 0
             assert member.beat(-1)["error_code"] == 0
+        wait_for(lambda: describe(broker, "s")["partitions"], "what was acknowledged")
         moved = broker.json("group", "seek", "s", "--to", "2")["partitions"]
-        assert [(part["before"], part["after"]) for part in moved] == [("0", "2")], moved
+        assert [(part["before"], part["after"]) for part in moved] == [("1", "2")], moved
         assert partitions(describe(broker, "s"))["t", 0]["offset"] == "2"
         assert broker.run("group", "delete", "s", "--yes")[0] == 0
 
