@@ -203,14 +203,15 @@ static void share_offsets_fetched(void *arg, sluice_status status,
 static void offsets_ask(struct group_load *load)
 {
     const struct sluice_broker *broker = admin_broker(load->request);
-    struct sluice_offset_fetch fetch = {
-        .size = sizeof(fetch), .group = sluice_text_of(load->group), .member_epoch = -1};
+    load->fetch = (struct sluice_offset_fetch){
+        .size = sizeof(load->fetch), .group = sluice_text_of(load->group), .member_epoch = -1};
     load->commit.size = sizeof(load->commit);
     if (load->kind == GROUP_KIND_SHARE) {
-        broker->share_offsets(broker, admin_context(load->request), &fetch, share_offsets_fetched,
-                              load);
+        broker->share_offsets(broker, admin_context(load->request), &load->fetch,
+                              share_offsets_fetched, load);
     } else {
-        broker->offset_fetch(broker, admin_context(load->request), &fetch, offsets_fetched, load);
+        broker->offset_fetch(broker, admin_context(load->request), &load->fetch, offsets_fetched,
+                             load);
     }
 }
 

@@ -39,6 +39,7 @@ struct group_load {
     uint32_t row_count, row_room;
     struct sluice_offset_query *queries; /* owned; two a row: start, end */
     struct group_age *ages;              /* owned; of describe */
+    struct sluice_offset_fetch fetch;    /* the broker borrows it until it answers */
     uint32_t pending;
     /* of seek */
     const char *topic; /* only this one; NULL: all that the group stands in */
