@@ -34,7 +34,7 @@ class Profiles(unittest.TestCase):
     def test_show_names_the_profile_as_origin_and_a_setting_wins(self):
         code, out, err = sluice("config", "show", "--profile", "edge", "--origin", "--set", "node.id=9")
         self.assertEqual((code, err), (0, ""))
-        self.assertRegex(out, r"(?m)^runtime.shards = 1  # edge:\d+:\d+$")
+        self.assertRegex(out, r"(?m)^groups.members_max = 100  # edge:\d+:\d+$")
         self.assertRegex(out, r"(?m)^node.id = 9  # --set$")
 
     def test_an_unknown_profile_is_refused_with_the_names(self):
