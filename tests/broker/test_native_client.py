@@ -112,8 +112,8 @@ def test_the_durable_example_leaves_to_the_next_what_it_did_not_take():
 
 def test_the_example_of_request_and_reply():
     need_replies()
-    with subprocess.Popen([os.path.join(BUILD, "bin", "client_request"), address(), "serve", "shout", "1"]) as server:
-        assert example("client_request", address(), "ask", "shout", "hello") == ["HELLO"]
+    with subprocess.Popen([os.path.join(BUILD, "bin", "client_request"), address(), "serve", "shout-in-c", "1"]) as server:
+        assert example("client_request", address(), "ask", "shout-in-c", "hello") == ["HELLO"]
         assert server.wait(WAIT_S) == 0
 
 
