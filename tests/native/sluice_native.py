@@ -218,6 +218,12 @@ class Link:
         except OSError as error:
             raise Closed() from error
 
+    def wait(self, seconds):
+        """Whether something comes in time. poll(), as select() knows no descriptor above 1,023."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
     def receive(self, timeout=WAIT_S):
         """A frame, or None when none came in time."""
         deadline = time.monotonic() + timeout
@@ -229,7 +235,7 @@ class Link:
                     return decode(frame)
             pending = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
             left = max(0, deadline - time.monotonic())
-            if not pending and not select.select([self.socket], [], [], left)[0]:
+            if not pending and not self.wait(left):
                 return None
             try:
                 part = self.socket.recv(65536)
