@@ -10,6 +10,7 @@ their limits only end a test that hangs.
 Beside unittest classes a module may have tests that are functions test_…; it ends then in
 `load_tests = loader(globals())`, which is what unittest asks for. One that cannot import its client
 library sets MISSING to the reason, and its tests are skipped."""
+import atexit
 import json
 import os
 import pty
@@ -275,7 +276,10 @@ class Test(unittest.FunctionTestCase):
 
 
 def loader(names):
-    """What unittest asks a module for: its tests, in the order of the file."""
+    """What unittest asks a module for: its tests, in the order of the file. Its tearDownModule runs at the end of the
+    program: unittest looks for it in the module of the test's class, which is this one."""
+    if "tearDownModule" in names:
+        atexit.register(names["tearDownModule"])
     tests = [Test(limited(value, names.get("MISSING")), description=names["__name__"] + "." + name)
              for name, value in names.items() if name.startswith("test_")]
     return lambda *unused: unittest.TestSuite(tests)
