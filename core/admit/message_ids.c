@@ -1,4 +1,4 @@
-/* message_ids.c: a hash table of fixed size, made when the first id comes. See message_ids.h. */
+/* message_ids.c: see message_ids.h. */
 #include "admit/message_ids.h"
 
 #include "base/bytes.h"
@@ -9,32 +9,24 @@
 
 #define HAND_BUCKETS     4u    /* looked at with each new id */
 #define HAND_BUCKETS_MAX 1024u /* … when there is no room */
-#define SLICE_BUCKETS    4096u /* most may be empty */
 
-static uint32_t bucket_count_for(uint32_t count_max)
-{
-    uint32_t count = 1;
-    while (count < count_max && count < (1u << 20))
-        count *= 2;
-    return count;
-}
-
-void message_ids_init(struct message_ids *ids, uint32_t count_max)
+sl_err message_ids_init(struct message_ids *ids, uint32_t count_max)
 {
     *ids = (struct message_ids){.count_max = count_max != 0 ? count_max : MESSAGE_IDS_MAX};
-    ids->bucket_count = bucket_count_for(ids->count_max);
     sl_pool_init(&ids->pool, sizeof(struct message_entry), ids->count_max);
+    return chain_map_init(&ids->by_digest);
+}
+
+static void give(void *arg, struct chain_link *link)
+{
+    struct message_ids *ids = arg;
+    sl_pool_give(&ids->pool, SL_CONTAINER_OF(link, struct message_entry, link));
 }
 
 void message_ids_fini(struct message_ids *ids)
 {
-    for (uint32_t i = 0; ids->buckets != NULL && i < ids->bucket_count; i++) {
-        for (struct message_entry *entry = ids->buckets[i], *next; entry != NULL; entry = next) {
-            next = entry->next;
-            sl_pool_give(&ids->pool, entry);
-        }
-    }
-    sl_free(ids->buckets);
+    chain_map_each(&ids->by_digest, give, ids);
+    chain_map_fini(&ids->by_digest);
     sl_pool_fini(&ids->pool);
     *ids = (struct message_ids){0};
 }
@@ -52,27 +44,28 @@ void message_digest_of(const struct sl_uuid *topic, uint32_t partition, struct s
     memcpy(ret_digest->bytes, hash, sizeof(ret_digest->bytes));
 }
 
-static struct message_entry **bucket_of(const struct message_ids *ids,
-                                        const struct message_digest *digest)
+/* A digest is well mixed as it is. */
+static uint64_t hash_of(const struct message_digest *digest)
 {
-    return &ids->buckets[sl_le64_load(digest->bytes) & (ids->bucket_count - 1)];
+    return sl_le64_load(digest->bytes);
+}
+
+static bool has_digest(const struct chain_link *link, const void *key)
+{
+    const struct message_entry *entry = SL_CONTAINER_OF(link, const struct message_entry, link);
+    return memcmp(&entry->digest, key, sizeof(entry->digest)) == 0;
 }
 
 static struct message_entry *find(const struct message_ids *ids,
                                   const struct message_digest *digest)
 {
-    struct message_entry *entry = ids->buckets != NULL ? *bucket_of(ids, digest) : NULL;
-    while (entry != NULL && memcmp(&entry->digest, digest, sizeof(*digest)) != 0)
-        entry = entry->next;
-    return entry;
+    struct chain_link *link = chain_map_get(&ids->by_digest, hash_of(digest), has_digest, digest);
+    return link == NULL ? NULL : SL_CONTAINER_OF(link, struct message_entry, link);
 }
 
 static void forget(struct message_ids *ids, struct message_entry *entry)
 {
-    struct message_entry **at = bucket_of(ids, &entry->digest);
-    while (*at != entry)
-        at = &(*at)->next;
-    *at = entry->next;
+    chain_map_remove(&ids->by_digest, &entry->link);
     sl_pool_give(&ids->pool, entry);
 }
 
@@ -84,16 +77,14 @@ static bool is_over(const struct message_entry *entry, int64_t now_ms)
 /* Goes over so many buckets, and on from there the next time. */
 static void hand_turn(struct message_ids *ids, uint32_t bucket_count, int64_t now_ms)
 {
+    const struct chain_map *map = &ids->by_digest;
     for (uint32_t i = 0; i < bucket_count; i++) {
-        struct message_entry **at = &ids->buckets[ids->hand++ & (ids->bucket_count - 1)];
-        while (*at != NULL) {
-            struct message_entry *entry = *at;
-            if (is_over(entry, now_ms)) {
-                *at = entry->next;
-                sl_pool_give(&ids->pool, entry);
-            } else {
-                at = &entry->next;
-            }
+        struct chain_link *link = map->buckets[ids->hand++ & (map->bucket_count - 1)];
+        for (struct chain_link *next; link != NULL; link = next) {
+            struct message_entry *entry = SL_CONTAINER_OF(link, struct message_entry, link);
+            next = link->next;
+            if (is_over(entry, now_ms))
+                forget(ids, entry);
         }
     }
 }
@@ -101,11 +92,6 @@ static void hand_turn(struct message_ids *ids, uint32_t bucket_count, int64_t no
 static sl_err entry_new(struct message_ids *ids, const struct message_digest *digest,
                         int64_t now_ms, struct message_entry **ret_entry)
 {
-    if (ids->buckets == NULL) {
-        ids->buckets = sl_alloc_zero(ids->bucket_count, sizeof(struct message_entry *));
-        if (ids->buckets == NULL)
-            return SLUICE_E_NO_MEMORY;
-    }
     bool is_full = ids->pool.count >= ids->count_max;
     hand_turn(ids, is_full ? HAND_BUCKETS_MAX : HAND_BUCKETS, now_ms);
     if (ids->pool.count >= ids->count_max) {
@@ -115,9 +101,8 @@ static sl_err entry_new(struct message_ids *ids, const struct message_digest *di
     struct message_entry *entry = sl_pool_take(&ids->pool);
     if (entry == NULL)
         return SLUICE_E_NO_MEMORY;
-    struct message_entry **bucket = bucket_of(ids, digest);
-    *entry = (struct message_entry){.next = *bucket, .digest = *digest};
-    *bucket = entry;
+    *entry = (struct message_entry){.digest = *digest};
+    chain_map_put(&ids->by_digest, &entry->link, hash_of(digest));
     *ret_entry = entry;
     return SLUICE_OK;
 }
@@ -214,25 +199,30 @@ sl_err message_ids_apply(struct message_ids *ids, uint8_t version, struct sl_byt
     return err == SLUICE_E_LIMIT ? SLUICE_OK : err; /* the clock went back: it is forgotten */
 }
 
+struct snapshot {
+    int64_t now_ms;
+    message_add_fn *add;
+    void *add_arg;
+    sl_err err;
+};
+
+static void add_entry(void *arg, struct chain_link *link)
+{
+    struct snapshot *self = arg;
+    const struct message_entry *entry = SL_CONTAINER_OF(link, struct message_entry, link);
+    uint8_t payload[MESSAGE_ID_ITEM_SIZE];
+    bool is_kept = entry->expires_ms != 0 && !entry->in_memory && !is_over(entry, self->now_ms);
+    if (self->err == SLUICE_OK && is_kept) {
+        message_item_encode(&entry->digest, &entry->place, entry->expires_ms, payload);
+        self->err = self->add(self->add_arg, WAL_ITEM_MESSAGE_ID, MESSAGE_ID_ITEM_VERSION,
+                              (struct sl_bytes){payload, sizeof(payload)});
+    }
+}
+
 sl_err message_ids_snapshot(const struct message_ids *ids, uint32_t *at, uint32_t count,
                             int64_t now_ms, message_add_fn *add, void *add_arg)
 {
-    uint8_t payload[MESSAGE_ID_ITEM_SIZE];
-    uint32_t end = ids->buckets != NULL ? ids->bucket_count : 0;
-    uint32_t last = end - SL_MIN(*at, end) > SLICE_BUCKETS ? *at + SLICE_BUCKETS : end;
-    sl_err err = SLUICE_OK;
-    for (; *at < last && count > 0 && err == SLUICE_OK; ++*at) {
-        for (const struct message_entry *entry = ids->buckets[*at];
-             entry != NULL && err == SLUICE_OK; entry = entry->next) {
-            if (entry->expires_ms == 0 || entry->in_memory || is_over(entry, now_ms))
-                continue;
-            message_item_encode(&entry->digest, &entry->place, entry->expires_ms, payload);
-            err = add(add_arg, WAL_ITEM_MESSAGE_ID, MESSAGE_ID_ITEM_VERSION,
-                      (struct sl_bytes){payload, sizeof(payload)});
-            count -= count > 0;
-        }
-    }
-    if (*at >= end)
-        *at = UINT32_MAX;
-    return err;
+    struct snapshot self = {.now_ms = now_ms, .add = add, .add_arg = add_arg};
+    *at = chain_map_visit(&ids->by_digest, *at, count, add_entry, &self);
+    return self.err;
 }

@@ -19,10 +19,11 @@
 #define SL_ADMIT_MESSAGE_IDS_H
 
 #include "base/pool.h"
+#include "catalog/chain_map.h"
 #include "wal/item.h"
 
 #define MESSAGE_ID_BYTES_MAX    64u
-#define MESSAGE_IDS_MAX         1000000u /* of a shard; 72 MiB with its table */
+#define MESSAGE_IDS_MAX         1000000u /* of a shard; 88 MiB with its table */
 #define MESSAGE_ID_ITEM_VERSION 1
 #define MESSAGE_ID_ITEM_SIZE    40u
 
@@ -45,7 +46,7 @@ struct message_waiter {
 };
 
 struct message_entry {
-    struct message_entry *next; /* in its bucket */
+    struct chain_link link; /* by digest */
     struct message_digest digest;
     struct message_place place;
     int64_t expires_ms;             /* wall; 0: under way */
@@ -55,14 +56,14 @@ struct message_entry {
 
 struct message_ids {
     struct sl_pool pool;
-    struct message_entry **buckets; /* owned; NULL: none was ever used */
-    uint32_t bucket_count;
+    struct chain_map by_digest;
     uint32_t hand; /* the bucket that is looked at next for what is to be forgotten */
     uint32_t count_max;
     uint64_t refused;
 };
 
-void message_ids_init(struct message_ids *ids, uint32_t count_max); /* 0: MESSAGE_IDS_MAX */
+/* count_max 0: MESSAGE_IDS_MAX. E_NO_MEMORY. */
+sl_err message_ids_init(struct message_ids *ids, uint32_t count_max) SL_MUST_CHECK;
 void message_ids_fini(struct message_ids *ids);
 static inline uint32_t message_ids_count(const struct message_ids *ids)
 {

@@ -323,11 +323,11 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     memory_space_init(&shard->memory, shard);
     sl_buffer_init(&shard->scratch, SCRATCH_BYTES_MAX);
     producer_ids_init(&shard->producer_ids);
-    message_ids_init(&shard->messages, 0);
     sl_list_init(&shard->share_waiting);
     sl_list_init(&shard->share_tagged);
     sl_os_random(config->os, shard->share_key, sizeof(shard->share_key));
-    if (delay_book_init(&shard->delayed.book, 0) != SLUICE_OK ||
+    if (message_ids_init(&shard->messages, 0) != SLUICE_OK ||
+        delay_book_init(&shard->delayed.book, 0) != SLUICE_OK ||
         share_store_init(&shard->shares) != SLUICE_OK ||
         share_members_init(&shard->share_members) != SLUICE_OK ||
         txn_store_init(&shard->txns.store, 0) != SLUICE_OK ||

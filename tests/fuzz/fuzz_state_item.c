@@ -258,8 +258,8 @@ static void message_try(uint8_t version, struct sl_bytes payload)
 {
     struct message_ids ids;
     struct message_ids copy;
-    message_ids_init(&ids, 16);
-    message_ids_init(&copy, 16);
+    SL_ASSERT(message_ids_init(&ids, 16) == SLUICE_OK);
+    SL_ASSERT(message_ids_init(&copy, 16) == SLUICE_OK);
     uint32_t taken = message_ids_apply(&ids, version, payload, 0) == SLUICE_OK;
     SL_ASSERT(message_ids_count(&ids) == taken);
     for (uint32_t at = 0; at != UINT32_MAX;)
