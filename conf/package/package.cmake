@@ -25,6 +25,9 @@ install(FILES ${SLUICE_PACKAGE_DIR}/sluice.sysusers DESTINATION lib/sysusers.d
 install(FILES ${SLUICE_PACKAGE_DIR}/sluice.tmpfiles DESTINATION lib/tmpfiles.d
         RENAME sluice.conf COMPONENT sluice)
 
+install(FILES ${SLUICE_PACKAGE_DIR}/debian/libsluice-broker0.lintian-overrides DESTINATION share/lintian/overrides
+        RENAME libsluice-broker0 COMPONENT library)
+
 set(doc share/doc/sluice)
 configure_file(${SLUICE_PACKAGE_DIR}/debian/changelog.in ${CMAKE_BINARY_DIR}/package/changelog @ONLY)
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${doc} COMPONENT sluice)
@@ -49,7 +52,7 @@ set(CPACK_GENERATOR DEB TGZ)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
     OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
-set(CPACK_COMPONENTS_ALL sluice plugins sdk)
+set(CPACK_COMPONENTS_ALL sluice plugins library sdk)
 set(CPACK_ARCHIVE_COMPONENT_INSTALL ON) # else it takes what belongs to no component too
 set(CPACK_COMPONENTS_GROUPING ALL_COMPONENTS_IN_ONE)
 set(CPACK_PROJECT_CONFIG_FILE ${SLUICE_PACKAGE_DIR}/debian/project.cmake)
@@ -88,7 +91,20 @@ itself, confined by the kernel.
 This package has what runs processors written in Lua and plain functions of
 shared libraries, and the attacks that the selftest of the sandbox repels.")
 
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME libsluice-broker0)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA
+    ${SLUICE_PACKAGE_DIR}/debian/library/triggers ${SLUICE_PACKAGE_DIR}/debian/library/shlibs)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_RECOMMENDS "sluice (= ${PROJECT_VERSION})")
+set(CPACK_COMPONENT_LIBRARY_DESCRIPTION
+"Sluice is a durable broker for Kafka clients that runs stream processors in
+itself, confined by the kernel.
+
+This package has the library with which a program hosts a broker; frontends
+and the program of workers are in the package sluice.")
+
 set(CPACK_DEBIAN_SDK_PACKAGE_NAME sluice-dev)
+set(CPACK_DEBIAN_SDK_PACKAGE_DEPENDS "libsluice-broker0 (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_SDK_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_SDK_PACKAGE_SUGGESTS "sluice (= ${PROJECT_VERSION}), gcc")
 set(CPACK_COMPONENT_SDK_DESCRIPTION

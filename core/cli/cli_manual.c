@@ -178,9 +178,8 @@ static void sc_options(const struct cli_table *table, const struct cli_command *
 
 static void sc_command(const struct cli_table *table, const struct cli_command *command, FILE *out)
 {
-    fprintf(out, "## sluice %s ", command->name);
-    sc_write(command->arguments, out);
-    fputs("\n\n", out);
+    fprintf(out, "## sluice %s %s\n\n", command->name,
+            command->arguments); /* a heading has no escapes */
     sc_write(command->doc, out);
     fputs("\n\n", out);
     sc_options(table, command, false, out);
