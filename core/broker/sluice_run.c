@@ -131,6 +131,7 @@ static void start_services(struct sluice *sluice)
             sl_log_text("problem", sluice->shards.shards[0]->recovery.problem));
         return;
     }
+    sluice->plugins_begun = true;
     err = plugin_manager_start(sluice->plugins, plugins_started, sluice);
     if (err != SLUICE_OK) {
         sl_log(sluice->logger, SL_LOG_ERROR, "plugin", "no plugin can run here", sl_log_err(err));
@@ -330,7 +331,7 @@ void sluice_stop(struct sluice *sluice)
     access_keeper_stop(&sluice->access);
     key_keeper_stop(&sluice->keys);
     admin_socket_close(&sluice->admin);
-    if (sluice->plugins_started) {
+    if (sluice->plugins_begun) {
         plugin_manager_stop(sluice->plugins, plugins_stopped, sluice);
     } else {
         plugins_stopped(sluice);

@@ -45,7 +45,8 @@ struct sluice {
     char *sasl_texts[3]; /* owned copies: a reload frees the configuration */
     struct plugin_manager *plugins;
     struct plugin_meter plugin_meters[SLUICE_ROOMS_MAX]; /* by room */
-    bool plugins_started;                                /* written by loop 0 */
+    bool plugins_begun;   /* the manager was asked to start: it is stopped, however far it came */
+    bool plugins_started; /* written by loop 0 */
     int64_t started_ns;
     bool reloading; /* the configuration is being reloaded */
     bool stopping;

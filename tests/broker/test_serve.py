@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import socket
+import time
 import unittest
 
 from sluice_broker import BUILD, Broker, wait_for
@@ -13,6 +14,18 @@ SYSTEM_PLUGINS = os.path.join(BUILD, "lib", "sluice", "plugins")
 def is_open(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Stop(unittest.TestCase):
+    def test_one_that_comes_while_it_starts_ends_it_in_order(self):
+        for moment in range(30):
+            broker = Broker(start=False)
+            self.addCleanup(broker.close)
+            broker.spawn()
+            time.sleep(moment * 0.002)
+            broker.process.send_signal(signal.SIGTERM)
+            # Before it listens to signals the system ends it.
+            self.assertIn(broker.process.wait(20), (0, -signal.SIGTERM), broker.log())
 
 
 class Reload(unittest.TestCase):
