@@ -19,7 +19,7 @@ void sl_pool_fini(struct sl_pool *pool)
         sl_free(block);
         block = next;
     }
-    sl_pool_init(pool, pool->object_size, pool->count_max);
+    *pool = (struct sl_pool){.object_size = pool->object_size, .count_max = pool->count_max};
 }
 
 static void put_free(struct sl_pool *pool, void *object)

@@ -17,7 +17,8 @@ struct sl_pool {
 
 /* object_size: bytes, 1 to 1 MiB. Nothing is allocated yet. */
 void sl_pool_init(struct sl_pool *pool, size_t object_size, size_t count_max);
-void sl_pool_fini(struct sl_pool *pool); /* every object was given back: asserted */
+/* Every object was given back: asserted. Zeroed memory is fine. */
+void sl_pool_fini(struct sl_pool *pool);
 /* An object, its content undefined, aligned to 16; NULL at the bound or without memory. */
 void *sl_pool_take(struct sl_pool *pool) SL_MUST_CHECK;
 void sl_pool_give(struct sl_pool *pool, void *object); /* NULL is fine */

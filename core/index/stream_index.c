@@ -75,13 +75,20 @@ void stream_index_shrink(struct stream_index *index, uint32_t batch_count)
     }
 }
 
+static uint64_t run_bytes_max(const struct wal_place *place)
+{
+    bool is_in_memory =
+        (place->segment & (WAL_PLACE_EXTENT | WAL_PLACE_MEMORY)) == WAL_PLACE_MEMORY;
+    return is_in_memory ? STREAM_RUN_MEMORY_BYTES_MAX : STREAM_RUN_BYTES_MAX;
+}
+
 static bool extends(const struct stream_run *run, const struct stream_batch *batch)
 {
     return run != NULL && run->place.segment == batch->place.segment &&
            run->place.position + run->place.size == batch->place.position &&
            run->last_offset + 1 == batch->base_offset && run->leader_epoch == batch->leader_epoch &&
            run->verified == batch->verified &&
-           run->place.size + batch->place.size <= STREAM_RUN_BYTES_MAX;
+           (uint64_t)run->place.size + batch->place.size <= run_bytes_max(&batch->place);
 }
 
 static void extend(struct stream_run *run, const struct stream_batch *batch)

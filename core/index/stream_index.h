@@ -11,6 +11,9 @@
 #include "index/batch_item.h"
 
 #define STREAM_RUN_BYTES_MAX (1u << 20) /* merged runs do not grow beyond */
+/* … in memory, where all that is appended lies together: runs are read whole, and who waits for the
+ * newest record reads the last one. */
+#define STREAM_RUN_MEMORY_BYTES_MAX (16u << 10)
 
 struct stream_run {
     int64_t base_offset;

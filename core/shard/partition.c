@@ -227,6 +227,23 @@ int64_t partition_stable_end(const struct partition *partition)
     return SL_MAX(SL_MIN(end, txn_log_first_open(log)), partition_start(partition));
 }
 
+/* A run in memory right behind the last of the plan: they are read as one. */
+static bool plan_extend(struct read_plan *plan, const struct stream_run *run)
+{
+    struct wal_place *place = &plan->places[plan->place_count - 1];
+    struct read_claim *claim = &plan->claims[plan->place_count - 1];
+    bool extends = (run->place.segment & WAL_PLACE_MEMORY) != 0 &&
+                   place->segment == run->place.segment &&
+                   place->position + place->size == run->place.position && claim->verified &&
+                   run->verified && claim->leader_epoch == run->leader_epoch &&
+                   place->size + run->place.size <= STREAM_RUN_BYTES_MAX;
+    if (extends) {
+        place->size += run->place.size;
+        claim->last_offset = run->last_offset;
+    }
+    return extends;
+}
+
 bool partition_plan(const struct partition *partition, int64_t offset, uint32_t bytes_max,
                     struct read_plan *ret_plan)
 {
@@ -241,8 +258,10 @@ bool partition_plan(const struct partition *partition, int64_t offset, uint32_t 
             ret_plan->is_full = true;
             break;
         }
-        ret_plan->claims[ret_plan->place_count] = read_claim_of(&run);
-        ret_plan->places[ret_plan->place_count++] = run.place;
+        if (ret_plan->place_count == 0 || !plan_extend(ret_plan, &run)) {
+            ret_plan->claims[ret_plan->place_count] = read_claim_of(&run);
+            ret_plan->places[ret_plan->place_count++] = run.place;
+        }
         ret_plan->bytes += run.place.size;
         offset = run.last_offset + 1;
     }

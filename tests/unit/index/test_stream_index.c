@@ -85,6 +85,15 @@ Test(stream_index, a_gap_on_disk_a_new_epoch_or_a_long_run_begins_another)
     cr_assert_eq(stream.count - stream.first, 4);
 }
 
+Test(stream_index, runs_in_memory_are_small)
+{
+    uint64_t segment = 7 | WAL_PLACE_MEMORY;
+    cr_assert_eq(add(0, 0, 10, segment, 0, STREAM_RUN_MEMORY_BYTES_MAX - 100, 1), SLUICE_OK);
+    cr_assert_eq(add(1, 1, 10, segment, STREAM_RUN_MEMORY_BYTES_MAX - 100, 100, 1), SLUICE_OK);
+    cr_assert_eq(add(2, 2, 10, segment, STREAM_RUN_MEMORY_BYTES_MAX, 100, 1), SLUICE_OK);
+    cr_assert_eq(stream.count - stream.first, 2);
+}
+
 Test(stream_index, offsets_never_go_back)
 {
     three_runs();

@@ -46,6 +46,29 @@ static struct wal_status memory_status(void)
     return status;
 }
 
+Test(memory_topics, who_follows_reads_little_and_who_is_behind_reads_much_at_once)
+{
+    struct read_plan plan;
+    fixture_open(&f, 1, 1);
+    create_in_memory("m");
+    for (int i = 0; i < 8000; i++)
+        cr_assert_eq(fixture_produce(&f, "m", 0, 1, NOW).base_offset, i);
+    struct partition *partition = partition_find(topic_of("m"), 0);
+    cr_assert(partition_plan(partition, 7999, 1 << 20, &plan));
+    cr_assert_leq(plan.bytes, STREAM_RUN_MEMORY_BYTES_MAX);
+    cr_assert(partition_plan(partition, 0, 1 << 19, &plan));
+    cr_assert_geq(plan.bytes, 1 << 18);
+    cr_assert_leq(plan.place_count, 16, "what lies together is read as one");
+    for (int64_t at = 0; at < 8000;) {
+        struct fetched fetched;
+        fixture_fetch(&f, "m", 0, at, &fetched);
+        cr_assert_eq(fetched.first_offset, at);
+        cr_assert_gt(fetched.next_offset, at);
+        at = fetched.next_offset;
+    }
+    fixture_close(&f);
+}
+
 Test(memory_topics, records_are_read_back_and_nothing_of_them_is_logged)
 {
     struct fetched fetched;
