@@ -284,8 +284,10 @@ static sluice_status address_all(struct native_conn *conn, uint32_t count)
     uint32_t at = 0;
     for (uint32_t i = 0; i < count && status == SLUICE_OK; i++) {
         struct sluice_record *record = &frontend->read_records[i];
-        status = native_inbox_address(conn, record, frontend->read_headers + at);
-        at += record->header_count;
+        if (record->header_count > 0) {
+            status = native_inbox_address(conn, record, frontend->read_headers + at);
+            at += record->header_count;
+        }
     }
     return status;
 }

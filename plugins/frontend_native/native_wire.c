@@ -213,7 +213,8 @@ sluice_status native_records_read(struct native_reader *reader, struct sluice_re
 {
     uint32_t used = 0;
     for (uint32_t i = 0; i < count; i++) {
-        sluice_status status = record_read(reader, &records[i], headers + used, header_max - used);
+        struct sluice_header *room = used < header_max ? headers + used : NULL;
+        sluice_status status = record_read(reader, &records[i], room, header_max - used);
         if (status != SLUICE_OK) {
             return status;
         }
