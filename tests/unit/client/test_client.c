@@ -78,7 +78,7 @@ Test(client, tells_each_publish_what_came_of_it_in_any_order, .fini = fixture_cl
 
 Test(client, waits_with_requests_until_there_is_a_connection, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     uint32_t id;
     fixture_open(NULL);
     send_one(&seen, NULL);
@@ -114,7 +114,7 @@ Test(client, repeats_over_the_next_connection_only_what_may_be_repeated, .fini =
 Test(client, gives_up_on_a_request_after_its_time_and_passes_over_the_late_answer,
      .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     uint32_t id;
     struct sluice_client_options options = sluice_client_defaults();
     options.request_ms = 500;
@@ -133,7 +133,7 @@ Test(client, gives_up_on_a_request_after_its_time_and_passes_over_the_late_answe
 Test(client, gives_a_request_its_whole_time_although_it_came_before_the_clock,
      .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     fixture_open(NULL);
     send_one(&seen, NULL);
     now_ms = 5000000000; /* of a machine that has been up for long */
@@ -145,7 +145,7 @@ Test(client, gives_a_request_its_whole_time_although_it_came_before_the_clock,
 Test(client, refuses_what_goes_beyond_its_bounds, .fini = fixture_close)
 {
     struct sluice_client_options options = sluice_client_defaults();
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     static const char big[3000];
     options.requests_max = 2;
     options.pending_bytes_max = 2048;
@@ -162,7 +162,7 @@ Test(client, refuses_what_goes_beyond_its_bounds, .fini = fixture_close)
 
 Test(client, tells_everybody_when_it_ends, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     struct sluice_subscription *subscription;
     struct sluice_subscribe options = subscribe_with(&seen, 10);
     fixture_ready(NULL);
@@ -181,7 +181,7 @@ Test(client, tells_everybody_when_it_ends, .fini = fixture_close)
 
 Test(client, gives_credit_again_at_half, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     uint32_t id;
     fixture_ready(NULL);
     const struct sluice_subscribe options = subscribe_with(&seen, 4);
@@ -195,7 +195,7 @@ Test(client, gives_credit_again_at_half, .fini = fixture_close)
 
 Test(client, ends_a_connection_whose_server_sends_beyond_the_credit, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     uint32_t id;
     fixture_ready(NULL);
     const struct sluice_subscribe options = subscribe_with(&seen, 2);
@@ -207,7 +207,7 @@ Test(client, ends_a_connection_whose_server_sends_beyond_the_credit, .fini = fix
 
 Test(client, goes_on_where_an_ephemeral_subscription_stood, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     uint32_t id;
     fixture_ready(NULL);
     const struct sluice_subscribe options = subscribe_with(&seen, 100);
@@ -229,7 +229,7 @@ Test(client, goes_on_where_an_ephemeral_subscription_stood, .fini = fixture_clos
 
 Test(client, tells_of_records_that_were_gone_when_it_went_on, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     uint32_t id;
     fixture_ready(NULL);
     const struct sluice_subscribe options = subscribe_with(&seen, 100);
@@ -245,7 +245,7 @@ Test(client, tells_of_records_that_were_gone_when_it_went_on, .fini = fixture_cl
 Test(client, drops_what_a_durable_subscription_held_when_the_connection_ended,
      .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     struct sluice_message message;
     uint32_t id;
     fixture_ready(NULL);
@@ -273,7 +273,7 @@ Test(client, drops_what_a_durable_subscription_held_when_the_connection_ended,
 
 Test(client, gives_credit_for_what_is_taken_not_for_what_is_queued, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     struct sluice_message message;
     uint32_t id;
     fixture_ready(NULL);
@@ -288,7 +288,7 @@ Test(client, gives_credit_for_what_is_taken_not_for_what_is_queued, .fini = fixt
 
 Test(client, answers_acknowledgements_in_their_order, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     struct seen acks = {0};
     uint32_t id;
     fixture_ready(NULL);
@@ -316,7 +316,7 @@ Test(client, answers_acknowledgements_in_their_order, .fini = fixture_close)
 
 Test(client, a_refused_subscription_ends_and_waits_to_be_closed, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     struct sluice_subscription *subscription;
     struct sluice_message message;
     uint32_t id;
@@ -333,7 +333,7 @@ Test(client, a_refused_subscription_ends_and_waits_to_be_closed, .fini = fixture
 
 Test(client, hears_nothing_of_a_subscription_after_closing_it, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     uint32_t id;
     fixture_ready(NULL);
     const struct sluice_subscribe options = subscribe_with(&seen, 10);
@@ -349,7 +349,7 @@ Test(client, hears_nothing_of_a_subscription_after_closing_it, .fini = fixture_c
 
 Test(client, makes_room_for_a_record_that_is_larger_than_its_credit, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     uint32_t id;
     fixture_ready(NULL);
     struct sluice_subscribe options = subscribe_with(&seen, 10);
@@ -381,7 +381,7 @@ static void respond(void *arg, struct sluice_subscription *subscription,
 
 Test(client, a_reply_finds_its_request, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     uint32_t id;
     fixture_ready(NULL);
     const struct sluice_message question = sluice_message_of("rpc", "ping", 4);
@@ -409,7 +409,7 @@ Test(client, a_reply_finds_its_request, .fini = fixture_close)
 
 Test(client, a_request_without_an_answer_times_out, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     fixture_ready(NULL);
     const struct sluice_message question = sluice_message_of("rpc", "ping", 4);
     cr_assert_eq(sluice_client_request(client, &question, 200, on_done, &seen), SLUICE_OK);
@@ -421,7 +421,7 @@ Test(client, a_request_without_an_answer_times_out, .fini = fixture_close)
 
 Test(client, a_responder_answers_with_what_it_was_given, .fini = fixture_close)
 {
-    struct seen seen = {0};
+    static struct seen seen; /* is told of the end, after the test */
     uint32_t id;
     fixture_ready(NULL);
     answered_by = &seen;
