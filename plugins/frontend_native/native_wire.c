@@ -12,7 +12,8 @@
 
 void native_reader_init(struct native_reader *reader, const void *data, size_t size)
 {
-    reader->at = data;
+    static const uint8_t nothing[1]; /* where there is nothing, data may be NULL */
+    reader->at = data != NULL ? data : nothing;
     reader->end = reader->at + size;
     reader->failed = false;
 }
