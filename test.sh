@@ -5,8 +5,7 @@ set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
 . .ci/common.sh
 
-phase "Debian packages" install_missing "${BUILD_PACKAGES[@]}" libcriterion-dev kcat python3 \
-  python3-kafka python3-confluent-kafka clang clang-format git make
+phase "Debian packages" install_missing "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
 phase "build of the tests" configure_and_build test build/test
 say "tests"
 exec /usr/bin/python3 tests/run_tests.py --build build/test "$@"

@@ -71,3 +71,7 @@ configure_and_build() {
 BUILD_PACKAGES=(gcc g++ cmake ninja-build pkg-config lua5.4 liblua5.4-dev libuv1-dev libseccomp-dev
   libcjson-dev libyaml-dev libssl-dev liblz4-dev libzstd-dev libsnappy-dev libisal-dev zlib1g-dev
   libhttp-parser-dev libffi-dev libncurses-dev scdoc)
+# What the tests need beside it.
+TEST_PACKAGES=(libcriterion-dev kcat python3 python3-kafka python3-confluent-kafka clang clang-format git make fish zsh)
+# What CI needs beside that: clang alone has no runtime for sanitizers and fuzzers, and llvm names the lines in their reports.
+CI_PACKAGES=(ccache librdkafka-dev libclang-rt-dev llvm)
