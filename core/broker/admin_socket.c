@@ -426,7 +426,7 @@ sl_err admin_socket_open(struct admin_socket *admin, struct sluice *sluice)
         return SLUICE_OK;
     }
     snprintf(address, sizeof(address), "unix:%s", sluice->config->admin.socket);
-    err = sl_listener_new(sluice->rooms[0].loop, address, on_accept, admin, &admin->listener);
+    err = sl_listener_new(sluice->rooms[0].loop, address, 0, on_accept, admin, &admin->listener);
     if (err != SLUICE_OK) {
         sl_log(sluice->logger, SL_LOG_ERROR, "admin", "cannot open the admin socket",
                sl_log_text("path", sluice->config->admin.socket), sl_log_err(err));

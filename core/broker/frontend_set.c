@@ -195,8 +195,8 @@ static sl_err make_port(struct frontend_slot *slot, struct listener *listener,
     if (port == NULL) {
         return SLUICE_E_NO_MEMORY;
     }
-    sl_err err = sl_listener_new(slot->set->sluice->rooms[0].loop, listener->address, on_accept,
-                                 port, &port->socket);
+    sl_err err = sl_listener_new(slot->set->sluice->rooms[0].loop, listener->address,
+                                 listener->mode, on_accept, port, &port->socket);
     if (err != SLUICE_OK) {
         sl_free(port);
         return err;
@@ -206,16 +206,32 @@ static sl_err make_port(struct frontend_slot *slot, struct listener *listener,
     return SLUICE_OK;
 }
 
+/* Why it cannot be listened on, and which key is to be changed. */
+static void tell_address(struct frontend_slot *slot, uint32_t index, sl_err err)
+{
+    const struct listener *listener = slot->listeners.listeners[index];
+    const char *name = index == 0 ? "" : listener->name;
+    const char *between = index == 0 ? "" : ".listeners.";
+    if (listener->is_local && err != SLUICE_E_ADDRESS_IN_USE) {
+        snprintf(slot->reason, sizeof(slot->reason),
+                 "cannot make the socket %s; choose another %s.unix in a folder that is there and "
+                 "that this user may write to",
+                 listener->address, slot->name);
+    } else {
+        snprintf(slot->reason, sizeof(slot->reason),
+                 "cannot listen on %s; choose another %s%s%s.%s, or stop what uses the address",
+                 listener->address, slot->name, listener->is_local ? "" : between,
+                 listener->is_local ? "" : name, listener->is_local ? "unix" : "listen");
+    }
+}
+
 static sl_err open_port(struct frontend_slot *slot, uint32_t index, struct frontend_slot *old)
 {
     struct listener *listener = slot->listeners.listeners[index];
     struct frontend_port *port = take_port(old, listener->address);
     sl_err err = port != NULL ? SLUICE_OK : make_port(slot, listener, &port);
     if (err != SLUICE_OK) {
-        snprintf(slot->reason, sizeof(slot->reason),
-                 "cannot listen on %s; choose another %s%s%s.listen, or stop what uses the address",
-                 listener->address, slot->name, index == 0 ? "" : ".listeners.",
-                 index == 0 ? "" : listener->name);
+        tell_address(slot, index, err);
         return err;
     }
     listener_ref(listener);
@@ -238,8 +254,10 @@ static void tell_port(struct frontend_slot *slot, const struct frontend_port *po
 {
     struct listener *listener = port->listener;
     uint16_t number = sl_listener_port(port->socket);
-    listener_bound(listener, number);
-    note_address(slot->set->sluice, listener);
+    if (!listener->is_local) { /* has no address for clients elsewhere */
+        listener_bound(listener, number);
+        note_address(slot->set->sluice, listener);
+    }
     key_keeper_watch(&slot->set->sluice->keys, listener);
     sl_log(slot->set->sluice->logger, SL_LOG_INFO, slot->name, "frontend listening",
            sl_log_text("listener", listener->name), sl_log_text("address", listener->address),

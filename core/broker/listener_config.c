@@ -21,6 +21,8 @@ struct reading {
 };
 
 #define LIFETIME_MS_MAX (365.0 * 24 * 3600 * 1000)
+#define NATIVE_UNIX     "native-unix"
+#define UNIX_PATH_MAX   107u /* of the system */
 #define WRONG(reading, ...) \
     (snprintf((reading)->problem, (reading)->problem_size, __VA_ARGS__), SLUICE_E_CONFIG_VALUE)
 
@@ -238,6 +240,17 @@ static struct listener *add_own(struct listener_list *list, const char *frontend
     return listener;
 }
 
+/* The names of listeners that have keys of their own. */
+static bool is_reserved(const char *name)
+{
+    static const char *const names[] = {"kafka", "http", "native", NATIVE_UNIX};
+    bool found = false;
+    for (size_t i = 0; i < SL_COUNT_OF(names); i++) {
+        found = found || strcmp(names[i], name) == 0;
+    }
+    return found;
+}
+
 static sl_err add_named(struct sluice *sluice, const cJSON *object, char *ret_problem,
                         size_t problem_size)
 {
@@ -249,11 +262,10 @@ static sl_err add_named(struct sluice *sluice, const cJSON *object, char *ret_pr
     size_t size = strlen(object->string);
     if (size == 0 || size >= LISTENER_NAME_BYTES ||
         strspn(object->string, "abcdefghijklmnopqrstuvwxyz0123456789_-") != size ||
-        strcmp(object->string, "kafka") == 0 || strcmp(object->string, "http") == 0 ||
-        strcmp(object->string, "native") == 0) {
+        is_reserved(object->string)) {
         return WRONG(&reading,
                      "%s: a name has 1 to 63 of a-z, 0-9, _ and -, and is neither kafka "
-                     "nor http nor native",
+                     "nor http nor native nor native-unix",
                      place);
     }
     if (list->count == FRONTEND_LISTENERS_MAX) {
@@ -300,6 +312,37 @@ static sl_err take_http(struct sluice *sluice, char *ret_problem, size_t problem
                                               ret_problem, problem_size);
 }
 
+/* The local socket of the native protocol, if one is wanted. */
+static sl_err take_native_unix(struct sluice *sluice, char *ret_problem, size_t problem_size)
+{
+    static const uint32_t modes[] = {
+        [CONFIG_UNIX_OWNER] = 0600, [CONFIG_UNIX_GROUP] = 0660, [CONFIG_UNIX_EVERYBODY] = 0666};
+    const struct sl_config *config = sluice->config;
+    const char *path = config->native.unix_path;
+    if (path[0] == '\0') {
+        return SLUICE_OK;
+    }
+    if (strlen(path) > UNIX_PATH_MAX) {
+        snprintf(ret_problem, problem_size,
+                 "native.unix has %zu bytes, but the path of a socket has at most %u", strlen(path),
+                 UNIX_PATH_MAX);
+        return SLUICE_E_CONFIG_VALUE;
+    }
+    struct listener *listener = add(&sluice->listeners[2], NATIVE_UNIX, "native");
+    if (listener == NULL) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    snprintf(listener->address, sizeof(listener->address), "unix:%s", path);
+    listener->is_local = true;
+    listener->mode = modes[config->native.unix_access];
+    listener->names_user = config->native.unix_login == CONFIG_UNIX_LOGIN_PEER;
+    if (!listener->names_user) {
+        listener->sasl = sluice->sasl;
+    }
+    listener->gate.own[LISTENER_LIMIT_CONNECTIONS] = config->native.connections_max;
+    return SLUICE_OK;
+}
+
 /* Who logs in for Kafka does so here. */
 static sl_err take_native(struct sluice *sluice, char *ret_problem, size_t problem_size)
 {
@@ -310,7 +353,9 @@ static sl_err take_native(struct sluice *sluice, char *ret_problem, size_t probl
     }
     listener->sasl = sluice->sasl;
     listener->gate.own[LISTENER_LIMIT_CONNECTIONS] = config->native.connections_max;
-    return tls_config_take(listener, &config->native.tls, "native", ret_problem, problem_size);
+    sl_err err =
+        tls_config_take(listener, &config->native.tls, "native", ret_problem, problem_size);
+    return err != SLUICE_OK ? err : take_native_unix(sluice, ret_problem, problem_size);
 }
 
 /* As Kafka tells of them: "SASL_SSL://127.0.0.1:9092,PLAINTEXT://[::1]:9094". */

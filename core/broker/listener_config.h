@@ -4,6 +4,7 @@
  *   kafka.listeners.NAME                           ─► NAME; what it does not say is as kafka's
  *   http.listen                                    ─► "http"
  *   native.listen, kafka.sasl.*                    ─► "native"
+ *   native.unix, native.unix_*, kafka.sasl.*       ─► "native-unix"
  *   plugins.instances.frontend_X.config.listen     ─► X
  *
  * A member of kafka.listeners, or the configuration of an instance, is an object {"listen":

@@ -181,7 +181,7 @@ static void start_room(struct sl_task *task)
         const struct listener_gate *gate = &sluice->listeners[0].listeners[i]->gate;
         connections += (uint32_t)listener_limit(gate, LISTENER_LIMIT_CONNECTIONS);
     }
-    connections += (uint32_t)sluice->config->native.connections_max;
+    connections += (uint32_t)sluice->config->native.connections_max * sluice->listeners[2].count;
     sl_err err = intake_init(&room->intake, sluice->os, room->loop, sluice->logger, &room->cache,
                              room->guard.policy->enabled ? &room->guard.table : &room->link.table,
                              connections, (size_t)sluice->config->core.decompressed_bytes_max);

@@ -19,6 +19,8 @@
 enum { CONFIG_LOG_DEBUG, CONFIG_LOG_INFO, CONFIG_LOG_WARN, CONFIG_LOG_ERROR }; /* = SLUICE_LOG_* */
 enum { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 enum { CONFIG_SANDBOX_ENFORCE, CONFIG_SANDBOX_OBSERVE };
+enum { CONFIG_UNIX_OWNER, CONFIG_UNIX_GROUP, CONFIG_UNIX_EVERYBODY };
+enum { CONFIG_UNIX_LOGIN_SASL, CONFIG_UNIX_LOGIN_PEER };
 enum { CONFIG_CLIENT_AUTH_NONE, CONFIG_CLIENT_AUTH_REQUESTED, CONFIG_CLIENT_AUTH_REQUIRED };
 enum { CONFIG_ON_UNSET, CONFIG_ON_LOG, CONFIG_ON_PRODUCE }; /* = SLUICE_ON_* */
 
@@ -114,6 +116,9 @@ struct sl_config {
     } http;
     struct {
         const char *listen;
+        const char *unix_path; /* empty: none */
+        int32_t unix_access;   /* CONFIG_UNIX_OWNER … */
+        int32_t unix_login;    /* CONFIG_UNIX_LOGIN_* */
         int64_t frame_bytes_max;
         int64_t connections_max;
         int64_t subscriptions_max; /* of a connection */

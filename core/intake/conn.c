@@ -3,10 +3,12 @@
 
 #include "intake/conn_tls.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#define CONN_GROWTH 4u /* of the input chunk, as a large request or more of them arrive */
-#define CONN_SHRINK 8u /* where no more than this part of it was used, the next is smaller */
+#define CONN_GROWTH     4u  /* of the input chunk, as a large request or more of them arrive */
+#define CONN_USER_BYTES 32u /* of "User:uid=4294967295" */
+#define CONN_SHRINK     8u  /* where no more than this part of it was used, the next is smaller */
 
 static const char *const stall_names[CONN_STALL_COUNT] = {"none", "frontend", "output", "memory",
                                                           "log"};
@@ -150,9 +152,24 @@ static void conn_failed(void *arg, sl_err err)
 
 static const struct sl_stream_events conn_events = {conn_readable, conn_writable, conn_failed};
 
-static struct sluice_context conn_context(const struct conn *conn)
+/* Whom the connection itself tells: a certificate, or the kernel of who connected to a local
+ * socket; NULL: nobody. E_UNSUPPORTED: the kernel does not say. */
+static sl_err find_principal(const struct conn *conn, char text[CONN_USER_BYTES],
+                             const char **ret_principal)
 {
-    const char *principal = conn_tls_principal(conn);
+    uint32_t user = 0;
+    *ret_principal = conn_tls_principal(conn);
+    if (conn->listener == NULL || !conn->listener->names_user) {
+        return SLUICE_OK;
+    }
+    sl_err err = sl_stream_peer_user(conn->stream, &user);
+    snprintf(text, CONN_USER_BYTES, "User:uid=%u", user);
+    *ret_principal = text;
+    return err;
+}
+
+static struct sluice_context conn_context(const struct conn *conn, const char *principal)
+{
     return (struct sluice_context){
         .size = sizeof(struct sluice_context),
         .principal = sluice_text_of(principal != NULL ? principal : "User:ANONYMOUS"),
@@ -188,10 +205,15 @@ static sl_err conn_new(struct intake *intake, struct frontend *frontend, const c
 /* The frontend hears of it. */
 static bool conn_begin(struct conn *conn)
 {
+    char user[CONN_USER_BYTES];
+    const char *principal = NULL;
+    if (find_principal(conn, user, &principal) != SLUICE_OK) {
+        return false;
+    }
     struct sluice_connection about = {
         .size = sizeof(about),
         .token = conn->token,
-        .context = conn_context(conn),
+        .context = conn_context(conn, principal),
         .tls_version = sluice_text_of(conn_tls_version(conn)),
         .tls_cipher = sluice_text_of(conn_tls_cipher(conn)),
     };

@@ -25,6 +25,9 @@ struct listener {
     uint16_t port;
     struct sasl_settings sasl;
     struct listener_tls *tls; /* owned; NULL: plaintext */
+    uint32_t mode;            /* of the file of a local socket; 0: its owner's alone */
+    bool is_local;            /* its address is "unix:/path" */
+    bool names_user;          /* the principal is "User:uid=N", by who connected (is_local) */
     struct listener_gate gate;
 };
 

@@ -311,12 +311,12 @@ sl_err sl_signals_watch(struct sl_loop *loop, sl_signal_fn *raised, void *arg)
 
 /* ---- sockets ---- */
 
-sl_err sl_listener_new(struct sl_loop *loop, const char *address, sl_accept_fn *accepted, void *arg,
-                       struct sl_listener **ret_listener)
+sl_err sl_listener_new(struct sl_loop *loop, const char *address, uint32_t mode,
+                       sl_accept_fn *accepted, void *arg, struct sl_listener **ret_listener)
 {
     if (!loop->os->ops->listener_new)
         return SLUICE_E_UNSUPPORTED;
-    return loop->os->ops->listener_new(loop, address, accepted, arg, ret_listener);
+    return loop->os->ops->listener_new(loop, address, mode, accepted, arg, ret_listener);
 }
 
 uint16_t sl_listener_port(const struct sl_listener *listener)
@@ -372,6 +372,11 @@ void sl_stream_local(const struct sl_stream *stream, char *ret_text, size_t size
 {
     SL_ASSERT(size > 0);
     stream->os->ops->stream_local(stream, ret_text, size);
+}
+
+sl_err sl_stream_peer_user(const struct sl_stream *stream, uint32_t *ret_user)
+{
+    return stream->os->ops->stream_peer_user(stream, ret_user);
 }
 
 struct sl_stream *sl_stream_free(struct sl_stream *stream)

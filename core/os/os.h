@@ -181,10 +181,13 @@ sl_err sl_signals_watch(struct sl_loop *loop, sl_signal_fn *raised, void *arg) S
 /* ---- sockets ---- */
 
 /* Addresses: "host:port", "[v6]:port", "unix:/path". Exclusive: a second listener on it gets
- * E_ADDRESS_IN_USE. `accepted` gets a connected descriptor, owned by the callee, which gives it to
- * sl_stream_new on whichever loop shall own it. */
+ * E_ADDRESS_IN_USE; the file of a local socket that nobody listens on any more is replaced, and
+ * goes with the listener. `mode`: who may connect to a local socket, in the bits of chmod; 0: its
+ * owner alone (0600). `accepted` gets a connected descriptor, owned by the callee, which gives it
+ * to sl_stream_new on whichever loop shall own it. */
 typedef void sl_accept_fn(void *arg, int descriptor, const char *peer);
-sl_err sl_listener_new(struct sl_loop *loop, const char *address, sl_accept_fn *accepted, void *arg,
+sl_err sl_listener_new(struct sl_loop *loop, const char *address, uint32_t mode,
+                       sl_accept_fn *accepted, void *arg,
                        struct sl_listener **ret_listener) SL_MUST_CHECK;
 /* The port that it listens on (for port 0). */
 uint16_t sl_listener_port(const struct sl_listener *listener);
@@ -214,6 +217,9 @@ sl_err sl_stream_sendfile(struct sl_stream *stream, struct sl_file *file, uint64
 /* The address that its peer reached, as listeners have theirs ("host:port", "[v6]:port", "unix");
  * cut to fit. [loop] */
 void sl_stream_local(const struct sl_stream *stream, char *ret_text, size_t size);
+/* The number of the user whose process connected to a local socket, as the kernel says.
+ * E_UNSUPPORTED: it is no local socket. [loop] */
+sl_err sl_stream_peer_user(const struct sl_stream *stream, uint32_t *ret_user) SL_MUST_CHECK;
 struct sl_stream *sl_stream_free(struct sl_stream *stream); /* closes; NULL is fine [loop] */
 /* Blocking connect for command-line clients. [blocks] */
 sl_err sl_connect(struct sl_os *os, const char *address, int *ret_descriptor) SL_MUST_CHECK;

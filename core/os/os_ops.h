@@ -83,8 +83,8 @@ struct sl_os_ops {
     void (*watch_free)(struct sl_watch *watch);
     sl_err (*signals_watch)(struct sl_loop *loop, sl_signal_fn *raised, void *arg);
 
-    sl_err (*listener_new)(struct sl_loop *loop, const char *address, sl_accept_fn *accepted,
-                           void *arg, struct sl_listener **ret_listener);
+    sl_err (*listener_new)(struct sl_loop *loop, const char *address, uint32_t mode,
+                           sl_accept_fn *accepted, void *arg, struct sl_listener **ret_listener);
     uint16_t (*listener_port)(const struct sl_listener *listener);
     void (*listener_free)(struct sl_listener *listener);
 
@@ -99,6 +99,7 @@ struct sl_os_ops {
     sl_err (*stream_sendfile)(struct sl_stream *stream, struct sl_file *file, uint64_t position,
                               size_t size, size_t *ret_size);
     void (*stream_local)(const struct sl_stream *stream, char *ret_text, size_t size);
+    sl_err (*stream_peer_user)(const struct sl_stream *stream, uint32_t *ret_user);
     void (*stream_free)(struct sl_stream *stream);
     sl_err (*connect)(struct sl_os *os, const char *address, int *ret_descriptor);
 };

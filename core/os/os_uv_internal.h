@@ -224,8 +224,8 @@ sl_err osuv_watch_make(struct sl_loop *loop, const char *path, sl_watch_fn *chan
 void osuv_watch_destroy(struct sl_watch *watch);
 sl_err osuv_signals_watch(struct sl_loop *loop, sl_signal_fn *raised, void *arg);
 
-sl_err osuv_listener_make(struct sl_loop *loop, const char *address, sl_accept_fn *accepted,
-                          void *arg, struct sl_listener **ret_listener);
+sl_err osuv_listener_make(struct sl_loop *loop, const char *address, uint32_t mode,
+                          sl_accept_fn *accepted, void *arg, struct sl_listener **ret_listener);
 uint16_t osuv_listener_port(const struct sl_listener *listener);
 void osuv_listener_destroy(struct sl_listener *listener);
 
@@ -239,6 +239,7 @@ sl_err osuv_stream_writev(struct sl_stream *stream, const struct sl_iovec *piece
 sl_err osuv_stream_sendfile(struct sl_stream *stream, struct sl_file *file, uint64_t position,
                             size_t size, size_t *ret_size);
 void osuv_stream_local(const struct sl_stream *stream, char *ret_text, size_t size);
+sl_err osuv_stream_peer_user(const struct sl_stream *stream, uint32_t *ret_user);
 void osuv_stream_destroy(struct sl_stream *stream);
 sl_err osuv_connect(struct sl_os *os, const char *address, int *ret_descriptor);
 

@@ -18,7 +18,7 @@
 #define ACCEPTS_PER_EVENT 64
 #define PAUSE_MS          100
 #define PEER_TEXT_BYTES   320
-#define LOCAL_MODE        0600 /* the owner alone: a local socket is an admin's */
+#define LOCAL_MODE        0600u /* of a local socket, when nothing is said: the owner alone */
 
 struct osuv_listener {
     struct sl_listener base;
@@ -26,6 +26,7 @@ struct osuv_listener {
     uv_timer_t pause;
     struct osuv_address address; /* bound */
     int descriptor;              /* owned */
+    mode_t mode;                 /* of a local socket's file */
     uint32_t open_handles;       /* of uv and pause, until their close callbacks ran */
     bool closing;
     sl_accept_fn *accepted;
@@ -99,17 +100,30 @@ static bool is_stale(const struct osuv_address *address)
     return refused;
 }
 
-static int bind_address(int descriptor, const struct osuv_address *address)
+/* The file comes with the owner's rights alone: no moment of being open. The process's umask takes
+ * from what a socket has, so what others are to have is given to the file. */
+static int bind_local(int descriptor, const struct osuv_address *address, mode_t mode)
 {
     const struct sockaddr *name = (const struct sockaddr *)&address->storage;
+    (void)fchmod(descriptor, LOCAL_MODE);
+    int error = bind(descriptor, name, address->size) == 0 ? 0 : errno;
+    if (error == EADDRINUSE && is_stale(address)) {
+        unlink(local_path(address));
+        error = bind(descriptor, name, address->size) == 0 ? 0 : errno;
+    }
+    if (error == 0 && mode != LOCAL_MODE && chmod(local_path(address), mode) != 0) {
+        error = errno;
+        unlink(local_path(address));
+    }
+    return error;
+}
+
+static int bind_address(int descriptor, const struct osuv_address *address, mode_t mode)
+{
     if (address->family == AF_UNIX)
-        (void)fchmod(descriptor, LOCAL_MODE); /* before the file exists: no moment of being open */
-    if (bind(descriptor, name, address->size) == 0)
-        return 0;
-    if (errno != EADDRINUSE || address->family != AF_UNIX || !is_stale(address))
-        return errno;
-    unlink(local_path(address));
-    return bind(descriptor, name, address->size) == 0 ? 0 : errno;
+        return bind_local(descriptor, address, mode);
+    return bind(descriptor, (const struct sockaddr *)&address->storage, address->size) == 0 ? 0
+                                                                                            : errno;
 }
 
 static void set_options(int descriptor, int family)
@@ -129,7 +143,7 @@ static sl_err open_socket(struct osuv_listener *listener)
     if (descriptor < 0)
         return osuv_err(errno);
     set_options(descriptor, address->family);
-    int error = bind_address(descriptor, address);
+    int error = bind_address(descriptor, address, listener->mode);
     if (!error && listen(descriptor, BACKLOG) != 0)
         error = errno;
     socklen_t size = sizeof address->storage;
@@ -151,14 +165,15 @@ static void on_closed(uv_handle_t *handle)
         sl_free(listener);
 }
 
-sl_err osuv_listener_make(struct sl_loop *loop, const char *address, sl_accept_fn *accepted,
-                          void *arg, struct sl_listener **ret_listener)
+sl_err osuv_listener_make(struct sl_loop *loop, const char *address, uint32_t mode,
+                          sl_accept_fn *accepted, void *arg, struct sl_listener **ret_listener)
 {
     struct osuv_listener *listener = sl_alloc_zero(1, sizeof *listener);
     if (!listener)
         return SLUICE_E_NO_MEMORY;
     listener->base.os = loop->os;
     listener->accepted = accepted;
+    listener->mode = mode == 0 ? LOCAL_MODE : mode;
     listener->arg = arg;
     size_t count;
     sl_err err = osuv_address_resolve(address, &listener->address, 1, &count);

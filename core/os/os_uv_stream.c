@@ -196,6 +196,21 @@ void osuv_stream_local(const struct sl_stream *base, char *ret_text, size_t size
     osuv_address_text(&local, ret_text, size);
 }
 
+sl_err osuv_stream_peer_user(const struct sl_stream *base, uint32_t *ret_user)
+{
+    const struct osuv_stream *stream = SL_CONTAINER_OF(base, const struct osuv_stream, base);
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    int family = 0;
+    socklen_t family_size = sizeof family;
+    if (getsockopt(stream->descriptor, SOL_SOCKET, SO_DOMAIN, &family, &family_size) != 0 ||
+        family != AF_UNIX ||
+        getsockopt(stream->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return SLUICE_E_UNSUPPORTED;
+    *ret_user = peer.uid;
+    return SLUICE_OK;
+}
+
 void osuv_stream_destroy(struct sl_stream *base)
 {
     struct osuv_stream *stream = stream_of(base);

@@ -61,7 +61,8 @@ struct sluice_connection {
     uint32_t reserved;
     uint64_t token;
     /* to be copied and completed (client_id) for calls to the broker; its principal is that of the
-     * peer's certificate, "User:CN=alice", where there is one */
+     * peer's certificate, "User:CN=alice", or of the process at the other end of a local socket,
+     * "User:uid=1000", where a listener takes them */
     struct sluice_context context;
     /* "TLSv1.3" and a cipher by OpenSSL's name; both empty: plaintext */
     struct sluice_text tls_version, tls_cipher;

@@ -303,6 +303,7 @@ Test(os_sim, sockets_are_not_simulated)
     struct sl_loop *loop;
     struct sl_listener *listener;
     cr_assert_eq(sl_loop_new(os, "l", -1, &loop), SLUICE_OK);
-    cr_assert_eq(sl_listener_new(loop, "127.0.0.1:0", NULL, NULL, &listener), SLUICE_E_UNSUPPORTED);
+    cr_assert_eq(sl_listener_new(loop, "127.0.0.1:0", 0, NULL, NULL, &listener),
+                 SLUICE_E_UNSUPPORTED);
     sl_loop_free(loop);
 }

@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { CONNECTIONS_MAX = 8, OUT_BYTES = 1 << 20 };
@@ -25,6 +26,7 @@ struct connection {
 struct server {
     struct os_fixture *f;
     const char *address;
+    uint32_t mode; /* of a local socket */
     sl_err err;
     struct sl_listener *listener;
     struct connection connections[CONNECTIONS_MAX];
@@ -113,8 +115,8 @@ static void accepted(void *arg, int descriptor, const char *peer)
 static void listen_on(void *arg)
 {
     struct server *server = arg;
-    server->err =
-        sl_listener_new(server->f->loop, server->address, accepted, server, &server->listener);
+    server->err = sl_listener_new(server->f->loop, server->address, server->mode, accepted, server,
+                                  &server->listener);
 }
 
 static void shut(void *arg)
@@ -218,6 +220,43 @@ Test(socket, echoes_over_a_local_socket_that_is_its_owners_alone)
     cr_expect_eq(access(local_address() + 5, F_OK), 0);
     os_fixture_on_loop(f, shut, &s);
     cr_expect_neq(access(local_address() + 5, F_OK), 0, "the file goes with the listener");
+}
+
+static void ask_user(void *arg)
+{
+    uint32_t *user = arg;
+    cr_expect_eq(sl_stream_peer_user(s.connections[0].stream, user), s.err);
+}
+
+Test(socket, lets_others_connect_to_a_local_socket_as_its_mode_says_whatever_the_umask)
+{
+    struct stat info;
+    uint32_t user = UINT32_MAX;
+    mode_t before = umask(077);
+    s.mode = 0660;
+    cr_assert_eq(server_start(local_address()), SLUICE_OK);
+    umask(before);
+    cr_assert_eq(stat(local_address() + 5, &info), 0);
+    cr_expect_eq(info.st_mode & 07777, 0660, "%o", info.st_mode);
+    int client = client_connect();
+    os_event_wait(s.accepted, 1);
+    os_fixture_on_loop(f, ask_user, &user);
+    cr_expect_eq(user, getuid());
+    sl_descriptor_close(client);
+    os_event_wait(s.closed, 1);
+}
+
+Test(socket, knows_no_user_of_a_peer_over_tcp)
+{
+    uint32_t user = 7;
+    cr_assert_eq(server_start("127.0.0.1:0"), SLUICE_OK);
+    int client = client_connect();
+    os_event_wait(s.accepted, 1);
+    s.err = SLUICE_E_UNSUPPORTED;
+    os_fixture_on_loop(f, ask_user, &user);
+    cr_expect_eq(user, 7);
+    sl_descriptor_close(client);
+    os_event_wait(s.closed, 1);
 }
 
 Test(socket, replaces_a_local_socket_that_nobody_answers_on)
