@@ -243,6 +243,9 @@ struct sluice *sluice_free(struct sluice *sluice)
     if (sluice == NULL) {
         return NULL;
     }
+    if (!sluice->has_run) {
+        sluice_close_shards(sluice);
+    }
     admin_server_free(sluice->admin.server);
     broker_link_fini(&sluice->admin.link);
     sluice_local_fini(sluice);

@@ -41,7 +41,9 @@ void sluice_stop(struct sluice *sluice); /* [loop 0] */
 typedef void sluice_reloaded_fn(void *arg, struct cJSON *report);
 sl_err sluice_reload(struct sluice *sluice, bool dry_run, sluice_reloaded_fn *done,
                      void *arg) SL_MUST_CHECK;
-struct sluice *sluice_free(struct sluice *sluice); /* after run returned; NULL is fine */
+/* After run returned, or before it was called: then the logs are closed in order. NULL is fine.
+ * Returns NULL. [blocks] */
+struct sluice *sluice_free(struct sluice *sluice);
 /* Storage of some shard failed: nothing it held back was acknowledged; a restart recovers. [any] */
 bool sluice_is_fenced(const struct sluice *sluice);
 /* Shard 0, which holds the catalog, is well: a broker that runs will be ready. [any] */

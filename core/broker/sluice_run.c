@@ -214,6 +214,7 @@ static void start_room(struct sl_task *task)
 
 void sluice_run(struct sluice *sluice)
 {
+    sluice->has_run = true;
     in_every_room(sluice, start_room);
     for (uint32_t i = 1; i < sluice->room_count; i++) {
         sl_err err = sl_loop_start(sluice->rooms[i].loop);
@@ -335,5 +336,45 @@ void sluice_stop(struct sluice *sluice)
         plugin_manager_stop(sluice->plugins, plugins_stopped, sluice);
     } else {
         plugins_stopped(sluice);
+    }
+}
+
+/* ---- the end of one that never ran ---- */
+
+struct unrun {
+    struct sl_task task;
+    struct loop_room *room;
+    uint32_t pending;
+};
+
+static void unrun_closed(void *arg)
+{
+    struct unrun *unrun = arg;
+    if (--unrun->pending == 0) {
+        sl_loop_stop(unrun->room->loop);
+    }
+}
+
+static void unrun_close(struct sl_task *task)
+{
+    struct unrun *unrun = SL_CONTAINER_OF(task, struct unrun, task);
+    for (uint32_t i = 0; i < unrun->room->shard_count; i++) {
+        shard_stop(unrun->room->shards[i], unrun_closed, unrun);
+    }
+}
+
+/* Room by room, each loop on this thread: nothing crosses loops before they run. A room has fewer
+ * shards, or none, where one could not be opened. */
+void sluice_close_shards(struct sluice *sluice)
+{
+    for (uint32_t i = 0; i < sluice->room_count; i++) {
+        struct loop_room *room = &sluice->rooms[i];
+        struct unrun unrun = {.task = {.run = unrun_close, .priority = SL_PRIORITY_CONTROL},
+                              .room = room,
+                              .pending = room->shard_count};
+        if (unrun.pending > 0) {
+            sl_loop_post(room->loop, &unrun.task);
+            sl_loop_run(room->loop);
+        }
     }
 }

@@ -51,6 +51,7 @@ struct sluice {
     bool reloading; /* the configuration is being reloaded */
     bool stopping;
     bool started;
+    bool has_run;
 };
 
 /* sluice.c: what a reload may change while others read it. [loop 0] */
@@ -59,6 +60,10 @@ void sluice_settings_take_live(struct broker_settings *settings, const struct sl
 /* sluice_open.c: all shards. On an error some are there. [blocks, before the loops run] */
 sl_err sluice_open_shards(struct sluice *sluice,
                           char ret_problem[SLUICE_PROBLEM_BYTES]) SL_MUST_CHECK;
+
+/* sluice_run.c: of one that never ran: what opening its shards began in the background comes to its
+ * end, and their logs are closed. [blocks] */
+void sluice_close_shards(struct sluice *sluice);
 
 void sluice_local_fini(struct sluice *sluice); /* sluice_local.c */
 

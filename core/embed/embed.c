@@ -73,35 +73,13 @@ static void stop_now(struct sl_task *task)
     sluice_stop(embed->sluice);
 }
 
-static void stop_post(struct sluice_embed *embed)
-{
-    if (!atomic_exchange(&embed->stop_posted, true)) {
-        sl_loop_post(sluice_loop(embed->sluice), &embed->stop_task);
-    }
-}
-
-static void can_be_stopped(struct sluice_embed *embed, enum embed_state state)
-{
-    atomic_store(&embed->state, state);
-    if (atomic_load(&embed->stop_wanted)) {
-        stop_post(embed);
-    }
-}
-
-/* Behind the tasks that start its rooms. One whose first log is damaged gets no further. */
-static void begun(struct sl_task *task)
-{
-    struct sluice_embed *embed = SL_CONTAINER_OF(task, struct sluice_embed, begun_task);
-    if (!sluice_can_serve(embed->sluice)) {
-        can_be_stopped(embed, EMBED_STARTING);
-    }
-}
-
+/* Its last frontend may be open only when it stops already. */
 static void on_ready(void *arg)
 {
     struct sluice_embed *embed = arg;
-    can_be_stopped(embed, EMBED_RUNNING);
-    if (embed->ready != NULL) {
+    int starting = EMBED_STARTING;
+    bool runs = atomic_compare_exchange_strong(&embed->state, &starting, EMBED_RUNNING);
+    if (runs && embed->ready != NULL) {
         embed->ready(embed->arg);
     }
 }
@@ -148,7 +126,6 @@ sluice_status sluice_embed_create(const struct sluice_embed_config *config,
     embed->ready = config->ready;
     embed->arg = config->arg;
     embed->stop_task = (struct sl_task){.run = stop_now, .priority = SL_PRIORITY_CONTROL};
-    embed->begun_task = (struct sl_task){.run = begun, .priority = SL_PRIORITY_BACKGROUND};
     embed_publish_init(embed);
     sl_err err = open_broker(embed, config, ret_problem);
     if (err != SLUICE_OK) {
@@ -167,12 +144,6 @@ void sluice_embed_destroy(struct sluice_embed *embed)
     if (embed == NULL) {
         return;
     }
-    if (embed->sluice != NULL && atomic_load(&embed->state) == EMBED_MADE) {
-        /* What opening its logs began in the background ends as it always does. */
-        atomic_store(&embed->stop_wanted, true);
-        embed->ready = NULL;
-        (void)sluice_embed_run(embed);
-    }
     sluice_free(embed->sluice);
     sl_logger_free(embed->logger);
     if (embed->os != NULL) {
@@ -186,10 +157,9 @@ void sluice_embed_destroy(struct sluice_embed *embed)
 sluice_status sluice_embed_run(struct sluice_embed *embed)
 {
     int made = EMBED_MADE;
-    if (!atomic_compare_exchange_strong(&embed->state, &made, EMBED_ENTERED)) {
+    if (!atomic_compare_exchange_strong(&embed->state, &made, EMBED_STARTING)) {
         return SLUICE_E_INVALID;
     }
-    sl_loop_post(sluice_loop(embed->sluice), &embed->begun_task);
     sluice_run(embed->sluice);
     atomic_store(&embed->state, EMBED_ENDED);
     while (atomic_load(&embed->publishers) > 0) {
@@ -202,14 +172,10 @@ sluice_status sluice_embed_run(struct sluice_embed *embed)
 sluice_status sluice_embed_stop(struct sluice_embed *embed)
 {
     atomic_fetch_add(&embed->publishers, 1); /* the loop is not freed meanwhile */
-    atomic_store(&embed->stop_wanted, true);
     int state = atomic_load(&embed->state);
     bool runs = state != EMBED_MADE && state != EMBED_ENDED;
-    if (state == EMBED_STARTING || state == EMBED_RUNNING) {
-        stop_post(embed);
-    }
-    if (!runs) {
-        atomic_store(&embed->stop_wanted, false);
+    if (runs && !atomic_exchange(&embed->stop_posted, true)) {
+        sl_loop_post(sluice_loop(embed->sluice), &embed->stop_task);
     }
     atomic_fetch_sub(&embed->publishers, 1);
     return runs ? SLUICE_OK : SLUICE_E_NOT_RUNNING;

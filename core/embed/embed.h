@@ -7,14 +7,7 @@
 #include <sluice/embed.h>
 #include <stdatomic.h>
 
-enum embed_state {
-    EMBED_MADE,
-    EMBED_ENTERED,
-    EMBED_STARTING,
-    EMBED_RUNNING,
-    EMBED_STOPPING,
-    EMBED_ENDED
-};
+enum embed_state { EMBED_MADE, EMBED_STARTING, EMBED_RUNNING, EMBED_STOPPING, EMBED_ENDED };
 
 struct publication;
 
@@ -27,8 +20,8 @@ struct sluice_embed {
     void (*ready)(void *arg);
     void *arg;
     _Atomic int state; /* enum embed_state */
-    atomic_bool stop_wanted, stop_posted;
-    struct sl_task begun_task, stop_task;
+    atomic_bool stop_posted;
+    struct sl_task stop_task;
     struct publication *_Atomic queue; /* on their way to loop 0, the newest first */
     atomic_bool drain_posted;
     struct sl_task drain_task;

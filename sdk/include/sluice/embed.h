@@ -40,16 +40,16 @@ SLUICE_EXPORT sluice_status sluice_embed_create(const struct sluice_embed_config
 /* Serves until sluice_embed_stop; once in a broker's life, else SLUICE_E_INVALID. SLUICE_E_FENCED:
  * its storage failed; what was acknowledged is there at the next start. [blocks] */
 SLUICE_EXPORT sluice_status sluice_embed_run(struct sluice_embed *embed);
-/* Begins the end: run returns when everything is closed. SLUICE_E_NOT_RUNNING: it does not run, or
- * not yet; asked before it is ready, it ends as soon as it is. [any] */
+/* Begins the end, also of one that is not ready yet: run returns when everything is closed.
+ * SLUICE_E_NOT_RUNNING: run was not called yet, or has returned. [any] */
 SLUICE_EXPORT sluice_status sluice_embed_stop(struct sluice_embed *embed);
 /* Takes a part of a text. */
 typedef void sluice_embed_write(void *arg, const char *text, uint64_t size);
 /* Gives /metrics, in Prometheus' format, to write. SLUICE_E_NOT_RUNNING. [any] */
 SLUICE_EXPORT sluice_status sluice_embed_metrics(struct sluice_embed *embed,
                                                  sluice_embed_write *write, void *arg);
-/* Frees a broker that does not run: one that never ran is started and ended, so that its log is
- * closed in order. NULL is fine. [blocks] */
+/* Frees a broker that does not run; one that never ran has its log closed in order. NULL is fine.
+ * [blocks] */
 SLUICE_EXPORT void sluice_embed_destroy(struct sluice_embed *embed);
 
 /* ---- publishing without a socket ---- */

@@ -1,5 +1,6 @@
 /* test_embed.c: libsluice-broker as a program uses it: through <sluice/embed.h> alone. */
 #include <criterion/criterion.h>
+#include <ftw.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -8,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* One broker with a thread and a folder of its own; topics of the commands are made by itself. */
@@ -83,22 +86,54 @@ static void host_stop(struct host *host)
     cr_assert_eq(host->ended, SLUICE_OK);
 }
 
-static void host_free(struct host *host)
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
 {
-    char command[96];
-    sluice_embed_destroy(host->embed);
-    snprintf(command, sizeof(command), "rm -rf %s", host->folder);
-    cr_assert_eq(system(command), 0);
+    (void)status;
+    (void)kind;
+    (void)place;
+    return remove(path);
 }
 
-/* By the command line of the build, over the host's own admin socket. */
+static void host_free(struct host *host)
+{
+    sluice_embed_destroy(host->embed);
+    cr_assert_eq(nftw(host->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+/* One request over the host's admin socket; the answer without its newline. */
+static void admin_ask(struct host *host, const char *request, char *answer, size_t size)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t got = 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", host->folder);
+    cr_assert_eq(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    cr_assert_eq(write(fd, request, strlen(request)), (ssize_t)strlen(request));
+    while (got == 0 || answer[got - 1] != '\n') {
+        ssize_t count = read(fd, answer + got, size - 1 - got);
+        cr_assert_gt(count, 0);
+        got += (size_t)count;
+    }
+    answer[got - 1] = '\0';
+    close(fd);
+    cr_assert_not_null(strstr(answer, "\"ok\":true"), "%s", answer);
+}
+
 static void topic_make(struct host *host, const char *topic)
 {
-    char command[256];
-    snprintf(command, sizeof(command),
-             SLUICE_BINARY_DIR "/bin/sluice topic create %s --socket %s/socket >/dev/null", topic,
-             host->folder);
-    cr_assert_eq(system(command), 0);
+    char request[256];
+    char answer[1024];
+    snprintf(request, sizeof(request),
+             "{\"id\":1,\"command\":\"topic.create\",\"args\":{\"topic\":\"%s\"}}\n", topic);
+    admin_ask(host, request, answer, sizeof(answer));
+}
+
+static void topic_read(struct host *host, const char *topic, char *answer, size_t size)
+{
+    char request[256];
+    snprintf(request, sizeof(request),
+             "{\"id\":1,\"command\":\"consume\",\"args\":{\"topic\":\"%s\"}}\n", topic);
+    admin_ask(host, request, answer, size);
 }
 
 /* ---- publishing ---- */
@@ -213,7 +248,7 @@ Test(embed, publishes_a_part_of_a_file, .timeout = 120)
     struct host host;
     struct publishing publishing;
     struct sluice_payload payload;
-    char path[96], command[256];
+    char path[96], answer[4096];
     host_make(&host);
     host_start(&host);
     topic_make(&host, "files");
@@ -234,11 +269,73 @@ Test(embed, publishes_a_part_of_a_file, .timeout = 120)
     cr_assert_eq(sluice_embed_publish(host.embed, &publication), SLUICE_OK);
     sem_wait(&publishing.done);
     cr_assert_eq(publishing.status, SLUICE_OK);
-    snprintf(command, sizeof(command),
-             SLUICE_BINARY_DIR "/bin/sluice consume files --socket %s/socket | grep -qx 'the part'",
-             host.folder);
-    cr_assert_eq(system(command), 0);
+    topic_read(&host, "files", answer, sizeof(answer));
+    cr_assert_not_null(strstr(answer, "\"the part\""), "%s", answer);
     host_stop(&host);
+    host_free(&host);
+}
+
+static void count_reference(void *arg)
+{
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+Test(embed, static_and_shared_bytes_are_published_where_they_lie, .timeout = 120)
+{
+    static const char text[] = "static";
+    struct host host;
+    struct publishing publishing;
+    atomic_int given_back = 0;
+    char answer[4096];
+    const struct sluice_payload payloads[] = {
+        {.data = text, .size = 6}, /* nobody asks for it back */
+        {.data = text, .size = 6, .release = count_reference, .release_arg = &given_back},
+        {.data = text, .size = 6, .release = count_reference, .release_arg = &given_back},
+        {.data = NULL},
+    };
+    host_make(&host);
+    host_start(&host);
+    topic_make(&host, "orders");
+    publishing_init(&publishing, &host);
+    for (int64_t i = 0; i < 4; i++) {
+        const struct sluice_publication publication = {.size = sizeof(publication),
+                                                       .topic = "orders",
+                                                       .payload = payloads[i],
+                                                       .done = on_done,
+                                                       .arg = &publishing};
+        cr_assert_eq(sluice_embed_publish(host.embed, &publication), SLUICE_OK);
+        sem_wait(&publishing.done);
+        cr_assert_eq(publishing.offset, i);
+    }
+    cr_assert_eq(given_back, 2);
+    topic_read(&host, "orders", answer, sizeof(answer));
+    cr_assert_not_null(strstr(answer, "\"static\""), "%s", answer);
+    cr_assert_not_null(strstr(answer, "\"value\":null"), "%s", answer);
+    host_stop(&host);
+    host_free(&host);
+}
+
+Test(embed, one_that_never_ran_is_closed_in_order_and_opens_again, .timeout = 120)
+{
+    struct host host;
+    host_make(&host);
+    sluice_embed_destroy(host.embed);
+    cr_assert_eq(host_create(&host), SLUICE_OK, "%s", host.problem);
+    host_start(&host);
+    host_stop(&host);
+    host_free(&host);
+}
+
+Test(embed, a_stop_before_it_is_ready_ends_it, .timeout = 120)
+{
+    struct host host;
+    host_make(&host);
+    cr_assert_eq(pthread_create(&host.thread, NULL, run, &host), 0);
+    while (sluice_embed_stop(host.embed) != SLUICE_OK) {
+        /* it has not entered run */
+    }
+    pthread_join(host.thread, NULL);
+    cr_assert_eq(host.ended, SLUICE_OK);
     host_free(&host);
 }
 
