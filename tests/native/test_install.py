@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The client library as somebody else gets it: installed, found by pkg-config and by CMake, usable from C and C++."""
+import glob
 import os
 import subprocess
 import sys
@@ -22,14 +23,15 @@ class Installed(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory(prefix="sluice-install-")
         cls.prefix = os.path.join(cls.folder.name, "prefix")
-        run("cmake", "--install", BUILD, "--component", "client", "--prefix", cls.prefix)
+        for part in ("client", "client_tls", "client_dev", "client_lua", "client_python"):
+            run("cmake", "--install", BUILD, "--component", part, "--prefix", cls.prefix)
 
     @classmethod
     def tearDownClass(cls):
         cls.folder.cleanup()
 
     def flags(self, package):
-        found = {"PKG_CONFIG_PATH": os.path.join(self.prefix, "lib", "pkgconfig")}
+        found = {"PKG_CONFIG_PATH": os.path.join(self.prefix, "share", "pkgconfig")}
         return run("pkg-config", "--cflags", "--libs", package, **found).split()
 
     def test_pkg_config_finds_it_and_a_program_runs(self):
@@ -53,6 +55,16 @@ class Installed(unittest.TestCase):
         run("cmake", "-S", EXAMPLE, "-B", build, "-DSluiceClient_DIR=" + os.path.join(self.prefix, "lib", "cmake", "SluiceClient"))
         run("cmake", "--build", build)
         run(os.path.join(build, "client_subscribe"), code=2)
+
+    def test_python_finds_the_library_of_its_own_installation(self):
+        folder, = glob.glob(os.path.join(self.prefix, "lib", "python3*", "site-packages"))
+        said = run(sys.executable, "-c", "from sluice import _library as l; l.tls(); print(l.LIBRARY)", PYTHONPATH=folder)
+        self.assertEqual(os.path.join(self.prefix, "lib", "libsluice-client.so.0"), said)
+
+    def test_lua_needs_the_module_alone(self):
+        said = run("lua5.4", "-e", "print(require('sluice').connect('tcp://127.0.0.1:1'))",
+                   LUA_CPATH=os.path.join(self.prefix, "lib", "lua", "5.4", "?.so"))
+        self.assertTrue(said.startswith("nil\t"), said)
 
     def test_the_headers_are_clean_in_c_and_in_cxx(self):
         source = os.path.join(self.folder.name, "headers")

@@ -1,5 +1,6 @@
 # Turns the tree that was installed for a Debian package into Debian's: etc/ and units in the root, changelogs and
-# manuals compressed, a copyright file in each package.
+# manuals compressed, a copyright file in each package; Python's packages are for every version of python3, Lua's module
+# where modules of this machine's kind are, and headers that two packages need in one of them.
 if(NOT CPACK_GENERATOR STREQUAL "DEB")
   return()
 endif()
@@ -15,7 +16,22 @@ foreach(root ${roots})
     file(MAKE_DIRECTORY ${root}/lib)
     file(RENAME ${root}/usr/lib/systemd ${root}/lib/systemd)
   endif()
+  file(GLOB python ${root}/usr/lib/python3.*)
+  if(python)
+    file(MAKE_DIRECTORY ${root}/usr/lib/python3)
+    file(RENAME ${python}/site-packages ${root}/usr/lib/python3/dist-packages)
+    file(REMOVE_RECURSE ${python})
+  endif()
+  if(EXISTS ${root}/usr/lib/lua)
+    execute_process(COMMAND dpkg-architecture -qDEB_HOST_MULTIARCH OUTPUT_VARIABLE machine
+                    OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+    file(MAKE_DIRECTORY ${root}/usr/lib/${machine})
+    file(RENAME ${root}/usr/lib/lua ${root}/usr/lib/${machine}/lua)
+  endif()
   get_filename_component(component ${root} NAME)
+  if(component STREQUAL "sdk") # libsluice-client-dev, which it depends on, has them
+    file(REMOVE ${root}/usr/include/sluice/types.h ${root}/usr/include/sluice/status.h)
+  endif()
   string(TOUPPER ${component} upper)
   set(name ${CPACK_DEBIAN_${upper}_PACKAGE_NAME})
   set(doc ${root}/usr/share/doc/${name})

@@ -1,10 +1,14 @@
-"""The structs and functions of <sluice/client.h> for ctypes. SLUICE_CLIENT_LIBRARY names libsluice-client.so where it is
-not where the system looks; libsluice-client-tls.so is loaded from beside it when it is needed."""
+"""The structs and functions of <sluice/client.h> for ctypes. The library is the one of the installation that this file is
+of (PREFIX/lib), else where the system looks; SLUICE_CLIENT_LIBRARY names another. libsluice-client-tls.so is loaded from
+beside it when it is needed."""
 import ctypes as c
 import os
 from typing import Any
 
-LIBRARY = os.environ.get("SLUICE_CLIENT_LIBRARY", "libsluice-client.so.0")
+_NAME = "libsluice-client.so.0"
+# PREFIX/lib/python3.N/site-packages/sluice/_library.py
+_BESIDE = os.path.join(os.path.abspath(__file__).rsplit(os.sep, 4)[0], _NAME)
+LIBRARY = os.environ.get("SLUICE_CLIENT_LIBRARY") or (_BESIDE if os.path.exists(_BESIDE) else _NAME)
 
 
 class Bytes(c.Structure):
