@@ -10,6 +10,7 @@
 #include "broker/sluice_state.h"
 #include "broker/storage_admin.h"
 #include "broker/watch_admin.h"
+#include "os/os_processors.h"
 #include "shard/recovery.h"
 
 #include <cjson/cJSON.h>
@@ -278,6 +279,7 @@ static void on_status(void *arg, cJSON *object)
     const struct admin_socket *admin = arg;
     const struct sluice *sluice = admin->sluice;
     cJSON_AddStringToObject(object, "version", SLUICE_VERSION);
+    cJSON_AddNumberToObject(object, "pid", (double)sl_process_id());
     cJSON_AddNumberToObject(object, "uptime_ms",
                             (double)((sl_os_mono_ns(sluice->os) - sluice->started_ns) / 1000000));
     cJSON_AddStringToObject(object, "cluster_id", sluice->facts.cluster_id);

@@ -160,6 +160,7 @@ struct cli_table {
     X(sandbox) \
     X(config) \
     X(check) \
+    X(debug) \
     X(generate) \
     X(access) \
     X(user) \
@@ -211,6 +212,7 @@ struct cli_link {
     int descriptor;
     char *buffer; /* bytes behind the last line */
     size_t size, capacity;
+    int32_t wait_ms; /* for an answer; 0: as long as it takes */
 };
 /* The exit code for an outcome. */
 int cli_exit_of(sl_err err);

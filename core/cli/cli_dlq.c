@@ -441,8 +441,8 @@ static int redrive_follow(struct cli_link *link, cJSON **reply)
 {
     struct cli_progress progress;
     int code = CLI_OK;
-    cli_progress_begin(&progress, link->cli, "redriving",
-                       (uint64_t)number_of(cli_result(*reply), "total"));
+    cli_progress_begin_count(&progress, link->cli, "redriving",
+                             (uint64_t)number_of(cli_result(*reply), "total"), "letters");
     while (code == CLI_OK &&
            cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(cli_result(*reply), "running"))) {
         sl_sleep_ms(POLL_MS);

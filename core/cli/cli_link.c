@@ -101,7 +101,8 @@ int cli_link_open(struct cli_link *link, struct cli *cli)
     if (code != CLI_OK) {
         return code;
     }
-    *link = (struct cli_link){.cli = cli, .descriptor = -1};
+    *link = (struct cli_link){
+        .cli = cli, .descriptor = -1, .wait_ms = cli->is_quiet ? QUIET_WAIT_MS : 0};
     for (uint32_t i = 0; i < places.count; i++) {
         snprintf(address, sizeof(address), "unix:%s", places.paths[i]);
         if (sl_connect(cli->os, address, &link->descriptor) == SLUICE_OK) {
@@ -155,7 +156,7 @@ static cJSON *line_read(struct cli_link *link)
         }
         searched = link->size;
         size_t got = 0;
-        if (link->cli->is_quiet && !sl_descriptor_wait(link->descriptor, QUIET_WAIT_MS)) {
+        if (link->wait_ms > 0 && !sl_descriptor_wait(link->descriptor, link->wait_ms)) {
             return NULL;
         }
         if (link->capacity - link->size < READ_BYTES && !buffer_grow(link)) {

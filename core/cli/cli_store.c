@@ -37,20 +37,28 @@ static int number_compare(const void *left, const void *right)
     return *a < *b ? -1 : *a > *b;
 }
 
-/* data.dir as `serve` with the same flags would have it. */
-int cli_store_configured(struct cli *cli, char ret_path[STORE_PATH_BYTES])
+int cli_config_load(struct cli *cli, struct sl_config **ret_config)
 {
     struct config_sources sources = {.dev = cli->options.dev,
                                      .home = cli_value(&cli->options.home, NULL),
                                      .environment = (const char *const *)environ};
     struct config_report report = {.count = 0};
-    struct sl_config *config = NULL;
     for (uint32_t i = 0; i < cli->options.config.count && i < CONFIG_FILES_MAX; i++) {
         sources.files[sources.file_count++] = cli->options.config.items[i];
     }
-    if (config_load(cli->os, &sources, &report, &config) != SLUICE_OK) {
+    if (config_load(cli->os, &sources, &report, ret_config) != SLUICE_OK) {
         config_report_write(&report, stderr);
         return CLI_CONFIG;
+    }
+    return CLI_OK;
+}
+
+int cli_store_configured(struct cli *cli, char ret_path[STORE_PATH_BYTES])
+{
+    struct sl_config *config = NULL;
+    int code = cli_config_load(cli, &config);
+    if (code != CLI_OK) {
+        return code;
     }
     snprintf(ret_path, STORE_PATH_BYTES, "%s", config->data.dir);
     bool has_disk = config_has_disk(config);
@@ -343,6 +351,13 @@ void cli_event_write(const struct cli *cli, cJSON *object)
 
 /* ---- progress ---- */
 
+void cli_progress_begin_count(struct cli_progress *progress, struct cli *cli, const char *what,
+                              uint64_t total, const char *unit)
+{
+    cli_progress_begin(progress, cli, what, total);
+    progress->unit = unit;
+}
+
 void cli_progress_begin(struct cli_progress *progress, struct cli *cli, const char *what,
                         uint64_t total)
 {
@@ -373,6 +388,21 @@ static const char *left_text(double seconds, char ret_text[32])
     return ret_text;
 }
 
+/* "1.0 of 8.0 MiB  3.1 MiB/s", "3 of 14 parts" */
+static void amount_text(const struct cli_progress *progress, double seconds, char ret_text[96])
+{
+    if (progress->unit != NULL) {
+        snprintf(ret_text, 96, "%llu of %llu %s", (unsigned long long)progress->done,
+                 (unsigned long long)progress->total, progress->unit);
+        return;
+    }
+    double done = (double)progress->done / 1048576, total = (double)progress->total / 1048576;
+    int size = snprintf(ret_text, 96, "%.1f of %.1f MiB", done, total);
+    if (progress->is_bar && seconds > 0) {
+        snprintf(ret_text + size, 96 - (size_t)size, "  %.1f MiB/s", done / seconds);
+    }
+}
+
 static void progress_show(struct cli_progress *progress, int64_t now_ns)
 {
     char bar[PROGRESS_BARS + 1];
@@ -385,16 +415,15 @@ static void progress_show(struct cli_progress *progress, int64_t now_ns)
     bar[PROGRESS_BARS] = '\0';
     double rate = seconds > 0 ? (double)progress->done / seconds : 0;
     double left = rate > 0 ? ((double)progress->total - (double)progress->done) / rate : 0;
+    char amount[96];
+    amount_text(progress, seconds, amount);
     if (!progress->is_bar) {
-        fprintf(stderr, "%s: %.0f %%, %.1f of %.1f MiB%s%s\n", progress->what, part * 100,
-                (double)progress->done / 1048576, (double)progress->total / 1048576,
+        fprintf(stderr, "%s: %.0f %%, %s%s%s\n", progress->what, part * 100, amount,
                 left > 0 ? ", " : "", left_text(left, text));
-        progress->shown_ns = now_ns;
-        return;
+    } else {
+        fprintf(stderr, "\r%s [%s] %3.0f %%  %s  %s\x1b[K", progress->what, bar, part * 100, amount,
+                left_text(left, text));
     }
-    fprintf(stderr, "\r%s [%s] %3.0f %%  %.1f of %.1f MiB  %.1f MiB/s  %s\x1b[K", progress->what,
-            bar, part * 100, (double)progress->done / 1048576, (double)progress->total / 1048576,
-            rate / 1048576, left_text(left, text));
     progress->shown_ns = now_ns;
 }
 

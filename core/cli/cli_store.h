@@ -28,6 +28,9 @@ struct cli_store {
 /* directory: NULL for data.dir as `serve` with the same flags would have it. CLI_OK, or a code: a
  * sentence was written. Close it in any case. */
 int cli_store_open(struct cli_store *store, struct cli *cli, const char *directory);
+/* The configuration as `serve` with the same flags would have it, to be freed. CLI_OK, or a
+ * sentence was written. */
+int cli_config_load(struct cli *cli, struct sl_config **ret_config);
 /* data.dir as `serve` with the same flags would have it. CLI_OK, or a sentence was written. */
 int cli_store_configured(struct cli *cli, char ret_path[STORE_PATH_BYTES]);
 void cli_store_close(struct cli_store *store);
@@ -79,12 +82,16 @@ void cli_event_write(const struct cli *cli, cJSON *object);
 struct cli_progress {
     struct cli *cli;
     const char *what;
-    uint64_t done, total; /* bytes */
+    const char *unit; /* NULL: bytes */
+    uint64_t done, total;
     int64_t begun_ns, shown_ns;
     bool shows, is_bar;
 };
 void cli_progress_begin(struct cli_progress *progress, struct cli *cli, const char *what,
                         uint64_t total);
+/* Of what is counted: "letters". */
+void cli_progress_begin_count(struct cli_progress *progress, struct cli *cli, const char *what,
+                              uint64_t total, const char *unit);
 void cli_progress_set(struct cli_progress *progress, uint64_t done);
 void cli_progress_add(struct cli_progress *progress, uint64_t bytes);
 void cli_progress_clear(struct cli_progress *progress); /* before other lines, and at the end */

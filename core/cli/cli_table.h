@@ -50,6 +50,8 @@ static inline bool cli_is_shown(const struct cli_table *table)
 
 /* sluice --version, and with json all that is known of this build (cli_version.c). */
 void cli_version_write(bool json);
+/* The same, to be deleted. */
+cJSON *cli_version_json(void);
 
 /* ---- pages (cli_manual.c), completion (cli_complete.c) ---- */
 

@@ -29,13 +29,9 @@ static void features_add(cJSON *object)
     }
 }
 
-void cli_version_write(bool json)
+cJSON *cli_version_json(void)
 {
     char abi[32];
-    if (!json) {
-        printf("sluice " SLUICE_VERSION "\n");
-        return;
-    }
     cJSON *object = cJSON_CreateObject();
     snprintf(abi, sizeof(abi), "%u.%u", SLUICE_ABI_MAJOR, SLUICE_ABI_MINOR);
     cJSON_AddStringToObject(object, "version", SLUICE_VERSION);
@@ -45,6 +41,16 @@ void cli_version_write(bool json)
     cJSON_AddStringToObject(object, "plugin_abi", abi);
     features_add(object);
     libraries_add(object);
+    return object;
+}
+
+void cli_version_write(bool json)
+{
+    if (!json) {
+        printf("sluice " SLUICE_VERSION "\n");
+        return;
+    }
+    cJSON *object = cli_version_json();
     cli_json_write(object);
     cJSON_Delete(object);
 }

@@ -1,4 +1,4 @@
-/* admin_node.c: status, health, plugin.list, plugin.info, config.show. */
+/* admin_node.c: status, health, metrics, plugin.list, plugin.info, config.show. */
 #include "control/admin_request.h"
 
 static void cluster_add(cJSON *object, const struct sluice_cluster *cluster)
@@ -54,6 +54,24 @@ void admin_health(struct admin_request *request)
     broker->health(broker, admin_context(request), SLUICE_HEALTH_LIVE, health_live, request);
 }
 
+static void metrics_done(void *arg, sluice_status status, struct sluice_text text)
+{
+    struct admin_request *request = arg;
+    if (status != SLUICE_OK) {
+        admin_fail(request, status, "");
+        return;
+    }
+    request->result = cJSON_CreateObject();
+    admin_add_text(request->result, "text", text);
+    admin_reply(request);
+}
+
+void admin_metrics(struct admin_request *request)
+{
+    const struct sluice_broker *broker = admin_broker(request);
+    broker->metrics(broker, admin_context(request), metrics_done, request);
+}
+
 void admin_plugin_list(struct admin_request *request)
 {
     const struct admin_hooks *hooks = &request->server->config.hooks;
@@ -64,17 +82,6 @@ void admin_plugin_list(struct admin_request *request)
     request->result = cJSON_CreateObject();
     hooks->plugin_list(hooks->arg, cJSON_AddArrayToObject(request->result, "plugins"));
     admin_reply(request);
-}
-
-static void hook_done(void *arg, sl_err err, const char *detail, cJSON *result)
-{
-    struct admin_request *request = arg;
-    request->result = result;
-    if (err != SLUICE_OK) {
-        admin_fail(request, err, detail);
-    } else {
-        admin_reply(request);
-    }
 }
 
 /* The name of a plugin; NULL: the request has failed. */
@@ -96,7 +103,7 @@ void admin_plugin_info(struct admin_request *request)
     const struct admin_hooks *hooks = &request->server->config.hooks;
     const char *name = plugin_name(request, hooks->plugin_info != NULL);
     if (name != NULL) {
-        hooks->plugin_info(hooks->arg, name, hook_done, request);
+        hooks->plugin_info(hooks->arg, name, admin_answer, request);
     }
 }
 
@@ -105,7 +112,8 @@ void admin_plugin_rollback(struct admin_request *request)
     const struct admin_hooks *hooks = &request->server->config.hooks;
     const char *name = plugin_name(request, hooks->plugin_rollback != NULL);
     if (name != NULL) {
-        hooks->plugin_rollback(hooks->arg, name, admin_arg_text(request, "to"), hook_done, request);
+        hooks->plugin_rollback(hooks->arg, name, admin_arg_text(request, "to"), admin_answer,
+                               request);
     }
 }
 
@@ -139,7 +147,7 @@ void admin_plugin_sandbox(struct admin_request *request)
         cJSON_Delete(object);
         object = NULL;
     }
-    hook_done(request, err, name, object);
+    admin_answer(request, err, name, object);
 }
 
 void admin_plugin_command(struct admin_request *request)
@@ -147,7 +155,7 @@ void admin_plugin_command(struct admin_request *request)
     const struct admin_hooks *hooks = &request->server->config.hooks;
     const char *name = plugin_name(request, hooks->plugin_command != NULL);
     if (name != NULL) {
-        hooks->plugin_command(hooks->arg, request->command, request->args, hook_done, request);
+        hooks->plugin_command(hooks->arg, request->command, request->args, admin_answer, request);
     }
 }
 
@@ -159,7 +167,7 @@ void admin_storage(struct admin_request *request)
         return;
     }
     hooks->storage(hooks->arg, request->session->connection, request->command, request->args,
-                   hook_done, request);
+                   admin_answer, request);
 }
 
 void admin_reload(struct admin_request *request)
@@ -169,7 +177,7 @@ void admin_reload(struct admin_request *request)
     if (hooks->reload == NULL) {
         admin_fail(request, SLUICE_E_UNSUPPORTED, "no configuration in this broker");
     } else {
-        hooks->reload(hooks->arg, dry_run, hook_done, request);
+        hooks->reload(hooks->arg, dry_run, admin_answer, request);
     }
 }
 

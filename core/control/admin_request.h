@@ -52,6 +52,8 @@ void admin_reply(struct admin_request *request);
  * request->result goes along when there is one. [takes request] */
 void admin_fail(struct admin_request *request, sl_err err, const char *detail);
 void admin_fail_text(struct admin_request *request, sl_err err, struct sluice_text detail);
+/* One of the two, as a hook ends a command; arg: the request. [takes result] */
+admin_storage_done admin_answer;
 
 static inline const struct sluice_broker *admin_broker(const struct admin_request *request)
 {
@@ -89,7 +91,7 @@ admin_handler_fn admin_topic_list, admin_topic_create, admin_topic_describe, adm
     admin_topic_alter, admin_topic_trim, admin_topic_ends, admin_topic_offsets;
 admin_handler_fn admin_group_list, admin_group_describe, admin_group_seek, admin_group_delete;
 admin_handler_fn admin_produce, admin_consume, admin_dlq, admin_access, admin_watch;
-admin_handler_fn admin_status, admin_health, admin_plugin_list, admin_plugin_info,
+admin_handler_fn admin_status, admin_health, admin_metrics, admin_plugin_list, admin_plugin_info,
     admin_plugin_sandbox, admin_plugin_logs, admin_plugin_rollback, admin_plugin_command,
     admin_config_show, admin_reload, admin_help, admin_storage;
 

@@ -12,6 +12,7 @@ const struct admin_command admin_commands[] = {
     {"help", admin_help, "the commands"},
     {"status", admin_status, "version, uptime, shards, cluster, readiness"},
     {"health", admin_health, "live and ready, with reasons"},
+    {"metrics", admin_metrics, "all metrics in Prometheus text format, as \"text\""},
     {"topic.list", admin_topic_list, "all topics"},
     {"topic.create", admin_topic_create, "topic, partitions (-1: default), configs {name: value}"},
     {"topic.describe", admin_topic_describe, "topic: partitions, offsets, configuration"},
@@ -253,6 +254,17 @@ void admin_fail_text(struct admin_request *request, sl_err err, struct sluice_te
 void admin_fail(struct admin_request *request, sl_err err, const char *detail)
 {
     admin_fail_text(request, err, sluice_text_of(detail));
+}
+
+void admin_answer(void *arg, sl_err err, const char *detail, cJSON *result)
+{
+    struct admin_request *request = arg;
+    request->result = result;
+    if (err != SLUICE_OK) {
+        admin_fail(request, err, detail);
+    } else {
+        admin_reply(request);
+    }
 }
 
 /* ---- requests ---- */

@@ -221,7 +221,8 @@ void sl_stream_local(const struct sl_stream *stream, char *ret_text, size_t size
  * E_UNSUPPORTED: it is no local socket. [loop] */
 sl_err sl_stream_peer_user(const struct sl_stream *stream, uint32_t *ret_user) SL_MUST_CHECK;
 struct sl_stream *sl_stream_free(struct sl_stream *stream); /* closes; NULL is fine [loop] */
-/* Blocking connect for command-line clients. [blocks] */
+/* Blocking connect for command-line clients. E_NOT_FOUND: nobody knows the name; E_TIMEOUT: no
+ * answer within five seconds for each address of it. [blocks] */
 sl_err sl_connect(struct sl_os *os, const char *address, int *ret_descriptor) SL_MUST_CHECK;
 /* Blocking whole reads and writes on a descriptor, for command-line clients; *ret_size 0: end.
  * [blocks] */

@@ -2,6 +2,7 @@
 #include "os/os_processors.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 uint32_t sl_processor_count(void)
 {
@@ -11,4 +12,9 @@ uint32_t sl_processor_count(void)
         return 1;
     }
     return (uint32_t)SL_MAX(CPU_COUNT(&set), 1);
+}
+
+int64_t sl_process_id(void)
+{
+    return getpid();
 }
