@@ -1,25 +1,14 @@
 /* consumer_group.h: a group of KIP-848 and its members. Private to the room; consumer_groups.h is
  * the contract.
  *
- * What is to be written down is marked when it changes: groups and members hang in lists of what is
- * dirty, what is gone waits as an item. */
+ * What it shares with other groups whose members the broker assigns: epoch_groups.h. */
 #ifndef SL_DELIVER_CONSUMER_GROUP_H
 #define SL_DELIVER_CONSUMER_GROUP_H
 
-#include "base/bytes.h"
-#include "catalog/chain_map.h"
 #include "deliver/assignor.h"
-#include "deliver/consumer_groups.h"
-#include "deliver/due_heap.h"
+#include "deliver/epoch_groups.h"
 #include "deliver/group.h"
 #include "deliver/topic_pattern.h"
-
-/* Numbers are stored: never reused. */
-#define MEMBER_STABLE     0
-#define MEMBER_UNREVOKED  1 /* gives partitions back, at its old epoch */
-#define MEMBER_UNRELEASED 2 /* waits for partitions that others have */
-
-struct consumer_group;
 
 /* Sorted texts, in one block. */
 struct name_list {
@@ -43,81 +32,58 @@ struct consumer_pattern {
 };
 
 struct consumer_member {
-    struct chain_link by_id; /* in the groups' map */
-    struct due_node due;
-    struct consumer_group *group;
-    struct consumer_member *previous, *next; /* in order of joining */
-    struct consumer_member *dirty_previous, *dirty_next;
-    struct sl_bytes id;       /* owned, as all that follow; data NULL: none */
-    struct sl_bytes instance; /* data NULL: dynamic */
-    struct sl_bytes rack;
-    struct sl_bytes client_id;
-    struct sl_bytes client_host;
+    struct epoch_member base;
+    struct sl_bytes instance; /* owned, as all that follow; data NULL: dynamic */
     struct sl_bytes assignor;
     struct name_list topics;
     struct consumer_pattern *pattern; /* NULL: none */
-    int32_t rebalance_timeout_ms;
-    int32_t epoch;
-    int32_t previous_epoch;
-    uint8_t state;  /* MEMBER_* */
-    bool is_listed; /* in the list of what is dirty */
-    bool is_dirty;  /* itself */
-    bool is_moved;  /* its assignment */
     struct partition_set assigned;
     struct partition_set revoking;
     struct partition_set target;
-    int64_t session_deadline_ms;
-    int64_t rebalance_deadline_ms; /* of giving back; of a classic member: of joining again */
-    int64_t sync_deadline_ms;      /* of a classic member */
-    /* Of a classic member. */
+    /* Of a classic member, whose rebalance deadline is that of joining again. */
     bool is_classic;
     int32_t session_timeout_ms;
+    int64_t sync_deadline_ms;
     uint32_t protocol_count;
     struct group_protocol *protocols; /* owned, with their bytes behind */
 };
 
 struct consumer_group {
-    struct chain_link by_name;
-    struct consumer_group *dirty_previous, *dirty_next;
-    struct sl_bytes name; /* owned */
-    struct consumer_member *first, *last;
-    uint32_t member_count;
-    int32_t epoch;
-    int32_t assignment_epoch;
-    uint64_t topics_hash;    /* of what the members subscribe to, as it was when the epoch rose */
-    uint64_t topics_version; /* looked at with this version of the topics */
-    int64_t empty_since_ms;
+    struct epoch_group base;
     int64_t assigned_ms; /* the last assignment, if was_assigned */
-    bool is_dirty;
-    bool was_looked_at; /* topics_version is one */
-    bool was_assigned;  /* since the start */
-};
-
-/* An item that says that something is gone. */
-struct consumer_gone {
-    struct consumer_gone *next;
-    uint16_t kind;
-    size_t size;
-    uint8_t payload[];
+    bool was_looked_at;  /* topics_version is one */
+    bool was_assigned;   /* since the start */
 };
 
 struct consumer_groups {
+    struct epoch_groups base;
     struct consumer_group_config config;
     struct consumer_group_asks asks;
-    struct group_topics topics;
     struct group_coordinator *classic;
-    struct chain_map groups;  /* by name */
-    struct chain_map members; /* by group and id */
-    struct due_heap due;
-    struct consumer_group *dirty_groups;
-    struct consumer_member *dirty_members;
-    struct consumer_gone *gone, **gone_end;
     struct consumer_pattern *patterns;
-    struct sl_buffer scratch; /* of encoding */
     uint64_t random[2];
-    int64_t now_ms; /* of the call under way */
-    uint64_t rebalance_count, expired_count;
 };
+
+static inline struct consumer_group *consumer_group_of(const struct consumer_member *member)
+{
+    return SL_CONTAINER_OF(member->base.group, struct consumer_group, base);
+}
+
+static inline struct consumer_member *consumer_member_of(struct epoch_member *member)
+{
+    return member == NULL ? NULL : SL_CONTAINER_OF(member, struct consumer_member, base);
+}
+
+/* In order of joining; NULL: no further one. */
+static inline struct consumer_member *consumer_member_first(const struct consumer_group *group)
+{
+    return consumer_member_of(group->base.first);
+}
+
+static inline struct consumer_member *consumer_member_next(const struct consumer_member *member)
+{
+    return consumer_member_of(member->base.next);
+}
 
 /* ---- groups and members (consumer_groups.c) ---- */
 
@@ -125,11 +91,6 @@ struct consumer_group *consumer_group_get(const struct consumer_groups *groups,
                                           struct sl_bytes name); /* or NULL */
 sl_err consumer_group_add(struct consumer_groups *groups, struct sl_bytes name,
                           struct consumer_group **ret_group) SL_MUST_CHECK;
-/* E_NO_MEMORY: nothing changed. With members: they go, too. */
-sl_err consumer_group_remove(struct consumer_groups *groups,
-                             struct consumer_group *group) SL_MUST_CHECK;
-void consumer_group_mark(struct consumer_groups *groups, struct consumer_group *group);
-void consumer_group_raise(struct consumer_groups *groups, struct consumer_group *group);
 
 struct consumer_member *consumer_member_get(const struct consumer_groups *groups,
                                             const struct consumer_group *group, struct sl_bytes id);
@@ -137,16 +98,6 @@ struct consumer_member *consumer_member_of_instance(const struct consumer_group 
                                                     struct sl_bytes instance); /* or NULL */
 sl_err consumer_member_add(struct consumer_groups *groups, struct consumer_group *group,
                            struct sl_bytes id, struct consumer_member **ret_member) SL_MUST_CHECK;
-/* E_NO_MEMORY: nothing changed. */
-sl_err consumer_member_remove(struct consumer_groups *groups,
-                              struct consumer_member *member) SL_MUST_CHECK;
-/* A static member came back under another id. E_NO_MEMORY: nothing changed. */
-sl_err consumer_member_rename(struct consumer_groups *groups, struct consumer_member *member,
-                              struct sl_bytes id) SL_MUST_CHECK;
-void consumer_member_mark(struct consumer_groups *groups, struct consumer_member *member);
-void consumer_member_moved(struct consumer_groups *groups, struct consumer_member *member);
-/* Looks at its deadlines no later than the earliest. */
-void consumer_member_schedule(struct consumer_groups *groups, struct consumer_member *member);
 struct consumer_group_own consumer_group_own_of(const struct consumer_groups *groups,
                                                 const struct consumer_group *group);
 int32_t consumer_member_session_ms(const struct consumer_groups *groups,
@@ -154,9 +105,6 @@ int32_t consumer_member_session_ms(const struct consumer_groups *groups,
 /* The member goes, the epoch rises; the group may become a classic one. */
 sl_err consumer_member_fence(struct consumer_groups *groups,
                              struct consumer_member *member) SL_MUST_CHECK;
-/* Sets *ret_changed where the text is another one. E_NO_MEMORY. */
-sl_err consumer_text_set(struct sl_bytes *text, struct sl_bytes value,
-                         bool *ret_changed) SL_MUST_CHECK;
 sl_err name_list_set(struct name_list *list, const struct sluice_text *names, uint32_t count,
                      bool *ret_changed) SL_MUST_CHECK;
 bool name_list_has(const struct name_list *list, struct sl_bytes name);
@@ -194,7 +142,6 @@ sl_err consumer_member_reconcile(struct consumer_groups *groups, struct consumer
                                  bool *ret_changed) SL_MUST_CHECK;
 /* Whether others still have partitions of the member's target. */
 bool consumer_member_waits(const struct consumer_member *member);
-bool consumer_member_is_reconciled(const struct consumer_member *member);
 
 /* ---- items (consumer_group_item.c) ---- */
 

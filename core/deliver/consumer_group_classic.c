@@ -52,9 +52,9 @@ static bool fits(const struct entry *entry)
     bool is_consumer =
         sl_bytes_equal(bytes_of(request->protocol_type), sl_bytes_of_text(CONSUMER_PROTOCOL_TYPE));
     for (uint32_t i = 0; is_consumer && i < request->protocol_count; i++) {
-        const struct consumer_member *m = entry->group->first;
+        const struct consumer_member *m = consumer_member_first(entry->group);
         while (m != NULL && (!m->is_classic || member_knows(m, request->protocols[i].name)))
-            m = m->next;
+            m = consumer_member_next(m);
         if (m == NULL)
             return true;
     }
@@ -100,15 +100,15 @@ static sl_err find_static(struct entry *entry, bool is_unknown)
         consumer_member_of_instance(entry->group, bytes_of(entry->request->instance));
     if (!is_unknown) {
         entry->member = known;
-        return known == NULL                          ? SLUICE_E_UNKNOWN_MEMBER
-               : sl_bytes_equal(known->id, entry->id) ? SLUICE_OK
-                                                      : SLUICE_E_FENCED_INSTANCE_ID;
+        return known == NULL                               ? SLUICE_E_UNKNOWN_MEMBER
+               : sl_bytes_equal(known->base.id, entry->id) ? SLUICE_OK
+                                                           : SLUICE_E_FENCED_INSTANCE_ID;
     }
     if (known == NULL)
         return SLUICE_OK;
-    sl_err err = consumer_member_rename(entry->groups, known, entry->id);
+    sl_err err = epoch_member_rename(&entry->groups->base, &known->base, entry->id);
     if (err == SLUICE_OK) {
-        known->epoch = known->previous_epoch = 0;
+        known->base.epoch = known->base.previous_epoch = 0;
         entry->member = known;
     }
     return err;
@@ -129,7 +129,7 @@ static sl_err find_member(struct entry *entry)
         entry->member = consumer_member_get(entry->groups, entry->group, entry->id);
     if (err != SLUICE_OK || entry->member != NULL)
         return err;
-    if (entry->group->member_count >= entry->groups->config.members_max)
+    if (entry->group->base.member_count >= entry->groups->config.members_max)
         return SLUICE_E_GROUP_MAX_SIZE;
     err = consumer_member_add(entry->groups, entry->group, entry->id, &entry->member);
     entry->is_new = err == SLUICE_OK;
@@ -148,22 +148,22 @@ static sl_err update(struct entry *entry, bool *ret_reads)
         err = consumer_pattern_set(entry->groups, member, sl_bytes_of("", 0), sl_bytes_of("", 0),
                                    ret_reads, &reason);
     if (err == SLUICE_OK && request->instance.data != NULL)
-        err = consumer_text_set(&member->instance, bytes_of(request->instance), &changed);
+        err = epoch_text_set(&member->instance, bytes_of(request->instance), &changed);
     if (err == SLUICE_OK && entry->subscription.rack.size != 0)
-        err = consumer_text_set(&member->rack, bytes_of(entry->subscription.rack), &changed);
+        err = epoch_text_set(&member->base.rack, bytes_of(entry->subscription.rack), &changed);
     if (err == SLUICE_OK)
-        err = consumer_text_set(&member->client_id, bytes_of(entry->client->id), &changed);
+        err = epoch_text_set(&member->base.client_id, bytes_of(entry->client->id), &changed);
     if (err == SLUICE_OK)
-        err = consumer_text_set(&member->client_host, bytes_of(entry->client->host), &changed);
+        err = epoch_text_set(&member->base.client_host, bytes_of(entry->client->host), &changed);
     if (err == SLUICE_OK)
         err = consumer_protocols_set(member, request->protocols, request->protocol_count);
     if (err != SLUICE_OK)
         return err;
     member->is_classic = true;
     member->session_timeout_ms = entry->session_ms;
-    member->rebalance_timeout_ms =
+    member->base.rebalance_timeout_ms =
         request->rebalance_timeout_ms < 0 ? entry->session_ms : request->rebalance_timeout_ms;
-    consumer_member_mark(entry->groups, member);
+    epoch_member_mark(&entry->groups->base, &member->base);
     return SLUICE_OK;
 }
 
@@ -181,16 +181,16 @@ static sl_err enter(struct entry *entry)
     if (err != SLUICE_OK)
         return err;
     struct consumer_member *member = entry->member;
-    member->session_deadline_ms = groups->now_ms + member->session_timeout_ms;
-    member->rebalance_deadline_ms = DUE_NEVER;
-    member->sync_deadline_ms = groups->now_ms + member->rebalance_timeout_ms;
-    consumer_member_schedule(groups, member);
+    member->base.session_deadline_ms = groups->base.now_ms + member->session_timeout_ms;
+    member->base.rebalance_deadline_ms = DUE_NEVER;
+    member->sync_deadline_ms = groups->base.now_ms + member->base.rebalance_timeout_ms;
+    epoch_member_schedule(&groups->base, &member->base);
     entry->joined->joined = (struct sluice_group_joined){
-        .generation = member->epoch,
+        .generation = member->base.epoch,
         .protocol_type = sluice_text_of(CONSUMER_PROTOCOL_TYPE),
         .protocol = text_of(member->protocols[0].name),
         .leader = sluice_text_of(""),
-        .member = text_of(member->id),
+        .member = text_of(member->base.id),
     };
     return SLUICE_OK;
 }
@@ -207,7 +207,7 @@ void consumer_group_classic_join(struct consumer_groups *groups,
                           .group = consumer_group_get(groups, bytes_of(request->group)),
                           .id = bytes_of(request->member),
                           .session_ms = request->session_timeout_ms};
-    groups->now_ms = now_ms;
+    groups->base.now_ms = now_ms;
     sl_err err = check(&entry);
     err = err != SLUICE_OK ? err : find_member(&entry);
     err = err != SLUICE_OK ? err : enter(&entry);
@@ -218,8 +218,8 @@ void consumer_group_classic_join(struct consumer_groups *groups,
                                                           .leader = sluice_text_of(""),
                                                           .member = is_told ? text_of(entry.id)
                                                                             : sluice_text_of("")};
-        if (entry.is_new && consumer_member_remove(groups, entry.member) != SLUICE_OK)
-            consumer_member_schedule(groups, entry.member); /* its session ends it */
+        if (entry.is_new && epoch_member_remove(&groups->base, &entry.member->base) != SLUICE_OK)
+            epoch_member_schedule(&groups->base, &entry.member->base); /* its session ends it */
     }
     consumer_metadata_fini(&entry.subscription);
     partition_set_fini(&entry.owned);
@@ -241,7 +241,7 @@ static sl_err find_classic(const struct consumer_groups *groups, struct sluice_t
         member = consumer_member_of_instance(found, bytes_of(instance));
     if (member == NULL)
         return SLUICE_E_UNKNOWN_MEMBER;
-    if (instance.data != NULL && !sl_bytes_equal(member->id, bytes_of(id)))
+    if (instance.data != NULL && !sl_bytes_equal(member->base.id, bytes_of(id)))
         return SLUICE_E_FENCED_INSTANCE_ID;
     *ret_member = member;
     return member->is_classic ? SLUICE_OK : SLUICE_E_UNKNOWN_MEMBER;
@@ -250,28 +250,29 @@ static sl_err find_classic(const struct consumer_groups *groups, struct sluice_t
 /* It has to come back: by the rebalance timeout, counted from the first time it was told. */
 static sl_err call_back(struct consumer_groups *groups, struct consumer_member *member)
 {
-    if (member->rebalance_deadline_ms == DUE_NEVER)
-        member->rebalance_deadline_ms = groups->now_ms + member->rebalance_timeout_ms;
-    consumer_member_schedule(groups, member);
+    if (member->base.rebalance_deadline_ms == DUE_NEVER)
+        member->base.rebalance_deadline_ms =
+            groups->base.now_ms + member->base.rebalance_timeout_ms;
+    epoch_member_schedule(&groups->base, &member->base);
     return SLUICE_E_REBALANCE_IN_PROGRESS;
 }
 
 static void touch(struct consumer_groups *groups, struct consumer_member *member)
 {
-    member->session_deadline_ms = groups->now_ms + member->session_timeout_ms;
-    consumer_member_schedule(groups, member);
+    member->base.session_deadline_ms = groups->base.now_ms + member->session_timeout_ms;
+    epoch_member_schedule(&groups->base, &member->base);
 }
 
 static sl_err check_sync(struct consumer_groups *groups, const struct sluice_group_sync *request,
                          struct consumer_member *member)
 {
     struct sl_bytes type = bytes_of(request->protocol_type), name = bytes_of(request->protocol);
-    if (member->epoch != request->generation)
+    if (member->base.epoch != request->generation)
         return SLUICE_E_ILLEGAL_GENERATION;
     if ((type.data != NULL && !sl_bytes_equal(type, sl_bytes_of_text(CONSUMER_PROTOCOL_TYPE))) ||
         (name.data != NULL && !sl_bytes_equal(name, member->protocols[0].name)))
         return SLUICE_E_INCONSISTENT_GROUP_PROTOCOL;
-    if (member->group->epoch > member->epoch && member->state != MEMBER_UNREVOKED)
+    if (member->base.group->epoch > member->base.epoch && member->base.state != MEMBER_UNREVOKED)
         return call_back(groups, member);
     return SLUICE_OK;
 }
@@ -281,12 +282,12 @@ void consumer_group_classic_sync(struct consumer_groups *groups,
                                  struct sluice_group_synced *ret_synced)
 {
     struct consumer_member *member = NULL;
-    groups->now_ms = now_ms;
+    groups->base.now_ms = now_ms;
     sl_err err = find_classic(groups, request->group, request->member, request->instance, &member);
     err = err != SLUICE_OK ? err : check_sync(groups, request, member);
     err = err != SLUICE_OK
               ? err
-              : consumer_assignment_of(groups, member, &member->assigned, &groups->scratch);
+              : consumer_assignment_of(groups, member, &member->assigned, &groups->base.scratch);
     *ret_synced =
         (struct sluice_group_synced){.status = err, .assignment = {(const uint8_t *)"", 0}};
     if (err != SLUICE_OK)
@@ -295,7 +296,8 @@ void consumer_group_classic_sync(struct consumer_groups *groups,
     touch(groups, member);
     ret_synced->protocol_type = request->protocol_type;
     ret_synced->protocol = request->protocol;
-    ret_synced->assignment = (struct sluice_bytes){groups->scratch.data, groups->scratch.size};
+    ret_synced->assignment =
+        (struct sluice_bytes){groups->base.scratch.data, groups->base.scratch.size};
 }
 
 sluice_status consumer_group_classic_heartbeat(struct consumer_groups *groups,
@@ -303,15 +305,16 @@ sluice_status consumer_group_classic_heartbeat(struct consumer_groups *groups,
                                                int64_t now_ms)
 {
     struct consumer_member *member = NULL;
-    groups->now_ms = now_ms;
+    groups->base.now_ms = now_ms;
     sl_err err = find_classic(groups, request->group, request->member, request->instance, &member);
     if (err != SLUICE_OK)
         return err;
-    if (member->epoch != request->generation)
+    if (member->base.epoch != request->generation)
         return SLUICE_E_ILLEGAL_GENERATION;
     touch(groups, member);
-    bool comes_back = member->epoch < member->group->epoch || member->state == MEMBER_UNREVOKED ||
-                      (member->state == MEMBER_UNRELEASED && !consumer_member_waits(member));
+    bool comes_back = member->base.epoch < member->base.group->epoch ||
+                      member->base.state == MEMBER_UNREVOKED ||
+                      (member->base.state == MEMBER_UNRELEASED && !consumer_member_waits(member));
     return comes_back ? call_back(groups, member) : SLUICE_OK;
 }
 
@@ -324,10 +327,10 @@ static sl_err leave_one(struct consumer_groups *groups, struct sluice_text group
         const struct consumer_group *found = consumer_group_get(groups, bytes_of(group));
         const struct consumer_member *known =
             found == NULL ? NULL : consumer_member_of_instance(found, bytes_of(entry->instance));
-        id = known == NULL ? id : text_of(known->id);
+        id = known == NULL ? id : text_of(known->base.id);
     }
     sl_err err = find_classic(groups, group, id, entry->instance, &member);
-    return err != SLUICE_OK ? err : consumer_member_remove(groups, member);
+    return err != SLUICE_OK ? err : epoch_member_remove(&groups->base, &member->base);
 }
 
 sluice_status consumer_group_classic_leave(struct consumer_groups *groups,
@@ -336,12 +339,12 @@ sluice_status consumer_group_classic_leave(struct consumer_groups *groups,
 {
     struct consumer_group *group = consumer_group_get(groups, bytes_of(request->group));
     bool left = false;
-    groups->now_ms = now_ms;
+    groups->base.now_ms = now_ms;
     for (uint32_t i = 0; i < request->entry_count; i++) {
         ret_statuses[i] = leave_one(groups, request->group, &request->entries[i]);
         left = left || ret_statuses[i] == SLUICE_OK;
     }
     if (left)
-        consumer_group_raise(groups, group);
+        epoch_group_raise(&groups->base, &group->base);
     return SLUICE_OK;
 }

@@ -160,20 +160,20 @@ static sl_err group_find(struct beat *beat)
 static sl_err check_epoch(struct beat *beat, const struct consumer_member *member)
 {
     int32_t epoch = beat->request->member_epoch;
-    if (epoch > member->epoch)
+    if (epoch > member->base.epoch)
         return say(beat, SLUICE_E_FENCED_MEMBER_EPOCH,
                    "The consumer group member has a greater member epoch (%d) than the one known "
                    "by the group coordinator (%d). The member must abandon all its partitions and "
                    "rejoin.",
-                   epoch, member->epoch);
-    bool may_repeat = epoch == member->previous_epoch && beat->request->has_owned &&
+                   epoch, member->base.epoch);
+    bool may_repeat = epoch == member->base.previous_epoch && beat->request->has_owned &&
                       partition_set_within(&beat->owned, &member->assigned);
-    if (epoch < member->epoch && !may_repeat)
+    if (epoch < member->base.epoch && !may_repeat)
         return say(beat, SLUICE_E_FENCED_MEMBER_EPOCH,
                    "The consumer group member has a smaller member epoch (%d) than the one known "
                    "by the group coordinator (%d). The member must abandon all its partitions and "
                    "rejoin.",
-                   epoch, member->epoch);
+                   epoch, member->base.epoch);
     return SLUICE_OK;
 }
 
@@ -192,7 +192,7 @@ static sl_err find_dynamic(struct beat *beat)
     return beat->request->member_epoch == SLUICE_MEMBER_JOINS
                ? member_make(beat)
                : say(beat, SLUICE_E_UNKNOWN_MEMBER, "Member %.*s is not a member of group %.*s.",
-                     TEXT(beat->id), TEXT(beat->group->name));
+                     TEXT(beat->id), TEXT(beat->group->base.name));
 }
 
 static sl_err check_instance(struct beat *beat, const struct consumer_member *known)
@@ -200,24 +200,24 @@ static sl_err check_instance(struct beat *beat, const struct consumer_member *kn
     struct sl_bytes instance = bytes_of(beat->request->instance);
     if (known == NULL)
         return say(beat, SLUICE_E_UNKNOWN_MEMBER, "Instance id %.*s is unknown.", TEXT(instance));
-    if (!sl_bytes_equal(known->id, beat->id))
+    if (!sl_bytes_equal(known->base.id, beat->id))
         return say(beat, SLUICE_E_FENCED_INSTANCE_ID,
                    "Static member %.*s with instance id %.*s was fenced by member %.*s.",
-                   TEXT(beat->id), TEXT(instance), TEXT(known->id));
+                   TEXT(beat->id), TEXT(instance), TEXT(known->base.id));
     return SLUICE_OK;
 }
 
 /* What it had becomes the new one's, at epoch 0. */
 static sl_err replace(struct beat *beat, struct consumer_member *known)
 {
-    sl_err err = sl_bytes_equal(known->id, beat->id)
+    sl_err err = sl_bytes_equal(known->base.id, beat->id)
                      ? SLUICE_OK
-                     : consumer_member_rename(beat->groups, known, beat->id);
+                     : epoch_member_rename(&beat->groups->base, &known->base, beat->id);
     if (err == SLUICE_OK) {
-        known->epoch = known->previous_epoch = 0;
+        known->base.epoch = known->base.previous_epoch = 0;
         beat->member = known;
-        consumer_member_mark(beat->groups, known);
-        consumer_member_moved(beat->groups, known);
+        epoch_member_mark(&beat->groups->base, &known->base);
+        epoch_member_moved(&beat->groups->base, &known->base);
     }
     return err;
 }
@@ -235,11 +235,11 @@ static sl_err find_static(struct beat *beat)
         beat->member = consumer_member_get(beat->groups, beat->group, beat->id);
         return beat->member == NULL ? member_make(beat) : SLUICE_OK;
     }
-    if (!known->is_classic && known->epoch != SLUICE_MEMBER_LEAVES_STATIC)
+    if (!known->is_classic && known->base.epoch != SLUICE_MEMBER_LEAVES_STATIC)
         return say(beat, SLUICE_E_UNRELEASED_INSTANCE_ID,
                    "Static member %.*s with instance id %.*s cannot join the group because the "
                    "instance id is owned by %.*s member.",
-                   TEXT(beat->id), TEXT(instance), TEXT(known->id));
+                   TEXT(beat->id), TEXT(instance), TEXT(known->base.id));
     return replace(beat, known);
 }
 
@@ -273,9 +273,9 @@ static sl_err update(struct beat *beat, bool *ret_reads)
     const char *reason = "";
     bool changed = beat->is_new_member;
     sl_err err = SLUICE_OK;
-    err = consumer_text_set(&member->client_id, bytes_of(beat->client->id), &changed);
+    err = epoch_text_set(&member->base.client_id, bytes_of(beat->client->id), &changed);
     if (err == SLUICE_OK)
-        err = consumer_text_set(&member->client_host, bytes_of(beat->client->host), &changed);
+        err = epoch_text_set(&member->base.client_host, bytes_of(beat->client->host), &changed);
     if (err == SLUICE_OK && request->regex.data != NULL)
         err = consumer_pattern_set(beat->groups, member, bytes_of(request->regex),
                                    bytes_of(beat->client->principal), ret_reads, &reason);
@@ -285,14 +285,14 @@ static sl_err update(struct beat *beat, bool *ret_reads)
     if (err == SLUICE_OK && request->has_topics)
         err = name_list_set(&member->topics, request->topics, request->topic_count, ret_reads);
     if (err == SLUICE_OK && request->instance.data != NULL)
-        err = consumer_text_set(&member->instance, bytes_of(request->instance), &changed);
+        err = epoch_text_set(&member->instance, bytes_of(request->instance), &changed);
     if (err == SLUICE_OK && request->rack.data != NULL)
-        err = consumer_text_set(&member->rack, bytes_of(request->rack), &changed);
+        err = epoch_text_set(&member->base.rack, bytes_of(request->rack), &changed);
     if (err == SLUICE_OK && request->assignor.data != NULL)
-        err = consumer_text_set(&member->assignor, bytes_of(request->assignor), &changed);
+        err = epoch_text_set(&member->assignor, bytes_of(request->assignor), &changed);
     if (request->rebalance_timeout_ms != -1 &&
-        request->rebalance_timeout_ms != member->rebalance_timeout_ms) {
-        member->rebalance_timeout_ms = request->rebalance_timeout_ms;
+        request->rebalance_timeout_ms != member->base.rebalance_timeout_ms) {
+        member->base.rebalance_timeout_ms = request->rebalance_timeout_ms;
         changed = true;
     }
     if (member->is_classic) { /* it speaks the new protocol now */
@@ -303,7 +303,7 @@ static sl_err update(struct beat *beat, bool *ret_reads)
         changed = true;
     }
     if (changed || *ret_reads)
-        consumer_member_mark(beat->groups, member);
+        epoch_member_mark(&beat->groups->base, &member->base);
     return err;
 }
 
@@ -323,14 +323,14 @@ static sl_err go_on(struct beat *beat)
     if (err != SLUICE_OK)
         return err;
     const struct consumer_group_own own = consumer_group_own_of(groups, beat->group);
-    member->session_deadline_ms = groups->now_ms + own.session_timeout_ms;
-    consumer_member_schedule(groups, member);
+    member->base.session_deadline_ms = groups->base.now_ms + own.session_timeout_ms;
+    epoch_member_schedule(&groups->base, &member->base);
     bool is_full = request->member_epoch == SLUICE_MEMBER_JOINS ||
                    (request->rebalance_timeout_ms != -1 && request->has_owned &&
                     (request->has_topics || request->regex.data != NULL));
     struct sluice_consumer_heartbeat_answer *answer = &beat->answer->answer;
-    answer->member = (struct sluice_text){(const char *)member->id.data, member->id.size};
-    answer->member_epoch = member->epoch;
+    answer->member = (struct sluice_text){(const char *)member->base.id.data, member->base.id.size};
+    answer->member_epoch = member->base.epoch;
     answer->heartbeat_interval_ms = own.heartbeat_interval_ms;
     answer->has_assignment = is_full || moved;
     beat->answer->assigned = &member->assigned;
@@ -355,7 +355,7 @@ static sl_err join_or_stay(struct beat *beat)
         return err;
     if (beat->id.size == 0)
         id_make(beat);
-    if (beat->group->member_count >= groups->config.members_max &&
+    if (beat->group->base.member_count >= groups->config.members_max &&
         consumer_member_get(groups, beat->group, beat->id) == NULL)
         return say(beat, SLUICE_E_GROUP_MAX_SIZE,
                    "The consumer group has reached its maximum capacity of %u members.",
@@ -368,11 +368,11 @@ static sl_err join_or_stay(struct beat *beat)
 
 static sl_err leave_for_a_while(struct beat *beat, struct consumer_member *member)
 {
-    member->previous_epoch = member->epoch;
-    member->epoch = SLUICE_MEMBER_LEAVES_STATIC;
+    member->base.previous_epoch = member->base.epoch;
+    member->base.epoch = SLUICE_MEMBER_LEAVES_STATIC;
     partition_set_fini(&member->revoking);
-    member->rebalance_deadline_ms = DUE_NEVER;
-    consumer_member_moved(beat->groups, member);
+    member->base.rebalance_deadline_ms = DUE_NEVER;
+    epoch_member_moved(&beat->groups->base, &member->base);
     return SLUICE_OK;
 }
 
@@ -424,9 +424,9 @@ static sl_err undo(struct beat *beat, sl_err err)
 {
     sl_err undone = SLUICE_OK;
     if (beat->is_new_member)
-        undone = consumer_member_remove(beat->groups, beat->member);
+        undone = epoch_member_remove(&beat->groups->base, &beat->member->base);
     if (undone == SLUICE_OK && beat->is_new_group)
-        undone = consumer_group_remove(beat->groups, beat->group);
+        undone = epoch_group_remove(&beat->groups->base, &beat->group->base);
     return undone != SLUICE_OK ? undone : err;
 }
 
@@ -441,7 +441,7 @@ void consumer_group_heartbeat(struct consumer_groups *groups,
                         .answer = ret_answer,
                         .id = bytes_of(request->member)};
     *ret_answer = (struct consumer_group_answer){.answer.size = sizeof ret_answer->answer};
-    groups->now_ms = now_ms;
+    groups->base.now_ms = now_ms;
     sl_err err = check(&beat);
     err = err != SLUICE_OK ? err : take_owned(&beat);
     if (err == SLUICE_OK)

@@ -64,14 +64,14 @@ sl_err consumer_group_encode(const struct consumer_group *group, bool gone,
     const struct field fields[] = {
         {KIND_CONSUMER, 1},
         {gone ? FLAG_GONE : 0, 1},
-        {size_of(group->name), 2},
-        {(uint32_t)(gone ? 0 : group->epoch), 4},
-        {(uint32_t)(gone ? 0 : group->assignment_epoch), 4},
-        {gone ? 0 : group->topics_hash, 8},
+        {size_of(group->base.name), 2},
+        {(uint32_t)(gone ? 0 : group->base.epoch), 4},
+        {(uint32_t)(gone ? 0 : group->base.assignment_epoch), 4},
+        {gone ? 0 : group->base.topics_hash, 8},
     };
     sl_buffer_reset(ret_payload);
     sl_err err = put_fields(ret_payload, fields, SL_COUNT_OF(fields));
-    return err != SLUICE_OK ? err : put_bytes(ret_payload, group->name);
+    return err != SLUICE_OK ? err : put_bytes(ret_payload, group->base.name);
 }
 
 static sl_err put_lists(const struct consumer_member *member, struct sl_buffer *out)
@@ -96,12 +96,12 @@ sl_err consumer_member_encode(const struct consumer_member *member, bool gone,
 {
     struct sl_bytes none = {0};
     struct sl_bytes texts[MEMBER_TEXTS] = {
-        member->group->name,
-        member->id,
+        member->base.group->name,
+        member->base.id,
         gone ? none : member->instance,
-        gone ? none : member->rack,
-        gone ? none : member->client_id,
-        gone ? none : member->client_host,
+        gone ? none : member->base.rack,
+        gone ? none : member->base.client_id,
+        gone ? none : member->base.client_host,
         gone || member->pattern == NULL ? none : member->pattern->text,
         gone ? none : member->assignor,
         gone || member->pattern == NULL ? none : member->pattern->principal,
@@ -109,7 +109,7 @@ sl_err consumer_member_encode(const struct consumer_member *member, bool gone,
     const struct field counts[] = {
         {gone ? 0 : member->topics.count, 4},
         {gone ? 0 : member->protocol_count, 4},
-        {(uint32_t)(gone ? 0 : member->rebalance_timeout_ms), 4},
+        {(uint32_t)(gone ? 0 : member->base.rebalance_timeout_ms), 4},
         {(uint32_t)(gone ? 0 : member->session_timeout_ms), 4},
     };
     sl_buffer_reset(ret_payload);
@@ -151,16 +151,16 @@ sl_err consumer_assignment_encode(const struct consumer_member *member,
                                   struct sl_buffer *ret_payload)
 {
     const struct field fields[] = {
-        {size_of(member->group->name), 2},
-        {size_of(member->id), 2},
-        {(uint32_t)member->epoch, 4},
-        {(uint32_t)member->previous_epoch, 4},
-        {member->state, 4},
+        {size_of(member->base.group->name), 2},
+        {size_of(member->base.id), 2},
+        {(uint32_t)member->base.epoch, 4},
+        {(uint32_t)member->base.previous_epoch, 4},
+        {member->base.state, 4},
     };
     sl_buffer_reset(ret_payload);
     sl_err err = put_fields(ret_payload, fields, SL_COUNT_OF(fields));
-    err = err != SLUICE_OK ? err : put_bytes(ret_payload, member->group->name);
-    err = err != SLUICE_OK ? err : put_bytes(ret_payload, member->id);
+    err = err != SLUICE_OK ? err : put_bytes(ret_payload, member->base.group->name);
+    err = err != SLUICE_OK ? err : put_bytes(ret_payload, member->base.id);
     err = err != SLUICE_OK ? err : put_set(&member->assigned, ret_payload);
     err = err != SLUICE_OK ? err : put_set(&member->revoking, ret_payload);
     return err != SLUICE_OK ? err : put_set(&member->target, ret_payload);
@@ -184,12 +184,12 @@ static sl_err apply_group(struct consumer_groups *groups, struct sl_bytes payloa
         return SLUICE_E_NEWER_FORMAT;
     struct consumer_group *group = consumer_group_get(groups, name);
     if ((flags & FLAG_GONE) != 0)
-        return group == NULL ? SLUICE_OK : consumer_group_remove(groups, group);
+        return group == NULL ? SLUICE_OK : epoch_group_remove(&groups->base, &group->base);
     sl_err err = group == NULL ? consumer_group_add(groups, name, &group) : SLUICE_OK;
     if (err == SLUICE_OK) {
-        group->epoch = epoch;
-        group->assignment_epoch = assignment_epoch;
-        group->topics_hash = hash;
+        group->base.epoch = epoch;
+        group->base.assignment_epoch = assignment_epoch;
+        group->base.topics_hash = hash;
     }
     return err;
 }
@@ -259,22 +259,22 @@ static sl_err fill_member(struct consumer_groups *groups, struct consumer_member
 {
     bool changed = false;
     const char *reason = NULL;
-    struct sl_bytes *texts[] = {&member->instance, &member->rack, &member->client_id,
-                                &member->client_host};
+    struct sl_bytes *texts[] = {&member->instance, &member->base.rack, &member->base.client_id,
+                                &member->base.client_host};
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < SL_COUNT_OF(texts) && err == SLUICE_OK; i++) {
         if (item->texts[i + 2].data != NULL)
-            err = consumer_text_set(texts[i], item->texts[i + 2], &changed);
+            err = epoch_text_set(texts[i], item->texts[i + 2], &changed);
     }
     if (err == SLUICE_OK)
         err =
             consumer_pattern_set(groups, member, item->texts[6], item->texts[8], &changed, &reason);
     if (err == SLUICE_OK && item->texts[7].data != NULL)
-        err = consumer_text_set(&member->assignor, item->texts[7], &changed);
+        err = epoch_text_set(&member->assignor, item->texts[7], &changed);
     if (err == SLUICE_E_INVALID_REGEX)
         err = SLUICE_E_CORRUPT;
     member->is_classic = (item->flags & FLAG_CLASSIC) != 0;
-    member->rebalance_timeout_ms = item->rebalance_timeout_ms;
+    member->base.rebalance_timeout_ms = item->rebalance_timeout_ms;
     member->session_timeout_ms = item->session_timeout_ms;
     err = err != SLUICE_OK ? err : read_topics(reader, item->topic_count, &member->topics);
     err = err != SLUICE_OK ? err : read_protocols(reader, item->protocol_count, member);
@@ -292,7 +292,7 @@ static sl_err apply_member(struct consumer_groups *groups, struct sl_bytes paylo
     struct consumer_member *member =
         group == NULL ? NULL : consumer_member_get(groups, group, item.texts[1]);
     if ((item.flags & FLAG_GONE) != 0)
-        return member == NULL ? SLUICE_OK : consumer_member_remove(groups, member);
+        return member == NULL ? SLUICE_OK : epoch_member_remove(&groups->base, &member->base);
     if (group == NULL)
         return SLUICE_OK; /* deleted later */
     sl_err err = SLUICE_OK;
@@ -335,9 +335,9 @@ static sl_err apply_assignment(struct consumer_groups *groups, struct sl_bytes p
     struct consumer_member *member = group == NULL ? NULL : consumer_member_get(groups, group, id);
     if (member == NULL)
         return SLUICE_OK; /* gone later */
-    member->epoch = epoch;
-    member->previous_epoch = previous_epoch;
-    member->state = (uint8_t)state;
+    member->base.epoch = epoch;
+    member->base.previous_epoch = previous_epoch;
+    member->base.state = (uint8_t)state;
     sl_err err = read_set(&reader, &member->assigned);
     err = err != SLUICE_OK ? err : read_set(&reader, &member->revoking);
     err = err != SLUICE_OK ? err : read_set(&reader, &member->target);

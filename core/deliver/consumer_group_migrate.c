@@ -25,7 +25,7 @@ static sl_err names_to_ids(const struct consumer_groups *groups,
         struct group_topic topic;
         struct sl_bytes name = sl_bytes_of(metadata->partitions[i].topic.data,
                                            (size_t)metadata->partitions[i].topic.size);
-        if (groups->topics.by_name(groups->topics.arg, name, &topic))
+        if (groups->base.topics.by_name(groups->base.topics.arg, name, &topic))
             err = partition_set_add(set, &topic.id, metadata->partitions[i].partition, epoch);
     }
     partition_set_sort(set);
@@ -80,13 +80,15 @@ static sl_err texts_copy(struct consumer_member *member, const struct group_memb
     bool changed = false;
     sl_err err = SLUICE_OK;
     if (from->instance.data != NULL)
-        err = consumer_text_set(&member->instance, from->instance, &changed);
+        err = epoch_text_set(&member->instance, from->instance, &changed);
     if (err == SLUICE_OK && rack.size != 0)
-        err = consumer_text_set(&member->rack, sl_bytes_of(rack.data, (size_t)rack.size), &changed);
+        err =
+            epoch_text_set(&member->base.rack, sl_bytes_of(rack.data, (size_t)rack.size), &changed);
     if (err == SLUICE_OK)
-        err = consumer_text_set(&member->client_id, from->client_id, &changed);
-    return err != SLUICE_OK ? err
-                            : consumer_text_set(&member->client_host, from->client_host, &changed);
+        err = epoch_text_set(&member->base.client_id, from->client_id, &changed);
+    return err != SLUICE_OK
+               ? err
+               : epoch_text_set(&member->base.client_host, from->client_host, &changed);
 }
 
 static sl_err member_take(struct consumer_groups *groups, struct consumer_group *group,
@@ -105,16 +107,17 @@ static sl_err member_take(struct consumer_groups *groups, struct consumer_group 
                            : name_list_set(&member->topics, subscription.topics,
                                            subscription.topic_count, &changed);
     err = err != SLUICE_OK ? err : protocols_copy(member, from);
-    err =
-        err != SLUICE_OK ? err : names_to_ids(groups, &assignment, group->epoch, &member->assigned);
+    err = err != SLUICE_OK
+              ? err
+              : names_to_ids(groups, &assignment, group->base.epoch, &member->assigned);
     err = err != SLUICE_OK ? err : partition_set_copy(&member->target, &member->assigned);
     if (err == SLUICE_OK) {
-        member->epoch = member->previous_epoch = group->epoch;
+        member->base.epoch = member->base.previous_epoch = group->base.epoch;
         member->is_classic = true;
         member->session_timeout_ms = from->session_timeout_ms;
-        member->rebalance_timeout_ms = from->rebalance_timeout_ms;
-        member->session_deadline_ms = groups->now_ms + from->session_timeout_ms;
-        consumer_member_schedule(groups, member);
+        member->base.rebalance_timeout_ms = from->rebalance_timeout_ms;
+        member->base.session_deadline_ms = groups->base.now_ms + from->session_timeout_ms;
+        epoch_member_schedule(&groups->base, &member->base);
     }
     consumer_metadata_fini(&subscription);
     consumer_metadata_fini(&assignment);
@@ -162,11 +165,11 @@ sl_err consumer_group_upgrade(struct consumer_groups *groups, struct sl_bytes na
     }
     err = consumer_group_add(groups, name, &group);
     if (err == SLUICE_OK)
-        group->epoch = group->assignment_epoch = from->generation;
+        group->base.epoch = group->base.assignment_epoch = from->generation;
     for (const struct group_member *m = from->first; m != NULL && err == SLUICE_OK; m = m->next)
         err = member_take(groups, group, m);
     if (err != SLUICE_OK) {
-        sl_err undone = group == NULL ? SLUICE_OK : consumer_group_remove(groups, group);
+        sl_err undone = group == NULL ? SLUICE_OK : epoch_group_remove(&groups->base, &group->base);
         return undone != SLUICE_OK ? undone : err;
     }
     dissolve(groups->classic, from);
@@ -187,7 +190,7 @@ sl_err consumer_assignment_of(struct consumer_groups *groups, const struct consu
                      : consumer_subscription_read(member->protocols[0].metadata, &subscription);
     for (uint32_t i = 0; i < set->count && err == SLUICE_OK; i++) {
         struct group_topic topic;
-        if (groups->topics.by_id(groups->topics.arg, &set->entries[i].topic, &topic))
+        if (groups->base.topics.by_id(groups->base.topics.arg, &set->entries[i].topic, &topic))
             named[count++] = (struct named_partition){
                 {(const char *)topic.name.data, topic.name.size}, set->entries[i].partition};
     }
@@ -212,9 +215,10 @@ bool consumer_group_may_downgrade(const struct consumer_groups *groups,
                                   const struct consumer_member *leaving)
 {
     if (groups->classic == NULL || groups->config.no_downgrade || leaving->is_classic ||
-        group->member_count < 2)
+        group->base.member_count < 2)
         return false;
-    for (const struct consumer_member *m = group->first; m != NULL; m = m->next) {
+    for (const struct consumer_member *m = consumer_member_first(group); m != NULL;
+         m = consumer_member_next(m)) {
         if (m != leaving && !m->is_classic)
             return false;
     }
@@ -227,7 +231,7 @@ static sl_err member_give(struct consumer_groups *groups, struct group *to,
     struct group_coordinator *coordinator = groups->classic;
     struct sluice_group_protocol protocols[GROUP_PROTOCOLS_MAX];
     struct group_member *made = NULL;
-    sl_err err = group_member_add(coordinator, to, member->id, member->instance, &made);
+    sl_err err = group_member_add(coordinator, to, member->base.id, member->instance, &made);
     for (uint32_t i = 0; i < member->protocol_count && i < GROUP_PROTOCOLS_MAX; i++)
         protocols[i] = (struct sluice_group_protocol){
             {(const char *)member->protocols[i].name.data, member->protocols[i].name.size},
@@ -235,20 +239,20 @@ static sl_err member_give(struct consumer_groups *groups, struct group *to,
     if (err == SLUICE_OK)
         err = group_member_protocols_set(coordinator, made, protocols, member->protocol_count);
     if (err == SLUICE_OK)
-        err = group_bytes_set(&made->client_id, member->client_id);
+        err = group_bytes_set(&made->client_id, member->base.client_id);
     if (err == SLUICE_OK)
-        err = group_bytes_set(&made->client_host, member->client_host);
+        err = group_bytes_set(&made->client_host, member->base.client_host);
     if (err == SLUICE_OK)
-        err = consumer_assignment_of(groups, member, &member->target, &groups->scratch);
+        err = consumer_assignment_of(groups, member, &member->target, &groups->base.scratch);
     if (err == SLUICE_OK)
-        err = group_bytes_set(&made->assignment, sl_buffer_bytes(&groups->scratch));
+        err = group_bytes_set(&made->assignment, sl_buffer_bytes(&groups->base.scratch));
     if (err != SLUICE_OK)
         return err;
     to->size += made->assignment.size;
     made->is_new = false;
     made->session_timeout_ms = member->session_timeout_ms;
-    made->rebalance_timeout_ms = SL_MAX(member->rebalance_timeout_ms, 1);
-    group_member_touch(coordinator, made, groups->now_ms);
+    made->rebalance_timeout_ms = SL_MAX(member->base.rebalance_timeout_ms, 1);
+    group_member_touch(coordinator, made, groups->base.now_ms);
     return SLUICE_OK;
 }
 
@@ -256,22 +260,22 @@ sl_err consumer_group_downgrade(struct consumer_groups *groups, struct consumer_
                                 const struct consumer_member *leaving)
 {
     struct group_coordinator *coordinator = groups->classic;
-    struct group *to = group_get(coordinator, group->name);
+    struct group *to = group_get(coordinator, group->base.name);
     if (to != NULL)
         group_remove(coordinator, to);
-    sl_err err = group_add(coordinator, group->name, groups->now_ms, &to);
+    sl_err err = group_add(coordinator, group->base.name, groups->base.now_ms, &to);
     if (err != SLUICE_OK)
         return err;
     err = group_bytes_set(&to->protocol_type, sl_bytes_of_text(CONSUMER_PROTOCOL_TYPE));
-    for (const struct consumer_member *m = group->first; m != NULL && err == SLUICE_OK;
-         m = m->next) {
+    for (const struct consumer_member *m = consumer_member_first(group);
+         m != NULL && err == SLUICE_OK; m = consumer_member_next(m)) {
         if (m != leaving)
             err = member_give(groups, to, m);
     }
     if (err == SLUICE_OK)
         err = group_bytes_set(&to->protocol, group_protocol_select(to));
-    int32_t epoch = group->epoch;
-    err = err != SLUICE_OK ? err : consumer_group_remove(groups, group);
+    int32_t epoch = group->base.epoch;
+    err = err != SLUICE_OK ? err : epoch_group_remove(&groups->base, &group->base);
     if (err != SLUICE_OK) {
         group_remove(coordinator, to);
         return err;
@@ -279,6 +283,6 @@ sl_err consumer_group_downgrade(struct consumer_groups *groups, struct consumer_
     group_idle_leave(coordinator, to);
     to->state = GROUP_STABLE;
     to->generation = epoch;
-    group_rebalance_prepare(coordinator, to, groups->now_ms);
+    group_rebalance_prepare(coordinator, to, groups->base.now_ms);
     return SLUICE_OK;
 }

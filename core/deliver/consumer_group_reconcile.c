@@ -20,37 +20,15 @@ static void step_fini(struct step *step)
     partition_set_fini(&step->pending);
 }
 
-bool consumer_member_is_reconciled(const struct consumer_member *member)
-{
-    return member->state == MEMBER_STABLE && member->epoch == member->group->assignment_epoch;
-}
-
-/* Walks two sorted sets at once; *i, *j: of a and b. <0: only a has it, 0: both, >0: only b. */
-static int walk(const struct partition_set *a, uint32_t i, const struct partition_set *b,
-                uint32_t j)
-{
-    if (i == a->count)
-        return 1;
-    return j == b->count ? -1 : partition_entry_compare(&a->entries[i], &b->entries[j]);
-}
-
 /* Leaves in `wanted` what no other member has; returns whether there was something else. */
 static bool release(const struct consumer_member *member, struct partition_set *wanted)
 {
     uint32_t before = wanted->count;
-    for (const struct consumer_member *m = member->group->first; m != NULL && wanted->count != 0;
-         m = m->next) {
-        const struct partition_set *sets[] = {&m->assigned, &m->revoking};
-        for (uint32_t s = 0; m != member && s < SL_COUNT_OF(sets); s++) {
-            uint32_t kept = 0;
-            for (uint32_t i = 0, j = 0; i < wanted->count;) {
-                int order = walk(wanted, i, sets[s], j);
-                if (order < 0)
-                    wanted->entries[kept++] = wanted->entries[i];
-                i += order <= 0;
-                j += order >= 0;
-            }
-            wanted->count = kept;
+    for (const struct consumer_member *m = consumer_member_first(consumer_group_of(member));
+         m != NULL && wanted->count != 0; m = consumer_member_next(m)) {
+        if (m != member) {
+            partition_set_subtract(wanted, &m->assigned);
+            partition_set_subtract(wanted, &m->revoking);
         }
     }
     return wanted->count != before;
@@ -66,12 +44,12 @@ static sl_err step_make(struct consumer_groups *groups, const struct consumer_me
                         struct step *step)
 {
     const struct partition_set *has = &member->assigned, *shall = &member->target;
-    int32_t epoch = member->group->assignment_epoch;
+    int32_t epoch = member->base.group->assignment_epoch;
     sl_err err = SLUICE_OK;
     struct sl_uuid topic = {{0}};
     bool reads = false, is_known = false;
     for (uint32_t i = 0, j = 0; (i < has->count || j < shall->count) && err == SLUICE_OK;) {
-        int order = walk(has, i, shall, j);
+        int order = partition_set_walk(has, i, shall, j);
         const struct partition_entry *entry = order <= 0 ? &has->entries[i] : &shall->entries[j];
         if (!is_known || !sl_uuid_equal(&topic, &entry->topic)) {
             topic = entry->topic;
@@ -96,7 +74,7 @@ bool consumer_member_waits(const struct consumer_member *member)
     struct partition_set missing = {0};
     bool waits = false;
     for (uint32_t i = 0, j = 0; j < member->target.count;) {
-        int order = walk(&member->assigned, i, &member->target, j);
+        int order = partition_set_walk(&member->assigned, i, &member->target, j);
         if (order > 0 && add_entry(&missing, &member->target.entries[j], 0) != SLUICE_OK)
             break;
         i += order <= 0;
@@ -114,21 +92,22 @@ static bool still_owns(const struct partition_set *owned, const struct partition
 
 static void epoch_set(struct consumer_member *member, int32_t epoch)
 {
-    if (epoch != member->epoch)
-        member->previous_epoch = member->epoch;
-    member->epoch = epoch;
+    if (epoch != member->base.epoch)
+        member->base.previous_epoch = member->base.epoch;
+    member->base.epoch = epoch;
 }
 
 /* It gives back first, at its epoch. */
 static void revoke(struct consumer_groups *groups, struct consumer_member *member,
                    struct step *step)
 {
-    member->state = MEMBER_UNREVOKED;
+    member->base.state = MEMBER_UNREVOKED;
     partition_set_take(&member->assigned, &step->kept);
     partition_set_take(&member->revoking, &step->revoked);
     if (!member->is_classic) {
-        member->rebalance_deadline_ms = groups->now_ms + member->rebalance_timeout_ms;
-        consumer_member_schedule(groups, member);
+        member->base.rebalance_deadline_ms =
+            groups->base.now_ms + member->base.rebalance_timeout_ms;
+        epoch_member_schedule(&groups->base, &member->base);
     }
 }
 
@@ -142,10 +121,10 @@ static sl_err advance(struct consumer_member *member, struct step *step)
     partition_set_sort(&step->kept);
     partition_set_take(&member->assigned, &step->kept);
     partition_set_fini(&member->revoking);
-    member->state = step->waits ? MEMBER_UNRELEASED : MEMBER_STABLE;
-    epoch_set(member, member->group->assignment_epoch);
+    member->base.state = step->waits ? MEMBER_UNRELEASED : MEMBER_STABLE;
+    epoch_set(member, member->base.group->assignment_epoch);
     if (!member->is_classic)
-        member->rebalance_deadline_ms = DUE_NEVER;
+        member->base.rebalance_deadline_ms = DUE_NEVER;
     return SLUICE_OK;
 }
 
@@ -153,10 +132,10 @@ static sl_err advance(struct consumer_member *member, struct step *step)
 static bool is_due(const struct consumer_member *member, const struct partition_set *owned,
                    bool reads_less)
 {
-    if (member->state == MEMBER_UNREVOKED)
+    if (member->base.state == MEMBER_UNREVOKED)
         return !still_owns(owned, &member->revoking) || reads_less;
-    return member->state == MEMBER_UNRELEASED || reads_less ||
-           member->epoch != member->group->assignment_epoch;
+    return member->base.state == MEMBER_UNRELEASED || reads_less ||
+           member->base.epoch != member->base.group->assignment_epoch;
 }
 
 /* What it no longer subscribes to is revoked, too, while it has not given back the former. */
@@ -176,8 +155,8 @@ sl_err consumer_member_reconcile(struct consumer_groups *groups, struct consumer
 {
     struct step step = {0};
     struct partition_set before = {0};
-    int32_t epoch = member->epoch;
-    uint8_t state = member->state;
+    int32_t epoch = member->base.epoch;
+    uint8_t state = member->base.state;
     if (!is_due(member, owned, reads_less))
         return SLUICE_OK;
     bool owns_former = state == MEMBER_UNREVOKED && still_owns(owned, &member->revoking);
@@ -191,10 +170,10 @@ sl_err consumer_member_reconcile(struct consumer_groups *groups, struct consumer
         else
             err = advance(member, &step);
     }
-    if (err == SLUICE_OK && (state != member->state || epoch != member->epoch ||
+    if (err == SLUICE_OK && (state != member->base.state || epoch != member->base.epoch ||
                              !partition_set_equal(&before, &member->assigned, true))) {
         *ret_changed = *ret_changed || !partition_set_equal(&before, &member->assigned, false);
-        consumer_member_moved(groups, member);
+        epoch_member_moved(&groups->base, &member->base);
     }
     partition_set_fini(&before);
     step_fini(&step);

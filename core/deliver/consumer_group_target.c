@@ -93,9 +93,10 @@ sl_err consumer_pattern_set(struct consumer_groups *groups, struct consumer_memb
                             const char **ret_reason)
 {
     struct consumer_pattern *pattern = NULL;
-    sl_err err = text.size == 0 ? SLUICE_OK
-                                : pattern_take(groups, text, principal,
-                                               host_of(member->client_host), &pattern, ret_reason);
+    sl_err err = text.size == 0
+                     ? SLUICE_OK
+                     : pattern_take(groups, text, principal, host_of(member->base.client_host),
+                                    &pattern, ret_reason);
     if (err != SLUICE_OK)
         return err;
     *ret_changed = *ret_changed || pattern != member->pattern;
@@ -141,13 +142,13 @@ static void pattern_try(void *arg, const struct group_topic *topic)
 
 static sl_err pattern_resolve(struct consumer_groups *groups, struct consumer_pattern *pattern)
 {
-    uint64_t version = groups->topics.version(groups->topics.arg);
+    uint64_t version = groups->base.topics.version(groups->base.topics.arg);
     if (pattern->resolved && pattern->version == version)
         return SLUICE_OK;
     pattern->topic_count = 0;
     pattern->failed = false;
     struct resolving resolving = {pattern, &groups->asks};
-    groups->topics.each(groups->topics.arg, pattern_try, &resolving);
+    groups->base.topics.each(groups->base.topics.arg, pattern_try, &resolving);
     pattern->resolved = !pattern->failed;
     pattern->version = version;
     if (pattern->topic_count > 1)
@@ -160,7 +161,7 @@ bool consumer_member_reads(struct consumer_groups *groups, const struct consumer
 {
     const struct assignor_topic key = {.id = *topic};
     struct group_topic found;
-    if (groups->topics.by_id(groups->topics.arg, topic, &found) &&
+    if (groups->base.topics.by_id(groups->base.topics.arg, topic, &found) &&
         name_list_has(&member->topics, found.name))
         return true;
     return member->pattern != NULL && pattern_resolve(groups, member->pattern) == SLUICE_OK &&
@@ -209,7 +210,7 @@ static sl_err reading_add_member(struct consumer_groups *groups, struct reading 
 {
     struct group_topic found;
     for (uint32_t i = 0; i < member->topics.count; i++) {
-        if (groups->topics.by_name(groups->topics.arg, member->topics.names[i], &found))
+        if (groups->base.topics.by_name(groups->base.topics.arg, member->topics.names[i], &found))
             reading_add(reading, &(struct assignor_topic){found.id, found.partition_count});
     }
     sl_err err = member->pattern == NULL ? SLUICE_OK : pattern_resolve(groups, member->pattern);
@@ -235,9 +236,9 @@ static sl_err reading_of_group(struct consumer_groups *groups, const struct cons
                                struct reading *reading)
 {
     sl_err err = SLUICE_OK;
-    for (const struct consumer_member *m = group->first; m != NULL && err == SLUICE_OK;
-         m = m->next) {
-        if (m->previous == NULL || !same_subscription(m->previous, m))
+    for (const struct consumer_member *m = consumer_member_first(group);
+         m != NULL && err == SLUICE_OK; m = consumer_member_next(m)) {
+        if (m->base.previous == NULL || !same_subscription(consumer_member_of(m->base.previous), m))
             err = reading_add_member(groups, reading, m);
     }
     reading_sort(reading);
@@ -257,20 +258,20 @@ static uint64_t reading_hash(const struct reading *reading)
 
 sl_err consumer_group_look(struct consumer_groups *groups, struct consumer_group *group, bool force)
 {
-    uint64_t version = groups->topics.version(groups->topics.arg);
+    uint64_t version = groups->base.topics.version(groups->base.topics.arg);
     struct reading reading = {0};
-    if (group->was_looked_at && group->topics_version == version && !force)
+    if (group->was_looked_at && group->base.topics_version == version && !force)
         return SLUICE_OK;
     sl_err err = reading_of_group(groups, group, &reading);
     uint64_t hash = reading_hash(&reading);
     sl_free(reading.topics);
     if (err != SLUICE_OK)
         return err;
-    if (force || hash != group->topics_hash) {
-        group->topics_hash = hash;
-        consumer_group_raise(groups, group);
+    if (force || hash != group->base.topics_hash) {
+        group->base.topics_hash = hash;
+        epoch_group_raise(&groups->base, &group->base);
     }
-    group->topics_version = version;
+    group->base.topics_version = version;
     group->was_looked_at = true;
     return SLUICE_OK;
 }
@@ -308,9 +309,10 @@ static int compare_members(const void *a, const void *b)
 {
     const struct consumer_member *x = *(struct consumer_member *const *)a;
     const struct consumer_member *y = *(struct consumer_member *const *)b;
-    size_t common = SL_MIN(x->id.size, y->id.size);
-    int order = common == 0 ? 0 : memcmp(x->id.data, y->id.data, common);
-    return order != 0 ? order : (x->id.size > y->id.size) - (x->id.size < y->id.size);
+    size_t common = SL_MIN(x->base.id.size, y->base.id.size);
+    int order = common == 0 ? 0 : memcmp(x->base.id.data, y->base.id.data, common);
+    return order != 0 ? order
+                      : (x->base.id.size > y->base.id.size) - (x->base.id.size < y->base.id.size);
 }
 
 static sl_err subscribe(struct consumer_groups *groups, const struct plan *plan,
@@ -340,13 +342,14 @@ static sl_err plan_init(struct consumer_groups *groups, const struct consumer_gr
                         struct plan *plan)
 {
     sl_err err = reading_of_group(groups, group, &plan->reading);
-    plan->members = sl_alloc_zero(group->member_count + 1u, sizeof(struct consumer_member *));
-    plan->inputs = sl_alloc_zero(group->member_count + 1u, sizeof *plan->inputs);
-    plan->subscriptions = sl_alloc_zero(group->member_count + 1u, sizeof *plan->subscriptions);
+    plan->members = sl_alloc_zero(group->base.member_count + 1u, sizeof(struct consumer_member *));
+    plan->inputs = sl_alloc_zero(group->base.member_count + 1u, sizeof *plan->inputs);
+    plan->subscriptions = sl_alloc_zero(group->base.member_count + 1u, sizeof *plan->subscriptions);
     if (err != SLUICE_OK || plan->members == NULL || plan->inputs == NULL ||
         plan->subscriptions == NULL)
         return SLUICE_E_NO_MEMORY;
-    for (struct consumer_member *m = group->first; m != NULL; m = m->next)
+    for (struct consumer_member *m = consumer_member_first(group); m != NULL;
+         m = consumer_member_next(m))
         plan->members[plan->count++] = m;
     qsort(plan->members, plan->count, sizeof(struct consumer_member *), compare_members);
     for (uint32_t i = 0; i < plan->count && err == SLUICE_OK; i++) {
@@ -365,7 +368,7 @@ static void plan_keep(struct consumer_groups *groups, struct plan *plan)
         if (partition_set_equal(&member->target, &plan->inputs[i].target, false))
             continue;
         partition_set_take(&member->target, &plan->inputs[i].target);
-        consumer_member_moved(groups, member);
+        epoch_member_moved(&groups->base, &member->base);
     }
 }
 
@@ -376,7 +379,8 @@ static const struct assignor *assignor_of(const struct consumer_groups *groups,
     uint32_t best = groups->config.assignor, best_votes = 0;
     for (uint32_t a = 0; a < assignor_count; a++) {
         uint32_t votes = 0;
-        for (const struct consumer_member *m = group->first; m != NULL; m = m->next)
+        for (const struct consumer_member *m = consumer_member_first(group); m != NULL;
+             m = consumer_member_next(m))
             votes += assignor_get(m->assignor) == &assignors[a];
         if (votes > best_votes) {
             best = a;
@@ -396,14 +400,14 @@ const char *consumer_group_assignor(const struct consumer_groups *groups,
  * heartbeat. */
 static bool is_too_soon(const struct consumer_groups *groups, const struct consumer_group *group)
 {
-    return group->was_assigned && groups->now_ms - group->assigned_ms <
+    return group->was_assigned && groups->base.now_ms - group->assigned_ms <
                                       consumer_group_own_of(groups, group).assignment_interval_ms;
 }
 
 sl_err consumer_group_assign(struct consumer_groups *groups, struct consumer_group *group)
 {
     struct plan plan = {0};
-    if (group->epoch == group->assignment_epoch || is_too_soon(groups, group))
+    if (group->base.epoch == group->base.assignment_epoch || is_too_soon(groups, group))
         return SLUICE_OK;
     sl_err err = plan_init(groups, group, &plan);
     if (err == SLUICE_OK) {
@@ -413,10 +417,10 @@ sl_err consumer_group_assign(struct consumer_groups *groups, struct consumer_gro
     }
     if (err == SLUICE_OK) {
         plan_keep(groups, &plan);
-        group->assignment_epoch = group->epoch;
-        group->assigned_ms = groups->now_ms;
+        group->base.assignment_epoch = group->base.epoch;
+        group->assigned_ms = groups->base.now_ms;
         group->was_assigned = true;
-        consumer_group_mark(groups, group);
+        epoch_group_mark(&groups->base, &group->base);
     }
     plan_fini(&plan);
     return err;

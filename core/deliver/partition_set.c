@@ -102,6 +102,30 @@ bool partition_set_meets(const struct partition_set *a, const struct partition_s
     return false;
 }
 
+int partition_set_walk(const struct partition_set *a, uint32_t i, const struct partition_set *b,
+                       uint32_t j)
+{
+    if (i == a->count)
+        return 1;
+    return j == b->count ? -1 : partition_entry_compare(&a->entries[i], &b->entries[j]);
+}
+
+bool partition_set_subtract(struct partition_set *set, const struct partition_set *held)
+{
+    uint32_t before = set->count, kept = 0;
+    if (held->count == 0)
+        return false;
+    for (uint32_t i = 0, j = 0; i < before;) {
+        int order = partition_set_walk(set, i, held, j);
+        if (order < 0)
+            set->entries[kept++] = set->entries[i];
+        i += order <= 0;
+        j += order >= 0;
+    }
+    set->count = kept;
+    return kept != before;
+}
+
 sl_err partition_set_copy(struct partition_set *set, const struct partition_set *from)
 {
     sl_err err = partition_set_reserve(set, from->count);

@@ -39,6 +39,11 @@ bool partition_set_equal(const struct partition_set *a, const struct partition_s
 /* All of a are in b; both sorted. */
 bool partition_set_within(const struct partition_set *a, const struct partition_set *b);
 bool partition_set_meets(const struct partition_set *a, const struct partition_set *b);
+/* Walks two sorted sets at once, at i of a and j of b. <0: only a has it, 0: both, >0: only b. */
+int partition_set_walk(const struct partition_set *a, uint32_t i, const struct partition_set *b,
+                       uint32_t j);
+/* Takes out of *set what is in `held`; both sorted. True: something was. */
+bool partition_set_subtract(struct partition_set *set, const struct partition_set *held);
 sl_err partition_set_copy(struct partition_set *set,
                           const struct partition_set *from) SL_MUST_CHECK; /* E_NO_MEMORY */
 /* *to gets what *from has, *from is empty then; what *to had is freed. */

@@ -339,14 +339,15 @@ static int by_process(const void *a, const void *b)
     struct sluice_text left = {(const char *)x->member->process.data, x->member->process.size};
     struct sluice_text right = {(const char *)y->member->process.data, y->member->process.size};
     int order = streams_text_compare(left, right);
-    struct sluice_text left_id = {(const char *)x->member->id.data, x->member->id.size};
-    struct sluice_text right_id = {(const char *)y->member->id.data, y->member->id.size};
+    struct sluice_text left_id = {(const char *)x->member->base.id.data, x->member->base.id.size};
+    struct sluice_text right_id = {(const char *)y->member->base.id.data, y->member->base.id.size};
     return order != 0 ? order : streams_text_compare(left_id, right_id);
 }
 
 static void list_members(struct job *job)
 {
-    for (struct streams_member *m = job->group->first; m != NULL; m = m->next)
+    for (struct streams_member *m = streams_member_first(job->group); m != NULL;
+         m = streams_member_next(m))
         job->seats[job->seat_count++] = (struct seat){.member = m, .next = NONE};
     qsort(job->seats, job->seat_count, sizeof *job->seats, by_process);
     for (uint32_t i = 0; i < job->seat_count; i++) {
@@ -364,7 +365,7 @@ static void list_members(struct job *job)
 static sl_err job_init(struct job *job, const struct streams_group *group, uint32_t standby_count)
 {
     const struct streams_plan *plan = group->plan;
-    uint32_t members = group->member_count;
+    uint32_t members = group->base.member_count;
     /* Copies live in different processes: more than there are members cannot be. */
     *job = (struct job){.group = group,
                         .task_count = plan->task_count,
@@ -409,12 +410,13 @@ static void target_set(struct streams_groups *groups, struct streams_member *mem
         partition_set_take(&member->target.roles[r], &target->roles[r]);
     }
     if (!same)
-        streams_member_moved(groups, member);
+        epoch_member_moved(&groups->base, &member->base);
 }
 
 static void clear_targets(struct streams_groups *groups, struct streams_group *group)
 {
-    for (struct streams_member *m = group->first; m != NULL; m = m->next) {
+    for (struct streams_member *m = streams_member_first(group); m != NULL;
+         m = streams_member_next(m)) {
         struct streams_tasks none = {0};
         target_set(groups, m, &none);
     }
@@ -425,7 +427,7 @@ sl_err streams_group_assign(struct streams_groups *groups, struct streams_group 
     bool is_ready = group->plan != NULL && group->plan->status < 0;
     struct job job = {0};
     sl_err err = SLUICE_OK;
-    if (is_ready && group->member_count != 0) {
+    if (is_ready && group->base.member_count != 0) {
         err = job_init(&job, group, (uint32_t)SL_MAX(group->standby_count, 0));
         err = err != SLUICE_OK ? err : assign_active(&job);
         if (err == SLUICE_OK && job.standby_count != 0)
@@ -437,9 +439,9 @@ sl_err streams_group_assign(struct streams_groups *groups, struct streams_group 
         clear_targets(groups, group);
     }
     if (err == SLUICE_OK) {
-        group->assignment_epoch = group->epoch;
-        group->assigned_at_ms = groups->now_ms;
-        streams_group_mark(groups, group);
+        group->base.assignment_epoch = group->base.epoch;
+        group->assigned_at_ms = groups->base.now_ms;
+        epoch_group_mark(&groups->base, &group->base);
     }
     return err;
 }

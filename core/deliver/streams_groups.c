@@ -1,15 +1,8 @@
 /* streams_groups.c: groups and members of KIP-1071 as data, time, and what others ask of them
  * (streams_groups.h). */
-#include "base/hash.h"
 #include "deliver/streams_group.h"
 
 #include <string.h>
-
-static void text_fini(struct sl_bytes *text)
-{
-    sl_free((void *)(uintptr_t)text->data);
-    *text = (struct sl_bytes){0};
-}
 
 struct sl_uuid streams_task_id(uint32_t subtopology)
 {
@@ -37,45 +30,38 @@ bool streams_tasks_empty(const struct streams_tasks *tasks)
     return count == 0;
 }
 
-static struct streams_group *group_of(const struct chain_link *link)
+static const struct streams_group *as_group(const struct epoch_group *group)
 {
-    return SL_CONTAINER_OF(link, struct streams_group, by_name);
+    return SL_CONTAINER_OF(group, const struct streams_group, base);
 }
 
-static struct streams_member *member_of(const struct chain_link *link)
+static const struct streams_member *as_member(const struct epoch_member *member)
 {
-    return SL_CONTAINER_OF(link, struct streams_member, by_id);
+    return SL_CONTAINER_OF(member, const struct streams_member, base);
 }
 
-static void member_free(struct streams_member *member)
+static void member_fini(struct epoch_groups *groups, struct epoch_member *base)
 {
-    struct sl_bytes *texts[] = {&member->id,          &member->rack,    &member->client_id,
-                                &member->client_host, &member->process, &member->host,
-                                &member->tags};
-    for (uint32_t i = 0; i < SL_COUNT_OF(texts); i++)
-        text_fini(texts[i]);
+    struct streams_member *member = streams_member_of(base);
+    (void)groups;
+    epoch_text_fini(&member->process);
+    epoch_text_fini(&member->host);
+    epoch_text_fini(&member->tags);
     streams_tasks_fini(&member->assigned);
     streams_tasks_fini(&member->revoking);
     streams_tasks_fini(&member->target);
-    sl_free(member);
 }
 
-static void free_member(void *arg, struct chain_link *link)
+static void group_fini(struct epoch_groups *groups, struct epoch_group *base)
 {
-    (void)arg;
-    member_free(member_of(link));
-}
-
-static void free_group(void *arg, struct chain_link *link)
-{
-    struct streams_group *group = group_of(link);
-    (void)arg;
-    text_fini(&group->name);
-    text_fini(&group->shutdown);
+    struct streams_group *group = SL_CONTAINER_OF(base, struct streams_group, base);
+    (void)groups;
+    epoch_text_fini(&group->shutdown);
     streams_topology_free(group->topology);
     streams_plan_free(group->plan);
-    sl_free(group);
 }
+
+static const struct epoch_kind streams_kind;
 
 struct streams_groups *streams_groups_new(const struct group_topics *topics,
                                           const struct streams_config_source *configs)
@@ -83,385 +69,192 @@ struct streams_groups *streams_groups_new(const struct group_topics *topics,
     struct streams_groups *groups = sl_alloc_zero(1, sizeof *groups);
     if (groups == NULL)
         return NULL;
-    if (chain_map_init(&groups->groups) != SLUICE_OK ||
-        chain_map_init(&groups->members) != SLUICE_OK) {
-        chain_map_fini(&groups->groups);
+    if (epoch_groups_init(&groups->base, &streams_kind, topics, STREAMS_ITEM_MAX) != SLUICE_OK) {
         sl_free(groups);
         return NULL;
     }
-    groups->topics = *topics;
     groups->configs = *configs;
-    groups->gone_end = &groups->gone;
-    sl_buffer_init(&groups->scratch, STREAMS_ITEM_MAX);
     return groups;
-}
-
-static void gone_free(struct streams_groups *groups)
-{
-    while (groups->gone != NULL) {
-        struct consumer_gone *next = groups->gone->next;
-        sl_free(groups->gone);
-        groups->gone = next;
-    }
-    groups->gone_end = &groups->gone;
 }
 
 struct streams_groups *streams_groups_free(struct streams_groups *groups)
 {
     if (groups == NULL)
         return NULL;
-    chain_map_each(&groups->members, free_member, NULL);
-    chain_map_each(&groups->groups, free_group, NULL);
-    chain_map_fini(&groups->members);
-    chain_map_fini(&groups->groups);
-    due_heap_fini(&groups->due);
-    gone_free(groups);
-    sl_buffer_fini(&groups->scratch);
+    epoch_groups_fini(&groups->base);
     sl_free(groups);
     return NULL;
 }
 
 /* ---- what is to be written down ---- */
 
-void streams_group_mark(struct streams_groups *groups, struct streams_group *group)
+static sl_err group_gone(const struct epoch_group *group, struct sl_buffer *ret_payload)
 {
-    if (group->is_dirty)
-        return;
-    group->is_dirty = true;
-    group->dirty_previous = NULL;
-    group->dirty_next = groups->dirty;
-    if (group->dirty_next != NULL)
-        group->dirty_next->dirty_previous = group;
-    groups->dirty = group;
+    return streams_group_encode(as_group(group), true, false, ret_payload);
 }
 
-static void group_unmark(struct streams_groups *groups, struct streams_group *group)
+static sl_err member_gone(const struct epoch_member *member, struct sl_buffer *ret_payload)
 {
-    if (!group->is_dirty)
-        return;
-    group->is_dirty = group->is_topology_dirty = false;
-    *(group->dirty_previous != NULL ? &group->dirty_previous->dirty_next : &groups->dirty) =
-        group->dirty_next;
-    if (group->dirty_next != NULL)
-        group->dirty_next->dirty_previous = group->dirty_previous;
+    return streams_member_encode(as_member(member), true, false, false, ret_payload);
 }
 
-void streams_group_raise(struct streams_groups *groups, struct streams_group *group)
+static sl_err group_items(const struct epoch_items *items, const struct epoch_group *group)
 {
-    group->epoch = group->epoch == INT32_MAX ? 1 : group->epoch + 1;
-    groups->rebalance_count++;
-    streams_group_mark(groups, group);
+    bool with_topology = items->is_whole || as_group(group)->is_topology_dirty;
+    sl_err err =
+        streams_group_encode(as_group(group), false, with_topology, &items->groups->scratch);
+    return err != SLUICE_OK ? err : epoch_item_add(items, WAL_ITEM_STREAMS_GROUP);
 }
 
-void streams_member_mark(struct streams_groups *groups, struct streams_member *member)
+static sl_err member_items(const struct epoch_items *items, const struct epoch_member *member)
 {
-    member->is_dirty = true;
-    streams_group_mark(groups, member->group);
-}
-
-void streams_member_moved(struct streams_groups *groups, struct streams_member *member)
-{
-    member->is_moved = true;
-    streams_group_mark(groups, member->group);
-}
-
-/* The item in `scratch`, kept until the next flush. */
-static sl_err gone_add(struct streams_groups *groups, uint16_t kind)
-{
-    struct consumer_gone *gone = sl_alloc(sizeof *gone + groups->scratch.size);
-    if (gone == NULL)
-        return SLUICE_E_NO_MEMORY;
-    *gone = (struct consumer_gone){.kind = kind, .size = groups->scratch.size};
-    sl_bytes_copy(gone->payload, sl_buffer_bytes(&groups->scratch));
-    *groups->gone_end = gone;
-    groups->gone_end = &gone->next;
-    return SLUICE_OK;
+    sl_err err =
+        streams_member_encode(as_member(member), false, items->is_whole || member->is_dirty,
+                              items->is_whole || member->is_moved, &items->groups->scratch);
+    return err != SLUICE_OK ? err : epoch_item_add(items, WAL_ITEM_STREAMS_MEMBER);
 }
 
 bool streams_groups_is_dirty(const struct streams_groups *groups)
 {
-    return groups->gone != NULL || groups->dirty != NULL;
-}
-
-struct add {
-    struct streams_groups *groups;
-    consumer_groups_add_fn *add;
-    void *arg;
-    sl_err err;
-};
-
-static sl_err add_group(struct add *add, const struct streams_group *group, bool with_topology)
-{
-    struct sl_buffer *scratch = &add->groups->scratch;
-    sl_err err = streams_group_encode(group, false, with_topology, scratch);
-    return err != SLUICE_OK ? err
-                            : add->add(add->arg, WAL_ITEM_STREAMS_GROUP, STREAMS_ITEM_VERSION,
-                                       sl_buffer_bytes(scratch));
-}
-
-static sl_err add_member(struct add *add, const struct streams_member *member, bool description,
-                         bool tasks)
-{
-    struct sl_buffer *scratch = &add->groups->scratch;
-    sl_err err = streams_member_encode(member, false, description, tasks, scratch);
-    return err != SLUICE_OK ? err
-                            : add->add(add->arg, WAL_ITEM_STREAMS_MEMBER, STREAMS_ITEM_VERSION,
-                                       sl_buffer_bytes(scratch));
+    return epoch_groups_is_dirty(&groups->base);
 }
 
 sl_err streams_groups_dirty(struct streams_groups *groups, consumer_groups_add_fn *add,
                             void *add_arg)
 {
-    struct add adding = {groups, add, add_arg, SLUICE_OK};
-    sl_err err = SLUICE_OK;
-    for (const struct consumer_gone *g = groups->gone; g != NULL && err == SLUICE_OK; g = g->next)
-        err = add(add_arg, g->kind, STREAMS_ITEM_VERSION, sl_bytes_of(g->payload, g->size));
-    for (const struct streams_group *g = groups->dirty; g != NULL && err == SLUICE_OK;
-         g = g->dirty_next) {
-        err = add_group(&adding, g, g->is_topology_dirty);
-        for (const struct streams_member *m = g->first; m != NULL && err == SLUICE_OK;
-             m = m->next) {
-            if (m->is_dirty || m->is_moved)
-                err = add_member(&adding, m, m->is_dirty, m->is_moved);
-        }
-    }
-    return err;
+    return epoch_groups_dirty(&groups->base, add, add_arg);
 }
 
 void streams_groups_clean(struct streams_groups *groups)
 {
-    gone_free(groups);
-    while (groups->dirty != NULL) {
-        for (struct streams_member *m = groups->dirty->first; m != NULL; m = m->next)
-            m->is_dirty = m->is_moved = false;
-        group_unmark(groups, groups->dirty);
-    }
+    for (struct epoch_group *g = groups->base.dirty_groups; g != NULL; g = g->dirty_next)
+        SL_CONTAINER_OF(g, struct streams_group, base)->is_topology_dirty = false;
+    epoch_groups_clean(&groups->base);
 }
 
-static void snapshot_group(void *arg, struct chain_link *link)
-{
-    struct add *add = arg;
-    if (add->err == SLUICE_OK)
-        add->err = add_group(add, group_of(link), true);
-}
-
-static void snapshot_member(void *arg, struct chain_link *link)
-{
-    struct add *add = arg;
-    if (add->err == SLUICE_OK)
-        add->err = add_member(add, member_of(link), true, true);
-}
-
-/* Groups first: a member's item is nothing without its group's. */
 sl_err streams_groups_snapshot(struct streams_groups *groups, struct consumer_groups_walk *at,
                                uint32_t count, consumer_groups_add_fn *add, void *add_arg,
                                bool *ret_done)
 {
-    struct add adding = {groups, add, add_arg, SLUICE_OK};
-    if (at->group != UINT32_MAX)
-        at->group = chain_map_visit(&groups->groups, at->group, count, snapshot_group, &adding);
-    else if (at->member != UINT32_MAX)
-        at->member = chain_map_visit(&groups->members, at->member, count, snapshot_member, &adding);
-    *ret_done = at->group == UINT32_MAX && at->member == UINT32_MAX;
-    return adding.err;
+    return epoch_groups_snapshot(&groups->base, at, count, add, add_arg, ret_done);
 }
 
-/* ---- groups ---- */
-
-static bool group_matches(const struct chain_link *link, const void *key)
-{
-    return sl_bytes_equal(group_of(link)->name, *(const struct sl_bytes *)key);
-}
+/* ---- groups and members ---- */
 
 struct streams_group *streams_group_get(const struct streams_groups *groups, struct sl_bytes name)
 {
-    struct chain_link *link =
-        chain_map_get(&groups->groups, sl_hash64(name.data, name.size), group_matches, &name);
-    return link == NULL ? NULL : group_of(link);
+    struct epoch_group *found = epoch_group_get(&groups->base, name);
+    return found == NULL ? NULL : SL_CONTAINER_OF(found, struct streams_group, base);
 }
 
 sl_err streams_group_add(struct streams_groups *groups, struct sl_bytes name,
                          struct streams_group **ret_group)
 {
-    bool changed = false;
     struct streams_group *group = sl_alloc_zero(1, sizeof *group);
-    if (group == NULL || consumer_text_set(&group->name, name, &changed) != SLUICE_OK) {
-        sl_free(group);
-        return SLUICE_E_NO_MEMORY;
-    }
-    group->epoch = 1; /* so that the first member has 2, as in Kafka */
-    group->ready_epoch = STREAMS_NO_EPOCH;
-    group->empty_since_ms = groups->now_ms;
-    group->assigned_at_ms = INT64_MIN;
-    group->delayed_until_ms = INT64_MIN;
-    chain_map_put(&groups->groups, &group->by_name, sl_hash64(name.data, name.size));
-    streams_group_mark(groups, group);
-    *ret_group = group;
-    return SLUICE_OK;
-}
-
-static void member_drop(struct streams_groups *groups, struct streams_member *member)
-{
-    struct streams_group *group = member->group;
-    *(member->previous != NULL ? &member->previous->next : &group->first) = member->next;
-    *(member->next != NULL ? &member->next->previous : &group->last) = member->previous;
-    if (member->host.data != NULL)
-        group->endpoint_epoch++;
-    if (--group->member_count == 0) {
-        group->empty_since_ms = groups->now_ms;
+    if (group != NULL) {
+        group->base.epoch = 1; /* so that the first member has 2, as in Kafka */
+        group->ready_epoch = STREAMS_NO_EPOCH;
+        group->assigned_at_ms = INT64_MIN;
         group->delayed_until_ms = INT64_MIN;
-        text_fini(&group->shutdown);
     }
-    due_heap_remove(&groups->due, &member->due);
-    chain_map_remove(&groups->members, &member->by_id);
-    member_free(member);
+    sl_err err = epoch_group_add(&groups->base, group == NULL ? NULL : &group->base, name);
+    if (err == SLUICE_OK)
+        *ret_group = group;
+    return err;
 }
 
-sl_err streams_group_remove(struct streams_groups *groups, struct streams_group *group)
+static void member_left(struct epoch_groups *groups, struct epoch_member *member)
 {
-    sl_err err = streams_group_encode(group, true, false, &groups->scratch);
-    err = err != SLUICE_OK ? err : gone_add(groups, WAL_ITEM_STREAMS_GROUP);
-    if (err != SLUICE_OK)
-        return err;
-    while (group->first != NULL)
-        member_drop(groups, group->first);
-    group_unmark(groups, group);
-    chain_map_remove(&groups->groups, &group->by_name);
-    free_group(NULL, &group->by_name);
-    return SLUICE_OK;
-}
-
-/* ---- members ---- */
-
-struct member_key {
-    const struct streams_group *group;
-    struct sl_bytes id;
-};
-
-static bool member_matches(const struct chain_link *link, const void *key)
-{
-    const struct member_key *wanted = key;
-    const struct streams_member *member = member_of(link);
-    return member->group == wanted->group && sl_bytes_equal(member->id, wanted->id);
-}
-
-static uint64_t member_hash(const struct streams_group *group, struct sl_bytes id)
-{
-    return sl_hash64_mix((uint64_t)(uintptr_t)group ^ sl_hash64(id.data, id.size));
+    struct streams_group *group = streams_group_of(as_member(member));
+    (void)groups;
+    if (as_member(member)->host.data != NULL)
+        group->endpoint_epoch++;
+    if (group->base.member_count == 0) {
+        group->delayed_until_ms = INT64_MIN;
+        epoch_text_fini(&group->shutdown);
+    }
 }
 
 struct streams_member *streams_member_get(const struct streams_groups *groups,
                                           const struct streams_group *group, struct sl_bytes id)
 {
-    struct member_key key = {group, id};
-    struct chain_link *link =
-        chain_map_get(&groups->members, member_hash(group, id), member_matches, &key);
-    return link == NULL ? NULL : member_of(link);
+    return streams_member_of(epoch_member_get(&groups->base, &group->base, id));
 }
 
 sl_err streams_member_add(struct streams_groups *groups, struct streams_group *group,
                           struct sl_bytes id, struct streams_member **ret_member)
 {
-    bool changed = false;
     struct streams_member *member = sl_alloc_zero(1, sizeof *member);
-    if (member == NULL || consumer_text_set(&member->id, id, &changed) != SLUICE_OK ||
-        due_heap_add(&groups->due, &member->due) != SLUICE_OK) {
-        if (member != NULL)
-            member_free(member);
-        return SLUICE_E_NO_MEMORY;
-    }
-    member->group = group;
-    member->session_deadline_ms = DUE_NEVER;
-    member->rebalance_deadline_ms = DUE_NEVER;
-    member->rebalance_timeout_ms = -1;
-    member->topology_epoch = STREAMS_NO_EPOCH;
-    member->previous = group->last;
-    *(group->last != NULL ? &group->last->next : &group->first) = member;
-    group->last = member;
-    group->member_count++;
-    chain_map_put(&groups->members, &member->by_id, member_hash(group, id));
-    streams_member_mark(groups, member);
-    streams_member_moved(groups, member);
-    *ret_member = member;
-    return SLUICE_OK;
-}
-
-sl_err streams_member_remove(struct streams_groups *groups, struct streams_member *member)
-{
-    sl_err err = streams_member_encode(member, true, false, false, &groups->scratch);
-    err = err != SLUICE_OK ? err : gone_add(groups, WAL_ITEM_STREAMS_MEMBER);
+    if (member != NULL)
+        member->topology_epoch = STREAMS_NO_EPOCH;
+    sl_err err =
+        epoch_member_add(&groups->base, &group->base, member == NULL ? NULL : &member->base, id);
     if (err == SLUICE_OK)
-        member_drop(groups, member);
+        *ret_member = member;
     return err;
 }
 
 sl_err streams_member_fence(struct streams_groups *groups, struct streams_member *member)
 {
-    struct streams_group *group = member->group;
-    sl_err err = streams_member_remove(groups, member);
+    struct epoch_group *group = member->base.group;
+    sl_err err = epoch_member_remove(&groups->base, &member->base);
     if (err == SLUICE_OK)
-        streams_group_raise(groups, group);
+        epoch_group_raise(&groups->base, group);
     return err;
 }
 
 /* ---- time ---- */
 
-static int64_t earliest_ms(const struct streams_member *member)
+static int64_t earliest_ms(const struct epoch_member *member)
 {
     return SL_MIN(member->session_deadline_ms, member->rebalance_deadline_ms);
 }
 
-void streams_member_schedule(struct streams_groups *groups, struct streams_member *member)
+static void member_start(struct epoch_groups *base, struct epoch_member *member)
 {
-    due_heap_by(&groups->due, &member->due, earliest_ms(member));
-}
-
-static void start_member(void *arg, struct chain_link *link)
-{
-    struct streams_groups *groups = arg;
-    struct streams_member *member = member_of(link);
+    const struct streams_groups *groups = SL_CONTAINER_OF(base, struct streams_groups, base);
     struct streams_group_config config;
     groups->configs.get(groups->configs.arg, member->group->name, &config);
-    member->session_deadline_ms = groups->now_ms + config.session_timeout_ms;
+    member->session_deadline_ms = base->now_ms + config.session_timeout_ms;
     if (member->state == MEMBER_UNREVOKED)
-        member->rebalance_deadline_ms = groups->now_ms + member->rebalance_timeout_ms;
-    streams_member_schedule(groups, member);
+        member->rebalance_deadline_ms = base->now_ms + member->rebalance_timeout_ms;
 }
 
-static void start_group(void *arg, struct chain_link *link)
+static sl_err member_fence(struct epoch_groups *groups, struct epoch_member *member)
 {
-    group_of(link)->empty_since_ms = ((struct streams_groups *)arg)->now_ms;
+    return streams_member_fence(SL_CONTAINER_OF(groups, struct streams_groups, base),
+                                streams_member_of(member));
 }
+
+static const struct epoch_kind streams_kind = {
+    .group_item = WAL_ITEM_STREAMS_GROUP,
+    .member_item = WAL_ITEM_STREAMS_MEMBER,
+    .version = STREAMS_ITEM_VERSION,
+    .group_fini = group_fini,
+    .member_fini = member_fini,
+    .group_gone = group_gone,
+    .member_gone = member_gone,
+    .group_items = group_items,
+    .member_items = member_items,
+    .member_left = member_left,
+    .earliest_ms = earliest_ms,
+    .member_start = member_start,
+    .member_fence = member_fence,
+};
 
 void streams_groups_start(struct streams_groups *groups, int64_t now_ms)
 {
-    groups->now_ms = now_ms;
-    chain_map_each(&groups->members, start_member, groups);
-    chain_map_each(&groups->groups, start_group, groups);
+    epoch_groups_start(&groups->base, now_ms);
 }
 
 int64_t streams_groups_next_deadline_ms(const struct streams_groups *groups)
 {
-    return due_heap_next_ms(&groups->due);
+    return due_heap_next_ms(&groups->base.due);
 }
-
-#define RETRY_MS 1000 /* of what could not be done for want of memory */
 
 void streams_groups_tick(struct streams_groups *groups, int64_t now_ms)
 {
-    groups->now_ms = now_ms;
-    while (due_heap_next_ms(&groups->due) <= now_ms) {
-        struct streams_member *member =
-            SL_CONTAINER_OF(groups->due.nodes[0], struct streams_member, due);
-        int64_t due_ms = earliest_ms(member);
-        if (due_ms <= now_ms) {
-            groups->expired_count++;
-            if (streams_member_fence(groups, member) == SLUICE_OK)
-                continue;
-            due_ms = now_ms + RETRY_MS;
-        }
-        due_heap_move(&groups->due, &member->due, due_ms);
-    }
+    epoch_groups_tick(&groups->base, now_ms);
 }
 
 /* ---- what others ask ---- */
@@ -473,29 +266,23 @@ static struct streams_group *find(const struct streams_groups *groups, struct sl
 
 bool streams_group_exists(const struct streams_groups *groups, struct sluice_text group)
 {
-    return find(groups, group) != NULL;
+    return epoch_group_find(&groups->base, group) != NULL;
 }
 
 bool streams_group_has_members(const struct streams_groups *groups, struct sluice_text group)
 {
-    const struct streams_group *found = find(groups, group);
-    return found != NULL && found->member_count != 0;
+    return epoch_group_has_members(&groups->base, group);
 }
 
 int64_t streams_group_idle_ms(const struct streams_groups *groups, struct sluice_text group,
                               int64_t now_ms)
 {
-    const struct streams_group *found = find(groups, group);
-    return found == NULL || found->member_count != 0 ? -1 : now_ms - found->empty_since_ms;
+    return epoch_group_idle_ms(&groups->base, group, now_ms);
 }
 
 sluice_status streams_group_delete(struct streams_groups *groups, struct sluice_text group)
 {
-    struct streams_group *found = find(groups, group);
-    if (found == NULL)
-        return SLUICE_E_GROUP_NOT_FOUND;
-    return found->member_count != 0 ? SLUICE_E_GROUP_NOT_EMPTY
-                                    : streams_group_remove(groups, found);
+    return epoch_group_delete(&groups->base, group);
 }
 
 /* Place of the subtopology that reads the topic; -1: none does. */
@@ -521,7 +308,7 @@ bool streams_group_subscribes(const struct streams_groups *groups, struct sluice
                               struct sl_bytes topic)
 {
     const struct streams_group *found = find(groups, group);
-    return found != NULL && found->member_count != 0 && found->topology != NULL &&
+    return found != NULL && found->base.member_count != 0 && found->topology != NULL &&
            reader_of(found, topic) >= 0;
 }
 
@@ -535,9 +322,10 @@ static bool had_since(const struct streams_groups *groups, const struct streams_
     struct group_topic topic;
     struct sl_uuid topic_id;
     memcpy(topic_id.b, ref->id.bytes, sizeof topic_id.b);
-    if (name.size == 0 && groups->topics.by_id(groups->topics.arg, &topic_id, &topic))
+    if (name.size == 0 && groups->base.topics.by_id(groups->base.topics.arg, &topic_id, &topic))
         name = topic.name;
-    int32_t place = member->group->topology == NULL ? -1 : reader_of(member->group, name);
+    const struct streams_group *group = streams_group_of(member);
+    int32_t place = group->topology == NULL ? -1 : reader_of(group, name);
     struct sl_uuid id = streams_task_id((uint32_t)SL_MAX(place, 0));
     for (uint32_t s = 0; s < SL_COUNT_OF(sets) && place >= 0; s++) {
         const struct partition_entry *entry = partition_set_find(sets[s], &id, partition);
@@ -553,15 +341,15 @@ static sluice_status member_status(const struct streams_groups *groups,
 {
     const struct streams_group *group = find(groups, identity->group);
     *ret_member = NULL;
-    if (group == NULL || (identity->generation < 0 && group->member_count == 0))
+    if (group == NULL || (identity->generation < 0 && group->base.member_count == 0))
         return SLUICE_OK;
     if (is_transactional && identity->generation < 0 && identity->member.size == 0)
         return SLUICE_OK;
     *ret_member = streams_member_get(
         groups, group, sl_bytes_of(identity->member.data, (size_t)identity->member.size));
-    return *ret_member == NULL                           ? SLUICE_E_UNKNOWN_MEMBER
-           : identity->generation > (*ret_member)->epoch ? SLUICE_E_STALE_MEMBER_EPOCH
-                                                         : SLUICE_OK;
+    return *ret_member == NULL                                ? SLUICE_E_UNKNOWN_MEMBER
+           : identity->generation > (*ret_member)->base.epoch ? SLUICE_E_STALE_MEMBER_EPOCH
+                                                              : SLUICE_OK;
 }
 
 sluice_status streams_group_commit_check(const struct streams_groups *groups,
@@ -572,22 +360,15 @@ sluice_status streams_group_commit_check(const struct streams_groups *groups,
     const struct sluice_group_identity *identity = &request->identity;
     const struct streams_member *member = NULL;
     sluice_status status = member_status(groups, identity, is_transactional, &member);
-    bool is_older = status == SLUICE_OK && member != NULL && identity->generation < member->epoch;
+    bool is_older =
+        status == SLUICE_OK && member != NULL && identity->generation < member->base.epoch;
     for (uint32_t i = 0; i < request->entry_count && is_older; i++) {
         const struct sluice_offset_commit_entry *entry = &request->entries[i];
         if (!had_since(groups, member, &entry->topic, (uint32_t)entry->partition,
                        identity->generation))
             status = SLUICE_E_STALE_MEMBER_EPOCH;
     }
-    for (uint32_t i = 0; i < request->entry_count; i++) {
-        const struct sluice_offset_commit_entry *entry = &request->entries[i];
-        ret_statuses[i] = status != SLUICE_OK ? status
-                          : entry->offset < 0 ? SLUICE_E_INVALID_REQUEST
-                          : entry->metadata.size > metadata_bytes_max
-                              ? SLUICE_E_OFFSET_METADATA_TOO_LARGE
-                              : SLUICE_OK;
-    }
-    return status;
+    return epoch_group_commit_entries(request, status, metadata_bytes_max, ret_statuses);
 }
 
 sluice_status streams_group_fetch_check(const struct streams_groups *groups,
@@ -599,40 +380,28 @@ sluice_status streams_group_fetch_check(const struct streams_groups *groups,
         return SLUICE_OK;
     const struct streams_member *asks =
         streams_member_get(groups, found, sl_bytes_of(member.data, (size_t)member.size));
-    return asks == NULL           ? SLUICE_E_UNKNOWN_MEMBER
-           : epoch == asks->epoch ? SLUICE_OK
-                                  : SLUICE_E_STALE_MEMBER_EPOCH;
+    return asks == NULL                ? SLUICE_E_UNKNOWN_MEMBER
+           : epoch == asks->base.epoch ? SLUICE_OK
+                                       : SLUICE_E_STALE_MEMBER_EPOCH;
 }
 
 void streams_groups_status_get(const struct streams_groups *groups,
                                struct group_coordinator_status *ret_status)
 {
-    *ret_status = (struct group_coordinator_status){.group_count = groups->groups.count,
-                                                    .member_count = groups->members.count,
-                                                    .rebalance_count = groups->rebalance_count,
-                                                    .expired_count = groups->expired_count};
+    epoch_groups_status_get(&groups->base, ret_status);
 }
 
 /* ---- views ---- */
 
 static const char *state_of(const struct streams_group *group)
 {
-    if (group->member_count == 0)
-        return "Empty";
-    if (group->topology == NULL || group->ready_epoch != group->topology->view.epoch)
-        return "NotReady";
-    if (group->epoch != group->assignment_epoch)
-        return "Assigning";
-    for (const struct streams_member *m = group->first; m != NULL; m = m->next) {
-        if (!streams_member_is_reconciled(m))
-            return "Reconciling";
-    }
-    return "Stable";
+    bool is_ready = group->topology != NULL && group->ready_epoch == group->topology->view.epoch;
+    return group->base.member_count == 0 || is_ready ? epoch_group_state(&group->base) : "NotReady";
 }
 
 static struct streams_group_view view_of(const struct streams_group *group)
 {
-    return (struct streams_group_view){{(const char *)group->name.data, group->name.size},
+    return (struct streams_group_view){{(const char *)group->base.name.data, group->base.name.size},
                                        state_of(group)};
 }
 
@@ -653,7 +422,8 @@ struct each {
 static void each_group(void *arg, struct chain_link *link)
 {
     const struct each *each = arg;
-    const struct streams_group_view view = view_of(group_of(link));
+    const struct epoch_group *group = SL_CONTAINER_OF(link, struct epoch_group, by_name);
+    const struct streams_group_view view = view_of(as_group(group));
     each->visit(each->arg, &view);
 }
 
@@ -661,5 +431,5 @@ void streams_groups_each(const struct streams_groups *groups,
                          void (*visit)(void *arg, const struct streams_group_view *view), void *arg)
 {
     struct each each = {visit, arg};
-    chain_map_each(&groups->groups, each_group, &each);
+    chain_map_each(&groups->base.groups, each_group, &each);
 }

@@ -237,7 +237,7 @@ static sl_err group_find(struct beat *beat)
 {
     struct sl_bytes name = bytes_of(beat->request->group);
     beat->group = streams_group_get(beat->groups, name);
-    beat->was_empty = beat->group == NULL || beat->group->member_count == 0;
+    beat->was_empty = beat->group == NULL || beat->group->base.member_count == 0;
     if (beat->group != NULL)
         return SLUICE_OK;
     if (beat->request->member_epoch != SLUICE_MEMBER_JOINS)
@@ -281,19 +281,20 @@ static sl_err check_epoch(struct beat *beat, bool is_known)
 {
     const struct streams_member *member = beat->member;
     int32_t epoch = beat->request->member_epoch;
-    if (epoch == SLUICE_MEMBER_JOINS || epoch == member->epoch)
+    if (epoch == SLUICE_MEMBER_JOINS || epoch == member->base.epoch)
         return SLUICE_OK;
-    bool may_repeat = epoch < member->epoch && epoch == member->previous_epoch && is_known &&
-                      beat->request->has_active;
+    bool may_repeat = epoch < member->base.epoch && epoch == member->base.previous_epoch &&
+                      is_known && beat->request->has_active;
     for (uint32_t r = 0; r < STREAMS_ROLES; r++)
         may_repeat =
             may_repeat && partition_set_within(&beat->owned.roles[r], &member->assigned.roles[r]);
-    return may_repeat ? SLUICE_OK
-                      : say(beat, SLUICE_E_FENCED_MEMBER_EPOCH,
-                            "The streams group member has a %s member epoch (%d) than the one "
-                            "known by the group coordinator (%d). The member must abandon all its "
-                            "partitions and rejoin.",
-                            epoch > member->epoch ? "greater" : "smaller", epoch, member->epoch);
+    return may_repeat
+               ? SLUICE_OK
+               : say(beat, SLUICE_E_FENCED_MEMBER_EPOCH,
+                     "The streams group member has a %s member epoch (%d) than the one "
+                     "known by the group coordinator (%d). The member must abandon all its "
+                     "partitions and rejoin.",
+                     epoch > member->base.epoch ? "greater" : "smaller", epoch, member->base.epoch);
 }
 
 static sl_err member_find(struct beat *beat)
@@ -302,8 +303,8 @@ static sl_err member_find(struct beat *beat)
     beat->member = streams_member_get(beat->groups, beat->group, beat->id);
     if (beat->member == NULL && !joins)
         return say(beat, SLUICE_E_UNKNOWN_MEMBER, "Member %.*s is not a member of group %.*s.",
-                   TEXT(beat->id), TEXT(beat->group->name));
-    if (beat->member == NULL && beat->group->member_count >= beat->config.members_max)
+                   TEXT(beat->id), TEXT(beat->group->base.name));
+    if (beat->member == NULL && beat->group->base.member_count >= beat->config.members_max)
         return say(beat, SLUICE_E_GROUP_MAX_SIZE,
                    "The streams group has reached its maximum capacity of %u members.",
                    beat->config.members_max);
@@ -320,7 +321,7 @@ static sl_err member_find(struct beat *beat)
 
 static sl_err topology_encode(struct beat *beat)
 {
-    sl_err err = streams_topology_encode(beat->request->topology, &beat->groups->scratch);
+    sl_err err = streams_topology_encode(beat->request->topology, &beat->groups->base.scratch);
     if (err == SLUICE_E_STREAMS_TOPOLOGY)
         return say(beat, err,
                    "Two subtopologies have the same id, or a copartition group names a topic that "
@@ -341,14 +342,14 @@ static sl_err topology_take(struct beat *beat)
     sl_err err = topology_encode(beat);
     if (err != SLUICE_OK)
         return err;
-    struct sl_bytes bytes = sl_buffer_bytes(&beat->groups->scratch);
+    struct sl_bytes bytes = sl_buffer_bytes(&beat->groups->base.scratch);
     if (group->topology != NULL)
         return sl_bytes_equal(group->topology->bytes, bytes)
                    ? SLUICE_OK
                    : say(beat, SLUICE_E_INVALID_REQUEST, "Topology updates are not supported yet.");
     err = streams_topology_new(bytes, &group->topology);
     group->is_topology_dirty = true;
-    streams_group_mark(beat->groups, group);
+    epoch_group_mark(&beat->groups->base, &group->base);
     return err;
 }
 
@@ -356,12 +357,12 @@ static sl_err topology_take(struct beat *beat)
 static sl_err plan_refresh(struct beat *beat)
 {
     struct streams_group *group = beat->group;
-    const struct group_topics *topics = &beat->groups->topics;
+    const struct group_topics *topics = &beat->groups->base.topics;
     uint64_t version = topics->version(topics->arg);
-    if (group->plan != NULL && group->topics_version == version)
+    if (group->plan != NULL && group->base.topics_version == version)
         return SLUICE_OK;
     uint64_t hash = streams_topics_hash(group->topology, topics);
-    if (group->plan == NULL || hash != group->topics_hash) {
+    if (group->plan == NULL || hash != group->base.topics_hash) {
         struct streams_plan *plan = NULL;
         char message[STREAMS_MESSAGE_BYTES] = "";
         sl_err err = streams_plan_new(group->topology, topics, message, &plan);
@@ -375,9 +376,9 @@ static sl_err plan_refresh(struct beat *beat)
         streams_plan_free(group->plan);
         group->plan = plan;
     }
-    beat->raise = beat->raise || hash != group->topics_hash;
-    group->topics_hash = hash;
-    group->topics_version = version;
+    beat->raise = beat->raise || hash != group->base.topics_hash;
+    group->base.topics_hash = hash;
+    group->base.topics_version = version;
     return SLUICE_OK;
 }
 
@@ -426,13 +427,13 @@ static sl_err update_texts(struct beat *beat, bool *changed)
     const struct {
         struct sl_bytes *text;
         struct sluice_text value;
-    } rows[] = {{&member->rack, request->rack},
+    } rows[] = {{&member->base.rack, request->rack},
                 {&member->process, request->process},
                 {&member->host, request->endpoint.host}};
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < SL_COUNT_OF(rows) && err == SLUICE_OK; i++) {
         if (rows[i].value.data != NULL)
-            err = consumer_text_set(rows[i].text, bytes_of(rows[i].value), changed);
+            err = epoch_text_set(rows[i].text, bytes_of(rows[i].value), changed);
     }
     return err;
 }
@@ -442,11 +443,11 @@ static sl_err update_client(struct beat *beat)
 {
     struct streams_member *member = beat->member;
     bool changed = false;
-    sl_err err = consumer_text_set(&member->client_id, bytes_of(beat->client->id), &changed);
+    sl_err err = epoch_text_set(&member->base.client_id, bytes_of(beat->client->id), &changed);
     if (err == SLUICE_OK)
-        err = consumer_text_set(&member->client_host, bytes_of(beat->client->host), &changed);
+        err = epoch_text_set(&member->base.client_host, bytes_of(beat->client->host), &changed);
     if (changed)
-        streams_member_mark(beat->groups, member);
+        epoch_member_mark(&beat->groups->base, &member->base);
     return err;
 }
 
@@ -458,21 +459,21 @@ static sl_err update(struct beat *beat)
     sl_err err = update_client(beat);
     err = err != SLUICE_OK ? err : update_texts(beat, &changed);
     if (err == SLUICE_OK && request->has_tags) {
-        struct sl_buffer *block = &beat->groups->scratch;
+        struct sl_buffer *block = &beat->groups->base.scratch;
         err = streams_tags_encode(request->tags, request->tag_count, block);
         if (err == SLUICE_E_LIMIT)
             return say(beat, SLUICE_E_INVALID_REQUEST, "A tag is longer than %u bytes.",
                        CONSUMER_GROUP_INSTANCE_MAX);
         if (err == SLUICE_OK && (block->size != 0 || member->tags.size != 0))
-            err = consumer_text_set(&member->tags, sl_buffer_bytes(block), &changed);
+            err = epoch_text_set(&member->tags, sl_buffer_bytes(block), &changed);
     }
     if (request->endpoint.host.data != NULL && member->port != request->endpoint.port) {
         member->port = request->endpoint.port;
         changed = true;
     }
     if (request->rebalance_timeout_ms != -1 &&
-        request->rebalance_timeout_ms != member->rebalance_timeout_ms) {
-        member->rebalance_timeout_ms = request->rebalance_timeout_ms;
+        request->rebalance_timeout_ms != member->base.rebalance_timeout_ms) {
+        member->base.rebalance_timeout_ms = request->rebalance_timeout_ms;
         changed = true;
     }
     if (request->topology != NULL && request->topology->epoch != member->topology_epoch) {
@@ -480,7 +481,7 @@ static sl_err update(struct beat *beat)
         changed = true;
     }
     if (changed)
-        streams_member_mark(beat->groups, member);
+        epoch_member_mark(&beat->groups->base, &member->base);
     beat->raise = beat->raise || changed;
     return err;
 }
@@ -496,19 +497,19 @@ static void raise(struct beat *beat)
         return;
     group->ready_epoch = ready_epoch;
     group->standby_count = beat->config.standby_count;
-    streams_group_raise(beat->groups, group);
+    epoch_group_raise(&beat->groups->base, &group->base);
 }
 
 static sl_err assign(struct beat *beat)
 {
     struct streams_group *group = beat->group;
-    int64_t now_ms = beat->groups->now_ms;
+    int64_t now_ms = beat->groups->base.now_ms;
     if (beat->was_empty && beat->config.initial_delay_ms > 0)
         group->delayed_until_ms = now_ms + beat->config.initial_delay_ms;
     if (now_ms < group->delayed_until_ms)
         return tell(beat, SLUICE_STREAMS_ASSIGNMENT_DELAYED,
                     "Assignment delayed due to the configured initial rebalance delay.");
-    if (group->assignment_epoch >= group->epoch)
+    if (group->base.assignment_epoch >= group->base.epoch)
         return SLUICE_OK;
     if (group->assigned_at_ms > now_ms - beat->config.assignment_interval_ms)
         return tell(beat, SLUICE_STREAMS_ASSIGNMENT_DELAYED,
@@ -596,7 +597,7 @@ static sl_err answer_fill(struct beat *beat, bool moved)
 {
     struct sluice_streams_heartbeat_answer *answer = &beat->answer->answer;
     sl_err err = answer_arena_text(&beat->answer->arena, beat->id, &answer->member);
-    answer->member_epoch = beat->member->epoch;
+    answer->member_epoch = beat->member->base.epoch;
     answer->heartbeat_interval_ms = beat->config.heartbeat_interval_ms;
     err = err != SLUICE_OK ? err : put_tasks(beat, moved);
     err = err != SLUICE_OK ? err : put_endpoints(beat);
@@ -610,7 +611,7 @@ static sl_err answer_fill(struct beat *beat, bool moved)
 static sl_err shutdown_take(struct beat *beat)
 {
     bool changed = false;
-    return beat->request->shutdown ? consumer_text_set(&beat->group->shutdown, beat->id, &changed)
+    return beat->request->shutdown ? epoch_text_set(&beat->group->shutdown, beat->id, &changed)
                                    : SLUICE_OK;
 }
 
@@ -629,8 +630,8 @@ static sl_err go_on(struct beat *beat)
                                        beat->request->has_active ? &beat->owned : NULL, &moved);
     if (err != SLUICE_OK)
         return err;
-    beat->member->session_deadline_ms = groups->now_ms + beat->config.session_timeout_ms;
-    streams_member_schedule(groups, beat->member);
+    beat->member->base.session_deadline_ms = groups->base.now_ms + beat->config.session_timeout_ms;
+    epoch_member_schedule(&groups->base, &beat->member->base);
     err = shutdown_take(beat);
     return err != SLUICE_OK ? err : answer_fill(beat, moved);
 }
@@ -673,9 +674,9 @@ static sl_err undo(struct beat *beat, sl_err err)
 {
     sl_err undone = SLUICE_OK;
     if (beat->is_new_member)
-        undone = streams_member_remove(beat->groups, beat->member);
+        undone = epoch_member_remove(&beat->groups->base, &beat->member->base);
     if (undone == SLUICE_OK && beat->is_new_group)
-        undone = streams_group_remove(beat->groups, beat->group);
+        undone = epoch_group_remove(&beat->groups->base, &beat->group->base);
     return undone != SLUICE_OK ? undone : err;
 }
 
@@ -697,7 +698,7 @@ void streams_group_heartbeat(struct streams_groups *groups,
                         .id = bytes_of(request->member)};
     ret_answer->answer =
         (struct sluice_streams_heartbeat_answer){.size = sizeof ret_answer->answer};
-    groups->now_ms = now_ms;
+    groups->base.now_ms = now_ms;
     groups->configs.get(groups->configs.arg, bytes_of(request->group), &beat.config);
     sl_err err = check(&beat);
     if (err == SLUICE_OK)

@@ -59,13 +59,13 @@ sl_err streams_group_encode(const struct streams_group *group, bool gone, bool w
     sl_buffer_reset(ret_payload);
     with_topology = with_topology && !gone && group->topology != NULL;
     put(&writer, gone ? FLAG_GONE : with_topology ? FLAG_TOPOLOGY : 0, 2);
-    put_size(&writer, group->name);
-    put(&writer, (uint32_t)(gone ? 0 : group->epoch), 4);
-    put(&writer, (uint32_t)(gone ? 0 : group->assignment_epoch), 4);
+    put_size(&writer, group->base.name);
+    put(&writer, (uint32_t)(gone ? 0 : group->base.epoch), 4);
+    put(&writer, (uint32_t)(gone ? 0 : group->base.assignment_epoch), 4);
     put(&writer, (uint32_t)(gone ? 0 : group->ready_epoch), 4);
     put(&writer, (uint32_t)(gone ? 0 : group->standby_count), 4);
-    put(&writer, gone ? 0 : group->topics_hash, 8);
-    put_bytes(&writer, group->name);
+    put(&writer, gone ? 0 : group->base.topics_hash, 8);
+    put_bytes(&writer, group->base.name);
     if (with_topology)
         put_bytes(&writer, group->topology->bytes);
     return writer.err;
@@ -73,12 +73,13 @@ sl_err streams_group_encode(const struct streams_group *group, bool gone, bool w
 
 static void put_self(struct writer *writer, const struct streams_member *member)
 {
-    const struct sl_bytes texts[SELF_TEXTS] = {member->rack, member->client_id, member->client_host,
-                                               member->process, member->host};
+    const struct sl_bytes texts[SELF_TEXTS] = {member->base.rack, member->base.client_id,
+                                               member->base.client_host, member->process,
+                                               member->host};
     for (uint32_t i = 0; i < SELF_TEXTS; i++)
         put_size(writer, texts[i]);
     put(writer, member->port, 2);
-    put(writer, (uint32_t)member->rebalance_timeout_ms, 4);
+    put(writer, (uint32_t)member->base.rebalance_timeout_ms, 4);
     put(writer, (uint32_t)member->topology_epoch, 4);
     put(writer, member->tags.size, 4);
     for (uint32_t i = 0; i < SELF_TEXTS; i++)
@@ -90,9 +91,9 @@ static void put_tasks(struct writer *writer, const struct streams_member *member
 {
     const struct streams_tasks *sets[SETS] = {&member->assigned, &member->revoking,
                                               &member->target};
-    put(writer, (uint32_t)member->epoch, 4);
-    put(writer, (uint32_t)member->previous_epoch, 4);
-    put(writer, member->state, 4);
+    put(writer, (uint32_t)member->base.epoch, 4);
+    put(writer, (uint32_t)member->base.previous_epoch, 4);
+    put(writer, member->base.state, 4);
     for (uint32_t s = 0; s < SETS; s++) {
         for (uint32_t r = 0; r < STREAMS_ROLES; r++) {
             const struct partition_set *set = &sets[s]->roles[r];
@@ -114,10 +115,10 @@ sl_err streams_member_encode(const struct streams_member *member, bool gone, boo
     sl_buffer_reset(ret_payload);
     put(&writer, gone ? FLAG_GONE : flags, 1);
     put(&writer, STREAMS_ROLES, 1);
-    put_size(&writer, member->group->name);
-    put_size(&writer, member->id);
-    put_bytes(&writer, member->group->name);
-    put_bytes(&writer, member->id);
+    put_size(&writer, member->base.group->name);
+    put_size(&writer, member->base.id);
+    put_bytes(&writer, member->base.group->name);
+    put_bytes(&writer, member->base.id);
     if (description && !gone)
         put_self(&writer, member);
     if (tasks && !gone)
@@ -192,41 +193,42 @@ static sl_err apply_group(struct streams_groups *groups, struct sl_bytes payload
         return SLUICE_E_CORRUPT;
     struct streams_group *group = streams_group_get(groups, name);
     if ((flags & FLAG_GONE) != 0)
-        return group == NULL ? SLUICE_OK : streams_group_remove(groups, group);
+        return group == NULL ? SLUICE_OK : epoch_group_remove(&groups->base, &group->base);
     sl_err err = group == NULL ? streams_group_add(groups, name, &group) : SLUICE_OK;
     if (err == SLUICE_OK && (flags & FLAG_TOPOLOGY) != 0)
         err = topology_set(group, sl_bytes_of(reader.at, reader.size));
     if (err != SLUICE_OK)
         return err;
-    group->epoch = epoch;
-    group->assignment_epoch = assignment_epoch;
+    group->base.epoch = epoch;
+    group->base.assignment_epoch = assignment_epoch;
     group->ready_epoch = ready_epoch;
     group->standby_count = standby_count;
-    group->topics_hash = hash;
+    group->base.topics_hash = hash;
     return SLUICE_OK;
 }
 
 static sl_err read_self(struct item_reader *reader, struct streams_member *member)
 {
-    struct sl_bytes *texts[SELF_TEXTS] = {&member->rack, &member->client_id, &member->client_host,
-                                          &member->process, &member->host};
+    struct sl_bytes *texts[SELF_TEXTS] = {&member->base.rack, &member->base.client_id,
+                                          &member->base.client_host, &member->process,
+                                          &member->host};
     uint16_t sizes[SELF_TEXTS];
     bool changed = false;
     for (uint32_t i = 0; i < SELF_TEXTS; i++)
         sizes[i] = item_read_u16(reader);
     member->port = item_read_u16(reader);
-    member->rebalance_timeout_ms = (int32_t)item_read_u32(reader);
+    member->base.rebalance_timeout_ms = (int32_t)item_read_u32(reader);
     member->topology_epoch = (int32_t)item_read_u32(reader);
     uint32_t tags_size = item_read_u32(reader);
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < SELF_TEXTS && err == SLUICE_OK; i++) {
         if (sizes[i] != NO_TEXT)
-            err = consumer_text_set(texts[i], item_read_bytes(reader, sizes[i]), &changed);
+            err = epoch_text_set(texts[i], item_read_bytes(reader, sizes[i]), &changed);
     }
     struct sl_bytes tags = item_read_bytes(reader, tags_size);
     if (err == SLUICE_OK && reader->failed)
         return SLUICE_E_CORRUPT;
-    return err != SLUICE_OK ? err : consumer_text_set(&member->tags, tags, &changed);
+    return err != SLUICE_OK ? err : epoch_text_set(&member->tags, tags, &changed);
 }
 
 static sl_err read_set(struct item_reader *reader, const struct streams_group *group,
@@ -252,15 +254,15 @@ static sl_err read_tasks(struct item_reader *reader, struct streams_member *memb
 {
     struct streams_tasks *sets[SETS] = {&member->assigned, &member->revoking, &member->target};
     sl_err err = SLUICE_OK;
-    member->epoch = (int32_t)item_read_u32(reader);
-    member->previous_epoch = (int32_t)item_read_u32(reader);
+    member->base.epoch = (int32_t)item_read_u32(reader);
+    member->base.previous_epoch = (int32_t)item_read_u32(reader);
     uint32_t state = item_read_u32(reader);
     if (reader->failed || state > MEMBER_UNRELEASED)
         return SLUICE_E_CORRUPT;
-    member->state = (uint8_t)state;
+    member->base.state = (uint8_t)state;
     for (uint32_t s = 0; s < SETS; s++) {
         for (uint32_t r = 0; r < STREAMS_ROLES && err == SLUICE_OK; r++)
-            err = read_set(reader, member->group, &sets[s]->roles[r]);
+            err = read_set(reader, streams_group_of(member), &sets[s]->roles[r]);
     }
     return err;
 }
@@ -281,7 +283,7 @@ static sl_err apply_member(struct streams_groups *groups, struct sl_bytes payloa
     struct streams_group *group = streams_group_get(groups, name);
     struct streams_member *member = group == NULL ? NULL : streams_member_get(groups, group, id);
     if ((flags & FLAG_GONE) != 0)
-        return member == NULL ? SLUICE_OK : streams_member_remove(groups, member);
+        return member == NULL ? SLUICE_OK : epoch_member_remove(&groups->base, &member->base);
     if (group == NULL)
         return SLUICE_OK; /* deleted later */
     sl_err err = member == NULL ? streams_member_add(groups, group, id, &member) : SLUICE_OK;

@@ -20,42 +20,13 @@ static void step_fini(struct step *step)
     streams_tasks_fini(&step->pending);
 }
 
-bool streams_member_is_reconciled(const struct streams_member *member)
-{
-    return member->state == MEMBER_STABLE && member->epoch == member->group->assignment_epoch;
-}
-
-/* Walks two sorted sets at once. <0: only a has it, 0: both, >0: only b. */
-static int walk(const struct partition_set *a, uint32_t i, const struct partition_set *b,
-                uint32_t j)
-{
-    if (i == a->count)
-        return 1;
-    return j == b->count ? -1 : partition_entry_compare(&a->entries[i], &b->entries[j]);
-}
-
-/* Takes out of `wanted` what is in `held`; true: something was. */
-static bool take_out(struct partition_set *wanted, const struct partition_set *held)
-{
-    uint32_t before = wanted->count, kept = 0;
-    for (uint32_t i = 0, j = 0; i < wanted->count && held->count != 0;) {
-        int order = walk(wanted, i, held, j);
-        if (order < 0)
-            wanted->entries[kept++] = wanted->entries[i];
-        i += order <= 0;
-        j += order >= 0;
-    }
-    if (held->count != 0)
-        wanted->count = kept;
-    return wanted->count != before;
-}
-
 static bool release_from(struct step *step, const struct streams_tasks *held, bool same_process)
 {
-    bool waits = take_out(&step->pending.roles[STREAMS_ACTIVE], &held->roles[STREAMS_ACTIVE]);
+    bool waits =
+        partition_set_subtract(&step->pending.roles[STREAMS_ACTIVE], &held->roles[STREAMS_ACTIVE]);
     for (uint32_t r = 0; r < STREAMS_ROLES && same_process; r++) {
-        waits |= take_out(&step->pending.roles[STREAMS_STANDBY], &held->roles[r]);
-        waits |= take_out(&step->pending.roles[STREAMS_ACTIVE], &held->roles[r]);
+        waits |= partition_set_subtract(&step->pending.roles[STREAMS_STANDBY], &held->roles[r]);
+        waits |= partition_set_subtract(&step->pending.roles[STREAMS_ACTIVE], &held->roles[r]);
     }
     return waits;
 }
@@ -63,8 +34,8 @@ static bool release_from(struct step *step, const struct streams_tasks *held, bo
 /* Leaves in `pending` what may be had now. */
 static void release(const struct streams_member *member, struct step *step)
 {
-    for (const struct streams_member *m = member->group->first;
-         m != NULL && !streams_tasks_empty(&step->pending); m = m->next) {
+    for (const struct streams_member *m = streams_member_first(streams_group_of(member));
+         m != NULL && !streams_tasks_empty(&step->pending); m = streams_member_next(m)) {
         bool same_process = sl_bytes_equal(m->process, member->process);
         if (m != member) {
             step->waits |= release_from(step, &m->assigned, same_process);
@@ -85,14 +56,14 @@ static sl_err step_role(const struct streams_member *member, uint32_t role, stru
     const struct partition_set *shall = &member->target.roles[role];
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0, j = 0; (i < has->count || j < shall->count) && err == SLUICE_OK;) {
-        int order = walk(has, i, shall, j);
+        int order = partition_set_walk(has, i, shall, j);
         if (order == 0)
             err = add_entry(&step->kept.roles[role], &has->entries[i], has->entries[i].epoch);
         else if (order < 0)
             err = add_entry(&step->revoked.roles[role], &has->entries[i], has->entries[i].epoch);
         else
             err = add_entry(&step->pending.roles[role], &shall->entries[j],
-                            member->group->assignment_epoch);
+                            member->base.group->assignment_epoch);
         i += order <= 0;
         j += order >= 0;
     }
@@ -116,11 +87,11 @@ static void tasks_take(struct streams_tasks *to, struct streams_tasks *from)
 /* It gives back first, at its epoch. */
 static void revoke(struct streams_groups *groups, struct streams_member *member, struct step *step)
 {
-    member->state = MEMBER_UNREVOKED;
+    member->base.state = MEMBER_UNREVOKED;
     tasks_take(&member->assigned, &step->kept);
     tasks_take(&member->revoking, &step->revoked);
-    member->rebalance_deadline_ms = groups->now_ms + member->rebalance_timeout_ms;
-    streams_member_schedule(groups, member);
+    member->base.rebalance_deadline_ms = groups->base.now_ms + member->base.rebalance_timeout_ms;
+    epoch_member_schedule(&groups->base, &member->base);
 }
 
 static sl_err advance(struct streams_member *member, struct step *step)
@@ -137,19 +108,20 @@ static sl_err advance(struct streams_member *member, struct step *step)
         return err;
     tasks_take(&member->assigned, &step->kept);
     streams_tasks_fini(&member->revoking);
-    member->state = step->waits ? MEMBER_UNRELEASED : MEMBER_STABLE;
-    if (member->epoch != member->group->assignment_epoch)
-        member->previous_epoch = member->epoch;
-    member->epoch = member->group->assignment_epoch;
-    member->rebalance_deadline_ms = DUE_NEVER;
+    member->base.state = step->waits ? MEMBER_UNRELEASED : MEMBER_STABLE;
+    if (member->base.epoch != member->base.group->assignment_epoch)
+        member->base.previous_epoch = member->base.epoch;
+    member->base.epoch = member->base.group->assignment_epoch;
+    member->base.rebalance_deadline_ms = DUE_NEVER;
     return SLUICE_OK;
 }
 
 static bool is_due(const struct streams_member *member, const struct streams_tasks *owned)
 {
-    if (member->state == MEMBER_UNREVOKED)
+    if (member->base.state == MEMBER_UNREVOKED)
         return !still_owns(owned, &member->revoking);
-    return member->state == MEMBER_UNRELEASED || member->epoch != member->group->assignment_epoch;
+    return member->base.state == MEMBER_UNRELEASED ||
+           member->base.epoch != member->base.group->assignment_epoch;
 }
 
 static bool same_tasks(const struct streams_tasks *a, const struct streams_tasks *b)
@@ -165,8 +137,8 @@ sl_err streams_member_reconcile(struct streams_groups *groups, struct streams_me
 {
     struct step step = {0};
     struct streams_tasks before = {0};
-    int32_t epoch = member->epoch;
-    uint8_t state = member->state;
+    int32_t epoch = member->base.epoch;
+    uint8_t state = member->base.state;
     sl_err err = SLUICE_OK;
     if (!is_due(member, owned))
         return SLUICE_OK;
@@ -183,8 +155,8 @@ sl_err streams_member_reconcile(struct streams_groups *groups, struct streams_me
     if (err == SLUICE_OK) {
         bool same = same_tasks(&before, &member->assigned);
         *ret_changed = *ret_changed || !same;
-        if (!same || state != member->state || epoch != member->epoch)
-            streams_member_moved(groups, member);
+        if (!same || state != member->base.state || epoch != member->base.epoch)
+            epoch_member_moved(&groups->base, &member->base);
     }
     streams_tasks_fini(&before);
     step_fini(&step);

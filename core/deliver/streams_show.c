@@ -59,7 +59,7 @@ static sl_err show_topic(const struct streams_groups *groups, struct sluice_text
 {
     struct group_topic topic;
     struct sl_bytes bytes = sl_bytes_of(name.data, (size_t)name.size);
-    if (!groups->topics.by_name(groups->topics.arg, bytes, &topic))
+    if (!groups->base.topics.by_name(groups->base.topics.arg, bytes, &topic))
         return SLUICE_OK;
     struct sluice_streams_partitions *row = &rows[*count];
     int32_t *numbers = answer_arena_take(arena, end - from, sizeof *numbers);
@@ -120,11 +120,11 @@ sl_err streams_show_endpoints(const struct streams_groups *groups,
                               uint32_t *ret_count)
 {
     struct sluice_streams_endpoint_info *all =
-        answer_arena_take(arena, group->member_count, sizeof *all);
+        answer_arena_take(arena, group->base.member_count, sizeof *all);
     sl_err err = all == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
     uint32_t count = 0;
-    for (const struct streams_member *m = group->first; m != NULL && err == SLUICE_OK;
-         m = m->next) {
+    for (const struct streams_member *m = streams_member_first(group);
+         m != NULL && err == SLUICE_OK; m = streams_member_next(m)) {
         if (m->host.data == NULL)
             continue;
         struct sluice_streams_endpoint_info *info = &all[count++];
@@ -149,24 +149,25 @@ static sl_err show_member(const struct streams_member *member, struct answer_are
     const struct {
         struct sl_bytes from;
         struct sluice_text *to;
-    } texts[] = {{member->id, &info->id},
-                 {member->rack, &info->rack},
-                 {member->client_id, &info->client_id},
-                 {member->client_host, &info->client_host},
+    } texts[] = {{member->base.id, &info->id},
+                 {member->base.rack, &info->rack},
+                 {member->base.client_id, &info->client_id},
+                 {member->base.client_host, &info->client_host},
                  {member->process, &info->process}};
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < SL_COUNT_OF(texts) && err == SLUICE_OK; i++)
         err = answer_arena_text(arena, texts[i].from, texts[i].to);
-    info->epoch = member->epoch;
+    info->epoch = member->base.epoch;
     info->topology_epoch = member->topology_epoch;
     err = err != SLUICE_OK ? err : show_endpoint(member, arena, &info->endpoint);
     if (err == SLUICE_OK)
         err = streams_tags_decode(member->tags, arena, &info->tags, &info->tag_count);
     if (err == SLUICE_OK)
-        err = streams_show_tasks(member->group, &member->assigned, arena, &info->assigned);
-    return err != SLUICE_OK
-               ? err
-               : streams_show_tasks(member->group, &member->target, arena, &info->target);
+        err =
+            streams_show_tasks(streams_group_of(member), &member->assigned, arena, &info->assigned);
+    return err != SLUICE_OK ? err
+                            : streams_show_tasks(streams_group_of(member), &member->target, arena,
+                                                 &info->target);
 }
 
 static sl_err show_topology(const struct streams_group *group, bool is_ready,
@@ -191,15 +192,16 @@ sl_err streams_group_describe(const struct streams_groups *groups, struct sluice
     if (group == NULL || !streams_group_view_get(groups, name, &view))
         return SLUICE_E_GROUP_NOT_FOUND;
     struct sluice_streams_member_info *members =
-        answer_arena_take(arena, group->member_count, sizeof *members);
+        answer_arena_take(arena, group->base.member_count, sizeof *members);
     sl_err err = members == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
     ret_info->state = sluice_text_of(view.state); /* a constant */
-    ret_info->epoch = group->epoch;
-    ret_info->assignment_epoch = group->assignment_epoch;
+    ret_info->epoch = group->base.epoch;
+    ret_info->assignment_epoch = group->base.assignment_epoch;
     ret_info->is_ready = group->plan != NULL && group->plan->status < 0;
     if (err == SLUICE_OK && group->topology != NULL)
         err = show_topology(group, ret_info->is_ready, arena, &ret_info->topology);
-    for (const struct streams_member *m = group->first; m != NULL && err == SLUICE_OK; m = m->next)
+    for (const struct streams_member *m = streams_member_first(group);
+         m != NULL && err == SLUICE_OK; m = streams_member_next(m))
         err = show_member(m, arena, &members[ret_info->member_count++]);
     ret_info->members = members;
     return err;
