@@ -53,7 +53,7 @@ ALONE = {
     "broker/disk_full": "it mounts",
 }
 # What takes long begins first, so that no processor idles at the end: seconds of a quiet machine, where above 5.
-LONG = {"sim_damage": 90, "broker/workbench": 24, "broker/space": 26, "broker/roll": 22, "broker/durability": 17, "broker/transactions": 17,
+LONG = {"sim_damage": 8, "broker/workbench": 24, "broker/space": 26, "broker/roll": 22, "broker/durability": 17, "broker/transactions": 17,
         "broker/formats": 15, "broker/histories": 25, "broker/many_streams": 15, "broker/poison": 12, "broker/dead_letters": 10, "broker/backup": 12,
         "broker/restart": 9, "broker/kcat": 9, "broker/partitions": 9,
         "test_shard": 30, "sim_storage": 60, "sim_storage_mutants": 60, "sim_wal": 30, "broker/plugins": 40, "broker/reload": 90, "broker/reload_rollback": 20, "broker/reload_shadow": 8, "broker/scrub": 20,

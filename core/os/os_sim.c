@@ -136,6 +136,14 @@ static void check_may_block(const struct sl_file *base)
     SL_ASSERT(sim->in_job || sim->current == NULL);
 }
 
+/* Told to who wants to know what the program's doings depend on. */
+static void looks(struct sl_file *base, uint64_t position, uint64_t size)
+{
+    const struct sl_sim_disk *disk = sim_os_of(base->os)->disk;
+    if (disk->look != NULL && size > 0)
+        disk->look(disk->look_arg, file_of(base)->inode, position, size);
+}
+
 static sl_err read_now(struct sl_file *base, void *buffer, size_t size, uint64_t position,
                        size_t *ret_size)
 {
@@ -149,6 +157,7 @@ static sl_err read_now(struct sl_file *base, void *buffer, size_t size, uint64_t
     size_t got = SL_MIN(size, left);
     if (got > 0)
         memcpy(buffer, inode->bytes + position, got);
+    looks(base, position, got);
     *ret_size = got;
     return SLUICE_OK;
 }
@@ -263,11 +272,13 @@ static sl_err sim_file_data_range(struct sl_file *base, uint64_t position, uint6
     uint64_t start = position / SIM_SECTOR * SIM_SECTOR;
     while (start < size && sector_is_zero(file_of(base)->inode, start))
         start += SIM_SECTOR;
+    looks(base, position / SIM_SECTOR * SIM_SECTOR, start - position / SIM_SECTOR * SIM_SECTOR);
     if (start >= size)
         return SLUICE_E_NOT_FOUND;
     uint64_t end = start;
     while (end < size && !sector_is_zero(file_of(base)->inode, end))
         end += SIM_SECTOR;
+    looks(base, start, end + SIM_SECTOR - start);
     *ret_start = SL_MAX(start, position);
     *ret_end = SL_MIN(end, size);
     return SLUICE_OK;

@@ -164,20 +164,31 @@ static void change_make(struct sl_sim_disk *disk, enum sim_change_kind kind, con
 
 /* ---- inodes ---- */
 
-static struct sim_inode *inode_take(struct sl_sim_disk *disk)
+static void inode_changes(struct sim_inode *inode)
+{
+    static uint64_t last;
+    inode->stamp = ++last;
+}
+
+/* An empty one, in no list. */
+static struct sim_inode *inode_new(struct sl_sim_disk *disk)
 {
     struct sim_inode *inode = disk->free_inodes;
-    if (inode != NULL) {
-        disk->free_inodes = inode->next;
-    } else {
-        inode = disk_alloc_zero(sizeof *inode);
-    }
+    if (inode == NULL)
+        return disk_alloc_zero(sizeof *inode);
+    disk->free_inodes = inode->next;
+    return inode;
+}
+
+static struct sim_inode *inode_take(struct sl_sim_disk *disk)
+{
+    struct sim_inode *inode = inode_new(disk);
     inode->next = disk->inodes;
     disk->inodes = inode;
     return inode;
 }
 
-static void inode_clear(struct sim_inode *inode)
+static void inode_release(struct sl_sim_disk *disk, struct sim_inode *inode)
 {
     for (uint32_t i = 0; i < inode->undo_count; i++)
         inode->undo_of[inode->undo[i].sector] = 0;
@@ -186,7 +197,10 @@ static void inode_clear(struct sim_inode *inode)
     inode->undo_count = 0;
     inode->size = 0;
     inode->durable_size = 0;
+    inode->stamp = 0;
     inode->locked = false;
+    inode->next = disk->free_inodes;
+    disk->free_inodes = inode;
 }
 
 static void mark(const struct sim_names *names)
@@ -217,9 +231,7 @@ static void collect(struct sl_sim_disk *disk)
             continue;
         }
         *link = inode->next;
-        inode_clear(inode);
-        inode->next = disk->free_inodes;
-        disk->free_inodes = inode;
+        inode_release(disk, inode);
     }
 }
 
@@ -245,6 +257,7 @@ uint8_t *sl_sim_disk_bytes(struct sl_sim_disk *disk, const char *path, size_t *r
     if (name == NULL || name->inode == NULL)
         return NULL;
     inode_grow(name->inode, 1); /* an empty file is not a missing one */
+    inode_changes(name->inode); /* the caller may write */
     *ret_size = name->inode->size;
     return name->inode->bytes;
 }
@@ -284,6 +297,7 @@ sl_err sim_inode_write(struct sl_sim_disk *disk, struct sim_inode *inode, const 
         return SLUICE_E_DISK_FULL;
     if (size == 0)
         return SLUICE_OK;
+    inode_changes(inode);
     inode_grow(inode, (size_t)end);
     undo_range(inode, position, size);
     memcpy(inode->bytes + position, data, size);
@@ -300,6 +314,7 @@ sl_err sim_inode_resize(struct sl_sim_disk *disk, struct sim_inode *inode, uint6
         return SLUICE_E_LIMIT;
     if (size > inode->size && disk->used_bytes + (size - inode->size) > disk->capacity_bytes)
         return SLUICE_E_DISK_FULL;
+    inode_changes(inode);
     inode_grow(inode, (size_t)size);
     if (size < inode->size) {
         undo_range(inode, size, inode->size - size);
@@ -319,6 +334,7 @@ static void undo_restore(struct sim_inode *inode, const struct sim_undo *undo)
 void sim_inode_sync(struct sim_inode *inode)
 {
     uint32_t kept = 0;
+    inode_changes(inode);
     for (uint32_t i = 0; i < inode->undo_count; i++) {
         uint32_t sector = inode->undo[i].sector;
         if (!inode->undo[i].lost) {
@@ -335,6 +351,7 @@ void sim_inode_sync(struct sim_inode *inode)
 
 void sim_inode_sync_failed(struct sim_inode *inode)
 {
+    inode_changes(inode);
     for (uint32_t i = 0; i < inode->undo_count; i++)
         inode->undo[i].lost = true;
 }
@@ -343,6 +360,7 @@ void sim_inode_drop_cache(struct sim_inode *inode, uint64_t position, uint64_t s
 {
     uint64_t end = size == 0 ? UINT64_MAX : position + size;
     uint32_t kept = 0;
+    inode_changes(inode);
     for (uint32_t i = 0; i < inode->undo_count; i++) {
         uint32_t sector = inode->undo[i].sector;
         uint64_t at = (uint64_t)sector * SIM_SECTOR;
@@ -497,6 +515,7 @@ static void cut_inode(struct sl_sim_disk *disk, struct sim_inode *inode)
 {
     if (inode->undo_count == 0 && inode->size == inode->durable_size)
         return;
+    inode_changes(inode);
     struct cut cut = cut_draw(&disk->random, inode->undo_count);
     bool old_size = inode->size != inode->durable_size && (sim_random_next(&disk->random) & 1) != 0;
     bool untruncate = old_size && inode->durable_size > inode->size;
@@ -567,6 +586,7 @@ void sl_sim_disk_power_cut(struct sl_sim_disk *disk)
 
 /* ---- copies ---- */
 
+/* to: empty. */
 static void inode_copy(struct sim_inode *to, const struct sim_inode *from)
 {
     inode_grow(to, SL_MAX(from->size, from->durable_size));
@@ -580,6 +600,7 @@ static void inode_copy(struct sim_inode *to, const struct sim_inode *from)
         undo_keep(to, undo->sector);
         to->undo[i] = *undo;
     }
+    to->stamp = from->stamp;
 }
 
 static void names_copy(struct sim_names *to, const struct sim_names *from)
@@ -594,26 +615,54 @@ static void names_copy(struct sim_names *to, const struct sim_names *from)
     to->count = from->count;
 }
 
-static void disk_clear(struct sl_sim_disk *disk)
+/* What holds the same already, as most files do that are copied again and again, stays as it is:
+ * taken out of the list of what `to` had. */
+static struct sim_inode *inode_reuse(struct sim_inode **old, const struct sim_inode *from)
 {
-    disk->seen.count = 0;
-    disk->durable.count = 0;
-    disk->change_count = 0;
-    for (struct sim_inode *inode = disk->inodes; inode != NULL; inode = inode->next)
+    for (struct sim_inode **link = old; from->stamp != 0 && *link != NULL; link = &(*link)->next) {
+        struct sim_inode *inode = *link;
+        if (inode->stamp == from->stamp) {
+            *link = inode->next;
+            return inode;
+        }
+    }
+    return NULL;
+}
+
+/* In the order of `from`: the list of inodes, and its twins. */
+static void inodes_copy(struct sl_sim_disk *to, const struct sl_sim_disk *from)
+{
+    struct sim_inode *old = to->inodes;
+    struct sim_inode **end = &to->inodes;
+    for (struct sim_inode *inode = old; inode != NULL; inode = inode->next)
         SL_ASSERT(inode->open_count == 0);
-    collect(disk);
+    for (struct sim_inode *inode = from->inodes; inode != NULL; inode = inode->next)
+        inode->twin = inode_reuse(&old, inode);
+    while (old != NULL) {
+        struct sim_inode *next = old->next;
+        inode_release(to, old);
+        old = next;
+    }
+    for (struct sim_inode *inode = from->inodes; inode != NULL; inode = inode->next) {
+        if (inode->twin == NULL) {
+            inode->twin = inode_new(to);
+            inode_copy(inode->twin, inode);
+        }
+        *end = inode->twin;
+        end = &inode->twin->next;
+    }
+    *end = NULL;
 }
 
 void sl_sim_disk_copy(struct sl_sim_disk *to, const struct sl_sim_disk *from, uint64_t seed)
 {
-    disk_clear(to);
+    inodes_copy(to, from);
+    to->seen.count = 0;
+    to->durable.count = 0;
+    to->change_count = 0;
     to->random = seed;
     to->capacity_bytes = from->capacity_bytes;
     to->used_bytes = from->used_bytes;
-    for (struct sim_inode *inode = from->inodes; inode != NULL; inode = inode->next) {
-        inode->twin = inode_take(to);
-        inode_copy(inode->twin, inode);
-    }
     names_copy(&to->seen, &from->seen);
     names_copy(&to->durable, &from->durable);
     for (uint32_t i = 0; i < from->change_count; i++) {

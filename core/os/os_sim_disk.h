@@ -31,6 +31,8 @@ struct sim_inode {
     uint32_t undo_count;
     uint32_t undo_capacity;
     uint32_t open_count;
+    uint64_t
+        stamp; /* of what it holds, seen and durable: equal stamps, equal contents; 0: of none */
     bool locked;
     bool marked;            /* by the collector */
     struct sim_inode *twin; /* while the disk is copied */
@@ -56,6 +58,10 @@ struct sim_change {
     char path[SIM_PATH_MAX]; /* the new name, or the one that goes */
 };
 
+/* `size` bytes of the file from `position` on were looked at. */
+typedef void sim_look_fn(void *arg, const struct sim_inode *inode, uint64_t position,
+                         uint64_t size);
+
 struct sl_sim_disk {
     uint64_t random;
     uint64_t capacity_bytes;
@@ -67,6 +73,8 @@ struct sl_sim_disk {
     struct sim_change *changes;
     uint32_t change_count;
     uint32_t change_capacity;
+    sim_look_fn *look; /* NULL: nobody asks */
+    void *look_arg;
 };
 
 uint64_t sim_random_next(uint64_t *state);                                  /* splitmix64 */

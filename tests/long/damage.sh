@@ -5,7 +5,7 @@
 # PACE: a command that each part runs under.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
-parts=64
+parts=16
 seed=${SLUICE_SEED:-1}
 state=${SLUICE_STATE:-build/long}/damage-$seed
 read -ra pace <<<"${PACE:-env}"

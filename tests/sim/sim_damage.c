@@ -4,13 +4,16 @@
  *
  * A history of two shards is closed in order; then, each time in a fresh copy: B bits of every Nth
  * byte of every file are flipped one after the other, every file is cut at every Nth byte (where N
- * is above 1 at every 8Nth, but at every N/16th of its last 8 KiB), each block of 4 KiB is zeroed,
+ * is above 1 at every 8Nth, but at every N/8th of its last 8 KiB), each block of 4 KiB is zeroed,
  * swapped with its neighbour and with others, each file and folder goes missing, takes the place of
  * its like in the other shard, and is put there from another cluster. Then a start, or a shard,
  * refuses and says which file; or a read tells of it; or nothing is lost and every byte is right.
- * Whatever does not refuse serves. A kind of file that this program does not know fails it. Of N
- * parts only part K (from 0) is done: together they are the whole, and a long campaign can be done
- * part by part.
+ * Whatever does not refuse serves. The shard that a harmed file is of starts anew, beside the other
+ * one that stands open, each 13th time both. Where an undisturbed start looks at no byte that was
+ * flipped, and so would do the same again, only what reads it is done again, on a machine that
+ * stands open; each 61st time a start must come to the same end. A kind of file that this program
+ * does not know fails it. Of N parts only part K (from 0) is done: together they are the whole, and
+ * a long campaign can be done part by part.
  *
  * Exit status 0: so it was. Else the first fault is printed with what was done to which file. */
 #include "storage_sim.h"
@@ -33,8 +36,12 @@
 #define FILES_MAX     256u
 #define PROCESSES_MAX 16u
 #define BUILD_STEPS   6000u
-#define TOOLS_EVERY   16u /* of what is done */
-#define MENDS_EVERY   16u
+#define TOOLS_EVERY   19u /* of what is done */
+#define MENDS_EVERY   17u
+#define WHOLE_EVERY   13u /* both shards start, though one alone is damaged */
+#define LONG_EVERY    61u /* a start is made, though none looks at the byte */
+#define ALL_SHARDS    UINT32_MAX
+#define OPENS         1u /* of looks: a start does; bit 1 + n: who reads partition n does */
 
 /* ---- kinds ---- */
 
@@ -73,11 +80,11 @@ static const char *const harm_names[HARM_COUNT] = {"flipped",          "cut",
                                                    "missing",          "folder_missing",
                                                    "of_another_shard", "of_another_cluster"};
 
+enum outcome { REFUSED /* by a start or a shard */, TOLD /* by a read */, HARMLESS, OUTCOME_COUNT };
+
 struct tally {
     uint64_t done;
-    uint64_t refused; /* by a start or a shard */
-    uint64_t told;    /* by a read */
-    uint64_t harmless;
+    uint64_t of[OUTCOME_COUNT];
 };
 
 struct shared {
@@ -86,16 +93,28 @@ struct shared {
     char fault[512];
 };
 
+/* A file, and what of a start and of reading all there is looks at each byte of it. What looks at
+ * none of the bytes that were damaged goes as it went: it is not done again. */
+struct file {
+    char path[SIM_PATH_MAX];
+    struct sim_inode *inode; /* under the machine that stands open */
+    uint16_t *looks;
+    size_t size;
+};
+
 struct campaign {
     struct sim *sim;
     struct sl_sim_disk *other; /* of another cluster */
+    struct machine standing;   /* open on a copy of its own, of which nothing was damaged */
+    struct model_found sound;  /* in it */
+    uint16_t looking;          /* what looks just now */
     struct shared *shared;
     uint32_t process, processes;
     uint32_t part, parts;
     uint64_t turn; /* of all that is to be done, this process of this part does its share */
     uint64_t every;
     uint32_t bits;
-    char files[FILES_MAX][SIM_PATH_MAX];
+    struct file files[FILES_MAX];
     uint32_t file_count;
     const char *path;  /* under way */
     const char *place; /* that, or the folder that it is in */
@@ -158,15 +177,24 @@ static bool has_refused(struct campaign *campaign, const struct machine *machine
     return refused;
 }
 
-/* A start. Returns whether it, or a shard, refuses. */
-static bool start(struct campaign *campaign)
+/* A start, of all shards (ALL_SHARDS) or of one beside those that stand open. Returns whether it,
+ * or a shard, refuses. */
+static bool start(struct campaign *campaign, uint32_t index)
 {
     const struct sl_sim_faults none = {0};
     struct sim *sim = campaign->sim;
     struct machine machine;
-    sl_err err = sim_machine_open(sim, &machine, sim->copy, 7, &none);
-    if (err == SLUICE_OK) {
+    sl_err err = SLUICE_OK;
+    sim->found = campaign->sound;
+    if (index == ALL_SHARDS) {
+        err = sim_machine_open(sim, &machine, sim->copy, 7, &none);
+    } else {
+        err = sim_machine_open_one(sim, &machine, sim->copy, 7, &campaign->standing, index);
+    }
+    if (err == SLUICE_OK && index == ALL_SHARDS) {
         model_judge(&sim->model, &machine.set, &sim->found);
+    } else if (err == SLUICE_OK) {
+        model_judge_shard(&sim->model, &machine.set, index, &sim->found);
     }
     bool refused = has_refused(campaign, &machine, err);
     if (!model_is_well(&sim->model)) {
@@ -245,34 +273,47 @@ static void use_tools(struct campaign *campaign)
     sl_os_free(os);
 }
 
+static void count(struct campaign *campaign, enum outcome outcome)
+{
+    const struct kind *kind = kind_of(campaign->path);
+    struct tally *tally =
+        &campaign->shared->tallies[campaign->process][campaign->harm][kind - kinds];
+    tally->done++;
+    tally->of[outcome]++;
+}
+
+/* Which shards start: those whose files were harmed, and now and then the others as well. */
+static uint32_t shards_of_harm(const struct campaign *campaign)
+{
+    bool is_alone = campaign->harm < MISSING && strncmp(campaign->path, "d/shard-", 8) == 0 &&
+                    !is_each(campaign, WHOLE_EVERY);
+    return is_alone ? (uint32_t)(campaign->path[8] - '0') : ALL_SHARDS;
+}
+
 /* What was refused is as it was: with its file put back all is well again. */
-static void judge(struct campaign *campaign)
+static enum outcome judge(struct campaign *campaign)
 {
     struct sim *sim = campaign->sim;
     uint64_t told = sim->model.told;
     if (is_each(campaign, TOOLS_EVERY)) {
         use_tools(campaign);
     }
-    bool refused = start(campaign);
+    bool refused = start(campaign, shards_of_harm(campaign));
     bool is_mended = campaign->harm >= MISSING || is_each(campaign, MENDS_EVERY);
     if (refused && is_mended) {
         put_back(campaign);
-        if (start(campaign)) {
+        if (start(campaign, ALL_SHARDS)) {
             fault(campaign, "what was put back is refused");
         }
         sim->model.told = told;
     }
-    struct tally *tally =
-        &campaign->shared
-             ->tallies[campaign->process][campaign->harm][kind_of(campaign->path) - kinds];
-    tally->done++;
-    tally->refused += refused;
-    tally->told += !refused && sim->model.told > told;
-    tally->harmless += !refused && sim->model.told == told;
+    enum outcome outcome = refused ? REFUSED : sim->model.told > told ? TOLD : HARMLESS;
+    count(campaign, outcome);
+    return outcome;
 }
 
-/* Whether it is this process's turn; then the copy is as the history left it. */
-static bool begin(struct campaign *campaign, enum harm harm, const char *path, uint64_t position)
+/* Whether it is this process's turn. */
+static bool is_turn(struct campaign *campaign, enum harm harm, const char *path, uint64_t position)
 {
     if (!is_mine(campaign)) {
         return false;
@@ -280,8 +321,95 @@ static bool begin(struct campaign *campaign, enum harm harm, const char *path, u
     campaign->harm = harm;
     campaign->path = campaign->place = path;
     campaign->position = position;
+    return true;
+}
+
+/* The same; then the copy is as the history left it. */
+static bool begin(struct campaign *campaign, enum harm harm, const char *path, uint64_t position)
+{
+    if (!is_turn(campaign, harm, path, position)) {
+        return false;
+    }
     sl_sim_disk_copy(campaign->sim->copy, campaign->sim->disk, 1);
     return true;
+}
+
+/* ---- what looks at a byte ---- */
+
+static void on_look(void *arg, const struct sim_inode *inode, uint64_t position, uint64_t size)
+{
+    struct campaign *campaign = arg;
+    for (uint32_t i = 0; i < campaign->file_count; i++) {
+        struct file *file = &campaign->files[i];
+        uint64_t end = SL_MIN(position + size, (uint64_t)file->size);
+        for (uint64_t at = position; file->inode == inode && at < end; at++) {
+            file->looks[at] |= campaign->looking;
+        }
+    }
+}
+
+/* A start that writes over what lies in a file leaves other bytes than were there: of such a file
+ * every byte is the start's. */
+static void look_at_written(struct file *file, uint64_t stamp)
+{
+    for (uint64_t at = 0; at < file->size && file->inode->stamp != stamp; at++) {
+        file->looks[at] |= OPENS;
+    }
+}
+
+/* Opens the machine that stays, and finds out what looks at which byte. */
+static bool look(struct campaign *campaign)
+{
+    const struct sl_sim_faults none = {0};
+    struct sim *sim = campaign->sim;
+    struct sl_sim_disk *disk = sl_sim_disk_new(0);
+    uint64_t stamps[FILES_MAX];
+    sl_sim_disk_copy(disk, sim->disk, 1);
+    for (uint32_t i = 0; i < campaign->file_count; i++) {
+        struct file *file = &campaign->files[i];
+        file->inode = sim_names_find(&disk->seen, file->path)->inode;
+        file->size = file->inode->size;
+        file->looks = calloc(file->size + 1, sizeof(*file->looks));
+        SL_ASSERT(file->looks != NULL);
+        stamps[i] = file->inode->stamp;
+    }
+    disk->look = on_look;
+    disk->look_arg = campaign;
+    campaign->looking = OPENS;
+    sl_err err = sim_machine_open(sim, &campaign->standing, disk, 7, &none);
+    for (uint32_t i = 0; i < campaign->file_count; i++) {
+        look_at_written(&campaign->files[i], stamps[i]);
+    }
+    for (uint32_t n = 0; err == SLUICE_OK && n < MODEL_TOPICS * MODEL_PARTITIONS; n++) {
+        campaign->looking = (uint16_t)(OPENS << (1 + n));
+        model_judge_partition(&sim->model, &campaign->standing.set, n / MODEL_PARTITIONS,
+                              n % MODEL_PARTITIONS, &sim->found);
+    }
+    disk->look = NULL;
+    if (err == SLUICE_OK) {
+        model_judge(&sim->model, &campaign->standing.set, &campaign->sound);
+    }
+    return err == SLUICE_OK && sim->model.told == 0 && model_is_well(&sim->model);
+}
+
+/* All who look at the byte look at it damaged, on the machine that stands open. True: no wrong byte
+ * was served, and it was told. */
+static bool reads_tell(struct campaign *campaign, const struct file *file, uint64_t at, uint8_t bit)
+{
+    struct storage_model *model = &campaign->sim->model;
+    uint64_t told = model->told;
+    file->inode->bytes[at] ^= bit;
+    for (uint32_t n = 0; n < MODEL_TOPICS * MODEL_PARTITIONS; n++) {
+        if ((file->looks[at] & OPENS << (1 + n)) != 0) {
+            model_judge_partition(model, &campaign->standing.set, n / MODEL_PARTITIONS,
+                                  n % MODEL_PARTITIONS, &campaign->sim->found);
+        }
+    }
+    file->inode->bytes[at] ^= bit;
+    bool tell = model->told > told && model_is_well(model);
+    model->told = told;
+    model->fault[0] = '\0'; /* a start will find it as well */
+    return tell;
 }
 
 /* ---- harms ---- */
@@ -292,14 +420,33 @@ static uint32_t random_of(uint64_t number)
     return (uint32_t)(sim_random_next(&state) >> 32);
 }
 
-static void flip_all(struct campaign *campaign, const char *path, size_t size)
+/* No start is made where it would only do what it did before. */
+static void flip(struct campaign *campaign, const struct file *file, uint64_t at, uint8_t bit)
 {
-    for (uint64_t at = random_of(size) % campaign->every; at < size; at += campaign->every) {
-        for (uint32_t bit = 0; bit < campaign->bits; bit++) {
-            if (begin(campaign, FLIPPED, path, at)) {
-                uint32_t which = campaign->bits == 8 ? bit : random_of(at + bit) % 8;
-                bytes_of(campaign, &size)[at] ^= (uint8_t)(1u << which);
-                judge(campaign);
+    bool by_start = (file->looks[at] & OPENS) != 0;
+    bool is_unread = file->looks[at] == 0;
+    bool is_short = is_unread || (!by_start && reads_tell(campaign, file, at, bit));
+    if (is_short && !is_each(campaign, LONG_EVERY)) {
+        count(campaign, is_unread ? HARMLESS : TOLD);
+        return;
+    }
+    size_t size = 0;
+    sl_sim_disk_copy(campaign->sim->copy, campaign->sim->disk, 1);
+    bytes_of(campaign, &size)[at] ^= bit;
+    enum outcome outcome = judge(campaign);
+    if (is_short && outcome != (is_unread ? HARMLESS : TOLD)) {
+        fault(campaign, "a start says something else than reads do");
+    }
+}
+
+static void flip_all(struct campaign *campaign, const struct file *file)
+{
+    uint64_t first = random_of(file->size) % campaign->every;
+    for (uint64_t at = first; at < file->size; at += campaign->every) {
+        for (uint32_t i = 0; i < campaign->bits; i++) {
+            if (is_turn(campaign, FLIPPED, file->path, at)) {
+                uint32_t which = campaign->bits == 8 ? i : random_of(at + i) % 8;
+                flip(campaign, file, at, (uint8_t)(1u << which));
             }
         }
     }
@@ -321,7 +468,7 @@ static void cut_all(struct campaign *campaign, const char *path, size_t size)
     for (uint64_t at = 0; at < tail; at += campaign->every == 1 ? 1 : campaign->every * 8) {
         cut_at(campaign, path, at);
     }
-    for (uint64_t at = tail; at < size; at += SL_MAX(campaign->every / 16, (uint64_t)1)) {
+    for (uint64_t at = tail; at < size; at += SL_MAX(campaign->every / 8, (uint64_t)1)) {
         cut_at(campaign, path, at);
     }
 }
@@ -390,7 +537,7 @@ static void replace(struct campaign *campaign, enum harm harm, const char *path,
 static void swap_in_all(struct campaign *campaign, const char *path)
 {
     for (uint32_t i = 0; i < campaign->file_count; i++) {
-        const char *like = campaign->files[i];
+        const char *like = campaign->files[i].path;
         bool is_other = strncmp(like, "d/shard-", 8) == 0 && strncmp(path, like, 9) != 0;
         if (is_other && kind_of(like) == kind_of(path)) {
             replace(campaign, OF_SHARD, path, campaign->sim->disk, like);
@@ -405,15 +552,15 @@ static void swap_in_all(struct campaign *campaign, const char *path)
     }
 }
 
-static void harm_file(struct campaign *campaign, const char *path)
+static void harm_file(struct campaign *campaign, const struct file *file)
 {
-    size_t size = 0;
-    (void)sl_sim_disk_bytes(campaign->sim->disk, path, &size);
+    const char *path = file->path;
+    size_t size = file->size;
     const struct kind *kind = kind_of(path);
     lose(campaign, path);
     swap_in_all(campaign, path);
     if (!kind->may_be_missing) {
-        flip_all(campaign, path, size);
+        flip_all(campaign, file);
         cut_all(campaign, path, size);
         blocks_all(campaign, path, size);
     } else if (size > 0) {
@@ -486,7 +633,7 @@ static bool list(struct campaign *campaign)
         }
         seen[kind - kinds] = true;
         SL_ASSERT(campaign->file_count < FILES_MAX);
-        memcpy(campaign->files[campaign->file_count++], names->at[i].path, SIM_PATH_MAX);
+        memcpy(campaign->files[campaign->file_count++].path, names->at[i].path, SIM_PATH_MAX);
     }
     for (size_t i = 0; i < SL_COUNT_OF(kinds); i++) {
         if (!seen[i]) {
@@ -501,16 +648,16 @@ static void run(struct campaign *campaign)
 {
     struct sim *sim = campaign->sim;
     sim->copy = sl_sim_disk_new(0);
-    sim->model.is_damaged = true;
     for (uint32_t i = 0; i < campaign->file_count; i++) {
-        harm_file(campaign, campaign->files[i]);
+        harm_file(campaign, &campaign->files[i]);
     }
     static const char *const folders[] = {"d/shard-0",     "d/shard-1",     "d/shard-0/wal",
                                           "d/shard-1/wal", "d/shard-0/ext", "d/shard-1/ext"};
     for (size_t i = 0; i < SL_COUNT_OF(folders); i++) {
         for (uint32_t k = 0; k < campaign->file_count; k++) {
-            if (strncmp(campaign->files[k], folders[i], strlen(folders[i])) == 0) {
-                lose_folder(campaign, folders[i], campaign->files[k]);
+            const char *path = campaign->files[k].path;
+            if (strncmp(path, folders[i], strlen(folders[i])) == 0) {
+                lose_folder(campaign, folders[i], path);
                 break;
             }
         }
@@ -528,14 +675,14 @@ static void report(const struct shared *shared)
             for (uint32_t i = 0; i < PROCESSES_MAX; i++) {
                 const struct tally *tally = &shared->tallies[i][harm][kind];
                 sum.done += tally->done;
-                sum.refused += tally->refused;
-                sum.told += tally->told;
-                sum.harmless += tally->harmless;
+                for (uint32_t k = 0; k < OUTCOME_COUNT; k++) {
+                    sum.of[k] += tally->of[k];
+                }
             }
             if (sum.done > 0) {
                 printf("%-20s %-12s %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64 "\n",
                        harm_names[harm], strrchr(kinds[kind].end, kinds[kind].end[0]) + 1, sum.done,
-                       sum.refused, sum.told, sum.harmless);
+                       sum.of[REFUSED], sum.of[TOLD], sum.of[HARMLESS]);
             }
         }
     }
@@ -607,7 +754,9 @@ int main(int count, char **words)
         return 2;
     }
     campaign.other = foreign.disk;
-    if (!list(&campaign)) {
+    sim.model.is_damaged = true;
+    if (!list(&campaign) || !look(&campaign)) {
+        printf("%s\n", sim.model.fault);
         return 1;
     }
     bool sound = processes_run(&campaign);

@@ -11,6 +11,7 @@
 struct judging {
     struct storage_model *model;
     const struct shard_set *set;
+    const struct shard *only; /* what it holds alone is judged; NULL: all */
     struct model_found *found;
     const struct model_topic *topic;
     uint32_t slot;
@@ -28,6 +29,11 @@ struct judging {
 static bool refuses(const struct judging *self, const struct shard *shard)
 {
     return self->model->is_damaged && shard->status != SLUICE_OK;
+}
+
+static bool is_asked(const struct judging *self, const struct shard *shard)
+{
+    return self->only == NULL || self->only == shard;
 }
 
 /* ---- bytes ---- */
@@ -329,6 +335,18 @@ static void judge_copies(struct judging *self, const struct model_topic *wanted,
     }
 }
 
+static void judge_number(struct judging *self, struct model_topic *wanted,
+                         const struct shard *shard, const struct topic *topic, uint32_t number)
+{
+    const struct topic *copy = catalog_by_id(shard->catalog, &topic->id);
+    self->topic = wanted;
+    self->slot = model_slot(self->model, wanted);
+    self->number = number;
+    self->wanted = &wanted->partitions[number];
+    self->partition = copy == NULL ? NULL : partition_find(copy, number);
+    judge_partition(self);
+}
+
 static void judge_topic(struct judging *self, struct model_topic *wanted)
 {
     const struct topic *topic =
@@ -344,16 +362,13 @@ static void judge_topic(struct judging *self, struct model_topic *wanted)
     self->found->topics[self->slot] = topic != NULL;
     for (uint32_t i = 0; topic != NULL && i < topic->partition_count; i++) {
         const struct shard *shard = shard_of_partition(self->set, topic, i);
-        const struct topic *copy = catalog_by_id(shard->catalog, &topic->id);
         self->number = i;
         judge_offsets(self, topic);
         if (refuses(self, shard)) {
             self->found->counts[self->slot][i] = UINT32_MAX;
-            continue;
+        } else if (is_asked(self, shard)) {
+            judge_number(self, wanted, shard, topic, i);
         }
-        self->wanted = &wanted->partitions[i];
-        self->partition = copy == NULL ? NULL : partition_find(copy, i);
-        judge_partition(self);
     }
 }
 
@@ -398,10 +413,10 @@ static void judge_stage(struct judging *self, uint32_t shard)
     self->found->positions[shard] = found;
 }
 
-void model_judge(struct storage_model *model, const struct shard_set *set,
-                 struct model_found *ret_found)
+static void judge_all(struct storage_model *model, const struct shard_set *set,
+                      const struct shard *only, struct model_found *ret_found)
 {
-    struct judging self = {.model = model, .set = set, .found = ret_found};
+    struct judging self = {.model = model, .set = set, .only = only, .found = ret_found};
     uint32_t topics = 0;
     if (refuses(&self, set->shards[0])) {
         return; /* then all do */
@@ -417,9 +432,32 @@ void model_judge(struct storage_model *model, const struct shard_set *set,
         model_fault(model, "a topic of another time is back");
     }
     for (uint32_t i = 0; i < set->count && model_is_well(model); i++) {
-        if (refuses(&self, set->shards[i])) {
-            continue;
+        if (!refuses(&self, set->shards[i]) && is_asked(&self, set->shards[i])) {
+            judge_stage(&self, i);
         }
-        judge_stage(&self, i);
+    }
+}
+
+void model_judge(struct storage_model *model, const struct shard_set *set,
+                 struct model_found *ret_found)
+{
+    judge_all(model, set, NULL, ret_found);
+}
+
+void model_judge_shard(struct storage_model *model, const struct shard_set *set, uint32_t index,
+                       struct model_found *found)
+{
+    judge_all(model, set, set->shards[index], found);
+}
+
+void model_judge_partition(struct storage_model *model, const struct shard_set *set, uint32_t slot,
+                           uint32_t number, struct model_found *found)
+{
+    struct judging self = {.model = model, .set = set, .found = found};
+    struct model_topic *wanted = &model->topics[slot];
+    const struct topic *topic =
+        catalog_by_name(set->shards[0]->catalog, sl_bytes_of_text(wanted->name));
+    if (topic != NULL && number < topic->partition_count) {
+        judge_number(&self, wanted, shard_of_partition(set, topic, number), topic, number);
     }
 }

@@ -148,6 +148,12 @@ struct sl_uuid model_stage_topic(void);
 /* After recovery: what the shards have is what they may have. Nothing changes but the fault. */
 void model_judge(struct storage_model *model, const struct shard_set *set,
                  struct model_found *ret_found);
+/* The same of one shard; of the others found is what model_judge found before. */
+void model_judge_shard(struct storage_model *model, const struct shard_set *set, uint32_t index,
+                       struct model_found *found);
+/* The same of one partition, of what is in topics[slot]; nothing where there is none. */
+void model_judge_partition(struct storage_model *model, const struct shard_set *set, uint32_t slot,
+                           uint32_t number, struct model_found *found);
 /* What was found is the history from now on. */
 void model_adopt(struct storage_model *model, const struct model_found *found);
 

@@ -56,20 +56,22 @@ static sl_err machine_open_shard(struct sim *sim, struct machine *machine, uint3
     if (err != SLUICE_OK) {
         return err;
     }
-    machine->set.shards[machine->set.count++] = shard;
+    machine->set.shards[index] = shard;
+    machine->set.count = SL_MAX(machine->set.count, index + 1);
+    machine->borrowed &= ~(1u << index);
     if (shard->status != SLUICE_OK) {
         snprintf(machine->problem, sizeof(machine->problem), "%s", shard->recovery.problem);
     }
     return shard->status;
 }
 
-/* Recovery of all shards; they do not work yet. */
-sl_err sim_machine_open(struct sim *sim, struct machine *machine, struct sl_sim_disk *disk,
-                        uint64_t seed, const struct sl_sim_faults *faults)
+static void machine_begin(const struct sim *sim, struct machine *machine, struct sl_sim_disk *disk,
+                          uint64_t seed, const struct sl_sim_faults *faults)
 {
     machine->disk = disk;
     machine->closed_count = 0;
     machine->set.count = 0;
+    machine->borrowed = 0;
     machine->problem[0] = '\0';
     machine->lock = NULL;
     struct sl_sim_faults all = *faults;
@@ -80,12 +82,19 @@ sl_err sim_machine_open(struct sim *sim, struct machine *machine, struct sl_sim_
     err = sl_loop_new(machine->os, "sim", -1, &machine->loop);
     SL_ASSERT(err == SLUICE_OK);
     chunk_cache_init(&machine->cache, machine->loop, 64u << 20);
+}
+
+/* Recovery of all shards; they do not work yet. */
+sl_err sim_machine_open(struct sim *sim, struct machine *machine, struct sl_sim_disk *disk,
+                        uint64_t seed, const struct sl_sim_faults *faults)
+{
+    machine_begin(sim, machine, disk, seed, faults);
     if (sim->fails_after != NULL) {
         *sim->fails_after = sim->fails_at;
         sim->fails_after = NULL;
     }
-    err = superblock_open(machine->os, "d", sim->model.shard_count, &machine->superblock,
-                          &machine->lock, machine->problem);
+    sl_err err = superblock_open(machine->os, "d", sim->model.shard_count, &machine->superblock,
+                                 &machine->lock, machine->problem);
     for (uint32_t i = 0; i < sim->model.shard_count && err == SLUICE_OK; i++) {
         uint32_t open = machine->set.count;
         err = machine_open_shard(sim, machine, i);
@@ -94,6 +103,18 @@ sl_err sim_machine_open(struct sim *sim, struct machine *machine, struct sl_sim_
         }
     }
     return err;
+}
+
+sl_err sim_machine_open_one(struct sim *sim, struct machine *machine, struct sl_sim_disk *disk,
+                            uint64_t seed, const struct machine *beside, uint32_t index)
+{
+    const struct sl_sim_faults none = {0};
+    machine_begin(sim, machine, disk, seed, &none);
+    machine->superblock = beside->superblock;
+    machine->set = beside->set;
+    machine->borrowed = (1u << beside->set.count) - 1;
+    sl_err err = machine_open_shard(sim, machine, index);
+    return (machine->borrowed & 1u << index) == 0 ? SLUICE_OK : err; /* that one refuses */
 }
 
 sl_err sim_machine_start(struct machine *machine)
@@ -111,8 +132,10 @@ void sim_machine_kill(struct machine *machine)
     sl_os_sim_abandon(machine->os);
     for (uint32_t i = 0; i < machine->set.count; i++) {
         struct shard *shard = machine->set.shards[i];
-        shard->timer = sl_timer_free(shard->timer);
-        shard_free(shard);
+        if ((machine->borrowed & 1u << i) == 0) {
+            shard->timer = sl_timer_free(shard->timer);
+            shard_free(shard);
+        }
     }
     sl_file_close(machine->lock);
     machine->cache.used_bytes = 0;

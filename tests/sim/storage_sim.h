@@ -47,6 +47,7 @@ struct machine {
     struct superblock superblock;
     struct chunk_cache cache;
     struct shard_set set;
+    uint32_t borrowed; /* bit n: shard n is another machine's */
     uint32_t closed_count;
     char problem[SUPERBLOCK_PROBLEM_BYTES];
 };
@@ -148,6 +149,9 @@ void sim_acts_abandon(struct sim *sim); /* what was under way is given up */
  * after an error. */
 sl_err sim_machine_open(struct sim *sim, struct machine *machine, struct sl_sim_disk *disk,
                         uint64_t seed, const struct sl_sim_faults *faults);
+/* Recovery of one shard, the others are those of `beside`, which has opened and outlives it. */
+sl_err sim_machine_open_one(struct sim *sim, struct machine *machine, struct sl_sim_disk *disk,
+                            uint64_t seed, const struct machine *beside, uint32_t index);
 sl_err sim_machine_start(struct machine *machine);
 void sim_machine_close(struct sim *sim, struct machine *machine); /* in order */
 /* As when the process is killed; sim_acts_abandon comes before, for the machine that acts. */

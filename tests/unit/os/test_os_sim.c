@@ -169,6 +169,49 @@ Test(os_sim, after_a_failed_sync_the_cache_shows_what_the_disk_lacks)
     sl_file_close(file);
 }
 
+static uint8_t first_byte(struct sl_sim_disk *from, const char *path)
+{
+    size_t size = 0;
+    const uint8_t *bytes = sl_sim_disk_bytes(from, path, &size);
+    return bytes == NULL || size == 0 ? 0 : bytes[0];
+}
+
+/* What did not change since the last copy is not copied again. */
+Test(os_sim, a_disk_that_is_copied_again_is_what_its_origin_is_then)
+{
+    struct sl_sim_disk *copy = sl_sim_disk_new(0);
+    struct sl_file *a = file_make("/d/a"), *b = file_make("/d/b"), *c = file_make("/d/c");
+    file_write(a, 1, 0);
+    file_write(b, 2, 0);
+    file_write(c, 3, 0);
+    cr_assert_eq(sl_file_sync(a), SLUICE_OK);
+    cr_assert_eq(sl_dir_sync(os, "/d"), SLUICE_OK);
+    sl_sim_disk_copy(copy, disk, 1);
+    size_t size = 0;
+    sl_sim_disk_bytes(copy, "/d/a", &size)[0] ^= 0xff; /* harmed in the copy */
+    file_write(b, 20, 0);                              /* goes on in the origin */
+    sl_sim_disk_copy(copy, disk, 1);
+    cr_assert_eq(first_byte(copy, "/d/a"), 1);
+    cr_assert_eq(first_byte(copy, "/d/b"), 20);
+    cr_assert_eq(first_byte(copy, "/d/c"), 3);
+    cr_assert_eq(sl_path_remove(os, "/d/c"), SLUICE_OK);
+    for (uint64_t seed = 0; seed < 20; seed++) { /* nor does it become durable by being copied */
+        sl_sim_disk_copy(copy, disk, seed);
+        sl_sim_disk_power_cut(copy);
+        uint8_t left = first_byte(copy, "/d/b");
+        cr_assert_eq(first_byte(copy, "/d/a"), 1);
+        cr_assert(left == 0 || left == 20, "%u", left);
+    }
+    cr_assert_eq(sl_file_sync(b), SLUICE_OK);
+    sl_sim_disk_copy(copy, disk, 1);
+    sl_sim_disk_power_cut(copy);
+    cr_assert_eq(first_byte(copy, "/d/b"), 20);
+    sl_file_close(a);
+    sl_file_close(b);
+    sl_file_close(c);
+    sl_sim_disk_free(copy);
+}
+
 Test(os_sim, after_the_cut_every_operation_fails)
 {
     const struct sl_sim_faults faults = {.power_cut_after = 2};
