@@ -20,7 +20,7 @@ INCLUDE = os.path.join(ROOT, "sdk", "include", "sluice")
 PAGE = os.path.join(ROOT, "docs", "reference", "sdk.md")
 ORDER = ("types.h", "status.h", "plugin.h", "processor.h", "state.h", "frontend.h", "consumer_group.h", "streams_group.h",
          "broker.h", "security.h", "quota.h", "telemetry.h", "records.h", "message_set.h", "task.h", "metrics.h",
-         "embed.h")
+         "embed.h", "shared_ring.h")
 
 CLIENT_INCLUDE = os.path.join(ROOT, "sdk", "client", "include", "sluice")
 CLIENT_PAGE = os.path.join(ROOT, "docs", "reference", "client.md")

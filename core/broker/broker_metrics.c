@@ -107,6 +107,17 @@ static const struct sl_metric_row rows[BROKER_METRIC_COUNT] = {
                                                 "for being slow, by cause",
                                         .labels = {"listener", "cause"},
                                         .series_max = 64},
+    [BROKER_METRIC_SHARED] = {.name = "sluice_shared_memory_connections",
+                              .kind = SL_METRIC_GAUGE,
+                              .help = "connections over shared memory (shm://)",
+                              .labels = {"listener"},
+                              .series_max = 8},
+    [BROKER_METRIC_SHARED_REFUSED] = {.name = "sluice_shared_memory_refused_total",
+                                      .kind = SL_METRIC_COUNTER,
+                                      .help = "connections that asked for shared memory and did "
+                                              "not get it",
+                                      .labels = {"listener"},
+                                      .series_max = 8},
     [BROKER_METRIC_QUOTA_THROTTLED] = {.name = "sluice_quota_throttled_total",
                                        .kind = SL_METRIC_COUNTER,
                                        .help = "answers that told a client to wait for its quota",
@@ -339,11 +350,24 @@ static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC
     sums[BROKER_METRIC_MEMORY_BUDGET] = room->cache.budget_bytes;
 }
 
+static void publish_shared(struct loop_room *room, const struct listener *listener)
+{
+    struct sl_bytes name = {(const uint8_t *)listener->name, strlen(listener->name)};
+    if (listener->is_local) {
+        sl_metric_set(sl_metric_series(room->counters.writer, BROKER_METRIC_SHARED, &name),
+                      (int64_t)atomic_load_explicit(&listener->shared.count, memory_order_relaxed));
+        sl_metric_set(
+            sl_metric_series(room->counters.writer, BROKER_METRIC_SHARED_REFUSED, &name),
+            (int64_t)atomic_load_explicit(&listener->shared.refused, memory_order_relaxed));
+    }
+}
+
 /* What all loops together refused; told by one of them. */
 static void publish_listeners(struct loop_room *room, const struct listener_list *list)
 {
     for (uint32_t i = 0; i < list->count; i++) {
         struct listener *listener = list->listeners[i];
+        publish_shared(room, listener);
         for (int cause = 1; cause < LISTENER_REFUSALS; cause++) {
             const char *name = listener_refusal_name((enum listener_refusal)cause);
             struct sl_bytes values[] = {{(const uint8_t *)listener->name, strlen(listener->name)},

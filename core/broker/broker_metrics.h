@@ -129,6 +129,8 @@ enum {
     BROKER_METRIC_PLUGIN_LAG,       /* by plugin, topic, partition */
     BROKER_METRIC_PLUGIN_STALLED,   /* by plugin, cause */
     BROKER_METRIC_LISTENER_REFUSED, /* by listener, cause */
+    BROKER_METRIC_SHARED,           /* by listener */
+    BROKER_METRIC_SHARED_REFUSED,   /* by listener */
     BROKER_METRIC_QUOTA_THROTTLED,  /* by quota, principal */
     BROKER_METRIC_QUOTA_WAIT,       /* likewise */
     BROKER_METRIC_SHARE_FIRST,      /* SHARE_COUNT_*, by group */

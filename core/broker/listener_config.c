@@ -7,6 +7,7 @@
 #include "intake/conn.h"
 
 #include <cjson/cJSON.h>
+#include <sluice/shared_ring.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,6 +329,12 @@ static sl_err take_native_unix(struct sluice *sluice, char *ret_problem, size_t 
                  UNIX_PATH_MAX);
         return SLUICE_E_CONFIG_VALUE;
     }
+    if (!sluice_shared_is_size((uint32_t)config->native.shm.ring_bytes)) {
+        snprintf(ret_problem, problem_size,
+                 "native.shm.ring_bytes is %lld, but must be a power of two",
+                 (long long)config->native.shm.ring_bytes);
+        return SLUICE_E_CONFIG_VALUE;
+    }
     struct listener *listener = add(&sluice->listeners[2], NATIVE_UNIX, "native");
     if (listener == NULL) {
         return SLUICE_E_NO_MEMORY;
@@ -340,6 +347,9 @@ static sl_err take_native_unix(struct sluice *sluice, char *ret_problem, size_t 
         listener->sasl = sluice->sasl;
     }
     listener->gate.own[LISTENER_LIMIT_CONNECTIONS] = config->native.connections_max;
+    listener->shared.connections_max = (uint32_t)config->native.shm.connections_max;
+    listener->shared.ring_bytes = (uint32_t)config->native.shm.ring_bytes;
+    listener->shared.look_ns = config->native.shm.look_us * 1000;
     return SLUICE_OK;
 }
 

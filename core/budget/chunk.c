@@ -118,14 +118,38 @@ void chunk_cache_relieve(struct chunk_cache *cache)
     }
 }
 
-static void chunk_release(struct chunk *chunk)
+/* So many bytes are not in use any more. */
+static void give_back(struct chunk_cache *cache, uint64_t size)
 {
-    struct chunk_cache *cache = chunk->cache;
     bool was_over = chunk_cache_is_over(cache);
-    cache->used_bytes -= chunk->size;
+    cache->used_bytes -= size;
     if (was_over && !chunk_cache_is_over(cache)) {
         chunk_cache_relieve(cache);
     }
+}
+
+sl_err chunk_cache_hold(struct chunk_cache *cache, uint64_t size)
+{
+    if (cache->held_bytes + size > cache->budget_bytes / 100 * CHUNK_HELD_PERCENT) {
+        return SLUICE_E_BUSY;
+    }
+    trim(cache, cached_bytes_max(cache, cache->used_bytes + size));
+    cache->held_bytes += size;
+    cache->used_bytes += size;
+    return SLUICE_OK;
+}
+
+void chunk_cache_let_go(struct chunk_cache *cache, uint64_t size)
+{
+    SL_ASSERT(cache->held_bytes >= size);
+    cache->held_bytes -= size;
+    give_back(cache, size);
+}
+
+static void chunk_release(struct chunk *chunk)
+{
+    struct chunk_cache *cache = chunk->cache;
+    give_back(cache, chunk->size);
     if (cache->cached_bytes + chunk->size > cached_bytes_max(cache, cache->used_bytes)) {
         sl_free(chunk);
         return;

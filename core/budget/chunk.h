@@ -18,6 +18,7 @@
 #define CHUNK_BYTES_MIN        1024u
 #define CHUNK_CLASS_COUNT      18u /* 1 KiB, 2 KiB, … 128 MiB */
 #define CHUNK_CACHED_PERCENT   25u /* of the budget may lie cached */
+#define CHUNK_HELD_PERCENT     25u /* of the budget may be held */
 #define CHUNK_ANSWER_BYTES_MIN (64u << 10)
 
 struct chunk {
@@ -34,6 +35,7 @@ struct chunk_cache {
     struct sl_loop *loop;
     struct chunk *cached[CHUNK_CLASS_COUNT];
     uint64_t cached_bytes;
+    uint64_t held_bytes;         /* of used_bytes, by chunk_cache_hold */
     _Atomic uint64_t used_bytes; /* written on the loop, read anywhere */
     uint64_t budget_bytes;
     struct sl_task relief; /* posted when the use falls below the budget again */
@@ -54,6 +56,11 @@ bool chunk_cache_is_scarce(const struct chunk_cache *cache);
 /* What one answer may take: a quarter of what is left of the first half of the budget, so that
  * requests always find memory; CHUNK_ANSWER_BYTES_MIN in any case, so that readers go on. */
 uint64_t chunk_cache_answer_bytes(const struct chunk_cache *cache);
+
+/* Counts memory that is not a chunk's and stays for long; lets go of it. What is held so is at most
+ * CHUNK_HELD_PERCENT of the budget: E_BUSY. */
+sl_err chunk_cache_hold(struct chunk_cache *cache, uint64_t size) SL_MUST_CHECK;
+void chunk_cache_let_go(struct chunk_cache *cache, uint64_t size);
 
 /* At least `size` bytes, one reference. E_NO_MEMORY, E_LIMIT above the largest class. */
 sl_err chunk_new(struct chunk_cache *cache, size_t size, struct chunk **ret_chunk) SL_MUST_CHECK;

@@ -119,6 +119,11 @@ struct sl_config {
         const char *unix_path; /* empty: none */
         int32_t unix_access;   /* CONFIG_UNIX_OWNER … */
         int32_t unix_login;    /* CONFIG_UNIX_LOGIN_* */
+        struct {
+            int64_t connections_max; /* 0: none may have it */
+            int64_t ring_bytes;      /* of each of two */
+            int64_t look_us;         /* 0: never */
+        } shm;
         int64_t frame_bytes_max;
         int64_t connections_max;
         int64_t subscriptions_max; /* of a connection */

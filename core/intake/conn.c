@@ -1,6 +1,7 @@
 /* conn.c: see conn.h. */
 #include "intake/conn.h"
 
+#include "intake/conn_shared.h"
 #include "intake/conn_tls.h"
 
 #include <stdio.h>
@@ -122,6 +123,7 @@ static void conn_die(struct conn *conn)
     conn->intake->closing_count -= conn->closing;
     conn_tls_close(conn);
     conn->stream = sl_stream_free(conn->stream);
+    conn_shared_close(conn);
     drop_output(conn);
     struct intake *intake = conn->intake;
     intake_slot_give(intake, conn->token);
@@ -266,6 +268,7 @@ void conn_start(struct intake *intake, struct frontend *frontend, struct listene
         return;
     }
     conn->listener = listener != NULL ? listener_ref(listener) : NULL;
+    conn->may_share = listener != NULL && listener->is_local;
     intake->accepted_total++;
     intake->stalled_now[CONN_STALL_NONE]++;
     if (sl_stream_new(intake->loop, descriptor, &conn_events, conn, &conn->stream) != SLUICE_OK ||
@@ -401,6 +404,27 @@ void conn_produce_ended(struct conn *conn)
     }
 }
 
+/* The first bytes over a local socket may be for us. False: they are not all here, or were the end.
+ */
+static bool is_for_frontend(struct conn *conn)
+{
+    if (!conn->may_share) {
+        return true;
+    }
+    size_t used = 0;
+    sl_err err = conn_shared_look(conn, conn->input->data + conn->input_start,
+                                  conn->input_end - conn->input_start, &used);
+    if (err == SLUICE_E_WOULD_BLOCK) {
+        return false;
+    }
+    conn->may_share = false;
+    conn->input_start += used;
+    if (err != SLUICE_OK) {
+        conn_die(conn);
+    }
+    return err == SLUICE_OK;
+}
+
 /* Calls the frontend while it takes something; leaves input_start at the first byte it did not
  * take. */
 static void conn_feed(struct conn *conn)
@@ -411,7 +435,7 @@ static void conn_feed(struct conn *conn)
     conn->feeding = true;
     bool served = false;
     while (!conn->dead && !conn->closing && conn->pauses == 0 &&
-           conn->output_bytes <= CONN_OUTPUT_HIGH) {
+           conn->output_bytes <= CONN_OUTPUT_HIGH && is_for_frontend(conn)) {
         size_t have = conn->input_end - conn->input_start;
         if (have == 0 || have < conn->wanted) {
             break;

@@ -83,14 +83,16 @@ struct conn {
     size_t output_bytes; /* queued */
     size_t tail_used;    /* of the last piece's chunk, when that is open for small writes */
     bool tail_open;
-    bool writing;     /* waits for events.writable */
-    bool feeding;     /* inside conn_input */
-    bool resumed;     /* during the conn_input that runs */
-    bool closing;     /* close when the output is sent */
-    bool dead;        /* freed at the end of the turn */
-    bool read_posted; /* read_task is on its way */
-    bool free_due;    /* read_task frees it */
-    bool urgent;      /* counted in intake->urgent_count while it holds input */
+    bool writing;          /* waits for events.writable */
+    bool feeding;          /* inside conn_input */
+    bool resumed;          /* during the conn_input that runs */
+    bool closing;          /* close when the output is sent */
+    bool dead;             /* freed at the end of the turn */
+    bool read_posted;      /* read_task is on its way */
+    bool free_due;         /* read_task frees it */
+    bool may_share;        /* nothing came yet: it may ask for shared memory */
+    bool urgent;           /* counted in intake->urgent_count while it holds input */
+    uint64_t shared_bytes; /* of its rings, held of the budget; 0: it has none */
     uint32_t pauses;
     uint32_t produces; /* requests whose records are not yet durable or refused */
     enum conn_stall stall;

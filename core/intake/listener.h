@@ -13,6 +13,15 @@
 #define LISTENER_ADDRESS_BYTES 300u
 #define LISTENER_HOST_BYTES    256u
 
+/* Shared memory for peers on a local socket (conn_shared.h). */
+struct listener_shared {
+    uint32_t ring_bytes;      /* of each of two */
+    uint32_t connections_max; /* 0: none may have it */
+    int64_t look_ns;          /* as sl_share.look_ns */
+    _Atomic uint32_t count;
+    _Atomic uint64_t refused;
+};
+
 struct listener {
     uint32_t refs;
     char name[LISTENER_NAME_BYTES];          /* "kafka", "outside"; unique among all */
@@ -24,10 +33,11 @@ struct listener {
     char host[LISTENER_HOST_BYTES];
     uint16_t port;
     struct sasl_settings sasl;
-    struct listener_tls *tls; /* owned; NULL: plaintext */
-    uint32_t mode;            /* of the file of a local socket; 0: its owner's alone */
-    bool is_local;            /* its address is "unix:/path" */
-    bool names_user;          /* the principal is "User:uid=N", by who connected (is_local) */
+    struct listener_tls *tls;      /* owned; NULL: plaintext */
+    uint32_t mode;                 /* of the file of a local socket; 0: its owner's alone */
+    bool is_local;                 /* its address is "unix:/path" */
+    struct listener_shared shared; /* of is_local */
+    bool names_user;               /* the principal is "User:uid=N", by who connected (is_local) */
     struct listener_gate gate;
 };
 

@@ -3,6 +3,7 @@
  * What holds for every implementation is checked here, once; there is no state. */
 #include "os/os.h"
 #include "os/os_ops.h"
+#include <sluice/shared_ring.h>
 
 /* Frees through the slot; accepts NULL and returns NULL as every destructor. */
 #define FREE(object, slot)                   \
@@ -377,6 +378,12 @@ void sl_stream_local(const struct sl_stream *stream, char *ret_text, size_t size
 sl_err sl_stream_peer_user(const struct sl_stream *stream, uint32_t *ret_user)
 {
     return stream->os->ops->stream_peer_user(stream, ret_user);
+}
+
+sl_err sl_stream_share(struct sl_stream *stream, const struct sl_share *share)
+{
+    SL_ASSERT(sluice_shared_is_size(share->ring_bytes) && share->answer_size > 0);
+    return stream->os->ops->stream_share(stream, share);
 }
 
 struct sl_stream *sl_stream_free(struct sl_stream *stream)

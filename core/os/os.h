@@ -220,6 +220,22 @@ void sl_stream_local(const struct sl_stream *stream, char *ret_text, size_t size
 /* The number of the user whose process connected to a local socket, as the kernel says.
  * E_UNSUPPORTED: it is no local socket. [loop] */
 sl_err sl_stream_peer_user(const struct sl_stream *stream, uint32_t *ret_user) SL_MUST_CHECK;
+/* How a local socket becomes two rings in shared memory (<sluice/shared_ring.h>, the server's
+ * side). */
+struct sl_share {
+    uint32_t ring_bytes; /* of each, a power of two in its bounds */
+    /* How long the loop looks at rings before it sleeps, after one had something; 0: it sleeps at
+     * once. The longest of its streams counts. */
+    int64_t look_ns;
+    const void *answer; /* goes over the socket, with the descriptor of the memory */
+    size_t answer_size;
+};
+/* From now on bytes are read from and written to the rings, and the socket says only that the peer
+ * is there, and wakes. The memory, which neither side can resize, goes with the stream. What the
+ * peer does in it that it may not is E_NETWORK, of read and write. sl_stream_sendfile is
+ * E_UNSUPPORTED then. On failure the stream is what it was: E_UNSUPPORTED: no local socket;
+ * E_LIMIT, E_NO_MEMORY, E_NETWORK. [loop] */
+sl_err sl_stream_share(struct sl_stream *stream, const struct sl_share *share) SL_MUST_CHECK;
 struct sl_stream *sl_stream_free(struct sl_stream *stream); /* closes; NULL is fine [loop] */
 /* Blocking connect for command-line clients. E_NOT_FOUND: nobody knows the name; E_TIMEOUT: no
  * answer within five seconds for each address of it. [blocks] */

@@ -100,6 +100,7 @@ struct sl_os_ops {
                               size_t size, size_t *ret_size);
     void (*stream_local)(const struct sl_stream *stream, char *ret_text, size_t size);
     sl_err (*stream_peer_user)(const struct sl_stream *stream, uint32_t *ret_user);
+    sl_err (*stream_share)(struct sl_stream *stream, const struct sl_share *share);
     void (*stream_free)(struct sl_stream *stream);
     sl_err (*connect)(struct sl_os *os, const char *address, int *ret_descriptor);
 };

@@ -214,6 +214,7 @@ const struct sl_os_ops osuv_ops = {
     .stream_sendfile = osuv_stream_sendfile,
     .stream_local = osuv_stream_local,
     .stream_peer_user = osuv_stream_peer_user,
+    .stream_share = osuv_stream_share,
     .stream_free = osuv_stream_destroy,
     .connect = osuv_connect,
 };

@@ -7,11 +7,13 @@
  *   os_uv_event.c     descriptors of others, directory watch, signals
  *   os_uv_address.c   addresses, connect
  *   os_uv_listener.c  listening sockets
- *   os_uv_stream.c    connected sockets */
+ *   os_uv_stream.c    connected sockets
+ *   os_uv_rings.c     those that became rings in shared memory */
 #ifndef SL_OS_OS_UV_INTERNAL_H
 #define SL_OS_OS_UV_INTERNAL_H
 
 #include "os/os_ops.h"
+#include <sluice/shared_ring.h>
 
 #include <pthread.h>
 #include <sched.h>
@@ -34,20 +36,20 @@
 #define OSUV_LANE_LOOK_NS 200000
 
 struct osuv_spin {
-    bool enabled;
-    int64_t wait_ns; /* how long waits were, on average, the latest counting most */
+    int64_t limit_ns; /* to look for at most; 0: never */
+    int64_t wait_ns;  /* how long waits were, on average, the latest counting most */
 };
 
 static inline bool osuv_spin_pays(const struct osuv_spin *spin)
 {
-    return spin->enabled && spin->wait_ns < OSUV_SPIN_NS;
+    return spin->wait_ns < spin->limit_ns;
 }
 
 /* looked: before it slept, if it did. */
 static inline void osuv_spin_note(struct osuv_spin *spin, int64_t wait_ns, bool looked)
 {
     wait_ns = looked ? wait_ns : SL_MAX(wait_ns - OSUV_WAKE_NS, (int64_t)0);
-    spin->wait_ns += (SL_MIN(wait_ns, (int64_t)OSUV_SPIN_NS * 2) - spin->wait_ns) / 4;
+    spin->wait_ns += (SL_MIN(wait_ns, spin->limit_ns * 2) - spin->wait_ns) / 4;
 }
 
 static inline void osuv_pause(void)
@@ -113,6 +115,11 @@ struct osuv_loop {
     uint32_t lane_jobs;                     /* of this loop that lanes have */
     struct osuv_spin spin;                  /* waits for what they post */
     int64_t wait_begin_ns;                  /* of the wait with lane_jobs that runs; 0: none */
+    struct osuv_rings *rings;               /* those that are looked at, by next */
+    struct osuv_rings *next_rings;          /* of a walk over them: who leaves moves it on */
+    struct osuv_spin ring_spin;             /* waits for what peers put into rings */
+    int64_t ring_ns;                        /* when one had something last */
+    bool ring_slept;                        /* since then */
     bool has_looked;                        /* before it slept */
     int64_t now_ns;                         /* see now_is_known */
     bool now_is_known;                      /* now_ns was read in this turn */
@@ -122,6 +129,22 @@ struct osuv_loop {
     int32_t cpu;                            /* -1: not pinned */
     char name[16];
 };
+
+struct osuv_stream {
+    struct sl_stream base;
+    uv_poll_t uv;
+    int descriptor; /* owned */
+    int interest;   /* UV_READABLE, UV_WRITABLE: what is asked for now */
+    bool closing;
+    const struct sl_stream_events *events; /* borrowed */
+    void *arg;
+    struct osuv_rings *rings; /* owned; NULL: bytes go over the socket */
+};
+
+static inline struct osuv_stream *osuv_stream_of(struct sl_stream *stream)
+{
+    return SL_CONTAINER_OF(stream, struct osuv_stream, base);
+}
 
 extern const struct sl_os_ops osuv_ops; /* os_uv.c; constant */
 
@@ -240,7 +263,20 @@ sl_err osuv_stream_sendfile(struct sl_stream *stream, struct sl_file *file, uint
                             size_t size, size_t *ret_size);
 void osuv_stream_local(const struct sl_stream *stream, char *ret_text, size_t size);
 sl_err osuv_stream_peer_user(const struct sl_stream *stream, uint32_t *ret_user);
+sl_err osuv_stream_share(struct sl_stream *stream, const struct sl_share *share);
 void osuv_stream_destroy(struct sl_stream *stream);
+
+/* Of a stream with rings, as the slots of streams. */
+sl_err osuv_rings_read(struct osuv_rings *rings, void *buffer, size_t size, size_t *ret_size);
+sl_err osuv_rings_writev(struct osuv_rings *rings, const struct sl_iovec *pieces, size_t count,
+                         size_t *ret_size);
+/* It is looked at from now on: what is wanted of it has changed, or its peer has woken us. */
+void osuv_rings_look_at(struct osuv_rings *rings);
+void osuv_rings_unmap(struct osuv_rings *rings); /* its memory goes with that of the stream */
+/* Calls back for those that have something. False: none had. */
+bool osuv_rings_serve(struct osuv_loop *loop);
+/* All of them sleep from now on, each until its peer wakes it. False: one has something. */
+bool osuv_rings_sleep(struct osuv_loop *loop);
 sl_err osuv_connect(struct sl_os *os, const char *address, int *ret_descriptor);
 
 #endif

@@ -45,7 +45,7 @@ static void look_for_job(struct osuv_workers *workers)
 /* [mutex held] */
 static void wait_for_job(struct osuv_workers *workers)
 {
-    int64_t begin_ns = workers->spin.enabled ? osuv_mono_ns() : 0;
+    int64_t begin_ns = workers->spin.limit_ns > 0 ? osuv_mono_ns() : 0;
     bool looks = osuv_spin_pays(&workers->spin);
     if (looks)
         look_for_job(workers);
@@ -54,7 +54,7 @@ static void wait_for_job(struct osuv_workers *workers)
         pthread_cond_wait(&workers->wake, &workers->mutex);
         workers->idle_count--;
     }
-    if (workers->spin.enabled)
+    if (workers->spin.limit_ns > 0)
         osuv_spin_note(&workers->spin, osuv_mono_ns() - begin_ns, looks);
 }
 
@@ -80,7 +80,7 @@ static struct sl_job *take(struct osuv_workers *workers)
 static void keep_apart(struct osuv_workers *workers)
 {
     int cpu = workers->submit_cpu;
-    if (!workers->spin.enabled || cpu < 0 || cpu >= CPU_SETSIZE || sched_getcpu() != cpu ||
+    if (workers->spin.limit_ns == 0 || cpu < 0 || cpu >= CPU_SETSIZE || sched_getcpu() != cpu ||
         ++workers->together < TOGETHER_MAX)
         return;
     workers->together = 0;
@@ -161,7 +161,7 @@ void osuv_workers_submit(struct osuv_workers *workers, struct sl_job *job)
     else
         workers->first = job;
     workers->last = job;
-    workers->submit_cpu = workers->spin.enabled ? sched_getcpu() : -1;
+    workers->submit_cpu = workers->spin.limit_ns > 0 ? sched_getcpu() : -1;
     uint32_t before = atomic_fetch_add_explicit(&workers->queued_count, 1, memory_order_relaxed);
     if (workers->idle_count > before)
         pthread_cond_signal(&workers->wake); /* one who waits is not meant for another job yet */
@@ -184,7 +184,7 @@ sl_err osuv_lane_make(struct sl_os *os, const char *name, struct sl_lane **ret_l
         sl_free(lane);
         return err;
     }
-    lane->workers.spin.enabled = lane->workers.os->spins;
+    lane->workers.spin.limit_ns = lane->workers.os->spins ? OSUV_SPIN_NS : 0;
     err = start_thread(&lane->workers); /* now, so that a submit cannot fail */
     if (err) {
         osuv_workers_fini(&lane->workers);

@@ -10,7 +10,8 @@
  * to SLICE_NS or TASKS_PER_TURN, at least one task each, control going first again after every
  * task. What is left makes the wait a mere look (the idle handle), so that sockets and timers get
  * their turn too. Before it sleeps, a loop that lately got a lane's post within OSUV_SPIN_NS looks
- * for the next one so long (os_uv_lane.c does the same for jobs). */
+ * for the next one so long (os_uv_lane.c does the same for jobs). While streams are rings in shared
+ * memory that had something lately, a turn looks at those too (os_uv_rings.c). */
 #include "base/metric.h"
 #include "os/os_uv_internal.h"
 
@@ -21,6 +22,7 @@
 #define SLICE_NS        1000000
 #define TASKS_PER_TURN  256u
 #define SPIN_TURNS      8u
+#define RING_SLICE_NS   20000 /* rings are looked at before sockets are again */
 #define CLOSE_TURNS_MAX 16
 
 struct osuv_timer {
@@ -195,10 +197,11 @@ static bool look_for_post(struct osuv_loop *loop)
     return found;
 }
 
-/* A lane has a job of this loop and nothing else is to be done. */
+/* A lane has a job of this loop and nothing else is to be done: not while rings are looked at,
+ * which finds what is posted too. */
 static bool waits_for_lane(struct osuv_loop *loop)
 {
-    return loop->lane_jobs > 0 && loop->wait_begin_ns == 0 && !has_tasks(loop);
+    return loop->lane_jobs > 0 && loop->wait_begin_ns == 0 && !loop->rings && !has_tasks(loop);
 }
 
 /* Tasks, and those that lanes post while it pays to wait for them, which sockets need not wait out.
@@ -212,7 +215,7 @@ static bool run_turns(struct osuv_loop *loop)
     run_turn(loop);
     for (uint32_t n = 0; n < SPIN_TURNS && waits_for_lane(loop); n++) {
         if (!osuv_spin_pays(&loop->spin)) {
-            loop->wait_begin_ns = loop->spin.enabled ? osuv_mono_ns() : 0;
+            loop->wait_begin_ns = loop->spin.limit_ns > 0 ? osuv_mono_ns() : 0;
             loop->has_looked = false;
             return false;
         }
@@ -224,12 +227,49 @@ static bool run_turns(struct osuv_loop *loop)
     return waits_for_lane(loop);
 }
 
+/* A ring had something. */
+static void note_ring(struct osuv_loop *loop, int64_t now_ns)
+{
+    osuv_spin_note(&loop->ring_spin, now_ns - loop->ring_ns, !loop->ring_slept);
+    loop->ring_ns = now_ns;
+    loop->ring_slept = false;
+}
+
+/* Rings, and the tasks that come of them; looks for more for RING_SLICE_NS, while that pays and it
+ * is not too long ago that one had something. True: it still does, and sockets need not wait it
+ * out; false: all rings sleep. */
+static bool run_rings(struct osuv_loop *loop)
+{
+    int64_t begin_ns = osuv_mono_ns();
+    int64_t now_ns = begin_ns;
+    bool looks;
+    do {
+        if (osuv_rings_serve(loop))
+            note_ring(loop, now_ns);
+        else if (!was_posted_to(loop))
+            osuv_pause();
+        if (has_tasks(loop)) {
+            loop->now_is_known = false;
+            run_turn(loop);
+        }
+        now_ns = osuv_mono_ns();
+        loop->now_is_known = false;
+        looks = loop->rings && osuv_spin_pays(&loop->ring_spin) &&
+                now_ns - loop->ring_ns < loop->ring_spin.limit_ns;
+    } while (looks && now_ns - begin_ns < RING_SLICE_NS && !atomic_load(&loop->stopping));
+    if (looks || has_tasks(loop) || !osuv_rings_sleep(loop))
+        return true;
+    loop->ring_slept = true;
+    return false;
+}
+
 static void on_turn(uv_prepare_t *handle)
 {
     struct osuv_loop *loop = handle->data;
     count_turn(loop);
     loop->now_is_known = false;
     bool looks_on = run_turns(loop);
+    looks_on = (loop->rings && run_rings(loop)) || looks_on;
     loop->now_is_known = false; /* callbacks after the wait see a new time */
     atomic_store(&loop->sleeping, 1);
     if (atomic_load(&loop->stopping)) {
@@ -275,7 +315,7 @@ sl_err osuv_loop_make(struct sl_os *os, const char *name, int32_t cpu, struct sl
         return SLUICE_E_NO_MEMORY;
     loop->base.os = os;
     loop->cpu = cpu;
-    loop->spin.enabled = osuv_os_of(os)->spins;
+    loop->spin.limit_ns = osuv_os_of(os)->spins ? OSUV_SPIN_NS : 0;
     snprintf(loop->name, sizeof loop->name, "%s", name);
     if (uv_loop_init(&loop->uv) != 0) {
         sl_free(loop);

@@ -14,21 +14,6 @@
 
 #define PIECES_PER_CALL 256u
 
-struct osuv_stream {
-    struct sl_stream base;
-    uv_poll_t uv;
-    int descriptor; /* owned */
-    int interest;   /* UV_READABLE, UV_WRITABLE: what is asked for now */
-    bool closing;
-    const struct sl_stream_events *events; /* borrowed */
-    void *arg;
-};
-
-static struct osuv_stream *stream_of(struct sl_stream *stream)
-{
-    return SL_CONTAINER_OF(stream, struct osuv_stream, base);
-}
-
 static void on_event(uv_poll_t *handle, int status, int events);
 
 static void set_interest(struct osuv_stream *stream, int interest)
@@ -36,7 +21,9 @@ static void set_interest(struct osuv_stream *stream, int interest)
     if (stream->interest == interest)
         return;
     stream->interest = interest;
-    if (interest)
+    if (stream->rings)
+        osuv_rings_look_at(stream->rings);
+    else if (interest)
         uv_poll_start(&stream->uv, interest, on_event);
     else
         uv_poll_stop(&stream->uv);
@@ -84,13 +71,13 @@ sl_err osuv_stream_make(struct sl_loop *loop, int descriptor, const struct sl_st
 
 void osuv_stream_read_begin(struct sl_stream *base)
 {
-    struct osuv_stream *stream = stream_of(base);
+    struct osuv_stream *stream = osuv_stream_of(base);
     set_interest(stream, stream->interest | UV_READABLE);
 }
 
 void osuv_stream_read_end(struct sl_stream *base)
 {
-    struct osuv_stream *stream = stream_of(base);
+    struct osuv_stream *stream = osuv_stream_of(base);
     set_interest(stream, stream->interest & ~UV_READABLE);
 }
 
@@ -102,9 +89,12 @@ static sl_err socket_err(void)
 
 sl_err osuv_stream_read(struct sl_stream *base, void *buffer, size_t size, size_t *ret_size)
 {
+    const struct osuv_stream *stream = osuv_stream_of(base);
     ssize_t got;
+    if (stream->rings)
+        return osuv_rings_read(stream->rings, buffer, size, ret_size);
     do
-        got = recv(stream_of(base)->descriptor, buffer, size, 0);
+        got = recv(stream->descriptor, buffer, size, 0);
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return socket_err();
@@ -142,9 +132,11 @@ static ssize_t send_pieces(int descriptor, struct iovec *pieces, size_t count)
 sl_err osuv_stream_writev(struct sl_stream *base, const struct sl_iovec *pieces, size_t count,
                           size_t *ret_size)
 {
-    struct osuv_stream *stream = stream_of(base);
+    struct osuv_stream *stream = osuv_stream_of(base);
     struct iovec left[PIECES_PER_CALL];
     size_t done = 0, n, size;
+    if (stream->rings)
+        return osuv_rings_writev(stream->rings, pieces, count, ret_size);
     while ((n = pieces_after(pieces, count, done, left, &size)) > 0) {
         ssize_t put = send_pieces(stream->descriptor, left, n);
         if (put < 0 && errno == EINTR)
@@ -164,10 +156,12 @@ sl_err osuv_stream_writev(struct sl_stream *base, const struct sl_iovec *pieces,
 sl_err osuv_stream_sendfile(struct sl_stream *base, struct sl_file *file, uint64_t position,
                             size_t size, size_t *ret_size)
 {
-    struct osuv_stream *stream = stream_of(base);
+    struct osuv_stream *stream = osuv_stream_of(base);
     int source = SL_CONTAINER_OF(file, struct osuv_file, base)->descriptor;
     off_t at = (off_t)position;
     size_t done = 0;
+    if (stream->rings)
+        return SLUICE_E_UNSUPPORTED;
     while (done < size) {
         ssize_t put = sendfile(stream->descriptor, source, &at, size - done);
         if (put < 0 && errno == EINTR)
@@ -211,10 +205,19 @@ sl_err osuv_stream_peer_user(const struct sl_stream *base, uint32_t *ret_user)
     return SLUICE_OK;
 }
 
+static void on_closed(uv_handle_t *handle)
+{
+    struct osuv_stream *stream = handle->data;
+    sl_free(stream->rings);
+    sl_free(stream);
+}
+
 void osuv_stream_destroy(struct sl_stream *base)
 {
-    struct osuv_stream *stream = stream_of(base);
+    struct osuv_stream *stream = osuv_stream_of(base);
     stream->closing = true;
-    uv_close((uv_handle_t *)&stream->uv, osuv_free_on_close);
+    if (stream->rings)
+        osuv_rings_unmap(stream->rings);
+    uv_close((uv_handle_t *)&stream->uv, on_closed);
     sl_descriptor_close(stream->descriptor);
 }
