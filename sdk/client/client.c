@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define REQUESTS_LIMIT (1u << 20)
+#define LOOK_US_LIMIT  1000000u
 #define SOFTWARE       "libsluice 1"
 #define SMALL_MAX      (16u << 20) /* of a frame before the server has told its bound */
 
@@ -27,6 +28,7 @@ struct sluice_client_options sluice_client_defaults(void)
         .keepalive_ms = 15000,
         .backoff_min_ms = 100,
         .backoff_max_ms = 10000,
+        .look_us = 50,
     };
 }
 
@@ -48,7 +50,7 @@ static bool options_are_valid(const struct sluice_client_options *options)
            options->pending_bytes_max >= 1024 && text_fits(options->client_id) &&
            text_fits(options->user) && text_fits(options->password) &&
            text_fits(options->mechanism) && (options->user == NULL || options->password != NULL) &&
-           options->backoff_max_ms >= options->backoff_min_ms;
+           options->backoff_max_ms >= options->backoff_min_ms && options->look_us <= LOOK_US_LIMIT;
 }
 
 /* A copy of a text; *failed when there is no memory. */

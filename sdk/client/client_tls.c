@@ -148,8 +148,8 @@ sluice_status sluice_tls_new(const struct sluice_tls_options *options,
     tls->context = context;
     tls->name = name;
     tls->transport = (struct sluice_transport){
-        sizeof(tls->transport), 0,           tls, start, session_read, session_write,
-        session_wants_write,    session_end,
+        sizeof(tls->transport), 0,           tls,  start, session_read, session_write,
+        session_wants_write,    session_end, NULL,
     };
     SSL_CTX_set_verify(context, options->is_unverified ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     /* A write may be repeated from another address: the queue of what is to be sent moves. */

@@ -1,5 +1,6 @@
 /* connection.c: a client with a socket that blocks: connects when the client wants it, moves bytes,
  * waits in poll(), wakes the client at its deadlines. */
+#include "shared_stream.h"
 #include "socket_stream.h"
 
 #include <stdlib.h>
@@ -13,6 +14,8 @@ struct sluice_connection {
     struct sluice_client *client;
     struct socket_address address;
     const struct sluice_transport *transport;
+    struct sluice_transport shared; /* of shm:// */
+    uint32_t look_us;
     void *session; /* NULL: there is none */
     int fd;
     sluice_status last; /* why the last attempt failed, or the connection ended */
@@ -110,6 +113,17 @@ static bool receive(struct sluice_connection *connection, bool *ret_came)
     }
 }
 
+/* Waits until something came, or also there is room to send; false: the deadline. */
+static bool wait_for_more(struct sluice_connection *connection, bool writes, int64_t deadline_ms)
+{
+    const struct sluice_transport *transport = connection->transport;
+    if (transport->size > offsetof(struct sluice_transport, wait) && transport->wait != NULL) {
+        return transport->wait(connection->session, writes, deadline_ms);
+    }
+    return socket_wait(connection->fd, writes || transport->wants_write(connection->session),
+                       deadline_ms);
+}
+
 /* One round: what the client wants, what is to be sent, what has come, and if nothing has, a wait.
  */
 static bool turn(struct sluice_connection *connection, int64_t deadline_ms)
@@ -132,9 +146,8 @@ static bool turn(struct sluice_connection *connection, int64_t deadline_ms)
     if (!flush(connection) || !receive(connection, &came) || came) {
         return true;
     }
-    bool writes = sluice_client_pending(client).size > 0 ||
-                  connection->transport->wants_write(connection->session);
-    return socket_wait(connection->fd, writes, until) && receive(connection, &came);
+    const bool writes = sluice_client_pending(client).size > 0;
+    return wait_for_more(connection, writes, until) && receive(connection, &came);
 }
 
 /* -- the interface -- */
@@ -170,7 +183,11 @@ sluice_status sluice_connection_open(const char *address,
         return SLUICE_E_NO_MEMORY;
     }
     connection->address = parsed;
-    connection->transport = transport != NULL ? transport : &socket_stream;
+    connection->look_us = options->look_us;
+    connection->shared = shared_stream(&connection->look_us);
+    connection->transport = transport != NULL  ? transport
+                            : parsed.is_shared ? &connection->shared
+                                               : &socket_stream;
     connection->fd = -1;
     status = sluice_client_new(options, &connection->client);
     if (status != SLUICE_OK) {
@@ -194,7 +211,7 @@ void sluice_connection_close(struct sluice_connection *connection)
     const int64_t deadline = deadline_of(FAREWELL_MS);
     while (connection->session != NULL && flush(connection) &&
            sluice_client_pending(connection->client).size > 0 &&
-           socket_wait(connection->fd, true, deadline)) {
+           wait_for_more(connection, true, deadline)) {
         bool came = false;
         (void)receive(connection, &came);
     }

@@ -70,12 +70,14 @@ static bool parse_host(const char *text, struct socket_address *address)
 
 sluice_status socket_address_parse(const char *text, struct socket_address *ret_address)
 {
-    struct socket_address address = {.is_unix = strncmp(text, "unix:", 5) == 0,
+    struct socket_address address = {.is_shared = strncmp(text, "shm://", 6) == 0,
                                      .is_tls = strncmp(text, "tls://", 6) == 0};
+    const size_t prefix = address.is_shared ? 6 : 5;
     struct sockaddr_un path;
     bool is_valid;
+    address.is_unix = address.is_shared || strncmp(text, "unix:", 5) == 0;
     if (address.is_unix) {
-        is_valid = copy(address.host, sizeof(path.sun_path), text + 5, strlen(text + 5));
+        is_valid = copy(address.host, sizeof(path.sun_path), text + prefix, strlen(text + prefix));
     } else {
         is_valid =
             (address.is_tls || strncmp(text, "tcp://", 6) == 0) && parse_host(text + 6, &address);
@@ -200,5 +202,5 @@ static void stream_end(void *session)
 
 const struct sluice_transport socket_stream = {
     sizeof(socket_stream), 0,          NULL, stream_start, stream_read, stream_write,
-    stream_wants_write,    stream_end,
+    stream_wants_write,    stream_end, NULL,
 };

@@ -9,11 +9,13 @@
 struct socket_address {
     bool is_unix;
     bool is_tls;
+    bool is_shared;                 /* is_unix, and from then on shared memory */
     char host[SOCKET_TEXT_MAX + 1]; /* or the path */
     char port[8];
 };
 
-/* tcp://host:port, tls://host:port, unix:/path; hosts of IPv6 stand in []. SLUICE_E_INVALID. */
+/* tcp://host:port, tls://host:port, unix:/path, shm:///path; hosts of IPv6 stand in [].
+ * SLUICE_E_INVALID. */
 sluice_status socket_address_parse(const char *text, struct socket_address *ret_address);
 
 /* A connected socket that does not block. [blocks], at most until `deadline_ms` (monotonic).

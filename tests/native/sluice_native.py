@@ -13,6 +13,7 @@ import base64
 import collections
 import hashlib
 import hmac
+import mmap
 import os
 import select
 import socket
@@ -206,8 +207,92 @@ def decode(data):
     return Frame(NAMES[number], flags, identity, get_fields(FRAMES[NAMES[number]][1], Reader(data[12:])))
 
 
+class Shared:
+    """Shared memory, used as a socket is: the page's section of that name."""
+    MAGIC, HEAD, LINE, SERVER = 0x4D485353, 4096, 128, 512
+    BYTES, ROOM = 1, 2
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(WAIT_S)
+        self.socket.connect(path)
+        self.socket.sendall(struct.pack("<IHHQ", self.MAGIC, 1, 1, 0))
+        answer, descriptors, _, _ = socket.recv_fds(self.socket, 16, 1)
+        magic, version, _, code, self.size = struct.unpack("<IHHII", answer)
+        assert magic == self.MAGIC
+        if code != 0:
+            self.socket.close()
+            raise NativeError(code, False, "no shared memory")
+        assert version == 1
+        self.memory = mmap.mmap(descriptors[0], self.HEAD + 2 * self.size)
+        os.close(descriptors[0])
+        self.put = self.taken = 0  # by us, ever
+        self.gone = False
+
+    def number(self, at, kind="<Q"):
+        return struct.unpack_from(kind, self.memory, at)[0]
+
+    def filled(self):
+        return self.number(self.SERVER) - self.taken
+
+    def room(self):
+        return self.size - (self.put - self.number(self.SERVER + self.LINE))
+
+    def wake(self, did):
+        if self.number(self.SERVER + 2 * self.LINE, "<I") & did:
+            struct.pack_into("<I", self.memory, self.SERVER + 2 * self.LINE, 0)
+            self.socket.send(b"\0")
+
+    def wait(self, seconds, condition=None):
+        """Until there is something to read, or the condition holds, or the server is gone; False: not in time."""
+        condition = condition or self.filled
+        deadline = time.monotonic() + seconds
+        while not condition() and not self.gone:
+            if time.monotonic() > deadline:
+                return False
+            struct.pack_into("<I", self.memory, 2 * self.LINE, self.BYTES | self.ROOM)
+            if not condition() and select.select([self.socket], [], [], 0.05)[0]:
+                try:
+                    self.gone = self.socket.recv(64) == b""
+                except OSError:
+                    self.gone = True
+            struct.pack_into("<I", self.memory, 2 * self.LINE, 0)
+        return True
+
+    def copy(self, begin, at, size):
+        """The two parts of so many bytes of a ring."""
+        first = min(size, self.size - at)
+        return (begin + at, first), (begin, size - first)
+
+    def sendall(self, data):
+        while data:
+            if not self.wait(WAIT_S, self.room) or self.gone:
+                raise BrokenPipeError
+            part = data[:self.room()]
+            for start, size in self.copy(self.HEAD, self.put % self.size, len(part)):
+                self.memory[start:start + size], part = part[:size], part[size:]
+                self.put += size
+                data = data[size:]
+            struct.pack_into("<Q", self.memory, 0, self.put)
+            self.wake(self.BYTES)
+
+    def recv(self, size):
+        self.wait(WAIT_S)
+        size = min(size, self.filled())
+        data = b"".join(self.memory[start:start + part] for start, part in self.copy(self.HEAD + self.size, self.taken % self.size, size))
+        self.taken += size
+        struct.pack_into("<Q", self.memory, self.LINE, self.taken)
+        if not self.gone:
+            self.wake(self.ROOM)
+        return data
+
+    def close(self):
+        self.socket.close()
+        self.memory.close()
+
+
 class Link:
-    """Frames over a socket."""
+    """Frames over a socket, or what is used as one."""
 
     def __init__(self, connected):
         self.socket, self.got = connected, b""
@@ -220,6 +305,8 @@ class Link:
 
     def wait(self, seconds):
         """Whether something comes in time. poll(), as select() knows no descriptor above 1,023."""
+        if isinstance(self.socket, Shared):
+            return self.socket.wait(seconds)
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
@@ -362,7 +449,7 @@ class Subscription:
 
 
 class Client:
-    """A connection that said HELLO and logged in. `address`: (host, port), the path of a Unix socket, or a socket."""
+    """A connection that said HELLO and logged in. `address`: (host, port), the path of a Unix socket, a socket, or Shared."""
 
     def __init__(self, address, user=None, password=None, mechanism=None, tls=None, name="python", versions=(1, 1), greet=True):
         self.link = Link(self.open(address, tls))
@@ -376,7 +463,7 @@ class Client:
 
     @staticmethod
     def open(address, tls):
-        if isinstance(address, socket.socket):
+        if isinstance(address, (socket.socket, Shared)):
             return address
         if isinstance(address, str):
             connected = socket.socket(socket.AF_UNIX)

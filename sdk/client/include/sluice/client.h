@@ -176,14 +176,15 @@ struct sluice_client_options {
     uint32_t keepalive_ms;      /* silence after which the server is asked; twice: gone; 0: never */
     uint32_t backoff_min_ms;    /* before the first attempt to connect again; 0: none is made */
     uint32_t backoff_max_ms;    /* it doubles up to this */
-    uint32_t reserved;          /* 0 */
+    uint32_t look_us;           /* of shm://: a wait looks so long before it sleeps; at most 1 s */
     const struct sluice_client_hash *hash; /* borrowed for the client's life; NULL: no SCRAM */
     sluice_client_state_fn *on_state;      /* or NULL */
     void *arg;                             /* of on_state */
 };
 
 /* The defaults: 1,024 requests, 8 MiB pending, frames of 16 MiB, 1,024 subscriptions, 10 s for a
- * greeting, 30 s for a request, 15 s of silence, attempts after 100 ms to 10 s. [any] */
+ * greeting, 30 s for a request, 15 s of silence, attempts after 100 ms to 10 s, 50 us of looking.
+ * [any] */
 SLUICE_CLIENT_API struct sluice_client_options sluice_client_defaults(void);
 
 /* A client that wants to be connected. [borrows options] SLUICE_E_INVALID: a text or a bound is out
@@ -510,11 +511,14 @@ struct sluice_transport {
     bool (*wants_write)(void *session);
     /* Closes the socket too. */
     void (*end)(void *session);
+    /* Waits until something came, or (writes) there is room to write, or the deadline (milliseconds
+     * of CLOCK_MONOTONIC; INT64_MAX: none) has come, which gives false. NULL: the socket tells. */
+    bool (*wait)(void *session, bool writes, int64_t deadline_ms);
 };
 
-/* Connects and says HELLO. `address`: tcp://host:port, tls://host:port, unix:/path. `transport`:
- * for tls, borrowed for the connection's life, else NULL. [borrows options] [blocks], at most
- * timeout_ms
+/* Connects and says HELLO. `address`: tcp://host:port, tls://host:port, unix:/path, shm:///path
+ * (shared memory, which a broker gives over its Unix socket at the path). `transport`: for tls,
+ * borrowed for the connection's life, else NULL. [borrows options] [blocks], at most timeout_ms
  * (-1: for ever). SLUICE_E_INVALID: no such address. SLUICE_E_TIMEOUT, SLUICE_E_NETWORK,
  * SLUICE_E_AUTHENTICATION and what else the server says: the first attempt has failed and the
  * connection is not there; later ones are made again, as the client's options say. */

@@ -155,7 +155,8 @@ def _ms(seconds: Optional[float]) -> int:
 
 
 class Connection:
-    """A connection that comes back by itself when it is lost. `address`: tcp://host:port, tls://host:port, unix:/path."""
+    """A connection that comes back by itself when it is lost. `address`: tcp://host:port, tls://host:port, unix:/path,
+    shm:///path."""
 
     def __init__(self, address: str, user: Optional[str] = None, password: Optional[str] = None, mechanism: Optional[str] = None,
                  ca_file: Optional[str] = None, cert_file: Optional[str] = None, key_file: Optional[str] = None,

@@ -51,7 +51,7 @@ class Options(c.Structure):
                 ("password", c.c_char_p), ("mechanism", c.c_char_p), ("pending_bytes_max", c.c_uint64),
                 ("frame_bytes_max", c.c_uint32), ("subscriptions_max", c.c_uint32), ("greeting_ms", c.c_uint32),
                 ("request_ms", c.c_uint32), ("keepalive_ms", c.c_uint32), ("backoff_min_ms", c.c_uint32),
-                ("backoff_max_ms", c.c_uint32), ("reserved", c.c_uint32), ("hash", c.c_void_p), ("on_state", c.c_void_p),
+                ("backoff_max_ms", c.c_uint32), ("look_us", c.c_uint32), ("hash", c.c_void_p), ("on_state", c.c_void_p),
                 ("arg", c.c_void_p)]
 
 
