@@ -1,41 +1,25 @@
 /* sim_stages.c: a stateful stage and the redrive of its dead letters under simulated power cuts,
- * kills, failed writes and syncs (stage_sim.h): each record counts once, whatever happens.
- *
- *   sim_stages [--cuts N] [--seed S] [--processes P] [--mutant NAME | --mutants]
- *
- * Histories are taken from seed S on until N power cuts were recovered from and judged; P processes
- * share them (0: this one does it, for debuggers). Exit status 0: all held; with --mutant: the
- * broken stage was caught; with --mutants: each of the table was, within N cuts. When something is
- * wrong the history's seed is printed; `--cuts 1 --seed THAT` replays it. */
+ * kills, failed writes and syncs (stage_sim.h): each record counts once, whatever happens. Options:
+ * sim_driver.h. */
+#include "sim_driver.h"
 #include "stage_acts.h"
 
 #include <inttypes.h>
-#include <malloc.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#define PROCESSES_MAX  16u
 #define RUNS_MAX       5u
 #define RECOVERIES_MAX 3u /* of a branch, that lose the power again */
 
 /* ---- mutants ---- */
 
-struct mutant {
-    const char *name;
-    bool is_storage;
-    size_t at; /* of its switch in struct stage_mutants, or in struct sim_mutants */
-    const char *what;
-};
-#define OF_STAGE(member)   false, offsetof(struct stage_mutants, member)
-#define OF_STORAGE(member) true, offsetof(struct sim_mutants, member)
+#define IN_STAGE           0u
+#define IN_STORAGE         1u
+#define OF_STAGE(member)   IN_STAGE, offsetof(struct stage_mutants, member), NULL, NULL
+#define OF_STORAGE(member) IN_STORAGE, offsetof(struct sim_mutants, member), NULL, NULL
 
-static const struct mutant mutants[] = {
+static const struct sim_mutant mutants[] = {
     {"position_unlogged", OF_STAGE(position_unlogged),
      "state and outputs are committed without the position"},
     {"state_unlogged", OF_STAGE(state_unlogged),
@@ -52,21 +36,11 @@ static const struct mutant mutants[] = {
      "segments are recycled before the checkpoint is on the disk"},
 };
 
-static const struct mutant *mutant_find(const char *name)
-{
-    for (size_t i = 0; i < SL_COUNT_OF(mutants); i++) {
-        if (strcmp(mutants[i].name, name) == 0) {
-            return &mutants[i];
-        }
-    }
-    return NULL;
-}
-
-static void mutant_set(struct stage_sim *sim, const struct mutant *mutant)
+static void mutant_set(struct stage_sim *sim, const struct sim_mutant *mutant)
 {
     if (mutant != NULL) {
         uint8_t *switches =
-            mutant->is_storage ? (uint8_t *)&sim->base.mutants : (uint8_t *)&sim->mutants;
+            mutant->block == IN_STORAGE ? (uint8_t *)&sim->base.mutants : (uint8_t *)&sim->mutants;
         *(bool *)(switches + mutant->at) = true;
     }
 }
@@ -221,7 +195,7 @@ static void run(struct stage_sim *sim)
     }
 }
 
-static void history(struct stage_sim *sim, uint64_t seed)
+static void history_run(struct stage_sim *sim, uint64_t seed)
 {
     const struct sl_sim_faults none = {0};
     struct sim *base = &sim->base;
@@ -246,217 +220,102 @@ static void history(struct stage_sim *sim, uint64_t seed)
     sim->counts.histories++;
 }
 
-/* ---- processes ---- */
+/* ---- what the driver asks for ---- */
 
-struct options {
-    uint64_t cuts, seed, processes;
-    const char *mutant;
-    bool mutants;
-};
-
-/* What processes share. */
-struct shared {
-    uint64_t next_seed;
-    uint64_t cuts;
-    bool failed;
-    uint64_t failed_seed;
-    char fault[256];
-    struct stage_sim_counts counts[PROCESSES_MAX];
-    uint64_t seeds[PROCESSES_MAX]; /* under way */
-    double seconds[PROCESSES_MAX];
-};
-
-static void note_failure(struct shared *shared, uint64_t seed, const char *fault)
-{
-    bool expected = false;
-    if (__atomic_compare_exchange_n(&shared->failed, &expected, true, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_ACQUIRE)) {
-        shared->failed_seed = seed;
-        snprintf(shared->fault, sizeof(shared->fault), "%s", fault);
-    }
-}
-
-static void process_run(struct shared *shared, uint32_t index, const struct options *options,
-                        const struct mutant *mutant)
+static void *sim_open(const struct sim_mutant *mutant)
 {
     static struct stage_sim sim;
-    struct timespec time;
     memset(&sim, 0, sizeof(sim));
     sim_init(&sim.base);
     mutant_set(&sim, mutant);
-    while (__atomic_load_n(&shared->cuts, __ATOMIC_RELAXED) < options->cuts &&
-           !__atomic_load_n(&shared->failed, __ATOMIC_RELAXED)) {
-        uint64_t cuts = sim.counts.cuts;
-        shared->seeds[index] = __atomic_fetch_add(&shared->next_seed, 1, __ATOMIC_RELAXED);
-        history(&sim, shared->seeds[index]);
-        __atomic_fetch_add(&shared->cuts, sim.counts.cuts - cuts, __ATOMIC_RELAXED);
-        if (!model_is_well(&sim.base.model)) {
-            note_failure(shared, shared->seeds[index], sim.base.model.fault);
-        }
-    }
-    sl_sim_disk_free(sim.base.copy);
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-    shared->counts[index] = sim.counts;
-    shared->seconds[index] = (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+    return &sim;
 }
 
-/* An assertion that failed is a failure of the history under way. */
-static void process_wait(struct shared *shared, uint32_t index, pid_t child)
+static void sim_close(void *arg)
 {
-    int status = 0;
-    if (child <= 0 || waitpid(child, &status, 0) != child || status != 0) {
-        note_failure(shared, shared->seeds[index], "a process crashed");
-    }
+    struct stage_sim *sim = arg;
+    sl_sim_disk_free(sim->base.copy);
 }
 
-static void processes_run(struct shared *shared, const struct options *options,
-                          const struct mutant *mutant)
+static const char *history(void *arg, uint64_t seed)
 {
-    pid_t children[PROCESSES_MAX];
-    memset(shared, 0, sizeof(*shared));
-    shared->next_seed = options->seed;
-    fflush(stdout);
-    if (options->processes == 0) {
-        process_run(shared, 0, options, mutant);
-    }
-    for (uint32_t i = 0; i < options->processes; i++) {
-        children[i] = fork();
-        if (children[i] == 0) {
-            if (mutant != NULL && freopen("/dev/null", "w", stderr) == NULL) {
-                _exit(2);
-            }
-            process_run(shared, i, options, mutant);
-            _exit(0);
-        }
-    }
-    for (uint32_t i = 0; i < options->processes; i++) {
-        process_wait(shared, i, children[i]);
-    }
+    struct stage_sim *sim = arg;
+    history_run(sim, seed);
+    return model_is_well(model_of(sim)) ? NULL : model_of(sim)->fault;
 }
 
-/* ---- the program ---- */
-
-static bool options_read(int count, char **words, struct options *options)
+static const void *counts(const void *arg)
 {
-    for (int i = 1; i < count; i++) {
-        const char *value = i + 1 < count ? words[i + 1] : "";
-        if (strcmp(words[i], "--mutants") == 0) {
-            options->mutants = true;
-            continue;
-        }
-        if (strcmp(words[i], "--cuts") == 0) {
-            options->cuts = strtoull(value, NULL, 10);
-        } else if (strcmp(words[i], "--seed") == 0) {
-            options->seed = strtoull(value, NULL, 10);
-        } else if (strcmp(words[i], "--processes") == 0) {
-            options->processes = strtoull(value, NULL, 10);
-        } else if (strcmp(words[i], "--mutant") == 0) {
-            options->mutant = value;
-        } else {
-            return false;
-        }
-        i++;
-    }
-    return options->processes <= PROCESSES_MAX &&
-           (options->mutant == NULL || mutant_find(options->mutant) != NULL);
+    return &((const struct stage_sim *)arg)->counts;
 }
 
-static struct stage_sim_counts counts_sum(const struct shared *shared, double *ret_seconds)
-{
-    struct stage_sim_counts sum = {0};
-    uint64_t *to = (uint64_t *)&sum;
-    *ret_seconds = 0;
-    for (uint32_t i = 0; i < PROCESSES_MAX; i++) {
-        const uint64_t *from = (const uint64_t *)&shared->counts[i];
-        for (size_t k = 0; k < sizeof(sum) / sizeof(*to); k++) {
-            to[k] += from[k];
-        }
-        *ret_seconds += shared->seconds[i];
+enum {
+    HISTORIES,
+    CUTS,
+    CUT_RECOVERIES,
+    RECOVERIES,
+    KILLS,
+    CLOSES,
+    FAILURES,
+    RECORDS,
+    PROCESSED,
+    DEAD_LETTERS,
+    REDRIVEN,
+    STATE_LOADS,
+    WORKER_DEATHS,
+    STATE_RECORDS,
+    EXTENTS,
+    COMPACTIONS,
+    RECORDS_COMPACTED,
+    COUNTS
+};
+#define COUNT(name, member)                             \
+    {                                                   \
+        name, offsetof(struct stage_sim_counts, member) \
     }
-    return sum;
-}
 
-static void report(const struct shared *shared, const struct options *options)
-{
-    double seconds = 0;
-    struct stage_sim_counts c = counts_sum(shared, &seconds);
-    const struct {
-        const char *name;
-        uint64_t value;
-    } table[] = {{"seed", options->seed},
-                 {"histories", c.histories},
-                 {"power_cuts", c.cuts},
-                 {"cuts_in_recovery", c.cut_recoveries},
-                 {"recoveries", c.recoveries},
-                 {"kills", c.kills},
-                 {"closes", c.closes},
-                 {"failures", c.failures},
-                 {"records", c.records},
-                 {"processed", c.processed},
-                 {"dead_letters", c.dead_letters},
-                 {"redriven", c.redriven},
-                 {"state_loads", c.state_loads},
-                 {"worker_deaths", c.worker_deaths},
-                 {"state_records", c.state_records},
-                 {"extents", c.extents},
-                 {"compactions", c.compactions},
-                 {"records_compacted", c.records_compacted},
-                 {"cuts_per_cpu_second", seconds > 0 ? (uint64_t)((double)c.cuts / seconds) : 0}};
-    printf("mutant %s", options->mutant != NULL ? options->mutant : "none");
-    for (size_t i = 0; i < SL_COUNT_OF(table); i++) {
-        printf(", %s %" PRIu64, table[i].name, table[i].value);
-    }
-    if (!shared->failed) {
-        printf("\n%" PRIu64 " power cuts, %" PRIu64 " records processed, %" PRIu64
-               " dead letters handed back, %" PRIu64
-               " deaths of workers: each record counted once\n",
-               c.cuts, c.processed, c.redriven, c.worker_deaths);
-    } else {
-        printf("\n%s; replay: --cuts 1 --seed %" PRIu64 "\n", shared->fault, shared->failed_seed);
-    }
-}
+static const struct sim_count count_table[COUNTS] = {
+    [HISTORIES] = COUNT("histories", histories),
+    [CUTS] = COUNT("power_cuts", cuts),
+    [CUT_RECOVERIES] = COUNT("cuts_in_recovery", cut_recoveries),
+    [RECOVERIES] = COUNT("recoveries", recoveries),
+    [KILLS] = COUNT("kills", kills),
+    [CLOSES] = COUNT("closes", closes),
+    [FAILURES] = COUNT("failures", failures),
+    [RECORDS] = COUNT("records", records),
+    [PROCESSED] = COUNT("processed", processed),
+    [DEAD_LETTERS] = COUNT("dead_letters", dead_letters),
+    [REDRIVEN] = COUNT("redriven", redriven),
+    [STATE_LOADS] = COUNT("state_loads", state_loads),
+    [WORKER_DEATHS] = COUNT("worker_deaths", worker_deaths),
+    [STATE_RECORDS] = COUNT("state_records", state_records),
+    [EXTENTS] = COUNT("extents", extents),
+    [COMPACTIONS] = COUNT("compactions", compactions),
+    [RECORDS_COMPACTED] = COUNT("records_compacted", records_compacted),
+};
 
-/* Each must be caught, be it by an assertion. */
-static bool mutants_run(struct shared *shared, const struct options *options)
+static void held(const uint64_t *sums)
 {
-    uint32_t alive = 0;
-    printf("%-18s %-9s %8s %8s  %s\n", "mutant", "", "seed", "cuts", "what it breaks; the fault");
-    for (size_t i = 0; i < SL_COUNT_OF(mutants); i++) {
-        processes_run(shared, options, &mutants[i]);
-        alive += !shared->failed;
-        printf("%-18s %-9s %8" PRIu64 " %8" PRIu64 "  %s; %s\n", mutants[i].name,
-               shared->failed ? "killed" : "SURVIVED", shared->failed_seed, shared->cuts,
-               mutants[i].what, shared->failed ? shared->fault : "none");
-        fflush(stdout);
-    }
-    printf("%zu mutants, %u survived\n", SL_COUNT_OF(mutants), alive);
-    return alive == 0;
+    printf("%" PRIu64 " power cuts, %" PRIu64 " records processed, %" PRIu64
+           " dead letters handed back, %" PRIu64 " deaths of workers: each record counted once\n",
+           sums[CUTS], sums[PROCESSED], sums[REDRIVEN], sums[WORKER_DEATHS]);
 }
 
 int main(int count, char **words)
 {
-    struct options options = {.cuts = 2000, .seed = 1, .processes = 1};
-    if (!options_read(count, words, &options)) {
-        fprintf(stderr, "sim_stages [--cuts N] [--seed S] [--processes P] [--mutant NAME | "
-                        "--mutants]\nmutants:");
-        for (size_t i = 0; i < SL_COUNT_OF(mutants); i++) {
-            fprintf(stderr, " %s", mutants[i].name);
-        }
-        fprintf(stderr, "\n");
-        return 2;
-    }
-    struct shared *shared =
-        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED) {
-        return 2;
-    }
-    mallopt(M_TRIM_THRESHOLD, 256 << 20); /* as sim_storage */
-    mallopt(M_MMAP_THRESHOLD, 64 << 20);
-    if (options.mutants) {
-        return mutants_run(shared, &options) ? 0 : 1;
-    }
-    const struct mutant *mutant = options.mutant != NULL ? mutant_find(options.mutant) : NULL;
-    processes_run(shared, &options, mutant);
-    report(shared, &options);
-    return shared->failed == (options.mutant != NULL) ? 0 : 1;
+    static const struct sim_driver driver = {
+        .name = "sim_stages",
+        .cuts = 2000,
+        .mutants = mutants,
+        .mutant_count = SL_COUNT_OF(mutants),
+        .open = sim_open,
+        .close = sim_close,
+        .history = history,
+        .counts = counts,
+        .count_table = count_table,
+        .count_count = SL_COUNT_OF(count_table),
+        .held = held,
+    };
+    _Static_assert(COUNTS <= SIM_COUNTS_MAX, "all are added up");
+    return sim_driver_main(&driver, count, words);
 }

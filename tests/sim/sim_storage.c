@@ -1,45 +1,22 @@
 /* sim_storage.c: the storage of a whole broker under simulated power cuts: log, extents,
  * checkpoints, retention, compaction, deletion, producers, groups, stages, shards, full disks
- * (storage_sim.h).
- *
- *   sim_storage [--cuts N] [--seed S] [--processes P] [--mutant NAME | --mutants] [--json]
- *
- * Histories are taken from seed S on until N power cuts were recovered from and judged; P processes
- * share them (0: this one does it, for debuggers). Exit status 0: all held; with --mutant: the
- * broken storage was caught; with
- * --mutants: each of the table was, within N cuts, and which seed caught it is printed. When
- * something is wrong the history's seed is printed; `--cuts 1 --seed THAT` replays it. */
+ * (storage_sim.h). Options: sim_driver.h. */
+#include "sim_driver.h"
 #include "storage_sim.h"
 
-#include <inttypes.h>
-#include <malloc.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#define PROCESSES_MAX 16u
 
 /* ---- mutants ---- */
 
-struct mutant {
-    const char *name;
-    size_t at;              /* of its switch in struct sim_mutants … */
-    const char *no_sync_of; /* … or what the disk does not sync (os_sim.h) */
-    const char *no_dir_sync_of;
-    const char *what;
-};
-#define SWITCH(member)    offsetof(struct sim_mutants, member), NULL, NULL
-#define UNSYNCED(path)    0, path, NULL
-#define UNSYNCED_DIR(end) 0, NULL, end
+#define SWITCH(member)    0, offsetof(struct sim_mutants, member), NULL, NULL
+#define UNSYNCED(path)    0, 0, path, NULL
+#define UNSYNCED_DIR(end) 0, 0, NULL, end
 
 /* Chain, incarnation and durable LSN are for what this disk does not do to a log of many segments:
  * sim_wal kills those. */
-static const struct mutant mutants[] = {
+static const struct sim_mutant mutants[] = {
     {"no_sync", SWITCH(wal.no_sync), "the log is acknowledged before it is on the disk"},
     {"rename_first", SWITCH(wal.rename_first), "a segment has its name before its bytes"},
     {"no_segment_dir_sync", UNSYNCED_DIR("/wal"), "the name of a segment is not synced"},
@@ -76,19 +53,8 @@ static const struct mutant mutants[] = {
     {"no_shard_sync", UNSYNCED_DIR("/shard-0"), "names in a shard's folder are not synced"},
 };
 
-static const struct mutant *mutant_find(const char *name)
+static void mutant_set(struct sim_mutants *switches, const struct sim_mutant *mutant)
 {
-    for (size_t i = 0; i < SL_COUNT_OF(mutants); i++) {
-        if (strcmp(mutants[i].name, name) == 0) {
-            return &mutants[i];
-        }
-    }
-    return NULL;
-}
-
-static void mutant_set(struct sim_mutants *switches, const struct mutant *mutant)
-{
-    memset(switches, 0, sizeof(*switches));
     if (mutant == NULL) {
         return;
     }
@@ -99,243 +65,86 @@ static void mutant_set(struct sim_mutants *switches, const struct mutant *mutant
     }
 }
 
-/* ---- processes ---- */
+/* ---- what the driver asks for ---- */
 
-struct options {
-    uint64_t cuts;
-    uint64_t seed;
-    uint64_t processes;
-    const char *mutant;
-    bool mutants;
-    bool json;
-};
-
-/* What processes share. */
-struct shared {
-    uint64_t next_seed;
-    uint64_t cuts;
-    bool failed;
-    uint64_t failed_seed;
-    uint64_t failed_cuts; /* until then, of all */
-    char fault[256];
-    struct sim_counts counts[PROCESSES_MAX];
-    uint64_t seeds[PROCESSES_MAX]; /* under way */
-    double seconds[PROCESSES_MAX];
-};
-
-static void note_failure(struct shared *shared, const struct sim *sim)
-{
-    bool expected = false;
-    if (__atomic_compare_exchange_n(&shared->failed, &expected, true, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_ACQUIRE)) {
-        shared->failed_seed = sim->seed;
-        shared->failed_cuts = shared->cuts;
-        memcpy(shared->fault, sim->model.fault, sizeof(shared->fault));
-    }
-}
-
-static void process_run(struct shared *shared, uint32_t index, const struct options *options,
-                        const struct mutant *mutant)
+static void *sim_open(const struct sim_mutant *mutant)
 {
     static struct sim sim;
-    struct timespec end;
-    struct timespec begin;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
     memset(&sim, 0, sizeof(sim));
     sim_init(&sim);
     mutant_set(&sim.mutants, mutant);
-    while (__atomic_load_n(&shared->cuts, __ATOMIC_RELAXED) < options->cuts &&
-           !__atomic_load_n(&shared->failed, __ATOMIC_RELAXED)) {
-        uint64_t cuts = sim.counts.cuts;
-        shared->seeds[index] = __atomic_fetch_add(&shared->next_seed, 1, __ATOMIC_RELAXED);
-        sim_history(&sim, shared->seeds[index]);
-        __atomic_fetch_add(&shared->cuts, sim.counts.cuts - cuts, __ATOMIC_RELAXED);
-        if (!model_is_well(&sim.model)) {
-            note_failure(shared, &sim);
-        }
-    }
-    sl_sim_disk_free(sim.copy);
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
-    shared->counts[index] = sim.counts;
-    shared->seconds[index] =
-        (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
+    return &sim;
 }
 
-/* An assertion that failed is a failure of the history under way. */
-static void process_wait(struct shared *shared, uint32_t index, pid_t child)
+static void sim_close(void *arg)
 {
-    int status = 0;
-    if (child > 0 && waitpid(child, &status, 0) == child && status == 0) {
-        return;
-    }
-    if (!shared->failed) {
-        shared->failed = true;
-        shared->failed_seed = shared->seeds[index];
-        shared->failed_cuts = shared->cuts;
-        snprintf(shared->fault, sizeof(shared->fault), "a process crashed");
-    }
+    struct sim *sim = arg;
+    sl_sim_disk_free(sim->copy);
 }
 
-static void processes_run(struct shared *shared, const struct options *options,
-                          const struct mutant *mutant)
+static const char *history(void *arg, uint64_t seed)
 {
-    pid_t children[PROCESSES_MAX];
-    memset(shared, 0, sizeof(*shared));
-    shared->next_seed = options->seed;
-    fflush(stdout);
-    if (options->processes == 0) {
-        process_run(shared, 0, options, mutant);
-    }
-    for (uint32_t i = 0; i < options->processes; i++) {
-        children[i] = fork();
-        if (children[i] == 0) {
-            if (mutant != NULL && freopen("/dev/null", "w", stderr) == NULL) {
-                _exit(2);
-            }
-            process_run(shared, i, options, mutant);
-            _exit(0);
-        }
-    }
-    for (uint32_t i = 0; i < options->processes; i++) {
-        process_wait(shared, i, children[i]);
-    }
+    struct sim *sim = arg;
+    sim_history(sim, seed);
+    return model_is_well(&sim->model) ? NULL : sim->model.fault;
 }
 
-/* ---- the program ---- */
-
-static bool options_read(int count, char **words, struct options *options)
+static const void *counts(const void *arg)
 {
-    for (int i = 1; i < count; i++) {
-        const char *value = i + 1 < count ? words[i + 1] : "";
-        if (strcmp(words[i], "--json") == 0) {
-            options->json = true;
-            continue;
-        }
-        if (strcmp(words[i], "--mutants") == 0) {
-            options->mutants = true;
-            continue;
-        }
-        if (strcmp(words[i], "--cuts") == 0) {
-            options->cuts = strtoull(value, NULL, 10);
-        } else if (strcmp(words[i], "--seed") == 0) {
-            options->seed = strtoull(value, NULL, 10);
-        } else if (strcmp(words[i], "--processes") == 0) {
-            options->processes = strtoull(value, NULL, 10);
-        } else if (strcmp(words[i], "--mutant") == 0) {
-            options->mutant = value;
-        } else {
-            return false;
-        }
-        i++;
-    }
-    return options->processes <= PROCESSES_MAX &&
-           (options->mutant == NULL || mutant_find(options->mutant) != NULL);
+    return &((const struct sim *)arg)->counts;
 }
 
-static struct sim_counts counts_sum(const struct shared *shared, double *ret_seconds)
+static void held(const uint64_t *sums)
 {
-    struct sim_counts sum = {0};
-    uint64_t *to = (uint64_t *)&sum;
-    *ret_seconds = 0;
-    for (uint32_t i = 0; i < PROCESSES_MAX; i++) {
-        const uint64_t *from = (const uint64_t *)&shared->counts[i];
-        for (size_t k = 0; k < sizeof(sum) / sizeof(*to); k++) {
-            to[k] += from[k];
-        }
-        *ret_seconds += shared->seconds[i];
-    }
-    return sum;
+    (void)sums;
+    printf("0 acknowledged lost, 0 ghosts, 0 false refusals\n");
 }
 
-static void report(const struct shared *shared, const struct options *options)
-{
-    double seconds = 0;
-    struct sim_counts c = counts_sum(shared, &seconds);
-    const struct {
-        const char *name;
-        uint64_t value;
-    } table[] = {{"seed", options->seed},
-                 {"histories", c.histories},
-                 {"power_cuts", c.cuts},
-                 {"cuts_in_recovery", c.cut_recoveries},
-                 {"recoveries", c.recoveries},
-                 {"kills", c.kills},
-                 {"closes", c.closes},
-                 {"failures", c.failures},
-                 {"full_disks", c.full_disks},
-                 {"batches", c.batches},
-                 {"acknowledged", c.acked},
-                 {"stage_units", c.stage_units},
-                 {"offsets", c.offsets},
-                 {"reads", c.reads},
-                 {"topics_deleted", c.topics_deleted},
-                 {"starts_raised", c.starts_raised},
-                 {"bytes_retained", c.bytes_retained},
-                 {"seal_jobs", c.seal_jobs},
-                 {"extents", c.extents},
-                 {"promoted", c.promoted},
-                 {"rewritten", c.rewritten},
-                 {"compactions", c.compactions},
-                 {"records_compacted", c.records_compacted},
-                 {"cuts_per_cpu_second", seconds > 0 ? (uint64_t)((double)c.cuts / seconds) : 0}};
-    const char *mutant = options->mutant != NULL ? options->mutant : "none";
-    printf(options->json ? "{\"mutant\":\"%s\"" : "mutant %s", mutant);
-    for (size_t i = 0; i < SL_COUNT_OF(table); i++) {
-        printf(options->json ? ",\"%s\":%" PRIu64 : ", %s %" PRIu64, table[i].name, table[i].value);
+#define COUNT(name, member)                       \
+    {                                             \
+        name, offsetof(struct sim_counts, member) \
     }
-    if (!shared->failed) {
-        printf(options->json ? ",\"failure\":null}\n"
-                             : "\n0 acknowledged lost, 0 ghosts, 0 false refusals\n");
-    } else {
-        printf(options->json ? ",\"failure\":\"%s\",\"failure_seed\":%" PRIu64 "}\n"
-                             : "\n%s; replay: --cuts 1 --seed %" PRIu64 "\n",
-               shared->fault, shared->failed_seed);
-    }
-}
 
-/* Each must be caught, be it by an assertion. */
-static bool mutants_run(struct shared *shared, const struct options *options)
-{
-    uint32_t alive = 0;
-    printf("%-22s %-10s %8s %8s  %s\n", "mutant", "", "seed", "cuts", "what it breaks; the fault");
-    for (size_t i = 0; i < SL_COUNT_OF(mutants); i++) {
-        processes_run(shared, options, &mutants[i]);
-        alive += !shared->failed;
-        printf("%-22s %-10s %8" PRIu64 " %8" PRIu64 "  %s; %s\n", mutants[i].name,
-               shared->failed ? "killed" : "SURVIVED", shared->failed_seed,
-               shared->failed ? shared->failed_cuts : shared->cuts, mutants[i].what,
-               shared->failed ? shared->fault : "none");
-        fflush(stdout);
-    }
-    printf("%zu mutants, %u survived\n", SL_COUNT_OF(mutants), alive);
-    return alive == 0;
-}
+static const struct sim_count count_table[] = {
+    COUNT("histories", histories),
+    COUNT("power_cuts", cuts),
+    COUNT("cuts_in_recovery", cut_recoveries),
+    COUNT("recoveries", recoveries),
+    COUNT("kills", kills),
+    COUNT("closes", closes),
+    COUNT("failures", failures),
+    COUNT("full_disks", full_disks),
+    COUNT("batches", batches),
+    COUNT("acknowledged", acked),
+    COUNT("stage_units", stage_units),
+    COUNT("offsets", offsets),
+    COUNT("reads", reads),
+    COUNT("topics_deleted", topics_deleted),
+    COUNT("starts_raised", starts_raised),
+    COUNT("bytes_retained", bytes_retained),
+    COUNT("seal_jobs", seal_jobs),
+    COUNT("extents", extents),
+    COUNT("promoted", promoted),
+    COUNT("rewritten", rewritten),
+    COUNT("compactions", compactions),
+    COUNT("records_compacted", records_compacted),
+};
 
 int main(int count, char **words)
 {
-    struct options options = {.cuts = 10000, .seed = 1, .processes = 1};
-    if (!options_read(count, words, &options)) {
-        fprintf(stderr, "sim_storage [--cuts N] [--seed S] [--processes P] [--json] "
-                        "[--mutant NAME | --mutants]\nmutants:");
-        for (size_t i = 0; i < SL_COUNT_OF(mutants); i++) {
-            fprintf(stderr, " %s", mutants[i].name);
-        }
-        fprintf(stderr, "\n");
-        return 2;
-    }
-    struct shared *shared =
-        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED) {
-        return 2;
-    }
-    mallopt(M_TRIM_THRESHOLD,
-            256 << 20); /* each history would give memory back and take it again */
-    mallopt(M_MMAP_THRESHOLD, 64 << 20);
-    if (options.mutants) {
-        return mutants_run(shared, &options) ? 0 : 1;
-    }
-    const struct mutant *mutant = options.mutant != NULL ? mutant_find(options.mutant) : NULL;
-    processes_run(shared, &options, mutant);
-    report(shared, &options);
-    return shared->failed == (options.mutant != NULL) ? 0 : 1;
+    static const struct sim_driver driver = {
+        .name = "sim_storage",
+        .cuts = 10000,
+        .mutants = mutants,
+        .mutant_count = SL_COUNT_OF(mutants),
+        .open = sim_open,
+        .close = sim_close,
+        .history = history,
+        .counts = counts,
+        .count_table = count_table,
+        .count_count = SL_COUNT_OF(count_table),
+        .held = held,
+    };
+    _Static_assert(SL_COUNT_OF(count_table) <= SIM_COUNTS_MAX, "all are added up");
+    return sim_driver_main(&driver, count, words);
 }
