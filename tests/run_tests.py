@@ -14,6 +14,9 @@ want the machine for themselves, run alone at the end. A suite that failed witho
 is run once more, alone, when at most AGAIN_MAX did: what passes then is printed as unsteady, with what it
 said the first time, and is to be mended.
 
+A build that leaves something out (SLUICE_FRONTENDS, SLUICE_HOT_RELOAD, SLUICE_TELEMETRY) runs the whole-broker suites that
+say with NEEDS = ("frontend_kafka", …) that they need no more than is there; the others are skipped, by name.
+
 --within SECONDS: what has not begun by then is skipped, by name; SLUICE_SEED decides what comes late.
 
 The last line is "N passed, N failed" and, when there are any, ", N skipped"."""
@@ -223,6 +226,21 @@ def broker_names(source):
     return [f"broker/{name[5:-3]}" for name in names if re.match(r"test_.*\.py$", name)]
 
 
+OPTIONAL = {"frontend_http", "frontend_kafka", "frontend_native", "hot-reload", "telemetry"}
+
+
+def left_out_of(build):
+    """Of what a build can leave out, what this one has not."""
+    said = subprocess.run([os.path.join(build, "bin", "sluice"), "--version", "--json"], capture_output=True, text=True)
+    return OPTIONAL - set(json.loads(said.stdout)["features"]) if said.returncode == 0 else set()
+
+
+def needs_of(source, name):
+    with open(os.path.join(source, "tests", "broker", "test_%s.py" % name.split("/")[1]), encoding="utf-8") as file:
+        needs = re.search(r"^NEEDS = \((.*)\)$", file.read(), re.M)
+    return set(re.findall(r'"([^"]+)"', needs.group(1))) if needs else OPTIONAL
+
+
 def jobs_of(args, build, source, kind, totals):
     """name → what runs it, given an environment and a folder for reports."""
     jobs = {}
@@ -240,7 +258,14 @@ def jobs_of(args, build, source, kind, totals):
         elif not args.sanitized:
             jobs[name] = lambda environment, reports, name=name, command=command, properties=properties: \
                 run_plain(name, command, properties, environment, reports, totals)
+    left_out = left_out_of(build)
+    for name in sorted(left_out):
+        totals.notes.append(f"tests/unit/{name}: this build leaves it out")
     for name in broker_names(source):
+        missing = needs_of(source, name) & left_out
+        if missing:
+            totals.notes.append(f"{name}: this build leaves out {', '.join(sorted(missing))}")
+            continue
         jobs[name] = lambda environment, reports, name=name: run_broker(name, environment, source, reports, totals)
     return {name: job for name, job in jobs.items() if not args.wanted or any(word in name for word in args.wanted)}
 

@@ -50,7 +50,8 @@ bool sluice_is_fenced(const struct sluice *sluice);
 bool sluice_can_serve(const struct sluice *sluice);
 /* Every loop turns: what /livez answers, for a watchdog. [any] */
 bool sluice_is_live(const struct sluice *sluice);
-/* All metrics as Prometheus text. [any, while it runs] */
+/* All metrics as Prometheus text. E_UNSUPPORTED: in a build without telemetry. [any, while it runs]
+ */
 sl_err sluice_metrics(struct sluice *sluice, struct sl_buffer *buffer) SL_MUST_CHECK;
 /* Writes batches as the program's own, which no rule is asked about. E_NO_MEMORY, else `done` is
  * called. [loop 0, while it runs] */

@@ -7,16 +7,6 @@
 
 #define LIVE_AFTER_MS 5000 /* a loop that is silent for longer is not alive */
 
-static struct loop_room *current_room(struct sluice *sluice)
-{
-    for (uint32_t i = 0; i < sluice->room_count; i++) {
-        if (sl_loop_is_current(sluice->rooms[i].loop)) {
-            return &sluice->rooms[i];
-        }
-    }
-    return NULL;
-}
-
 void sluice_facts_publish_plugins(struct loop_room *room)
 {
     struct sluice *sluice = room->sluice;
@@ -35,18 +25,7 @@ void sluice_facts_publish_plugins(struct loop_room *room)
 
 static sl_err render_metrics(void *arg, struct sl_buffer *buffer)
 {
-    struct sluice *sluice = arg;
-    struct loop_room *room = current_room(sluice);
-    if (room != NULL) {
-        broker_counters_publish(room); /* its own counts are exact, others' half a second old */
-        sluice_facts_publish_plugins(room);
-    }
-    return sl_metrics_render(sluice->metrics, buffer);
-}
-
-sl_err sluice_metrics(struct sluice *sluice, struct sl_buffer *buffer)
-{
-    return render_metrics(sluice, buffer);
+    return sluice_metrics(arg, buffer);
 }
 
 static bool say(struct sl_buffer *text, const char *what, uint32_t number, const char *why)

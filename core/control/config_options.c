@@ -202,7 +202,7 @@ const struct config_option config_options[] = {
      .initial = "", .may_be_empty = true,
      .doc = "Folder of the plugins that come with Sluice; empty: ../lib/sluice/plugins from the program."},
     {.key = "plugins.enabled", .type = CONFIG_TYPE_LIST, .apply = CONFIG_APPLY_RESTART, AT(plugins.enabled),
-     .initial = "frontend_kafka,frontend_http,frontend_native", .may_be_empty = true,
+     .initial = SLUICE_FRONTENDS_ENABLED, .may_be_empty = true,
      .doc = "Frontends of plugins.system_dir to load; an empty list starts a broker without any port."},
     {.key = "plugins.instances", .type = CONFIG_TYPE_INSTANCES, .apply = CONFIG_APPLY_COMPONENT,
      .initial = "", .may_be_empty = true,

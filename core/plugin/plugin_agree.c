@@ -38,6 +38,13 @@ static struct instance_part *part_of(struct shard_call *call)
     return &self->instance->parts[call->target->index];
 }
 
+void version_coming_fini(struct version_coming *coming)
+{
+    plugin_version_unref(coming->version);
+    shared_attachment_unref(coming->attachment);
+    *coming = (struct version_coming){0};
+}
+
 static void call_free(struct part_call *self)
 {
     plugin_version_unref(self->version);

@@ -1,5 +1,6 @@
-/* plugin_command.c: what an operator asks of instances, one command after the other: load, reload,
- * unload, enable, disable, pause, resume (seek and forget are in plugin_position.c).
+/* plugin_command.c: what an operator asks of instances, one command after the other:
+ * unload, enable, disable, pause, resume (load and reload are in plugin_load.c, seek and forget in
+ * plugin_position.c).
  *
  *   command ─► order, in line ─► begun ─► file read, switch durable, parts told … ─► outcome
  *
@@ -182,7 +183,7 @@ void orders_stop(struct plugin_manager *manager)
 
 /* ---- names ---- */
 
-static void end_unknown(struct plugin_order *order)
+void order_end_unknown(struct plugin_order *order)
 {
     const char *known[PLUGIN_INSTANCES_MAX];
     uint32_t count = 0;
@@ -352,7 +353,7 @@ void order_file_taken(struct plugin_manager *manager, const struct plugin_file *
     }
 }
 
-static void want_file(struct plugin_order *order, const char *file)
+void order_want_file(struct plugin_order *order, const char *file)
 {
     snprintf(order->file, sizeof(order->file), "%s", file);
     if (!manager_want_file(order->manager, order->file)) {
@@ -361,86 +362,7 @@ static void want_file(struct plugin_order *order, const char *file)
     }
 }
 
-static sl_err write_all(struct sl_file *file, struct sl_bytes bytes)
-{
-    struct sl_iovec piece = {(void *)(uintptr_t)bytes.data, bytes.size};
-    return bytes.size == 0 ? SLUICE_OK : sl_file_pwritev(file, &piece, 1, 0);
-}
-
-/* [helper] Beside its place, synced, then in its place: nobody ever sees half of it. */
-static void write_file(struct sl_job *job)
-{
-    struct plugin_order *order = SL_CONTAINER_OF(job, struct plugin_order, job);
-    struct sl_os *os = order->manager->config.os;
-    const char *directory = order->manager->settings.is.plugins_dir;
-    char path[PLUGIN_REASON_BYTES];
-    char beside[PLUGIN_REASON_BYTES];
-    struct sl_file *file = NULL;
-    struct sl_bytes bytes = order->command.bytes;
-    snprintf(path, sizeof(path), "%.600s/%.255s", directory, order->command.name);
-    snprintf(beside, sizeof(beside), "%.600s/.%.255s.coming", directory, order->command.name);
-    sl_err err = sl_dir_make(os, directory);
-    err = err != SLUICE_OK ? err : sl_file_open(os, beside, SL_FILE_WRITE | SL_FILE_CREATE, &file);
-    if (err == SLUICE_OK) {
-        err = sl_file_truncate(file, 0);
-        err = err != SLUICE_OK ? err : write_all(file, bytes);
-        err = err != SLUICE_OK ? err : sl_file_sync(file);
-        sl_file_close(file);
-    }
-    err = err != SLUICE_OK ? err : sl_path_rename(os, beside, path);
-    order->err = err != SLUICE_OK ? err : sl_dir_sync(os, directory);
-}
-
-static void file_written(struct sl_job *job)
-{
-    struct plugin_order *order = SL_CONTAINER_OF(job, struct plugin_order, job);
-    if (order->err != SLUICE_OK) {
-        order_end(order, order->err, "%s cannot be written to %s: %s", order->command.name,
-                  order->manager->settings.is.plugins_dir, sl_status_text(order->err));
-    } else if (order->manager->stopping) {
-        order_end(order, SLUICE_E_STOPPING, "it is in its place and loads at the next start");
-    } else {
-        want_file(order, order->command.name);
-    }
-}
-
-static void load(struct plugin_order *order)
-{
-    if (!plugin_scan_is_candidate(order->command.name)) {
-        order_end(order, SLUICE_E_INVALID,
-                  "\"%.100s\" is no name for a plugin: it ends in .so or .lua, and begins with no "
-                  "dot",
-                  order->command.name);
-        return;
-    }
-    order->loads_all = true;
-    order->job = (struct sl_job){.work = write_file, .done = file_written};
-    order->job.task.priority = SL_PRIORITY_CONTROL;
-    sl_helpers_submit(order->manager->config.os, order->manager->loop, &order->job);
-}
-
 /* ---- the commands ---- */
-
-static void reload(struct plugin_order *order)
-{
-    struct plugin_instance *instance = instance_find(order->manager, order->command.name);
-    const struct plugin_file *file = manager_file(order->manager, order->command.name);
-    if (instance == NULL && file == NULL) {
-        end_unknown(order);
-        return;
-    }
-    if (instance != NULL && instance->state == INSTANCE_DISABLED) {
-        order_end(order, SLUICE_E_BUSY, "%s is disabled; sluice plugin enable %s loads it",
-                  instance->name, instance->name);
-        return;
-    }
-    order->loads_all = instance == NULL;
-    if (instance != NULL) {
-        instance->shadow.asked = (struct shadow_wish){order->command.shadow_records,
-                                                      order->command.shadow_max_diff_percent};
-    }
-    want_file(order, instance != NULL ? instance->file : file->name);
-}
 
 static void rest(struct plugin_order *order, struct plugin_instance *instance,
                  enum instance_state state)
@@ -453,7 +375,7 @@ static void unload(struct plugin_order *order)
 {
     struct plugin_instance *instance = instance_find(order->manager, order->command.name);
     if (instance == NULL) {
-        end_unknown(order);
+        order_end_unknown(order);
     } else if (instance->state == INSTANCE_UNLOADED || instance->state == INSTANCE_DISABLED) {
         order_end_same(order, "%s is not loaded", instance->name);
     } else if (!end_unconfirmed(order, instance)) {
@@ -481,7 +403,7 @@ static void disable(struct plugin_order *order)
     if ((flags & SWITCH_DISABLED) != 0) {
         order_end_same(order, "%s is disabled already", order->command.name);
     } else if (instance == NULL) {
-        end_unknown(order);
+        order_end_unknown(order);
     } else if (!end_unconfirmed(order, instance)) {
         order_switch(order, flags | SWITCH_DISABLED, disabled);
     }
@@ -497,7 +419,7 @@ static void enabled(struct plugin_order *order)
     if (instance->state == INSTANCE_DISABLED) {
         instance->state = INSTANCE_UNLOADED;
     }
-    want_file(order, instance->file);
+    order_want_file(order, instance->file);
 }
 
 static void enable(struct plugin_order *order)
@@ -508,7 +430,7 @@ static void enable(struct plugin_order *order)
     } else if (instance_find(order->manager, order->command.name) != NULL) {
         order_end_same(order, "%s is not disabled", order->command.name);
     } else {
-        end_unknown(order);
+        order_end_unknown(order);
     }
 }
 
@@ -562,7 +484,7 @@ static void pause_or_resume(struct plugin_order *order)
     uint32_t wanted = held ? flags | SWITCH_PAUSED : flags & ~(SWITCH_PAUSED | SWITCH_STOPPED);
     bool released = !held && instance != NULL && instance_release_brake(instance);
     if (instance == NULL && flags == 0) {
-        end_unknown(order);
+        order_end_unknown(order);
     } else if (held && instance != NULL && is_gate(instance)) {
         order_end(order, SLUICE_E_UNSUPPORTED,
                   "%s is a gate: paused, it would stop producers or let records through unchecked; "
@@ -579,14 +501,10 @@ static void pause_or_resume(struct plugin_order *order)
 }
 
 static order_fn *const table[PLUGIN_COMMAND_COUNT] = {
-    [PLUGIN_COMMAND_LOAD] = load,
-    [PLUGIN_COMMAND_RELOAD] = reload,
-    [PLUGIN_COMMAND_UNLOAD] = unload,
-    [PLUGIN_COMMAND_ENABLE] = enable,
-    [PLUGIN_COMMAND_DISABLE] = disable,
-    [PLUGIN_COMMAND_PAUSE] = pause_or_resume,
-    [PLUGIN_COMMAND_RESUME] = pause_or_resume,
-    [PLUGIN_COMMAND_SEEK] = order_seek,
+    [PLUGIN_COMMAND_LOAD] = order_load,        [PLUGIN_COMMAND_RELOAD] = order_reload,
+    [PLUGIN_COMMAND_UNLOAD] = unload,          [PLUGIN_COMMAND_ENABLE] = enable,
+    [PLUGIN_COMMAND_DISABLE] = disable,        [PLUGIN_COMMAND_PAUSE] = pause_or_resume,
+    [PLUGIN_COMMAND_RESUME] = pause_or_resume, [PLUGIN_COMMAND_SEEK] = order_seek,
     [PLUGIN_COMMAND_FORGET] = order_forget,
 };
 

@@ -244,7 +244,8 @@ static bool take_entry(struct plugin_manager *manager, struct scan_entry *entry)
     }
     file->missing_count = 0;
     memcpy(file->seen, entry->hash, sizeof(file->seen));
-    if (!entry->taken) {
+    bool follows = !manager->first_scan_done || manager_follows_files() || entry->wanted;
+    if (!entry->taken || !follows) {
         return false;
     }
     if (instances_leaving(manager, file->name) || reload_holds_files(manager) ||
@@ -334,7 +335,7 @@ static void scan_done(struct plugin_scan *scan)
                 soon = take_entry(manager, &scan->entries[i]) || soon;
             }
         }
-        soon = take_missing(manager, scan) || soon;
+        soon = (manager_follows_files() && take_missing(manager, scan)) || soon;
     } else if (!manager->directory_told) {
         manager->directory_told = true;
         sl_log(manager->config.logger, SL_LOG_WARN, "plugins", "the directory cannot be read",
@@ -348,7 +349,9 @@ static void scan_done(struct plugin_scan *scan)
     manager->scan_again = false;
     int64_t delay_ms = manager->scan_at_once ? 0 : soon || again ? SETTLE_MS : POLL_MS;
     manager->scan_at_once = false;
-    scan_later(manager, delay_ms);
+    if (delay_ms < POLL_MS || manager_follows_files()) {
+        scan_later(manager, delay_ms);
+    }
     manager_progress(manager);
 }
 
@@ -424,9 +427,9 @@ static void scan_due(void *arg)
     }
 }
 
-static void directory_changed(void *arg)
+void manager_files_changed(void *manager)
 {
-    scan_later(arg, DEBOUNCE_MS);
+    scan_later(manager, DEBOUNCE_MS);
 }
 
 /* ---- life ---- */
@@ -461,9 +464,7 @@ static void make_directory(struct plugin_manager *manager)
     const char *path = manager->settings.is.plugins_dir;
     sl_err err =
         manager->settings.is.makes_no_folder ? SLUICE_OK : sl_dir_make(manager->config.os, path);
-    err = err != SLUICE_OK
-              ? err
-              : sl_watch_new(manager->loop, path, directory_changed, manager, &manager->watch);
+    err = err != SLUICE_OK ? err : manager_watch_files(manager);
     if (err != SLUICE_OK) {
         sl_log(manager->config.logger, SL_LOG_WARN, "plugins",
                "the directory is not watched; it is looked at every few seconds",

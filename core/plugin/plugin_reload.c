@@ -46,36 +46,6 @@ struct plugin_reconfigure {
 
 /* ---- comparing ---- */
 
-static bool same_text(const char *a, const char *b, const char *none)
-{
-    return strcmp(a != NULL ? a : none, b != NULL ? b : none) == 0;
-}
-
-static bool same_list(const char *const *a, uint32_t a_count, const char *const *b,
-                      uint32_t b_count)
-{
-    bool same = a_count == b_count;
-    for (uint32_t i = 0; same && i < a_count; i++) {
-        same = strcmp(a[i], b[i]) == 0;
-    }
-    return same;
-}
-
-/* All but what `reconfigure` takes. */
-static bool same_component(const struct plugin_instance_config *a,
-                           const struct plugin_instance_config *b)
-{
-    return same_text(a->module, b->module, "") && a->on == b->on &&
-           same_list(a->inputs, a->input_count, b->inputs, b->input_count) &&
-           same_text(a->output, b->output, "") &&
-           same_list(a->outputs, a->output_count, b->outputs, b->output_count) &&
-           a->from_beginning == b->from_beginning && same_text(a->sha256, b->sha256, "") &&
-           a->memory_bytes == b->memory_bytes && a->deadline_ms == b->deadline_ms &&
-           a->descriptors == b->descriptors && a->cpu_percent == b->cpu_percent &&
-           same_list(a->permissions, a->permission_count, b->permissions, b->permission_count) &&
-           a->observe == b->observe && error_rule_equal(&a->on_error, &b->on_error);
-}
-
 static struct plugin_instance *find_configured(const struct plugin_manager *manager,
                                                const char *name)
 {
@@ -124,11 +94,12 @@ static void plan_changed(struct plugin_manager *manager,
     struct plugin_reconfigure *self = manager->reconfigure;
     const struct plugin_instance *instance = find_configured(manager, after->name);
     char file[PLUGIN_FILE_BYTES];
-    bool same = same_component(before, after);
-    if (same && same_text(before->config_json, after->config_json, "{}")) {
+    bool same = plugin_instance_same_component(before, after);
+    if (same && plugin_instance_same_config(before, after)) {
         return;
     }
-    if (!same_text(before->module, after->module, "")) {
+    if (strcmp(before->module != NULL ? before->module : "",
+               after->module != NULL ? after->module : "") != 0) {
         entry_add(self, after->name, PLUGIN_RELOAD_REMOVE,
                   instance != NULL ? instance->file : NULL);
         entry_add(self, after->name, PLUGIN_RELOAD_ADD, file_of(after, file));

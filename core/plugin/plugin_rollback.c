@@ -167,7 +167,7 @@ void plugin_manager_rollback(struct plugin_manager *manager, const char *name, c
 
 /* ---- by itself ---- */
 
-struct error_tally instance_tally(const struct plugin_instance *instance)
+static struct error_tally instance_tally(const struct plugin_instance *instance)
 {
     uint64_t counts[STAGE_COUNT_COUNT] = {0};
     uint64_t losses = 0;

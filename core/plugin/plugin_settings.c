@@ -1,4 +1,5 @@
-/* plugin_settings.c: a copy of the settings with all its texts (plugin_state.h). */
+/* plugin_settings.c: a copy of the settings with all its texts, and what differs between two
+ * (plugin_state.h). */
 #include "plugin/plugin_state.h"
 
 #include <string.h>
@@ -106,4 +107,52 @@ const struct plugin_instance_config *kept_settings_find(const struct kept_settin
         }
     }
     return NULL;
+}
+
+const struct plugin_instance_config *plugin_settings_find(const struct plugin_settings *settings,
+                                                          const char *name)
+{
+    for (uint32_t i = 0; i < settings->instance_count; i++) {
+        if (strcmp(settings->instances[i].name, name) == 0) {
+            return &settings->instances[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- comparing ---- */
+
+static bool same_text(const char *a, const char *b, const char *none)
+{
+    return strcmp(a != NULL ? a : none, b != NULL ? b : none) == 0;
+}
+
+static bool same_list(const char *const *a, uint32_t a_count, const char *const *b,
+                      uint32_t b_count)
+{
+    bool same = a_count == b_count;
+    for (uint32_t i = 0; same && i < a_count; i++) {
+        same = strcmp(a[i], b[i]) == 0;
+    }
+    return same;
+}
+
+bool plugin_instance_same_component(const struct plugin_instance_config *a,
+                                    const struct plugin_instance_config *b)
+{
+    return same_text(a->module, b->module, "") && a->on == b->on &&
+           same_list(a->inputs, a->input_count, b->inputs, b->input_count) &&
+           same_text(a->output, b->output, "") &&
+           same_list(a->outputs, a->output_count, b->outputs, b->output_count) &&
+           a->from_beginning == b->from_beginning && same_text(a->sha256, b->sha256, "") &&
+           a->memory_bytes == b->memory_bytes && a->deadline_ms == b->deadline_ms &&
+           a->descriptors == b->descriptors && a->cpu_percent == b->cpu_percent &&
+           same_list(a->permissions, a->permission_count, b->permissions, b->permission_count) &&
+           a->observe == b->observe && error_rule_equal(&a->on_error, &b->on_error);
+}
+
+bool plugin_instance_same_config(const struct plugin_instance_config *a,
+                                 const struct plugin_instance_config *b)
+{
+    return same_text(a->config_json, b->config_json, "{}");
 }

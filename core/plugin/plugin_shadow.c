@@ -41,13 +41,6 @@ static bool has_connection(const struct plugin_version *version)
     return false;
 }
 
-void version_coming_fini(struct version_coming *coming)
-{
-    plugin_version_unref(coming->version);
-    shared_attachment_unref(coming->attachment);
-    *coming = (struct version_coming){0};
-}
-
 bool instance_shadow_begin(struct plugin_instance *instance)
 {
     struct plugin_manager *manager = instance->manager;

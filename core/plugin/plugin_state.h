@@ -19,6 +19,13 @@ sl_err kept_settings_copy(struct kept_settings *kept,
 void kept_settings_fini(struct kept_settings *kept);
 const struct plugin_instance_config *kept_settings_find(const struct kept_settings *kept,
                                                         const char *name); /* or NULL */
+const struct plugin_instance_config *plugin_settings_find(const struct plugin_settings *settings,
+                                                          const char *name); /* or NULL */
+/* All but what `reconfigure` takes. */
+bool plugin_instance_same_component(const struct plugin_instance_config *a,
+                                    const struct plugin_instance_config *b);
+bool plugin_instance_same_config(const struct plugin_instance_config *a,
+                                 const struct plugin_instance_config *b); /* that */
 
 struct plugin_file {
     struct sl_link link;
@@ -284,7 +291,6 @@ void instance_answer(struct plugin_instance *instance, sl_err err, const char *t
 void instance_deployed(struct plugin_instance *instance);
 /* A worker was lost: perhaps that is enough. */
 void instance_look_at_deploy(struct plugin_instance *instance);
-struct error_tally instance_tally(const struct plugin_instance *instance);
 sl_err manager_watch_deploys(struct plugin_manager *manager) SL_MUST_CHECK; /* makes the timer */
 
 /* plugin_instance.c */
@@ -402,6 +408,11 @@ bool instance_has_posted(const struct plugin_instance *instance); /* such a mess
 void instance_detach(struct plugin_instance *instance);
 
 void redrive_stop_all(struct plugin_manager *manager); /* plugin_redrive.c */
+/* plugin_watch.c */
+/* Whether a change in plugins.dir is acted on; else it is read once, at the start. */
+bool manager_follows_files(void);
+/* Looks at files again when the directory changes (manager_files_changed). */
+sl_err manager_watch_files(struct plugin_manager *manager) SL_MUST_CHECK;
 /* plugin_manager.c: something that the start or the stop waited for ended. */
 void manager_progress(struct plugin_manager *manager);
 /* Reads the file as soon as can be, changed or not; order_file_taken follows. False: no memory. */
@@ -454,6 +465,11 @@ void orders_stop(struct plugin_manager *manager); /* all end with E_STOPPING */
 
 /* plugin_position.c: seek and forget. */
 order_fn order_seek, order_forget;
+/* plugin_load.c */
+order_fn order_load, order_reload;
+/* The file is read again, then what it makes is loaded; on an error the order has ended. */
+void order_want_file(struct plugin_order *order, const char *file);
+void order_end_unknown(struct plugin_order *order);             /* no instance has the name */
 void plugin_positions_free(struct plugin_positions *positions); /* NULL is fine */
 /* What was moved, for the answer. */
 void plugin_positions_outcome(const struct plugin_positions *positions,
@@ -474,6 +490,7 @@ void instance_brake_restore(struct plugin_instance *instance, const struct plugi
 /* What changed of brakes becomes durable, one after the other; not while a command is under way. */
 void manager_save_brakes(struct plugin_manager *manager);
 void manager_look_again(struct plugin_manager *manager); /* at the files */
+void manager_files_changed(void *manager);               /* an event of the directory */
 
 /* plugin_reload.c */
 /* All shards answered what plugin_config.c asked them; took: a worker that runs took it. */

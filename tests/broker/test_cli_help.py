@@ -8,6 +8,8 @@ import unittest
 
 from sluice_broker import SLUICE, Broker
 
+NEEDS = ("frontend_kafka",)
+
 SOURCE = os.environ["SLUICE_SOURCE_DIR"]
 
 

@@ -7,6 +7,8 @@ import unittest
 
 from sluice_broker import SLUICE, Broker
 
+NEEDS = ("frontend_kafka",)
+
 
 class Output(unittest.TestCase):
     @classmethod

@@ -6,6 +6,8 @@ from kafka_wire import call
 from sluice_broker import Broker, loader
 from test_acls import CLUSTER, TOPIC, allow, secured
 
+NEEDS = ("frontend_kafka",)
+
 OK, UNKNOWN_TOPIC, INVALID_REQUEST, INVALID_REPLICAS = 0, 3, 42, 39
 FENCED_EPOCH, UNKNOWN_EPOCH = 74, 75
 

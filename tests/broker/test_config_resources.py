@@ -4,6 +4,8 @@ from sluice_broker import Broker, loader
 from test_acls import CLUSTER, GROUP, allow, secured
 from test_kafka_traps import config_keys, described, TYPES
 
+NEEDS = ("frontend_kafka",)
+
 OK, INVALID_CONFIG, INVALID_REQUEST = 0, 40, 42
 TOPIC, BROKER, LOGGER, METRICS, GROUPS = 2, 4, 8, 16, 32
 SET, DELETE = 0, 1

@@ -12,6 +12,8 @@ from test_acls import allow, rule, secured
 sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
 import wal_reader  # noqa: E402
 
+NEEDS = ("frontend_kafka",)
+
 (OK, UNKNOWN_MEMBER, STALE, INVALID_REQUEST, NOT_EMPTY, NOT_FOUND, SUBSCRIBED, FENCED_INSTANCE, FENCED_EPOCH, UNRELEASED,
  UNSUPPORTED_ASSIGNOR, BAD_REGEX, INCONSISTENT, NO_TOPIC, NO_GROUP) = 0, 25, 113, 42, 68, 69, 86, 82, 110, 111, 112, 128, 23, 29, 30
 

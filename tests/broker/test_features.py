@@ -10,6 +10,8 @@ from test_storage_tools import data_of
 sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
 import wal_reader  # noqa: E402
 
+NEEDS = ("frontend_kafka",)
+
 OK, INVALID_UPDATE = 0, 95
 UPGRADE, SAFE, UNSAFE = 1, 2, 3
 TXN = "transaction.version"

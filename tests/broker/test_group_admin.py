@@ -8,6 +8,8 @@ except ImportError as error:
 from kafka_wire import call
 from sluice_broker import Broker, loader, wait_for
 
+NEEDS = ("frontend_kafka",)
+
 OK, NOT_EMPTY, NOT_FOUND, SUBSCRIBED, UNKNOWN_TOPIC = 0, 68, 69, 86, 3
 
 

@@ -8,6 +8,8 @@ import test_streams_groups as streams
 from kafka_wire import call
 from sluice_broker import Broker, loader, wait_for
 
+NEEDS = ("frontend_kafka",)
+
 
 def describe(broker, group):
     return broker.json("group", "describe", group)

@@ -11,6 +11,8 @@ except ImportError as error:
 
 from sluice_broker import Broker, loader, wait_for
 
+NEEDS = ("frontend_kafka",)
+
 VALUES = [b"value %d" % i for i in range(100)]
 
 

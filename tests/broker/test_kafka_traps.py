@@ -10,6 +10,8 @@ from wire_batch import batch, fetch, fetch_request, headers, produce, produce_on
 from kafka_wire import answer_of, call, frame, tables
 from sluice_broker import SOURCE, Broker, loader, wait_for
 
+NEEDS = ("frontend_kafka",)
+
 OK, OUT_OF_RANGE, UNKNOWN_TOPIC = 0, 1, 3
 OUT_OF_ORDER, UNKNOWN_TOPIC_ID = 45, 100
 

@@ -3,6 +3,8 @@ import json
 
 from sluice_broker import Broker, loader
 
+NEEDS = ("frontend_kafka",)
+
 LINES = ["line %d" % i for i in range(200)]
 
 

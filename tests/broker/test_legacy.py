@@ -7,6 +7,8 @@ from kafka.record.memory_records import MemoryRecords
 from kafka_wire import call, tables
 from sluice_broker import Broker, loader, need
 
+NEEDS = ("frontend_kafka",)
+
 OK, CORRUPT, UNSUPPORTED_CODEC, INVALID_RECORD, UNKNOWN_TOPIC = 0, 2, 76, 87, 3
 DROPPED = {"Produce": 3, "Fetch": 4, "ListOffsets": 1, "OffsetCommit": 2, "OffsetFetch": 1, "CreateTopics": 2,
            "DeleteTopics": 1, "DescribeConfigs": 1}  # first version without the tier

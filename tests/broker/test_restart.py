@@ -3,6 +3,8 @@ import os
 
 from sluice_broker import Broker, loader, wait_for
 
+NEEDS = ("frontend_kafka",)
+
 LINES = ["line %d" % i for i in range(100)]
 
 

@@ -22,6 +22,8 @@ from test_storage_tools import data_of
 sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
 import wal_reader  # noqa: E402
 
+NEEDS = ("frontend_kafka",)
+
 ALL = "kafka.sasl.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
 SECRET = bytes(range(32))
 STATE, FAILED, UNSUPPORTED = 34, 58, 33  # Kafka's errors

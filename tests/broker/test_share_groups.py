@@ -3,6 +3,8 @@ from kafka_wire import call
 from share_member import ACCEPT, RELEASE, RENEW, Member, acquired, make
 from sluice_broker import Broker, loader, wait_for
 
+NEEDS = ("frontend_kafka",)
+
 INVALID_RECORD_STATE, SESSION_NOT_FOUND, SESSION_EPOCH = 121, 122, 123
 
 

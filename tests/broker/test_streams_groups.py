@@ -13,6 +13,8 @@ from test_acls import allow, rule, secured
 sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
 import wal_reader  # noqa: E402
 
+NEEDS = ("frontend_kafka",)
+
 (OK, INVALID_REQUEST, UNKNOWN_MEMBER, INCONSISTENT, NOT_EMPTY, NO_GROUP, FENCED_EPOCH, STALE_EPOCH, BAD_TOPOLOGY, GROUP_DENIED, TOPIC_DENIED,
  SUBSCRIBED, FULL) = 0, 42, 25, 23, 68, 69, 110, 113, 130, 30, 29, 86, 81
 STALE, NO_SOURCE, UNEVEN, NO_INTERNAL, SHUTDOWN, DELAYED = range(6)

@@ -2,6 +2,8 @@
 from kafka_wire import call
 from sluice_broker import Broker, loader, need, wait_for
 
+NEEDS = ("frontend_kafka",)
+
 TOPIC, NODE = 2, 4
 SET, DELETE, APPEND, SUBTRACT = range(4)
 OK, INVALID_REQUEST, INVALID_CONFIG, UNKNOWN_TOPIC, TOO_LARGE = 0, 42, 40, 3, 10

@@ -8,6 +8,8 @@ from kafka_wire import call
 from sluice_broker import Broker, loader
 from test_topic_configs import SET, DELETE, create, incremental
 
+NEEDS = ("frontend_kafka",)
+
 OK, TOO_LARGE, NOT_ENOUGH_REPLICAS, BAD_TIME, INVALID_RECORD, BAD_CONFIG = 0, 10, 19, 32, 87, 40
 CODECS = {"uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 TEXT = b"".join(b'{"id": %d, "name": "n%d", "seen": %d}' % (i, zlib.crc32(b"%d" % i) % 977, i * i) for i in range(400))

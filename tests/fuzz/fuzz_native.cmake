@@ -1,1 +1,3 @@
-sl_fuzzer(fuzz_native SOURCES fuzz_native.c DEPS native_frontend)
+if(TARGET native_frontend)
+  sl_fuzzer(fuzz_native SOURCES fuzz_native.c DEPS native_frontend)
+endif()

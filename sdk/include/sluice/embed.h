@@ -45,7 +45,8 @@ SLUICE_EXPORT sluice_status sluice_embed_run(struct sluice_embed *embed);
 SLUICE_EXPORT sluice_status sluice_embed_stop(struct sluice_embed *embed);
 /* Takes a part of a text. */
 typedef void sluice_embed_write(void *arg, const char *text, uint64_t size);
-/* Gives /metrics, in Prometheus' format, to write. SLUICE_E_NOT_RUNNING. [any] */
+/* Gives /metrics, in Prometheus' format, to write. SLUICE_E_NOT_RUNNING; SLUICE_E_UNSUPPORTED: the
+ * library was built without telemetry. [any] */
 SLUICE_EXPORT sluice_status sluice_embed_metrics(struct sluice_embed *embed,
                                                  sluice_embed_write *write, void *arg);
 /* Frees a broker that does not run; one that never ran has its log closed in order. NULL is fine.

@@ -48,7 +48,7 @@ Test(config, gives_defaults_for_an_empty_file)
     cr_expect_eq(config->wal.segment_bytes, 64 << 20);
     cr_expect_eq(config->groups.initial_rebalance_delay_ms, 3000);
     cr_expect_str_eq(config->admin.socket, "/var/lib/sluice/sluice.sock");
-    cr_expect_eq(config->plugins.enabled.count, 3);
+    cr_expect_eq(config->plugins.enabled.count, SLUICE_FRONTEND_COUNT);
     cr_expect_eq(origin(config, "kafka.listen")->source, CONFIG_SOURCE_DEFAULT);
     config_free(config);
 }
@@ -338,6 +338,9 @@ static void committed_is_current(const char *path, void (*write)(FILE *out), con
 
 Test(config, the_committed_reference_and_schema_are_what_the_table_says)
 {
+    if (SLUICE_FRONTEND_COUNT < 3) {
+        cr_skip_test("another default of plugins.enabled: this build leaves frontends out");
+    }
     committed_is_current(SLUICE_SOURCE_DIR "/docs/reference/configuration.md",
                          config_reference_write,
                          "sluice config reference > docs/reference/configuration.md");
