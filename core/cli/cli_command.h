@@ -154,6 +154,7 @@ struct cli_table {
     X(flow) \
     X(tap) \
     X(top) \
+    X(bench) \
     X(dlq) \
     X(plugin) \
     X(workbench) \

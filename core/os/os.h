@@ -247,6 +247,20 @@ sl_err sl_descriptor_read(int descriptor, void *buffer, size_t size,
 sl_err sl_descriptor_write(int descriptor, const void *buffer, size_t size) SL_MUST_CHECK;
 /* Waits until it can be read without waiting; false: that was not so in time. [blocks] */
 bool sl_descriptor_wait(int descriptor, int32_t timeout_ms);
+/* For command-line clients that measure: a connected socket that never makes them wait. After
+ * sl_descriptor_unblock, which every other function here takes amiss, the two calls do what can be
+ * done at once: E_WOULD_BLOCK, or *ret_size, of a read 0 at its end; E_NETWORK. [any] */
+sl_err sl_descriptor_unblock(int descriptor) SL_MUST_CHECK;
+sl_err sl_descriptor_try_read(int descriptor, void *buffer, size_t size,
+                              size_t *ret_size) SL_MUST_CHECK;
+sl_err sl_descriptor_try_write(int descriptor, const void *buffer, size_t size,
+                               size_t *ret_size) SL_MUST_CHECK;
+/* Waits until it can be read, or with `writes` written too, or the time is over, to the microsecond
+ * where sl_thread_waits_exactly was called. [blocks] */
+void sl_descriptor_wait_ns(int descriptor, bool writes, int64_t timeout_ns);
+/* The system may put off the end of a thread's waits to save power, by 50 us as a rule: of this
+ * thread no more. [any] */
+void sl_thread_waits_exactly(void);
 void sl_descriptor_close(int descriptor);
 /* Whether people look at it: colours, progress. [any] */
 void sl_sleep_ms(int64_t ms); /* command-line code and start-up only [blocks] */

@@ -1,0 +1,66 @@
+/* cli_bench.h: a run of sluice bench: what was asked for, where it goes, what it came to. Internal.
+ */
+#ifndef SL_CLI_CLI_BENCH_H
+#define SL_CLI_CLI_BENCH_H
+
+#include "cli/cli_command.h"
+#include "load/load_kafka.h"
+#include "load/load_run.h"
+
+#define BENCH_TOPIC_NAME_BYTES 250
+#define BENCH_ADDRESS_BYTES    300
+
+enum bench_mode { BENCH_PRODUCE, BENCH_CONSUME, BENCH_E2E };
+
+struct bench_run {
+    struct cli *cli;
+    enum bench_mode mode;
+    const char *name; /* "produce" */
+    struct cli_link link;
+    struct load_kafka_asker asker; /* of a broker that is not ours */
+    bool is_linked, is_asked;
+    const char *level;                 /* durability of a topic of its own; NULL: the default */
+    char address[BENCH_ADDRESS_BYTES]; /* of the listener */
+    char topic[BENCH_TOPIC_NAME_BYTES];
+    bool is_own;         /* the topic */
+    bool is_made;        /* and it is there */
+    char durability[16]; /* class of the topic; "": not known */
+    struct load_plan *plan;
+    uint64_t expected[LOAD_THREADS_MAX]; /* records of each stream, when the run filled the topic */
+    int64_t in_log; /* records that the senders' partitions grew by; -1: not asked */
+    bool is_cut;    /* by Ctrl-C */
+    int64_t begun_ns;
+};
+
+/* ---- the topic (cli_bench_topic.c): ours over the admin socket, others' by Kafka's protocol ----
+ */
+
+/* Finds the listener, makes or looks at the topic. CLI_OK, or a complaint was written. */
+int bench_place_open(struct bench_run *bench);
+/* Where its partitions begin and end, into plan->spans. CLI_OK as above. */
+int bench_spans_ask(struct bench_run *bench);
+/* Removes a topic of its own, unless it is to stay. */
+void bench_place_close(struct bench_run *bench);
+
+/* ---- telling (cli_bench_show.c) ---- */
+
+/* Stands on stderr while it runs: a bar on a terminal, else a line every 10 s. */
+struct bench_progress {
+    const struct bench_run *bench;
+    const char *what;
+    uint64_t total; /* records; 0: until the time is over */
+    int64_t duration_ns;
+    int64_t begun_ns, shown_ns;
+    bool shows, is_bar;
+};
+void bench_progress_begin(struct bench_progress *progress, const struct bench_run *bench,
+                          const char *what, uint64_t total, int64_t duration_ns);
+void bench_progress_set(struct bench_progress *progress, uint64_t done);
+void bench_progress_end(struct bench_progress *progress);
+
+/* The figures as text or JSON. */
+void bench_figures_write(const struct bench_run *bench, const struct load_figures *figures);
+/* Whether records are missing, came twice or in another order, or were refused. */
+bool bench_is_sound(const struct bench_run *bench, const struct load_figures *figures);
+
+#endif

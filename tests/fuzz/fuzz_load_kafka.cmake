@@ -1,0 +1,1 @@
+sl_fuzzer(fuzz_load_kafka SOURCES fuzz_load_kafka.c DEPS sl_load)
