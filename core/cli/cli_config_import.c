@@ -65,12 +65,17 @@ static const struct {
     {"zookeeper.", "there is no ZooKeeper"},
     {"num.network.threads", "the number of loops follows runtime.shards"},
     {"num.io.threads", "the number of loops follows runtime.shards"},
+    {"num.recovery.threads.", "each loop recovers its own shards"},
+    {"log.recovery.threads.", "each loop recovers its own shards"},
     {"num.replica", "one node: no replication"},
     {"replica.", "one node: no replication"},
     {"default.replication.factor", "one node: no replication"},
     {"min.insync.replicas", "one node; a record is durable before it is acknowledged"},
     {"transaction.state.log.", "transactions are in the write-ahead log"},
     {"offsets.topic.", "committed offsets are in the write-ahead log"},
+    {"share.coordinator.", "what share groups have done is in the write-ahead log"},
+    {"group.coordinator.", "groups are in the write-ahead log"},
+    {"log.cleaner.", "see compaction.* in docs/reference/configuration.md"},
     {"log.flush.",
      "each record is synced before it is acknowledged (sluice.durability of the topic)"},
     {"log.segment.", "see wal.segment_bytes and, of a topic, segment.bytes"},
@@ -105,11 +110,61 @@ static const char *ignored_why(const char *name)
     return "there is nothing like it here";
 }
 
-/* "PLAINTEXT://:9092,…" to "0.0.0.0:9092"; false: it is not one address in the clear. */
-static bool listener_change(const char *value, bool advertised, char ret_text[LINE_BYTES])
+/* What the file says of all its listeners, wherever in it. */
+struct listeners {
+    char controllers[LINE_BYTES]; /* names, of the quorum: none of clients */
+    char protocols[LINE_BYTES];   /* "NAME:PLAINTEXT,…" */
+};
+
+/* The element of a list that is `name`, or begins with it and a colon; NULL: none is. */
+static const char *list_find(const char *list, const char *name, size_t size)
 {
-    const char *address = strstr(value, "://");
-    if (strncmp(value, "PLAINTEXT://", 12) != 0 || strchr(value, ',') != NULL) {
+    for (const char *at = list; *at != '\0'; at += strcspn(at, ",") + (strchr(at, ',') != NULL)) {
+        at += strspn(at, " ");
+        if (strncmp(at, name, size) == 0 && strchr(":, ", at[size]) != NULL) {
+            return at;
+        }
+    }
+    return NULL;
+}
+
+/* The only listener that is not a controller's; false: there is none, or more. */
+static bool listener_choose(const struct listeners *listeners, const char *value,
+                            char ret_text[LINE_BYTES])
+{
+    uint32_t count = 0;
+    while (*value != '\0') {
+        value += strspn(value, ", ");
+        size_t size = strcspn(value, ", ");
+        size_t name_size = strcspn(value, ":");
+        if (size > 0 && list_find(listeners->controllers, value, name_size) == NULL) {
+            snprintf(ret_text, LINE_BYTES, "%.*s", (int)size, value);
+            count++;
+        }
+        value += size;
+    }
+    return count == 1;
+}
+
+static bool is_in_the_clear(const struct listeners *listeners, const char *listener)
+{
+    size_t size = strcspn(listener, ":");
+    const char *row = list_find(listeners->protocols, listener, size);
+    return row != NULL ? strncmp(row + size, ":PLAINTEXT", 10) == 0
+                       : strncmp(listener, "PLAINTEXT:", 10) == 0;
+}
+
+/* "PLAINTEXT://:9092,CONTROLLER://:9093" to "0.0.0.0:9092"; false: it is not one address in the
+ * clear for clients. */
+static bool listener_change(const struct listeners *listeners, const char *value, bool advertised,
+                            char ret_text[LINE_BYTES])
+{
+    char listener[LINE_BYTES];
+    if (!listener_choose(listeners, value, listener) || !is_in_the_clear(listeners, listener)) {
+        return false;
+    }
+    const char *address = strstr(listener, "://");
+    if (address == NULL) {
         return false;
     }
     address += 3;
@@ -130,13 +185,15 @@ static bool number_change(const char *value, long long factor, const char *unit,
     return true;
 }
 
-static bool value_change(const struct known *row, const char *value, char ret_text[LINE_BYTES])
+static bool value_change(const struct listeners *listeners, const struct known *row,
+                         const char *value, char ret_text[LINE_BYTES])
 {
     char *end = NULL;
     double ratio;
     switch (row->change) {
     case LISTENER:
-        return listener_change(value, strcmp(row->key, "kafka.advertised") == 0, ret_text);
+        return listener_change(listeners, value, strcmp(row->key, "kafka.advertised") == 0,
+                               ret_text);
     case FIRST_FOLDER:
         snprintf(ret_text, LINE_BYTES, "%.*s/sluice", (int)strcspn(value, ","), value);
         return value[0] == '/';
@@ -168,6 +225,8 @@ struct taken {
 };
 
 struct import {
+    struct listeners listeners;
+    bool says_auto_create;
     struct taken settings[SL_COUNT_OF(known)]; /* at most one of each row; the last one counts */
     uint32_t count;
     uint32_t left_out;
@@ -200,11 +259,13 @@ static void take(struct import *import, const char *name, const char *value)
     const struct known *row = known_find(name);
     if (row == NULL) {
         leave_out(import, name, ignored_why(name));
-    } else if (!value_change(row, value, text)) {
-        leave_out(import, name,
-                  row->change == LISTENER
-                      ? "only one listener in the clear is taken over (docs/security/listeners.md)"
-                      : "its value is not understood");
+    } else if (!value_change(&import->listeners, row, value, text)) {
+        leave_out(
+            import, name,
+            row->change == LISTENER
+                ? "only one listener in the clear, beside those of controllers, is taken over "
+                  "(docs/security/listeners.md)"
+                : "its value is not understood");
     } else {
         put(import, row, text);
     }
@@ -276,7 +337,22 @@ static char *trim(char *text)
     return text;
 }
 
-static void line_take(struct import *import, char *line)
+/* What other lines are read by. */
+static void note(struct import *import, const char *name, const char *value)
+{
+    struct listeners *listeners = &import->listeners;
+    if (strcmp(name, "controller.listener.names") == 0) {
+        snprintf(listeners->controllers, sizeof(listeners->controllers), "%s", value);
+    } else if (strcmp(name, "listener.security.protocol.map") == 0) {
+        snprintf(listeners->protocols, sizeof(listeners->protocols), "%s", value);
+    } else if (strcmp(name, "auto.create.topics.enable") == 0) {
+        import->says_auto_create = true;
+    }
+}
+
+typedef void entry_fn(struct import *import, const char *name, const char *value);
+
+static void line_take(struct import *import, char *line, entry_fn *entry)
 {
     char *name = trim(line);
     size_t size = strcspn(name, "=: \t");
@@ -288,24 +364,24 @@ static void line_take(struct import *import, char *line)
         *value++ = '\0';
         value += strspn(value, "=: \t");
     }
-    take(import, name, value);
+    entry(import, name, value);
 }
 
-static void lines_take(struct import *import, struct sl_bytes text)
+static void lines_take(struct import *import, struct sl_bytes text, entry_fn *entry)
 {
     char line[LINE_BYTES];
     while (text.size > 0) {
         const uint8_t *end = memchr(text.data, '\n', text.size);
         size_t size = end != NULL ? (size_t)(end - text.data) + 1 : text.size;
         snprintf(line, sizeof(line), "%.*s", (int)size, (const char *)text.data);
-        line_take(import, line);
+        line_take(import, line, entry);
         text = (struct sl_bytes){text.data + size, text.size - size};
     }
 }
 
 int cli_config_import(struct cli *cli)
 {
-    struct import import = {.count = 0};
+    static struct import import;
     struct sl_bytes text = {NULL, 0};
     char problem[BENCH_TEXT_BYTES];
     sl_err err = bench_read(cli->os, cli->options.words[0], FILE_BYTES_MAX, &text, problem);
@@ -313,9 +389,15 @@ int cli_config_import(struct cli *cli)
         cli_complain("%s", problem);
         return CLI_IO;
     }
-    lines_take(&import, text);
+    lines_take(&import, text, note);
+    lines_take(&import, text, take);
     sl_free((void *)(uintptr_t)text.data);
     settings_write(&import, cli->options.words[0]);
+    if (!import.says_auto_create) {
+        fprintf(stderr,
+                "note auto.create.topics.enable: Kafka makes topics by itself where nothing is "
+                "said, Sluice does not; core.topics.auto_create: true does\n");
+    }
     fprintf(stderr, "%u taken over, %u ignored\n", import.count, import.left_out);
     return import.left_out > 0 ? CLI_PARTLY : CLI_OK;
 }

@@ -105,6 +105,41 @@ class Configuration(unittest.TestCase):
             self.assertIn(line + " ", out)
 
 
+    def test_the_file_that_kafka_ships_is_taken_over_and_serves(self):
+        code, out, err = sluice("config", "import", os.path.join(SOURCE, "tests", "data", "kafka4_server.properties"))
+        self.assertEqual(code, 3)
+        self.assertNotIn("nothing like it", err)
+        self.assertIn("note auto.create.topics.enable", err)
+        ignored = re.findall(r"(?m)^ignored ([^:]+):", err)
+        self.assertEqual(sorted(ignored), ["controller.listener.names", "controller.quorum.bootstrap.servers", "inter.broker.listener.name",
+                                           "listener.security.protocol.map", "log.segment.bytes", "num.io.threads", "num.network.threads",
+                                           "num.recovery.threads.per.data.dir", "offsets.topic.replication.factor", "process.roles",
+                                           "share.coordinator.state.topic.min.isr", "share.coordinator.state.topic.replication.factor",
+                                           "socket.receive.buffer.bytes", "socket.send.buffer.bytes", "transaction.state.log.min.isr",
+                                           "transaction.state.log.replication.factor"])
+        ours = self.file("ours.yaml", out)
+        shown = sluice("config", "show", "--config", ours, "--origin")[1]
+        for line in ("kafka.listen = 0.0.0.0:9092  # ", "kafka.advertised = localhost:9092  # ", "data.dir = /tmp/kraft-combined-logs/sluice  # ",
+                     "retention.ms = 604800000  # ", "retention.check_interval = 5 min  # ", "core.topics.partitions = 1  # "):
+            self.assertIn(line + ours, shown)
+        self.broker.extra = ["--config", ours]
+        self.broker.settings.append("data.dir=" + os.path.join(self.broker.home, "data"))
+        self.broker.start()
+        self.assertEqual(self.broker.run("check", "ready")[0], 0)
+
+    def test_listeners_of_clients_are_told_from_those_of_controllers(self):
+        for text, shown in (("listeners=INTERNAL://h:9094\nlistener.security.protocol.map=INTERNAL:PLAINTEXT\n", "h:9094"),
+                            ("listeners=INTERNAL://h:9094\nlistener.security.protocol.map=INTERNAL:SSL\n", None),
+                            ("listeners=PLAINTEXT://h:1,SSL://h:2\n", None),
+                            ("listeners=A://h:1, B://h:2 ,PLAINTEXT://h:3\ncontroller.listener.names=A,B\n", "h:3"),
+                            ("listeners=A://h:1\ncontroller.listener.names=A\n", None), ("listeners=PLAINTEXT\n", None)):
+            _, out, err = sluice("config", "import", self.file("k.properties", text))
+            if shown is None:
+                self.assertIn("ignored listeners: only one", err, text)
+            else:
+                self.assertIn('listen: "%s"' % shown, out, text)
+
+
 class Running(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
