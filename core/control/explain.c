@@ -181,7 +181,7 @@ static const struct explain_row rows[] = {
     ROW(E_SECURITY_DISABLED, "There are no access rules, because nothing asks for them.", "Set security.* first. See docs/security."),
     ROW(E_UNKNOWN_RESOURCE, "The user, quota or other entity is not there.", "\"sluice user list\" and \"sluice quota list\" show what there is."),
     ROW(E_DUPLICATE_RESOURCE, "A request names the same thing twice.", "Name it once."),
-    ROW(E_UNACCEPTABLE_CREDENTIAL, "The password or its parameters are not accepted.", "SCRAM wants 4,096 to 16,384 iterations and a password that is not empty."),
+    ROW(E_UNACCEPTABLE_CREDENTIAL, "The password or its parameters are not accepted.", "SCRAM wants 4,096 to 16,384 iterations and a password that is not empty; libsluice a name and a password in printable ASCII, and a token as RFC 6750 has them."),
     ROW(E_INVALID_FEATURE_LEVEL, "The feature has no such level, or cannot go back to it.", "kafka-features.sh describe lists the levels."),
 };
 /* clang-format on */

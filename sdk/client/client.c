@@ -42,6 +42,11 @@ static bool text_fits(const char *text)
     return text == NULL || strlen(text) <= CLIENT_TEXT_MAX;
 }
 
+static bool token_fits(const char *token)
+{
+    return token == NULL || strlen(token) <= LOGIN_TOKEN_MAX;
+}
+
 static bool options_are_valid(const struct sluice_client_options *options)
 {
     return options->size >= sizeof(*options) && options->requests_max > 0 &&
@@ -49,7 +54,8 @@ static bool options_are_valid(const struct sluice_client_options *options)
            options->subscriptions_max <= REQUESTS_LIMIT && options->frame_bytes_max >= 1024 &&
            options->pending_bytes_max >= 1024 && text_fits(options->client_id) &&
            text_fits(options->user) && text_fits(options->password) &&
-           text_fits(options->mechanism) && (options->user == NULL || options->password != NULL) &&
+           text_fits(options->mechanism) && token_fits(options->token) &&
+           (options->user == NULL || options->password != NULL) &&
            options->backoff_max_ms >= options->backoff_min_ms && options->look_us <= LOOK_US_LIMIT;
 }
 
@@ -61,14 +67,20 @@ static const char *copy_text(const char *text, bool *failed)
     return copy;
 }
 
+static void free_secret(const char *secret)
+{
+    if (secret != NULL) {
+        explicit_bzero((char *)secret, strlen(secret));
+        free((char *)secret);
+    }
+}
+
 static void free_options(struct sluice_client_options *options)
 {
-    if (options->password != NULL) {
-        explicit_bzero((char *)options->password, strlen(options->password));
-    }
+    free_secret(options->password);
+    free_secret(options->token);
     free((char *)options->client_id);
     free((char *)options->user);
-    free((char *)options->password);
     free((char *)options->mechanism);
 }
 
@@ -92,6 +104,7 @@ sluice_status sluice_client_new(const struct sluice_client_options *options,
     client->options.user = copy_text(options->user, &failed);
     client->options.password = copy_text(options->password, &failed);
     client->options.mechanism = copy_text(options->mechanism, &failed);
+    client->options.token = copy_text(options->token, &failed);
     client->slots = calloc(slots, sizeof(*client->slots));
     if (client->slots == NULL || failed) {
         free_options(&client->options);
@@ -105,6 +118,21 @@ sluice_status sluice_client_new(const struct sluice_client_options *options,
     client->state_deadline_ms = client->request_deadline_ms = CLIENT_NEVER;
     client->jitter = (uint32_t)((uintptr_t)client >> 4) | 1u;
     *ret_client = client;
+    return SLUICE_OK;
+}
+
+sluice_status sluice_client_set_token(struct sluice_client *client, const char *token)
+{
+    bool failed = false;
+    if (token == NULL || !token_fits(token)) {
+        return SLUICE_E_INVALID;
+    }
+    const char *copy = copy_text(token, &failed);
+    if (failed) {
+        return SLUICE_E_NO_MEMORY;
+    }
+    free_secret(client->options.token);
+    client->options.token = copy;
     return SLUICE_OK;
 }
 

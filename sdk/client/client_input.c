@@ -58,12 +58,15 @@ static sluice_status status_of(uint32_t code)
 
 static sluice_status send_auth(struct sluice_client *client, struct sluice_bytes challenge)
 {
-    char message[LOGIN_TEXT_MAX];
+    char message[LOGIN_MESSAGE_MAX];
     size_t size;
     const bool is_first = client->login.step == 0;
     sluice_status status = login_step(&client->login, &client->options, challenge, message, &size);
     if (status != SLUICE_OK) {
-        return client_break(client, status, client_text("the login cannot go on"), true);
+        const char *problem = client->login.problem;
+        return client_break(client, status,
+                            client_text(problem != NULL ? problem : "the login cannot go on"),
+                            true);
     }
     client_begin(client, FRAME_AUTH, 0, client->greeting_id);
     frame_put_text(&client->out, client_text(is_first ? client->login.mechanism : ""));
@@ -78,8 +81,7 @@ static const char *choose(const struct sluice_client *client, struct frame_in *b
 {
     const char *best = NULL;
     for (uint32_t i = 0; i < count && !body->failed; i++) {
-        const char *name =
-            login_mechanism(frame_get_text(body), client->options.mechanism, client->options.hash);
+        const char *name = login_mechanism(frame_get_text(body), &client->options);
         best = name != NULL && login_rank(name) > login_rank(best) ? name : best;
     }
     return best;
@@ -109,7 +111,8 @@ static sluice_status take_welcome(struct sluice_client *client, const struct fra
     }
     client->frame_max = frame_max;
     client->heartbeat_ms = heartbeat_ms;
-    if (count == 0 || client->options.user == NULL) { /* else the server says what it wants */
+    const bool has_login = client->options.user != NULL || client->options.token != NULL;
+    if (count == 0 || !has_login) { /* else the server says what it wants */
         client_ready(client);
         return SLUICE_OK;
     }
@@ -136,7 +139,7 @@ static sluice_status take_auth_next(struct sluice_client *client, const struct f
         return send_auth(client, challenge);
     }
     if (!client->login.is_complete) { /* the server's last word is in this frame */
-        char message[LOGIN_TEXT_MAX];
+        char message[LOGIN_MESSAGE_MAX];
         size_t size;
         sluice_status status =
             login_step(&client->login, &client->options, challenge, message, &size);

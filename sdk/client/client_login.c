@@ -1,6 +1,7 @@
 /* client_login.c: see client_login.h. The hashes come from the application (sluice_client_hash):
- * the library itself has no cryptography. Names and passwords are taken as they are: SASLprep (RFC
- * 4013) is not applied, as ASCII does not need it. */
+ * the library itself has no cryptography. SCRAM wants names and passwords prepared by SASLprep (RFC
+ * 4013), which leaves printable ASCII as it is; all else is refused here, as the library has no
+ * tables of Unicode: a login would fail, or not, by how somebody's keyboard composes a letter. */
 #include "client_login.h"
 
 #include <stdio.h>
@@ -12,22 +13,42 @@
 #define ITERATIONS_MAX 1000000u /* a server may not keep the client busy for longer */
 #define SALT_MAX       256u
 
+/* The first message, of mechanisms where nothing but a bare word may follow. */
+typedef sluice_status first_fn(struct client_login *login,
+                               const struct sluice_client_options *options, char *ret_message,
+                               size_t *ret_size);
+static first_fn plain, bearer;
+
 static const struct {
     const char *name;
-    uint32_t bits;
+    uint32_t bits; /* of SCRAM's hash; 0: none */
     uint32_t rank;
-} mechanisms[] = {{"PLAIN", 0, 1}, {"SCRAM-SHA-256", 256, 2}, {"SCRAM-SHA-512", 512, 3}};
+    bool wants_token;
+    bool by_name; /* used only where the application names it */
+    first_fn *first;
+} mechanisms[] = {{"PLAIN", 0, 1, false, true, plain},
+                  {"SCRAM-SHA-256", 256, 2, false, false, NULL},
+                  {"SCRAM-SHA-512", 512, 3, false, false, NULL},
+                  {"OAUTHBEARER", 0, 4, true, false, bearer}};
 
 #define MECHANISM_COUNT (sizeof(mechanisms) / sizeof(mechanisms[0]))
 
-const char *login_mechanism(struct sluice_text offered, const char *wanted,
-                            const struct sluice_client_hash *hash)
+/* The application gave what it needs, and lets it be used. */
+static bool may_use(size_t index, const struct sluice_client_options *options)
+{
+    const char *name = mechanisms[index].name;
+    bool named = options->mechanism != NULL && strcmp(options->mechanism, name) == 0;
+    bool has = mechanisms[index].wants_token ? options->token != NULL : options->user != NULL;
+    has = has && (mechanisms[index].bits == 0 || options->hash != NULL);
+    return has && (named || (options->mechanism == NULL && !mechanisms[index].by_name));
+}
+
+const char *login_mechanism(struct sluice_text offered, const struct sluice_client_options *options)
 {
     for (size_t i = 0; i < MECHANISM_COUNT; i++) {
         const char *name = mechanisms[i].name;
-        bool may = wanted != NULL ? strcmp(wanted, name) == 0 : mechanisms[i].bits > 0;
         if (strlen(name) == offered.size && memcmp(name, offered.data, (size_t)offered.size) == 0) {
-            return may && (mechanisms[i].bits == 0 || hash != NULL) ? name : NULL;
+            return may_use(i, options) ? name : NULL;
         }
     }
     return NULL;
@@ -43,9 +64,10 @@ uint32_t login_rank(const char *mechanism)
     return 0;
 }
 
-static uint32_t bits_of(const char *mechanism)
+/* Their ranks are 1, 2, 3 … in the table's order. */
+static size_t index_of(const char *mechanism)
 {
-    return mechanisms[login_rank(mechanism) - 1].bits;
+    return login_rank(mechanism) - 1;
 }
 
 /* -- base64 (RFC 4648) -- */
@@ -92,11 +114,12 @@ static bool decode(const char *text, size_t size, uint8_t *ret_data, size_t max,
     return true;
 }
 
-/* -- PLAIN -- */
+/* -- PLAIN, OAUTHBEARER -- */
 
-static sluice_status plain(const struct sluice_client_options *options, char *ret_message,
-                           size_t *ret_size)
+static sluice_status plain(struct client_login *login, const struct sluice_client_options *options,
+                           char *ret_message, size_t *ret_size)
 {
+    (void)login;
     size_t user = strlen(options->user);
     size_t password = strlen(options->password);
     if (user + password + 2 > LOGIN_TEXT_MAX) {
@@ -110,7 +133,37 @@ static sluice_status plain(const struct sluice_client_options *options, char *re
     return SLUICE_OK;
 }
 
+/* RFC 6750: letters, digits, - . _ ~ + / and = */
+static bool is_token(const char *text)
+{
+    size_t size =
+        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=");
+    return size > 0 && text[size] == '\0';
+}
+
+static sluice_status bearer(struct client_login *login, const struct sluice_client_options *options,
+                            char *ret_message, size_t *ret_size)
+{
+    if (!is_token(options->token)) {
+        login->problem = "the token is empty, or has characters that no token has (RFC 6750)";
+        return SLUICE_E_UNACCEPTABLE_CREDENTIAL;
+    }
+    *ret_size = (size_t)snprintf(ret_message, LOGIN_MESSAGE_MAX, "n,,\001auth=Bearer %s\001\001",
+                                 options->token);
+    return SLUICE_OK;
+}
+
 /* -- SCRAM -- */
+
+static bool is_prepared(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text < ' ' || *text > '~') {
+            return false;
+        }
+    }
+    return true;
+}
 
 static struct sluice_bytes bytes_of(const char *text)
 {
@@ -140,6 +193,11 @@ static sluice_status first_message(struct client_login *login,
 {
     uint8_t random[NONCE_BYTES];
     char name[LOGIN_TEXT_MAX / 2];
+    if (!is_prepared(options->user) || !is_prepared(options->password)) {
+        login->problem = "SCRAM: name and password must be printable ASCII here, as SASLprep "
+                         "(RFC 4013) is not applied to other characters";
+        return SLUICE_E_UNACCEPTABLE_CREDENTIAL;
+    }
     if (!options->hash->random(random, sizeof(random))) {
         return SLUICE_E_INTERNAL;
     }
@@ -270,7 +328,8 @@ static sluice_status check_server(struct client_login *login, const char *text)
 }
 
 sluice_status login_step(struct client_login *login, const struct sluice_client_options *options,
-                         struct sluice_bytes challenge, char *ret_message, size_t *ret_size)
+                         struct sluice_bytes challenge, char ret_message[LOGIN_MESSAGE_MAX],
+                         size_t *ret_size)
 {
     char text[LOGIN_TEXT_MAX];
     if (challenge.size >= sizeof(text)) {
@@ -281,13 +340,17 @@ sluice_status login_step(struct client_login *login, const struct sluice_client_
     }
     text[challenge.size] = '\0';
     *ret_size = 0;
-    if (login->step == 0) {
-        login->bits = bits_of(login->mechanism);
-    }
+    const size_t index = index_of(login->mechanism);
+    login->bits = mechanisms[index].bits;
     login->step++;
-    if (login->bits == 0) {
+    if (mechanisms[index].first != NULL) {
         login->is_complete = true;
-        return login->step == 1 ? plain(options, ret_message, ret_size) : SLUICE_OK;
+        if (login->step == 1) {
+            return mechanisms[index].first(login, options, ret_message, ret_size);
+        }
+        ret_message[0] = '\001'; /* RFC 7628: the server has said why not, and ends it now */
+        *ret_size = mechanisms[index].wants_token ? 1 : 0;
+        return SLUICE_OK;
     }
     switch (login->step) {
     case 1:

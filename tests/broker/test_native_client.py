@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from certificates import Authority
@@ -225,11 +226,49 @@ def test_the_example_in_python():
     assert (done.returncode, done.stdout) == (0, "HELLO\n"), done.stderr
 
 
-def lua(text):
+def test_a_token_lets_in_and_another_one_takes_its_place():
+    sluice = bound()
+    from test_sasl import token, with_tokens
+    good = token({"sub": "carol", "iss": "us", "exp": time.time() + 600, "pad": "x" * 3000})
+    with with_tokens() as own:
+        own.start()
+        for bad in ("nonsense", good[:-4] + "AAAA"):
+            try:
+                sluice.Connection(address(own), token=bad)
+                raise AssertionError("a wrong token was taken")
+            except sluice.Error as error:
+                assert error.code == 1903, error
+        own.run("topic", "create", "t")
+        with sluice.Connection(address(own), token=good) as connection:
+            connection.publish("t", [b"one"])
+            connection.set_token(token({"sub": "carol", "iss": "us", "exp": time.time() + 900}))
+            own.crash()
+            own.start()
+            connection.publish("t", [b"two"], id="two")
+        with Client(("127.0.0.1", own.native)) as client:
+            try:
+                client.topics()
+                raise AssertionError("no login was wanted")
+            except NativeError as error:
+                assert error.code == 1905, error
+
+
+def test_what_saslprep_would_change_is_refused_by_the_client():
+    sluice = bound()
+    with Broker("kafka.sasl.mechanisms=SCRAM-SHA-256") as own:
+        for user, password in (("alic\u00e9", "x"), ("alice", "caf\u00e9")):
+            try:
+                sluice.Connection(address(own), user, password)
+                raise AssertionError("it was sent")
+            except sluice.Error as error:
+                assert error.code == 1909, error
+
+
+def lua(text, *arguments):
     if os.environ.get("SLUICE_SANITIZER"):
         raise unittest.SkipTest(SANITIZED)
     need("lua5.4")
-    done = subprocess.run(["lua5.4", "-", address()], input=text, text=True, capture_output=True, timeout=2 * WAIT_S,
+    done = subprocess.run(["lua5.4", "-", *(arguments or [address()])], input=text, text=True, capture_output=True, timeout=2 * WAIT_S,
                           env=dict(os.environ, LUA_CPATH=os.path.join(BUILD, "lib", "lua", "?.so")))
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
@@ -257,6 +296,28 @@ end
 print(select(3, sluice.connect "tcp://127.0.0.1:1"))
 """) == ["0\t0", "of-lua\t0\tnil\tone\tnil", "of-lua\t1\tk\ttwo\tm", "nil\tthe deadline passed\t1007", "1",
          "1415", "false", "1605"]
+
+
+def test_lua_logs_in_by_scram_over_tls():
+    need("openssl")
+    with tempfile.TemporaryDirectory(prefix="sluice-native-tls-") as folder:
+        authority, other = Authority(folder), Authority(folder, "other")
+        pair = authority.issue("broker", "/CN=localhost")
+        with Broker("kafka.sasl.mechanisms=SCRAM-SHA-256", "core.topics.auto_create=true", "security.failed_login_delay=0 s",
+                    "native.tls.certificate=" + pair.certificate, "native.tls.key=" + pair.key) as own:
+            assert own.run("user", "add", "alice", stdin=b"secret\n")[0] == 0
+            assert lua("""
+local sluice = require "sluice"
+local function try(password, ca, name)
+  local connection, _, code = sluice.connect(arg[1], { user = "alice", password = password, tls = { ca_file = ca, name = name } })
+  print(connection and connection:publish("t", "x") or code)
+end
+try("secret", arg[2])
+try("wrong", arg[2])
+try("secret", arg[3])
+try("secret", arg[2], "elsewhere")
+print(select(3, sluice.connect(arg[1], { tls = { ca_file = "/nowhere" } })))
+""", "tls://localhost:%d" % own.native, authority.path, other.path) == ["0", "1903", "1903", "1903", "1002"]
 
 
 def test_the_example_in_lua():

@@ -3,7 +3,7 @@
  * Functions give what was asked for, or nil, a sentence and the number of an SLU-nnnn. Lua's errors
  * are for wrong arguments only. They jump, so that nothing is held across a call that may raise
  * one: what a call needs is in the userdata of the connection, which the collector ends. */
-#include <sluice/client.h>
+#include <sluice/client_tls.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -18,6 +18,7 @@ SLUICE_CLIENT_API int luaopen_sluice(lua_State *L);
 
 struct lua_connection {
     struct sluice_connection *connection; /* NULL: closed */
+    struct sluice_transport *transport;   /* of TLS; NULL: none */
     struct sluice_wait wait;              /* of the request that is under way */
     struct sluice_message_batch *batch;   /* being published */
 };
@@ -229,25 +230,62 @@ static int32_t timeout_at(lua_State *L, int index)
 
 /* -- connections -- */
 
-/* connect(address [, {user, password, mechanism = "PLAIN", client_id}]) */
+/* What the table under `tls` of the options says: ca_file, cert_file, key_file, name. */
+static struct sluice_tls_options read_tls(lua_State *L, int table)
+{
+    struct sluice_tls_options tls = {.size = sizeof(tls)};
+    if (lua_istable(L, table) && lua_getfield(L, table, "tls") == LUA_TTABLE) {
+        const int at = lua_gettop(L); /* which the table of options keeps alive, and it its texts */
+        tls.ca_file = text_field(L, at, "ca_file").data;
+        tls.cert_file = text_field(L, at, "cert_file").data;
+        tls.key_file = text_field(L, at, "key_file").data;
+        tls.name = text_field(L, at, "name").data;
+    }
+    lua_settop(L, table);
+    return tls;
+}
+
+/* connect(address [, {user, password, mechanism = "PLAIN", token, client_id, tls = {ca_file,
+ * cert_file, key_file, name}}]) */
 static int lua_connect(lua_State *L)
 {
     const char *address = luaL_checkstring(L, 1);
     struct sluice_client_options options = sluice_client_defaults();
     options.client_id = "sluice-lua";
+    options.hash = sluice_client_openssl();
+    lua_settop(L, 2);
     if (lua_istable(L, 2)) {
         options.user = text_field(L, 2, "user").data;
         options.password = text_field(L, 2, "password").data;
         options.mechanism = text_field(L, 2, "mechanism").data;
+        options.token = text_field(L, 2, "token").data;
         const char *client_id = text_field(L, 2, "client_id").data;
         options.client_id = client_id != NULL ? client_id : options.client_id;
     }
+    const struct sluice_tls_options tls = read_tls(L, 2);
     struct lua_connection *self = lua_newuserdatauv(L, sizeof(*self), 0);
     memset(self, 0, sizeof(*self));
     luaL_setmetatable(L, CONNECTION);
-    sluice_status status =
-        sluice_connection_open(address, &options, NULL, 10000, &self->connection);
+    sluice_status status = SLUICE_OK;
+    if (strncmp(address, "tls://", 6) == 0) {
+        status = sluice_tls_new(&tls, &self->transport);
+    }
+    if (status == SLUICE_OK) {
+        status =
+            sluice_connection_open(address, &options, self->transport, 10000, &self->connection);
+    }
     return status == SLUICE_OK ? 1 : fail(L, status, NULL);
+}
+
+static int connection_set_token(lua_State *L)
+{
+    struct lua_connection *self = check_connection(L);
+    const sluice_status status = sluice_client_set_token(client_of(self), luaL_checkstring(L, 2));
+    if (status != SLUICE_OK) {
+        return fail(L, status, NULL);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 static int connection_close(lua_State *L)
@@ -255,6 +293,8 @@ static int connection_close(lua_State *L)
     struct lua_connection *self = luaL_checkudata(L, 1, CONNECTION);
     sluice_connection_close(self->connection);
     self->connection = NULL;
+    sluice_tls_free(self->transport);
+    self->transport = NULL;
     sluice_wait_fini(&self->wait);
     sluice_message_batch_free(self->batch);
     self->batch = NULL;
@@ -486,6 +526,7 @@ int luaopen_sluice(lua_State *L)
 {
     static const luaL_Reg connection_methods[] = {
         {"close", connection_close},
+        {"set_token", connection_set_token},
         {"publish", connection_publish},
         {"subscribe", connection_subscribe},
         {"request", connection_request},

@@ -165,9 +165,11 @@ struct sluice_client_options {
     uint32_t size;         /* bytes of this struct */
     uint32_t requests_max; /* under way at a time, acknowledgements and replies counted */
     const char *client_id; /* for logs, quotas and metrics of the broker */
-    const char *user;      /* NULL: no login */
+    const char *user;      /* NULL: no login, or one with a token */
     const char *password;  /* copied, overwritten with zeros when the client is freed */
-    const char *mechanism; /* NULL: the strongest of SCRAM that both have; PLAIN must be named */
+    const char *mechanism; /* NULL: the strongest of OAUTHBEARER (with a token) and SCRAM (with a
+                            * user, both in printable ASCII) that both sides have; PLAIN must be
+                            * named */
     uint64_t pending_bytes_max; /* requests that are not sent yet */
     uint32_t frame_bytes_max;   /* of a frame from the server */
     uint32_t subscriptions_max; /* at a time */
@@ -180,6 +182,7 @@ struct sluice_client_options {
     const struct sluice_client_hash *hash; /* borrowed for the client's life; NULL: no SCRAM */
     sluice_client_state_fn *on_state;      /* or NULL */
     void *arg;                             /* of on_state */
+    const char *token; /* for OAUTHBEARER, up to 16 KiB; copied and overwritten as the password */
 };
 
 /* The defaults: 1,024 requests, 8 MiB pending, frames of 16 MiB, 1,024 subscriptions, 10 s for a
@@ -191,6 +194,11 @@ SLUICE_CLIENT_API struct sluice_client_options sluice_client_defaults(void);
  * of range. SLUICE_E_NO_MEMORY. */
 SLUICE_CLIENT_API sluice_status sluice_client_new(const struct sluice_client_options *options,
                                                   struct sluice_client **ret_client);
+
+/* Another token in place of options.token, for the logins that follow: before the server ends the
+ * connection of one that has expired. SLUICE_E_INVALID: NULL, or too long. SLUICE_E_NO_MEMORY. */
+SLUICE_CLIENT_API sluice_status sluice_client_set_token(struct sluice_client *client,
+                                                        const char *token);
 
 /* Ends it: what is under way fails with SLUICE_E_CANCELLED, subscriptions are gone. NULL is
  * nothing. Not from a callback. */

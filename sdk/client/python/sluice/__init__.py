@@ -160,12 +160,12 @@ class Connection:
 
     def __init__(self, address: str, user: Optional[str] = None, password: Optional[str] = None, mechanism: Optional[str] = None,
                  ca_file: Optional[str] = None, cert_file: Optional[str] = None, key_file: Optional[str] = None,
-                 client_id: str = "sluice-python", timeout: float = 10.0):
+                 client_id: str = "sluice-python", timeout: float = 10.0, token: Optional[str] = None):
         self._pointer: Optional[c.c_void_p] = None
         self._transport = c.c_void_p()
         options = lib.client.sluice_client_defaults()
         options.client_id = client_id.encode()
-        for name, value in (("user", user), ("password", password), ("mechanism", mechanism)):
+        for name, value in (("user", user), ("password", password), ("mechanism", mechanism), ("token", token)):
             setattr(options, name, None if value is None else value.encode())
         if user is not None and mechanism != "PLAIN":
             options.hash = lib.tls().sluice_client_openssl()
@@ -190,6 +190,10 @@ class Connection:
         if self._transport:
             lib.tls().sluice_tls_free(self._transport)
             self._transport = c.c_void_p()
+
+    def set_token(self, token: str) -> None:
+        """Another token, for the next login: before the server ends the connection of one that has expired."""
+        _check(lib.client.sluice_client_set_token(self._client(), token.encode()))
 
     def _open(self) -> c.c_void_p:
         if self._pointer is None:

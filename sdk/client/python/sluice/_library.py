@@ -52,7 +52,7 @@ class Options(c.Structure):
                 ("frame_bytes_max", c.c_uint32), ("subscriptions_max", c.c_uint32), ("greeting_ms", c.c_uint32),
                 ("request_ms", c.c_uint32), ("keepalive_ms", c.c_uint32), ("backoff_min_ms", c.c_uint32),
                 ("backoff_max_ms", c.c_uint32), ("look_us", c.c_uint32), ("hash", c.c_void_p), ("on_state", c.c_void_p),
-                ("arg", c.c_void_p)]
+                ("arg", c.c_void_p), ("token", c.c_char_p)]
 
 
 class Publish(c.Structure):
@@ -83,6 +83,7 @@ FUNCTIONS: Any = {
     "sluice_client_defaults": (Options, []),
     "sluice_connection_open": (STATUS, [c.c_char_p, c.POINTER(Options), P, c.c_int32, c.POINTER(P)]),
     "sluice_connection_close": (None, [P]),
+    "sluice_client_set_token": (STATUS, [P, c.c_char_p]),
     "sluice_connection_client": (P, [P]),
     "sluice_connection_wait": (STATUS, [P, c.POINTER(Wait), c.c_int32]),
     "sluice_connection_next": (STATUS, [P, P, c.c_int32, c.POINTER(CMessage)]),
