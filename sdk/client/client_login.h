@@ -31,8 +31,9 @@ uint32_t login_rank(const char *mechanism);
 
 /* Takes the server's challenge (empty at first) and writes the client's message, with its size.
  * SLUICE_E_AUTHENTICATION: the server does not prove that it knows the password, or what it says is
- * no message. SLUICE_E_LIMIT: a name, or a count of iterations, is out of range. SLUICE_E_UNACCEPTABLE_CREDENTIAL:
- * a name, a password or a token has characters that it must not have. */
+ * no message. SLUICE_E_LIMIT: a name, or a count of iterations, is out of range.
+ * SLUICE_E_UNACCEPTABLE_CREDENTIAL: a name, a password or a token has characters that it must not
+ * have. */
 sluice_status login_step(struct client_login *login, const struct sluice_client_options *options,
                          struct sluice_bytes challenge, char ret_message[LOGIN_MESSAGE_MAX],
                          size_t *ret_size);
