@@ -248,7 +248,6 @@ struct sluice *sluice_free(struct sluice *sluice)
     }
     admin_server_free(sluice->admin.server);
     broker_link_fini(&sluice->admin.link);
-    sluice_local_fini(sluice);
     plugin_manager_free(sluice->plugins);
     for (uint32_t i = 0; i < sluice->shards.count; i++) {
         shard_free(sluice->shards.shards[i]);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "control/config.h"
 #include "os/os.h"
+#include "record/batch_builder.h"
 
 #include <sluice/broker.h>
 
@@ -53,9 +54,16 @@ bool sluice_is_live(const struct sluice *sluice);
 /* All metrics as Prometheus text. E_UNSUPPORTED: in a build without telemetry. [any, while it runs]
  */
 sl_err sluice_metrics(struct sluice *sluice, struct sl_buffer *buffer) SL_MUST_CHECK;
-/* Writes batches as the program's own, which no rule is asked about. E_NO_MEMORY, else `done` is
- * called. [loop 0, while it runs] */
-sl_err sluice_produce_local(struct sluice *sluice, const struct sluice_produce *request,
+struct sluice_local_record {
+    struct sluice_text topic;
+    int32_t partition;
+    struct record_fields fields;
+    void (*copied)(void *arg); /* its bytes may go: before `done`; NULL: nobody asks */
+};
+/* Writes a record as the program's own, which no rule is asked about. Its bytes are copied once,
+ * before the return, to where the log takes them from. E_NO_MEMORY, E_LIMIT, else `done` is called,
+ * perhaps inside. [loop 0, while it runs] */
+sl_err sluice_produce_local(struct sluice *sluice, const struct sluice_local_record *record,
                             sluice_produce_done *done, void *arg) SL_MUST_CHECK;
 struct sl_loop *sluice_loop(struct sluice *sluice); /* loop 0, for signals */
 

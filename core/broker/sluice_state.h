@@ -32,7 +32,6 @@ struct sluice {
     uint32_t shards_pending;
     struct frontend_set frontends;
     struct admin_socket admin;
-    struct broker_link local; /* for sluice_produce_local */
     struct storage_watch storage;
     struct backup_admin backup;
     struct access_keeper access;
@@ -64,8 +63,6 @@ sl_err sluice_open_shards(struct sluice *sluice,
 /* sluice_run.c: of one that never ran: what opening its shards began in the background comes to its
  * end, and their logs are closed. [blocks] */
 void sluice_close_shards(struct sluice *sluice);
-
-void sluice_local_fini(struct sluice *sluice); /* sluice_local.c */
 
 /* sluice_facts.c */
 void sluice_facts_init(struct sluice *sluice); /* the data directory is open */

@@ -2,19 +2,16 @@
  *
  *   publish (any thread): a publication is queued ─► loop 0: batch ─► release ─► produce ─► done
  *
- * The payload is copied once, on loop 0, into the batch that the log takes; until then it is
+ * The payload is copied once, on loop 0, to where the log writes it from; until then it is
  * referred to. The queue is a stack that loop 0 takes whole and turns round. */
 #include "embed/embed.h"
 
 #include "base/status.h"
-#include "record/batch_builder.h"
 
 #include <string.h>
 
-#define PUBLICATIONS_MAX   65536u
-#define PENDING_BYTES_MAX  (64u << 20)
-#define BATCH_BYTES_MAX    (PENDING_BYTES_MAX + (1u << 20))
-#define PRODUCE_TIMEOUT_MS 30000
+#define PUBLICATIONS_MAX  65536u
+#define PENDING_BYTES_MAX (64u << 20)
 
 struct publication {
     struct publication *next;
@@ -34,7 +31,7 @@ static void publication_end(struct publication *publication, sl_err status, int6
     if (publication->done != NULL) {
         publication->done(publication->arg, status, offset);
     }
-    atomic_fetch_sub(&embed->pending_bytes, publication->payload.size);
+    atomic_fetch_sub(&embed->pending_bytes, publication->payload.size + publication->key_size);
     atomic_fetch_sub(&embed->pending_count, 1);
     sl_free(publication);
 }
@@ -55,44 +52,27 @@ static void produced(void *arg, const struct sluice_produce_result *results, uin
     publication_end(arg, results->status, results->base_offset);
 }
 
-static sl_err batch_build(const struct publication *publication, struct sl_buffer *batch)
+static void copied(void *arg)
 {
-    struct batch_builder builder;
-    struct batch_view view;
-    const struct record_fields fields = {
-        .key = {publication->texts + publication->topic_size, publication->key_size},
-        .key_is_null = publication->key_is_null,
-        .value = {publication->payload.data, (size_t)publication->payload.size},
-        .value_is_null = publication->payload.data == NULL,
-        .timestamp_ms = sl_os_wall_ms(publication->embed->os)};
-    sl_err err = batch_builder_start(&builder, batch, NULL);
-    err = err != SLUICE_OK ? err : batch_builder_append(&builder, &fields);
-    return err != SLUICE_OK ? err
-                            : batch_builder_finish(&builder, BATCH_CODEC_NONE, NULL, NULL, &view);
+    payload_release(&((struct publication *)arg)->payload);
 }
 
 static void publication_send(struct publication *publication)
 {
-    struct sl_buffer batch;
-    sl_buffer_init(&batch, BATCH_BYTES_MAX);
-    sl_err err = batch_build(publication, &batch);
-    payload_release(&publication->payload); /* copied, or never will be */
-    if (err == SLUICE_OK) {
-        const struct sluice_produce_entry entry = {
-            .topic.name = {(const char *)publication->texts, publication->topic_size},
-            .partition = publication->partition,
-            .batch = {batch.data, batch.size}};
-        const struct sluice_produce request = {.size = sizeof(request),
-                                               .acks = -1,
-                                               .timeout_ms = PRODUCE_TIMEOUT_MS,
-                                               .entry_count = 1,
-                                               .entries = &entry};
-        err = sluice_produce_local(publication->embed->sluice, &request, produced, publication);
-    }
+    const struct sluice_local_record record = {
+        .topic = {(const char *)publication->texts, publication->topic_size},
+        .partition = publication->partition,
+        .fields = {.key = {publication->texts + publication->topic_size, publication->key_size},
+                   .key_is_null = publication->key_is_null,
+                   .value = {publication->payload.data, (size_t)publication->payload.size},
+                   .value_is_null = publication->payload.data == NULL,
+                   .timestamp_ms = sl_os_wall_ms(publication->embed->os)},
+        .copied = copied};
+    sl_err err = sluice_produce_local(publication->embed->sluice, &record, produced, publication);
     if (err != SLUICE_OK) {
+        payload_release(&publication->payload);
         publication_end(publication, err, -1);
     }
-    sl_buffer_fini(&batch);
 }
 
 /* What is queued, the oldest first. */
@@ -206,7 +186,7 @@ static sl_err publish(struct sluice_embed *embed, const struct sluice_publicatio
     if (err != SLUICE_OK) {
         return err;
     }
-    if (!take_room(embed, from->payload.size)) {
+    if (!take_room(embed, from->payload.size + from->key.size)) {
         sl_free(publication);
         return SLUICE_E_WOULD_BLOCK;
     }
