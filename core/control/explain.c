@@ -139,6 +139,8 @@ static const struct explain_row rows[] = {
     ROW(E_INVALID_SHARE_SESSION_EPOCH, "A request of a share session came twice or was lost.", "Clients open another by themselves."),
     ROW(E_SHARE_SESSION_LIMIT, "There are as many share sessions as may be.", "Close idle share consumers."),
     ROW(E_STREAMS_TOPOLOGY, "The topology of a Kafka Streams application is not possible with the topics that there are.", "The sentence says what; docs/streams-groups.md."),
+    ROW(E_GROUP_EXCLUSIVE, "A native subscriber has the queue for itself (or wants it, and others are there).",
+        "\"sluice group describe GROUP\" says who is there; wait until they leave, or use another group."),
 
     ROW(E_UNSUPPORTED_VERSION, "The client asks in a version of the protocol that is not served.", "docs/reference/kafka.md lists the versions; use another client version."),
     ROW(E_INVALID_REQUEST, "The request does not keep to its protocol.", "Look at the client; the sentence says which field."),

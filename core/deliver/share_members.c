@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define HAS_BEGUN 1u /* of a SHARE_GROUP item */
+
 /* ---- texts ---- */
 
 static sl_err text_set(struct sl_bytes *text, struct sluice_text value)
@@ -200,9 +202,10 @@ static sl_err topics_set(struct share_member *member, const struct sluice_text *
     return SLUICE_OK;
 }
 
+/* As one of those that partitions are shared among. */
 static bool subscribes(const struct share_member *member, struct sl_bytes topic)
 {
-    for (uint32_t i = 0; i < member->topic_count; i++) {
+    for (uint32_t i = 0; !member->reads_all && i < member->topic_count; i++) {
         if (sl_bytes_equal(member->topics[i], topic)) {
             return true;
         }
@@ -220,14 +223,14 @@ struct assigning {
     sl_err err;
 };
 
-/* Each topic that anybody subscribes to, once. */
+/* Each topic that any of those subscribes to, once. */
 static void each_topic(const struct share_member_group *group,
                        void (*visit)(void *arg, struct sl_bytes topic), void *arg)
 {
     for (struct sl_link *link = group->members.head.next; link != &group->members.head;
          link = link->next) {
         const struct share_member *member = member_of(link);
-        for (uint32_t i = 0; i < member->topic_count; i++) {
+        for (uint32_t i = 0; !member->reads_all && i < member->topic_count; i++) {
             bool is_first = true;
             for (struct sl_link *before = group->members.head.next; is_first && before != link;
                  before = before->next) {
@@ -314,29 +317,68 @@ static void hash_topic(void *arg, struct sl_bytes name)
     hashing->hash += sl_hash64_mix(known);
 }
 
-/* Everybody anew, with the next epoch. */
+/* Everybody anew, with the next epoch; who reads all has what it has. */
 static sl_err assign(struct share_member_group *group, share_topic_fn *topic, void *topic_arg)
 {
     struct assigning assigning = {.group = group, .topic = topic, .topic_arg = topic_arg};
     group->epoch++;
     for (struct sl_link *link = group->members.head.next; link != &group->members.head;
          link = link->next) {
-        member_of(link)->place_count = 0;
-        member_of(link)->is_told = false;
+        struct share_member *member = member_of(link);
+        member->place_count = member->reads_all ? member->place_count : 0;
+        member->is_told = false;
     }
     each_topic(group, assign_topic, &assigning);
     return assigning.err;
 }
 
+/* One that reads all: the others are not concerned. */
+static sl_err assign_own(struct share_member_group *group, struct share_member *member,
+                         share_topic_fn *topic, void *topic_arg)
+{
+    sl_err err = SLUICE_OK;
+    group->epoch++;
+    member->place_count = 0;
+    for (uint32_t i = 0; i < member->topic_count && err == SLUICE_OK; i++) {
+        struct sl_uuid id;
+        uint32_t count = 0;
+        uint32_t first = member->partition < 0 ? 0 : (uint32_t)member->partition;
+        if (!topic(topic_arg, member->topics[i], &id, &count)) {
+            continue;
+        }
+        count = member->partition < 0 ? count : SL_MIN(count, first + 1);
+        for (uint32_t k = first; k < count && err == SLUICE_OK; k++) {
+            err = member->place_count < SHARE_MEMBER_PLACES_MAX ? place_add(member, &id, k)
+                                                                : SLUICE_E_LIMIT;
+        }
+    }
+    return err;
+}
+
 /* ---- heartbeats ---- */
+
+/* Whether it may come where the others are. */
+static sl_err check_alone(struct share_member_group *group, const struct share_member *member,
+                          uint32_t flags)
+{
+    for (struct sl_link *link = group->members.head.next; link != &group->members.head;
+         link = link->next) {
+        const struct share_member *other = member_of(link);
+        if (other != member && (other->is_alone || (flags & SLUICE_SHARE_ALONE) != 0)) {
+            return SLUICE_E_GROUP_EXCLUSIVE;
+        }
+    }
+    return SLUICE_OK;
+}
 
 static sl_err check(const struct sluice_share_heartbeat *request)
 {
     if (request->group.size > SHARE_GROUP_BYTES_MAX) {
         return SLUICE_E_INVALID_GROUP_ID;
     }
-    bool joins_nothing =
-        request->epoch == 0 && (request->topics == NULL || request->topic_count == 0);
+    bool joins_nothing = request->epoch == 0 &&
+                         (request->topics == NULL || request->topic_count == 0) &&
+                         (request->flags & SLUICE_SHARE_READS_ALL) == 0;
     joins_nothing = joins_nothing || (request->rack.data != NULL && request->rack.size == 0);
     bool is_large = request->member.size > SHARE_MEMBER_TEXT_MAX ||
                     request->rack.size > SHARE_MEMBER_TEXT_MAX ||
@@ -354,8 +396,10 @@ static sl_err leave(struct share_members *members, struct share_member_group *gr
     if (member == NULL) {
         return SLUICE_E_UNKNOWN_MEMBER;
     }
+    bool was_assigned = !member->reads_all;
     member_remove(group, member);
-    sl_err err = assign(group, topic, topic_arg);
+    group->epoch += !was_assigned;
+    sl_err err = was_assigned ? assign(group, topic, topic_arg) : SLUICE_OK;
     group_drop_empty(members, group);
     return err;
 }
@@ -373,6 +417,11 @@ static sl_err describe(struct share_member *member, const struct sluice_share_he
                        const struct group_caller *client, bool *ret_changed)
 {
     sl_err err = text_set(&member->client_id, client->id);
+    if (request->epoch == 0) {
+        member->reads_all = (request->flags & SLUICE_SHARE_READS_ALL) != 0;
+        member->is_alone = (request->flags & SLUICE_SHARE_ALONE) != 0;
+        member->partition = member->reads_all ? request->partition : -1;
+    }
     err = err != SLUICE_OK ? err : text_set(&member->client_host, client->host);
     if (err == SLUICE_OK && request->rack.data != NULL) {
         err = text_set(&member->rack, request->rack);
@@ -382,6 +431,8 @@ static sl_err describe(struct share_member *member, const struct sluice_share_he
         *ret_changed = true;
         err = topics_set(member, request->topics, request->topic_count);
     }
+    /* It says so when they have other partitions, too. */
+    *ret_changed = *ret_changed || (member->reads_all && request->topics != NULL);
     return err;
 }
 
@@ -391,8 +442,12 @@ static sl_err beat(struct share_member_group *group, struct share_member *member
 {
     struct hashing hashing = {topic, topic_arg, 0};
     sl_err err = SLUICE_OK;
-    each_topic(group, hash_topic, &hashing);
-    if (changed || hashing.hash != group->topics_hash) {
+    if (member->reads_all) {
+        err = changed ? assign_own(group, member, topic, topic_arg) : SLUICE_OK;
+    } else {
+        each_topic(group, hash_topic, &hashing);
+    }
+    if (!member->reads_all && (changed || hashing.hash != group->topics_hash)) {
         group->topics_hash = hashing.hash;
         err = assign(group, topic, topic_arg);
     }
@@ -437,7 +492,8 @@ sl_err share_members_heartbeat(struct share_members *members,
         return err;
     }
     bool changed = member == NULL;
-    err = request->epoch > 0 ? check_epoch(member, request->epoch) : SLUICE_OK;
+    err = request->epoch > 0 ? check_epoch(member, request->epoch)
+                             : check_alone(group, member, request->flags);
     if (err == SLUICE_OK && member == NULL) {
         err = member_add(group, request->member, place, &member);
     }
@@ -513,14 +569,14 @@ void share_members_each(const struct share_members *members,
 
 /* ---- on disk ---- */
 
-size_t share_group_item_encode(struct sl_bytes group, bool gone, int32_t epoch,
+size_t share_group_item_encode(struct sl_bytes group, int32_t epoch, bool has_begun,
                                uint8_t ret_payload[SHARE_GROUP_ITEM_SIZE + SHARE_GROUP_BYTES_MAX])
 {
     SL_ASSERT(group.size <= SHARE_GROUP_BYTES_MAX);
-    ret_payload[0] = gone ? 2 : 1;
-    ret_payload[1] = 0;
+    ret_payload[0] = epoch < 0 ? 2 : 1;
+    ret_payload[1] = has_begun ? HAS_BEGUN : 0;
     sl_le16_store(ret_payload + 2, (uint16_t)group.size);
-    sl_le32_store(ret_payload + 4, (uint32_t)epoch);
+    sl_le32_store(ret_payload + 4, (uint32_t)SL_MAX(epoch, 0));
     sl_bytes_copy(ret_payload + SHARE_GROUP_ITEM_SIZE, group);
     return SHARE_GROUP_ITEM_SIZE + group.size;
 }
@@ -541,7 +597,7 @@ sl_err share_members_apply(struct share_members *members, uint8_t version, struc
     struct share_member_group *group = share_members_group(members, name);
     if (payload.data[0] == 2) {
         if (group != NULL) {
-            group->is_durable = false;
+            group->is_durable = group->has_begun = false;
             group_drop_empty(members, group);
         }
         return SLUICE_OK;
@@ -549,6 +605,7 @@ sl_err share_members_apply(struct share_members *members, uint8_t version, struc
     sl_err err = group_ensure(members, name, &group);
     if (err == SLUICE_OK) {
         group->is_durable = true;
+        group->has_begun = group->has_begun || (payload.data[1] & HAS_BEGUN) != 0;
         group->epoch = SL_MAX(group->epoch, (int32_t)(sl_le32_load(payload.data + 4) & INT32_MAX));
     }
     return err;
@@ -566,7 +623,7 @@ static void snapshot_group(void *arg, struct chain_link *link)
     const struct share_member_group *group = group_of(link);
     uint8_t payload[SHARE_GROUP_ITEM_SIZE + SHARE_GROUP_BYTES_MAX];
     if (visit->err == SLUICE_OK && group->is_durable) {
-        size_t size = share_group_item_encode(group->name, false, group->epoch, payload);
+        size_t size = share_group_item_encode(group->name, group->epoch, group->has_begun, payload);
         visit->err = visit->add(visit->add_arg, WAL_ITEM_SHARE_GROUP, SHARE_ITEM_VERSION,
                                 (struct sl_bytes){payload, size});
     }

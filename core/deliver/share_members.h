@@ -9,8 +9,13 @@
  * of a simple assignor: partitions in turn to the topic's members, by the order of their ids.
  *
  * Members live in memory only: after a restart they meet E_UNKNOWN_MEMBER and join again. That a
- * group is there, and its epoch, is a SHARE_GROUP item: what u8 (1: there, 2: gone), zero u8, group
- * size u16, epoch u32, group; the caller commits and applies it. No clock, no I/O. One thread. */
+ * group is there, and its epoch, is a SHARE_GROUP item: what u8 (1: there, 2: gone), flags u8 (1:
+ * it has begun), group size u16, epoch u32, group; the caller commits and applies it. No clock, no
+ * I/O. One thread.
+ *
+ * A member may read all partitions of its topics by itself (SLUICE_SHARE_READS_ALL): then it has
+ * those beside what is shared among the others. One may be alone in its group (SLUICE_SHARE_ALONE):
+ * then who comes next is refused. */
 #ifndef SL_DELIVER_SHARE_MEMBERS_H
 #define SL_DELIVER_SHARE_MEMBERS_H
 
@@ -20,6 +25,7 @@
 #define SHARE_MEMBERS_MAX       200u /* of a group; E_GROUP_MAX_SIZE */
 #define SHARE_MEMBER_TOPICS_MAX 1000u
 #define SHARE_MEMBER_TEXT_MAX   1024u
+#define SHARE_MEMBER_PLACES_MAX 10000u /* of one that reads all of its topics */
 #define SHARE_GROUPS_MAX        100000u
 #define SHARE_GROUP_ITEM_SIZE   8u /* before the group's name */
 
@@ -42,6 +48,9 @@ struct share_member {
     struct share_place *places; /* owned; what it reads, by topic */
     uint32_t place_count;
     uint32_t place_capacity;
+    int32_t partition; /* of each topic the only one that it reads; -1: all */
+    bool reads_all;
+    bool is_alone;
     bool is_told; /* has heard of its places */
 };
 
@@ -52,6 +61,7 @@ struct share_member_group {
     int32_t epoch;
     uint64_t topics_hash; /* of what is known of the topics when they were assigned */
     bool is_durable;
+    bool has_begun;       /* durable, too: somebody said so */
     struct sl_bytes name; /* the bytes follow the struct */
 };
 
@@ -70,8 +80,8 @@ void share_members_fini(struct share_members *members);
 struct share_member_group *share_members_group(const struct share_members *members,
                                                struct sl_bytes name);
 /* E_INVALID_GROUP_ID, E_INVALID_REQUEST, E_UNKNOWN_MEMBER, E_FENCED_MEMBER_EPOCH,
- * E_GROUP_MAX_SIZE, E_LIMIT, E_NO_MEMORY. *ret_member: NULL after it left. *ret_tells: its
- * assignment is to be told. */
+ * E_GROUP_MAX_SIZE, E_GROUP_EXCLUSIVE, E_LIMIT, E_NO_MEMORY. *ret_member: NULL after it left.
+ * *ret_tells: its assignment is to be told. */
 sl_err share_members_heartbeat(struct share_members *members,
                                const struct sluice_share_heartbeat *request,
                                const struct group_caller *client,
@@ -86,7 +96,8 @@ void share_members_tick(struct share_members *members, int64_t now_ms);
 void share_members_each(const struct share_members *members,
                         void (*visit)(void *arg, struct share_member_group *group), void *arg);
 
-size_t share_group_item_encode(struct sl_bytes group, bool gone, int32_t epoch,
+/* epoch below 0: the group is gone. */
+size_t share_group_item_encode(struct sl_bytes group, int32_t epoch, bool has_begun,
                                uint8_t ret_payload[SHARE_GROUP_ITEM_SIZE + SHARE_GROUP_BYTES_MAX]);
 /* E_CORRUPT, E_NEWER_FORMAT, E_NO_MEMORY. */
 sl_err share_members_apply(struct share_members *members, uint8_t version,

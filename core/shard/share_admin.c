@@ -109,7 +109,7 @@ static void end_durable(struct wal_unit *unit, sl_err err)
 static void end_run(struct shard_call *call)
 {
     struct share_admin *self = SL_CONTAINER_OF(call, struct share_admin, check);
-    size_t size = share_group_item_encode(sl_of_text(self->group), true, 0, self->payload);
+    size_t size = share_group_item_encode(sl_of_text(self->group), -1, false, self->payload);
     self->item = (struct wal_item){.kind = WAL_ITEM_SHARE_GROUP,
                                    .version = SHARE_ITEM_VERSION,
                                    .payload = {self->payload, size}};

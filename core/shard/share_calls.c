@@ -169,7 +169,7 @@ static void fill_joined(struct member_call *self, const struct share_member *mem
     const struct shard *shard = self->call.target;
     struct filler_block block = {NULL, 0};
     self->joined.epoch = member == NULL ? -1 : member->epoch;
-    if (member == NULL || !tells) {
+    if (member == NULL || member->reads_all || !tells) {
         return;
     }
     (void)block_places(&block, shard, member, &self->joined.assignments);
@@ -205,14 +205,17 @@ static void heartbeat_run(struct shard_call *call)
     shard_schedule(shard);
     const struct share_member_group *group =
         share_members_group(&shard->share_members, sl_of_text(self->group));
+    bool begins = (self->request->flags & SLUICE_SHARE_BEGAN) != 0;
     if (self->joined.status == SLUICE_OK) {
         fill_joined(self, member, tells);
+        self->joined.has_begun = group != NULL && group->has_begun;
     }
-    if (self->joined.status != SLUICE_OK || group == NULL || group->is_durable) {
+    if (self->joined.status != SLUICE_OK || group == NULL ||
+        (group->is_durable && (group->has_begun || !begins))) {
         shard_call_reply(call);
         return;
     }
-    size_t size = share_group_item_encode(group->name, false, group->epoch, self->payload);
+    size_t size = share_group_item_encode(group->name, group->epoch, begins, self->payload);
     self->item = (struct wal_item){.kind = WAL_ITEM_SHARE_GROUP,
                                    .version = SHARE_ITEM_VERSION,
                                    .payload = {self->payload, size}};

@@ -509,7 +509,7 @@ static void end_silent(struct native_frontend *frontend, int64_t now_ms)
     }
 }
 
-/* Durable subscriptions whose failure may have passed. */
+/* Durable subscriptions whose failure may have passed, or who are to be heard of. */
 static void try_shares(struct native_frontend *frontend, int64_t now_ms)
 {
     if (frontend->shares_due_ms > now_ms) {
@@ -518,12 +518,11 @@ static void try_shares(struct native_frontend *frontend, int64_t now_ms)
     frontend->shares_due_ms = INT64_MAX;
     for (struct native_sub *sub = frontend->subs; sub != NULL; sub = frontend->cursor) {
         frontend->cursor = sub->next;
-        if (sub->share != NULL && sub->share->retry_ms > now_ms) {
-            frontend->shares_due_ms = sub->share->retry_ms < frontend->shares_due_ms
-                                          ? sub->share->retry_ms
-                                          : frontend->shares_due_ms;
-        } else if (sub->share != NULL) {
-            native_share_pump(sub->share);
+        native_sub_ref(sub);
+        int64_t next_ms = sub->share != NULL ? native_share_try(sub->share, now_ms) : INT64_MAX;
+        native_sub_unref(sub);
+        if (next_ms < frontend->shares_due_ms) {
+            frontend->shares_due_ms = next_ms;
         }
     }
 }

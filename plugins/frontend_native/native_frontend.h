@@ -119,6 +119,10 @@ struct native_call {
     int32_t partition;
 };
 
+/* Flags of SUBSCRIBE. */
+#define NATIVE_EXCLUSIVE 1u
+#define NATIVE_COMMITTED 2u
+
 /* A subscription. */
 struct native_sub {
     struct native_conn *conn; /* a reference */

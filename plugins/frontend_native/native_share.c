@@ -1,5 +1,5 @@
-/* native_share.c: a durable subscription: a member of a group that shares records (KIP-932, the
- * broker's share_fetch).
+/* native_share.c: the records of a durable subscription, which is a member of a group that shares
+ * them (KIP-932, the broker's share_fetch).
  *
  *   credit ─► one share fetch over all sources, for at most so many records ─► MESSAGES ─► ACK
  *
@@ -56,6 +56,7 @@ struct native_share *native_share_new(struct native_sub *sub, struct sluice_text
     share->lock_ms = lock_ms > INT32_MAX ? INT32_MAX : (int32_t)lock_ms;
     share->held_end = &share->held;
     share->acks_end = &share->acks;
+    share->membership.due_ms = INT64_MAX;
     return share;
 }
 
@@ -80,7 +81,7 @@ void native_share_free(struct native_share *share)
     }
 }
 
-static bool is_live(const struct native_share *share)
+bool native_share_is_live(const struct native_share *share)
 {
     const struct native_sub *sub = share->sub;
     return sub->live && !sub->ended && native_conn_is_open(sub->conn);
@@ -93,45 +94,10 @@ void native_share_forget(struct native_share *share, const struct native_source 
             held->until_ms = 0;
         }
     }
+    native_member_changed(share);
 }
 
 /* ---- leaving ---- */
-
-struct leaving {
-    struct native_conn *conn; /* a reference */
-    struct sluice_share_fetch fetch;
-};
-
-static void left(void *arg, sluice_status status, int32_t lock_ms,
-                 const struct sluice_share_result *results, uint32_t count)
-{
-    struct leaving *leaving = arg;
-    (void)status, (void)lock_ms, (void)results, (void)count;
-    native_conn_unref(leaving->conn);
-    free(leaving);
-}
-
-/* Else its locks end by themselves. */
-static void leave_now(struct native_share *share)
-{
-    struct native_conn *conn = share->sub->conn;
-    const struct sluice_broker *broker = conn->frontend->broker;
-    size_t size = (size_t)(share->group.size + share->member.size);
-    struct leaving *leaving = conn->frontend->destroyed ? NULL : calloc(1, sizeof(*leaving) + size);
-    if (leaving == NULL) {
-        return;
-    }
-    char *texts = (char *)(leaving + 1);
-    memcpy(texts, share->group.data, size); /* the member is behind the group */
-    leaving->conn = conn;
-    leaving->fetch =
-        (struct sluice_share_fetch){.size = sizeof(leaving->fetch),
-                                    .flags = SLUICE_SHARE_LEAVES,
-                                    .group = {texts, share->group.size},
-                                    .member = {texts + share->group.size, share->member.size}};
-    native_conn_ref(conn);
-    broker->share_fetch(broker, &conn->context, &leaving->fetch, left, leaving);
-}
 
 void native_share_leave(struct native_share *share)
 {
@@ -141,11 +107,11 @@ void native_share_leave(struct native_share *share)
     while (share->held != NULL) {
         held_pop(share);
     }
-    if (!share->fetching) {
-        leave_now(share);
-    } else if (!conn->closed) { /* it leaves when that has ended: it may bring records */
+    if (share->fetching &&
+        !conn->frontend->destroyed) { /* that may bring records: it leaves when it has ended */
         broker->fetch_cancel(broker, &conn->context, share->tag);
     }
+    native_member_maybe_leave(share);
 }
 
 /* ---- giving ---- */
@@ -293,7 +259,7 @@ static void take(struct native_share *share, struct native_source *source,
         frame_send(share->sub, &walk.count);
     }
     hold(&walk, lock_ms);
-    while (share->held != NULL && !is_live(share)) {
+    while (share->held != NULL && !native_share_is_live(share)) {
         held_pop(share); /* it ended meanwhile */
     }
     if (status == SLUICE_OK) {
@@ -400,13 +366,22 @@ static bool is_gone(sluice_status status)
            status == SLUICE_E_TOPIC_AUTHORIZATION;
 }
 
-static void retry(struct native_share *share)
+void native_share_wake_at(struct native_share *share, int64_t *at_ms, int64_t in_ms)
 {
     struct native_frontend *frontend = share->sub->conn->frontend;
-    share->retry_ms = frontend->io->now_ms(frontend->io) + RETRY_MS;
-    frontend->shares_due_ms =
-        share->retry_ms < frontend->shares_due_ms ? share->retry_ms : frontend->shares_due_ms;
-    native_tick_at(frontend, share->retry_ms);
+    if (frontend->destroyed) {
+        return;
+    }
+    *at_ms = frontend->io->now_ms(frontend->io) + in_ms;
+    if (*at_ms < frontend->shares_due_ms) {
+        frontend->shares_due_ms = *at_ms;
+    }
+    native_tick_at(frontend, *at_ms);
+}
+
+static void retry(struct native_share *share)
+{
+    native_share_wake_at(share, &share->retry_ms, RETRY_MS);
 }
 
 static void settle(struct native_share *share, struct native_source *source, sluice_status status)
@@ -427,9 +402,7 @@ static void fetched(void *arg, sluice_status status, int32_t lock_ms,
     struct native_share *share = arg;
     struct native_sub *sub = share->sub;
     share->fetching = false;
-    if (!is_live(share)) {
-        leave_now(share);
-    } else if (status != SLUICE_OK) {
+    if (native_share_is_live(share) && status != SLUICE_OK) {
         if (native_status_may_pass(status)) {
             retry(share);
         } else {
@@ -437,7 +410,8 @@ static void fetched(void *arg, sluice_status status, int32_t lock_ms,
         }
     }
     for (uint32_t i = 0;
-         i < count && i < share->entry_count && is_live(share) && status == SLUICE_OK; i++) {
+         i < count && i < share->entry_count && native_share_is_live(share) && status == SLUICE_OK;
+         i++) {
         if (results[i].status == SLUICE_OK) {
             take(share, share->sources[i], &results[i], lock_ms);
         } else {
@@ -446,6 +420,28 @@ static void fetched(void *arg, sluice_status status, int32_t lock_ms,
     }
     drop_sources(share);
     native_share_pump(share);
+    native_member_maybe_leave(share);
+    native_sub_unref(sub);
+}
+
+/* No records: where each partition begins is durable now. */
+static void begun(void *arg, sluice_status status, int32_t lock_ms,
+                  const struct sluice_share_result *results, uint32_t count)
+{
+    struct native_share *share = arg;
+    struct native_sub *sub = share->sub;
+    (void)lock_ms;
+    share->fetching = false;
+    for (uint32_t i = 0; i < count && i < share->entry_count && status == SLUICE_OK; i++) {
+        if (is_gone(results[i].status)) {
+            native_source_end(share->sources[i]);
+        } else {
+            status = results[i].status;
+        }
+    }
+    drop_sources(share);
+    native_member_begun(share, status);
+    native_member_maybe_leave(share);
     native_sub_unref(sub);
 }
 
@@ -469,13 +465,27 @@ static bool make_room(struct native_share *share, uint32_t count)
     return true;
 }
 
-static void add_entries(struct native_share *share, uint32_t count)
+/* What the client knows of; before SUBSCRIBED, of nothing yet. */
+static bool is_read(const struct native_source *source)
+{
+    return source->announced || !source->sub->live;
+}
+
+/* No entry: they are told of at the next tick. */
+static void add_entries(struct native_share *share)
 {
     struct native_sub *sub = share->sub;
-    uint32_t first = share->turn++ % count;
+    uint32_t count = 0;
+    for (struct native_source *source = sub->sources; source != NULL; source = source->next) {
+        count += is_read(source);
+    }
+    uint32_t first = count == 0 ? 0 : share->turn++ % count;
     uint32_t at = 0;
     share->entry_count = count;
     for (struct native_source *source = sub->sources; source != NULL; source = source->next) {
+        if (!is_read(source)) {
+            continue;
+        }
         uint32_t place = (at++ + first) % count;
         native_source_ref(source);
         share->sources[place] = source;
@@ -487,17 +497,16 @@ static void add_entries(struct native_share *share, uint32_t count)
     }
 }
 
-static void fetch(struct native_share *share)
+/* False: no memory. */
+static bool fetch(struct native_share *share, uint64_t records, sluice_share_fetched_done *done)
 {
     struct native_sub *sub = share->sub;
     const struct sluice_broker *broker = sub->conn->frontend->broker;
-    uint64_t records = sub->credit.records < RECORDS_MAX ? sub->credit.records : RECORDS_MAX;
     uint64_t bytes = sub->credit.bytes < FETCH_BYTES ? sub->credit.bytes : FETCH_BYTES;
     if (!make_room(share, sub->source_count)) {
-        retry(share);
-        return;
+        return false;
     }
-    add_entries(share, sub->source_count);
+    add_entries(share);
     share->request = (struct sluice_share_fetch){
         .size = sizeof(share->request),
         .flags = SLUICE_SHARE_EXACT,
@@ -515,7 +524,15 @@ static void fetch(struct native_share *share)
     };
     share->fetching = true;
     native_sub_ref(sub);
-    broker->share_fetch(broker, &sub->conn->context, &share->request, fetched, share);
+    broker->share_fetch(broker, &sub->conn->context, &share->request, done, share);
+    return true;
+}
+
+void native_share_begin(struct native_share *share)
+{
+    if (!fetch(share, 0, begun)) {
+        native_member_begun(share, SLUICE_E_NO_MEMORY);
+    }
 }
 
 /* ---- going on ---- */
@@ -524,14 +541,26 @@ static void begin(struct native_share *share)
 {
     struct native_sub *sub = share->sub;
     const struct sluice_frontend_host *io = sub->conn->frontend->io;
-    if (!is_live(share) || share->fetching || sub->source_count == 0 ||
+    if (!native_share_is_live(share) || share->fetching || sub->source_count == 0 ||
         io->now_ms(io) < share->retry_ms) {
         return;
     }
-    if (held_give(share) && is_live(share) && !sub->conn->blocked &&
+    if (held_give(share) && native_share_is_live(share) && !sub->conn->blocked &&
         !native_credit_is_out(&sub->credit)) {
-        fetch(share);
+        uint64_t records = sub->credit.records < RECORDS_MAX ? sub->credit.records : RECORDS_MAX;
+        if (!fetch(share, records, fetched)) {
+            retry(share);
+        }
     } /* else CREDIT or conn_drained wakes it */
+}
+
+int64_t native_share_try(struct native_share *share, int64_t now_ms)
+{
+    if (share->retry_ms <= now_ms) {
+        native_share_pump(share);
+    }
+    int64_t beat_ms = native_member_try(share, now_ms);
+    return share->retry_ms > now_ms && share->retry_ms < beat_ms ? share->retry_ms : beat_ms;
 }
 
 void native_share_pump(struct native_share *share)
@@ -546,7 +575,7 @@ void native_share_pump(struct native_share *share)
     uint32_t turns = 0;
     do {
         share->again = false;
-        if (turns++ == TURN_FETCHES && is_live(share)) {
+        if (turns++ == TURN_FETCHES && native_share_is_live(share)) {
             retry(share);
             break;
         }
@@ -560,10 +589,11 @@ void native_share_changed(struct native_share *share)
 {
     struct native_conn *conn = share->sub->conn;
     const struct sluice_broker *broker = conn->frontend->broker;
+    native_member_changed(share);
     if (share->sub->source_count > SOURCES_MAX) {
         native_sub_end(share->sub, SLUICE_E_LIMIT,
                        "a durable subscription reads at most 1000 partitions");
-    } else if (share->fetching && is_live(share)) {
+    } else if (share->fetching && native_share_is_live(share)) {
         broker->fetch_cancel(broker, &conn->context, share->tag);
     } else {
         native_share_pump(share);

@@ -257,7 +257,8 @@ static void give(struct native_source *source, const struct sluice_fetch_result 
     int64_t next_offset = source->next_offset;
     sluice_status status =
         native_each(frontend, result, source->next_offset, on_record, &walk, &next_offset);
-    int64_t end = sub->flags & 2u ? result->last_stable_offset : result->high_watermark;
+    int64_t end =
+        sub->flags & NATIVE_COMMITTED ? result->last_stable_offset : result->high_watermark;
     source->next_offset = walk.stopped_at >= 0 ? walk.stopped_at : next_offset;
     bool was_behind = source->behind;
     bool at_end = walk.stopped_at < 0 && source->next_offset >= end;
@@ -413,7 +414,8 @@ static void fetch(struct native_source *source)
         .bytes_max = bytes,
         .bytes_min = 1,
         .wait_ms = FETCH_WAIT_MS,
-        .isolation = sub->flags & 2u ? SLUICE_ISOLATION_COMMITTED : SLUICE_ISOLATION_UNCOMMITTED,
+        .isolation = sub->flags & NATIVE_COMMITTED ? SLUICE_ISOLATION_COMMITTED
+                                                   : SLUICE_ISOLATION_UNCOMMITTED,
         .entry_count = 1,
         .entries = &source->entry,
         .tag = source->tag,

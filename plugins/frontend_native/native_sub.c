@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXCLUSIVE   1u /* flags */
-#define COMMITTED   2u
 #define FIRST_ROOM  8u
 #define START_END   0u
 #define START_FIRST 1u
@@ -359,17 +357,18 @@ static void subscribed(struct opening *opening)
     struct native_sub *sub = opening->sub;
     tell_subscribed(opening);
     sub->live = true;
-    if (sub->share != NULL) {
-        native_share_changed(sub->share);
-        return;
-    }
-    for (uint32_t i = 0; i < opening->source_count; i++) {
+    for (uint32_t i = 0; sub->share == NULL && i < opening->source_count; i++) {
         native_source_pump(opening->sources[i]);
     }
     for (struct native_source *source = sub->sources; source != NULL; source = source->next) {
-        if (!source->fetching && !source->is_ready && !source->is_parked) {
+        bool is_under_way =
+            sub->share != NULL ? source->announced : source->fetching || source->is_parked;
+        if (!is_under_way && !source->is_ready) {
             native_source_delay(source, 0); /* its topic came meanwhile */
         }
+    }
+    if (sub->share != NULL) {
+        native_share_pump(sub->share);
     }
 }
 
@@ -399,20 +398,33 @@ static sluice_status place(struct native_source *source, const struct sluice_off
 /* The group knows where it stands; where it is new, the start counts. */
 static void place_shares(struct native_sub *sub)
 {
-    for (struct native_source *source = sub->sources; sub->share != NULL && source != NULL;
-         source = source->next) {
+    for (struct native_source *source = sub->sources; source != NULL; source = source->next) {
         source->share_start =
             sub->start == START_END ? SLUICE_SHARE_START_END : SLUICE_SHARE_START_FIRST;
     }
 }
 
-static void answered(void *arg, const struct sluice_offset_answer *answers, uint32_t count)
+static void opened(void *arg, sluice_status status, const char *reason)
 {
     struct opening *opening = arg;
     struct native_sub *sub = opening->sub;
-    bool asked = sub->share == NULL && opening->source_count > 0;
-    sluice_status status = count == 0 && asked ? SLUICE_E_NO_MEMORY : SLUICE_OK;
-    for (uint32_t i = 0; asked && i < opening->source_count && status == SLUICE_OK; i++) {
+    if (sub->ended) {
+        /* it was ended, or its connection is gone */
+    } else if (status != SLUICE_OK) {
+        struct native_conn *conn = sub->conn;
+        close_sub(sub);
+        native_conn_error(conn, opening->call->id, status, sluice_text_of(reason));
+    } else {
+        subscribed(opening);
+    }
+    opening_free(opening);
+}
+
+static void answered(void *arg, const struct sluice_offset_answer *answers, uint32_t count)
+{
+    struct opening *opening = arg;
+    sluice_status status = count == 0 && opening->source_count > 0 ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+    for (uint32_t i = 0; i < opening->source_count && status == SLUICE_OK; i++) {
         status = place(opening->sources[i], answers + (size_t)i * opening->per_source,
                        opening->per_source);
         bool is_gone = status == SLUICE_E_UNKNOWN_TOPIC || status == SLUICE_E_UNKNOWN_TOPIC_ID;
@@ -421,16 +433,7 @@ static void answered(void *arg, const struct sluice_offset_answer *answers, uint
             status = SLUICE_OK;
         }
     }
-    if (sub->ended) {
-        /* it was ended, or its connection is gone */
-    } else if (status != SLUICE_OK) {
-        struct native_conn *conn = sub->conn;
-        close_sub(sub);
-        native_conn_error(conn, opening->call->id, status, (struct sluice_text){NULL, 0});
-    } else {
-        subscribed(opening);
-    }
-    opening_free(opening);
+    opened(opening, status, "");
 }
 
 /* The sources have their places, or they are asked for. */
@@ -447,14 +450,17 @@ static sluice_status open_sources(struct native_sub *sub, const struct native_fr
         return SLUICE_E_NO_MEMORY;
     }
     ask(opening);
-    if (opening->source_count == 0 || sub->share != NULL) {
+    if (sub->share != NULL) {
         place_shares(sub);
+        native_member_join(sub->share, opened, opening);
+    } else if (opening->source_count == 0) {
         answered(opening, NULL, 0);
     } else {
-        broker->offsets(
-            broker, &conn->context,
-            sub->flags & COMMITTED ? SLUICE_ISOLATION_COMMITTED : SLUICE_ISOLATION_UNCOMMITTED,
-            opening->queries, opening->source_count * opening->per_source, answered, opening);
+        broker->offsets(broker, &conn->context,
+                        sub->flags & NATIVE_COMMITTED ? SLUICE_ISOLATION_COMMITTED
+                                                      : SLUICE_ISOLATION_UNCOMMITTED,
+                        opening->queries, opening->source_count * opening->per_source, answered,
+                        opening);
     }
     return SLUICE_OK;
 }
@@ -538,10 +544,8 @@ static const char *find_fault(const struct native_conn *conn, const struct nativ
         {subscribe->group.size > 0 &&
              (subscribe->start > START_FIRST || subscribe->place_count > 0),
          SLUICE_E_INVALID_REQUEST, "a durable subscription starts at the end or the beginning"},
-        {subscribe->group.size > 0 && (frame->flags & EXCLUSIVE) != 0, SLUICE_E_UNSUPPORTED,
-         "exclusive subscriptions are not served by this version"},
-        {subscribe->group.size == 0 && (frame->flags & EXCLUSIVE) != 0, SLUICE_E_INVALID_REQUEST,
-         "only a subscription with a group can be exclusive"},
+        {subscribe->group.size == 0 && (frame->flags & NATIVE_EXCLUSIVE) != 0,
+         SLUICE_E_INVALID_REQUEST, "only a subscription with a group can be exclusive"},
     };
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         if (faults[i].is_so) {
@@ -712,6 +716,14 @@ bool native_handle_unsubscribe(struct native_conn *conn, const struct native_fra
     if (sub == NULL) {
         native_conn_error(conn, frame->id, SLUICE_E_NOT_FOUND,
                           sluice_text_of("no subscription of this connection has that id"));
+        return true;
+    }
+    if (sub->share != NULL) { /* answered when it has left its group */
+        struct native_call *call = native_call_new(conn, frame);
+        if (call != NULL) {
+            sub->share->unsubscribe = call;
+            close_sub(sub);
+        }
         return true;
     }
     close_sub(sub);

@@ -3,13 +3,15 @@ import os
 import struct
 import sys
 
-from share_member import configure_group
-from sluice_broker import SOURCE, Broker, loader
+from kafka_wire import call
+from share_member import Member, configure_group
+from sluice_broker import SOURCE, Broker, loader, wait_for
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "native"))
-from native_wire import ACK, ACKED, ENDED, STALLED, TOPIC_CREATE, UNSUBSCRIBE, UNSUBSCRIBED, Link, Reader, record, text  # noqa: E402
+from native_wire import ACK, ACKED, ENDED, ERROR, GROUP_DELETE, STALLED, SUBSCRIBED, TOPIC_CREATE, UNSUBSCRIBE, UNSUBSCRIBED, Link, Reader, record, text  # noqa: E402
 
 DONE_WITH, AGAIN, NOBODY, LONGER, UP_TO = range(5)
+EXCLUSIVE = 1
 shared = None
 
 
@@ -221,9 +223,117 @@ def test_a_group_over_partitions_on_all_shards_reads_everything_once():
         assert sorted(found) == sorted(b"%d" % i for i in range(30)) and sorted(sources.values()) == list(range(6))
 
 
+def members(group):
+    return {one["client_id"]: one for one in broker().json("group", "describe", group)["members"]}
+
+
+def assigned(member):
+    return {(one["topic"], partition) for one in member["assigned"] for partition in one["partitions"]}
+
+
+def both_partitions(topic):
+    return {(topic, 0), (topic, 1)}
+
+
+def make(link, topic, partitions):
+    link.ask(TOPIC_CREATE, text(topic) + struct.pack("<iH", partitions, 0))
+
+
+def test_subscribers_are_members_that_are_shown_with_what_they_read_beside_those_of_kafka():
+    with Link(broker().native, client_id="first") as first, Link(broker().native, client_id="second") as second, \
+            Member(broker(), "seen", "of-kafka", "seen.a") as kafka:
+        make(first, "seen.a", 2)
+        first.subscribe(2, "seen.*", group="seen")
+        second.subscribe(2, "seen.*", group="seen", partition=1)
+        assert sorted(len(parts) for parts in kafka.join().values()) == [2]  # what native ones read is not taken from it
+        shown = members("seen")
+        assert assigned(shown["first"]) == both_partitions("seen.a") and assigned(shown["second"]) == {("seen.a", 1)}
+        assert shown["first"]["host"] == "127.0.0.1"
+        with broker().connect() as raw:
+            told, = call(raw, "ShareGroupDescribe", 1, {"group_ids": ["seen"], "include_authorized_operations": False})["groups"]
+        assert (told["group_state"], len(told["members"])) == ("Stable", 3), told
+        make(first, "seen.b", 2)
+        wait_for(lambda: assigned(members("seen")["first"]) == both_partitions("seen.a") | both_partitions("seen.b"), "the new topic")
+        second.close()
+        wait_for(lambda: "second" not in members("seen"), "the second to be gone")
+
+
+def test_a_group_is_kept_while_a_subscriber_is_there_and_deleted_when_it_has_left():
+    with Link(broker().native) as link:
+        fill(link, "kept", 1)
+        link.subscribe(2, "kept", group="kept")
+        link.send(GROUP_DELETE, 0, 7, text("kept"))
+        assert link.error(7)[0] == 1513
+        stop(link, 2)
+        link.ask(GROUP_DELETE, text("kept"))
+        assert "kept" not in [one["group"] for one in broker().json("group", "list")["groups"]]
+        link.subscribe(3, "kept", group="kept", start=0)  # anew, and so at the end
+        fill(link, "kept", 1)
+        assert [one.offset for one in link.records(3, 1)] == [1]
+
+
+def test_a_group_remembers_that_it_has_begun_so_that_topics_that_came_meanwhile_are_read_whole():
+    with Broker("core.topics.auto_create=true") as own:
+        with Link(own.native) as link:
+            fill(link, "begun.a", 1)
+            link.subscribe(2, "begun.*", group="begun", start=0)
+            stop(link, 2)
+            fill(link, "begun.b", 2)
+        own.crash()
+        own.start()
+        with Link(own.native) as link:
+            fill(link, "begun.a", 1)
+            link.subscribe(2, "begun.*", group="begun", start=0)
+            assert sorted(one.offset for one in link.records(2, 3)) == [0, 1, 1]
+            assert link.has_nothing()
+
+
+def test_an_exclusive_subscriber_is_alone_in_its_group_and_reads_in_order_until_it_goes():
+    with Broker("core.topics.auto_create=true") as own:
+        def refuses(link, number, group="alone", flags=0):
+            link.subscribe(number, "alone", group=group, flags=flags, wait=False)
+            return link.error(number)[0] == 1530
+
+        one, other = Link(own.native), Link(own.native)
+        fill(one, "alone", 500)
+        one.subscribe(2, "alone", group="alone", flags=EXCLUSIVE, records=100)
+        assert refuses(other, 2) and refuses(other, 3, flags=EXCLUSIVE) and refuses(one, 4)
+        with Member(own, "alone", "of-kafka", "alone") as kafka:
+            assert kafka.beat(0, ["alone"])["error_code"] == 81
+        assert [record.offset for record in one.records(2, 100)] == list(range(100))
+        assert ack(one, 2, DONE_WITH, (0, 49)) == 0
+        one.credit(2, 100)
+        assert [record.offset for record in one.records(2, 100)] == list(range(100, 200))
+        one.close()
+
+        def comes():
+            other.subscribe(5, "alone", group="alone", flags=EXCLUSIVE, wait=False)
+            return other.take(SUBSCRIBED, ERROR, number=5).kind == SUBSCRIBED
+        wait_for(comes, "the first to be gone")
+        assert [record.offset for record in other.records(5, 450)] == list(range(50, 500))  # what was held is given back before it goes
+        own.crash()
+        own.start()
+        with Link(own.native) as third, Link(own.native) as fourth:
+            third.subscribe(2, "alone", group="shared")
+            assert refuses(fourth, 2, group="shared", flags=EXCLUSIVE)
+            fourth.subscribe(3, "alone", group="alone", flags=EXCLUSIVE)
+            assert fourth.records(3, 450)[0].offset == 50
+            stop(fourth, 3)
+            third.subscribe(4, "alone", group="alone", flags=EXCLUSIVE)
+
+
+def test_a_group_of_another_kind_is_not_subscribed_to():
+    with Link(broker().native) as link, broker().connect() as raw:
+        fill(link, "taken", 1)
+        call(raw, "OffsetCommit", 8, {"group_id": "taken", "generation_id_or_member_epoch": -1, "member_id": "", "topics": [
+            {"name": "taken", "partitions": [{"partition_index": 0, "committed_offset": 0, "committed_metadata": ""}]}]})
+        link.subscribe(2, "taken", group="taken", wait=False)
+        assert link.error(2) == (1514, "a group of another kind has this name")
+
+
 def test_a_durable_subscription_that_cannot_be_is_refused():
     with Link(broker().native) as link:
-        for more, code in (({"start": 3}, 1601), ({"group": "x" * 256}, 1505), ({"flags": 1}, 1009), ({"places": [(bytes(16), 0, 0)]}, 1601)):
+        for more, code in (({"start": 3}, 1601), ({"group": "x" * 256}, 1505), ({"places": [(bytes(16), 0, 0)]}, 1601)):
             link.subscribe(**{"number": 5, "pattern": "refused", "group": "refused", "wait": False, **more})
             assert link.error(5)[0] == code, more
         link.subscribe(6, "refused")

@@ -308,9 +308,9 @@ def share_config(fields):
 
 
 def share_group(fields):
-    what, zero, size, epoch = fields.take("BBHI")
-    need(what in (1, 2) and zero == 0 and size <= 1024, "a group that shares streams")
-    return {"gone": what == 2, "epoch": epoch, "group": fields.text(size)}
+    what, flags, size, epoch = fields.take("BBHI")
+    need(what in (1, 2) and flags in (0, 1) and size <= 1024, "a group that shares streams")
+    return {"gone": what == 2, "begun": flags == 1, "epoch": epoch, "group": fields.text(size)}
 
 
 def named(form, *names):

@@ -775,6 +775,13 @@ struct sluice_share_result {
 typedef void sluice_share_fetched_done(void *arg, sluice_status status, int32_t lock_ms,
                                        const struct sluice_share_result *results, uint32_t count);
 
+/* The member reads all partitions of its topics by itself, whoever else does: nothing is assigned to
+ * it, it may have no topics, and says when they, or their partitions, are others. */
+#define SLUICE_SHARE_READS_ALL (1u << 0)
+/* Nobody else may be in the group while the member is. */
+#define SLUICE_SHARE_ALONE     (1u << 1)
+/* What the group begins with has been begun; durable when answered. */
+#define SLUICE_SHARE_BEGAN     (1u << 2)
 /* A member is there, joins, or leaves. */
 struct sluice_share_heartbeat {
     uint32_t size;
@@ -784,7 +791,10 @@ struct sluice_share_heartbeat {
     struct sluice_text rack;          /* data NULL: as before */
     const struct sluice_text *topics; /* NULL: as before */
     uint32_t topic_count;
-    uint32_t reserved;
+    uint32_t flags; /* SLUICE_SHARE_*; the first two count when it joins */
+    /* Members from here on are there when `size` reaches beyond them. */
+    int32_t partition; /* READS_ALL: the only one that it reads of each topic; -1: all */
+    int32_t reserved;
 };
 /* Partitions of one topic that a member is to read. */
 struct sluice_share_assignment {
@@ -801,6 +811,8 @@ struct sluice_share_joined {
     int32_t heartbeat_ms;
     uint32_t assignment_count;
     const struct sluice_share_assignment *assignments; /* NULL: as told before */
+    bool has_begun; /* somebody said so of the group, once */
+    uint8_t reserved[7];
 };
 /* Ends `share_heartbeat`. */
 typedef void sluice_share_joined_done(void *arg, const struct sluice_share_joined *joined);
@@ -1011,8 +1023,9 @@ struct sluice_broker {
      * metrics of which something is set; of other resources E_INVALID_REQUEST. */
     SLUICE_CALL(config_names, int32_t resource, sluice_names_done *done, void *arg);
     /* A member of a group that shares streams is there; answers with what it is to read when that
-     * has changed. E_UNKNOWN_MEMBER, E_FENCED_MEMBER_EPOCH, E_GROUP_MAX_SIZE; E_GROUP_NOT_FOUND:
-     * the group is of another kind. */
+     * has changed. E_UNKNOWN_MEMBER, E_FENCED_MEMBER_EPOCH, E_GROUP_MAX_SIZE, E_GROUP_EXCLUSIVE (a
+     * member is alone in the group, or would be and is not); E_GROUP_NOT_FOUND: the group is of
+     * another kind. */
     SLUICE_CALL(share_heartbeat, const struct sluice_share_heartbeat *request,
                 sluice_share_joined_done *done, void *arg);
     SLUICE_CALL(share_describe, struct sluice_text group, sluice_share_group_done *done, void *arg);

@@ -116,6 +116,7 @@ typedef int32_t sluice_status;
     X(E_INVALID_SHARE_SESSION_EPOCH,   1527, 123, 409,  9, 1, "the share session epoch is not the expected one") \
     X(E_SHARE_SESSION_LIMIT,           1528, 133, 429,  8, 1, "there are as many share sessions as may be")      \
     X(E_STREAMS_TOPOLOGY,              1529, 130, 400,  3, 0, "the topology of the application is not valid")    \
+    X(E_GROUP_EXCLUSIVE,               1530,  81, 409,  9, 1, "a subscriber wants the group, or has it, for itself") \
     /* 1600: protocol */                                                                                        \
     X(E_UNSUPPORTED_VERSION,           1600,  35, 400, 12, 0, "the request version is not supported")            \
     X(E_INVALID_REQUEST,               1601,  42, 400,  3, 0, "the request is not valid")                        \
