@@ -107,9 +107,8 @@ void native_share_leave(struct native_share *share)
     while (share->held != NULL) {
         held_pop(share);
     }
-    if (share->fetching &&
-        !conn->frontend->destroyed) { /* that may bring records: it leaves when it has ended */
-        broker->fetch_cancel(broker, &conn->context, share->tag);
+    if (share->fetching && !conn->frontend->destroyed) {
+        broker->fetch_cancel(broker, &conn->context, share->tag); /* it leaves behind it */
     }
     native_member_maybe_leave(share);
 }
@@ -471,15 +470,19 @@ static bool is_read(const struct native_source *source)
     return source->announced || !source->sub->live;
 }
 
-/* No entry: they are told of at the next tick. */
-static void add_entries(struct native_share *share)
+static uint32_t count_read(const struct native_share *share)
+{
+    uint32_t count = 0;
+    for (struct native_source *at = share->sub->sources; at != NULL; at = at->next) {
+        count += is_read(at);
+    }
+    return count;
+}
+
+static void add_entries(struct native_share *share, uint32_t count)
 {
     struct native_sub *sub = share->sub;
-    uint32_t count = 0;
-    for (struct native_source *source = sub->sources; source != NULL; source = source->next) {
-        count += is_read(source);
-    }
-    uint32_t first = count == 0 ? 0 : share->turn++ % count;
+    uint32_t first = share->turn++ % count;
     uint32_t at = 0;
     share->entry_count = count;
     for (struct native_source *source = sub->sources; source != NULL; source = source->next) {
@@ -506,7 +509,7 @@ static bool fetch(struct native_share *share, uint64_t records, sluice_share_fet
     if (!make_room(share, sub->source_count)) {
         return false;
     }
-    add_entries(share);
+    add_entries(share, count_read(share));
     share->request = (struct sluice_share_fetch){
         .size = sizeof(share->request),
         .flags = SLUICE_SHARE_EXACT,
@@ -541,7 +544,7 @@ static void begin(struct native_share *share)
 {
     struct native_sub *sub = share->sub;
     const struct sluice_frontend_host *io = sub->conn->frontend->io;
-    if (!native_share_is_live(share) || share->fetching || sub->source_count == 0 ||
+    if (!native_share_is_live(share) || share->fetching || count_read(share) == 0 ||
         io->now_ms(io) < share->retry_ms) {
         return;
     }
