@@ -303,6 +303,14 @@ static void read_start(struct share_part *part)
     fetch_start(shard, &request->context, &fetch, take_chunks, part, read_done, part);
 }
 
+/* With fewer records asked for than shards: it tells when something is there. */
+static bool only_looks(const struct share_part *part)
+{
+    const struct sluice_share_fetch *request = part->request->from;
+    return part->records_left == 0 && request->records_max > 0 &&
+           (request->flags & SLUICE_SHARE_EXACT) != 0;
+}
+
 static bool wants_records(const struct share_part *part)
 {
     const struct share_request *request = part->request;
@@ -310,7 +318,8 @@ static bool wants_records(const struct share_part *part)
     for (uint32_t i = 0; i < part->entry_count; i++) {
         wants = wants || request->entries[part->entries[i]].from->reads;
     }
-    return wants && part->records_left > 0 && (request->from->flags & SLUICE_SHARE_LEAVES) == 0;
+    return wants && (part->records_left > 0 || only_looks(part)) &&
+           (request->from->flags & SLUICE_SHARE_LEAVES) == 0;
 }
 
 void share_part_try(struct share_part *part)
@@ -334,6 +343,9 @@ void share_part_try(struct share_part *part)
     }
     if (part->failed || err != SLUICE_OK) {
         request->status = err != SLUICE_OK ? err : request->status;
+        share_part_end(part);
+    } else if (part->read_count > 0 && only_looks(part)) {
+        part->could = true;
         share_part_end(part);
     } else if (part->read_count > 0) {
         read_start(part);

@@ -16,6 +16,8 @@ uint64_t share_owner_of(const struct shard *shard, struct sluice_text group,
     return owner != 0 ? owner : 1;
 }
 
+static void next_round(struct share_request *request);
+
 /* ---- the answer, on the origin's loop ---- */
 
 static void request_free(struct share_request *request)
@@ -33,9 +35,26 @@ static void request_free(struct share_request *request)
     shard_request_end(home);
 }
 
+/* Those who have records had no share of what is asked for, those who had one have none. */
+static bool wants_round(const struct share_request *request)
+{
+    bool wants = false;
+    bool is_over = request->is_last || request->status != SLUICE_OK;
+    for (uint32_t i = 0; i < request->part_count && !is_over; i++) {
+        const struct share_part *part = &request->parts[i];
+        wants = wants || part->could;
+        is_over = part->gave || part->failed || part->cancelled;
+    }
+    return wants && !is_over;
+}
+
 static void maybe_answer(struct share_request *request)
 {
     if (request->pending_parts > 0 || request->pending_finishes > 0) {
+        return;
+    }
+    if (wants_round(request)) {
+        next_round(request);
         return;
     }
     sl_list_remove(&request->in_tagged); /* done may begin another one of that name */
@@ -96,6 +115,7 @@ void share_fetch_cancel_tag(struct shard *home, uint64_t connection, uint64_t ta
         struct share_request *request = SL_CONTAINER_OF(link, struct share_request, in_tagged);
         if (request->tag == tag && request->connection == connection) {
             sl_list_remove(&request->in_tagged);
+            request->is_last = true;
             finish_others(request);
             maybe_answer(request);
             return; /* the tags of a connection differ, and its done may have changed the list */
@@ -109,7 +129,8 @@ static void part_replied(struct shard_call *call)
     struct share_request *request = part->request;
     part->answered = true;
     request->pending_parts--;
-    if (request->pending_parts > 0 && (part->gave || part->failed || part->finishing)) {
+    if (request->pending_parts > 0 &&
+        (part->gave || part->failed || part->finishing || part->could)) {
         finish_others(request); /* one that only acknowledged keeps nobody from waiting */
     }
     maybe_answer(request);
@@ -136,19 +157,22 @@ static void part_run(struct shard_call *call)
     struct share_part *part = SL_CONTAINER_OF(call, struct share_part, call);
     struct share_request *request = part->request;
     struct shard *shard = call->target;
+    bool is_first = request->round == 0;
+    share_change_fini(&part->change);
     share_change_init(&part->change, shard);
     part->settings = share_store_settings(&shard->shares, sl_of_text(request->from->group));
     part->owner = share_owner_of(shard, request->from->group, request->from->member);
-    part->deadline_ms = shard_now_ms(shard) + request->from->wait_ms;
+    part->deadline_ms = is_first ? shard_now_ms(shard) + request->from->wait_ms : part->deadline_ms;
     for (uint32_t i = 0; i < part->entry_count; i++) {
         struct share_entry *entry = &request->entries[part->entries[i]];
         struct sluice_share_result *result = &request->results[part->entries[i]];
         sl_err err = shard->status != SLUICE_OK ? shard->status : share_entry_open(part, entry);
         result->leader_epoch = shard_epoch(shard);
-        result->ack_status = entry->from->ack_count > 0 ? err : SLUICE_OK;
+        bool acknowledges = is_first && entry->from->ack_count > 0;
+        result->ack_status = acknowledges ? err : result->ack_status;
         result->status = entry->from->reads ? err : SLUICE_OK;
         part->failed = part->failed || err != SLUICE_OK;
-        if (err == SLUICE_OK && entry->from->ack_count > 0) {
+        if (err == SLUICE_OK && acknowledges) {
             result->ack_status = share_entry_acknowledge(part, entry);
         }
     }
@@ -209,19 +233,26 @@ static sl_err entry_prepare(struct share_request *request, uint32_t index)
     return SLUICE_OK;
 }
 
-/* Each shard may give its share; what is left over goes to one after the other. */
+static bool has_share(const struct share_request *request, const struct share_part *part)
+{
+    return part->entry_count > 0 && (request->round == 0 || part->could);
+}
+
+/* Each shard may give its share; what is left over goes to one after the other. In a further round
+ * all goes to those who said that they have something. */
 static void divide(struct share_request *request)
 {
     struct shard *home = request->home;
     uint32_t readers = 0;
     for (uint32_t i = 0; i < request->part_count; i++) {
-        readers += request->parts[i].entry_count > 0;
+        readers += has_share(request, &request->parts[i]);
+        request->parts[i].records_left = 0;
     }
     int64_t all = SL_MAX(request->from->records_max, 0);
     uint32_t turn = readers == 0 ? 0 : home->share_turn++ % readers;
     for (uint32_t i = 0, at = 0; i < request->part_count; i++) {
         struct share_part *part = &request->parts[i];
-        if (part->entry_count > 0) {
+        if (has_share(request, part)) {
             bool has_more = (at + readers - turn) % readers < (uint32_t)(all % readers);
             part->records_left = all / readers + has_more;
             if (all > 0 && (request->from->flags & SLUICE_SHARE_EXACT) == 0) {
@@ -252,6 +283,18 @@ static void hand_over(struct share_request *request)
     }
     request->pending_parts--;
     maybe_answer(request);
+}
+
+static void next_round(struct share_request *request)
+{
+    request->round++;
+    divide(request);
+    for (uint32_t i = 0; i < request->part_count; i++) {
+        struct share_part *part = &request->parts[i];
+        part->could = part->finishing = part->ended = part->alone = false;
+        part->answered = part->finish_sent = false;
+    }
+    hand_over(request);
 }
 
 void share_fetch_start(struct shard *home, const struct sluice_context *context,
@@ -299,6 +342,7 @@ void share_fetch_start(struct shard *home, const struct sluice_context *context,
         result->status = from->entries[i].reads ? err : SLUICE_OK;
         result->ack_status = from->entries[i].ack_count > 0 ? err : SLUICE_OK;
         if (err != SLUICE_OK) { /* an error answers at once */
+            request->is_last = true;
             for (uint32_t k = 0; k < request->part_count; k++) {
                 request->parts[k].finishing = true;
             }

@@ -50,7 +50,9 @@ struct share_part {
     bool finishing;
     bool failed; /* an entry has an error */
     bool gave;   /* something was acquired */
-    bool alone;  /* the last read gave nothing: one partition at a time tells a hole in the log */
+    bool could;  /* something is there, and it had no share of the records */
+    bool cancelled;
+    bool alone; /* the last read gave nothing: one partition at a time tells a hole in the log */
     bool ended;
     bool used, finish_sent, answered; /* the origin's own */
 };
@@ -65,6 +67,8 @@ struct share_request {
     sl_err status;
     int32_t lock_ms;
     int32_t own_lock_ms; /* of this request; 0: as configured */
+    uint32_t round;      /* in the next ones nothing is acknowledged again */
+    bool is_last;        /* there is no next one: it was cancelled, or an entry cannot be */
     uint32_t pending_parts;
     uint32_t pending_finishes;
     uint32_t entry_count;

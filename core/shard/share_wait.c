@@ -163,7 +163,7 @@ void share_fetch_cancel(struct shard *shard, const struct shard *home, uint64_t 
          link = link->next) {
         struct share_part *part = SL_CONTAINER_OF(link, struct share_part, in_waiting);
         if (part->request->connection == connection && part->request->home == home) {
-            part->finishing = true;
+            part->finishing = part->cancelled = true;
             share_part_wake(part);
         }
     }
@@ -174,7 +174,7 @@ void share_fetch_finish_all(struct shard *shard)
     for (struct sl_link *link = shard->share_waiting.head.next; link != &shard->share_waiting.head;
          link = link->next) {
         struct share_part *part = SL_CONTAINER_OF(link, struct share_part, in_waiting);
-        part->finishing = true;
+        part->finishing = part->cancelled = true;
         share_part_wake(part);
     }
 }

@@ -15,8 +15,6 @@
 
 #define FETCH_BYTES      (64u << 10)
 #define WAIT_MS          30000
-#define WAIT_FEW_MS      250 /* with few records: each shard takes its turn */
-#define FEW_RECORDS      64u
 #define BATCH_RECORDS    1000
 #define RECORDS_MAX      1000u /* of one request */
 #define SOURCES_MAX      1000u
@@ -517,7 +515,7 @@ static bool fetch(struct native_share *share, uint64_t records, sluice_share_fet
         .member = share->member,
         .bytes_max = (int32_t)bytes,
         .bytes_min = 1,
-        .wait_ms = records < FEW_RECORDS ? WAIT_FEW_MS : WAIT_MS,
+        .wait_ms = WAIT_MS,
         .records_max = (int32_t)records,
         .batch_records = BATCH_RECORDS,
         .entry_count = share->entry_count,
