@@ -251,6 +251,7 @@ static sluice_status take_published(struct sluice_client *client, const struct f
     struct request *request = request_of(client, frame);
     struct sluice_result result = result_of(SLUICE_OK);
     result.duplicate = (frame->flags & 1) != 0;
+    result.delayed = (frame->flags & 2) != 0;
     result.partition = frame_get_i32(&body);
     result.offset = frame_get_i64(&body);
     result.timestamp_ms = frame_get_i64(&body);

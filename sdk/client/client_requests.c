@@ -9,11 +9,13 @@
 #include "message_batch.h"
 #include "record_io.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define REPLY_TO    "sluice-reply-to"
 #define CORRELATION "sluice-correlation"
+#define DELIVER_AT  "sluice-deliver-at"
 #define ID_MAX      64u
 
 /* -- ids -- */
@@ -331,7 +333,24 @@ static bool publish_is_valid(const struct sluice_publish *publish)
 {
     return publish->size >= sizeof(*publish) && publish->topic.size > 0 &&
            publish->id.size <= ID_MAX && publish->level <= SLUICE_LEVEL_STORED &&
-           (publish->expected_offset < 0 || publish->partition >= 0);
+           (publish->expected_offset < 0 || publish->partition >= 0) &&
+           publish->deliver_at_ms >= 0 &&
+           (publish->deliver_at_ms == 0 || publish->expected_offset < 0);
+}
+
+/* The first record says when all of them are to be appended. */
+static void put_records(struct frame_out *out, struct sluice_bytes records, int64_t deliver_at_ms)
+{
+    struct frame_in in = frame_in_of(records.data, (size_t)records.size);
+    struct sluice_message first;
+    char digits[24];
+    if (deliver_at_ms > 0 && record_get(&in, &first)) {
+        int size = snprintf(digits, sizeof(digits), "%lld", (long long)deliver_at_ms);
+        const struct sluice_header header = {sluice_text_of(DELIVER_AT),
+                                             {(const uint8_t *)digits, (uint64_t)size}};
+        record_put(out, &first, (struct record_extra){&header, 1});
+    }
+    frame_put_bytes(out, in.at, frame_left(&in));
 }
 
 sluice_status sluice_client_publish(struct sluice_client *client,
@@ -347,7 +366,7 @@ sluice_status sluice_client_publish(struct sluice_client *client,
     }
     struct frame_out *out = begin(client, FRAME_PUBLISH, 0);
     put_publish(out, publish, sluice_message_batch_count(batch));
-    frame_put_bytes(out, records.data, (size_t)records.size);
+    put_records(out, records, publish->deliver_at_ms);
     return submit(client, &like, client->options.request_ms);
 }
 

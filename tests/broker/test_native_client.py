@@ -135,6 +135,14 @@ def test_python_publishes_subscribes_and_administers():
         assert (put.partition, put.offset, put.duplicate) == (1, 0, False)
         assert connection.publish("typed", [sent], partition=1, id="once").duplicate
         assert connection.offsets("typed") == {0: 0, 1: 1}
+        later = connection.publish("typed", [b"later", b"too"], partition=0, deliver_at_ms=int(time.time() * 1000) + 3600 * 1000)
+        assert later.delayed and later.offset == -1 and not put.delayed
+        now = connection.publish("typed", [sluice.Message(b"first", key=b"k", headers=[("h", b"1")]), b"second"], partition=0, deliver_at_ms=5)
+        assert (now.delayed, now.offset) == (False, 0)  # that time is over
+        delivered = connection.subscribe("typed", start="beginning", partition=0)
+        first = delivered.next(WAIT_S)
+        assert (first.key, first.headers) == (b"k", [("sluice-deliver-at", b"5"), ("h", b"1")]), first
+        delivered.close()
         subscription = connection.subscribe("typed", start="beginning")
         got = subscription.next(WAIT_S)
         assert (got.topic, got.partition, got.offset, got.key, got.value) == ("typed", 1, 0, b"k", b"value")
@@ -281,6 +289,7 @@ do
   local connection <close> = assert(sluice.connect(arg[1]))
   assert(connection:create_topic("of-lua", 1))
   print(connection:publish("of-lua", { "one", { value = "two", key = "k", id = "m", headers = { { "h", "1" } } } }))
+  print(connection:publish("of-lua", "later", { deliver_at_ms = (os.time() + 3600) * 1000 }))
   local subscription <close> = assert(connection:subscribe("of-lua", { start = "beginning" }))
   for _ = 1, 2 do
     local m = assert(subscription:next(30))
@@ -294,7 +303,7 @@ do
   assert(connection:delete_topic("of-lua"))
 end
 print(select(3, sluice.connect "tcp://127.0.0.1:1"))
-""") == ["0\t0", "of-lua\t0\tnil\tone\tnil", "of-lua\t1\tk\ttwo\tm", "nil\tthe deadline passed\t1007", "1",
+""") == ["0\t0", "-1\t0\ttrue", "of-lua\t0\tnil\tone\tnil", "of-lua\t1\tk\ttwo\tm", "nil\tthe deadline passed\t1007", "1",
          "1415", "false", "1605"]
 
 

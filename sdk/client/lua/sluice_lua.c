@@ -301,8 +301,8 @@ static int connection_close(lua_State *L)
     return 0;
 }
 
-/* publish(topic, message or list of messages [, {partition, id, expected_offset}]): offset,
- * partition */
+/* publish(topic, message or list of messages [, {partition, id, expected_offset, deliver_at_ms}]):
+ * offset, partition; -1, partition, true when they are durable and will be appended later */
 static int connection_publish(lua_State *L)
 {
     struct lua_connection *self = check_connection(L);
@@ -312,6 +312,7 @@ static int connection_publish(lua_State *L)
     const lua_Integer count = is_list ? (lua_Integer)lua_rawlen(L, 3) : 1;
     publish.partition = (int32_t)number_field(L, 4, "partition", -1);
     publish.expected_offset = number_field(L, 4, "expected_offset", -1);
+    publish.deliver_at_ms = number_field(L, 4, "deliver_at_ms", 0);
     publish.id = text_field(L, 4, "id");
     sluice_message_batch_free(self->batch); /* of a call that an error ended */
     self->batch = NULL;
@@ -334,11 +335,13 @@ static int connection_publish(lua_State *L)
     self->batch = NULL;
     const int64_t offset = self->wait.result.offset;
     const int32_t partition = self->wait.result.partition;
+    const bool delayed = self->wait.result.delayed;
     int results = done(L, self, status);
     if (status == SLUICE_OK) {
         lua_pushinteger(L, offset);
         lua_pushinteger(L, partition);
-        results = 2;
+        lua_pushboolean(L, delayed);
+        results = delayed ? 3 : 2;
     }
     return results;
 }

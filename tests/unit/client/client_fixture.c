@@ -174,6 +174,7 @@ void on_done(void *arg, const struct sluice_result *result)
     seen->status = result->status;
     seen->offset = result->offset;
     seen->duplicate = result->duplicate;
+    seen->delayed = result->delayed;
     (void)snprintf(seen->text, sizeof(seen->text), "%.*s",
                    (int)(result->message != NULL ? result->message->value.size : result->text.size),
                    result->message != NULL ? (const char *)result->message->value.data

@@ -13,6 +13,7 @@ struct seen {
     sluice_status status;
     int64_t offset;
     bool duplicate;
+    bool delayed;
     char text[64]; /* of the last: its sentence, or its value */
     uint32_t event;
     uint64_t value;

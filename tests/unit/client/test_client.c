@@ -68,9 +68,9 @@ Test(client, tells_each_publish_what_came_of_it_in_any_order, .fini = fixture_cl
     (void)fixture_kinds(&second_id);
     feed_published(second_id, 1, 9);
     cr_assert_eq(first.count, 0);
-    feed_published(first_id, 0, 8);
-    cr_assert_eq(first.offset, 8);
-    cr_assert(!first.duplicate);
+    feed_published(first_id, 2, -1);
+    cr_assert_eq(first.offset, -1);
+    cr_assert(!first.duplicate && first.delayed && !second.delayed);
     cr_assert_eq(second.offset, 9);
     cr_assert(second.duplicate);
     cr_assert_eq(first.count + second.count, 2);

@@ -266,9 +266,10 @@ struct sluice_result {
     sluice_status status;
     bool retriable; /* the same request may succeed later */
     bool duplicate; /* publish: it was there already */
-    uint16_t reserved;
+    bool delayed;   /* publish: it is durable, will be appended later, and has no offset yet */
+    uint8_t reserved;
     int32_t partition;                        /* publish */
-    int64_t offset;                           /* publish: of the first record */
+    int64_t offset;                           /* publish: of the first record; delayed: -1 */
     int64_t timestamp_ms;                     /* publish; -1: the records have their own */
     struct sluice_text text;                  /* of an error: one sentence */
     const struct sluice_topic_info *topics;   /* of sluice_client_topics */
@@ -294,12 +295,14 @@ struct sluice_publish {
     int64_t expected_offset; /* that the first record must get; -1: any */
     uint32_t level;          /* SLUICE_LEVEL_… */
     uint32_t reserved;
+    int64_t deliver_at_ms; /* since 1970: appended then, and seen by nobody before; 0: at once. Not
+                              with an expected offset */
 };
 
 /* A publish to a topic with the defaults: any partition, stored. [any] */
 static inline struct sluice_publish sluice_publish_to(const char *topic)
 {
-    struct sluice_publish publish = {0, -1, {NULL, 0}, {NULL, 0}, -1, SLUICE_LEVEL_STORED, 0};
+    struct sluice_publish publish = {0, -1, {NULL, 0}, {NULL, 0}, -1, SLUICE_LEVEL_STORED, 0, 0};
     publish.size = (uint32_t)sizeof(publish);
     publish.topic = sluice_text_of(topic);
     return publish;

@@ -45,10 +45,12 @@ class Message:
 
 @dataclass
 class Published:
-    """Where records went; `duplicate`: they were there already, by their id."""
+    """Where records went; `duplicate`: they were there already, by their id; `delayed`: they are durable, and have no
+    offset yet (-1)."""
     partition: int
     offset: int
     duplicate: bool
+    delayed: bool = False
 
 
 class _Held:
@@ -218,18 +220,20 @@ class Connection:
         return self._ask(function, self._client(), *arguments)
 
     def publish(self, topic: str, messages: Sequence[Union[bytes, Message]], partition: int = -1, id: str = "",
-                expected_offset: int = -1) -> Published:
-        """All of them as one unit, to one partition, with one acknowledgement."""
+                expected_offset: int = -1, deliver_at_ms: int = 0) -> Published:
+        """All of them as one unit, to one partition, with one acknowledgement; deliver_at_ms (since 1970): appended then, and
+        seen by nobody before."""
         held, batch = _Held(), c.c_void_p()
         _check(lib.client.sluice_message_batch_new(c.byref(batch)))
         try:
             for one in messages:
                 _check(lib.client.sluice_message_batch_add(batch, c.byref(held.message(_as_message(one)))))
-            publish = lib.Publish(c.sizeof(lib.Publish), partition, held.of(topic), held.of(id), expected_offset, 1, 0)
+            publish = lib.Publish(c.sizeof(lib.Publish), partition, held.of(topic), held.of(id), expected_offset, 1, 0,
+                                  deliver_at_ms)
             wait = self._ask_client(lib.client.sluice_client_publish, c.byref(publish), batch)
         finally:
             lib.client.sluice_message_batch_free(batch)
-        return Published(wait.result.partition, wait.result.offset, wait.result.duplicate)
+        return Published(wait.result.partition, wait.result.offset, wait.result.duplicate, wait.result.delayed)
 
     def subscribe(self, pattern: str, group: str = "", start: str = "end", start_value: int = 0, partition: int = -1,
                   filter: str = "", credit_records: int = 1000, credit_bytes: int = 4 << 20, manual_credit: bool = False,

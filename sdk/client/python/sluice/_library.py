@@ -36,7 +36,7 @@ class OffsetInfo(c.Structure):
 
 class Result(c.Structure):
     _fields_ = [("size", c.c_uint32), ("status", c.c_int32), ("retriable", c.c_bool), ("duplicate", c.c_bool),
-                ("reserved", c.c_uint16), ("partition", c.c_int32), ("offset", c.c_int64), ("timestamp_ms", c.c_int64),
+                ("delayed", c.c_bool), ("reserved", c.c_uint8), ("partition", c.c_int32), ("offset", c.c_int64), ("timestamp_ms", c.c_int64),
                 ("text", Bytes), ("topics", c.POINTER(TopicInfo)), ("offsets", c.POINTER(OffsetInfo)), ("count", c.c_uint32),
                 ("reserved2", c.c_uint32), ("message", c.POINTER(CMessage))]
 
@@ -57,7 +57,7 @@ class Options(c.Structure):
 
 class Publish(c.Structure):
     _fields_ = [("size", c.c_uint32), ("partition", c.c_int32), ("topic", Bytes), ("id", Bytes), ("expected_offset", c.c_int64),
-                ("level", c.c_uint32), ("reserved", c.c_uint32)]
+                ("level", c.c_uint32), ("reserved", c.c_uint32), ("deliver_at_ms", c.c_int64)]
 
 
 class Subscribe(c.Structure):
