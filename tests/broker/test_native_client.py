@@ -135,14 +135,6 @@ def test_python_publishes_subscribes_and_administers():
         assert (put.partition, put.offset, put.duplicate) == (1, 0, False)
         assert connection.publish("typed", [sent], partition=1, id="once").duplicate
         assert connection.offsets("typed") == {0: 0, 1: 1}
-        later = connection.publish("typed", [b"later", b"too"], partition=0, deliver_at_ms=int(time.time() * 1000) + 3600 * 1000)
-        assert later.delayed and later.offset == -1 and not put.delayed
-        now = connection.publish("typed", [sluice.Message(b"first", key=b"k", headers=[("h", b"1")]), b"second"], partition=0, deliver_at_ms=5)
-        assert (now.delayed, now.offset) == (False, 0)  # that time is over
-        delivered = connection.subscribe("typed", start="beginning", partition=0)
-        first = delivered.next(WAIT_S)
-        assert (first.key, first.headers) == (b"k", [("sluice-deliver-at", b"5"), ("h", b"1")]), first
-        delivered.close()
         subscription = connection.subscribe("typed", start="beginning")
         got = subscription.next(WAIT_S)
         assert (got.topic, got.partition, got.offset, got.key, got.value) == ("typed", 1, 0, b"k", b"value")
@@ -155,6 +147,14 @@ def test_python_publishes_subscribes_and_administers():
             raise AssertionError("somebody else has written there")
         except sluice.Error as error:
             assert error.code == 1415
+        later = connection.publish("typed", [b"later", b"too"], partition=0, deliver_at_ms=int(time.time() * 1000) + 3600 * 1000)
+        assert later.delayed and later.offset == -1 and not put.delayed
+        now = connection.publish("typed", [sluice.Message(b"first", key=b"k", headers=[("h", b"1")]), b"second"], partition=0, deliver_at_ms=5)
+        assert (now.delayed, now.offset) == (False, 0)  # that time is over
+        delivered = connection.subscribe("typed", start="beginning", partition=0)
+        first = delivered.next(WAIT_S)
+        assert (first.key, first.headers) == (b"k", [("sluice-deliver-at", b"5"), ("h", b"1")]), first
+        delivered.close()
         connection.trim("typed", 1, 1)
         connection.delete_topic("typed")
         assert connection.topics("typed") == {}

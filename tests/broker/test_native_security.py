@@ -2,12 +2,14 @@
 import os
 import struct
 import sys
+import time
 
-from sluice_broker import SOURCE, Broker, loader
+from sluice_broker import SOURCE, Broker, loader, wait_for
 from test_acls import allow, rule
+from test_sasl import SECRET, token, with_tokens
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "native"))
-from native_wire import AUTH_NEXT, ENDED, ERROR, GOAWAY, TOPICS, TOPIC_LIST, Link, Reader, record, text  # noqa: E402
+from native_wire import AUTH_NEXT, ENDED, ERROR, GOAWAY, PUBLISHED, TOPICS, TOPIC_LIST, Link, Reader, record, text  # noqa: E402
 
 
 def users(broker):
@@ -43,6 +45,33 @@ def test_nothing_is_answered_before_a_login_and_a_wrong_password_ends_it():
         with Link(broker.native) as link:
             assert struct.unpack_from("<I", link.login("PLAIN", plain("alice", "wrong")).body)[0] == 1903
             assert link.take(GOAWAY) and link.is_closed()
+
+
+def test_a_token_lets_in_until_it_expires_and_another_of_the_same_user_goes_on():
+    def bearer(link, secret=SECRET, **claims):
+        claims = {"sub": "carol", "iss": "us", "exp": time.time() + 600, **claims}
+        return link.login("OAUTHBEARER", b"n,,\x01auth=Bearer " + token(claims, secret).encode() + b"\x01\x01")
+
+    with with_tokens("core.topics.auto_create=true") as broker:
+        broker.start()
+        with Link(broker.native) as link:
+            answer = bearer(link, exp=time.time() + 2)
+            assert answer.kind == AUTH_NEXT and answer.body[0] == 1
+            assert link.published(1, "t", [record(b"x")])[1] == 0
+
+            def is_over():
+                link.publish(2, "t", [record(b"x")])
+                return link.take(PUBLISHED, ERROR, number=2).kind == ERROR
+            wait_for(is_over, "the token to be too old")
+            assert bearer(link).kind == AUTH_NEXT and link.published(3, "t", [record(b"x")])
+            assert struct.unpack_from("<I", bearer(link, sub="mallory").body)[0] == 1903 and link.is_closed()
+        for claims in ({"exp": time.time() - 1}, {"iss": "them"}, {"sub": ""}, {"secret": SECRET[::-1]}):
+            with Link(broker.native) as link:
+                answer = bearer(link, **claims)
+                if answer.kind == AUTH_NEXT:  # RFC 7628: the failure is a challenge, whose answer is a single byte
+                    assert answer.body[0] == 0, claims
+                    answer = link.login("", b"\x01")
+                assert answer.kind == ERROR and struct.unpack_from("<I", answer.body)[0] == 1903 and link.is_closed(), claims
 
 
 def test_rules_hold_for_who_logged_in():

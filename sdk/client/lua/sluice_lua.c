@@ -340,8 +340,11 @@ static int connection_publish(lua_State *L)
     if (status == SLUICE_OK) {
         lua_pushinteger(L, offset);
         lua_pushinteger(L, partition);
-        lua_pushboolean(L, delayed);
-        results = delayed ? 3 : 2;
+        results = 2;
+        if (delayed) {
+            lua_pushboolean(L, true);
+            results = 3;
+        }
     }
     return results;
 }
