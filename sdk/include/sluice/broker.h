@@ -775,13 +775,13 @@ struct sluice_share_result {
 typedef void sluice_share_fetched_done(void *arg, sluice_status status, int32_t lock_ms,
                                        const struct sluice_share_result *results, uint32_t count);
 
-/* The member reads all partitions of its topics by itself, whoever else does: nothing is assigned to
- * it, it may have no topics, and says when they, or their partitions, are others. */
+/* The member reads all partitions of its topics by itself, whoever else does: nothing is assigned
+ * to it, it may have no topics, and says when they, or their partitions, are others. */
 #define SLUICE_SHARE_READS_ALL (1u << 0)
 /* Nobody else may be in the group while the member is. */
-#define SLUICE_SHARE_ALONE     (1u << 1)
+#define SLUICE_SHARE_ALONE (1u << 1)
 /* What the group begins with has been begun; durable when answered. */
-#define SLUICE_SHARE_BEGAN     (1u << 2)
+#define SLUICE_SHARE_BEGAN (1u << 2)
 /* A member is there, joins, or leaves. */
 struct sluice_share_heartbeat {
     uint32_t size;
@@ -811,7 +811,7 @@ struct sluice_share_joined {
     int32_t heartbeat_ms;
     uint32_t assignment_count;
     const struct sluice_share_assignment *assignments; /* NULL: as told before */
-    bool has_begun; /* somebody said so of the group, once */
+    bool has_begun;                                    /* somebody said so of the group, once */
     uint8_t reserved[7];
 };
 /* Ends `share_heartbeat`. */
