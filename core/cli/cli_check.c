@@ -1,21 +1,22 @@
 /* cli_check.c: check ready|lag|disk|plugin: one line and the exit code that Nagios and its kin
  * read: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Also what a container's health check calls. */
+#include "cli/cli_check.h"
+
 #include "base/text.h"
-#include "cli/cli_command.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum verdict { FINE, WARNING, CRITICAL, UNKNOWN };
-
 static const char *const verdict_names[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
 
-/* "DISK WARNING - 82 % used": the line and the code. */
-static int say(const struct cli *cli, const char *what, enum verdict verdict, const char *format,
-               ...) SL_PRINTF(4, 5);
-static int say(const struct cli *cli, const char *what, enum verdict verdict, const char *format,
-               ...)
+const char *check_verdict_name(enum check_verdict verdict)
+{
+    return verdict_names[verdict];
+}
+
+int check_say(const struct cli *cli, const char *what, enum check_verdict verdict,
+              const char *format, ...)
 {
     char text[1024];
     va_list arguments;
@@ -42,18 +43,18 @@ static bool thresholds(const struct cli *cli, int64_t warn, int64_t crit, int64_
            cli_number(cli_own(cli, "--crit"), "--crit", 0, INT64_MAX, crit, ret_crit);
 }
 
-static enum verdict judge(int64_t value, int64_t warn, int64_t crit)
+static enum check_verdict judge(int64_t value, int64_t warn, int64_t crit)
 {
-    return value >= crit ? CRITICAL : value >= warn ? WARNING : FINE;
+    return value >= crit ? CHECK_CRITICAL : value >= warn ? CHECK_WARNING : CHECK_FINE;
 }
 
 /* What the broker answers; NULL: it was said why, and *ret_code is the code. */
-static cJSON *ask(struct cli *cli, const char *what, const char *command, enum verdict without,
-                  int *ret_code)
+static cJSON *ask(struct cli *cli, const char *what, const char *command,
+                  enum check_verdict without, int *ret_code)
 {
     cJSON *reply = NULL;
     if (cli_call_once(cli, command, NULL, &reply) != CLI_OK) {
-        *ret_code = say(cli, what, without, "no answer from the broker");
+        *ret_code = check_say(cli, what, without, "no answer from the broker");
         return NULL;
     }
     cJSON *result = cJSON_Duplicate(cli_result(reply), true);
@@ -72,7 +73,7 @@ static int64_t number_of(const cJSON *object, const char *name)
 static int check_ready(struct cli *cli)
 {
     int code = 0;
-    cJSON *status = ask(cli, "READY", "status", CRITICAL, &code);
+    cJSON *status = ask(cli, "READY", "status", CHECK_CRITICAL, &code);
     if (status == NULL) {
         return code;
     }
@@ -81,12 +82,12 @@ static int check_ready(struct cli *cli)
     cli_member_text(status, "health", health);
     health[strcspn(health, "\n")] = '\0';
     if (ready && health[0] == '\0') {
-        code = say(cli, "READY", FINE, "version %s, up for %lld s",
-                   cli_member_text(status, "version", version),
-                   (long long)(number_of(status, "uptime_ms") / 1000));
+        code = check_say(cli, "READY", CHECK_FINE, "version %s, up for %lld s",
+                         cli_member_text(status, "version", version),
+                         (long long)(number_of(status, "uptime_ms") / 1000));
     } else {
-        code = say(cli, "READY", ready ? WARNING : CRITICAL, "%s",
-                   health[0] != '\0' ? health : "it is not ready");
+        code = check_say(cli, "READY", ready ? CHECK_WARNING : CHECK_CRITICAL, "%s",
+                         health[0] != '\0' ? health : "it is not ready");
     }
     cJSON_Delete(status);
     return code;
@@ -99,9 +100,9 @@ static int check_disk(struct cli *cli)
     int code = 0;
     int64_t warn = 0, crit = 0;
     if (!thresholds(cli, 85, 95, &warn, &crit)) {
-        return UNKNOWN;
+        return CHECK_UNKNOWN;
     }
-    cJSON *status = ask(cli, "DISK", "status", UNKNOWN, &code);
+    cJSON *status = ask(cli, "DISK", "status", CHECK_UNKNOWN, &code);
     if (status == NULL) {
         return code;
     }
@@ -110,11 +111,11 @@ static int check_disk(struct cli *cli)
     int64_t used = number_of(storage, "used_percent");
     int64_t damaged = number_of(storage, "damaged_places");
     cli_member_text(storage, "state", state);
-    enum verdict verdict = damaged > 0 ? CRITICAL : judge(used, warn, crit);
-    code = say(cli, "DISK", verdict,
-               "%lld %% used, storage is %s, %lld damaged places | used=%lld%%;%lld;%lld",
-               (long long)used, state, (long long)damaged, (long long)used, (long long)warn,
-               (long long)crit);
+    enum check_verdict verdict = damaged > 0 ? CHECK_CRITICAL : judge(used, warn, crit);
+    code = check_say(cli, "DISK", verdict,
+                     "%lld %% used, storage is %s, %lld damaged places | used=%lld%%;%lld;%lld",
+                     (long long)used, state, (long long)damaged, (long long)used, (long long)warn,
+                     (long long)crit);
     cJSON_Delete(status);
     return code;
 }
@@ -128,7 +129,7 @@ static int check_plugin(struct cli *cli)
     const char *wanted = cli->options.word_count > 0 ? cli->options.words[0] : NULL;
     char name[1024], state[1024], first[600] = "";
     const cJSON *plugin;
-    cJSON *result = ask(cli, "PLUGIN", "plugin.list", UNKNOWN, &code);
+    cJSON *result = ask(cli, "PLUGIN", "plugin.list", CHECK_UNKNOWN, &code);
     if (result == NULL) {
         return code;
     }
@@ -150,10 +151,11 @@ static int check_plugin(struct cli *cli)
     }
     cJSON_Delete(result);
     if (wanted != NULL && seen == 0) {
-        return say(cli, "PLUGIN", CRITICAL, "there is no plugin \"%.200s\"", wanted);
+        return check_say(cli, "PLUGIN", CHECK_CRITICAL, "there is no plugin \"%.200s\"", wanted);
     }
-    return bad > 0 ? say(cli, "PLUGIN", CRITICAL, "%u of %u do not run: %s", bad, count, first)
-                   : say(cli, "PLUGIN", FINE, "%u loaded, none failed", count);
+    return bad > 0 ? check_say(cli, "PLUGIN", CHECK_CRITICAL, "%u of %u do not run: %s", bad, count,
+                               first)
+                   : check_say(cli, "PLUGIN", CHECK_FINE, "%u loaded, none failed", count);
 }
 
 /* ---- lag ---- */
@@ -182,18 +184,18 @@ static int check_lag(struct cli *cli)
     cJSON *reply = NULL;
     const char *group = cli->options.words[0];
     if (!thresholds(cli, 1000, 10000, &warn, &crit)) {
-        return UNKNOWN;
+        return CHECK_UNKNOWN;
     }
     cJSON *args = cJSON_CreateObject();
     cJSON_AddStringToObject(args, "group", group);
     if (cli_call_once(cli, "group.describe", args, &reply) != CLI_OK) {
-        return say(cli, "LAG", UNKNOWN, "no answer about group %.200s", group);
+        return check_say(cli, "LAG", CHECK_UNKNOWN, "no answer about group %.200s", group);
     }
     int64_t lag = lag_of(cli_result(reply));
     cJSON_Delete(reply);
-    return say(cli, "LAG", judge(lag, warn, crit),
-               "group %.200s is %lld records behind | lag=%lld;%lld;%lld", group, (long long)lag,
-               (long long)lag, (long long)warn, (long long)crit);
+    return check_say(cli, "LAG", judge(lag, warn, crit),
+                     "group %.200s is %lld records behind | lag=%lld;%lld;%lld", group,
+                     (long long)lag, (long long)lag, (long long)warn, (long long)crit);
 }
 
 /* ---- the table ---- */
@@ -205,6 +207,11 @@ static const struct cli_command commands[] = {
     {"check ready", check_ready, "", 0, 0, CLI_BROKER_OPTIONS, "whether the broker serves" CHECK_DOC},
     {"check disk", check_disk, "", 0, 0, CLI_BROKER_OPTIONS, "how full its disk is" CHECK_DOC},
     {"check plugin", check_plugin, "[PLUGIN]", 0, 1, CLI_BROKER_OPTIONS, "whether plugins run" CHECK_DOC},
+    {"check host", cli_check_host, "", 0, 0,
+     CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(HOME) | CLI_OPTION(DEV) | CLI_OPTION(CONFIG) | CLI_OPTION(SET),
+     "whether this machine is one for a broker of this configuration\n\n"
+     "Limits, processors, clock, memory, the disk of data.dir with a few syncs, what the kernel gives plugins,\n"
+     "ports: what was found, and where it is not well why and what to do. No broker is needed." CHECK_DOC},
     {"check lag", check_lag, "GROUP", 1, 1, CLI_BROKER_OPTIONS, "how far a group is behind" CHECK_DOC},
 };
 static const struct cli_option options[] = {

@@ -5,10 +5,9 @@
  * plugin of its own and shows what this kernel gives any. selftest runs the attack suite
  * (sandbox/selftest.h) with the worker and the hostile plugins that lie beside the program; no
  * broker is needed, and none is touched. */
-#include "cli/cli_command.h"
+#include "cli/cli_sandbox.h"
 #include "os/os_program.h"
 
-#include <sandbox/layers.h>
 #include <sandbox/selftest.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,20 +44,39 @@ static bool find_suite(const struct cli *cli, struct suite_paths *ret_paths)
     return true;
 }
 
-static int open_suite(const struct cli *cli, struct selftest **ret_selftest)
+static bool suite_open(const struct cli *cli, struct selftest **ret_selftest,
+                       char ret_text[SANDBOX_TEXT_SIZE_MAX])
 {
     static struct suite_paths paths;
-    char text[SANDBOX_TEXT_SIZE_MAX] = "the program's own path is not known";
     const struct selftest_options options = {.worker_path = paths.worker,
                                              .directory = paths.directory,
                                              .lua_path = paths.lua,
                                              .ffi_path = paths.ffi};
-    if (!find_suite(cli, &paths) ||
-        selftest_open(&options, ret_selftest, text, sizeof(text)) != SLUICE_OK) {
+    snprintf(ret_text, SANDBOX_TEXT_SIZE_MAX, "the program's own path is not known");
+    return find_suite(cli, &paths) &&
+           selftest_open(&options, ret_selftest, ret_text, SANDBOX_TEXT_SIZE_MAX) == SLUICE_OK;
+}
+
+static int open_suite(const struct cli *cli, struct selftest **ret_selftest)
+{
+    char text[SANDBOX_TEXT_SIZE_MAX];
+    if (!suite_open(cli, ret_selftest, text)) {
         cli_complain("the sandbox cannot be tried here: %s", text);
         return CLI_FAILED;
     }
     return CLI_OK;
+}
+
+bool cli_sandbox_layers(struct cli *cli, struct sandbox_layer ret_layers[SANDBOX_LAYERS_MAX],
+                        uint32_t *ret_count, char ret_text[SANDBOX_TEXT_SIZE_MAX])
+{
+    struct selftest *selftest = NULL;
+    if (!suite_open(cli, &selftest, ret_text)) {
+        return false;
+    }
+    *ret_count = sandbox_layers(selftest_report(selftest), ret_layers);
+    selftest_close(selftest);
+    return true;
 }
 
 /* ---- layers ---- */
@@ -77,8 +95,7 @@ static const char *state_colour(const char *state)
                                                                            : "31";
 }
 
-/* The text in lines of at most `width` characters, each behind `indent` spaces but the first. */
-static void wrapped_write(const char *text, int indent, size_t width)
+void cli_wrapped_write(const char *text, int indent, size_t width)
 {
     while (strlen(text) > width) {
         size_t size = width;
@@ -104,7 +121,7 @@ static void layers_write(const struct cli *cli, const cJSON *layers)
         coloured(cli, state, state_colour(state), shown);
         printf("  %-16s %s%*s  ", cli_member_text(layer, "layer", text), shown,
                (int)(13 - SL_MIN(strlen(state), 13u)), "");
-        wrapped_write(cli_member_text(layer, "detail", text), 34, DETAIL_COLUMNS + 24);
+        cli_wrapped_write(cli_member_text(layer, "detail", text), 34, DETAIL_COLUMNS + 24);
     }
 }
 

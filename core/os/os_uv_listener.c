@@ -5,6 +5,7 @@
  * refuses a second listener. A local socket left by a dead process is found by connecting: refused
  * means that nobody answers, and the file is replaced. Out of descriptors, accepting pauses for
  * PAUSE_MS, because the readiness would come again at once. */
+#include "os/os_address.h"
 #include "os/os_uv_internal.h"
 
 #include <errno.h>
@@ -156,6 +157,17 @@ static sl_err open_socket(struct osuv_listener *listener)
     }
     listener->descriptor = descriptor;
     return SLUICE_OK;
+}
+
+sl_err sl_address_try(const char *address)
+{
+    struct osuv_listener listener = {.descriptor = -1};
+    size_t count;
+    sl_err err = osuv_address_resolve(address, &listener.address, 1, &count);
+    err = err ? err : open_socket(&listener);
+    if (!err)
+        close(listener.descriptor);
+    return err;
 }
 
 static void on_closed(uv_handle_t *handle)
