@@ -148,6 +148,7 @@ struct cli_table {
 #define CLI_TABLES(X) /* in the order of the help */ \
     X(broker) \
     X(demo) \
+    X(selftest) \
     X(record) \
     X(topic) \
     X(group) \

@@ -241,6 +241,35 @@ static sl_err broker_start(struct demo *demo)
     return sl_child_start(argv, demo->log, &demo->broker);
 }
 
+static bool broker_up(struct demo *demo)
+{
+    sl_err err = demo->cli->executable == NULL ? SLUICE_E_NOT_FOUND : broker_start(demo);
+    return err == SLUICE_OK && demo_wait(demo, is_there, NULL) && demo->is_linked &&
+           demo_wait(demo, is_ready, NULL);
+}
+
+static void link_drop(struct demo *demo)
+{
+    if (demo->is_linked) {
+        cli_link_close(&demo->link);
+    }
+    demo->is_linked = false;
+}
+
+bool demo_crash(struct demo *demo)
+{
+    link_drop(demo);
+    sl_child_kill(&demo->broker);
+    return broker_up(demo);
+}
+
+int demo_stop(struct demo *demo)
+{
+    link_drop(demo);
+    sl_child_stop(&demo->broker, STOP_MS);
+    return demo->broker.code;
+}
+
 int demo_open(struct demo *demo)
 {
     char plugins[DEMO_PATH];
@@ -255,9 +284,7 @@ int demo_open(struct demo *demo)
         cli_complain("no folder can be made in TMPDIR or /tmp");
         return CLI_IO;
     }
-    err = demo->cli->executable == NULL ? SLUICE_E_NOT_FOUND : broker_start(demo);
-    bool there = err == SLUICE_OK && demo_wait(demo, is_there, NULL) && demo->is_linked &&
-                 demo_wait(demo, is_ready, NULL);
+    bool there = broker_up(demo);
     if (!there && !sl_interrupted()) {
         cli_complain("the demo's broker did not start");
     }
@@ -266,10 +293,7 @@ int demo_open(struct demo *demo)
 
 void demo_close(struct demo *demo)
 {
-    if (demo->is_linked) {
-        cli_link_close(&demo->link);
-    }
-    sl_child_stop(&demo->broker, STOP_MS);
+    (void)demo_stop(demo);
     if (demo->folder[0] != '\0') {
         sl_scratch_remove(demo->folder);
     }

@@ -21,6 +21,10 @@ struct demo {
 
 /* CLI_OK, or a complaint was written. */
 int demo_open(struct demo *demo);
+/* Kills the broker (kill -9) and starts it on what it left. False: it did not come up. */
+bool demo_crash(struct demo *demo);
+/* Ends it in order; its exit code. The folder stays until demo_close. */
+int demo_stop(struct demo *demo);
 /* Ends the broker and removes its folder; also of a demo that was not opened whole. */
 void demo_close(struct demo *demo);
 

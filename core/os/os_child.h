@@ -7,6 +7,7 @@
 
 struct sl_child {
     int64_t pid; /* 0: none */
+    int code; /* of one that has ended: its exit code, 128 and the signal of one that was killed */
 };
 
 /* Starts a program by its path, in a process group of its own (Ctrl-C is not its business), with
@@ -17,6 +18,9 @@ sl_err sl_child_start(const char *const *argv, const char *log_path,
 bool sl_child_is_running(struct sl_child *child);
 /* SIGTERM, and SIGKILL when it is still there after so long. [blocks] */
 void sl_child_stop(struct sl_child *child, int64_t wait_ms);
+
+/* SIGKILL at once. [blocks] */
+void sl_child_kill(struct sl_child *child);
 
 #define SL_SCRATCH_BYTES 256u
 /* A new empty folder in TMPDIR or /tmp that only we may enter. E_IO. */

@@ -77,12 +77,22 @@ bool sl_child_is_running(struct sl_child *child)
         return true;
     }
     child->pid = 0;
+    child->code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return false;
+}
+
+void sl_child_kill(struct sl_child *child)
+{
+    int status = 0;
+    if (sl_child_is_running(child)) {
+        (void)kill((pid_t)child->pid, SIGKILL);
+        (void)waitpid((pid_t)child->pid, &status, 0);
+        *child = (struct sl_child){.pid = 0, .code = 128 + SIGKILL};
+    }
 }
 
 void sl_child_stop(struct sl_child *child, int64_t wait_ms)
 {
-    int status = 0;
     if (!sl_child_is_running(child)) {
         return;
     }
@@ -90,11 +100,7 @@ void sl_child_stop(struct sl_child *child, int64_t wait_ms)
     for (int64_t waited = 0; waited < wait_ms && sl_child_is_running(child); waited += POLL_MS) {
         sl_sleep_ms(POLL_MS);
     }
-    if (sl_child_is_running(child)) {
-        (void)kill((pid_t)child->pid, SIGKILL);
-        (void)waitpid((pid_t)child->pid, &status, 0);
-        child->pid = 0;
-    }
+    sl_child_kill(child);
 }
 
 /* ---- the folder ---- */
