@@ -1,6 +1,6 @@
-/* cli_generate.c: generate prometheus|grafana|systemd|compose: files for the programs around a
+/* cli_generate.c: generate prometheus|grafana|systemd|compose|app: files for the programs around a
  * broker. Their metrics are those of the tables below, which a test compares with /metrics. */
-#include "cli/cli_command.h"
+#include "cli/cli_workbench.h"
 
 #include <string.h>
 
@@ -154,16 +154,49 @@ static int generate_compose(struct cli *cli SL_UNUSED)
     return CLI_OK;
 }
 
+/* ---- a program of one's own ---- */
+
+static int generate_app(struct cli *cli)
+{
+    static const struct {
+        const char *lang, *before, *run, *end;
+    } langs[] = {{"c", "  make", "./", ""},
+                 {"python", "", "python3 ", ".py"},
+                 {"lua", "", "lua5.4 ", ".lua"}};
+    const char *folder = cli->options.words[0];
+    const char *lang = cli_value(cli_own(cli, "--lang"), "c");
+    const char *slash = strrchr(folder, '/');
+    int code = cli_template_make(cli, "app", lang);
+    for (size_t i = 0; i < SL_COUNT_OF(langs) && code == CLI_OK; i++) {
+        const char *name = slash != NULL ? slash + 1 : folder;
+        if (strcmp(langs[i].lang, lang) == 0) {
+            printf("\nNext:\n  cd %s\n%s%s  %s%s%s publish one two three\n  %s%s%s work 3\n",
+                   folder, langs[i].before, langs[i].before[0] != '\0' ? "\n" : "", langs[i].run,
+                   name, langs[i].end, langs[i].run, name, langs[i].end);
+        }
+    }
+    return code;
+}
+
 /* ---- the table ---- */
 
 /* clang-format off */
+static const struct cli_option options[] = {
+    {"generate app", "--lang", 'l', "c|python|lua", "what it is written in; default c"},
+};
 static const struct cli_command commands[] = {
     {"generate prometheus", generate_prometheus, "", 0, 0, CLI_OPTION(HELP), "alert rules"},
     {"generate grafana", generate_grafana, "", 0, 0, CLI_OPTION(HELP), "a dashboard"},
     {"generate systemd", generate_systemd, "", 0, 0, CLI_OPTION(HELP), "a unit for this program where it lies"},
+    {"generate app", generate_app, "NAME", 1, 1, CLI_OPTION(HELP),
+     "a folder with a small program that publishes messages and works on them\n\n"
+     "In C with libsluice, in Python or in Lua with its module; it builds and runs as it is."},
     {"generate compose", generate_compose, "", 0, 0, CLI_OPTION(HELP), "a file for docker compose"},
 };
 /* clang-format on */
 
-const struct cli_table cli_generate_table = {
-    .title = "Files for others", .commands = commands, .count = SL_COUNT_OF(commands)};
+const struct cli_table cli_generate_table = {.title = "Files for others",
+                                             .commands = commands,
+                                             .count = SL_COUNT_OF(commands),
+                                             .options = options,
+                                             .option_count = SL_COUNT_OF(options)};

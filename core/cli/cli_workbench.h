@@ -61,6 +61,9 @@ int cli_sample_topic(struct cli *cli, const char *topic, uint32_t count,
 int cli_sample_file(struct cli *cli, const char *path, struct cli_sample *ret_sample);
 void cli_sample_free(struct cli_sample *sample);
 
+/* A folder, the first word, out of a template (template.h); each file is written to stdout. */
+int cli_template_make(struct cli *cli, const char *kind, const char *lang);
+
 cli_command_fn cli_plugin_new, cli_plugin_build, cli_plugin_check, cli_plugin_test, cli_plugin_try,
     cli_plugin_dev, cli_plugin_logs;
 

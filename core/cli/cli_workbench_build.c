@@ -39,10 +39,9 @@ static void say_next(const char *folder, const char *lang)
     }
 }
 
-int cli_plugin_new(struct cli *cli)
+int cli_template_make(struct cli *cli, const char *kind, const char *lang)
 {
     const char *folder = cli->options.words[0];
-    const char *lang = cli_value(&cli->options.lang, "c");
     const char *slash = strrchr(folder, '/');
     const char *name = slash != NULL ? slash + 1 : folder;
     char text[TEMPLATE_TEXT_BYTES];
@@ -50,13 +49,22 @@ int cli_plugin_new(struct cli *cli)
         cli_complain("%s", text);
         return CLI_USAGE;
     }
-    sl_err err = template_make(cli->os, folder, name, lang, say_made, NULL, text);
+    sl_err err = template_make(cli->os, kind, lang, folder, name, say_made, NULL, text);
     if (err != SLUICE_OK) {
         cli_complain("%s", text);
         return err == SLUICE_E_UNSUPPORTED ? CLI_USAGE : CLI_FAILED;
     }
-    say_next(folder, lang);
     return CLI_OK;
+}
+
+int cli_plugin_new(struct cli *cli)
+{
+    const char *lang = cli_value(&cli->options.lang, "c");
+    int code = cli_template_make(cli, "plugin", lang);
+    if (code == CLI_OK) {
+        say_next(cli->options.words[0], lang);
+    }
+    return code;
 }
 
 /* ---- build ---- */

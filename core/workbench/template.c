@@ -1,4 +1,4 @@
-/* template.c: copies a template; "my_processor" and "my_frontend" become the plugin's name, in
+/* template.c: copies a template; "my_processor", "my_frontend" and "my_app" become the name, in
  * texts and in file names. */
 #include "workbench/template.h"
 
@@ -13,10 +13,13 @@
 #define PATH_BYTES     4352u
 
 static const struct {
-    const char *lang, *folder, *word;
-} languages[] = {{"c", "processor_c/", "my_processor"},
-                 {"lua", "processor_lua/", "my_processor"},
-                 {"frontend", "frontend/", "my_frontend"}};
+    const char *kind, *lang, *folder, *word;
+} languages[] = {{"plugin", "c", "processor_c/", "my_processor"},
+                 {"plugin", "lua", "processor_lua/", "my_processor"},
+                 {"plugin", "frontend", "frontend/", "my_frontend"},
+                 {"app", "c", "app_c/", "my_app"},
+                 {"app", "python", "app_python/", "my_app"},
+                 {"app", "lua", "app_lua/", "my_app"}};
 
 bool template_name_check(const char *name, char ret_text[TEMPLATE_TEXT_BYTES])
 {
@@ -25,7 +28,7 @@ bool template_name_check(const char *name, char ret_text[TEMPLATE_TEXT_BYTES])
                 strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == size;
     if (!good) {
         snprintf(ret_text, TEMPLATE_TEXT_BYTES,
-                 "\"%.100s\" cannot be the name of a plugin: take a letter and then a-z, 0-9 or _, "
+                 "\"%.100s\" cannot be the name: take a letter and then a-z, 0-9 or _, "
                  "at most %u of them",
                  name, TEMPLATE_NAME_MAX);
     }
@@ -66,11 +69,15 @@ static sl_err file_write(struct sl_os *os, const char *path, struct sl_bytes byt
     return err;
 }
 
-/* processor.lua becomes NAME.lua: its file is the plugin. */
-static void target_name(const char *path, const char *name, char *ret_name, size_t size)
+/* my_app.py becomes NAME.py; and processor.lua NAME.lua: its file is the plugin. */
+static void target_name(const char *path, const char *word, const char *name, char *ret_name,
+                        size_t size)
 {
+    const char *found = strstr(path, word);
     if (strcmp(path, "processor.lua") == 0) {
         snprintf(ret_name, size, "%s.lua", name);
+    } else if (found != NULL) {
+        snprintf(ret_name, size, "%.*s%s%s", (int)(found - path), path, name, found + strlen(word));
     } else {
         snprintf(ret_name, size, "%s", path);
     }
@@ -81,7 +88,8 @@ static sl_err one_make(struct sl_os *os, const char *folder, const char *name, s
 {
     struct sl_buffer text;
     char target[256];
-    target_name(file->path + strlen(languages[language].folder), name, target, sizeof(target));
+    target_name(file->path + strlen(languages[language].folder), languages[language].word, name,
+                target, sizeof(target));
     if (snprintf(ret_path, PATH_BYTES, "%s/%s", folder, target) >= (int)PATH_BYTES) {
         return SLUICE_E_LIMIT;
     }
@@ -108,17 +116,34 @@ static bool is_there(struct sl_os *os, const char *path)
     return is;
 }
 
-sl_err template_make(struct sl_os *os, const char *folder, const char *name, const char *lang,
-                     template_made_fn *made, void *arg, char ret_text[TEMPLATE_TEXT_BYTES])
+/* "c, lua and frontend" */
+static void languages_name(const char *kind, char *ret_text, size_t size)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < SL_COUNT_OF(languages) && used < size; i++) {
+        bool is_last = i + 1 == SL_COUNT_OF(languages) || strcmp(languages[i + 1].kind, kind) != 0;
+        const char *before = used == 0 ? "" : is_last ? " and " : ", ";
+        if (strcmp(languages[i].kind, kind) == 0) {
+            used +=
+                (size_t)snprintf(ret_text + used, size - used, "%s%s", before, languages[i].lang);
+        }
+    }
+}
+
+sl_err template_make(struct sl_os *os, const char *kind, const char *lang, const char *folder,
+                     const char *name, template_made_fn *made, void *arg,
+                     char ret_text[TEMPLATE_TEXT_BYTES])
 {
     size_t language = 0;
-    char path[PATH_BYTES];
-    while (language < SL_COUNT_OF(languages) && strcmp(languages[language].lang, lang) != 0) {
+    char path[PATH_BYTES], known[128];
+    while (language < SL_COUNT_OF(languages) && (strcmp(languages[language].kind, kind) != 0 ||
+                                                 strcmp(languages[language].lang, lang) != 0)) {
         language++;
     }
     if (language == SL_COUNT_OF(languages)) {
-        snprintf(ret_text, TEMPLATE_TEXT_BYTES,
-                 "there is no template for \"%.60s\"; there are c, lua and frontend", lang);
+        languages_name(kind, known, sizeof(known));
+        snprintf(ret_text, TEMPLATE_TEXT_BYTES, "there is no template for \"%.60s\"; there are %s",
+                 lang, known);
         return SLUICE_E_UNSUPPORTED;
     }
     if (is_there(os, folder)) {
