@@ -338,6 +338,7 @@ static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC
     sums[BROKER_METRIC_CONNECTIONS] = intake->connection_count;
     sums[BROKER_METRIC_ACCEPTED] = intake->accepted_total;
     sums[BROKER_METRIC_REFUSED] = intake->refused_total;
+    sums[BROKER_METRIC_UPGRADED] = intake->upgraded_total;
     sums[BROKER_METRIC_HANDSHAKES] = intake->handshakes_total;
     sums[BROKER_METRIC_HANDSHAKES_FAILED] = intake->handshakes_failed_total;
     sums[BROKER_METRIC_ALLOWED] = room->guard.allowed_total;

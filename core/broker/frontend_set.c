@@ -326,6 +326,7 @@ static void open_in_room(struct sl_task *task)
         .config_json = slot->config_json,
         .request_bytes_max = slot->request_bytes_max,
         .urgent = slot->urgent,
+        .listener = slot->listeners.count > 0 ? slot->listeners.listeners[0] : NULL,
     };
     call->err = frontend_new(&call->room->intake, slot->descriptor, &config, &place->frontend,
                              call->reason, sizeof(call->reason));
@@ -455,16 +456,43 @@ static void take_native_config(struct frontend_slot *slot)
              (long long)config->native.keys_max, (long long)config->native.heartbeat_ms);
 }
 
+static bool take_http_config(struct frontend_slot *slot)
+{
+    const struct config_list *origins = &slot->set->sluice->config->http.websocket.origins;
+    char joined[FRONTEND_VALUE_BYTES] = "";
+    size_t size = 0;
+    for (uint32_t i = 0; i < origins->count && size < sizeof(joined); i++) {
+        size += (size_t)snprintf(joined + size, sizeof(joined) - size, "%s%s", i == 0 ? "" : " ",
+                                 origins->items[i]);
+    }
+    cJSON *object = cJSON_CreateObject();
+    cJSON *websocket = cJSON_AddObjectToObject(object, "websocket");
+    cJSON_AddStringToObject(object, "listen", slot->listeners.listeners[0]->address);
+    cJSON_AddStringToObject(websocket, "origins", joined);
+    bool ok = size < sizeof(joined) &&
+              cJSON_PrintPreallocated(object, slot->config_json, sizeof(slot->config_json), false);
+    if (!ok) {
+        snprintf(slot->reason, sizeof(slot->reason),
+                 "http.websocket.origins has more than %zu bytes in all", sizeof(joined) - 1);
+    }
+    cJSON_Delete(object);
+    return ok;
+}
+
 static bool take_config(struct frontend_slot *slot)
 {
     const struct sl_config *config = slot->set->sluice->config;
-    slot->urgent = strcmp(slot->name, "http") == 0; /* it serves nothing but health and metrics */
+    /* It serves nothing but health and metrics; what it hands over is not its own any more. */
+    slot->urgent = strcmp(slot->name, "http") == 0;
     listener_config_take(slot->set->sluice, slot->name, &slot->listeners);
     if (slot->listeners.count == 0) {
         return take_instance_config(slot);
     }
     slot->request_bytes_max =
         slot->urgent ? URGENT_REQUEST_BYTES_MAX : (size_t)config->core.frame_bytes_max + 4;
+    if (slot->urgent) {
+        return take_http_config(slot);
+    }
     if (strcmp(slot->name, "native") == 0) {
         take_native_config(slot);
         return true;

@@ -8,8 +8,9 @@
 #include "broker/listener_config.h"
 #include "intake/frontend.h"
 
-#define FRONTEND_SET_MAX    16u
-#define FRONTEND_PATH_BYTES 4096u
+#define FRONTEND_SET_MAX      16u
+#define FRONTEND_PATH_BYTES   4096u
+#define FRONTEND_CONFIG_BYTES 2048u
 
 enum frontend_state {
     FRONTEND_FREE,
@@ -37,7 +38,7 @@ struct frontend_slot {
     bool close_wanted; /* once it is open */
     char name[FRONTEND_NAME_BYTES];
     char path[FRONTEND_PATH_BYTES];
-    char config_json[1024];
+    char config_json[FRONTEND_CONFIG_BYTES];
     size_t request_bytes_max; /* as in struct frontend_config */
     bool urgent;
     const struct sluice_plugin_descriptor *descriptor;

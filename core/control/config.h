@@ -112,6 +112,9 @@ struct sl_config {
     } kafka;
     struct {
         const char *listen;
+        struct {
+            struct config_list origins; /* none: it is off */
+        } websocket;
         struct config_tls tls;
     } http;
     struct {

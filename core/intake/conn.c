@@ -3,6 +3,7 @@
 
 #include "intake/conn_shared.h"
 #include "intake/conn_tls.h"
+#include "intake/conn_upgrade.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -131,6 +132,7 @@ static void conn_die(struct conn *conn)
         conn->frontend->ops->conn_closed(conn->frontend->self, conn->state);
         conn->state = NULL;
     }
+    conn_upgrade_drop(conn);
     sasl_session_drop(conn->sasl);
     conn->sasl = NULL;
     intake->cancel(intake->cancel_arg, conn->token);
@@ -425,6 +427,20 @@ static bool is_for_frontend(struct conn *conn)
     return err == SLUICE_OK;
 }
 
+/* Another frontend has it from now on; false: that one would not. */
+static bool hand_over(struct conn *conn)
+{
+    conn_upgrade_finish(conn);
+    end_urgent(conn);
+    conn->wanted = 0;
+    conn->opened_ms = now_ms(conn);
+    bool ok = conn_begin(conn);
+    if (!ok) {
+        conn_close(conn);
+    }
+    return ok;
+}
+
 /* Calls the frontend while it takes something; leaves input_start at the first byte it did not
  * take. */
 static void conn_feed(struct conn *conn)
@@ -456,6 +472,12 @@ static void conn_feed(struct conn *conn)
         conn->input_start += (size_t)consumed;
         served = served || consumed > 0;
         conn->wanted = (size_t)wanted;
+        if (conn_upgrade_is_due(conn)) {
+            if (!hand_over(conn)) {
+                break;
+            }
+            continue;
+        }
         if (consumed == 0 && wanted <= have && !conn->resumed) {
             break; /* it waits for something else than input */
         }
@@ -468,6 +490,9 @@ static void conn_feed(struct conn *conn)
     }
     if (conn->produces == 0 && (served || conn->pauses > 0)) {
         end_exempt(conn); /* what it sends next has to wait in line again */
+    }
+    if (conn_codec_is_over(conn)) {
+        conn_close(conn);
     }
 }
 
@@ -539,11 +564,11 @@ static void conn_readable(void *arg)
         }
         size_t size = 0;
         size_t room = room_to_read(conn);
-        sl_err err = conn_wire_read(conn, conn->input->data + conn->input_end, room, &size);
+        sl_err err = conn_codec_read(conn, conn->input->data + conn->input_end, room, &size);
         if (err == SLUICE_E_WOULD_BLOCK) {
             break;
         }
-        if (err != SLUICE_OK || size == 0) {
+        if (err != SLUICE_OK || (size == 0 && !conn_codec_is_over(conn))) {
             conn_die(conn);
             return;
         }
@@ -761,10 +786,8 @@ static void conn_flush(struct conn *conn)
 static void tell_drained(struct conn *conn)
 {
     const struct sluice_frontend *ops = conn->frontend->ops;
-    bool asks =
-        ops->size >= offsetof(struct sluice_frontend, conn_drained) + sizeof(ops->conn_drained) &&
-        ops->conn_drained != NULL;
-    if (asks && conn->piece_count == 0 && !conn->closing && conn->state != NULL) {
+    if (FRONTEND_HAS(ops, conn_drained) && conn->piece_count == 0 && !conn->closing &&
+        conn->state != NULL) {
         ops->conn_drained(conn->frontend->self, conn->state);
     }
 }
@@ -821,11 +844,8 @@ static sl_err queue_rest(struct conn *conn, const struct sluice_piece *pieces, u
     return err;
 }
 
-sluice_status conn_write(struct conn *conn, const struct sluice_piece *pieces, uint32_t count)
+sluice_status conn_write_raw(struct conn *conn, const struct sluice_piece *pieces, uint32_t count)
 {
-    if (conn->dead || conn->closing) {
-        return SLUICE_E_CANCELLED;
-    }
     size_t written = 0;
     sl_err err = SLUICE_OK;
     if (conn->piece_count == 0 && !conn->writing && count <= CONN_PIECES_MAX) {
@@ -846,9 +866,46 @@ sluice_status conn_write(struct conn *conn, const struct sluice_piece *pieces, u
     return SLUICE_OK;
 }
 
-void conn_close(struct conn *conn)
+/* Behind heads of the codec: a frame for as many pieces as go to the socket at once. */
+static sluice_status write_encoded(struct conn *conn, const struct sluice_piece *pieces,
+                                   uint32_t count)
+{
+    struct sluice_piece framed[CONN_PIECES_MAX];
+    uint8_t head[SLUICE_CODEC_BYTES_MAX];
+    sluice_status status = SLUICE_OK;
+    for (uint32_t at = 0; at < count && status == SLUICE_OK;) {
+        uint32_t some = SL_MIN(count - at, CONN_PIECES_MAX - 1);
+        size_t total = 0;
+        for (uint32_t i = 0; i < some; i++) {
+            framed[i + 1] = pieces[at + i];
+            total += (size_t)pieces[at + i].bytes.size;
+        }
+        at += some;
+        if (total > 0) {
+            framed[0] = (struct sluice_piece){.bytes = {head, conn_codec_head(conn, total, head)}};
+            status = conn_write_raw(conn, framed, some + 1);
+        }
+    }
+    return status;
+}
+
+sluice_status conn_write(struct conn *conn, const struct sluice_piece *pieces, uint32_t count)
 {
     if (conn->dead || conn->closing) {
+        return SLUICE_E_CANCELLED;
+    }
+    return conn_has_codec(conn) ? write_encoded(conn, pieces, count)
+                                : conn_write_raw(conn, pieces, count);
+}
+
+/* `why`: SLUICE_CODEC_ENDS or _AWAY. */
+static void close_as(struct conn *conn, int32_t why)
+{
+    if (conn->dead || conn->closing) {
+        return;
+    }
+    conn_codec_end(conn, why);
+    if (conn->dead) {
         return;
     }
     if (conn->input != NULL) {
@@ -864,6 +921,20 @@ void conn_close(struct conn *conn)
     if (conn->piece_count == 0) {
         conn_die(conn);
     }
+}
+
+void conn_close(struct conn *conn)
+{
+    close_as(conn, SLUICE_CODEC_ENDS);
+}
+
+void conn_dismiss(struct conn *conn)
+{
+    const struct sluice_frontend *ops = conn->frontend->ops;
+    if (FRONTEND_HAS(ops, conn_leaving) && !conn->dead && !conn->closing && conn->state != NULL) {
+        ops->conn_leaving(conn->frontend->self, conn->state);
+    }
+    close_as(conn, SLUICE_CODEC_AWAY);
 }
 
 void conn_abort(struct conn *conn)

@@ -3,6 +3,9 @@
  *   socket ─► input chunk ─► frontend.conn_input ─► (broker calls) ─► conn_write ─► output queue ─►
  * socket
  *
+ * Between the socket and the chunk, and before the queue, there may be TLS (conn_tls.h) and a codec
+ * (conn_upgrade.h): the frontend sees bytes of its protocol all the same.
+ *
  * Input is fed in order; what the frontend does not consume stays. While a connection is not read,
  * TCP's window tells the peer. Each stop is counted by its cause:
  *
@@ -67,9 +70,10 @@ struct conn {
     struct listener *listener; /* a reference; NULL: nothing is asked of its peers */
     struct conn *next_stalled; /* in intake->stalled while stall is CONN_STALL_MEMORY */
     struct sl_stream *stream;
-    struct conn_tls *tls;      /* owned; NULL: the stream has plaintext */
-    void *state;               /* the frontend's */
-    struct sasl_session *sasl; /* owned; NULL: it has not begun to log in */
+    struct conn_tls *tls;         /* owned; NULL: the stream has plaintext */
+    struct conn_upgrade *upgrade; /* owned; NULL: its frontend is the one that it came to */
+    void *state;                  /* the frontend's */
+    struct sasl_session *sasl;    /* owned; NULL: it has not begun to log in */
     uint64_t token;
     struct chunk *input;       /* NULL while nothing is buffered */
     size_t input_start;        /* first unconsumed byte */
@@ -112,9 +116,13 @@ void conn_start(struct intake *intake, struct frontend *frontend, struct listene
                 int descriptor, const char *peer);
 /* See <sluice/frontend.h>. */
 sluice_status conn_write(struct conn *conn, const struct sluice_piece *pieces, uint32_t count);
+/* Past the codec; the connection is neither dead nor closing. */
+sluice_status conn_write_raw(struct conn *conn, const struct sluice_piece *pieces, uint32_t count);
 void conn_close(struct conn *conn);
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
+/* Its frontend goes: lets it say so, then closes. */
+void conn_dismiss(struct conn *conn);
 /* Closes now; what is queued is dropped. */
 void conn_abort(struct conn *conn);
 /* Closes it when it has kept memory or its end waiting for too long. */

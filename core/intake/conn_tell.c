@@ -19,9 +19,8 @@ struct conn_tell {
 
 static bool takes_notes(const struct conn *conn)
 {
-    const struct sluice_frontend *ops = conn->frontend->ops;
-    return ops->size >= offsetof(struct sluice_frontend, conn_told) + sizeof(ops->conn_told) &&
-           ops->conn_told != NULL && !conn->dead && !conn->closing && conn->state != NULL;
+    return FRONTEND_HAS(conn->frontend->ops, conn_told) && !conn->dead && !conn->closing &&
+           conn->state != NULL;
 }
 
 static void tell_run(struct shard_call *call)

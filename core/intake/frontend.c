@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "intake/conn.h"
+#include "intake/conn_upgrade.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -18,8 +19,9 @@ static struct frontend *of_host(const struct sluice_host *host)
 
 /* Extensions that a frontend may ask for and require. */
 static const char *const offered[] = {
-    SLUICE_EXT_BROKER,   SLUICE_EXT_FRONTEND,    SLUICE_EXT_RECORDS, SLUICE_EXT_TASK,
-    SLUICE_EXT_SECURITY, SLUICE_EXT_MESSAGE_SET, SLUICE_EXT_QUOTA,   SLUICE_EXT_TELEMETRY};
+    SLUICE_EXT_BROKER, SLUICE_EXT_FRONTEND,  SLUICE_EXT_RECORDS,
+    SLUICE_EXT_TASK,   SLUICE_EXT_SECURITY,  SLUICE_EXT_MESSAGE_SET,
+    SLUICE_EXT_QUOTA,  SLUICE_EXT_TELEMETRY, SLUICE_EXT_UPGRADE};
 
 static bool is_offered(const char *id)
 {
@@ -46,6 +48,7 @@ static const void *host_get_extension(const struct sluice_host *host, const char
         {offered[5], &frontend->intake->message_sets.host},
         {offered[6], frontend->intake->quota},
         {offered[7], frontend->intake->telemetry},
+        {offered[8], &frontend->upgrade_host},
     };
     for (size_t i = 0; i < SL_COUNT_OF(offers); i++) {
         if (strcmp(id, offers[i].id) == 0) {
@@ -166,6 +169,17 @@ static uint32_t on_loop(const struct sluice_frontend_host *host)
     return frontend->intake->loop_number;
 }
 
+static sluice_status on_hand_over(const struct sluice_upgrade_host *host, uint64_t token,
+                                  const char *protocol, const struct sluice_codec *codec,
+                                  void *state, struct sluice_bytes answer)
+{
+    struct frontend *frontend = host->data;
+    struct conn *conn = intake_find(frontend->intake, token);
+    return conn == NULL || conn->frontend != frontend
+               ? SLUICE_E_CANCELLED
+               : conn_upgrade_begin(conn, protocol, codec, state, answer);
+}
+
 static void tick_fired(void *arg)
 {
     struct frontend *frontend = arg;
@@ -250,14 +264,27 @@ static void fill_tables(struct frontend *frontend)
         .conn_queued = on_queued,
         .loop = on_loop,
     };
+    frontend->upgrade_host = (struct sluice_upgrade_host){
+        .size = sizeof(struct sluice_upgrade_host), .data = frontend, .hand_over = on_hand_over};
 }
 
 static void frontend_free(struct frontend *frontend)
 {
     sl_timer_free(frontend->tick);
     frontend_tasks_fini(&frontend->tasks);
+    listener_unref(frontend->listener);
     sl_free(frontend->config_json);
     sl_free(frontend);
+}
+
+bool frontend_speaks(const struct frontend *frontend, const char *protocol)
+{
+    const struct sluice_frontend *ops = frontend->ops;
+    const char *const *at = FRONTEND_HAS(ops, protocols) ? ops->protocols : NULL;
+    while (at != NULL && *at != NULL && strcmp(*at, protocol) != 0) {
+        at++;
+    }
+    return at != NULL && *at != NULL;
 }
 
 static void destroy_drained(struct intake *intake);
@@ -281,6 +308,7 @@ sl_err frontend_new(struct intake *intake, const struct sluice_plugin_descriptor
     frontend->ops = descriptor->entry;
     frontend->request_bytes_max = config->request_bytes_max;
     frontend->urgent = config->urgent;
+    frontend->listener = config->listener != NULL ? listener_ref(config->listener) : NULL;
     snprintf(frontend->name, sizeof(frontend->name), "%s", config->name);
     fill_tables(frontend);
     frontend_tasks_init(&frontend->tasks, intake->os, intake->loop, tasks_ended, frontend);
@@ -298,6 +326,8 @@ sl_err frontend_new(struct intake *intake, const struct sluice_plugin_descriptor
         return err;
     }
     frontend_tasks_open(&frontend->tasks);
+    frontend->next = intake->frontends;
+    intake->frontends = frontend;
     *ret_frontend = frontend;
     return SLUICE_OK;
 }
@@ -312,10 +342,10 @@ static void destroy_drained(struct intake *intake)
     while (*at != NULL) {
         struct frontend *frontend = *at;
         if (frontend->connection_count > 0 || frontend_tasks_pending(&frontend->tasks)) {
-            at = &frontend->next_draining;
+            at = &frontend->next;
             continue;
         }
-        *at = frontend->next_draining;
+        *at = frontend->next;
         frontend->ops->destroy(frontend->self);
         frontend_free(frontend);
     }
@@ -329,8 +359,13 @@ void intake_calls_ended(struct intake *intake)
 void frontend_drain(struct frontend *frontend)
 {
     struct intake *intake = frontend->intake;
+    struct frontend **at = &intake->frontends;
+    while (*at != frontend) {
+        at = &(*at)->next;
+    }
+    *at = frontend->next;
     frontend->draining = true;
-    frontend->next_draining = intake->draining;
+    frontend->next = intake->draining;
     intake->draining = frontend;
     sl_timer_stop(frontend->tick);
     frontend_tasks_close(&frontend->tasks);
@@ -338,7 +373,7 @@ void frontend_drain(struct frontend *frontend)
     for (uint32_t i = 0; i < intake->slot_count; i++) {
         struct conn *conn = intake->slots[i].conn;
         if (conn != NULL && conn->frontend == frontend) {
-            conn_close(conn);
+            conn_dismiss(conn);
         }
     }
     frontend->connection_count--;

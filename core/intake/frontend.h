@@ -14,18 +14,28 @@
 #include <sluice/quota.h>
 #include <sluice/security.h>
 #include <sluice/telemetry.h>
+#include <sluice/upgrade.h>
 
 struct conn;
 struct intake;
+struct listener;
 struct sl_logger;
 
-#define FRONTEND_NAME_BYTES 64u
+#define FRONTEND_NAME_BYTES  64u
+#define FRONTEND_VALUE_BYTES 1024u /* of one value of its configuration */
+
+/* Whether a module has a call or table that came after the first version. */
+#define FRONTEND_HAS(ops, member)                                                       \
+    ((ops)->size >= offsetof(struct sluice_frontend, member) + sizeof((ops)->member) && \
+     (ops)->member != NULL)
 
 struct frontend_config {
     const char *name;         /* of the instance and its listener: "kafka" */
     const char *config_json;  /* object given to the plugin */
     size_t request_bytes_max; /* largest input that a frontend may want at once */
     bool urgent;              /* health and metrics: read also while the memory budget is used up */
+    struct listener
+        *listener; /* its first one, of which connections handed to it are; NULL: none */
 };
 
 struct frontend {
@@ -35,17 +45,19 @@ struct frontend {
     void *self;
     struct sluice_host host;
     struct sluice_frontend_host frontend_host;
+    struct sluice_upgrade_host upgrade_host;
     struct frontend_tasks tasks;
+    struct listener *listener; /* a reference, or NULL */
     struct sl_timer *tick;
     char name[FRONTEND_NAME_BYTES];
     char *config_json;
-    char config_scratch[256]; /* the last value given by get_config */
-    char error[256];          /* set_error of the call that runs */
+    char config_scratch[FRONTEND_VALUE_BYTES]; /* the last value given by get_config */
+    char error[256];                           /* set_error of the call that runs */
     size_t request_bytes_max;
     bool urgent;
     uint32_t connection_count;
-    bool draining; /* takes no new connections; destroyed when idle */
-    struct frontend *next_draining;
+    bool draining;         /* takes no new connections; destroyed when idle */
+    struct frontend *next; /* in intake->frontends, or in intake->draining */
 };
 
 struct intake_slot {
@@ -86,8 +98,10 @@ struct intake {
     void *calls_pending_arg;
     struct frontend_records records;
     struct frontend_message_set message_sets;
-    struct frontend *draining; /* list by next_draining */
-    uint32_t closing_count;    /* connections that wait for their output to be taken */
+    uint64_t upgraded_total;    /* connections that went from one frontend to another */
+    struct frontend *frontends; /* that take connections, the newest first */
+    struct frontend *draining;
+    uint32_t closing_count; /* connections that wait for their output to be taken */
 };
 
 sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop,
@@ -120,6 +134,8 @@ sl_err frontend_new(struct intake *intake, const struct sluice_plugin_descriptor
  * is gone and no call to the broker is under way, whose done might be the instance's. */
 void frontend_drain(struct frontend *frontend);
 void frontend_connection_gone(struct frontend *frontend);
+/* Others may hand it connections for that protocol (upgrade.h). */
+bool frontend_speaks(const struct frontend *frontend, const char *protocol);
 /* Checks size, magic, ABI version, kind, required extensions; reason gets one sentence.
  * E_PLUGIN_ABI. */
 sl_err frontend_check(const struct sluice_plugin_descriptor *descriptor, char *reason,

@@ -1,6 +1,7 @@
-/* frontend_http.c: entry table of the HTTP frontend: /metrics, /livez, /readyz.
+/* frontend_http.c: entry table of the HTTP frontend: /metrics, /livez, /readyz, /native.
  *
- * It is built on the SDK alone, as a stranger's frontend would be. Configuration: listen. */
+ * It is built on the SDK alone, as a stranger's frontend would be. Configuration: listen,
+ * websocket.origins (separated by spaces). */
 #include "http_connection.h"
 
 #include <stdlib.h>
@@ -14,10 +15,15 @@ static sluice_status frontend_create(const struct sluice_host *host, void **ret_
     self->host = host;
     self->net = host->get_extension(host, SLUICE_EXT_FRONTEND);
     self->broker = host->get_extension(host, SLUICE_EXT_BROKER);
+    self->upgrade = host->get_extension(host, SLUICE_EXT_UPGRADE);
     if (self->net == NULL || self->broker == NULL) {
         free(self);
         host->set_error(host, sluice_text_of("the host offers no network or no broker"));
         return SLUICE_E_UNSUPPORTED;
+    }
+    if (!http_upgrade_configure(self)) {
+        free(self);
+        return SLUICE_E_PLUGIN_CONFIG;
     }
     *ret_self = self;
     return SLUICE_OK;
@@ -61,10 +67,10 @@ static const struct sluice_frontend entry = {
 
 static const char *const required[] = {SLUICE_EXT_FRONTEND, SLUICE_EXT_BROKER, NULL};
 
-SLUICE_MANIFEST(
-    "{\"id\":\"frontend_http\",\"version\":\"0.1.0\",\"kind\":\"frontend\","
-    "\"config\":{\"type\":\"object\",\"properties\":{\"listen\":{\"type\":\"string\"}}},"
-    "\"defaults\":{\"listen\":\"127.0.0.1:9292\"}}");
+SLUICE_MANIFEST("{\"id\":\"frontend_http\",\"version\":\"0.1.0\",\"kind\":\"frontend\","
+                "\"config\":{\"type\":\"object\",\"properties\":{\"listen\":{\"type\":\"string\"},"
+                "\"websocket\":{\"type\":\"object\"}}},"
+                "\"defaults\":{\"listen\":\"127.0.0.1:9292\"}}");
 
 SLUICE_PLUGIN(.size = sizeof(struct sluice_plugin_descriptor), .magic = SLUICE_PLUGIN_MAGIC,
               .abi_major = SLUICE_ABI_MAJOR, .abi_minor = SLUICE_ABI_MINOR,

@@ -125,8 +125,7 @@ static void answer_write(struct http_connection *connection, int32_t status, con
                                      .type = type,
                                      .body_size = body.size,
                                      .wall_ms = net->wall_ms(net),
-                                     .close = !connection->request.keep_alive,
-                                     .allow_get = status == 405};
+                                     .close = !connection->request.keep_alive};
     bool with_body = connection->request.method != HTTP_HEAD && body.size > 0;
     struct sluice_piece pieces[2] = {
         {.bytes = {(const uint8_t *)head, http_response_head(&response, head)}},
@@ -154,6 +153,12 @@ void http_connection_answer(struct http_connection *connection, int32_t status, 
         connection->paused = false;
         net->conn_resume(net, connection->token);
     }
+    release(connection);
+}
+
+void http_connection_taken(struct http_connection *connection)
+{
+    connection->busy = false;
     release(connection);
 }
 

@@ -8,11 +8,17 @@
 #include "http_request.h"
 #include "http_response.h"
 
+#include <sluice/upgrade.h>
+
+#define HTTP_ORIGINS_BYTES_MAX 1024u
+
 /* One instance of the frontend. */
 struct http_frontend {
     const struct sluice_host *host;
     const struct sluice_frontend_host *net;
     const struct sluice_broker *broker;
+    const struct sluice_upgrade_host *upgrade; /* NULL: the host cannot hand over */
+    char origins[HTTP_ORIGINS_BYTES_MAX]; /* that WebSocket is open to, by spaces; "": it is off */
 };
 
 struct http_connection {
@@ -38,11 +44,20 @@ void http_connection_closed(struct http_connection *connection); /* [takes conne
 /* Gives the answer to the running request. `body` is copied. */
 void http_connection_answer(struct http_connection *connection, int32_t status, const char *type,
                             struct sluice_text body);
+/* The connection is another frontend's: there is nothing to answer. */
+void http_connection_taken(struct http_connection *connection);
 /* The same as a JSON error. */
 void http_connection_error(struct http_connection *connection, int32_t http_status,
                            sluice_status status, const char *message);
 
 /* Starts the answer to the request that is complete (http_routes.c). */
 void http_route(struct http_connection *connection);
+
+/* ---- http_upgrade.c ---- */
+
+/* A request at /native: hands the connection to who speaks the native protocol, or says why not. */
+void http_upgrade(struct http_connection *connection);
+/* Takes websocket.origins of the configuration; false: set_error says what is wrong. */
+bool http_upgrade_configure(struct http_frontend *frontend);
 
 #endif

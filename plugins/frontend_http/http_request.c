@@ -30,21 +30,53 @@ static int on_url(http_parser *parser, const char *at, size_t size)
     return 0;
 }
 
-static void header_count(struct http_request *request)
+static const char *const header_names[HTTP_HEADERS] = {
+    [HTTP_CONNECTION] = "connection",
+    [HTTP_HOST] = "host",
+    [HTTP_ORIGIN] = "origin",
+    [HTTP_UPGRADE] = "upgrade",
+    [HTTP_WEBSOCKET_KEY] = "sec-websocket-key",
+    [HTTP_WEBSOCKET_PROTOCOL] = "sec-websocket-protocol",
+    [HTTP_WEBSOCKET_VERSION] = "sec-websocket-version",
+};
+
+static struct http_header_value *find_header(struct http_request *request)
 {
-    if (request->field_size == 4 && strncasecmp(request->field, "host", 4) == 0) {
-        request->host_count++;
+    for (size_t i = 0; i < HTTP_HEADERS; i++) {
+        if (strlen(header_names[i]) == request->field_size &&
+            strncasecmp(header_names[i], request->field, request->field_size) == 0) {
+            return &request->headers[i];
+        }
     }
+    return NULL;
+}
+
+static void value_add(struct http_header_value *value, const char *at, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (value->size < HTTP_HEADER_BYTES_MAX) {
+            value->text[value->size] = at[i];
+            value->text[value->size + 1] = '\0';
+        }
+        value->size += value->size <= HTTP_HEADER_BYTES_MAX;
+    }
+}
+
+/* The name of the running header is complete. */
+static void value_begin(struct http_request *request)
+{
+    request->in_value = true;
+    request->value = find_header(request);
     request->field_size = 0;
+    if (request->value != NULL && request->value->count++ > 0) {
+        value_add(request->value, ", ", 2);
+    }
 }
 
 static int on_field(http_parser *parser, const char *at, size_t size)
 {
     struct http_request *request = request_of(parser);
-    if (request->in_value) {
-        header_count(request);
-        request->in_value = false;
-    }
+    request->in_value = false;
     for (size_t i = 0; i < size; i++) {
         if (request->field_size < sizeof(request->field)) {
             request->field[request->field_size] = at[i];
@@ -56,23 +88,27 @@ static int on_field(http_parser *parser, const char *at, size_t size)
 
 static int on_value(http_parser *parser, const char *at, size_t size)
 {
-    (void)at;
-    (void)size;
-    request_of(parser)->in_value = true;
+    struct http_request *request = request_of(parser);
+    if (!request->in_value) {
+        value_begin(request);
+    }
+    if (request->value != NULL) {
+        value_add(request->value, at, size);
+    }
     return 0;
 }
 
 static int on_headers(http_parser *parser)
 {
     struct http_request *request = request_of(parser);
-    bool modern = parser->http_major == 1 && parser->http_minor == 1;
-    header_count(request);
+    uint32_t hosts = request->headers[HTTP_HOST].count;
+    request->modern = parser->http_major == 1 && parser->http_minor == 1;
     request->method = (uint8_t)parser->method;
     request->keep_alive = http_should_keep_alive(parser) != 0 && parser->upgrade == 0;
     if (parser->http_major != 1 || parser->http_minor > 1) {
         return refuse(request, 505);
     }
-    if (request->host_count > 1 || (modern && request->host_count == 0)) {
+    if (hosts > 1 || (request->modern && hosts == 0)) {
         return refuse(request, 400);
     }
     bool has_length = parser->content_length != 0 && parser->content_length != UINT64_MAX;
@@ -103,8 +139,12 @@ static void request_begin(struct http_request *request)
     request->target_size = 0;
     request->target[0] = '\0';
     request->field_size = 0;
-    request->host_count = 0;
+    request->value = NULL;
     request->in_value = false;
+    for (size_t i = 0; i < HTTP_HEADERS; i++) {
+        request->headers[i].count = request->headers[i].size = 0;
+        request->headers[i].text[0] = '\0';
+    }
     request->complete = false;
     request->refused = 0;
 }
@@ -138,6 +178,22 @@ size_t http_request_feed(struct http_request *request, struct sluice_bytes input
         (void)refuse(request, 431);
     }
     return done;
+}
+
+bool http_request_has_word(const struct http_request *request, enum http_header header,
+                           const char *word)
+{
+    const char *at = request->headers[header].text;
+    size_t size = strlen(word);
+    while (*at != '\0') {
+        at += strspn(at, ", \t");
+        size_t length = strcspn(at, ", \t");
+        if (length == size && strncasecmp(at, word, size) == 0) {
+            return true;
+        }
+        at += length;
+    }
+    return false;
 }
 
 void http_request_path(const struct http_request *request, char ret_path[HTTP_TARGET_BYTES_MAX + 1])

@@ -4,21 +4,26 @@
 #include <stdio.h>
 #include <time.h>
 
-static const struct {
+static const struct reason {
     int32_t status;
     const char *reason;
+    const char *headers; /* that go with it, each with its end of line */
+    const char *option;  /* of Connection, with a comma behind it */
 } reasons[] = {
-    {200, "OK"},
-    {400, "Bad Request"},
-    {404, "Not Found"},
-    {405, "Method Not Allowed"},
-    {413, "Content Too Large"},
-    {414, "URI Too Long"},
-    {431, "Request Header Fields Too Large"},
-    {500, "Internal Server Error"},
-    {503, "Service Unavailable"},
-    {505, "HTTP Version Not Supported"},
+    {200, "OK", "", ""},
+    {400, "Bad Request", "", ""},
+    {403, "Forbidden", "", ""},
+    {404, "Not Found", "", ""},
+    {405, "Method Not Allowed", "Allow: GET, HEAD\r\n", ""},
+    {413, "Content Too Large", "", ""},
+    {414, "URI Too Long", "", ""},
+    {426, "Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n", "Upgrade, "},
+    {431, "Request Header Fields Too Large", "", ""},
+    {500, "Internal Server Error", "", ""},
+    {503, "Service Unavailable", "", ""},
+    {505, "HTTP Version Not Supported", "", ""},
 };
+static const struct reason unknown_reason = {0, "Error", "", ""};
 
 static const struct {
     sluice_status status;
@@ -30,14 +35,14 @@ static const struct {
 #undef ROW
 };
 
-const char *http_reason(int32_t status)
+static const struct reason *find_reason(int32_t status)
 {
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
         if (reasons[i].status == status) {
-            return reasons[i].reason;
+            return &reasons[i];
         }
     }
-    return "Error";
+    return &unknown_reason;
 }
 
 int32_t http_status_of(sluice_status status)
@@ -68,12 +73,12 @@ size_t http_response_head(const struct http_response *response, char ret_head[HT
     if (gmtime_r(&seconds, &parts) != NULL) {
         strftime(date, sizeof(date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
     }
+    const struct reason *reason = find_reason(response->status);
     int size = snprintf(ret_head, HTTP_HEAD_MAX,
                         "HTTP/1.1 %d %s\r\n%sContent-Type: %s\r\nContent-Length: %llu\r\n"
-                        "Cache-Control: no-store\r\n%sConnection: %s\r\n\r\n",
-                        response->status, http_reason(response->status), date, response->type,
-                        (unsigned long long)response->body_size,
-                        response->allow_get ? "Allow: GET, HEAD\r\n" : "",
+                        "Cache-Control: no-store\r\n%sConnection: %s%s\r\n\r\n",
+                        response->status, reason->reason, date, response->type,
+                        (unsigned long long)response->body_size, reason->headers, reason->option,
                         response->close ? "close" : "keep-alive");
     return size < HTTP_HEAD_MAX ? (size_t)size : HTTP_HEAD_MAX - 1;
 }

@@ -13,12 +13,10 @@ struct http_response {
     uint64_t body_size;
     int64_t wall_ms; /* for Date */
     bool close;
-    bool allow_get; /* adds Allow (405) */
 };
 
 /* Returns the size written. */
 size_t http_response_head(const struct http_response *response, char ret_head[HTTP_HEAD_MAX]);
-const char *http_reason(int32_t status);
 /* {"error":{"code":"SLU-1004","status":404,"message":"…"}}; message must need no escapes. */
 size_t http_error_body(int32_t http_status, sluice_status status, const char *message,
                        char ret_body[HTTP_ERROR_MAX]);

@@ -63,17 +63,16 @@ static void index_show(struct http_connection *connection)
 {
     http_connection_answer(connection, 200, TEXT_TYPE,
                            sluice_text_of("Sluice\n/livez    the loops turn\n/metrics  Prometheus "
-                                          "text\n/readyz   recovered and writable\n"));
+                                          "text\n/native   WebSocket\n/readyz   recovered and "
+                                          "writable\n"));
 }
 
 static const struct {
     const char *path;
     route_fn *answer;
 } routes[] = {
-    {"/", index_show},
-    {"/livez", livez},
-    {"/metrics", metrics},
-    {"/readyz", readyz},
+    {"/", index_show},         {"/livez", livez},   {"/metrics", metrics},
+    {"/native", http_upgrade}, {"/readyz", readyz},
 };
 
 void http_route(struct http_connection *connection)
@@ -93,5 +92,5 @@ void http_route(struct http_connection *connection)
         return;
     }
     http_connection_error(connection, 404, SLUICE_E_NOT_FOUND,
-                          "no such path; there are /livez, /metrics and /readyz");
+                          "no such path; there are /livez, /metrics, /native and /readyz");
 }

@@ -135,6 +135,9 @@ static sluice_status reconfigure(void *self)
     return configure(self);
 }
 
+/* By which other frontends hand it connections: WebSocket's name for it, version included. */
+static const char *const protocols[] = {"sluice.native.1", NULL};
+
 static const struct sluice_frontend frontend_ops = {
     .size = sizeof(frontend_ops),
     .create = create,
@@ -146,6 +149,8 @@ static const struct sluice_frontend frontend_ops = {
     .reconfigure = reconfigure,
     .conn_drained = native_conn_drained,
     .conn_told = native_conn_told,
+    .conn_leaving = native_conn_leaving,
+    .protocols = protocols,
 };
 
 static const char *const required_extensions[] = {SLUICE_EXT_BROKER, SLUICE_EXT_FRONTEND,

@@ -206,14 +206,32 @@ void native_conn_error(struct native_conn *conn, uint32_t id, sluice_status stat
     native_conn_send(conn);
 }
 
-void native_conn_goaway(struct native_conn *conn, sluice_status status, const char *reason)
+static void send_goaway(struct native_conn *conn, sluice_status status, const char *reason)
 {
     struct native_writer *writer = native_conn_frame(conn, NATIVE_GOAWAY, 0, 0);
     native_write_u32(writer, (uint32_t)status);
     native_write_u32(writer, native_status_may_pass(status) ? 1000 : WORD_GOAWAY_NEVER);
     native_write_text(writer, sluice_text_of(reason));
     native_conn_send(conn);
+}
+
+void native_conn_goaway(struct native_conn *conn, sluice_status status, const char *reason)
+{
+    send_goaway(conn, status, reason);
     fail(conn);
+}
+
+void native_conn_leaving(void *self, void *data)
+{
+    struct native_conn *conn = data;
+    (void)self;
+    if (conn->greeted && native_conn_is_open(conn)) {
+        native_conn_ref(conn);
+        send_goaway(conn, SLUICE_E_STOPPING,
+                    "the broker stops, or its native frontend is exchanged");
+        conn->closing = true;
+        native_conn_unref(conn);
+    }
 }
 
 /* ---- waiting and calls ---- */

@@ -185,6 +185,7 @@ sluice_status native_conn_input(void *self, void *data, struct sluice_bytes inpu
                                 uint64_t *ret_consumed, uint64_t *ret_wanted);
 void native_conn_closed(void *self, void *data);
 void native_conn_drained(void *self, void *data);
+void native_conn_leaving(void *self, void *data);
 void native_tick(void *self);
 void native_tick_at(struct native_frontend *frontend, int64_t at_ms);
 void native_frontend_unref(struct native_frontend *frontend);

@@ -17,7 +17,6 @@ import mmap
 import os
 import select
 import socket
-import ssl
 import struct
 import time
 
@@ -320,13 +319,13 @@ class Link:
                 if len(self.got) >= size:
                     frame, self.got = self.got[:size], self.got[size:]
                     return decode(frame)
-            pending = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
+            pending = self.socket.pending() if hasattr(self.socket, "pending") else 0  # in TLS or WebSocket
             left = max(0, deadline - time.monotonic())
             if not pending and not self.wait(left):
                 return None
             try:
                 part = self.socket.recv(65536)
-            except OSError:
+            except (OSError, EOFError):
                 part = b""
             if not part:
                 raise Closed()
@@ -449,7 +448,8 @@ class Subscription:
 
 
 class Client:
-    """A connection that said HELLO and logged in. `address`: (host, port), the path of a Unix socket, a socket, or Shared."""
+    """A connection that said HELLO and logged in. `address`: (host, port), the path of a Unix socket, a socket (also WebSocket), or
+    Shared."""
 
     def __init__(self, address, user=None, password=None, mechanism=None, tls=None, name="python", versions=(1, 1), greet=True):
         self.link = Link(self.open(address, tls))
@@ -463,7 +463,7 @@ class Client:
 
     @staticmethod
     def open(address, tls):
-        if isinstance(address, (socket.socket, Shared)):
+        if hasattr(address, "recv"):
             return address
         if isinstance(address, str):
             connected = socket.socket(socket.AF_UNIX)

@@ -108,6 +108,12 @@ struct sluice_frontend {
     /* Somebody sent a note to the connection with sluice_broker.conn_tell, and hears the status.
      * Any frontend can: what is in the note proves that it is meant. It is borrowed. */
     sluice_status (*conn_told)(void *self, void *conn, struct sluice_bytes note);
+    /* The host closes the connection when this returns, as the frontend or the broker goes: the
+     * last that is written here is still sent. */
+    void (*conn_leaving)(void *self, void *conn);
+    /* Names of protocols for which other frontends may hand over connections (upgrade.h), ended by
+     * NULL; constant. "sluice.native.1" */
+    const char *const *protocols;
 };
 
 #endif

@@ -15,5 +15,6 @@
 #include <sluice/task.h>
 #include <sluice/telemetry.h>
 #include <sluice/types.h>
+#include <sluice/upgrade.h>
 
 #endif

@@ -18,6 +18,10 @@ static struct {
     sluice_status metrics_status;
     void *arg; /* of the metrics call that waits */
     sluice_text_done *done;
+    const char *origins;  /* NULL: not configured */
+    sluice_status handed; /* what the hand-over says */
+    void *codec_state;    /* of the last that was taken */
+    char error[512];
 } fake;
 
 static sluice_status fake_write(const struct sluice_frontend_host *host, uint64_t connection,
@@ -89,12 +93,48 @@ static void fake_health(const struct sluice_broker *broker, const struct sluice_
 static const struct sluice_broker broker = {
     .size = sizeof(broker), .metrics = fake_metrics, .health = fake_health};
 
+static sluice_status fake_hand_over(const struct sluice_upgrade_host *host, uint64_t connection,
+                                    const char *protocol, const struct sluice_codec *codec,
+                                    void *state, struct sluice_bytes answer)
+{
+    (void)host;
+    cr_assert_eq(connection, 7);
+    cr_assert_str_eq(protocol, "sluice.native.1");
+    cr_assert_eq(codec->size, sizeof(*codec));
+    if (fake.handed == SLUICE_OK) {
+        memcpy(fake.output + fake.size, answer.data, answer.size);
+        fake.size += answer.size;
+        fake.output[fake.size] = '\0';
+        fake.codec_state = state;
+    }
+    return fake.handed;
+}
+static const struct sluice_upgrade_host upgrade = {.size = sizeof(upgrade),
+                                                   .hand_over = fake_hand_over};
+
 static const void *fake_extension(const struct sluice_host *host, const char *id)
 {
     (void)host;
-    return strcmp(id, SLUICE_EXT_FRONTEND) == 0 ? (const void *)&net : (const void *)&broker;
+    return strcmp(id, SLUICE_EXT_FRONTEND) == 0  ? (const void *)&net
+           : strcmp(id, SLUICE_EXT_UPGRADE) == 0 ? (const void *)&upgrade
+                                                 : (const void *)&broker;
 }
-static const struct sluice_host host = {.size = sizeof(host), .get_extension = fake_extension};
+static struct sluice_text fake_config(const struct sluice_host *host, const char *key,
+                                      struct sluice_text fallback)
+{
+    (void)host;
+    cr_assert_str_eq(key, "websocket.origins");
+    return fake.origins == NULL ? fallback : sluice_text_of(fake.origins);
+}
+static void fake_error(const struct sluice_host *host, struct sluice_text reason)
+{
+    (void)host;
+    snprintf(fake.error, sizeof(fake.error), "%.*s", (int)reason.size, reason.data);
+}
+static const struct sluice_host host = {.size = sizeof(host),
+                                        .get_extension = fake_extension,
+                                        .get_config = fake_config,
+                                        .set_error = fake_error};
 
 static const struct sluice_frontend *entry;
 
@@ -281,4 +321,98 @@ Test(frontend_http, turns_a_status_of_the_broker_into_http)
     exchange("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", 0);
     cr_expect_not_null(strstr(fake.output, "\"code\":\"SLU-1012\",\"status\":503"));
     close_connection();
+}
+
+/* ---- WebSocket ---- */
+
+#define UPGRADE                                                                        \
+    "GET /native HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat, sluice.native.1\r\n"
+#define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+Test(frontend_http, hands_a_websocket_over_in_every_split_and_leaves_what_is_behind_the_request)
+{
+    static const char input[] = UPGRADE KEY "Origin: HTTP://page\r\n\r\n";
+    fake.origins = "https://other http://page";
+    for (size_t at = 0; at < sizeof(input) - 1; at++) {
+        char rest[sizeof(input) + 4];
+        open_connection();
+        size_t taken = give_all(input, at);
+        size_t size = (size_t)snprintf(rest, sizeof(rest), "%smore", input + taken);
+        cr_expect_eq(give(rest, size), size - 4, "split at %zu", at);
+        cr_expect_str_eq(fake.output, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                                      "Connection: Upgrade\r\n"
+                                      "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+                                      "Sec-WebSocket-Protocol: sluice.native.1\r\n\r\n");
+        cr_expect_eq(fake.closed + fake.pauses, 0);
+        free(fake.codec_state);
+        close_connection();
+    }
+}
+
+/* The answer to a request for a WebSocket. */
+static void expect_answer(const char *input, const char *status, const char *text)
+{
+    open_connection();
+    exchange(input, 0);
+    cr_expect(strncmp(fake.output + 9, status, 3) == 0, "%s: got %s", input, fake.output);
+    cr_expect_not_null(strstr(fake.output, text), "%s: got %s", input, fake.output);
+    close_connection();
+}
+
+Test(frontend_http, says_what_a_websocket_lacks)
+{
+    fake.origins = "http://page";
+    expect_answer("GET /native HTTP/1.1\r\nHost: a\r\n\r\n", "426",
+                  "Sec-WebSocket-Version: 13\r\n");
+    expect_answer("GET /native HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+                  "426", "Upgrade: websocket\r\n");
+    expect_answer("GET /native HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n" KEY "\r\n", "426",
+                  "Connection: Upgrade, keep-alive");
+    expect_answer("GET /native HTTP/1.0\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" KEY
+                  "\r\n",
+                  "426", "HTTP/1.1");
+    expect_answer("GET /native HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+                  "Sec-WebSocket-Version: 8\r\n" KEY "\r\n",
+                  "426", "must be 13");
+    expect_answer(UPGRADE "\r\n", "400", "Sec-WebSocket-Key");
+    expect_answer(UPGRADE KEY KEY "\r\n", "400", "Sec-WebSocket-Key");
+    expect_answer("GET /native HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+                  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n" KEY "\r\n",
+                  "400", "sluice.native.1");
+    expect_answer(UPGRADE KEY "Origin: http://other\r\n\r\n", "403", "http.websocket.origins");
+    expect_answer(UPGRADE KEY "Origin: http://pag\r\n\r\n", "403", "http.websocket.origins");
+    expect_answer(UPGRADE KEY "Origin:\r\n\r\n", "403", "http.websocket.origins");
+    expect_answer(UPGRADE KEY "Origin: http://page\r\nOrigin: http://page\r\n\r\n", "403",
+                  "http.websocket.origins");
+}
+
+Test(frontend_http, a_websocket_is_off_until_an_origin_is_configured)
+{
+    expect_answer(UPGRADE KEY "\r\n", "403", "http.websocket.origins turns it on");
+    fake.origins = "";
+    expect_answer(UPGRADE KEY "Origin: http://a\r\n\r\n", "403", "turns it on");
+    fake.origins = "*";
+    fake.handed = SLUICE_E_NOT_FOUND;
+    expect_answer(UPGRADE KEY "Origin: http://any\r\n\r\n", "503", "frontend_native");
+    expect_answer(UPGRADE KEY "\r\n", "503", "frontend_native");
+    fake.handed = SLUICE_E_TOO_MANY_CONNECTIONS;
+    expect_answer(UPGRADE KEY "\r\n", "503", "native.connections_max");
+    fake.handed = SLUICE_E_PERMISSION;
+    expect_answer(UPGRADE KEY "\r\n", "403", "http.tls");
+}
+
+Test(frontend_http, refuses_origins_that_no_page_has)
+{
+    static const char *const bad[] = {"example.org", "https://", "http://a/",
+                                      "http://a *,", "Null",     "://a"};
+    entry = sluice_plugin.entry;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        fake.origins = bad[i];
+        cr_expect_eq(entry->create(&host, &self), SLUICE_E_PLUGIN_CONFIG, "%s", bad[i]);
+        cr_expect_not_null(strstr(fake.error, "http.websocket.origins"), "%s", fake.error);
+    }
+    fake.origins = "* null https://a http://[::1]:8000 file://x";
+    cr_expect_eq(entry->create(&host, &self), SLUICE_OK);
+    entry->destroy(self);
 }

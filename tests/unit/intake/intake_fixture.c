@@ -21,30 +21,38 @@ static struct fixture *current; /* a test is a process of its own */
 static sluice_status fake_create(const struct sluice_host *host, void **ret_self)
 {
     struct fake_frontend *fake = &current->fake;
-    fake->io = host->get_extension(host, SLUICE_EXT_FRONTEND);
-    cr_assert_not_null(fake->io);
+    struct fake_instance *instance = calloc(1, sizeof(*instance));
+    instance->frontend = fake;
+    instance->io = host->get_extension(host, SLUICE_EXT_FRONTEND);
+    instance->upgrade = host->get_extension(host, SLUICE_EXT_UPGRADE);
+    cr_assert(instance->io != NULL && instance->upgrade != NULL);
     cr_assert_eq(host->get_extension(host, SLUICE_EXT_BROKER), &current->broker);
     cr_assert_null(host->get_extension(host, "sluice.no_such_thing/1"));
+    fake->io = fake->io == NULL ? instance->io : fake->io;
     fake->created++;
-    *ret_self = fake;
+    *ret_self = instance;
     return SLUICE_OK;
 }
 
 static void fake_destroy(void *self)
 {
-    struct fake_frontend *fake = self;
-    cr_assert_eq(fake->opened, fake->closed);
+    struct fake_instance *instance = self;
+    struct fake_frontend *fake = instance->frontend;
     fake->destroyed++;
+    cr_assert(fake->opened == fake->closed || fake->destroyed < fake->created);
+    free(instance);
 }
 
 static sluice_status fake_open(void *self, const struct sluice_connection *connection,
                                void **ret_conn)
 {
-    struct fake_frontend *fake = self;
+    struct fake_instance *instance = self;
+    struct fake_frontend *fake = instance->frontend;
     if (fake->refuse_open) {
         return SLUICE_E_LIMIT;
     }
     struct fake_connection *conn = calloc(1, sizeof(*conn));
+    conn->instance = instance;
     conn->frontend = fake;
     conn->token = connection->token;
     SL_ASSERT(connection->size == sizeof(*connection) && connection->tls_version.size == 0);
@@ -57,14 +65,14 @@ static sluice_status fake_open(void *self, const struct sluice_connection *conne
 
 static void fake_closed(void *self, void *state)
 {
-    ((struct fake_frontend *)self)->closed++;
+    ((struct fake_instance *)self)->frontend->closed++;
     free(state);
 }
 
 static sluice_status put(struct fake_connection *conn, const void *bytes, size_t size,
                          uint64_t token)
 {
-    const struct sluice_frontend_host *io = conn->frontend->io;
+    const struct sluice_frontend_host *io = conn->instance->io;
     struct sluice_piece piece = {{bytes, size}, token};
     return io->conn_write(io, conn->token, &piece, 1);
 }
@@ -73,11 +81,11 @@ static void put_many(struct fake_connection *conn, uint32_t size)
 {
     static uint8_t bytes[WRITE_AT_ONCE];
     memset(bytes, 'w', sizeof(bytes));
-    uint64_t token = conn->token;
     struct fake_frontend *fake = conn->frontend;
+    struct fake_connection gone = *conn; /* it may be closed meanwhile */
     while (size > 0 && fake->written == SLUICE_OK) {
         uint32_t now = SL_MIN(size, WRITE_AT_ONCE);
-        fake->written = put(&(struct fake_connection){fake, token, false}, bytes, now, 0);
+        fake->written = put(&gone, bytes, now, 0);
         size -= now;
     }
 }
@@ -94,11 +102,88 @@ static void put_reference(struct fake_connection *conn, uint32_t size)
     chunk_unref(chunk);
 }
 
+/* ---- a codec ---- */
+
+struct fake_codec {
+    struct fake_frontend *frontend;
+    bool asked;
+    bool ended;
+};
+
+static sluice_status codec_decode(void *state, uint8_t *data, uint64_t size, uint64_t *ret_size)
+{
+    struct fake_codec *codec = state;
+    uint64_t out = 0;
+    for (uint64_t i = 0; i < size && !codec->ended; i++) {
+        codec->asked = codec->asked || data[i] == 'P';
+        codec->ended = data[i] == 'Q';
+        if (data[i] != 'P' && data[i] != 'Q') {
+            data[out++] = data[i] ^ FIXTURE_XOR;
+        }
+    }
+    *ret_size = out;
+    return codec->ended ? SLUICE_E_CANCELLED : SLUICE_OK;
+}
+
+static uint64_t codec_head(void *state, uint64_t size, uint8_t *ret_head)
+{
+    struct fake_codec *codec = state;
+    uint64_t used = 0;
+    if (codec->asked) {
+        ret_head[used++] = 'p';
+        codec->asked = false;
+    }
+    if (size > 0) {
+        ret_head[used++] = 'H';
+    }
+    return used;
+}
+
+static uint64_t codec_tail(void *state, int32_t why, uint8_t *ret_tail)
+{
+    (void)state;
+    *ret_tail = why == SLUICE_CODEC_AWAY ? 'A' : 'E';
+    return 1;
+}
+
+static void codec_free(void *state)
+{
+    struct fake_codec *codec = state;
+    codec->frontend->codecs--;
+    free(codec);
+}
+
+static void upgrade(struct fake_connection *conn)
+{
+    static const struct sluice_codec codec = {sizeof(codec), 0,          codec_decode,
+                                              codec_head,    codec_tail, codec_free};
+    struct fake_frontend *fake = conn->frontend;
+    const struct sluice_upgrade_host *host = conn->instance->upgrade;
+    struct fake_codec *state = calloc(1, sizeof(*state));
+    state->frontend = fake;
+    sluice_status status = host->hand_over(host, conn->token, "fake.1", &codec, state,
+                                           (struct sluice_bytes){(const uint8_t *)"over", 4});
+    fake->codecs++;
+    if (status != SLUICE_OK) {
+        uint8_t number[4];
+        codec_free(state);
+        sl_le32_store(number, (uint32_t)status);
+        (void)put(conn, number, sizeof(number), 0);
+    }
+}
+
+static void fake_leaving(void *self, void *state)
+{
+    if (((struct fake_instance *)self)->frontend->says_bye) {
+        (void)put(state, "bye", 3, 0);
+    }
+}
+
 /* Returns whether the frame is taken. */
 static bool obey(struct fake_connection *conn, const uint8_t *frame, uint32_t size,
                  sluice_status *ret_status)
 {
-    const struct sluice_frontend_host *io = conn->frontend->io;
+    const struct sluice_frontend_host *io = conn->instance->io;
     uint32_t number = size >= 9 ? sl_le32_load(frame + 5) : 0;
     switch (frame[4]) {
     case 'e':
@@ -123,6 +208,9 @@ static bool obey(struct fake_connection *conn, const uint8_t *frame, uint32_t si
     case 'd':
         conn_produce_begins(intake_find(&current->intake, conn->token));
         return true;
+    case 'u':
+        upgrade(conn);
+        return true;
     case 'c':
         io->conn_close(io, conn->token);
         return true;
@@ -144,8 +232,8 @@ static bool obey(struct fake_connection *conn, const uint8_t *frame, uint32_t si
 static sluice_status fake_input(void *self, void *state, struct sluice_bytes input,
                                 uint64_t *ret_consumed, uint64_t *ret_wanted)
 {
-    struct fake_frontend *fake = self;
     struct fake_connection *conn = state;
+    struct fake_frontend *fake = ((struct fake_instance *)self)->frontend;
     sluice_status status = SLUICE_OK;
     fake->inputs++;
     if (fake->ask_too_much) {
@@ -166,12 +254,15 @@ static sluice_status fake_input(void *self, void *state, struct sluice_bytes inp
     return status;
 }
 
+static const char *const fake_protocols[] = {"fake.0", "fake.1", NULL};
 static const struct sluice_frontend fake_ops = {.size = sizeof(fake_ops),
                                                 .create = fake_create,
                                                 .destroy = fake_destroy,
                                                 .conn_open = fake_open,
                                                 .conn_input = fake_input,
-                                                .conn_closed = fake_closed};
+                                                .conn_closed = fake_closed,
+                                                .conn_leaving = fake_leaving,
+                                                .protocols = fake_protocols};
 
 static const struct sluice_plugin_descriptor fake_descriptor = {.size = sizeof(fake_descriptor),
                                                                 .magic = SLUICE_PLUGIN_MAGIC,
@@ -221,6 +312,20 @@ static bool on_calls_pending(void *arg)
     return ((struct fixture *)arg)->calls_pending;
 }
 
+struct frontend *fixture_add_frontend(struct fixture *fixture, struct listener *listener)
+{
+    struct frontend_config config = {.name = "fake",
+                                     .config_json = "{\"listen\":\"here\",\"deep\":{\"er\":7}}",
+                                     .request_bytes_max = FIXTURE_REQUEST_BYTES_MAX,
+                                     .listener = listener};
+    struct frontend *frontend = NULL;
+    char reason[256] = "";
+    cr_assert_eq(frontend_new(&fixture->intake, &fake_descriptor, &config, &frontend, reason,
+                              sizeof(reason)),
+                 SLUICE_OK, "%s", reason);
+    return frontend;
+}
+
 static uint32_t slots_wanted;
 
 static void open_on_loop(struct fixture *fixture)
@@ -232,13 +337,7 @@ static void open_on_loop(struct fixture *fixture)
     fixture->intake.cancel_arg = fixture;
     fixture->intake.calls_pending = on_calls_pending;
     fixture->intake.calls_pending_arg = fixture;
-    struct frontend_config config = {.name = "fake",
-                                     .config_json = "{\"listen\":\"here\",\"deep\":{\"er\":7}}",
-                                     .request_bytes_max = FIXTURE_REQUEST_BYTES_MAX};
-    char reason[256] = "";
-    cr_assert_eq(frontend_new(&fixture->intake, &fake_descriptor, &config, &fixture->frontend,
-                              reason, sizeof(reason)),
-                 SLUICE_OK, "%s", reason);
+    fixture->frontend = fixture_add_frontend(fixture, NULL);
 }
 
 void fixture_open(struct fixture *fixture, uint64_t budget_bytes, uint32_t connections_max)

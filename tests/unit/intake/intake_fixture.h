@@ -1,6 +1,9 @@
 /* intake_fixture.h: a loop on a thread of its own with an intake and a frontend that does what its
  * input says; the test is the peer on a socket pair.
  *
+ * The codec: bytes are xored with FIXTURE_XOR; of the peer 'P' wants to be answered with "p", 'Q'
+ * ends; output has an 'H' in front of it, the last is 'E' (ends) or 'A' (away).
+ *
  * The fake's protocol: frames of size u32 (little-endian, of what follows), command u8, argument.
  *   e bytes   answers the same frame
  *   w u32     answers with so many bytes, in one call for each 64 KiB
@@ -8,24 +11,37 @@
  *   p         pauses; fixture_resume goes on
  *   z         pauses and resumes within the call, and takes the frame when it is called again
  *   d         has records on their way to the log, until the test says otherwise
- *   c         closes; x: fails the call; t: sends to a stale token, answers with the status */
+ *   u         answers "over" and hands the connection to who speaks "fake.1", with a codec; where
+ * it is refused, answers with the status as u32 c         closes; x: fails the call; t: sends to a
+ * stale token, answers with the status */
 #ifndef TESTS_INTAKE_FIXTURE_H
 #define TESTS_INTAKE_FIXTURE_H
 
 #include "intake/conn.h"
 #include "os/os_uv.h"
 
+#define FIXTURE_XOR                    0x80u /* nothing of the fake's protocol is 'P' or 'Q' then */
 #define FIXTURE_REQUEST_BYTES_MAX      (8u << 20)
 #define FIXTURE_DECOMPRESSED_BYTES_MAX (1u << 20)
 
+/* One of perhaps two. */
+struct fake_instance {
+    struct fake_frontend *frontend;
+    const struct sluice_frontend_host *io;
+    const struct sluice_upgrade_host *upgrade;
+};
+
 struct fake_connection {
+    struct fake_instance *instance;
     struct fake_frontend *frontend;
     uint64_t token;
     bool zig; /* the next call takes the frame */
 };
 
 struct fake_frontend {
-    const struct sluice_frontend_host *io;
+    const struct sluice_frontend_host *io; /* of the first instance */
+    uint32_t codecs;                       /* that live */
+    bool says_bye;                         /* when it leaves */
     uint32_t opened, closed, created, destroyed, inputs, frames;
     uint64_t last_token;
     uint64_t stale_token;
@@ -48,6 +64,8 @@ struct fixture {
 };
 
 void fixture_open(struct fixture *fixture, uint64_t budget_bytes, uint32_t connections_max);
+/* Another frontend of the same kind; NULL: no listener. [loop] */
+struct frontend *fixture_add_frontend(struct fixture *fixture, struct listener *listener);
 void fixture_close(struct fixture *fixture); /* drains, and expects nothing to be left */
 /* Runs fn on the loop and waits for its end. */
 void fixture_on_loop(struct fixture *fixture, void (*fn)(struct fixture *fixture));

@@ -1,0 +1,1 @@
+sl_fuzzer(fuzz_websocket SOURCES fuzz_websocket.c DEPS http_frontend)
