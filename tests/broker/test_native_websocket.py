@@ -5,12 +5,15 @@ import shutil
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import tempfile
+import unittest
+import urllib.error
 import urllib.request
 
 from certificates import Authority
-from sluice_broker import BUILD, SOURCE, WAIT_S, Broker, loader, wait_for
+from sluice_broker import BUILD, SOURCE, WAIT_S, Broker, loader, need, wait_for
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "native"))
 import websocket  # noqa: E402
@@ -216,6 +219,39 @@ def test_logins_and_limits_are_those_of_the_native_listener():
             status, body = refused(own)
             assert status == 503 and "native.connections_max" in body
         wait_for(lambda: refused(own) is None, "the two to be gone")
+
+
+SCRIPT = """
+import {Sluice, text} from %s;
+const sluice = await new Sluice(%s).connect();
+const got = [];
+await new Promise(async all => {
+  await sluice.subscribe("page.>", record => got.push(record) === 203 && all(), {start: "beginning", records: 10, bytes: 4096});
+  await sluice.publish("page.a", {key: "k", value: "one", headers: [["h", "v"]]});
+  await sluice.publish("page.a", {value: "x".repeat(60000)});
+  await sluice.publish("page.b", {value: null});
+  for (let i = 0; i < 200; i++) sluice.publish("page.c", {value: "v" + i}, {partition: 0});
+});
+const error = await sluice.publish("no such topic!", {value: ""}).catch(error => error.code);
+const ended = new Promise(resolve => sluice.onclose = resolve);
+sluice.close();
+await ended;
+const show = one => [one.topic, Number(one.offset), text(one.key), one.value && one.value.length, one.headers.length];
+console.log(JSON.stringify([got.filter(one => one.topic !== "page.c").map(show), got.filter(one => one.topic === "page.c").map(one => text(one.value)), error]));
+"""
+
+
+def test_the_example_for_browsers_reads_and_publishes_with_a_browsers_websocket():
+    need("node")
+    node = ["node", "--experimental-websocket"]
+    if subprocess.run(node + ["-p", "typeof WebSocket"], capture_output=True, text=True).stdout != "function\n":
+        raise unittest.SkipTest("this node has no WebSocket")
+    script = SCRIPT % (json.dumps(os.path.join(SOURCE, "examples", "browser", "sluice.js")), json.dumps("ws://127.0.0.1:%d/native" % broker().http))
+    done = subprocess.run(node + ["--input-type=module", "-e", script], capture_output=True, text=True, timeout=WAIT_S)
+    assert done.returncode == 0, done.stderr
+    first, many, error = json.loads(done.stdout)
+    assert sorted(first) == [["page.a", 0, "k", 3, 1], ["page.a", 1, None, 60000, 0], ["page.b", 0, None, None, 0]]
+    assert many == ["v%d" % i for i in range(200)] and error == 1302
 
 
 def test_over_tls_and_only_over_tls_where_the_native_listener_asks_for_it():

@@ -34,6 +34,14 @@ static void note(struct digest *digest, const struct http_request *request)
     mix(digest, path, strlen(path));
     mix(digest, &request->method, sizeof(request->method));
     mix(digest, &request->keep_alive, sizeof(request->keep_alive));
+    for (size_t i = 0; i < HTTP_HEADERS; i++) {
+        const struct http_header_value *value = &request->headers[i];
+        if (strlen(value->text) > HTTP_HEADER_BYTES_MAX) {
+            abort();
+        }
+        mix(digest, value->text, strlen(value->text));
+        mix(digest, &value->count, sizeof(value->count));
+    }
     digest->requests++;
 }
 
