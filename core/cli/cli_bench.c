@@ -1,4 +1,5 @@
-/* cli_bench.c: bench produce, consume, e2e: what was asked for, the runs, the counts behind them.
+/* cli_bench.c: the table of bench; bench produce, consume, e2e: what was asked for, the runs, the
+ * counts behind them.
  */
 #include "cli/cli_bench.h"
 
@@ -46,8 +47,7 @@ static bool word_take(const struct cli *cli, const char *name, const char *const
     return false;
 }
 
-/* "30" or "30s", "2 min". */
-static bool duration_take(const struct cli *cli, int64_t fallback_s, int64_t *ret_ns)
+bool bench_duration_take(const struct cli *cli, int64_t fallback_s, int64_t *ret_ns)
 {
     const char *text = cli_value(cli_own(cli, "--duration"), NULL);
     int64_t value = fallback_s;
@@ -113,8 +113,8 @@ static bool amounts_take(struct bench_run *bench)
         !number_take(cli, "--batch", 1, 10000, is_e2e ? 1 : FILL_BATCH, &batch) ||
         !number_take(cli, "--size", LOAD_STAMP_BYTES, REQUEST_BYTES, 100, &size) ||
         !number_take(cli, "--threads", 1, LOAD_THREADS_MAX, 1, &threads) ||
-        !duration_take(cli, counts || bench->mode == BENCH_CONSUME ? 0 : DURATION_S,
-                       &plan->duration_ns)) {
+        !bench_duration_take(cli, counts || bench->mode == BENCH_CONSUME ? 0 : DURATION_S,
+                             &plan->duration_ns)) {
         return false;
     }
     if (batch * (size + RECORD_BYTES) > REQUEST_BYTES && batch > 1) {
@@ -333,21 +333,23 @@ static int bench_e2e(struct cli *cli)
     "early, with the figures so far. Exit code 1: records were refused, lost, came twice or in\n" \
     "another order. docs/bench.md says what is measured."
 #define SENDERS "bench produce,bench e2e"
+#define BROKERS SENDERS ",bench consume"
 
 /* clang-format off */
 static const struct cli_option options[] = {
-    {"*", "--protocol", 0, "kafka|native", "default kafka"},
-    {"*", "--topic", 't', "TOPIC", "an existing topic, which stays; records of others in it are not checked"},
+    {BROKERS, "--protocol", 0, "kafka|native", "default kafka"},
+    {BROKERS, "--topic", 't', "TOPIC", "an existing topic, which stays; records of others in it are not checked"},
     {"*", "--count", 'n', "N", "records; of consume without --topic 500000; default: until --duration is over"},
-    {"*", "--duration", 0, "SECONDS", "how long, also as \"2 min\"; default 10 where no count is given"},
-    {"*", "--threads", 0, "N", "connections, each with a thread of its own and, in a topic of its own, a partition; default 1"},
-    {"*", "--size", 0, "BYTES", "of a value, 40 or more; default 100"},
+    {"*", "--duration", 0, "SECONDS", "how long, also as \"2 min\"; default 10, of plugin 5, where no count is given"},
+    {BROKERS, "--threads", 0, "N", "connections, each with a thread of its own and, in a topic of its own, a partition; default 1"},
+    {"*", "--size", 0, "BYTES", "of a value, 40 or more, of plugin 1023 at most; default 100"},
     {"*", "--batch", 0, "N", "records of a request; default 100, of e2e 1"},
     {SENDERS, "--rate", 0, "N", "records a second, of all threads together, at their times whatever the answers do; 0: as fast as answers come (8 requests under way on a connection); default 0, of e2e 1000"},
     {SENDERS, "--acks", 0, "-1|1", "of Kafka's protocol: all (default), or the leader"},
-    {"*", "--level", 0, "fsync|os|memory", "durability of the topic that is made (sluice.durability)"},
-    {"*", "--keep", 0, NULL, "the topic that is made stays"},
-    {"*", "--address", 0, "HOST:PORT", "any broker of Kafka's protocol, without login and TLS; of a cluster, the one that leads the partitions"},
+    {BROKERS, "--level", 0, "fsync|os|memory", "durability of the topic that is made (sluice.durability)"},
+    {BROKERS, "--keep", 0, NULL, "the topic that is made stays"},
+    {"bench plugin", "--sample", 0, "FILE", "its records, again and again: lines of text, of \"sluice consume --json\", or a file of test cases; default: JSON that is made"},
+    {BROKERS, "--address", 0, "HOST:PORT", "any broker of Kafka's protocol, without login and TLS; of a cluster, the one that leads the partitions"},
 };
 static const struct cli_command commands[] = {
     {"bench produce", bench_produce, "", 0, 0, CLI_BROKER_OPTIONS,
@@ -359,6 +361,10 @@ static const struct cli_command commands[] = {
     {"bench e2e", bench_e2e, "", 0, 0, CLI_BROKER_OPTIONS,
      "write records and read them at the same time: latency from when each was due to its arrival\n\n"
      "Each record is checked: that it comes, once, and in order." BENCH_DOC},
+    {"bench plugin", cli_bench_plugin, "FILE", 1, 1, CLI_OPTION(JSON) | CLI_OPTION(HELP),
+     "run records through a plugin in a worker of its own, as fast as it goes\n\n"
+     "FILE is a .so, a .lua or a folder with one. No broker is needed; walls and limits are those that one\n"
+     "gives, but for the CPU share, which would hold it back. One batch is under way at a time."},
 };
 /* clang-format on */
 

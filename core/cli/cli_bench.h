@@ -60,7 +60,15 @@ void bench_progress_end(struct bench_progress *progress);
 
 /* The figures as text or JSON. */
 void bench_figures_write(const struct bench_run *bench, const struct load_figures *figures);
+/* Percentiles and a plot of times. */
+void bench_times_write(const struct cli *cli, const struct load_histogram *times);
+void bench_times_json(cJSON *object, const char *member, const struct load_histogram *times);
 /* Whether records are missing, came twice or in another order, or were refused. */
 bool bench_is_sound(const struct bench_run *bench, const struct load_figures *figures);
+
+/* --duration, "30" or "2 min"; else fallback_s seconds. False: a sentence was written. */
+bool bench_duration_take(const struct cli *cli, int64_t fallback_s, int64_t *ret_ns);
+
+cli_command_fn cli_bench_plugin;
 
 #endif

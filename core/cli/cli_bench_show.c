@@ -198,7 +198,7 @@ static uint64_t row_end(uint64_t min, uint32_t step_bits, uint32_t row)
 }
 
 /* Rows of powers of two: so many of the times were up to each. */
-static void plot_write(const struct bench_run *bench, const struct load_histogram *histogram)
+static void plot_write(const struct cli *cli, const struct load_histogram *histogram)
 {
     char text[TIME_BYTES], bar[PLOT_BARS + 1];
     uint32_t step_bits = 1;
@@ -213,11 +213,22 @@ static void plot_write(const struct bench_run *bench, const struct load_histogra
         memset(bar, '#', size);
         bar[size] = '\0';
         printf("    to %8s  %6.2f %%  %s%s%s%s\n",
-               time_text(row_end(histogram->min, step_bits, row), text), part * 100,
-               cli_green(bench->cli), bar, upto > before && size == 0 ? "|" : "",
-               cli_plain(bench->cli));
+               time_text(row_end(histogram->min, step_bits, row), text), part * 100, cli_green(cli),
+               bar, upto > before && size == 0 ? "|" : "", cli_plain(cli));
         before = upto;
     }
+}
+
+void bench_times_write(const struct cli *cli, const struct load_histogram *times)
+{
+    char text[TIME_BYTES];
+    fputs("   ", stdout);
+    for (size_t i = 0; i < SL_COUNT_OF(quantiles); i++) {
+        printf(" %s %s%s%s%s", quantiles[i].name, cli_bold(cli),
+               time_text(load_histogram_quantile(times, quantiles[i].millionths), text),
+               cli_plain(cli), i + 1 < SL_COUNT_OF(quantiles) ? " " : "\n");
+    }
+    plot_write(cli, times);
 }
 
 static void latency_write(const struct bench_run *bench, const struct load_figures *figures)
@@ -232,13 +243,7 @@ static void latency_write(const struct bench_run *bench, const struct load_figur
            bench->mode == BENCH_E2E ? "of each record to its arrival, from when it was "
                                     : "of each request to its answer, from when it was ",
            is_open ? "due" : "sent");
-    fputs("   ", stdout);
-    for (size_t i = 0; i < SL_COUNT_OF(quantiles); i++) {
-        printf(" %s %s%s%s%s", quantiles[i].name, cli_bold(bench->cli),
-               time_text(load_histogram_quantile(latency, quantiles[i].millionths), text),
-               cli_plain(bench->cli), i + 1 < SL_COUNT_OF(quantiles) ? " " : "\n");
-    }
-    plot_write(bench, latency);
+    bench_times_write(bench->cli, latency);
     if (is_open) {
         printf(LEFT_COLUMN "sent requests up to %s late at p99: that is in the latency\n", "client",
                time_text(load_histogram_quantile(&figures->lateness, 990000), text));
@@ -305,14 +310,14 @@ static void check_write(const struct bench_run *bench, const struct load_figures
 
 /* ---- JSON ---- */
 
-static void times_add(cJSON *object, const char *member, const struct load_histogram *histogram)
+void bench_times_json(cJSON *object, const char *member, const struct load_histogram *times)
 {
-    cJSON *times = cJSON_AddObjectToObject(object, member);
-    cJSON_AddNumberToObject(times, "count", (double)histogram->count);
-    cJSON_AddNumberToObject(times, "min_ns", (double)histogram->min);
+    cJSON *row = cJSON_AddObjectToObject(object, member);
+    cJSON_AddNumberToObject(row, "count", (double)times->count);
+    cJSON_AddNumberToObject(row, "min_ns", (double)times->min);
     for (size_t i = 0; i < SL_COUNT_OF(quantiles); i++) {
-        uint64_t value = load_histogram_quantile(histogram, quantiles[i].millionths);
-        cJSON_AddNumberToObject(times, quantiles[i].member, (double)value);
+        uint64_t value = load_histogram_quantile(times, quantiles[i].millionths);
+        cJSON_AddNumberToObject(row, quantiles[i].member, (double)value);
     }
 }
 
@@ -359,8 +364,8 @@ static void json_write(const struct bench_run *bench, const struct load_figures 
     counts_add(object, bench, figures);
     if (bench->mode != BENCH_CONSUME) {
         cJSON_AddStringToObject(object, "latency_from", plan->rate > 0 ? "due" : "sent");
-        times_add(object, "latency", &figures->latency);
-        times_add(object, "client_late", &figures->lateness);
+        bench_times_json(object, "latency", &figures->latency);
+        bench_times_json(object, "client_late", &figures->lateness);
     }
     cJSON_AddBoolToObject(object, "sound", bench_is_sound(bench, figures));
     cJSON_AddBoolToObject(object, "ended_early", bench->is_cut);

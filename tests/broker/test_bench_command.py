@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from sluice_broker import SLUICE, WAIT_S, Broker, wait_for
+from sluice_broker import SLUICE, SOURCE, WAIT_S, Broker, wait_for
 from wire_batch import batch, produce
 
 
@@ -78,6 +78,16 @@ class Bench(unittest.TestCase):
             code, out, err = self.broker.run("bench", *words)
             self.assertNotIn(code, (0, 3), words)
             self.assertIn(sentence, err, words)
+
+    def test_a_plugin_is_measured_without_a_broker(self):
+        lua = os.path.join(SOURCE, "examples", "mask_lua", "mask.lua")
+        done = subprocess.run([SLUICE, "bench", "plugin", lua, "--count", "2050", "--batch", "100", "--json"], capture_output=True, text=True, timeout=2 * WAIT_S)
+        told = json.loads(done.stdout)
+        self.assertEqual((done.returncode, told["records"], told["latency"]["count"]), (0, 2050, 21), done.stderr)
+        self.assertEqual(sum(told[fate] for fate in ("dropped", "passed", "emitted", "rejected", "retried")), 2050)
+        done = subprocess.run([SLUICE, "bench", "plugin", "/nowhere.lua"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("/nowhere.lua", done.stderr)
 
     def test_ctrl_c_ends_it_early_with_the_figures_and_without_the_topic(self):
         bench = subprocess.Popen([SLUICE, "bench", "e2e", "--duration", "600", "--home", self.broker.home], stdout=subprocess.PIPE, text=True)
