@@ -411,6 +411,12 @@ static void look_sandbox(struct host *host, struct row *row)
     struct sandbox_layer layers[SANDBOX_LAYERS_MAX];
     uint32_t count = 0;
     char text[SANDBOX_TEXT_SIZE_MAX], missing[TEXT_BYTES] = "";
+    if (!cli_sandbox_is_here(host->cli)) {
+        found(row, "not tried");
+        judge(row, CHECK_UNKNOWN, "the plugins that try it are not installed",
+              "the package sluice-plugins, or all components of \"cmake --install\"");
+        return;
+    }
     if (!cli_sandbox_layers(host->cli, layers, &count, text)) {
         found(row, "no worker can be started: %.300s", text);
         judge(row, CHECK_CRITICAL, "no plugin can run here but frontends",

@@ -6,6 +6,7 @@
  * (sandbox/selftest.h) with the worker and the hostile plugins that lie beside the program; no
  * broker is needed, and none is touched. */
 #include "cli/cli_sandbox.h"
+#include "cli/cli_workbench.h"
 #include "os/os_program.h"
 
 #include <sandbox/selftest.h>
@@ -65,6 +66,12 @@ static int open_suite(const struct cli *cli, struct selftest **ret_selftest)
         return CLI_FAILED;
     }
     return CLI_OK;
+}
+
+bool cli_sandbox_is_here(struct cli *cli)
+{
+    static struct suite_paths paths;
+    return find_suite(cli, &paths) && cli_is_folder(cli, paths.directory);
 }
 
 bool cli_sandbox_layers(struct cli *cli, struct sandbox_layer ret_layers[SANDBOX_LAYERS_MAX],

@@ -6,6 +6,8 @@
 
 #include <sandbox/layers.h>
 
+/* Whether the plugins that try it are installed; without them nothing can be told. */
+bool cli_sandbox_is_here(struct cli *cli);
 /* Starts a harmless plugin and tells the walls around it. False: none can be started, ret_text says
  * why. [blocks] */
 bool cli_sandbox_layers(struct cli *cli, struct sandbox_layer ret_layers[SANDBOX_LAYERS_MAX],

@@ -1,4 +1,3 @@
-#!/usr/bin/env lua5.4
 -- my_app: hands work to whoever takes it.
 --
 --   my_app.lua publish TEXT...   a message for each text

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """my_app: hands work to whoever takes it.
 
     my_app.py publish TEXT...   a message for each text
