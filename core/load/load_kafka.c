@@ -188,6 +188,9 @@ static struct sl_bytes kafka_pending(struct load_peer *peer)
     if (kafka->place_count > 0 && !kafka->is_fetching) {
         kafka->is_fetching = fetch_put(kafka) == SLUICE_OK;
     }
+    if (unsent(kafka) == 0) {
+        return (struct sl_bytes){NULL, 0};
+    }
     return sl_bytes_of(kafka->out.data + kafka->out_sent, unsent(kafka));
 }
 
