@@ -177,17 +177,40 @@ static struct chunk *holder(struct broker_link *link, const struct sluice_contex
 /* Counts a produce request on its connection while it is under way: that tells a connection which
  * waits for the log from one that its frontend holds back for another reason. */
 struct produce_watch {
+    struct produce_watch *next; /* while it is kept */
     struct broker_link *link;
     uint64_t connection;
     sluice_produce_done *done;
     void *arg;
 };
 
+static struct produce_watch *watch_take(struct broker_link *link)
+{
+    struct produce_watch *watch = link->idle_watches;
+    if (watch == NULL) {
+        return sl_alloc(sizeof(*watch));
+    }
+    link->idle_watches = watch->next;
+    link->idle_watch_count--;
+    return watch;
+}
+
+static void watch_give(struct broker_link *link, struct produce_watch *watch)
+{
+    if (link->idle_watch_count == WATCHES_KEPT_MAX) {
+        sl_free(watch);
+        return;
+    }
+    watch->next = link->idle_watches;
+    link->idle_watches = watch;
+    link->idle_watch_count++;
+}
+
 static void watched_done(void *arg, const struct sluice_produce_result *results, uint32_t count,
                          int32_t throttle_ms)
 {
     struct produce_watch watch = *(struct produce_watch *)arg;
-    sl_free(arg);
+    watch_give(watch.link, arg);
     watch.done(watch.arg, results, count, throttle_ms);
     struct conn *conn = intake_find(watch.link->intake, watch.connection);
     if (conn != NULL) {
@@ -205,9 +228,9 @@ static void on_produce(const struct sluice_broker *broker, const struct sluice_c
     }
     struct conn *conn =
         link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
-    struct produce_watch *watch = conn == NULL ? NULL : sl_alloc(sizeof(*watch));
+    struct produce_watch *watch = conn == NULL ? NULL : watch_take(link);
     if (watch != NULL) {
-        *watch = (struct produce_watch){link, context->connection, done, arg};
+        *watch = (struct produce_watch){NULL, link, context->connection, done, arg};
         conn_produce_begins(conn);
         done = watched_done;
         arg = watch;
@@ -699,6 +722,11 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
 
 void broker_link_fini(struct broker_link *link)
 {
+    while (link->idle_watches != NULL) {
+        struct produce_watch *watch = link->idle_watches;
+        link->idle_watches = watch->next;
+        sl_free(watch);
+    }
     sl_buffer_fini(&link->text);
 }
 

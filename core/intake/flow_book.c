@@ -76,9 +76,13 @@ static struct flow_topic *topic_of(struct flow_book *book, const struct sluice_t
 {
     uint8_t key[FLOW_TOPIC_BYTES_MAX + 1u];
     uint32_t size = key_make(ref, key);
+    struct flow_topic *last = book->last;
+    if (last != NULL && last->key_size == size && memcmp(last->key, key, size) == 0) {
+        return last;
+    }
     struct sl_map_node *node = sl_map_find(&book->map, (struct sl_bytes){key, size});
     if (node != NULL) {
-        return SL_CONTAINER_OF(node, struct flow_topic, node);
+        return book->last = SL_CONTAINER_OF(node, struct flow_topic, node);
     }
     struct flow_topic *topic = topic_room(book, now_ms);
     if (topic == NULL) {

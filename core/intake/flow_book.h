@@ -41,8 +41,9 @@ struct flow_book {
     struct sl_map map;
     struct flow_topic *topics[FLOW_TOPICS_MAX]; /* owned */
     uint32_t topic_count;
-    uint32_t hand;          /* the topic that is looked at next when there is no room */
-    struct flow_row others; /* of topics without room */
+    struct flow_topic *last; /* that was counted: mostly it is the next one, too; NULL: none yet */
+    uint32_t hand;           /* the topic that is looked at next when there is no room */
+    struct flow_row others;  /* of topics without room */
 };
 
 void flow_book_init(struct flow_book *book, uint64_t seed);

@@ -210,7 +210,8 @@ static bool entry_admit(struct produce_entry *entry)
         produce_entry_end(entry, expectation);
         return false;
     }
-    if (entry->deliver_at_ms > shard_wall_ms(shard) && !produce_later_admit(entry)) {
+    bool is_later = entry->deliver_at_ms > 0 && entry->deliver_at_ms > shard_wall_ms(shard);
+    if (is_later && !produce_later_admit(entry)) {
         return false;
     }
     if (entry->producer.producer_id < 0) {

@@ -190,12 +190,13 @@ static sl_err entry_validate(struct produce_entry *entry, struct shard *home,
 }
 
 static sl_err entry_prepare(struct produce_request *request, uint32_t index,
-                            const struct sluice_produce_entry *from)
+                            const struct sluice_produce_entry *from, struct topic **ret_topic)
 {
     struct produce_entry *entry = &request->entries[index];
     struct shard *home = request->home;
     sluice_status status = SLUICE_OK;
     struct topic *topic = shard_find_topic(home, &from->topic, &status);
+    *ret_topic = topic;
     if (topic == NULL) {
         return status;
     }
@@ -261,7 +262,8 @@ static void entry_place(struct produce_request *request, uint32_t index,
                         const struct sluice_produce_terms *terms)
 {
     struct produce_entry *entry = &request->entries[index];
-    sl_err err = entry_prepare(request, index, from);
+    struct topic *topic = NULL;
+    sl_err err = entry_prepare(request, index, from, &topic);
     if (err == SLUICE_OK && terms != NULL) {
         err = terms_take(request, entry, terms);
     }
@@ -269,8 +271,6 @@ static void entry_place(struct produce_request *request, uint32_t index,
     if (err != SLUICE_OK && !entry->refused) {
         return;
     }
-    const struct topic *topic = catalog_by_id(request->home->catalog, &entry->topic);
-    SL_ASSERT(topic != NULL);
     struct shard *owner = shard_of_partition(request->home->set, topic, entry->partition_number);
     struct produce_part *part = &request->parts[owner->index];
     entry->part = part;

@@ -91,16 +91,21 @@ static const int16_t group_keys[] = {8,  9,  11, 12, 13, 14, 15, 16, 25, 28, 42,
 #define TELEMETRY_FIRST 71
 #define TELEMETRY_LAST  72
 
+static bool is_of_groups(int16_t key)
+{
+    uint32_t i = 0;
+    while (i < sizeof(group_keys) / sizeof(group_keys[0]) && group_keys[i] != key) {
+        i++;
+    }
+    return i < sizeof(group_keys) / sizeof(group_keys[0]);
+}
+
 static bool is_offered(const struct kafka_frontend *frontend, int16_t key)
 {
-    bool of_groups = false;
     if (key >= TELEMETRY_FIRST && key <= TELEMETRY_LAST) {
         return frontend->telemetry != NULL;
     }
-    for (uint32_t i = 0; i < sizeof(group_keys) / sizeof(group_keys[0]); i++) {
-        of_groups = of_groups || group_keys[i] == key;
-    }
-    return frontend->groups || !of_groups;
+    return frontend->groups || !is_of_groups(key);
 }
 
 kafka_handler_fn *kafka_api_handler(const struct kafka_frontend *frontend, int16_t key)

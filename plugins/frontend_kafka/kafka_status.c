@@ -35,7 +35,7 @@ static const struct status_row *row_of(sluice_status status)
 
 int16_t kafka_status_code(sluice_status status)
 {
-    const struct status_row *row = row_of(status);
+    const struct status_row *row = status == SLUICE_OK ? &rows[0] : row_of(status);
     return row == NULL ? (int16_t)-1 : row->code;
 }
 

@@ -93,6 +93,23 @@ Test(flow_book, gives_the_room_of_who_is_silent_to_others_and_loses_no_count)
     cr_assert_eq(records_sum, FLOW_TOPICS_MAX + 2 + FLOW_CLIENTS_MAX + 1);
 }
 
+/* The topic that was counted last is looked at first. */
+Test(flow_book, does_not_take_the_last_topic_for_the_one_in_whose_room_it_is)
+{
+    for (uint32_t i = 0; i < FLOW_TOPICS_MAX; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "t%u", i);
+        produce("a", name, 1, 1);
+    }
+    produce("a", "t0", 1, 2);
+    produce("a", "new", 5, 2 + FLOW_IDLE_MS); /* in the room of t0 */
+    produce("a", "t0", 1, 3 + FLOW_IDLE_MS);
+    produce("a", "new", 5, 4 + FLOW_IDLE_MS);
+    cr_assert_eq(book.topics[0]->rows[0].records, 10);
+    flow_book_each(&book, visit, NULL);
+    cr_assert_eq(records_sum, FLOW_TOPICS_MAX + 2 + 10);
+}
+
 Test(flow_book, cuts_long_client_ids)
 {
     char client[200];
