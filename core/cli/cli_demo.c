@@ -2,6 +2,7 @@
  * chooses, and a menu of what it can do. The broker ends and the folder goes with the demo, also
  * after Ctrl-C. */
 #include "cli/cli_demo.h"
+#include "cli/cli_table.h"
 
 #include "cli/cli_workbench.h"
 #include "os/os_interrupt.h"
@@ -375,6 +376,11 @@ static void menu_run(struct demo *demo)
 
 static int demo_command(struct cli *cli)
 {
+    if (!cli_build_has("hot-reload")) {
+        cli_complain("the tour changes a plugin while records flow, which this build leaves out "
+                     "(SLUICE_HOT_RELOAD=OFF); \"sluice selftest\" tries what it has");
+        return CLI_FAILED;
+    }
     struct demo demo = {.cli = cli, .is_auto = cli_own_flag(cli, "--auto")};
     if (!demo.is_auto && !sl_descriptor_is_terminal(0)) {
         cli_complain("demo asks what to show; without a terminal say \"sluice demo --auto\"");

@@ -52,6 +52,8 @@ static inline bool cli_is_shown(const struct cli_table *table)
 void cli_version_write(bool json);
 /* The same, to be deleted. */
 cJSON *cli_version_json(void);
+/* Whether this build has it: "frontend_kafka", "hot-reload" … as --version --json lists them. */
+bool cli_build_has(const char *feature);
 
 /* ---- pages (cli_manual.c), completion (cli_complete.c) ---- */
 

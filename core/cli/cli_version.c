@@ -44,6 +44,20 @@ cJSON *cli_version_json(void)
     return object;
 }
 
+bool cli_build_has(const char *feature)
+{
+    const size_t size = strlen(feature);
+    const char *at = SLUICE_FEATURES;
+    while (*at != '\0') {
+        const size_t name_size = strcspn(at, ",");
+        if (name_size == size && memcmp(at, feature, size) == 0) {
+            return true;
+        }
+        at += name_size + (at[name_size] == ',');
+    }
+    return false;
+}
+
 void cli_version_write(bool json)
 {
     if (!json) {

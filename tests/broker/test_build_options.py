@@ -66,6 +66,13 @@ class Options(unittest.TestCase):
                 self.assertRaises(AssertionError, broker.start)
                 self.assertIn("SLUICE_TELEMETRY=OFF", broker.log())
 
+    def test_the_selftest_tries_what_is_there(self):
+        done = subprocess.run([SLUICE, "selftest", "--json"], capture_output=True, timeout=240)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        tried = {step["step"] for step in json.loads(done.stdout)["steps"]}
+        for step, feature in (("kafka", "frontend_kafka"), ("native", "frontend_native"), ("plugin", "hot-reload"), ("stop", None)):
+            self.assertEqual(step in tried, feature is None or feature in FEATURES, step)
+
     def test_the_screen_of_top_is_there_or_said_not_to_be(self):
         self.assertEqual(self.broker.run("top", "--once")[0], 0)
         if "top-screen" not in FEATURES:
