@@ -297,6 +297,28 @@ static int depth_of(const char *key, size_t size)
     return depth;
 }
 
+/* A number or a truth value: the schema takes no text for them. */
+static bool is_plain(const char *value)
+{
+    size_t sign = value[0] == '-';
+    size_t digits = strspn(value + sign, "0123456789");
+    return (digits > 0 && value[sign + digits] == '\0') || strcmp(value, "true") == 0 ||
+           strcmp(value, "false") == 0;
+}
+
+static void value_write(const char *value)
+{
+    if (is_plain(value)) {
+        printf("%s", value);
+        return;
+    }
+    putchar('"');
+    for (const char *c = value; *c != '\0'; c++) {
+        printf(*c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+    }
+    putchar('"');
+}
+
 static void setting_write(const struct taken *setting, const char *before)
 {
     const char *key = setting->row->key;
@@ -306,11 +328,9 @@ static void setting_write(const struct taken *setting, const char *before)
         printf("%*s%.*s:\n", 2 * depth_of(key, at), "", (int)(dot - key - (ptrdiff_t)at), key + at);
         at = (size_t)(dot - key) + 1;
     }
-    printf("%*s%s: \"", 2 * depth_of(key, at), "", key + at);
-    for (const char *c = setting->value; *c != '\0'; c++) {
-        printf(*c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-    }
-    printf("\" # %s\n", setting->row->kafka);
+    printf("%*s%s: ", 2 * depth_of(key, at), "", key + at);
+    value_write(setting->value);
+    printf(" # %s\n", setting->row->kafka);
 }
 
 static void settings_write(struct import *import, const char *path)

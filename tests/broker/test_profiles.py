@@ -117,6 +117,8 @@ class Configuration(unittest.TestCase):
                                            "share.coordinator.state.topic.min.isr", "share.coordinator.state.topic.replication.factor",
                                            "socket.receive.buffer.bytes", "socket.send.buffer.bytes", "transaction.state.log.min.isr",
                                            "transaction.state.log.replication.factor"])
+        for line in ("  ms: 604800000 # log.retention.hours", "  id: 1 # node.id", '  listen: "0.0.0.0:9092" # listeners'):
+            self.assertIn(line + "\n", out)  # as the schema wants it: numbers are no texts
         ours = self.file("ours.yaml", out)
         shown = sluice("config", "show", "--config", ours, "--origin")[1]
         for line in ("kafka.listen = 0.0.0.0:9092  # ", "kafka.advertised = localhost:9092  # ", "data.dir = /tmp/kraft-combined-logs/sluice  # ",
