@@ -15,7 +15,7 @@ struct access_call {
     struct access_call *next;
     admin_storage_done *done;
     void *done_arg;
-    bool removes;
+    bool removes, dry_run;
     struct sluice_acl rule;
     char *texts; /* of the rule, or the user's name */
     struct sluice_user_change changes[2];
@@ -145,9 +145,11 @@ static void change(struct admin_socket *admin, struct access_call *call, const c
         sl_free(call->texts);
         sl_free(call);
     } else if (call->removes) {
-        security->acls_delete(security, &admin->context, &call->rule, 1, changed, call);
+        security->acls_delete(security, &admin->context, &call->rule, 1, call->dry_run, changed,
+                              call);
     } else {
-        security->acls_create(security, &admin->context, &call->rule, 1, changed, call);
+        security->acls_create(security, &admin->context, &call->rule, 1, call->dry_run, changed,
+                              call);
     }
 }
 
@@ -251,7 +253,7 @@ static void run_users(struct admin_socket *admin, struct access_call *call, cons
         return;
     }
     security->users_alter(security, &admin->context, call->changes, call->removes ? 2 : 1,
-                          user_changed, call);
+                          call->dry_run, user_changed, call);
 }
 
 void access_admin_run(void *arg, const char *command, const cJSON *args, admin_storage_done *done,
@@ -270,6 +272,7 @@ void access_admin_run(void *arg, const char *command, const cJSON *args, admin_s
     call->done = done;
     call->done_arg = done_arg;
     call->removes = strstr(command, ".remove") != NULL;
+    call->dry_run = admin_is_dry(args);
     if (strncmp(command, "user.", 5) == 0) {
         run_users(admin, call, command, args);
     } else if (strcmp(command, "acl.list") == 0) {

@@ -329,11 +329,12 @@ static void on_plugin_logs(void *arg, const char *name, uint64_t after, cJSON *o
     cJSON_AddBoolToObject(object, "lost", any_lost && after > 0);
 }
 
-static void on_plugin_rollback(void *arg, const char *name, const char *to,
+static void on_plugin_rollback(void *arg, const char *name, const char *to, bool dry_run,
                                admin_storage_done *done, void *done_arg)
 {
     struct sluice *sluice = ((struct admin_socket *)arg)->sluice;
-    plugin_rollback_json(sluice->plugins, sluice->shards.shards[0], name, to, done, done_arg);
+    plugin_rollback_json(sluice->plugins, sluice->shards.shards[0], name, to, dry_run, done,
+                         done_arg);
 }
 
 static void on_plugin_command(void *arg, const char *command, const cJSON *args,

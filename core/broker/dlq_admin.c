@@ -210,7 +210,8 @@ static void redrive(struct sluice *sluice, const cJSON *args, const char *name,
         .to = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(args, "to")),
         .partition = number_of(args, "partition"),
         .offset = number_of(args, "offset"),
-        .filters = filters};
+        .filters = filters,
+        .dry_run = admin_is_dry(args)};
     cJSON_ArrayForEach(item, list)
     {
         if (cJSON_IsString(item) && request.filter_count <= DEAD_LETTER_FILTERS_MAX) {

@@ -118,7 +118,9 @@ static const char *take_command(const char *word, const cJSON *args, struct plug
         .kind = kind_of(word),
         .name = text_of(args, "name"),
         .who = "User:admin",
-        .confirmed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(args, "confirmed")),
+        .confirmed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(args, "confirmed")) ||
+                     admin_is_dry(args), /* nothing that would have to be */
+        .dry_run = admin_is_dry(args),
         .topic = text_of(args, "topic"),
         .shadow_records = number_of(args, "shadow", 0),
         .shadow_max_diff_percent = number_of(args, "max_diff", 100),

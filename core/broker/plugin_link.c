@@ -259,6 +259,7 @@ sl_err plugin_info_json(struct plugin_manager *manager, const char *name, struct
 /* ---- rollback ---- */
 
 struct rollback_ask {
+    bool dry_run;
     struct plugin_manager *manager;
     struct shard *home;
     char name[MANIFEST_ID_BYTES];
@@ -274,8 +275,12 @@ static void rollback_done(void *arg, sl_err err, const char *text)
         char said[PLUGIN_WHY_BYTES];
         err = plugin_info_json(ask->manager, ask->name, object);
         const cJSON *hash = cJSON_GetObjectItemCaseSensitive(object, "hash");
-        snprintf(said, sizeof(said), "%s runs version %s again", ask->name,
-                 hash != NULL ? cJSON_GetStringValue(hash) : "");
+        if (ask->dry_run) {
+            snprintf(said, sizeof(said), "%.120s", text);
+        } else {
+            snprintf(said, sizeof(said), "%s runs version %s again", ask->name,
+                     hash != NULL ? cJSON_GetStringValue(hash) : "");
+        }
         cJSON_AddStringToObject(object, "text", said);
     }
     ask->done(ask->done_arg, err, text, object);
@@ -284,18 +289,18 @@ static void rollback_done(void *arg, sl_err err, const char *text)
 }
 
 void plugin_rollback_json(struct plugin_manager *manager, struct shard *home, const char *name,
-                          const char *to, admin_storage_done *done, void *done_arg)
+                          const char *to, bool dry_run, admin_storage_done *done, void *done_arg)
 {
     struct rollback_ask *ask = sl_alloc_zero(1, sizeof(*ask));
     if (ask == NULL) {
         done(done_arg, SLUICE_E_NO_MEMORY, "", NULL);
         return;
     }
-    *ask =
-        (struct rollback_ask){.manager = manager, .home = home, .done = done, .done_arg = done_arg};
+    *ask = (struct rollback_ask){
+        .manager = manager, .home = home, .done = done, .done_arg = done_arg, .dry_run = dry_run};
     snprintf(ask->name, sizeof(ask->name), "%s", name);
     shard_request_begin(home);
-    plugin_manager_rollback(manager, name, to, rollback_done, ask);
+    plugin_manager_rollback(manager, name, to, dry_run, rollback_done, ask);
 }
 
 /* ---- metrics ---- */

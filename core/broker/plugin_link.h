@@ -32,7 +32,7 @@ sl_err plugin_info_json(struct plugin_manager *manager, const char *name,
 
 /* plugin_manager_rollback for the admin socket: the result is what plugin_info_json says then. */
 void plugin_rollback_json(struct plugin_manager *manager, struct shard *home, const char *name,
-                          const char *to, admin_storage_done *done, void *done_arg);
+                          const char *to, bool dry_run, admin_storage_done *done, void *done_arg);
 
 /* What confines it: layers, limits, permissions, topics (plugin_walls.c). */
 sl_err plugin_walls_json(struct plugin_manager *manager, const char *name,

@@ -157,5 +157,5 @@ void quota_admin_run(struct admin_socket *admin, const char *command, const cJSO
         call_free(call);
         return;
     }
-    quota->alter(quota, &admin->context, &call->entry, 1, false, set, call);
+    quota->alter(quota, &admin->context, &call->entry, 1, admin_is_dry(args), set, call);
 }

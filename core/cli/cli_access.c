@@ -22,12 +22,9 @@ static int acl_change(struct cli *cli, const char *command, const char *done)
     if (code != CLI_OK) {
         return code;
     }
-    if (options->json) {
-        cli_json_write(cli_result(reply));
-    } else {
-        printf("%s: %s %s %s %s\n", done, options->words[0], options->deny ? "may not" : "may",
-               options->words[1], options->words[2]);
-    }
+    cli_change_write(cli, cli_result(reply), "%s%s: %s %s %s %s", cli_would(cli), done,
+                     options->words[0], options->deny ? "may not" : "may", options->words[1],
+                     options->words[2]);
     cJSON_Delete(reply);
     return CLI_OK;
 }
@@ -42,7 +39,7 @@ static int acl_remove(struct cli *cli)
     return acl_change(cli, "acl.remove", "removed");
 }
 
-#define RULE_OPTIONS (CLI_BROKER_OPTIONS | CLI_OPTION(DENY) | CLI_OPTION(HOST))
+#define RULE_OPTIONS (CLI_CHANGE_OPTIONS | CLI_OPTION(DENY) | CLI_OPTION(HOST))
 #define RULE_WORDS                                                                             \
     "\n\nPRINCIPAL is User:alice, or User:* for everybody; OPERATION Read, Write, Create, "    \
     "Delete,\n"                                                                                \

@@ -235,6 +235,17 @@ int cli_call_once(struct cli *cli, const char *command, cJSON *args, cJSON **ret
  * or
  * --force is given; writes the "text" of the result, or what was refused. [takes args] */
 int cli_change(struct cli *cli, const char *command, cJSON *args);
+/* The result of a change: with --json the object, else the sentence, "nothing was changed" behind
+ * it where it was only tried. */
+void cli_change_write(const struct cli *cli, const cJSON *result, const char *format, ...)
+    SL_PRINTF(3, 4);
+/* "" or, where it is only tried, "would have " for the verb behind it. */
+static inline const char *cli_would(const struct cli *cli)
+{
+    return cli->options.dry_run ? "would have " : "";
+}
+/* The options of every command that changes something by one request. */
+#define CLI_CHANGE_OPTIONS (CLI_BROKER_OPTIONS | CLI_OPTION(DRY_RUN))
 /* The "result" of a reply. */
 const cJSON *cli_result(const cJSON *reply);
 

@@ -476,6 +476,45 @@ static int redrive_tell(const struct cli *cli, const cJSON *result)
     return reason[0] != '\0' ? CLI_PARTLY : CLI_OK;
 }
 
+/* Of --dry-run: the letters that are chosen. */
+static bool letter_count(void *arg, const cJSON *partition, cJSON *record, bool redriven)
+{
+    struct showing *showing = arg;
+    (void)partition;
+    bool meant = showing->only < 0 || number_of(record, "offset") == showing->only;
+    showing->shown += meant && !redriven && is_chosen(showing->cli, record);
+    return true;
+}
+
+static int redrive_count(struct cli_link *link, int64_t only_partition, int64_t only)
+{
+    struct cli *cli = link->cli;
+    struct showing showing = {.cli = cli, .only = only};
+    const char *to = cli_value(&cli->options.topic_to, NULL);
+    cJSON *reply = NULL;
+    const cJSON *partition;
+    int code = stages_ask(link, cli->options.words[0], &reply);
+    cJSON_ArrayForEach(partition, cJSON_GetObjectItemCaseSensitive(cli_result(reply), "partitions"))
+    {
+        bool wanted = only_partition < 0 || number_of(partition, "partition") == only_partition;
+        if (code == CLI_OK && wanted) {
+            code =
+                partition_read(link, partition, SL_MAX(only, (int64_t)0), letter_count, &showing);
+        }
+    }
+    cJSON_Delete(reply);
+    if (code == CLI_OK) {
+        cJSON *result = cJSON_CreateObject();
+        cJSON_AddTrueToObject(result, "dry_run");
+        cJSON_AddNumberToObject(result, "letters", (double)showing.shown);
+        cli_change_write(cli, result, "%llu dead letters would go to %s%s",
+                         (unsigned long long)showing.shown, to != NULL ? "topic " : "stage ",
+                         to != NULL ? to : cli->options.words[0]);
+        cJSON_Delete(result);
+    }
+    return code;
+}
+
 static int dlq_redrive(struct cli *cli)
 {
     struct cli_link link;
@@ -502,6 +541,12 @@ static int dlq_redrive(struct cli *cli)
         cJSON_AddItemToArray(filters, cJSON_CreateString(cli->options.filter.items[i]));
     }
     code = cli_call(&link, "dlq.redrive", args, &reply);
+    if (code == CLI_OK && cli->options.dry_run) {
+        code = redrive_count(&link, partition, offset);
+        cJSON_Delete(reply);
+        cli_link_close(&link);
+        return code;
+    }
     code = code == CLI_OK ? redrive_follow(&link, &reply) : code;
     if (code == CLI_OK) {
         code = redrive_tell(cli, cli_result(reply));
@@ -519,7 +564,7 @@ static const struct cli_command commands[] = {
      CLI_BROKER_OPTIONS | CLI_OPTION(LETTER) | CLI_OPTION(PARTITION) | CLI_OPTION(COUNT) | CLI_OPTION(FILTER) | CLI_OPTION(ALL),
      "dead letters of a stage with their reasons"},
     {"dlq redrive", dlq_redrive, "STAGE", 1, 1,
-     CLI_BROKER_OPTIONS | CLI_OPTION(LETTER) | CLI_OPTION(PARTITION) | CLI_OPTION(FILTER) | CLI_OPTION(TOPIC_TO),
+     CLI_CHANGE_OPTIONS | CLI_OPTION(LETTER) | CLI_OPTION(PARTITION) | CLI_OPTION(FILTER) | CLI_OPTION(TOPIC_TO),
      "hand dead letters back to their stage, each once"},
 };
 /* clang-format on */

@@ -142,7 +142,6 @@ static int group_seek(struct cli *cli)
     }
     cJSON *args = group_args(cli);
     cJSON_AddStringToObject(args, "to", place);
-    cJSON_AddBoolToObject(args, "dry_run", cli->options.dry_run);
     if (topic != NULL) {
         cJSON_AddStringToObject(args, "topic", topic);
     }
@@ -178,7 +177,7 @@ static const struct cli_command commands[] = {
      "--to takes start, end, +N (behind the start), -N (before the end), an offset,\n"
      "@2026-11-21T11:00:00Z, @ and milliseconds since 1970, or @-2h. Without --topic it moves\n"
      "in all partitions that the group has offsets of; with it in all of that topic."},
-    {"group delete", group_delete, "GROUP", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(YES) | CLI_OPTION(FORCE),
+    {"group delete", group_delete, "GROUP", 1, 1, CLI_CHANGE_OPTIONS | CLI_OPTION(YES) | CLI_OPTION(FORCE),
      "delete a group without members, and its offsets"},
 };
 /* clang-format on */

@@ -176,6 +176,11 @@ static bool request_send(struct cli_link *link, const char *command, cJSON *args
     cJSON *request = cJSON_CreateObject();
     cJSON_AddNumberToObject(request, "id", 1);
     cJSON_AddStringToObject(request, "command", command);
+    if (link->cli->options.dry_run) { /* of every request: what only reads does not mind */
+        args = args != NULL ? args : cJSON_CreateObject();
+        cJSON_DeleteItemFromObjectCaseSensitive(args, "dry_run");
+        cJSON_AddTrueToObject(args, "dry_run");
+    }
     if (args != NULL) {
         cJSON_AddItemToObject(request, "args", args);
     }

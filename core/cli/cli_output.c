@@ -288,6 +288,19 @@ void cli_rows_write(const struct cli *cli, const cJSON *object, const char *memb
     }
 }
 
+void cli_change_write(const struct cli *cli, const cJSON *result, const char *format, ...)
+{
+    va_list args;
+    if (cli->options.json) {
+        cli_json_write(result);
+        return;
+    }
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    puts(cli->options.dry_run ? " (nothing was changed: --dry-run)" : "");
+}
+
 /* ---- asking ---- */
 
 bool cli_is_person(void)
@@ -309,7 +322,7 @@ int cli_confirm(struct cli *cli, const char *format, ...)
 {
     char question[1024];
     va_list args;
-    if (cli->options.yes || cli->options.force) {
+    if (cli->options.yes || cli->options.force || cli->options.dry_run) {
         return CLI_OK;
     }
     va_start(args, format);

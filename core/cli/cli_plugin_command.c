@@ -36,10 +36,8 @@ static int success_write(const struct cli *cli, const cJSON *reply)
 {
     char text[1024];
     const cJSON *result = cli_result(reply);
-    if (cli->options.json) {
-        cli_json_write(result);
-    } else {
-        printf("%s\n", cli_member_text(result, "text", text));
+    cli_change_write(cli, result, "%s", cli_member_text(result, "text", text));
+    if (!cli->options.json) {
         moves_write(cli, result);
     }
     return CLI_OK;

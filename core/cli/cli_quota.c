@@ -78,11 +78,8 @@ static int quota_change(struct cli *cli, bool removes)
     if (code != CLI_OK) {
         return code;
     }
-    if (options->json) {
-        cli_json_write(cli_result(reply));
-    } else {
-        printf("quotas of %s are %s\n", options->words[0], removes ? "removed" : "set");
-    }
+    cli_change_write(cli, cli_result(reply), "%s%s quotas of %s", cli_would(cli),
+                     removes ? "removed" : "set", options->words[0]);
     cJSON_Delete(reply);
     return CLI_OK;
 }
@@ -107,8 +104,8 @@ static int quota_remove(struct cli *cli)
 /* clang-format off */
 static const struct cli_command commands[] = {
     {"quota list", quota_list, "", 0, 0, CLI_BROKER_OPTIONS, "how much clients may use"},
-    {"quota set", quota_set, "ENTITY KEY=VALUE…", 2, 5, CLI_BROKER_OPTIONS, "limit what clients may use" QUOTA_WORDS},
-    {"quota remove", quota_remove, "ENTITY KEY…", 2, 5, CLI_BROKER_OPTIONS, "take limits away" QUOTA_WORDS},
+    {"quota set", quota_set, "ENTITY KEY=VALUE…", 2, 5, CLI_CHANGE_OPTIONS, "limit what clients may use" QUOTA_WORDS},
+    {"quota remove", quota_remove, "ENTITY KEY…", 2, 5, CLI_CHANGE_OPTIONS, "take limits away" QUOTA_WORDS},
 };
 /* clang-format on */
 

@@ -1,6 +1,7 @@
 /* cli_topic.c: topic list, create, describe, alter, delete, trim, offsets. */
 #include "cli/cli_offsets.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const topic_columns[] = {"name", "partitions", "internal", "id"};
@@ -25,6 +26,40 @@ static int topic_list(struct cli *cli)
     return cli_list_show(cli, "topic.list", "topics", topic_columns, SL_COUNT_OF(topic_columns));
 }
 
+/* Records of all partitions of a description; -1: it is none. */
+static int64_t records_of(const cJSON *topic)
+{
+    char start[1024], end[1024];
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(topic, "partition_list");
+    const cJSON *partition;
+    int64_t records = 0;
+    cJSON_ArrayForEach(partition, list)
+    {
+        records += strtoll(cli_member_text(partition, "end_offset", end), NULL, 10) -
+                   strtoll(cli_member_text(partition, "log_start_offset", start), NULL, 10);
+    }
+    return list != NULL ? records : -1;
+}
+
+/* What became of one topic, or would. */
+static void one_write(const struct cli *cli, const cJSON *result, const char *done,
+                      const char *name)
+{
+    static const char *const columns[] = {"key", "before", "after"};
+    const cJSON *changes = cJSON_GetObjectItemCaseSensitive(result, "changes");
+    const cJSON *partitions = cJSON_GetObjectItemCaseSensitive(result, "partitions");
+    int64_t records = records_of(result);
+    if (records >= 0) {
+        cli_change_write(cli, result, "%s%s %s: %d partitions, %lld offsets", cli_would(cli), done,
+                         name, partitions != NULL ? partitions->valueint : 0, (long long)records);
+    } else {
+        cli_change_write(cli, result, "%s%s %s", cli_would(cli), done, name);
+    }
+    if (changes != NULL && changes->child != NULL && !cli->options.json) {
+        cli_table_write(cli, changes, columns, SL_COUNT_OF(columns));
+    }
+}
+
 /* One call a topic over one link; partly done when some failed. */
 static int topics_each(struct cli *cli, const char *command, const char *done,
                        cJSON *(*args_make)(struct cli *cli, const char *topic))
@@ -39,10 +74,8 @@ static int topics_each(struct cli *cli, const char *command, const char *done,
     for (uint32_t i = 0; i < cli->options.word_count; i++) {
         cJSON *reply = NULL;
         code = cli_call(&link, command, args_make(cli, cli->options.words[i]), &reply);
-        if (code == CLI_OK && cli->options.json) {
-            cli_json_write(cli_result(reply));
-        } else if (code == CLI_OK) {
-            printf("%s %s\n", done, cli->options.words[i]);
+        if (code == CLI_OK) {
+            one_write(cli, cli_result(reply), done, cli->options.words[i]);
         }
         cJSON_Delete(reply);
         failed += code != CLI_OK;
@@ -122,49 +155,9 @@ static int topic_alter(struct cli *cli)
     return topics_each(cli, "topic.alter", "altered", alter_args);
 }
 
-/* How many offsets the topic holds, and a line that says so. */
-static int topic_weigh(struct cli_link *link, const char *topic)
-{
-    const struct cli_span whole = {.has_to = false};
-    struct cli_place_bounds bounds;
-    int64_t records = 0;
-    int32_t partition;
-    cJSON *reply = NULL;
-    const cJSON *row;
-    int code = cli_bounds_ask(link, topic, &whole, &reply);
-    cJSON_ArrayForEach(row, cli_bounds_rows(reply))
-    {
-        cli_bounds_read(row, false, &bounds, &partition);
-        records += bounds.end - bounds.start;
-    }
-    if (code == CLI_OK) {
-        printf("would delete %s: %d partitions, %lld offsets\n", topic,
-               cJSON_GetArraySize(cli_bounds_rows(reply)), (long long)records);
-    }
-    cJSON_Delete(reply);
-    return code;
-}
-
-static int topics_weigh(struct cli *cli)
-{
-    struct cli_link link;
-    int code = cli_link_open(&link, cli);
-    if (code != CLI_OK) {
-        return code;
-    }
-    for (uint32_t i = 0; i < cli->options.word_count && code == CLI_OK; i++) {
-        code = topic_weigh(&link, cli->options.words[i]);
-    }
-    cli_link_close(&link);
-    return code;
-}
-
 static int topic_delete(struct cli *cli)
 {
     const struct cli_options *options = &cli->options;
-    if (options->dry_run) {
-        return topics_weigh(cli);
-    }
     int code = options->word_count == 1
                    ? cli_confirm(cli, "%s goes with all its records", options->words[0])
                    : cli_confirm(cli, "%u topics go with all their records", options->word_count);
@@ -200,10 +193,6 @@ static int trim_run(struct cli_link *link, int64_t partition, const char *before
     struct cli *cli = link->cli;
     char text[1024];
     cJSON *reply = NULL;
-    if (cli->options.dry_run) {
-        printf("%s %d would begin at %s\n", cli->options.words[0], (int)partition, before);
-        return CLI_OK;
-    }
     int code = cli_confirm(cli, "the records of %s %d before %s go", cli->options.words[0],
                            (int)partition, before);
     if (code != CLI_OK) {
@@ -213,11 +202,10 @@ static int trim_run(struct cli_link *link, int64_t partition, const char *before
     cJSON_AddNumberToObject(args, "partition", (double)partition);
     cJSON_AddStringToObject(args, "before", before);
     code = cli_call(link, "topic.trim", args, &reply);
-    if (code == CLI_OK && cli->options.json) {
-        cli_json_write(cli_result(reply));
-    } else if (code == CLI_OK) {
-        printf("%s %d begins at %s\n", cli->options.words[0], (int)partition,
-               cli_member_text(cli_result(reply), "log_start_offset", text));
+    if (code == CLI_OK) {
+        cli_change_write(cli, cli_result(reply), "%s %d %s at %s", cli->options.words[0],
+                         (int)partition, cli->options.dry_run ? "would begin" : "begins",
+                         cli_member_text(cli_result(reply), "log_start_offset", text));
     }
     cJSON_Delete(reply);
     return code;
@@ -307,11 +295,11 @@ int cli_object_show(struct cli *cli, const char *command, cJSON *args)
 static const struct cli_command commands[] = {
     {"topic list", topic_list, "", 0, 0, CLI_BROKER_OPTIONS, "all topics"},
     {"topic create", topic_create, "TOPIC...", 1, CLI_WORDS_MAX,
-     CLI_BROKER_OPTIONS | CLI_OPTION(PARTITIONS) | CLI_OPTION(TOPIC_CONFIG), "make topics"},
+     CLI_CHANGE_OPTIONS | CLI_OPTION(PARTITIONS) | CLI_OPTION(TOPIC_CONFIG), "make topics"},
     {"topic describe", topic_describe, "TOPIC", 1, 1, CLI_BROKER_OPTIONS,
      "partitions, offsets and configuration of a topic"},
     {"topic alter", topic_alter, "TOPIC...", 1, CLI_WORDS_MAX,
-     CLI_BROKER_OPTIONS | CLI_OPTION(PARTITIONS) | CLI_OPTION(TOPIC_CONFIG),
+     CLI_CHANGE_OPTIONS | CLI_OPTION(PARTITIONS) | CLI_OPTION(TOPIC_CONFIG),
      "change the configuration of topics (-c NAME= goes back to the default), add partitions"},
     {"topic delete", topic_delete, "TOPIC...", 1, CLI_WORDS_MAX,
      CLI_BROKER_OPTIONS | CLI_OPTION(YES) | CLI_OPTION(FORCE) | CLI_OPTION(DRY_RUN),

@@ -24,11 +24,8 @@ static int user_done(struct cli *cli, const char *command, cJSON *args, const ch
     if (code != CLI_OK) {
         return code;
     }
-    if (cli->options.json) {
-        cli_json_write(cli_result(reply));
-    } else {
-        printf("%s user %s\n", done, cli->options.words[0]);
-    }
+    cli_change_write(cli, cli_result(reply), "%s%s user %s", cli_would(cli), done,
+                     cli->options.words[0]);
     cJSON_Delete(reply);
     return CLI_OK;
 }
@@ -107,10 +104,10 @@ static int user_remove(struct cli *cli)
 /* clang-format off */
 static const struct cli_command commands[] = {
     {"user list", user_list, "", 0, 0, CLI_BROKER_OPTIONS, "who has a password"},
-    {"user add", user_add, "NAME", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(MECHANISM),
+    {"user add", user_add, "NAME", 1, 1, CLI_CHANGE_OPTIONS | CLI_OPTION(MECHANISM),
      "give a user a password, or another one\n\n"
      "It is read from standard input, one line; only what SCRAM makes of it is sent and stored."},
-    {"user remove", user_remove, "USER", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(YES) | CLI_OPTION(FORCE), "take a user's passwords away"},
+    {"user remove", user_remove, "USER", 1, 1, CLI_CHANGE_OPTIONS | CLI_OPTION(YES) | CLI_OPTION(FORCE), "take a user's passwords away"},
 };
 /* clang-format on */
 

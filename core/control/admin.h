@@ -4,6 +4,8 @@
  *   {"id":7,"command":"topic.list","args":{…}}
  *   {"id":7,"ok":true,"result":{…}}
  *   {"id":7,"ok":false,"error":{"code":"SLU-1300","status":1300,"message":"…"},"result":{…}?}
+ * "dry_run": true among the arguments of a command that changes something: all checks are made, the
+ * result says what would be, and nothing changes; a command that cannot do that refuses.
  * 64-bit values are strings. Requests of a session overlap and are answered as they finish; the id
  * says which is which. The commands are one table (admin_commands); `help` lists it.
  *
@@ -43,8 +45,8 @@ struct admin_hooks {
     void (*plugin_info)(void *arg, const char *name, admin_storage_done *done, void *done_arg);
     /* Puts an earlier version back; to: its hash or version, NULL: the one before. Borrowed for the
      * call. The result says what runs then. */
-    void (*plugin_rollback)(void *arg, const char *name, const char *to, admin_storage_done *done,
-                            void *done_arg);
+    void (*plugin_rollback)(void *arg, const char *name, const char *to, bool dry_run,
+                            admin_storage_done *done, void *done_arg);
     /* The report of a reload, done or only planned. */
     void (*reload)(void *arg, bool dry_run, admin_storage_done *done, void *done_arg);
     /* plugin.load, plugin.pause … (plugin_admin.h). args: borrowed for the call. */
@@ -80,6 +82,9 @@ struct admin_server_config {
     bool topics_auto_create;
     size_t decompressed_bytes_max;
 };
+
+/* Whether the arguments of a hook say "dry_run": true. */
+bool admin_is_dry(const struct cJSON *args);
 
 struct admin_server;
 struct admin_session;

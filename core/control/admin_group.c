@@ -6,6 +6,7 @@
 #include "control/admin_group.h"
 #include "base/status.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -321,12 +322,35 @@ static void deleted(void *arg, sluice_status status)
     admin_reply(request);
 }
 
+static void deletable(struct group_load *load)
+{
+    char text[160];
+    struct admin_request *request = load->request;
+    if (load->member_count > 0) {
+        snprintf(text, sizeof(text), "%u of them; stop them first", load->member_count);
+        admin_fail(request, SLUICE_E_GROUP_NOT_EMPTY, text);
+        return;
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(request->result, "members");
+    cJSON_AddNumberToObject(request->result, "offsets", load->row_count);
+    snprintf(text, sizeof(text), "the group and its %u offsets go", load->row_count);
+    cJSON_AddStringToObject(request->result, "text", text);
+    admin_reply(request);
+}
+
 void admin_group_delete(struct admin_request *request)
 {
     const struct sluice_broker *broker = admin_broker(request);
     const char *group = admin_arg_text(request, "group");
     if (group == NULL) {
         admin_fail(request, SLUICE_E_INVALID, "\"group\" is missing");
+        return;
+    }
+    if (request->dry_run) {
+        struct group_load *load = NULL;
+        if (admin_group_load(request, deletable, &load)) {
+            load_start(load);
+        }
         return;
     }
     if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(request->args, "confirmed"))) {
@@ -362,7 +386,6 @@ void admin_group_seek(struct admin_request *request)
     }
     const char *to = admin_arg_text(request, "to");
     load->topic = admin_arg_text(request, "topic");
-    load->dry_run = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(request->args, "dry_run"));
     if (to == NULL || !place_take(to, load)) {
         admin_fail(request, SLUICE_E_INVALID,
                    "\"to\" is start, end, +N behind the start, -N before the end, an offset, or @ "

@@ -44,8 +44,7 @@ struct group_load {
     /* of seek */
     const char *topic; /* only this one; NULL: all that the group stands in */
     int64_t partition; /* only this one; -1: all */
-    bool dry_run;
-    char place; /* 's'tart, 'e'nd, '+', '-', '=', '@' */
+    char place;        /* 's'tart, 'e'nd, '+', '-', '=', '@' */
     int64_t number;
     struct sluice_offset_commit commit;
     struct sluice_offset_commit_entry *entries; /* owned */

@@ -25,7 +25,7 @@ static void seek_end(struct group_load *load, sl_err err)
 {
     struct admin_request *request = load->request;
     cJSON_DeleteItemFromObjectCaseSensitive(request->result, "members");
-    cJSON_AddBoolToObject(request->result, "dry_run", load->dry_run);
+    cJSON_AddBoolToObject(request->result, "dry_run", request->dry_run);
     cJSON *array = cJSON_AddArrayToObject(request->result, "partitions");
     for (uint32_t i = 0; i < load->row_count; i++) {
         row_json(array, &load->rows[i]);
@@ -52,7 +52,7 @@ static void targets_commit(struct group_load *load)
 {
     const struct sluice_broker *broker = admin_broker(load->request);
     const struct sluice_context *context = admin_context(load->request);
-    if (load->dry_run) {
+    if (load->request->dry_run) {
         seek_end(load, SLUICE_OK);
         return;
     }

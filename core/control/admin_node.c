@@ -112,8 +112,8 @@ void admin_plugin_rollback(struct admin_request *request)
     const struct admin_hooks *hooks = &request->server->config.hooks;
     const char *name = plugin_name(request, hooks->plugin_rollback != NULL);
     if (name != NULL) {
-        hooks->plugin_rollback(hooks->arg, name, admin_arg_text(request, "to"), admin_answer,
-                               request);
+        hooks->plugin_rollback(hooks->arg, name, admin_arg_text(request, "to"), request->dry_run,
+                               admin_answer, request);
     }
 }
 
@@ -173,11 +173,10 @@ void admin_storage(struct admin_request *request)
 void admin_reload(struct admin_request *request)
 {
     const struct admin_hooks *hooks = &request->server->config.hooks;
-    bool dry_run = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(request->args, "dry_run"));
     if (hooks->reload == NULL) {
         admin_fail(request, SLUICE_E_UNSUPPORTED, "no configuration in this broker");
     } else {
-        hooks->reload(hooks->arg, dry_run, admin_answer, request);
+        hooks->reload(hooks->arg, request->dry_run, admin_answer, request);
     }
 }
 

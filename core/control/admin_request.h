@@ -31,6 +31,7 @@ struct admin_request {
     const cJSON *args;             /* in message; an empty object when absent */
     cJSON *result;                 /* owned: what the handler gathers */
     struct sluice_topic_ref topic; /* borrows from message */
+    bool dry_run;                  /* all checks, and nothing changes; the reply says so */
     /* Of the handler; released by release(state). */
     void *state;
     void (*release)(void *state);
@@ -38,9 +39,15 @@ struct admin_request {
 
 typedef void admin_handler_fn(struct admin_request *request);
 
+/* Whether a command changes something. A request with "dry_run": true is done as it is when the
+ * command only reads, is checked without effect by those of ADMIN_TRIES, and refused by the rest:
+ * what does not know the word must not act on it. */
+enum admin_effect { ADMIN_READS, ADMIN_TRIES, ADMIN_ACTS };
+
 struct admin_command {
     const char *name;
     admin_handler_fn *handle;
+    enum admin_effect effect;
     const char *doc; /* one sentence with the arguments */
 };
 extern const struct admin_command admin_commands[];

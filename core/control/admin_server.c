@@ -8,92 +8,94 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off */
 const struct admin_command admin_commands[] = {
-    {"help", admin_help, "the commands"},
-    {"status", admin_status, "version, uptime, shards, cluster, readiness"},
-    {"health", admin_health, "live and ready, with reasons"},
-    {"metrics", admin_metrics, "all metrics in Prometheus text format, as \"text\""},
-    {"topic.list", admin_topic_list, "all topics"},
-    {"topic.create", admin_topic_create, "topic, partitions (-1: default), configs {name: value}"},
-    {"topic.describe", admin_topic_describe, "topic: partitions, offsets, configuration"},
-    {"topic.alter", admin_topic_alter,
+    {"help", admin_help, ADMIN_READS, "the commands"},
+    {"status", admin_status, ADMIN_READS, "version, uptime, shards, cluster, readiness"},
+    {"health", admin_health, ADMIN_READS, "live and ready, with reasons"},
+    {"metrics", admin_metrics, ADMIN_READS, "all metrics in Prometheus text format, as \"text\""},
+    {"topic.list", admin_topic_list, ADMIN_READS, "all topics"},
+    {"topic.create", admin_topic_create, ADMIN_TRIES, "topic, partitions (-1: default), configs {name: value}"},
+    {"topic.describe", admin_topic_describe, ADMIN_READS, "topic: partitions, offsets, configuration"},
+    {"topic.alter", admin_topic_alter, ADMIN_TRIES,
      "topic, configs? {name: value, or null: the default}, partitions?: more than it has"},
-    {"topic.delete", admin_topic_delete, "topic"},
-    {"topic.trim", admin_topic_trim,
+    {"topic.delete", admin_topic_delete, ADMIN_TRIES, "topic"},
+    {"topic.trim", admin_topic_trim, ADMIN_TRIES,
      "topic, partition, before: the first offset to keep, or \"end\""},
-    {"topic.offsets", admin_topic_offsets,
+    {"topic.offsets", admin_topic_offsets, ADMIN_READS,
      "topic, time?, time_to? (ms): where its partitions start and end, and are at these times"},
-    {"topic.ends", admin_topic_ends, "topics []: where their partitions end"},
-    {"produce", admin_produce,
+    {"topic.ends", admin_topic_ends, ADMIN_READS, "topics []: where their partitions end"},
+    {"produce", admin_produce, ADMIN_ACTS,
      "topic, partition?, acks? (-1), records [{key, value, headers [{key, value}], partition?, "
      "timestamp?}]; "
      "bytes as key_base64, value_base64"},
-    {"consume", admin_consume,
+    {"consume", admin_consume, ADMIN_READS,
      "topic, partition? (0), offset (number, \"beginning\", \"end\"), max? (500), wait_ms? (0), "
      "bytes_max? (4 MiB)"},
-    {"flow", admin_watch,
+    {"flow", admin_watch, ADMIN_READS,
      "who produces into what, stages and gates, how full things are, what waits"},
-    {"log", admin_watch,
+    {"log", admin_watch, ADMIN_READS,
      "after? (0), level? (\"debug\"), component?, since_ms?: what the log still holds behind that "
      "line"},
-    {"group.list", admin_group_list, "all groups: classic, consumer, share, streams"},
-    {"group.describe", admin_group_describe,
+    {"group.list", admin_group_list, ADMIN_READS, "all groups: classic, consumer, share, streams"},
+    {"group.describe", admin_group_describe, ADMIN_READS,
      "group: its members, where it stands, its lag in records and in time"},
-    {"group.seek", admin_group_seek,
+    {"group.seek", admin_group_seek, ADMIN_TRIES,
      "group, to: start, end, +N, -N, an offset, or @ and milliseconds since 1970; topic?, "
      "partition?, dry_run?: only without members"},
-    {"group.delete", admin_group_delete,
+    {"group.delete", admin_group_delete, ADMIN_TRIES,
      "group, confirmed?: with its offsets; only without members"},
-    {"plugin.list", admin_plugin_list, "all plugin instances"},
-    {"plugin.info", admin_plugin_info, "name: one instance"},
-    {"plugin.rollback", admin_plugin_rollback, "name, to?: a hash or version before; puts it back"},
-    {"plugin.logs", admin_plugin_logs,
+    {"plugin.list", admin_plugin_list, ADMIN_READS, "all plugin instances"},
+    {"plugin.info", admin_plugin_info, ADMIN_READS, "name: one instance"},
+    {"plugin.rollback", admin_plugin_rollback, ADMIN_TRIES, "name, to?: a hash or version before; puts it back"},
+    {"plugin.logs", admin_plugin_logs, ADMIN_READS,
      "name, after? (0): what the log holds of one instance behind that line"},
-    {"plugin.sandbox", admin_plugin_sandbox, "name: what confines one instance"},
-    {"plugin.load", admin_plugin_command,
+    {"plugin.sandbox", admin_plugin_sandbox, ADMIN_READS, "name: what confines one instance"},
+    {"plugin.load", admin_plugin_command, ADMIN_TRIES,
      "name: of the file, data or data_base64: what is in it; puts it into plugins.dir and loads "
      "it"},
-    {"plugin.reload", admin_plugin_command,
+    {"plugin.reload", admin_plugin_command, ADMIN_TRIES,
      "name, shadow?, max_diff? (100): reads its file again, changed or not"},
-    {"plugin.unload", admin_plugin_command,
+    {"plugin.unload", admin_plugin_command, ADMIN_TRIES,
      "name, confirmed?: ends it until the next start; positions stay"},
-    {"plugin.enable", admin_plugin_command, "name"},
-    {"plugin.disable", admin_plugin_command, "name, confirmed?: ends it, across restarts"},
-    {"plugin.pause", admin_plugin_command, "name: it reads nothing, across restarts"},
-    {"plugin.resume", admin_plugin_command, "name"},
-    {"plugin.seek", admin_plugin_command,
+    {"plugin.enable", admin_plugin_command, ADMIN_TRIES, "name"},
+    {"plugin.disable", admin_plugin_command, ADMIN_TRIES, "name, confirmed?: ends it, across restarts"},
+    {"plugin.pause", admin_plugin_command, ADMIN_TRIES, "name: it reads nothing, across restarts"},
+    {"plugin.resume", admin_plugin_command, ADMIN_TRIES, "name"},
+    {"plugin.seek", admin_plugin_command, ADMIN_TRIES,
      "name, to: \"start\", \"end\", an offset, or \"@\" and milliseconds since 1970; topic?, "
      "partition?, confirmed?"},
-    {"plugin.forget", admin_plugin_command,
+    {"plugin.forget", admin_plugin_command, ADMIN_TRIES,
      "name, confirmed?: removes what is kept of an instance that is not loaded"},
-    {"acl.list", admin_access, "all access rules"},
-    {"acl.add", admin_access, "principal, operation, resource, host?, deny?: a rule"},
-    {"acl.remove", admin_access, "principal, operation, resource, host?, deny?: takes it back"},
-    {"user.list", admin_access, "who has a password"},
-    {"quota.list", admin_access, "all quotas"},
-    {"quota.set", admin_access,
+    {"acl.list", admin_access, ADMIN_READS, "all access rules"},
+    {"acl.add", admin_access, ADMIN_TRIES, "principal, operation, resource, host?, deny?: a rule"},
+    {"acl.remove", admin_access, ADMIN_TRIES, "principal, operation, resource, host?, deny?: takes it back"},
+    {"user.list", admin_access, ADMIN_READS, "who has a password"},
+    {"quota.list", admin_access, ADMIN_READS, "all quotas"},
+    {"quota.set", admin_access, ADMIN_TRIES,
      "user?, client_id?, ip? (\"\": the default), limits {key: value, 0: none}: changes them"},
-    {"user.add", admin_access,
+    {"user.add", admin_access, ADMIN_TRIES,
      "name, mechanism, iterations, salt, salted_password (base64): a user's SCRAM credential"},
-    {"user.remove", admin_access, "name: takes its credentials away"},
-    {"dlq.stages", admin_dlq,
+    {"user.remove", admin_access, ADMIN_TRIES, "name: takes its credentials away"},
+    {"dlq.stages", admin_dlq, ADMIN_READS,
      "name?: stages with dead letters, their partitions, and what was handed back"},
-    {"dlq.redrive", admin_dlq,
+    {"dlq.redrive", admin_dlq, ADMIN_TRIES,
      "name, to?, partition?, offset?, filters? []: hands dead letters back; dlq.status tells how "
      "far"},
-    {"dlq.status", admin_dlq, "the last redrive"},
-    {"scrub", admin_storage,
+    {"dlq.status", admin_dlq, ADMIN_READS, "the last redrive"},
+    {"scrub", admin_storage, ADMIN_ACTS,
      "start? (false: only tell), bytes_per_s? (for this pass): reads what is stored and compares "
      "it "
      "with its checksums"},
-    {"backup.begin", admin_storage,
+    {"backup.begin", admin_storage, ADMIN_ACTS,
      "a consistent cut of all shards, whose files stay until backup.release or the connection "
      "ends"},
-    {"backup.release", admin_storage, "what: \"log\" or \"all\""},
-    {"reload", admin_reload,
+    {"backup.release", admin_storage, ADMIN_ACTS, "what: \"log\" or \"all\""},
+    {"reload", admin_reload, ADMIN_TRIES,
      "dry_run? (false): reads the configuration again; what became of each key, or would"},
-    {"config.show", admin_config_show, "every key with value and origin"},
+    {"config.show", admin_config_show, ADMIN_READS, "every key with value and origin"},
 };
+/* clang-format on */
 const size_t admin_command_count = SL_COUNT_OF(admin_commands);
 
 sl_err admin_server_new(const struct admin_server_config *config, struct admin_server **ret_server)
@@ -241,6 +243,9 @@ void admin_reply(struct admin_request *request)
     if (request->result == NULL) {
         request->result = cJSON_CreateObject();
     }
+    if (request->dry_run && !cJSON_HasObjectItem(request->result, "dry_run")) {
+        cJSON_AddTrueToObject(request->result, "dry_run");
+    }
     request_end(request, reply_new(request->message, true));
 }
 
@@ -293,6 +298,11 @@ static void unknown_command(struct admin_session *session, const cJSON *message,
     session_fail(session, message, SLUICE_E_UNSUPPORTED, detail);
 }
 
+bool admin_is_dry(const cJSON *args)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(args, "dry_run"));
+}
+
 /* [takes message] */
 static void request_start(struct admin_session *session, cJSON *message)
 {
@@ -306,6 +316,9 @@ static void request_start(struct admin_session *session, cJSON *message)
                      "expected {\"id\":…,\"command\":\"…\",\"args\":{…}}");
     } else if (command == NULL) {
         unknown_command(session, message, name->valuestring);
+    } else if (admin_is_dry(args) && command->effect == ADMIN_ACTS) {
+        session_fail(session, message, SLUICE_E_UNSUPPORTED,
+                     "this cannot be tried without doing it; nothing was done");
     } else if (session->pending >= ADMIN_PENDING_MAX) {
         session_fail(session, message, SLUICE_E_LIMIT, "64 requests are under way on this session");
     } else if ((request = sl_alloc_zero(1, sizeof(*request))) == NULL) {
@@ -315,11 +328,13 @@ static void request_start(struct admin_session *session, cJSON *message)
         cJSON_Delete(message);
         return;
     }
-    *request = (struct admin_request){.session = session,
-                                      .server = session->server,
-                                      .message = message,
-                                      .command = name->valuestring,
-                                      .args = args};
+    *request =
+        (struct admin_request){.session = session,
+                               .server = session->server,
+                               .message = message,
+                               .command = name->valuestring,
+                               .dry_run = admin_is_dry(args) && command->effect == ADMIN_TRIES,
+                               .args = args};
     session->pending++;
     command->handle(request);
 }

@@ -116,15 +116,27 @@ void admin_topic_create(struct admin_request *request)
                                                 .replication_factor = -1,
                                                 .config_count = config_count,
                                                 .configs = creation->configs};
-    broker->topics_create(broker, admin_context(request), &creation->spec, 1, false, changed,
-                          request);
+    broker->topics_create(broker, admin_context(request), &creation->spec, 1, request->dry_run,
+                          changed, request);
+}
+
+/* It could go: what would go with it. */
+static void deletable(void *arg, const struct sluice_topic_result *results, uint32_t count)
+{
+    struct admin_request *request = arg;
+    if (results->status != SLUICE_OK) {
+        changed(request, results, count);
+    } else {
+        admin_topic_describe(request);
+    }
 }
 
 void admin_topic_delete(struct admin_request *request)
 {
     const struct sluice_broker *broker = admin_broker(request);
     if (admin_topic_take(request)) {
-        broker->topics_delete(broker, admin_context(request), &request->topic, 1, changed, request);
+        broker->topics_delete(broker, admin_context(request), &request->topic, 1, request->dry_run,
+                              request->dry_run ? deletable : changed, request);
     }
 }
 
@@ -135,6 +147,30 @@ struct alteration {
     struct sluice_config_alter alter;
     struct sluice_config_change changes[CONFIGS_MAX];
 };
+
+/* "changes": what each key of the request is now, and would be. */
+static void would_differ(void *arg, const struct sluice_config_result *now)
+{
+    struct admin_request *request = arg;
+    const cJSON *wanted;
+    cJSON *changes = cJSON_AddArrayToObject(request->result, "changes");
+    cJSON_ArrayForEach(wanted, cJSON_GetObjectItemCaseSensitive(request->args, "configs"))
+    {
+        struct sluice_text key = sluice_text_of(wanted->string);
+        cJSON *change = cJSON_CreateObject();
+        cJSON_AddStringToObject(change, "key", wanted->string);
+        for (uint32_t i = 0; now->status == SLUICE_OK && i < now->entry_count; i++) {
+            const struct sluice_text *name = &now->entries[i].name;
+            if (name->size == key.size && memcmp(name->data, key.data, key.size) == 0) {
+                admin_add_text(change, "before", now->entries[i].value);
+            }
+        }
+        cJSON_AddStringToObject(change, "after",
+                                cJSON_IsNull(wanted) ? "(default)" : wanted->valuestring);
+        cJSON_AddItemToArray(changes, change);
+    }
+    admin_reply(request);
+}
 
 static void altered(void *arg, const struct sluice_topic_result *results, uint32_t count)
 {
@@ -148,7 +184,13 @@ static void altered(void *arg, const struct sluice_topic_result *results, uint32
     }
     request->result = cJSON_CreateObject();
     cJSON_AddStringToObject(request->result, "name", admin_arg_text(request, "topic"));
-    admin_reply(request);
+    if (request->dry_run) {
+        const struct sluice_broker *broker = admin_broker(request);
+        broker->configs_describe(broker, admin_context(request), SLUICE_RESOURCE_TOPIC,
+                                 request->topic.name, would_differ, request);
+    } else {
+        admin_reply(request);
+    }
 }
 
 static void configured(void *arg, const struct sluice_topic_result *results, uint32_t count)
@@ -160,8 +202,8 @@ static void configured(void *arg, const struct sluice_topic_result *results, uin
         altered(request, results, count);
         return;
     }
-    broker->partitions_create(broker, admin_context(request), &alteration->growth, 1, false,
-                              altered, request);
+    broker->partitions_create(broker, admin_context(request), &alteration->growth, 1,
+                              request->dry_run, altered, request);
 }
 
 /* {"retention.ms": "60000", "segment.ms": null}; false: not that. */
@@ -213,8 +255,8 @@ void admin_topic_alter(struct admin_request *request)
     }
     alteration->growth = (struct sluice_topic_growth){.name = request->topic.name,
                                                       .partition_count = (int32_t)partitions};
-    broker->configs_alter(broker, admin_context(request), &alteration->alter, 1, false, configured,
-                          request);
+    broker->configs_alter(broker, admin_context(request), &alteration->alter, 1, request->dry_run,
+                          configured, request);
 }
 
 /* ---- trim ---- */
@@ -266,6 +308,7 @@ void admin_topic_trim(struct admin_request *request)
     } else {
         entry->topic = request->topic;
         entry->partition = (int32_t)partition;
+        entry->validate_only = request->dry_run;
         broker->records_delete(broker, admin_context(request), entry, 1, trimmed, request);
     }
 }

@@ -208,14 +208,14 @@ static void on_topics_create(const struct sluice_broker *broker,
 static void on_topics_delete(const struct sluice_broker *broker,
                              const struct sluice_context *context,
                              const struct sluice_topic_ref *topics, uint32_t count,
-                             sluice_topic_results_done *done, void *arg)
+                             bool validate_only, sluice_topic_results_done *done, void *arg)
 {
     struct broker_guard *guard = broker_guard_of(broker);
     struct guarded *guarded = NULL;
     enum guard_verdict verdict =
         guarded_judge(guard, context, &deletion_kind, topics, count, arg, &guarded);
     if (verdict == GUARD_ALL) {
-        guard->inner->topics_delete(guard->inner, context, topics, count, done, arg);
+        guard->inner->topics_delete(guard->inner, context, topics, count, validate_only, done, arg);
     } else if (verdict == GUARD_NO_MEMORY) {
         done(arg, NULL, 0);
     } else {
@@ -225,7 +225,7 @@ static void on_topics_delete(const struct sluice_broker *broker,
             return;
         }
         guard->inner->topics_delete(guard->inner, context, guarded->entries, guarded->allowed_count,
-                                    topics_changed, guarded);
+                                    validate_only, topics_changed, guarded);
     }
 }
 

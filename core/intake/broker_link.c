@@ -109,10 +109,10 @@ static void on_topics_create(const struct sluice_broker *broker,
 static void on_topics_delete(const struct sluice_broker *broker,
                              const struct sluice_context *context,
                              const struct sluice_topic_ref *topics, uint32_t count,
-                             sluice_topic_results_done *done, void *arg)
+                             bool validate_only, sluice_topic_results_done *done, void *arg)
 {
     (void)context;
-    topics_delete_start(of(broker)->home, topics, count, done, arg);
+    topics_delete_start(of(broker)->home, topics, count, validate_only, done, arg);
 }
 
 static void on_configs_describe(const struct sluice_broker *broker,

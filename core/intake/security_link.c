@@ -161,7 +161,8 @@ static void commit(struct security_link *link, struct acls_call *call)
 
 static void on_acls_create(const struct sluice_security *security,
                            const struct sluice_context *context, const struct sluice_acl *acls,
-                           uint32_t count, sluice_acl_results_done *done, void *arg)
+                           uint32_t count, bool validate_only, sluice_acl_results_done *done,
+                           void *arg)
 {
     struct security_link *link = of(security);
     sluice_status status = check_alter(link, context);
@@ -180,7 +181,11 @@ static void on_acls_create(const struct sluice_security *security,
         err = err == SLUICE_OK ? add_item(call, &acls[i], false) : SLUICE_E_INVALID_REQUEST;
         call->results[i].status = err;
     }
-    commit(link, call);
+    if (validate_only) {
+        acls_answer(call);
+    } else {
+        commit(link, call);
+    }
 }
 
 /* ---- deleting ---- */
@@ -223,7 +228,8 @@ static sl_err take_matches(struct acls_call *call, const struct policy *policy,
 
 static void on_acls_delete(const struct sluice_security *security,
                            const struct sluice_context *context, const struct sluice_acl *filters,
-                           uint32_t count, sluice_acl_results_done *done, void *arg)
+                           uint32_t count, bool validate_only, sluice_acl_results_done *done,
+                           void *arg)
 {
     struct security_link *link = of(security);
     const struct policy *policy = link->guard->policy;
@@ -240,7 +246,11 @@ static void on_acls_delete(const struct sluice_security *security,
                                : SLUICE_E_INVALID_REQUEST;
         call->results[i].status = err;
     }
-    commit(link, call);
+    if (validate_only) {
+        acls_answer(call);
+    } else {
+        commit(link, call);
+    }
 }
 
 /* ---- describing ---- */
@@ -328,6 +338,7 @@ struct users_call {
     struct sluice_user_result *results;
     char (*reasons)[ACL_REASON_BYTES];
     const struct sluice_user_change *changes; /* the caller's, until done */
+    bool validate_only;
     uint32_t count;
     struct wal_item *items;
     uint32_t item_count;
@@ -520,6 +531,10 @@ static void users_known(void *arg, sl_err err, const struct credential *credenti
         call->results[i].status = status;
         call->results[i].name = change->name;
     }
+    if (call->validate_only) {
+        users_answer(call);
+        return;
+    }
     struct wal_item *items = call->items;
     uint32_t item_count = call->item_count;
     call->items = NULL;
@@ -534,7 +549,7 @@ static void users_known(void *arg, sl_err err, const struct credential *credenti
 static void on_users_alter(const struct sluice_security *security,
                            const struct sluice_context *context,
                            const struct sluice_user_change *changes, uint32_t count,
-                           sluice_user_results_done *done, void *arg)
+                           bool validate_only, sluice_user_results_done *done, void *arg)
 {
     struct security_link *link = of(security);
     struct users_call *call = count <= ACCESS_ITEMS_MAX ? sl_alloc_zero(1, sizeof(*call)) : NULL;
@@ -542,7 +557,11 @@ static void on_users_alter(const struct sluice_security *security,
         done(arg, NULL, 0);
         return;
     }
-    *call = (struct users_call){.link = link, .changes = changes, .count = count, .arg = arg};
+    *call = (struct users_call){.link = link,
+                                .changes = changes,
+                                .count = count,
+                                .validate_only = validate_only,
+                                .arg = arg};
     call->done.altered = done;
     call->results = sl_alloc_zero(count + 1u, sizeof(*call->results));
     call->reasons = sl_alloc_zero(count + 1u, sizeof(*call->reasons));

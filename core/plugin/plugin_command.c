@@ -112,6 +112,19 @@ static void SL_PRINTF(2, 3) order_end_same(struct plugin_order *order, const cha
     end_with(order, SLUICE_OK, false);
 }
 
+bool order_tried(struct plugin_order *order, const char *format, ...)
+{
+    va_list args;
+    if (!order->command.dry_run) {
+        return false;
+    }
+    va_start(args, format);
+    set_text(order, format, args);
+    va_end(args);
+    end_with(order, SLUICE_OK, false);
+    return true;
+}
+
 static const char *text_copy(const char *text)
 {
     return text == NULL ? NULL : sl_strdup_bytes(text, strlen(text));
@@ -211,6 +224,12 @@ static uint32_t flags_of(const struct plugin_order *order)
 static bool is_gate(const struct plugin_instance *instance)
 {
     return instance->attachment != NULL && instance->attachment->is.on == SLUICE_ON_PRODUCE;
+}
+
+static const char *gate_note(const struct plugin_instance *instance)
+{
+    return is_gate(instance) ? "; it is a gate: records would be written unchecked (asks for --yes)"
+                             : "";
 }
 
 /* A gate that goes lets records through unchecked: not by accident. True: the order has ended. */
@@ -378,7 +397,8 @@ static void unload(struct plugin_order *order)
         order_end_unknown(order);
     } else if (instance->state == INSTANCE_UNLOADED || instance->state == INSTANCE_DISABLED) {
         order_end_same(order, "%s is not loaded", instance->name);
-    } else if (!end_unconfirmed(order, instance)) {
+    } else if (!end_unconfirmed(order, instance) &&
+               !order_tried(order, "%s would be unloaded%s", instance->name, gate_note(instance))) {
         rest(order, instance, INSTANCE_UNLOADED);
     }
 }
@@ -404,7 +424,8 @@ static void disable(struct plugin_order *order)
         order_end_same(order, "%s is disabled already", order->command.name);
     } else if (instance == NULL) {
         order_end_unknown(order);
-    } else if (!end_unconfirmed(order, instance)) {
+    } else if (!end_unconfirmed(order, instance) &&
+               !order_tried(order, "%s would be disabled%s", instance->name, gate_note(instance))) {
         order_switch(order, flags | SWITCH_DISABLED, disabled);
     }
 }
@@ -426,7 +447,9 @@ static void enable(struct plugin_order *order)
 {
     uint32_t flags = flags_of(order);
     if ((flags & SWITCH_DISABLED) != 0) {
-        order_switch(order, flags & ~SWITCH_DISABLED, enabled);
+        if (!order_tried(order, "%s would be enabled and loaded", order->command.name)) {
+            order_switch(order, flags & ~SWITCH_DISABLED, enabled);
+        }
     } else if (instance_find(order->manager, order->command.name) != NULL) {
         order_end_same(order, "%s is not disabled", order->command.name);
     } else {
@@ -482,7 +505,8 @@ static void pause_or_resume(struct plugin_order *order)
     bool held = order->command.kind == PLUGIN_COMMAND_PAUSE;
     uint32_t flags = flags_of(order);
     uint32_t wanted = held ? flags | SWITCH_PAUSED : flags & ~(SWITCH_PAUSED | SWITCH_STOPPED);
-    bool released = !held && instance != NULL && instance_release_brake(instance);
+    bool released =
+        !held && instance != NULL && !order->command.dry_run && instance_release_brake(instance);
     if (instance == NULL && flags == 0) {
         order_end_unknown(order);
     } else if (held && instance != NULL && is_gate(instance)) {
@@ -495,7 +519,8 @@ static void pause_or_resume(struct plugin_order *order)
     } else if (flags == wanted) {
         order_end_same(order, held ? "%s is paused already" : "%s is not paused",
                        order->command.name);
-    } else {
+    } else if (!order_tried(order, held ? "%s would be paused" : "%s would go on where it stopped",
+                            order->command.name)) {
         order_switch(order, wanted, pause_switched);
     }
 }

@@ -33,7 +33,8 @@ void order_reload(struct plugin_order *order)
 }
 
 void plugin_manager_rollback(struct plugin_manager *manager SL_UNUSED, const char *name SL_UNUSED,
-                             const char *to SL_UNUSED, plugin_reload_done *done, void *arg)
+                             const char *to SL_UNUSED, bool dry_run SL_UNUSED,
+                             plugin_reload_done *done, void *arg)
 {
     done(arg, SLUICE_E_UNSUPPORTED, REFUSED);
 }

@@ -59,6 +59,13 @@ void order_load(struct plugin_order *order)
                   order->command.name);
         return;
     }
+    bool replaces = manager_file(order->manager, order->command.name) != NULL;
+    if (order_tried(order,
+                    "%s would be %s %s, and loaded (sluice plugin check and plugin test try it)",
+                    order->command.name, replaces ? "replaced in" : "put into",
+                    order->manager->settings.is.plugins_dir)) {
+        return;
+    }
     order->loads_all = true;
     order->job = (struct sl_job){.work = write_file, .done = file_written};
     order->job.task.priority = SL_PRIORITY_CONTROL;
@@ -76,6 +83,10 @@ void order_reload(struct plugin_order *order)
     if (instance != NULL && instance->state == INSTANCE_DISABLED) {
         order_end(order, SLUICE_E_BUSY, "%s is disabled; sluice plugin enable %s loads it",
                   instance->name, instance->name);
+        return;
+    }
+    if (order_tried(order, "%s would be read again and loaded",
+                    instance != NULL ? instance->file : file->name)) {
         return;
     }
     order->loads_all = instance == NULL;

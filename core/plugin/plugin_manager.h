@@ -147,7 +147,7 @@ void plugin_manager_reload(struct plugin_manager *manager, const struct plugin_s
  * follows, perhaps inside: SLUICE_OK with a sentence, E_NOT_FOUND, E_BUSY (it is being loaded), or
  * why the version does not take over; what ran then goes on. [shard 0's loop] */
 void plugin_manager_rollback(struct plugin_manager *manager, const char *name, const char *to,
-                             plugin_reload_done *done, void *arg);
+                             bool dry_run, plugin_reload_done *done, void *arg);
 /* ---- dead letters go back ---- */
 
 struct redrive_request {
@@ -156,6 +156,7 @@ struct redrive_request {
     int64_t partition, offset;  /* of the dead-letter topic; -1: all */
     const char *const *filters; /* record/dead_letter.h; all must match */
     uint32_t filter_count;
+    bool dry_run; /* only checked: the status then is that of the last one that was meant */
 };
 /* Of the last redrive. */
 struct redrive_status {
@@ -202,6 +203,7 @@ struct plugin_command {
     const char *who;        /* "User:admin" */
     struct sl_bytes bytes;  /* LOAD: what is in the file */
     bool confirmed;         /* else what cannot be undone, or opens a gate, is E_UNCONFIRMED */
+    bool dry_run;           /* all checks; the outcome says what would be, and nothing changes */
     int32_t seek_to;        /* PLUGIN_SEEK_* */
     int64_t seek_value;     /* offset, or milliseconds since 1970 */
     const char *topic;      /* SEEK: of this topic only; or NULL */

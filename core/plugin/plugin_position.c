@@ -339,7 +339,7 @@ static bool forget_state(struct plugin_order *order)
         return false;
     }
     positions->state = (struct sluice_topic_ref){.name = sluice_text_of(positions->state_name)};
-    topics_delete_start(home, &positions->state, 1, state_forgotten, order);
+    topics_delete_start(home, &positions->state, 1, false, state_forgotten, order);
     return true;
 }
 
@@ -387,6 +387,9 @@ static void forget_looked(struct plugin_order *order)
                   "plugin does",
                   order->positions->count, order->command.name,
                   has_state(order) ? " and its state" : "");
+    } else if (order_tried(order, "%s: %u positions%s would be forgotten", order->command.name,
+                           order->positions->count, has_state(order) ? " and its state" : "")) {
+        return;
     } else if (is != NULL) {
         order_switch(order, 0, forget_positions);
     } else {
@@ -488,6 +491,10 @@ static void seek_answered(void *arg, const struct sluice_offset_answer *answers,
         order_end(order, SLUICE_E_UNCONFIRMED,
                   "%u positions of %s move: records are processed again, or never",
                   order->positions->count, order->command.name);
+        return;
+    }
+    if (order_tried(order, "%s: %u positions would move", order->command.name,
+                    order->positions->count)) {
         return;
     }
     struct plugin_instance *instance = instance_find(order->manager, order->command.name);

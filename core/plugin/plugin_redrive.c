@@ -287,6 +287,8 @@ sl_err plugin_manager_redrive(struct plugin_manager *manager, const struct redri
     err = take_filters(redrive, request);
     if (err != SLUICE_OK) {
         sl_text_add(&out, "%s", "a filter is " DEAD_LETTER_FILTER_HELP);
+    }
+    if (err != SLUICE_OK || request->dry_run) {
         sl_free(redrive);
         return err;
     }

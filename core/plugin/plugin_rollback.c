@@ -150,7 +150,7 @@ static sl_err check_ask(const struct plugin_instance *instance, const struct pas
 }
 
 void plugin_manager_rollback(struct plugin_manager *manager, const char *name, const char *to,
-                             plugin_reload_done *done, void *arg)
+                             bool dry_run, plugin_reload_done *done, void *arg)
 {
     struct plugin_instance *instance = instance_find(manager, name);
     const struct past_version *past = instance != NULL ? find_past(instance, to) : NULL;
@@ -158,6 +158,15 @@ void plugin_manager_rollback(struct plugin_manager *manager, const char *name, c
     sl_err err = check_ask(instance, past, &text);
     if (err != SLUICE_OK) {
         done(arg, err, text);
+        return;
+    }
+    if (dry_run) {
+        char hash[2 * PLUGIN_HASH_SIZE + 1];
+        char said[160];
+        plugin_hash_text(past->kept.is.hash, hash, sizeof(hash));
+        snprintf(said, sizeof(said), "%.64s would run version %.8s %.40s again", name, hash,
+                 past->kept.is.version_text);
+        done(arg, SLUICE_OK, said);
         return;
     }
     instance->asked = done;

@@ -448,6 +448,9 @@ struct plugin_order {
 struct plugin_order *order_current(const struct plugin_manager *manager); /* NULL: none */
 /* Ends it; the next one begins in a turn of the loop. */
 void order_end(struct plugin_order *order, sl_err err, const char *format, ...) SL_PRINTF(3, 4);
+/* Ends an order that is only tried, with what it would have done. Call it behind all checks, before
+ * the first effect. False: it is meant. */
+bool order_tried(struct plugin_order *order, const char *format, ...) SL_PRINTF(2, 3);
 /* Makes the switches of an instance durable, then next runs; on an error the order has ended. */
 void order_switch(struct plugin_order *order, uint32_t flags, order_fn *next);
 /* Whether the load of this instance from that file is what the command wants; and it has begun. */

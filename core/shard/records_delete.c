@@ -13,6 +13,7 @@ struct delete_call {
     struct sl_uuid topic;
     uint32_t partition;
     int64_t before_offset;
+    bool validate_only;
     struct log_start start;
     struct log_start_move move;
     struct wal_item item;
@@ -87,6 +88,11 @@ static void run(struct shard_call *call)
         answer(self, err, partition);
         return;
     }
+    if (self->validate_only) {
+        answer_of(self)->log_start_offset = offset;
+        shard_call_reply(&self->call);
+        return;
+    }
     if (partition_is_in_memory(partition)) {
         log_start_move_now(partition, offset);
         answer(self, SLUICE_OK, partition);
@@ -136,6 +142,7 @@ static sl_err entry_start(struct shard *home, struct delete_call *self,
     self->topic = topic->id;
     self->partition = (uint32_t)entry->partition;
     self->before_offset = entry->before_offset;
+    self->validate_only = entry->validate_only != 0;
     self->request->pending_count++;
     self->call.run = run;
     self->call.reply = replied;

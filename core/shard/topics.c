@@ -239,6 +239,9 @@ static sl_err delete_one(struct topics_call *self, uint32_t index)
         return SLUICE_E_TOPIC_DELETION_DISABLED;
     }
     memcpy(result->id.bytes, topic->id.b, sizeof(result->id.bytes));
+    if (self->validate_only) {
+        return SLUICE_OK;
+    }
     struct sl_bytes payload;
     sl_err err = catalog_delete_encode(&topic->id, &payload);
     if (err == SLUICE_OK) {
@@ -434,7 +437,7 @@ void topics_create_start(struct shard *home, const struct sluice_topic_spec *spe
 }
 
 void topics_delete_start(struct shard *home, const struct sluice_topic_ref *refs, uint32_t count,
-                         sluice_topic_results_done *done, void *arg)
+                         bool validate_only, sluice_topic_results_done *done, void *arg)
 {
     struct topics_call *self = call_new(home, count);
     if (self == NULL) {
@@ -442,6 +445,7 @@ void topics_delete_start(struct shard *home, const struct sluice_topic_ref *refs
         return;
     }
     self->refs = refs;
+    self->validate_only = validate_only;
     self->done = done;
     self->arg = arg;
     start(home, self, delete_run);

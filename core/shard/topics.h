@@ -23,6 +23,6 @@ void topics_grow_start(struct shard *home, const struct sluice_topic_growth *gro
                        void *arg);
 /* Topics by name or id; borrowed until done. [loop of home] */
 void topics_delete_start(struct shard *home, const struct sluice_topic_ref *topics, uint32_t count,
-                         sluice_topic_results_done *done, void *arg);
+                         bool validate_only, sluice_topic_results_done *done, void *arg);
 
 #endif

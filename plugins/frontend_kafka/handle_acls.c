@@ -167,7 +167,7 @@ void kafka_handle_create_acls(struct kafka_call *call)
         return;
     }
     security->acls_create(security, kafka_call_context(call), acls,
-                          (uint32_t)request->creations_count, created, call);
+                          (uint32_t)request->creations_count, false, created, call);
 }
 
 /* ---- DeleteAcls ---- */
@@ -255,5 +255,5 @@ void kafka_handle_delete_acls(struct kafka_call *call)
         return;
     }
     security->acls_delete(security, kafka_call_context(call), filters,
-                          (uint32_t)request->filters_count, deleted, call);
+                          (uint32_t)request->filters_count, false, deleted, call);
 }

@@ -321,5 +321,6 @@ void kafka_handle_alter_user_scram_credentials(struct kafka_call *call)
         users_altered(call, NULL, 0);
         return;
     }
-    security->users_alter(security, kafka_call_context(call), changes, count, users_altered, call);
+    security->users_alter(security, kafka_call_context(call), changes, count, false, users_altered,
+                          call);
 }

@@ -380,5 +380,6 @@ void kafka_handle_delete_topics(struct kafka_call *call)
         kafka_call_answer(call, response);
         return;
     }
-    broker->topics_delete(broker, kafka_call_context(call), refs, named, deleted_topics, call);
+    broker->topics_delete(broker, kafka_call_context(call), refs, named, false, deleted_topics,
+                          call);
 }

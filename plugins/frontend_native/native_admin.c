@@ -204,7 +204,7 @@ bool native_handle_topic_delete(struct native_conn *conn, const struct native_fr
         end_malformed(asking);
         return true;
     }
-    broker->topics_delete(broker, &conn->context, &asking->topic, 1, topic_done, asking);
+    broker->topics_delete(broker, &conn->context, &asking->topic, 1, false, topic_done, asking);
     return true;
 }
 

@@ -799,9 +799,10 @@ CALL(topics_create, const struct sluice_topic_spec *specs, uint32_t count, bool 
     }
     ASK(CALL_TOPIC_RESULTS, count);
 }
-CALL(topics_delete, const struct sluice_topic_ref *topics, uint32_t count,
+CALL(topics_delete, const struct sluice_topic_ref *topics, uint32_t count, bool validate_only,
      sluice_topic_results_done *done, void *arg)
 {
+    (void)validate_only;
     for (uint32_t i = 0; i < count; i++) {
         read_topic(&topics[i]);
     }

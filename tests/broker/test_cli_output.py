@@ -52,11 +52,11 @@ class Output(unittest.TestCase):
         code, out, err = self.broker.run("topic", "trim", "trimmed", "-p", "0", "-b", "-2")
         self.assertEqual((code, out), (64, b""))
         self.assertIn("say --yes", err)
-        self.assertEqual(self.ok("topic", "trim", "trimmed", "-p", "0", "-b", "-2", "--dry-run"), "trimmed 0 would begin at 4\n")
+        self.assertEqual(self.ok("topic", "trim", "trimmed", "-p", "0", "-b", "-2", "--dry-run"), "trimmed 0 would begin at 4 (nothing was changed: --dry-run)\n")
         self.assertEqual(self.ok("topic", "trim", "trimmed", "-p", "0", "-b", "-2", "--yes"), "trimmed 0 begins at 4\n")
         self.assertEqual(self.broker.json("topic", "offsets", "trimmed")["partitions"],
                          [{"partition": 0, "start": "4", "end": "6", "offsets": "2"}])
-        self.assertEqual(self.ok("topic", "delete", "trimmed", "--dry-run"), "would delete trimmed: 1 partitions, 2 offsets\n")
+        self.assertEqual(self.ok("topic", "delete", "trimmed", "--dry-run"), "would have deleted trimmed: 1 partitions, 2 offsets (nothing was changed: --dry-run)\n")
         self.assertEqual(self.broker.run("topic", "delete", "trimmed")[0], 64)
         self.assertEqual(self.ok("topic", "delete", "trimmed", "--yes"), "deleted trimmed\n")
 

@@ -49,11 +49,12 @@ static void answer_create(const struct sluice_broker *broker, const struct sluic
 }
 
 static void answer_delete(const struct sluice_broker *broker, const struct sluice_context *context,
-                          const struct sluice_topic_ref *topics, uint32_t count,
+                          const struct sluice_topic_ref *topics, uint32_t count, bool validate_only,
                           sluice_topic_results_done *done, void *arg)
 {
     (void)broker, (void)context, (void)count;
-    struct sluice_topic_result result = {.name = topics->name, .status = SLUICE_E_UNKNOWN_TOPIC};
+    struct sluice_topic_result result = {
+        .name = topics->name, .status = validate_only ? SLUICE_OK : SLUICE_E_UNKNOWN_TOPIC};
     done(arg, &result, 1);
 }
 
@@ -111,11 +112,19 @@ static void answer_health(const struct sluice_broker *broker, const struct sluic
     done(arg, &health);
 }
 
+static void answer_metrics(const struct sluice_broker *broker, const struct sluice_context *context,
+                           sluice_text_done *done, void *arg)
+{
+    (void)broker, (void)context;
+    done(arg, SLUICE_OK, sluice_text_of("sluice_up 1\n"));
+}
+
 static const struct sluice_broker broker = {.size = sizeof(broker),
                                             .cluster = answer_cluster,
                                             .topics = answer_topics,
                                             .topics_create = answer_create,
                                             .topics_delete = answer_delete,
+                                            .metrics = answer_metrics,
                                             .produce = answer_produce,
                                             .fetch = answer_fetch,
                                             .offsets = answer_offsets,

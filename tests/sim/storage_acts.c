@@ -561,7 +561,7 @@ static void change_topic(struct sim *sim)
         struct sluice_topic_ref ref = {.name = sluice_text_of(topic->name)};
         topic->state = MODEL_DELETING;
         sim->topic_busy = topic;
-        topics_delete_start(home(sim), &ref, 1, topic_done, sim);
+        topics_delete_start(home(sim), &ref, 1, false, topic_done, sim);
     }
 }
 

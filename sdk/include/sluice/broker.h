@@ -340,8 +340,8 @@ typedef void sluice_offsets_done(void *arg, const struct sluice_offset_answer *a
 struct sluice_records_delete {
     struct sluice_topic_ref topic;
     int32_t partition;
-    uint32_t reserved;
-    int64_t before_offset; /* records below it go; or SLUICE_OFFSET_HIGH_WATERMARK: all */
+    uint32_t validate_only; /* 1: the same checks, nothing goes */
+    int64_t before_offset;  /* records below it go; or SLUICE_OFFSET_HIGH_WATERMARK: all */
 };
 /* What became of one such deletion. */
 struct sluice_records_deleted {
@@ -897,9 +897,10 @@ struct sluice_broker {
      * checks and counts, nothing is made, the id is zero. */
     SLUICE_CALL(topics_create, const struct sluice_topic_spec *specs, uint32_t count,
                 bool validate_only, sluice_topic_results_done *done, void *arg);
-    /* One result for each, in order, after the deletion is durable. */
+    /* One result for each, in order, after the deletion is durable. validate_only: the same checks,
+     * nothing goes. */
     SLUICE_CALL(topics_delete, const struct sluice_topic_ref *topics, uint32_t count,
-                sluice_topic_results_done *done, void *arg);
+                bool validate_only, sluice_topic_results_done *done, void *arg);
     /* All keys with value, source, type, whether the caller asked for some or all. */
     SLUICE_CALL(configs_describe, int32_t resource, struct sluice_text name,
                 sluice_config_done *done, void *arg);

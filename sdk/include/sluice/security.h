@@ -153,13 +153,16 @@ struct sluice_security {
                            const struct sluice_context *context, int32_t resource,
                            struct sluice_text name);
     /* Rules; E_SECURITY_DISABLED where there is no authorizer. Asked are ALTER and DESCRIBE of the
-     * cluster. At most 1000 at once. */
+     * cluster. At most 1000 at once. validate_only: the same checks and answers, nothing changes.
+     */
     void (*acls_create)(const struct sluice_security *security,
                         const struct sluice_context *context, const struct sluice_acl *acls,
-                        uint32_t count, sluice_acl_results_done *done, void *arg);
+                        uint32_t count, bool validate_only, sluice_acl_results_done *done,
+                        void *arg);
     void (*acls_delete)(const struct sluice_security *security,
                         const struct sluice_context *context, const struct sluice_acl *filters,
-                        uint32_t count, sluice_acl_results_done *done, void *arg);
+                        uint32_t count, bool validate_only, sluice_acl_results_done *done,
+                        void *arg);
     void (*acls_describe)(const struct sluice_security *security,
                           const struct sluice_context *context, const struct sluice_acl *filter,
                           sluice_acls_done *done, void *arg);
@@ -170,7 +173,7 @@ struct sluice_security {
     void (*users_alter)(const struct sluice_security *security,
                         const struct sluice_context *context,
                         const struct sluice_user_change *changes, uint32_t count,
-                        sluice_user_results_done *done, void *arg);
+                        bool validate_only, sluice_user_results_done *done, void *arg);
 };
 
 #endif

@@ -481,9 +481,10 @@ CALL(topics_create, const struct sluice_topic_spec *specs, uint32_t count, bool 
     end(fake);
 }
 
-CALL(topics_delete, const struct sluice_topic_ref *refs, uint32_t count,
+CALL(topics_delete, const struct sluice_topic_ref *refs, uint32_t count, bool validate_only,
      sluice_topic_results_done *done, void *arg)
 {
+    cr_assert_not(validate_only);
     struct fake *fake = begin(broker, context, FAKE_DELETE, (void *)done, arg, count);
     for (uint32_t i = 0; i < count; i++) {
         newest(fake)->refs[i] = refs[i];

@@ -281,7 +281,7 @@ static void on_deleted(void *arg, const struct sluice_topic_result *results, uin
 static void call_delete(struct fixture *fixture, void *arg)
 {
     struct deletion *deletion = arg;
-    topics_delete_start(fixture_home(fixture), &deletion->ref, 1, on_deleted, deletion);
+    topics_delete_start(fixture_home(fixture), &deletion->ref, 1, false, on_deleted, deletion);
 }
 
 void fixture_delete_start(struct fixture *fixture, struct deletion *deletion)

@@ -484,7 +484,7 @@ Test(retention, topics_that_go_during_a_check_do_not_disturb_it)
         pass_ms((int64_t)seed % 7);
         struct sluice_topic_ref ref = {.name = sluice_text_of("gone")};
         bool done = false;
-        topics_delete_start(fixture_home(&f), &ref, 1, on_topic_deleted, &done);
+        topics_delete_start(fixture_home(&f), &ref, 1, false, on_topic_deleted, &done);
         fixture_run_until(&f, &done);
         pass_ms(100);
         for (int32_t i = 0; i < 1200; i += 10) {

@@ -205,7 +205,7 @@ static void delete_topic(const char *name)
 {
     struct sluice_topic_ref ref = {.name = sluice_text_of(name)};
     struct deleted deleted = {0};
-    topics_delete_start(home(), &ref, 1, on_deleted, &deleted);
+    topics_delete_start(home(), &ref, 1, false, on_deleted, &deleted);
     fixture_run_until(&f, &deleted.done);
     cr_assert_eq(deleted.status, SLUICE_OK);
 }

@@ -249,7 +249,7 @@ Test(shard, deleting_a_topic_answers_who_waits_for_it_and_is_durable)
     fixture_fetch_start(&f, "t", 1, 1, 1, 1000000000, &fetched);
     struct sluice_topic_ref ref = {.name = sluice_text_of("t")};
     struct deleted deleted = {0};
-    topics_delete_start(fixture_home(&f), &ref, 1, on_deleted, &deleted);
+    topics_delete_start(fixture_home(&f), &ref, 1, false, on_deleted, &deleted);
     fixture_run_until(&f, &deleted.done);
     cr_assert_eq(deleted.status, SLUICE_OK);
     fixture_run_until(&f, &fetched.done);

@@ -155,7 +155,7 @@ static void path_create(struct fixture *fixture, void *arg)
 static void path_delete(struct fixture *fixture, void *arg)
 {
     static struct sluice_topic_ref ref = {.name = {"u", 1}};
-    topics_delete_start(fixture_home(fixture), &ref, 1, on_topics, arg);
+    topics_delete_start(fixture_home(fixture), &ref, 1, false, on_topics, arg);
 }
 
 static void on_producer_id(void *arg, const struct sluice_producer_id *id)
