@@ -205,7 +205,8 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
     return text != NULL ? strtoull(text, NULL, 10) : otherwise;
 }
 
-/* A share of the bits; tests/long/damage.sh does every bit, which takes minutes, in parts. */
+/* A share of the bits; tests/long/damage.sh does one at least of every byte, which takes minutes.
+ */
 Test(wal_damage, a_flip_of_any_bit_of_a_mebibyte_is_found_or_harmless, .timeout = 3000)
 {
     large_units_write();
