@@ -17,6 +17,11 @@
 #include <unistd.h>
 
 #define WAKES_AT_ONCE 64u /* bytes that are taken from the socket */
+#define MEMORY_NAME   "sluice-native"
+#define MEMORY_FLAGS  (MFD_CLOEXEC | MFD_ALLOW_SEALING)
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008u
+#endif
 
 struct osuv_rings {
     struct sluice_shared_rings shared;
@@ -171,10 +176,19 @@ sl_err osuv_rings_writev(struct osuv_rings *rings, const struct sl_iovec *pieces
 
 /* ---- life ---- */
 
+/* Not to be run, where the system knows that. */
+static int make_memory(void)
+{
+    int descriptor = memfd_create(MEMORY_NAME, MEMORY_FLAGS | MFD_NOEXEC_SEAL);
+    if (descriptor < 0 && errno == EINVAL) /* before Linux 6.3 */
+        descriptor = memfd_create(MEMORY_NAME, MEMORY_FLAGS);
+    return descriptor;
+}
+
 /* Sealed memory that is zero; *ret_descriptor is the caller's. */
 static sl_err map_shared(size_t size, int *ret_descriptor, uint8_t **ret_memory)
 {
-    int descriptor = memfd_create("sluice-native", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int descriptor = make_memory();
     if (descriptor < 0)
         return osuv_err(errno);
     void *memory = MAP_FAILED;

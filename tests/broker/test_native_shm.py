@@ -123,7 +123,7 @@ class Rings(unittest.TestCase):
         self.assertIn("SLU-1006", done.stderr)
         with Client(self.broker.local) as plain:  # the socket itself goes on
             plain.ping()
-        wait_for(lambda: metric(self.broker, "sluice_shared_memory_refused_total") == before + 2, "the counter")
+        wait_for(lambda: metric(self.broker, "sluice_shared_memory_refused_total") >= before + 2, "the counter")
         for client in clients:
             client.close()
         wait_for(lambda: metric(self.broker, "sluice_shared_memory_connections") == 0, "the gauge")

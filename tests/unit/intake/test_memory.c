@@ -356,3 +356,25 @@ Test(memory, what_lies_cached_is_within_the_budget_too, .timeout = 60)
     fixture_on_loop(&f, cached_and_used_fit);
     fixture_close(&f);
 }
+
+static void held_is_a_part(struct fixture *fixture)
+{
+    struct chunk_cache *cache = &fixture->cache;
+    const uint64_t part = cache->budget_bytes / 100 * CHUNK_HELD_PERCENT;
+    const uint64_t before = cache->used_bytes;
+    cr_assert_eq(chunk_cache_hold(cache, part), SLUICE_OK);
+    cr_assert_eq(cache->used_bytes, before + part);
+    cr_assert_eq(chunk_cache_hold(cache, 1), SLUICE_E_BUSY);
+    cr_assert_eq(cache->used_bytes, before + part);
+    chunk_cache_let_go(cache, part);
+    cr_assert_eq(cache->used_bytes, before);
+    cr_assert_eq(chunk_cache_hold(cache, 1), SLUICE_OK);
+    chunk_cache_let_go(cache, 1);
+}
+
+Test(memory, what_is_held_for_long_counts_and_is_a_part_of_the_budget_at_most, .timeout = 60)
+{
+    fixture_open(&f, BUDGET, 1);
+    fixture_on_loop(&f, held_is_a_part);
+    fixture_close(&f);
+}
