@@ -13,7 +13,7 @@ const NULL_SIZE = 0xffffffff;
 const HEAD = 12;
 const KIND = {
   HELLO: 1, WELCOME: 2, AUTH: 3, AUTH_NEXT: 4, PING: 5, PONG: 6, ERROR: 7, GOAWAY: 8, PUBLISH: 16, PUBLISHED: 17, SUBSCRIBE: 18,
-  SUBSCRIBED: 19, CREDIT: 20, SOURCE: 21, MESSAGES: 22, UNSUBSCRIBE: 25, UNSUBSCRIBED: 26, STALLED: 27, ENDED: 28, TOPICS: 32,
+  SUBSCRIBED: 19, CREDIT: 20, SOURCE: 21, MESSAGES: 22, UNSUBSCRIBE: 25, UNSUBSCRIBED: 26, STALLED: 27, ENDED: 28, THROTTLED: 30, TOPICS: 32,
   TOPIC_LIST: 33,
 };
 const NAMES = Object.fromEntries(Object.entries(KIND).map(([name, kind]) => [kind, name]));
@@ -133,6 +133,7 @@ export class Sluice {
   constructor(url, {clientId = "browser", user = null, password = "", WebSocket = globalThis.WebSocket} = {}) {
     Object.assign(this, {url, clientId, user, password, WebSocket});
     this.onclose = () => {}; // (error or null)
+    this.onthrottled = () => {}; // (what, ms): a quota is used up, for so long the server does not read (0) or pushes nothing (1)
     this.waiting = new Map(); // id → {resolve, reject}
     this.subscriptions = new Map(); // id → subscription
     this.rest = new Uint8Array(0);
@@ -329,6 +330,10 @@ export class Sluice {
     const subscription = this.subscriptions.get(id);
     this.subscriptions.delete(id);
     subscription?.onEnd(new SluiceError(body.u32(), body.text(), false));
+  }
+
+  onTHROTTLED(body) {
+    this.onthrottled(body.u32(), body.u32());
   }
 
   // ---- the end ----

@@ -18,6 +18,7 @@ struct asking {
     struct sluice_topic_spec spec;
     struct sluice_config_alter alter;
     struct sluice_topic_ref topic;
+    int32_t partitions; /* that go with a topic */
     struct sluice_records_delete trim;
     struct sluice_text group;
     struct sluice_key_value *configs;
@@ -159,6 +160,18 @@ static void topic_done(void *arg, const struct sluice_topic_result *results, uin
     }
 }
 
+/* The topic was made or is gone. */
+static void topic_changed(void *arg, const struct sluice_topic_result *results, uint32_t count)
+{
+    struct asking *asking = arg;
+    if (count > 0 && results[0].status == SLUICE_OK) {
+        native_quota_topics(asking->call->conn, asking->partitions > 0
+                                                    ? asking->partitions
+                                                    : results[0].partition_count);
+    }
+    topic_done(arg, results, count);
+}
+
 static bool read_create(struct asking *asking)
 {
     struct native_reader *reader = &asking->reader;
@@ -188,7 +201,11 @@ bool native_handle_topic_create(struct native_conn *conn, const struct native_fr
         end_malformed(asking);
         return true;
     }
-    broker->topics_create(broker, &conn->context, &asking->spec, 1, false, topic_done, asking);
+    if (!native_quota_allows_topics(conn)) {
+        refuse(asking, SLUICE_E_QUOTA_EXCEEDED, (struct sluice_text){NULL, 0});
+        return true;
+    }
+    broker->topics_create(broker, &conn->context, &asking->spec, 1, false, topic_changed, asking);
     return true;
 }
 
@@ -204,7 +221,15 @@ bool native_handle_topic_delete(struct native_conn *conn, const struct native_fr
         end_malformed(asking);
         return true;
     }
-    broker->topics_delete(broker, &conn->context, &asking->topic, 1, false, topic_done, asking);
+    if (!native_quota_allows_topics(conn)) {
+        refuse(asking, SLUICE_E_QUOTA_EXCEEDED, (struct sluice_text){NULL, 0});
+        return true;
+    }
+    native_topics_refresh(conn->frontend);
+    const struct native_topic *topic =
+        native_topics_find(&conn->frontend->topics, asking->topic.name);
+    asking->partitions = topic != NULL ? (int32_t)topic->partition_count : 0;
+    broker->topics_delete(broker, &conn->context, &asking->topic, 1, false, topic_changed, asking);
     return true;
 }
 

@@ -142,6 +142,7 @@ void native_conn_closed(void *self, void *data)
     (void)self;
     conn->closed = true;
     unlink_conn(conn);
+    native_quota_forget(conn);
     native_subs_drop(conn);
     native_conn_unref(conn);
 }
@@ -307,26 +308,27 @@ static bool handle_pong(struct native_conn *conn, const struct native_frame *fra
 static const struct kind_row {
     uint16_t kind;
     bool before_login;
-    bool counts; /* among publishes_max */
+    bool counts;     /* among publishes_max */
+    bool is_charged; /* its bytes, as what a producer sends */
     native_handler *handle;
 } kinds[] = {
-    {NATIVE_HELLO, true, false, native_handle_hello},
-    {NATIVE_AUTH, true, false, native_handle_auth},
-    {NATIVE_PING, true, false, handle_ping},
-    {NATIVE_PONG, true, false, handle_pong},
-    {NATIVE_PUBLISH, false, true, native_handle_publish},
-    {NATIVE_SUBSCRIBE, false, true, native_handle_subscribe},
-    {NATIVE_CREDIT, false, false, native_handle_credit},
-    {NATIVE_REPLY, false, true, native_handle_reply},
-    {NATIVE_ACK, false, true, native_handle_ack},
-    {NATIVE_UNSUBSCRIBE, false, false, native_handle_unsubscribe},
-    {NATIVE_TOPICS, false, true, native_handle_topics},
-    {NATIVE_TOPIC_CREATE, false, true, native_handle_topic_create},
-    {NATIVE_TOPIC_DELETE, false, true, native_handle_topic_delete},
-    {NATIVE_TOPIC_CONFIG, false, true, native_handle_topic_config},
-    {NATIVE_OFFSETS, false, true, native_handle_offsets},
-    {NATIVE_TRIM, false, true, native_handle_trim},
-    {NATIVE_GROUP_DELETE, false, true, native_handle_group_delete},
+    {NATIVE_HELLO, true, false, false, native_handle_hello},
+    {NATIVE_AUTH, true, false, false, native_handle_auth},
+    {NATIVE_PING, true, false, false, handle_ping},
+    {NATIVE_PONG, true, false, false, handle_pong},
+    {NATIVE_PUBLISH, false, true, true, native_handle_publish},
+    {NATIVE_SUBSCRIBE, false, true, false, native_handle_subscribe},
+    {NATIVE_CREDIT, false, false, false, native_handle_credit},
+    {NATIVE_REPLY, false, true, true, native_handle_reply},
+    {NATIVE_ACK, false, true, false, native_handle_ack},
+    {NATIVE_UNSUBSCRIBE, false, false, false, native_handle_unsubscribe},
+    {NATIVE_TOPICS, false, true, false, native_handle_topics},
+    {NATIVE_TOPIC_CREATE, false, true, false, native_handle_topic_create},
+    {NATIVE_TOPIC_DELETE, false, true, false, native_handle_topic_delete},
+    {NATIVE_TOPIC_CONFIG, false, true, false, native_handle_topic_config},
+    {NATIVE_OFFSETS, false, true, false, native_handle_offsets},
+    {NATIVE_TRIM, false, true, false, native_handle_trim},
+    {NATIVE_GROUP_DELETE, false, true, false, native_handle_group_delete},
 };
 
 static const struct kind_row *find_kind(uint16_t kind)
@@ -369,7 +371,11 @@ static bool dispatch(struct native_conn *conn, const struct native_frame *frame)
         native_conn_wait(conn, NATIVE_WAIT_CALLS);
         return false;
     }
-    return row->handle(conn, frame);
+    bool is_done = row->handle(conn, frame);
+    if (is_done && row->is_charged) {
+        native_quota_charge(conn, SLUICE_QUOTA_PRODUCE, frame->size);
+    }
+    return is_done;
 }
 
 /* ---- input ---- */
@@ -439,6 +445,7 @@ sluice_status native_conn_input(void *self, void *data, struct sluice_bytes inpu
     struct native_frontend *frontend = self;
     uint64_t at = 0;
     uint64_t wanted = 0;
+    int64_t begun_ns = native_quota_begin(conn);
     native_conn_ref(conn);
     unlink_conn(conn);
     link_newest(conn);
@@ -454,6 +461,7 @@ sluice_status native_conn_input(void *self, void *data, struct sluice_bytes inpu
             break; /* the host looks how much is queued before the next */
         }
     }
+    native_quota_end(conn, begun_ns);
     *ret_consumed = native_conn_is_open(conn) ? at : input.size;
     *ret_wanted = wanted;
     native_conn_unref(conn);
@@ -479,26 +487,34 @@ static void pump_shares(struct native_conn *conn)
     }
 }
 
-void native_conn_drained(void *self, void *data)
+void native_conn_resume(struct native_conn *conn)
 {
-    struct native_conn *conn = data;
-    (void)self;
-    if (!conn->blocked || conn->pumping) {
+    if (conn->pumping) {
         return;
     }
     native_conn_ref(conn);
-    conn->blocked = false;
     conn->pumping = true;
-    while (conn->parked != NULL && !conn->blocked && native_conn_is_open(conn)) {
+    while (conn->parked != NULL && !conn->blocked && native_conn_is_open(conn) &&
+           !native_quota_holds(conn)) {
         struct native_source *source = conn->parked;
-        conn->parked = source->next_parked;
-        source->is_parked = false;
+        native_source_ref(source);
+        native_source_unpark(source);
         native_source_pump(source);
         native_source_unref(source);
     }
     pump_shares(conn);
     conn->pumping = false;
     native_conn_unref(conn);
+}
+
+void native_conn_drained(void *self, void *data)
+{
+    struct native_conn *conn = data;
+    (void)self;
+    if (conn->blocked && !conn->pumping) {
+        conn->blocked = false;
+        native_conn_resume(conn);
+    }
 }
 
 /* ---- time ---- */
@@ -576,6 +592,7 @@ void native_tick(void *self)
         native_topics_refresh(frontend);
         native_tick_at(frontend, now_ms + NATIVE_TICK_MS);
     }
+    native_quota_tick(frontend, now_ms);
     go_on(frontend, now_ms);
     try_shares(frontend, now_ms);
     if (frontend->shares_due_ms != INT64_MAX) {

@@ -19,6 +19,7 @@
 #include "native_wire.h"
 
 #include <sluice/frontend.h>
+#include <sluice/quota.h>
 #include <sluice/records.h>
 #include <sluice/security.h>
 
@@ -51,6 +52,7 @@ struct native_frontend {
     const struct sluice_broker *broker;
     const struct sluice_records_host *records;
     const struct sluice_security *security; /* NULL: the host has none */
+    const struct sluice_quota *quota;       /* likewise */
     struct native_limits limits;
     struct native_topics topics;
     size_t frame_at;                    /* where in the writer the last frame begins */
@@ -63,12 +65,14 @@ struct native_frontend {
     uint64_t next_tag;
     struct native_conn *newest; /* open connections by last input */
     struct native_conn *oldest;
-    struct native_sub *subs;     /* all, by next */
-    struct native_sub *cursor;   /* the next of a walk over them: who leaves moves it on */
-    struct native_source *ready; /* list by next_ready: go on at the next tick */
-    int64_t tick_at_ms;          /* INT64_MAX: none is set */
-    int64_t shares_due_ms;       /* a durable subscription tries again; INT64_MAX: none does */
-    uint64_t seed;               /* so that names of members cannot be guessed */
+    struct native_sub *subs;       /* all, by next */
+    struct native_sub *cursor;     /* the next of a walk over them: who leaves moves it on */
+    struct native_source *ready;   /* list by next_ready: go on at the next tick */
+    struct native_conn *throttled; /* list by next_throttled: those that wait for their quota */
+    bool is_timed;                 /* the time of a loop is being measured */
+    int64_t tick_at_ms;            /* INT64_MAX: none is set */
+    int64_t shares_due_ms;         /* a durable subscription tries again; INT64_MAX: none does */
+    uint64_t seed;                 /* so that names of members cannot be guessed */
     bool destroyed;
 };
 
@@ -78,6 +82,7 @@ enum native_wait {
     NATIVE_WAIT_CALLS, /* publishes_max are under way */
     NATIVE_WAIT_TOPIC, /* a topic is looked up, perhaps made */
     NATIVE_WAIT_LOGIN, /* a step of a login */
+    NATIVE_WAIT_QUOTA, /* it used more than it may: until muted_until_ms */
 };
 
 struct native_conn {
@@ -98,8 +103,12 @@ struct native_conn {
     bool closed;            /* the host said so */
     bool blocked;           /* its output is not taken: sources wait for conn_drained */
     bool pumping;           /* sources are being resumed */
+    bool is_held;           /* nothing is pushed, until held_until_ms */
     int64_t login_until_ms; /* monotonic; 0: for ever */
     int64_t used_ms;        /* monotonic: of the last input */
+    int64_t muted_until_ms; /* monotonic: see NATIVE_WAIT_QUOTA */
+    int64_t held_until_ms;  /* monotonic: its quota lets nothing be pushed before */
+    struct native_conn *next_throttled, **throttled_at; /* NULL: it is in no list */
     struct native_conn *newer, *older;
     struct native_sub **subs; /* table by id, of sub_room, a power of two; NULL: none yet */
     uint32_t sub_room;
@@ -107,7 +116,7 @@ struct native_conn {
     uint32_t share_count;           /* durable ones of them */
     char inbox[NATIVE_INBOX_BYTES]; /* the address for replies; "": nobody asked for it yet */
     uint64_t inbox_secret;
-    struct native_source *parked; /* those that wait for the output, by next_parked */
+    struct native_source *parked; /* those that wait for output or quota, by next_parked */
 };
 
 /* A request that is under way in the broker. */
@@ -154,8 +163,9 @@ struct native_source {
     struct native_source **previous_next; /* NULL: not in sub->sources any more */
     struct native_source *next_ready;
     struct native_source *next_parked;
-    struct native_topic *topic; /* a reference */
-    uint32_t refs;              /* one of the list, one of a fetch */
+    struct native_source **parked_at; /* in conn->parked: what points at it */
+    struct native_topic *topic;       /* a reference */
+    uint32_t refs;                    /* one of the list, one of a fetch */
     uint32_t number;
     int32_t partition;
     uint64_t tag; /* of its fetch */
@@ -189,6 +199,8 @@ void native_conn_leaving(void *self, void *data);
 void native_tick(void *self);
 void native_tick_at(struct native_frontend *frontend, int64_t at_ms);
 void native_frontend_unref(struct native_frontend *frontend);
+/* What was parked is tried again. */
+void native_conn_resume(struct native_conn *conn);
 void native_conn_ref(struct native_conn *conn);
 void native_conn_unref(struct native_conn *conn);
 /* Frames can still be sent. */
@@ -289,6 +301,8 @@ void native_sub_caught_up(struct native_sub *sub);
 void native_source_pump(struct native_source *source);
 /* The subscription or the partition is gone. */
 void native_source_end(struct native_source *source);
+/* It waits for nothing of its connection any more. */
+void native_source_unpark(struct native_source *source);
 void native_source_unref(struct native_source *source);
 
 /* ---- native_committed.c ---- */
@@ -297,6 +311,25 @@ void native_source_unref(struct native_source *source);
 sluice_status native_each(const struct native_frontend *frontend,
                           const struct sluice_fetch_result *result, int64_t offset,
                           sluice_record_each *each, void *arg, int64_t *ret_next_offset);
+
+/* ---- native_quota.c ---- */
+
+/* The client used so much of SLUICE_QUOTA_*; beyond its quota it is not read for a time. */
+void native_quota_charge(struct native_conn *conn, int32_t kind, int64_t amount);
+/* Nothing may be pushed to it before held_until_ms. Sends a frame when that begins. */
+bool native_quota_holds(struct native_conn *conn);
+/* Records of so many bytes were pushed. Likewise. */
+void native_quota_sent(struct native_conn *conn, size_t bytes);
+/* The most that is to be pushed at once. */
+uint64_t native_quota_allows(const struct native_conn *conn);
+/* Topics may be made and deleted now; so many of their partitions were. */
+bool native_quota_allows_topics(const struct native_conn *conn);
+void native_quota_topics(struct native_conn *conn, int32_t partitions);
+/* What is done between the two is its; 0: nobody asks, or it is inside of another's. */
+int64_t native_quota_begin(const struct native_conn *conn);
+void native_quota_end(struct native_conn *conn, int64_t begun_ns);
+void native_quota_tick(struct native_frontend *frontend, int64_t at_ms);
+void native_quota_forget(struct native_conn *conn); /* it is closed */
 
 /* ---- native_status.c ---- */
 

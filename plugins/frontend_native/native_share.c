@@ -129,9 +129,12 @@ struct walk {
 static void frame_send(struct native_sub *sub, uint32_t *count)
 {
     struct native_frontend *frontend = sub->conn->frontend;
-    native_patch_u32(&frontend->writer, frontend->frame_at + NATIVE_HEAD_BYTES + 4, *count);
+    size_t at = frontend->frame_at + NATIVE_HEAD_BYTES;
+    size_t bytes = frontend->writer.size - at - NATIVE_MESSAGES_FIXED;
+    native_patch_u32(&frontend->writer, at + 4, *count);
     *count = 0;
     native_conn_send(sub->conn);
+    native_quota_sent(sub->conn, bytes);
 }
 
 static struct native_writer *frame_begin(struct native_source *source)
@@ -503,7 +506,9 @@ static bool fetch(struct native_share *share, uint64_t records, sluice_share_fet
 {
     struct native_sub *sub = share->sub;
     const struct sluice_broker *broker = sub->conn->frontend->broker;
+    uint64_t allowed = native_quota_allows(sub->conn);
     uint64_t bytes = sub->credit.bytes < FETCH_BYTES ? sub->credit.bytes : FETCH_BYTES;
+    bytes = allowed < bytes ? allowed : bytes;
     if (!make_room(share, sub->source_count)) {
         return false;
     }
@@ -542,17 +547,19 @@ static void begin(struct native_share *share)
 {
     struct native_sub *sub = share->sub;
     const struct sluice_frontend_host *io = sub->conn->frontend->io;
+    struct native_conn *conn = sub->conn;
     if (!native_share_is_live(share) || share->fetching || count_read(share) == 0 ||
         io->now_ms(io) < share->retry_ms) {
         return;
     }
-    if (held_give(share) && native_share_is_live(share) && !sub->conn->blocked &&
-        !native_credit_is_out(&sub->credit)) {
+    /* What one answer brought goes out whole: records that wait here would be given to others. */
+    if (!native_quota_holds(conn) && held_give(share) && native_share_is_live(share) &&
+        !native_quota_holds(conn) && !conn->blocked && !native_credit_is_out(&sub->credit)) {
         uint64_t records = sub->credit.records < RECORDS_MAX ? sub->credit.records : RECORDS_MAX;
         if (!fetch(share, records, fetched)) {
             retry(share);
         }
-    } /* else CREDIT or conn_drained wakes it */
+    } /* else CREDIT, conn_drained or its quota wakes it */
 }
 
 int64_t native_share_try(struct native_share *share, int64_t now_ms)

@@ -70,6 +70,28 @@ static bool is_live(const struct native_source *source)
            native_conn_is_open(sub->conn);
 }
 
+/* False: it is not parked there. */
+static bool unlink_parked(struct native_source *source)
+{
+    if (source->parked_at == NULL) {
+        return false;
+    }
+    *source->parked_at = source->next_parked;
+    if (source->next_parked != NULL) {
+        source->next_parked->parked_at = source->parked_at;
+    }
+    source->parked_at = NULL;
+    source->is_parked = false;
+    return true;
+}
+
+void native_source_unpark(struct native_source *source)
+{
+    if (unlink_parked(source)) {
+        native_source_unref(source);
+    }
+}
+
 void native_source_end(struct native_source *source)
 {
     struct native_conn *conn = source->sub->conn;
@@ -90,6 +112,7 @@ void native_source_end(struct native_source *source)
     if (source->fetching && !conn->closed) {
         broker->fetch_cancel(broker, &conn->context, source->tag);
     }
+    source->refs -= unlink_parked(source); /* the list's goes with it */
     native_source_unref(source);
 }
 
@@ -122,6 +145,10 @@ static void park(struct native_source *source, bool for_credit)
         sub->waiting_end = &source->next_parked;
     } else {
         source->next_parked = sub->conn->parked;
+        source->parked_at = &sub->conn->parked;
+        if (source->next_parked != NULL) {
+            source->next_parked->parked_at = &source->next_parked;
+        }
         sub->conn->parked = source;
     }
 }
@@ -172,10 +199,12 @@ static void messages_send(struct walk *walk, uint16_t flags)
     struct native_conn *conn = walk->source->sub->conn;
     struct native_writer *writer = &conn->frontend->writer;
     size_t at = conn->frontend->frame_at;
+    size_t bytes = writer->size - at - NATIVE_HEAD_BYTES - NATIVE_MESSAGES_FIXED;
     native_patch_u16(writer, at + 6, flags);
     native_patch_u32(writer, at + NATIVE_HEAD_BYTES + 4, walk->count);
     walk->count = 0;
     native_conn_send(conn);
+    native_quota_sent(conn, bytes);
 }
 
 void native_sub_caught_up(struct native_sub *sub)
@@ -219,7 +248,8 @@ static bool on_record(void *arg, const struct sluice_record *record)
     if (walk->count > 0 && writer->size + size > FRAME_BYTES) {
         messages_send(walk, 0);
     }
-    if (conn->blocked || !native_conn_is_open(conn)) {
+    if ((walk->count == 0 && native_quota_holds(conn)) || conn->blocked ||
+        !native_conn_is_open(conn)) {
         return stop(walk, record, 0);
     }
     if (!native_credit_take(&sub->credit, size)) {
@@ -391,8 +421,10 @@ static void fetched(void *arg, const struct sluice_fetch_result *results, uint32
     (void)throttle_ms;
     source->fetching = false;
     if (is_live(source)) {
+        int64_t begun_ns = native_quota_begin(source->sub->conn);
         take(source, results, count == 0 ? SLUICE_E_NO_MEMORY : results[0].status);
         native_source_pump(source);
+        native_quota_end(source->sub->conn, begun_ns);
     }
     native_source_unref(source);
 }
@@ -401,7 +433,9 @@ static void fetch(struct native_source *source)
 {
     struct native_sub *sub = source->sub;
     const struct sluice_broker *broker = sub->conn->frontend->broker;
-    uint32_t most = sub->credit.records < FEW_RECORDS ? FETCH_BYTES_FEW : FETCH_BYTES;
+    uint64_t most = sub->credit.records < FEW_RECORDS ? FETCH_BYTES_FEW : FETCH_BYTES;
+    uint64_t allowed = native_quota_allows(sub->conn);
+    most = allowed < most ? allowed : most;
     int32_t bytes = (int32_t)(sub->credit.bytes < most ? sub->credit.bytes : most);
     bytes = is_scanning(source) ? (int32_t)FETCH_BYTES : bytes;
     source->entry = (struct sluice_fetch_entry){.topic = {.id = source->topic->id},
@@ -451,7 +485,7 @@ static bool begin(struct native_source *source)
         park(source, true);
         return false;
     }
-    if (sub->conn->blocked) {
+    if (sub->conn->blocked || native_quota_holds(sub->conn)) {
         park(source, false);
         return false;
     }

@@ -164,10 +164,7 @@ void native_sub_end(struct native_sub *sub, sluice_status status, const char *re
 void native_subs_drop(struct native_conn *conn)
 {
     while (conn->parked != NULL) {
-        struct native_source *source = conn->parked;
-        conn->parked = source->next_parked;
-        source->is_parked = false;
-        native_source_unref(source);
+        native_source_unpark(conn->parked);
     }
     for (uint32_t i = 0; i < conn->sub_room; i++) {
         while (conn->subs[i] != NULL) {

@@ -164,6 +164,13 @@ void sluice_client_free(struct sluice_client *client)
     free(client);
 }
 
+int64_t sluice_client_throttled_ms(const struct sluice_client *client, uint32_t what)
+{
+    const int64_t until_ms =
+        what == SLUICE_THROTTLED_PUSHES ? client->held_until_ms : client->muted_until_ms;
+    return until_ms > client->now_ms ? until_ms - client->now_ms : 0;
+}
+
 uint32_t sluice_client_state(const struct sluice_client *client)
 {
     return client->state;
@@ -271,6 +278,7 @@ void sluice_client_connected(struct sluice_client *client, int64_t now_ms)
 {
     set_now(client, now_ms);
     client->heard_ms = client->said_ms = now_ms;
+    client->muted_until_ms = client->held_until_ms = 0;
     client->want = client->is_stopping ? SLUICE_WANT_CLOSE : SLUICE_WANT_NOTHING;
     client->is_asked = false;
     client->why = SLUICE_OK;
@@ -517,6 +525,12 @@ void sluice_client_sent(struct sluice_client *client, uint64_t size)
 
 /* -- time -- */
 
+/* Since when it could have said something: who does not read answers no PING. */
+static int64_t silent_since_ms(const struct sluice_client *client)
+{
+    return client->muted_until_ms > client->heard_ms ? client->muted_until_ms : client->heard_ms;
+}
+
 /* When the server is to hear something, or is to be asked whether it is there. */
 static int64_t next_ping_ms(const struct sluice_client *client)
 {
@@ -528,8 +542,8 @@ static int64_t next_ping_ms(const struct sluice_client *client)
         at = client->said_ms + client->heartbeat_ms / 3;
     }
     if (client->options.keepalive_ms > 0) {
-        int64_t ask =
-            client->heard_ms + (client->is_asked ? 2 : 1) * (int64_t)client->options.keepalive_ms;
+        int64_t ask = silent_since_ms(client) +
+                      (client->is_asked ? 2 : 1) * (int64_t)client->options.keepalive_ms;
         at = ask < at ? ask : at;
     }
     return at;
@@ -564,13 +578,14 @@ static void tick_keepalive(struct sluice_client *client)
     if (client->now_ms < next_ping_ms(client)) {
         return;
     }
-    if (keepalive > 0 && client->is_asked && client->now_ms >= client->heard_ms + 2 * keepalive) {
+    if (keepalive > 0 && client->is_asked &&
+        client->now_ms >= silent_since_ms(client) + 2 * keepalive) {
         (void)client_break(client, SLUICE_E_TIMEOUT, client_text("the server has fallen silent"),
                            false);
         return;
     }
-    client->is_asked =
-        client->is_asked || (keepalive > 0 && client->now_ms >= client->heard_ms + keepalive);
+    client->is_asked = client->is_asked ||
+                       (keepalive > 0 && client->now_ms >= silent_since_ms(client) + keepalive);
     ask_for_life(client);
 }
 

@@ -11,7 +11,7 @@
 typedef sluice_status take_fn(struct sluice_client *client, const struct frame_view *frame);
 
 static take_fn take_welcome, take_auth_next, take_ping, take_pong, take_error, take_goaway,
-    take_published, take_answer, take_topic_list, take_offset_list, take_messages,
+    take_throttled, take_published, take_answer, take_topic_list, take_offset_list, take_messages,
     take_for_subscription;
 
 static const struct {
@@ -24,6 +24,7 @@ static const struct {
     [FRAME_PONG] = {take_pong, true},
     [FRAME_ERROR] = {take_error, true},
     [FRAME_GOAWAY] = {take_goaway, true},
+    [FRAME_THROTTLED] = {take_throttled, true},
     [FRAME_PUBLISHED] = {take_published, false},
     [FRAME_SUBSCRIBED] = {take_for_subscription, false},
     [FRAME_SOURCE] = {take_for_subscription, false},
@@ -185,6 +186,23 @@ static sluice_status take_goaway(struct sluice_client *client, const struct fram
         return SLUICE_OK;
     }
     return client_break(client, code, text, again_ms == UINT32_MAX);
+}
+
+static sluice_status take_throttled(struct sluice_client *client, const struct frame_view *frame)
+{
+    struct frame_in body = frame->body;
+    const uint8_t what = frame_get_u8(&body);
+    frame_skip(&body, 3);
+    const int64_t until_ms = client->now_ms + frame_get_u32(&body);
+    if (body.failed) {
+        return SLUICE_E_MALFORMED;
+    }
+    if (what == SLUICE_THROTTLED_PUSHES) {
+        client->held_until_ms = until_ms;
+    } else {
+        client->muted_until_ms = until_ms;
+    }
+    return SLUICE_OK;
 }
 
 static sluice_status take_error(struct sluice_client *client, const struct frame_view *frame)

@@ -58,6 +58,8 @@ struct sluice_client {
     int64_t state_deadline_ms;   /* of GREETING, WAITING, LEAVING */
     int64_t request_deadline_ms; /* nothing times out before */
     int64_t heard_ms;            /* when bytes came last */
+    int64_t muted_until_ms;      /* a quota: the server does not read before */
+    int64_t held_until_ms;       /* a quota: the server pushes nothing before */
     int64_t said_ms;             /* when a frame was put last */
     bool is_asked;               /* keepalive: PING is under way */
     uint32_t backoff_ms;

@@ -32,6 +32,7 @@ enum frame_kind {
     FRAME_STALLED = 27,
     FRAME_ENDED = 28,
     FRAME_REPLY = 29,
+    FRAME_THROTTLED = 30,
     FRAME_TOPICS = 32,
     FRAME_TOPIC_LIST = 33,
     FRAME_TOPIC_CREATE = 34,

@@ -135,6 +135,7 @@ FRAMES = {
     "STALLED": (27, [("source", "u32"), ("offset", "i64"), ("bytes", "u64")]),
     "ENDED": (28, [("code", "u32"), ("text", "text")]),
     "REPLY": (29, [("address", "text"), ("record", "record")]),
+    "THROTTLED": (30, [("what", "u8"), ("reserved", "pad3"), ("ms", "u32")]),
     "TOPICS": (32, [("pattern", "text")]),
     "TOPIC_LIST": (33, [("topics", ("u32", [("name", "text"), ("topic_id", "id"), ("partitions", "i32")]))]),
     "TOPIC_CREATE": (34, [("name", "text"), ("partitions", "i32"), ("config", ("u16", [("key", "text"), ("value", "text")]))]),

@@ -467,6 +467,30 @@ Test(client, answers_pings_and_asks_a_silent_server_for_a_sign_of_life, .fini = 
     cr_assert_eq(sluice_client_wants(client), SLUICE_WANT_CLOSE);
 }
 
+Test(client, does_not_take_a_server_for_gone_whose_quota_lets_it_not_read, .fini = fixture_close)
+{
+    fixture_ready(NULL);
+    const int64_t asks_ms = sluice_client_deadline(client) - now_ms;
+    from_server(FRAME_THROTTLED, 0, 0);
+    frame_put_u32(&server, SLUICE_THROTTLED_INPUT);
+    frame_put_u32(&server, 3600000);
+    cr_assert_eq(feed_server(), SLUICE_OK);
+    cr_assert_eq(sluice_client_throttled_ms(client, SLUICE_THROTTLED_INPUT), 3600000);
+    cr_assert_eq(sluice_client_throttled_ms(client, SLUICE_THROTTLED_PUSHES), 0);
+    for (int64_t until_ms = now_ms + 3600000; now_ms < until_ms;) {
+        now_ms = sluice_client_deadline(client); /* it says something, as the server told it to */
+        sluice_client_tick(client, now_ms);
+        cr_assert_eq(sluice_client_wants(client), SLUICE_WANT_NOTHING);
+        (void)fixture_sent();
+    }
+    cr_assert_eq(sluice_client_throttled_ms(client, SLUICE_THROTTLED_INPUT), 0);
+    now_ms += 2 * asks_ms;
+    sluice_client_tick(client, now_ms);
+    now_ms += 2 * asks_ms;
+    sluice_client_tick(client, now_ms);
+    cr_assert_eq(sluice_client_wants(client), SLUICE_WANT_CLOSE);
+}
+
 Test(client, waits_as_long_as_goaway_says, .fini = fixture_close)
 {
     fixture_ready(NULL);

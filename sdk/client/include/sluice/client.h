@@ -211,6 +211,14 @@ SLUICE_CLIENT_API void sluice_client_stop(struct sluice_client *client);
 /* SLUICE_CLIENT_… */
 SLUICE_CLIENT_API uint32_t sluice_client_state(const struct sluice_client *client);
 
+/* For how many milliseconds the server, whose quota its user has used up, does not read what this
+ * client sends, or pushes it nothing, by the time that the client was told last; 0: it does. A
+ * server that does not read is not taken for gone. */
+#define SLUICE_THROTTLED_INPUT  0u
+#define SLUICE_THROTTLED_PUSHES 1u
+SLUICE_CLIENT_API int64_t sluice_client_throttled_ms(const struct sluice_client *client,
+                                                     uint32_t what);
+
 /* SLUICE_WANT_…; to be asked after each call of the client. */
 SLUICE_CLIENT_API uint32_t sluice_client_wants(const struct sluice_client *client);
 
