@@ -23,6 +23,7 @@
 #define TASKS_PER_TURN  256u
 #define SPIN_TURNS      8u
 #define RING_SLICE_NS   20000 /* rings are looked at before sockets are again */
+#define RING_YIELD_NS   5000  /* who looks in vain for so long lets others have the processor */
 #define CLOSE_TURNS_MAX 16
 
 struct osuv_timer {
@@ -235,19 +236,32 @@ static void note_ring(struct osuv_loop *loop, int64_t now_ns)
     loop->ring_slept = false;
 }
 
+/* Nothing is there. Who could put something may wait for this processor. */
+static void look_again(int64_t now_ns, int64_t *yielded_ns)
+{
+    if (now_ns - *yielded_ns < RING_YIELD_NS) {
+        osuv_pause();
+        return;
+    }
+    sched_yield();
+    *yielded_ns = osuv_mono_ns();
+}
+
 /* Rings, and the tasks that come of them; looks for more for RING_SLICE_NS, while that pays and it
  * is not too long ago that one had something. True: it still does, and sockets need not wait it
  * out; false: all rings sleep. */
 static bool run_rings(struct osuv_loop *loop)
 {
     int64_t begin_ns = osuv_mono_ns();
-    int64_t now_ns = begin_ns;
+    int64_t now_ns = begin_ns, yielded_ns = loop->ring_ns;
     bool looks;
     do {
-        if (osuv_rings_serve(loop))
+        if (osuv_rings_serve(loop)) {
             note_ring(loop, now_ns);
-        else if (!was_posted_to(loop))
-            osuv_pause();
+            yielded_ns = now_ns;
+        } else if (!was_posted_to(loop)) {
+            look_again(now_ns, &yielded_ns);
+        }
         if (has_tasks(loop)) {
             loop->now_is_known = false;
             run_turn(loop);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 
 #define ANSWER_MS     5000
 #define LOOKS_AT_ONCE 16u /* between two readings of the clock */
+#define YIELD_NS      5000
 #define WAKES_AT_ONCE 64u
 #define SEALS         (F_SEAL_SHRINK | F_SEAL_GROW)
 
@@ -207,17 +209,26 @@ static void pause_processor(void)
 #endif
 }
 
-/* Looks for what is wanted before it is slept for, and not beyond the deadline. */
+/* Looks for what is wanted before it is slept for, and not beyond the deadline. Who could put it
+ * may wait for this processor: it is let go now and then. */
 static bool look(const struct session *session, uint32_t wants, int64_t deadline_ms)
 {
-    int64_t until = session->look_ns > 0 ? now_ns() + session->look_ns : 0;
+    int64_t now = session->look_ns > 0 ? now_ns() : 0;
+    int64_t until = session->look_ns > 0 ? now + session->look_ns : 0;
+    int64_t yield = now + YIELD_NS;
     if (deadline_ms <= until / 1000000) {
         until = deadline_ms * 1000000;
     }
     bool found = sluice_shared_is_ready(&session->rings, wants);
-    while (!found && session->look_ns > 0 && now_ns() < until) {
+    while (!found && now < until) {
         for (uint32_t i = 0; i < LOOKS_AT_ONCE && !found; i++) {
             pause_processor();
+            found = sluice_shared_is_ready(&session->rings, wants);
+        }
+        now = now_ns();
+        if (!found && now >= yield) {
+            (void)sched_yield();
+            yield = now_ns() + YIELD_NS;
             found = sluice_shared_is_ready(&session->rings, wants);
         }
     }
