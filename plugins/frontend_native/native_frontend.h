@@ -12,6 +12,7 @@
 
 #include "native_credit.h"
 #include "native_filter.h"
+#include "native_held.h"
 #include "native_last.h"
 #include "native_pattern.h"
 #include "native_runs.h"
@@ -28,6 +29,7 @@
 #define NATIVE_SCRATCH_KEPT    (64u << 10) /* of the instance's buffers between frames */
 #define NATIVE_INBOX_BYTES     47u         /* of an address for replies */
 #define NATIVE_TICK_MS         50u         /* how soon a new topic is found */
+#define NATIVE_MESSAGES_BYTES  (64u << 10) /* of a frame of them, but for one that is larger */
 
 struct native_conn;
 struct native_share;
@@ -72,6 +74,7 @@ struct native_frontend {
     bool is_timed;                 /* the time of a loop is being measured */
     int64_t tick_at_ms;            /* INT64_MAX: none is set */
     int64_t shares_due_ms;         /* a durable subscription tries again; INT64_MAX: none does */
+    size_t held_bytes;             /* of ephemeral subscriptions; sources free it as they end */
     uint64_t seed;                 /* so that names of members cannot be guessed */
     bool destroyed;
 };
@@ -184,6 +187,8 @@ struct native_source {
     struct native_runs sent;  /* durable: given, and nothing was said of them */
     uint8_t share_start;      /* SLUICE_SHARE_START_* */
     int64_t retry_ms;         /* after a failure that may pass: not before; 0 */
+    struct native_held *held; /* owned; ephemeral: records before next_offset */
+    bool looks;               /* whether there is more, without waiting for it */
     struct native_last *last; /* owned: of start 4, until what is there now is through; or NULL */
 };
 
@@ -297,6 +302,12 @@ void native_source_announce(struct native_source *source, bool first);
 void native_source_set_behind(struct native_source *source, bool behind);
 /* MESSAGES without a record: all there was is read. */
 void native_sub_caught_up(struct native_sub *sub);
+/* MESSAGES: begun with the source, ended with the number of records that were written, which is 0
+ * then. */
+void native_messages_begin(struct native_source *source);
+void native_messages_send(struct native_sub *sub, uint32_t *count, uint16_t flags);
+/* STALLED, once. */
+void native_source_stall(struct native_source *source, int64_t offset, uint64_t bytes);
 /* Goes on if it can. */
 void native_source_pump(struct native_source *source);
 /* The subscription or the partition is gone. */

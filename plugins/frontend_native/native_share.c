@@ -13,17 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FETCH_BYTES      (64u << 10)
-#define WAIT_MS          30000
-#define BATCH_RECORDS    1000
-#define RECORDS_MAX      1000u /* of one request */
-#define SOURCES_MAX      1000u
-#define TURN_FETCHES     16u
-#define RETRY_MS         200
-#define FRAME_BYTES      (64u << 10)
-#define HELD_BYTES_MAX   (64u << 20) /* of one answer */
-#define TAG_OF_SHARE     ((uint64_t)1 << 63)
-#define RECORD_OFFSET_AT 4u
+#define FETCH_BYTES    (64u << 10)
+#define WAIT_MS        30000
+#define BATCH_RECORDS  1000
+#define RECORDS_MAX    1000u /* of one request */
+#define SOURCES_MAX    1000u
+#define TURN_FETCHES   16u
+#define RETRY_MS       200
+#define HELD_BYTES_MAX (64u << 20) /* of one answer */
+#define TAG_OF_SHARE   ((uint64_t)1 << 63)
 
 /* ---- life ---- */
 
@@ -65,9 +63,7 @@ static void held_pop(struct native_share *share)
     if (share->held == NULL) {
         share->held_end = &share->held;
     }
-    native_source_unref(held->source);
-    free(held->data);
-    free(held);
+    native_held_free(held);
 }
 
 void native_share_free(struct native_share *share)
@@ -126,26 +122,6 @@ struct walk {
     bool too_large;
 };
 
-static void frame_send(struct native_sub *sub, uint32_t *count)
-{
-    struct native_frontend *frontend = sub->conn->frontend;
-    size_t at = frontend->frame_at + NATIVE_HEAD_BYTES;
-    size_t bytes = frontend->writer.size - at - NATIVE_MESSAGES_FIXED;
-    native_patch_u32(&frontend->writer, at + 4, *count);
-    *count = 0;
-    native_conn_send(sub->conn);
-    native_quota_sent(sub->conn, bytes);
-}
-
-static struct native_writer *frame_begin(struct native_source *source)
-{
-    struct native_sub *sub = source->sub;
-    struct native_writer *writer = native_conn_frame(sub->conn, NATIVE_MESSAGES, 0, sub->id);
-    native_write_u32(writer, source->number);
-    native_write_u32(writer, 0);
-    return writer;
-}
-
 /* The acquired offsets below `offset` have no record; false: nothing more is acquired. */
 static bool advance(struct walk *walk, int64_t offset)
 {
@@ -181,15 +157,15 @@ static void give(struct walk *walk, const struct sluice_record *record, uint16_t
     struct native_sub *sub = walk->share->sub;
     struct native_writer *writer = &sub->conn->frontend->writer;
     uint64_t size = native_record_size(record);
-    if (walk->count > 0 && writer->size + size > FRAME_BYTES) {
-        frame_send(sub, &walk->count);
+    if (walk->count > 0 && writer->size + size > NATIVE_MESSAGES_BYTES) {
+        native_messages_send(sub, &walk->count, 0);
     }
     if (!may_send(walk, size)) {
         native_record_write(&walk->hold, record, deliveries);
         return;
     }
     if (walk->count == 0) {
-        writer = frame_begin(walk->source);
+        native_messages_begin(walk->source);
     }
     native_record_write(writer, record, deliveries);
     walk->count++;
@@ -225,17 +201,11 @@ static bool on_record(void *arg, const struct sluice_record *record)
 static void hold(struct walk *walk, int32_t lock_ms)
 {
     const struct sluice_frontend_host *io = walk->share->sub->conn->frontend->io;
-    struct native_held *held =
-        walk->hold.size == 0 || walk->hold.failed ? NULL : calloc(1, sizeof(*held));
+    struct native_held *held = native_held_new(walk->source, &walk->hold);
     if (held == NULL) {
-        native_writer_fini(&walk->hold); /* their locks end by themselves */
-        return;
+        return; /* their locks end by themselves */
     }
-    *held = (struct native_held){.source = walk->source,
-                                 .until_ms = io->now_ms(io) + lock_ms,
-                                 .size = walk->hold.size,
-                                 .data = walk->hold.data};
-    native_source_ref(walk->source);
+    held->until_ms = io->now_ms(io) + lock_ms;
     *walk->share->held_end = held;
     walk->share->held_end = &held->next;
 }
@@ -256,7 +226,7 @@ static void take(struct native_share *share, struct native_source *source,
     sluice_status status = frontend->records->each(
         frontend->records, result->records, result->acquired[0].first, on_record, &walk, &next);
     if (walk.count > 0) {
-        frame_send(share->sub, &walk.count);
+        native_messages_send(share->sub, &walk.count, 0);
     }
     hold(&walk, lock_ms);
     while (share->held != NULL && !native_share_is_live(share)) {
@@ -277,70 +247,13 @@ static void take(struct native_share *share, struct native_source *source,
 
 /* ---- what is held ---- */
 
-static uint64_t read_number(const uint8_t *at, size_t size)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < size; i++) {
-        value |= (uint64_t)at[i] << (8 * i);
-    }
-    return value;
-}
-
-static void stall(struct native_share *share, const struct native_held *held, uint64_t size)
-{
-    struct native_sub *sub = share->sub;
-    if (sub->credit.records == 0 || held->source->stalled_bytes == size) {
-        return;
-    }
-    held->source->stalled_bytes = size;
-    struct native_writer *writer = native_conn_frame(sub->conn, NATIVE_STALLED, 0, sub->id);
-    native_write_u32(writer, held->source->number);
-    native_write_u64(writer, read_number(held->data + held->at + RECORD_OFFSET_AT, 8));
-    native_write_u64(writer, size);
-    native_conn_send(sub->conn);
-}
-
-/* Sends of one piece what it can; false: some of it stays. */
-static bool held_send(struct native_share *share, struct native_held *held)
-{
-    struct native_sub *sub = share->sub;
-    uint32_t count = 0;
-    uint64_t stalled = 0;
-    while (held->at < held->size && !sub->conn->blocked && native_conn_is_open(sub->conn)) {
-        uint64_t size = 4 + read_number(held->data + held->at, 4);
-        int64_t offset = (int64_t)read_number(held->data + held->at + RECORD_OFFSET_AT, 8);
-        if (!native_credit_take(&sub->credit, size)) {
-            stalled = size;
-            break;
-        }
-        if (count > 0 && sub->conn->frontend->writer.size + size > FRAME_BYTES) {
-            frame_send(sub, &count);
-        }
-        if (count == 0) {
-            (void)frame_begin(held->source);
-        }
-        native_write_bytes(&sub->conn->frontend->writer, held->data + held->at, (size_t)size);
-        count++;
-        held->source->stalled_bytes = 0;
-        (void)native_runs_add(&held->source->sent, offset, offset);
-        held->at += (size_t)size;
-    }
-    if (count > 0) {
-        frame_send(sub, &count);
-    }
-    if (stalled > 0 && native_conn_is_open(sub->conn)) {
-        stall(share, held, stalled);
-    }
-    return held->at == held->size;
-}
-
 /* False: something is still held. */
 static bool held_give(struct native_share *share)
 {
     const struct sluice_frontend_host *io = share->sub->conn->frontend->io;
     while (share->held != NULL) {
         bool is_over = io->now_ms(io) >= share->held->until_ms;
-        if (!is_over && !held_send(share, share->held)) {
+        if (!is_over && !native_held_send(share->held)) {
             return false;
         }
         if (share->held != NULL) { /* the connection may have ended meanwhile */

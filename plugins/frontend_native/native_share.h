@@ -8,16 +8,6 @@
 
 #define NATIVE_GROUP_BYTES_MAX 255u
 
-/* Records that were acquired and do not fit into the credit yet, encoded. */
-struct native_held {
-    struct native_held *next;
-    struct native_source *source; /* a reference */
-    int64_t until_ms;             /* monotonic: then somebody else may have them */
-    size_t at;
-    size_t size;
-    uint8_t *data; /* owned */
-};
-
 /* What the group's coordinator knows (native_member.c). */
 typedef void native_joined(void *arg, sluice_status status, const char *reason);
 struct native_member {
@@ -49,9 +39,9 @@ struct native_share {
     struct sluice_share_entry *entries; /* owned; of the request that is under way */
     struct native_source **sources;     /* owned; of the entries, a reference each */
     struct sluice_share_fetch request;
-    struct native_held *held, **held_end;
-    struct native_ack *acks, **acks_end; /* with an answer, in their order */
-    struct sluice_text group, member;    /* behind the struct */
+    struct native_held *held, **held_end; /* owned: acquired, and not sent yet */
+    struct native_ack *acks, **acks_end;  /* with an answer, in their order */
+    struct sluice_text group, member;     /* behind the struct */
 };
 
 /* NULL: no memory. */

@@ -4,7 +4,8 @@
  * again
  *
  * A source without credit, or whose connection does not take its output, has no fetch under way: it
- * costs nothing. What a fetch gave and the credit does not cover is fetched again later. */
+ * costs no time. What a fetch gave and the credit does not cover is held, up to a bound, and
+ * fetched again beyond it: so that a batch which is taken record by record is read once. */
 #include "native_share.h"
 
 #include <stdlib.h>
@@ -16,7 +17,8 @@
 #define FETCH_WAIT_MS   60000
 #define TURN_FETCHES    16u /* then others have their turn */
 #define RETRY_MS        200
-#define FRAME_BYTES     (64u << 10) /* of MESSAGES, but for one that is larger */
+#define HELD_BYTES      (64u << 10) /* of a source */
+#define HELD_BYTES_ALL  (16u << 20) /* of all of a loop */
 #define ALL_READ        1u          /* flag of MESSAGES */
 
 /* ---- life ---- */
@@ -92,6 +94,16 @@ void native_source_unpark(struct native_source *source)
     }
 }
 
+static void drop_held(struct native_source *source)
+{
+    struct native_held *held = source->held;
+    source->held = NULL;
+    if (held != NULL) {
+        source->sub->conn->frontend->held_bytes -= held->size;
+        native_held_free(held);
+    }
+}
+
 void native_source_end(struct native_source *source)
 {
     struct native_conn *conn = source->sub->conn;
@@ -105,6 +117,7 @@ void native_source_end(struct native_source *source)
     }
     source->previous_next = NULL;
     source->sub->source_count--;
+    drop_held(source);
     native_source_set_behind(source, false);
     if (source->sub->share != NULL) {
         native_share_forget(source->sub->share, source);
@@ -155,15 +168,16 @@ static void park(struct native_source *source, bool for_credit)
 
 /* ---- giving ---- */
 
-/* What a walk over fetched records does. */
+/* What a walk over fetched records does. Those that cannot be sent are held, as many as may be. */
 struct walk {
     struct native_source *source;
     int64_t wall_ms;
-    int64_t
-        stopped_at;  /* the first record that was not sent for want of credit or room; -1: none */
-    uint64_t wanted; /* bytes of credit that it wants; 0: others than that are missing */
-    uint32_t count;  /* records in the frame that is being made */
-    bool too_large;  /* it fits no frame */
+    int64_t unsent_at; /* the first record that was not sent for want of credit or room; -1: none */
+    int64_t stopped_at; /* the first one that is not held either; -1: none */
+    uint64_t wanted;    /* bytes of credit that the first wants; 0: others than that are missing */
+    uint32_t count;     /* records in the frame that is being made */
+    bool too_large;     /* it fits no frame */
+    struct native_writer hold;
 };
 
 void native_source_announce(struct native_source *source, bool first)
@@ -185,26 +199,24 @@ void native_source_set_behind(struct native_source *source, bool behind)
     source->behind = behind;
 }
 
-static struct native_writer *messages_begin(struct native_source *source)
+void native_messages_begin(struct native_source *source)
 {
     struct native_sub *sub = source->sub;
     struct native_writer *writer = native_conn_frame(sub->conn, NATIVE_MESSAGES, 0, sub->id);
     native_write_u32(writer, source->number);
     native_write_u32(writer, 0);
-    return writer;
 }
 
-static void messages_send(struct walk *walk, uint16_t flags)
+void native_messages_send(struct native_sub *sub, uint32_t *count, uint16_t flags)
 {
-    struct native_conn *conn = walk->source->sub->conn;
-    struct native_writer *writer = &conn->frontend->writer;
-    size_t at = conn->frontend->frame_at;
-    size_t bytes = writer->size - at - NATIVE_HEAD_BYTES - NATIVE_MESSAGES_FIXED;
-    native_patch_u16(writer, at + 6, flags);
-    native_patch_u32(writer, at + NATIVE_HEAD_BYTES + 4, walk->count);
-    walk->count = 0;
-    native_conn_send(conn);
-    native_quota_sent(conn, bytes);
+    struct native_frontend *frontend = sub->conn->frontend;
+    size_t at = frontend->frame_at;
+    size_t bytes = frontend->writer.size - at - NATIVE_HEAD_BYTES - NATIVE_MESSAGES_FIXED;
+    native_patch_u16(&frontend->writer, at + 6, flags);
+    native_patch_u32(&frontend->writer, at + NATIVE_HEAD_BYTES + 4, *count);
+    *count = 0;
+    native_conn_send(sub->conn);
+    native_quota_sent(sub->conn, bytes);
 }
 
 void native_sub_caught_up(struct native_sub *sub)
@@ -224,47 +236,77 @@ static bool is_wanted(const struct walk *walk, const struct sluice_record *recor
            native_filter_passes(&walk->source->sub->filter, record);
 }
 
-static bool stop(struct walk *walk, const struct sluice_record *record, uint64_t wanted)
+/* Whether it was sent; or else why not. */
+static bool send_now(struct walk *walk, const struct sluice_record *record, uint64_t size)
 {
-    walk->stopped_at = record->offset;
-    walk->wanted = wanted;
-    return false;
-}
-
-static bool on_record(void *arg, const struct sluice_record *record)
-{
-    struct walk *walk = arg;
     struct native_sub *sub = walk->source->sub;
-    struct native_conn *conn = sub->conn;
-    struct native_writer *writer = &conn->frontend->writer;
-    if (!is_wanted(walk, record)) {
-        return true;
+    struct native_writer *writer = &sub->conn->frontend->writer;
+    if (walk->unsent_at >= 0) {
+        return false; /* behind one that was not */
     }
-    uint64_t size = native_record_size(record);
-    if (size + NATIVE_HEAD_BYTES + NATIVE_MESSAGES_FIXED > writer->size_max) {
-        walk->too_large = true;
-        return stop(walk, record, 0);
+    if (walk->count > 0 && writer->size + size > NATIVE_MESSAGES_BYTES) {
+        native_messages_send(sub, &walk->count, 0);
     }
-    if (walk->count > 0 && writer->size + size > FRAME_BYTES) {
-        messages_send(walk, 0);
-    }
-    if ((walk->count == 0 && native_quota_holds(conn)) || conn->blocked ||
-        !native_conn_is_open(conn)) {
-        return stop(walk, record, 0);
-    }
-    if (!native_credit_take(&sub->credit, size)) {
-        return stop(walk, record, sub->credit.records > 0 ? size : 0);
+    bool waits = walk->count == 0 && native_quota_holds(sub->conn); /* which may send a frame */
+    bool takes = !waits && !sub->conn->blocked && native_conn_is_open(sub->conn);
+    if (!takes || !native_credit_take(&sub->credit, size)) {
+        walk->unsent_at = record->offset;
+        walk->wanted = takes && sub->credit.records > 0 ? size : 0;
+        return false;
     }
     if (walk->count == 0) {
-        writer = messages_begin(walk->source);
+        native_messages_begin(walk->source);
     }
     native_record_write(writer, record, 0);
     walk->count++;
     return true;
 }
 
+/* One that expires is judged when it is sent. */
+static bool may_hold(const struct walk *walk, const struct sluice_record *record, uint64_t size)
+{
+    const struct native_frontend *frontend = walk->source->sub->conn->frontend;
+    uint64_t all = walk->hold.size + size;
+    return walk->source->last == NULL && native_conn_is_open(walk->source->sub->conn) &&
+           all <= HELD_BYTES && frontend->held_bytes + all <= HELD_BYTES_ALL &&
+           native_record_expires(record) == INT64_MAX;
+}
+
+static bool on_record(void *arg, const struct sluice_record *record)
+{
+    struct walk *walk = arg;
+    const struct native_writer *writer = &walk->source->sub->conn->frontend->writer;
+    if (!is_wanted(walk, record)) {
+        return true;
+    }
+    uint64_t size = native_record_size(record);
+    bool fits = size + NATIVE_HEAD_BYTES + NATIVE_MESSAGES_FIXED <= writer->size_max;
+    if (fits && send_now(walk, record, size)) {
+        return true;
+    }
+    if (fits && may_hold(walk, record, size)) {
+        native_record_write(&walk->hold, record, 0);
+        return true;
+    }
+    walk->too_large = !fits && walk->unsent_at < 0;
+    walk->stopped_at = record->offset;
+    return false;
+}
+
+/* Without memory they are read again. */
+static void hold(struct walk *walk)
+{
+    struct native_source *source = walk->source;
+    source->held = native_held_new(source, &walk->hold);
+    if (source->held != NULL) {
+        source->sub->conn->frontend->held_bytes += source->held->size;
+    } else if (walk->unsent_at >= 0) {
+        walk->stopped_at = walk->unsent_at;
+    }
+}
+
 /* The next record wants more bytes than are left. */
-static void stall(struct native_source *source, int64_t offset, uint64_t bytes)
+void native_source_stall(struct native_source *source, int64_t offset, uint64_t bytes)
 {
     struct native_sub *sub = source->sub;
     if (source->stalled_bytes == bytes) {
@@ -282,27 +324,34 @@ static void give(struct native_source *source, const struct sluice_fetch_result 
 {
     struct native_sub *sub = source->sub;
     struct native_frontend *frontend = sub->conn->frontend;
-    struct walk walk = {
-        .source = source, .wall_ms = frontend->io->wall_ms(frontend->io), .stopped_at = -1};
+    struct walk walk = {.source = source,
+                        .wall_ms = frontend->io->wall_ms(frontend->io),
+                        .unsent_at = -1,
+                        .stopped_at = -1};
     int64_t next_offset = source->next_offset;
+    native_writer_init(&walk.hold, HELD_BYTES);
     sluice_status status =
         native_each(frontend, result, source->next_offset, on_record, &walk, &next_offset);
+    hold(&walk);
     int64_t end =
         sub->flags & NATIVE_COMMITTED ? result->last_stable_offset : result->high_watermark;
     source->next_offset = walk.stopped_at >= 0 ? walk.stopped_at : next_offset;
     bool was_behind = source->behind;
-    bool at_end = walk.stopped_at < 0 && source->next_offset >= end;
+    bool at_end = walk.stopped_at < 0 && source->held == NULL && source->next_offset >= end;
     native_source_set_behind(source, !at_end);
     bool all_read = status == SLUICE_OK && sub->behind_count == 0;
     if (walk.count > 0) {
-        messages_send(&walk, all_read ? ALL_READ : 0);
+        native_messages_send(sub, &walk.count, all_read ? ALL_READ : 0);
     } else if (all_read && was_behind && is_live(source)) {
         native_sub_caught_up(sub); /* the end was reached by what is not sent */
     }
     if (walk.wanted > 0) {
-        stall(source, walk.stopped_at, walk.wanted);
+        native_source_stall(source, walk.unsent_at, walk.wanted);
     } else {
         source->stalled_bytes = 0;
+    }
+    if (!is_live(source)) {
+        drop_held(source); /* it ended meanwhile */
     }
     if (walk.too_large) {
         native_sub_end(sub, SLUICE_E_FRAME_TOO_LARGE,
@@ -447,16 +496,35 @@ static void fetch(struct native_source *source)
         .size = sizeof(source->request),
         .bytes_max = bytes,
         .bytes_min = 1,
-        .wait_ms = FETCH_WAIT_MS,
+        .wait_ms = source->looks ? 0 : FETCH_WAIT_MS,
         .isolation = sub->flags & NATIVE_COMMITTED ? SLUICE_ISOLATION_COMMITTED
                                                    : SLUICE_ISOLATION_UNCOMMITTED,
         .entry_count = 1,
         .entries = &source->entry,
         .tag = source->tag,
     };
+    source->looks = false;
     source->fetching = true;
     native_source_ref(source);
     broker->fetch(broker, &sub->conn->context, &source->request, fetched, source);
+}
+
+/* Its right to read them may be gone: then the next fetch is refused. */
+static void give_held(struct native_source *source)
+{
+    if (!native_may_read(source->sub->conn, source->topic->name)) {
+        source->next_offset = native_held_offset(source->held);
+        drop_held(source);
+    } else if (native_held_send(source->held)) {
+        drop_held(source);
+        source->looks = true;
+    }
+}
+
+static bool is_out_of_credit(const struct native_source *source)
+{
+    const struct native_credit *credit = &source->sub->credit;
+    return native_credit_is_out(credit) || credit->bytes < source->stalled_bytes;
 }
 
 /* false: not now. */
@@ -481,12 +549,19 @@ static bool begin(struct native_source *source)
         fetch(source);
         return true;
     }
-    if (native_credit_is_out(&sub->credit) || sub->credit.bytes < source->stalled_bytes) {
-        park(source, true);
+    if (source->held != NULL && !is_out_of_credit(source) && !sub->conn->blocked &&
+        !native_quota_holds(sub->conn)) {
+        give_held(source);
+    }
+    if (!is_live(source)) {
         return false;
     }
     if (sub->conn->blocked || native_quota_holds(sub->conn)) {
         park(source, false);
+        return false;
+    }
+    if (is_out_of_credit(source) || source->held != NULL) {
+        park(source, true);
         return false;
     }
     fetch(source);

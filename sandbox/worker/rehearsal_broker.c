@@ -544,7 +544,8 @@ static void end_share_joined(struct stage *stage, const struct stage_call *call,
                                                .heartbeat_ms = 5000,
                                                .assignment_count = 1,
                                                .assignments =
-                                                   stage_draw(stage, 2) == 0 ? &shared : NULL};
+                                                   stage_draw(stage, 2) == 0 ? &shared : NULL,
+                                               .has_begun = stage_draw(stage, 2) == 0};
 
     (void)results;
     DONE(sluice_share_joined_done)(call->arg, &joined);

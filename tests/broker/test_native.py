@@ -135,6 +135,23 @@ def test_credit_is_kept_to_the_record():
             assert link.has_nothing()
 
 
+def test_a_batch_is_taken_record_by_record_in_order_while_others_come():
+    with Link(broker().native) as link:
+        first = [record(b"%04d" % i + b"x" * 500, headers=[("sluice-expires", b"99999999999999")] if i == 70 else ()) for i in range(300)]
+        link.published(1, "one-by-one", first, partition=0)  # more than is held at once
+        link.subscribe(2, "one-by-one", records=1)
+        found, is_last = [], False
+        while len(found) < 310 or not is_last:
+            one = link.take(MESSAGES, number=2)
+            is_last, given = one.flags & 1, messages(one.body)[1]
+            assert len(given) <= 1
+            found += [each.offset for each in given]
+            if found == [0, 1, 2]:
+                link.published(3, "one-by-one", [record(b"later")] * 10, partition=0)
+            link.credit(2, len(given))
+        assert found == list(range(310)) and link.has_nothing()
+
+
 def test_credit_is_kept_to_the_byte():
     with Link(broker().native) as link:
         size = len(record(b"x" * 10))

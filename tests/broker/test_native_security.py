@@ -98,7 +98,12 @@ def test_rules_hold_for_who_logged_in():
             assert bob.error(7)[0] == 1313
             bob.send(TOPICS, 0, 8, text(""))
             assert Reader(bob.take(TOPIC_LIST).body).number("I") == 2
+            alice.published(10, "open.a", [record(b"held"), record(b"held too")], partition=0)
+            bob.subscribe(11, "open.a", records=2)
+            assert len(bob.records(11, 2)) == 2
             rule("acl.remove", broker, "Read", "topic:open.a", principal="User:bob")
+            bob.credit(11, 1)  # nothing of what was read before, and is held
+            assert Reader(bob.take(ENDED, number=11).body).number("I") == 1313
             alice.published(9, "open.a", [record(b"z")], partition=0)
             assert Reader(bob.take(ENDED, number=2).body).number("I") == 1313
 
