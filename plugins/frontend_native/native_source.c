@@ -259,6 +259,7 @@ static bool send_now(struct walk *walk, const struct sluice_record *record, uint
     }
     native_record_write(writer, record, 0);
     walk->count++;
+    walk->source->stalled_bytes = 0;
     return true;
 }
 

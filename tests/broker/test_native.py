@@ -162,6 +162,7 @@ def test_credit_is_kept_to_the_byte():
         assert link.has_nothing()
         link.credit(2, 0, 1)
         assert len(link.records(2, 1)) == 1 and link.has_nothing()
+        assert Reader(link.take(STALLED).body).numbers("IqQ") == (0, 1, size)  # each record that waits is told of
         link.credit(2, 0, 3 * size + 5)
         assert len(link.records(2, 3)) == 3
         assert Reader(link.take(STALLED).body).numbers("IqQ") == (0, 4, len(record(b"y" * 100)))
