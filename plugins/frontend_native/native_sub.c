@@ -17,6 +17,8 @@
 #define START_TIME  3u
 #define START_LAST  4u
 #define PLACE_BYTES 28u
+#define LUA         "lua:" /* begins a filter that this version does not have */
+#define LUA_SIZE    (sizeof(LUA) - 1)
 #define SENT_BYTES  (32u << 10) /* of SOURCE frames in one write */
 
 /* ---- the table of a connection ---- */
@@ -541,6 +543,8 @@ static const char *find_fault(const struct native_conn *conn, const struct nativ
         {subscribe->group.size > 0 &&
              (subscribe->start > START_FIRST || subscribe->place_count > 0),
          SLUICE_E_INVALID_REQUEST, "a durable subscription starts at the end or the beginning"},
+        {subscribe->filter.size >= LUA_SIZE && memcmp(subscribe->filter.data, LUA, LUA_SIZE) == 0,
+         SLUICE_E_UNSUPPORTED, "filters in Lua are not served by this version"},
         {subscribe->group.size == 0 && (frame->flags & NATIVE_EXCLUSIVE) != 0,
          SLUICE_E_INVALID_REQUEST, "only a subscription with a group can be exclusive"},
     };
