@@ -60,7 +60,8 @@ static bool copy_topics(struct native_share *share)
 
 static void answered(void *arg, const struct sluice_share_joined *joined);
 
-static void beat(struct native_share *share, uint32_t flags)
+/* False: no memory; it is tried again later. The answer may come inside. */
+static bool beat(struct native_share *share, uint32_t flags)
 {
     struct native_sub *sub = share->sub;
     struct native_member *member = &share->membership;
@@ -76,12 +77,13 @@ static void beat(struct native_share *share, uint32_t flags)
                                                       .partition = sub->partition};
     if ((is_joining || member->changed) && !copy_topics(share)) {
         native_share_wake_at(share, &member->due_ms, RETRY_MS);
-        return;
+        return false;
     }
     member->changed = false;
     member->beating = true;
     native_sub_ref(sub);
     broker->share_heartbeat(broker, &sub->conn->context, &member->request, answered, share);
+    return true;
 }
 
 static bool may_beat(const struct native_share *share)
@@ -94,7 +96,7 @@ void native_member_changed(struct native_share *share)
 {
     share->membership.changed = true;
     if (may_beat(share)) {
-        beat(share, 0);
+        (void)beat(share, 0);
     }
 }
 
@@ -102,7 +104,7 @@ int64_t native_member_try(struct native_share *share, int64_t now_ms)
 {
     if (share->membership.due_ms <= now_ms && may_beat(share)) {
         share->membership.due_ms = INT64_MAX;
-        beat(share, 0);
+        (void)beat(share, 0);
     }
     return share->membership.due_ms;
 }
@@ -128,9 +130,9 @@ static void settle(struct native_share *share, sluice_status status)
     struct native_member *member = &share->membership;
     if (is_forgotten(status) && member->epoch > 0) {
         member->epoch = 0;
-        beat(share, 0);
+        (void)beat(share, 0);
     } else if (status == SLUICE_OK && member->changed) {
-        beat(share, 0);
+        (void)beat(share, 0);
     } else if (status != SLUICE_OK && status != SLUICE_E_GROUP_EXCLUSIVE &&
                (native_status_may_pass(status) || status == SLUICE_E_TOPIC_AUTHORIZATION)) {
         member->changed = true;
@@ -149,7 +151,7 @@ static void joined_end(struct native_share *share, sluice_status status, const c
     member->joined = NULL;
     done(member->arg, status, reason);
     if (member->changed && may_beat(share)) {
-        beat(share, 0);
+        (void)beat(share, 0);
     }
 }
 
@@ -164,11 +166,8 @@ void native_member_begun(struct native_share *share, sluice_status status)
 {
     if (status != SLUICE_OK || share->sub->ended) {
         joined_end(share, status, "");
-    } else {
-        beat(share, SLUICE_SHARE_BEGAN);
-        if (!share->membership.beating) {
-            joined_end(share, SLUICE_E_NO_MEMORY, "");
-        }
+    } else if (!beat(share, SLUICE_SHARE_BEGAN)) {
+        joined_end(share, SLUICE_E_NO_MEMORY, "");
     }
 }
 
@@ -221,8 +220,7 @@ void native_member_join(struct native_share *share, native_joined *done, void *a
         joined_end(share, SLUICE_E_LIMIT, "a durable subscription reads at most 1000 partitions");
         return;
     }
-    beat(share, 0);
-    if (!share->membership.beating && share->membership.joined != NULL) {
+    if (!beat(share, 0)) {
         joined_end(share, SLUICE_E_NO_MEMORY, "");
     }
 }
