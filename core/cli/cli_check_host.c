@@ -3,6 +3,7 @@
 #include "cli/cli_check.h"
 #include "cli/cli_host_text.h"
 #include "cli/cli_sandbox.h"
+#include "cli/cli_store.h"
 #include "cli/cli_watch.h"
 #include "cli/cli_workbench.h"
 #include "os/os_address.h"
@@ -25,8 +26,6 @@
 #define SYNC_FAST_US 10 /* no disk is */
 #define GIB          (UINT64_C(1) << 30)
 #define MIB          (UINT64_C(1) << 20)
-
-extern char **environ;
 
 struct host {
     struct cli *cli;
@@ -594,33 +593,12 @@ static void folder_find(struct host *host)
     free(whole);
 }
 
-static int config_take(struct cli *cli, struct sl_config **ret_config)
-{
-    const struct cli_options *options = &cli->options;
-    struct config_sources sources = {.dev = options->dev,
-                                     .home = cli_value(&options->home, NULL),
-                                     .environment = (const char *const *)environ,
-                                     .executable = cli->executable};
-    struct config_report report = {.count = 0};
-    for (uint32_t i = 0; i < options->config.count && i < CONFIG_FILES_MAX; i++) {
-        sources.files[sources.file_count++] = options->config.items[i];
-    }
-    for (uint32_t i = 0; i < options->set.count; i++) {
-        sources.settings[sources.setting_count++] = options->set.items[i];
-    }
-    if (config_load(cli->os, &sources, &report, ret_config) == SLUICE_OK) {
-        return CLI_OK;
-    }
-    config_report_write(&report, stderr);
-    return CHECK_UNKNOWN;
-}
-
 int cli_check_host(struct cli *cli)
 {
     struct host host = {.cli = cli};
-    int code = config_take(cli, &host.config);
-    if (code != CLI_OK) {
-        return code;
+    int code;
+    if (cli_config_load(cli, &host.config) != CLI_OK) {
+        return CHECK_UNKNOWN;
     }
     host.text = calloc(1, FILE_BYTES);
     if (host.text == NULL) {

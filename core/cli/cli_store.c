@@ -41,10 +41,14 @@ int cli_config_load(struct cli *cli, struct sl_config **ret_config)
 {
     struct config_sources sources = {.dev = cli->options.dev,
                                      .home = cli_value(&cli->options.home, NULL),
-                                     .environment = (const char *const *)environ};
+                                     .environment = (const char *const *)environ,
+                                     .executable = cli->executable};
     struct config_report report = {.count = 0};
     for (uint32_t i = 0; i < cli->options.config.count && i < CONFIG_FILES_MAX; i++) {
         sources.files[sources.file_count++] = cli->options.config.items[i];
+    }
+    for (uint32_t i = 0; i < cli->options.set.count; i++) {
+        sources.settings[sources.setting_count++] = cli->options.set.items[i];
     }
     if (config_load(cli->os, &sources, &report, ret_config) != SLUICE_OK) {
         config_report_write(&report, stderr);
