@@ -230,8 +230,11 @@ OPTIONAL = {"frontend_http", "frontend_kafka", "frontend_native", "hot-reload", 
 
 
 def left_out_of(build):
-    """Of what a build can leave out, what this one has not."""
-    said = subprocess.run([os.path.join(build, "bin", "sluice"), "--version", "--json"], capture_output=True, text=True)
+    """Of what a build can leave out, what this one has not; nothing where only some targets are built."""
+    program = os.path.join(build, "bin", "sluice")
+    if not os.path.exists(program):
+        return set()
+    said = subprocess.run([program, "--version", "--json"], capture_output=True, text=True)
     return OPTIONAL - set(json.loads(said.stdout)["features"]) if said.returncode == 0 else set()
 
 
