@@ -2,8 +2,10 @@
 #include "admit/acl_file.h"
 
 #include "base/bytes.h"
+#include "base/text.h"
 
 #include <cjson/cJSON.h>
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +59,44 @@ static int32_t number_of(const char *const *names, size_t count, const char *nam
 int32_t acl_operation_number(const char *name)
 {
     return number_of(operations, SL_COUNT_OF(operations), name, strlen(name));
+}
+
+/* Case is no mistake: both sides are compared in small letters. */
+static const char *nearest(const char *const *names, size_t count, const char *word, size_t size)
+{
+    enum { WORDS_MAX = 24, WORD_BYTES = 32 };
+    static const char none[] = "";
+    char small[WORDS_MAX][WORD_BYTES], typed[WORD_BYTES] = "";
+    const char *known[WORDS_MAX];
+    SL_ASSERT(count <= WORDS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(small[i], WORD_BYTES, "%s", names[i] != NULL ? names[i] : none);
+        for (char *at = small[i]; *at != '\0'; at++) {
+            *at = (char)tolower((unsigned char)*at);
+        }
+        known[i] = small[i];
+    }
+    snprintf(typed, sizeof(typed), "%.*s", (int)size, word);
+    for (char *at = typed; *at != '\0'; at++) {
+        *at = (char)tolower((unsigned char)*at);
+    }
+    const char *best = sl_text_nearest(sl_bytes_of_text(typed), known, count);
+    for (size_t i = 0; best != NULL && i < count; i++) {
+        if (known[i] == best && names[i] != NULL) {
+            return names[i];
+        }
+    }
+    return NULL;
+}
+
+const char *acl_operation_nearest(const char *word)
+{
+    return nearest(operations, SL_COUNT_OF(operations), word, strlen(word));
+}
+
+const char *acl_resource_nearest(const char *word)
+{
+    return nearest(resources, SL_COUNT_OF(resources), word, strcspn(word, ":"));
 }
 
 const char *acl_operation_name(int32_t operation)

@@ -31,6 +31,10 @@ sl_err acl_file_parse(struct sl_bytes text, struct acl_rules *ret_rules,
 int32_t acl_operation_number(const char *name);
 const char *acl_operation_name(int32_t operation);
 const char *acl_resource_name(int32_t resource);
+/* The name of an operation, or of a kind of resource, that is most like the word, in any case;
+ * NULL: none is. */
+const char *acl_operation_nearest(const char *word);
+const char *acl_resource_nearest(const char *word);
 /* "Topic:user-*" into resource, pattern and a view of the name. False: it is not one. */
 bool acl_resource_parse(const char *text, struct sluice_acl *rule);
 

@@ -16,6 +16,7 @@ struct access_call {
     admin_storage_done *done;
     void *done_arg;
     bool removes, dry_run;
+    char why[320]; /* it is not taken */
     struct sluice_acl rule;
     char *texts; /* of the rule, or the user's name */
     struct sluice_user_change changes[2];
@@ -117,10 +118,23 @@ static const char *take_rule(struct access_call *call, const cJSON *args)
                           ? SLUICE_RULE_DENY
                           : SLUICE_RULE_ALLOW;
     if (rule.operation == 0) {
+        const char *best = acl_operation_nearest(operation);
+        if (best != NULL) {
+            snprintf(call->why, sizeof(call->why),
+                     "the operation \"%.40s\" is not known; did you mean %s?", operation, best);
+            return call->why;
+        }
         return "the operation is Read, Write, Create, Delete, Alter, Describe, ClusterAction, "
                "DescribeConfigs, AlterConfigs, IdempotentWrite or All";
     }
     if (!acl_resource_parse(resource, &rule)) {
+        const char *best = acl_resource_nearest(resource);
+        if (best != NULL && rule.resource == 0) {
+            snprintf(call->why, sizeof(call->why),
+                     "the resource \"%.80s\" is not known; did you mean %s:%.80s?", resource, best,
+                     resource + SL_MIN(strcspn(resource, ":") + 1, strlen(resource)));
+            return call->why;
+        }
         return "the resource is Topic:NAME, Group:NAME, TransactionalId:NAME or Cluster; a NAME "
                "that ends in * is a prefix";
     }

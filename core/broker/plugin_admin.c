@@ -71,7 +71,7 @@ static int64_t number_of(const cJSON *args, const char *key, int64_t fallback)
                : fallback;
 }
 
-/* "start", "end", "42", "@1770000000000" */
+/* "start", "end", "+7", "-7", "42", "@1770000000000" */
 static bool take_target(const char *text, struct plugin_command *command)
 {
     if (text == NULL) {
@@ -81,8 +81,12 @@ static bool take_target(const char *text, struct plugin_command *command)
         command->seek_to = text[0] == 's' ? PLUGIN_SEEK_START : PLUGIN_SEEK_END;
         return true;
     }
-    command->seek_to = text[0] == '@' ? PLUGIN_SEEK_TIME : PLUGIN_SEEK_OFFSET;
-    struct sl_bytes number = sl_bytes_of_text(text + (text[0] == '@'));
+    command->seek_to = text[0] == '@'   ? PLUGIN_SEEK_TIME
+                       : text[0] == '+' ? PLUGIN_SEEK_START
+                       : text[0] == '-' ? PLUGIN_SEEK_END
+                                        : PLUGIN_SEEK_OFFSET;
+    struct sl_bytes number =
+        sl_bytes_of_text(text + (command->seek_to != PLUGIN_SEEK_OFFSET)); /* behind the sign */
     return sl_text_parse_i64(number, &command->seek_value) == SLUICE_OK && command->seek_value >= 0;
 }
 
@@ -133,7 +137,7 @@ static const char *take_command(const char *word, const cJSON *args, struct plug
         return "\"partition\" must be a number from 0";
     }
     if (command->kind == PLUGIN_COMMAND_SEEK && !take_target(text_of(args, "to"), command)) {
-        return "\"to\" must be start, end, an offset, or @ and milliseconds since 1970";
+        return "\"to\" must be start, end, +N, -N, an offset, or @ and milliseconds since 1970";
     }
     if (command->kind == PLUGIN_COMMAND_LOAD && plain == NULL && coded == NULL) {
         return "\"data\" or \"data_base64\" is missing: what is in the file";

@@ -2,6 +2,7 @@
 #include "catalog/quota_entry.h"
 
 #include "base/hash.h"
+#include "base/text.h"
 #include "catalog/item_codec.h"
 
 #include <ctype.h>
@@ -204,14 +205,26 @@ sl_err quota_entity_check(const struct sluice_quota_entity *entity,
     return SLUICE_OK;
 }
 
+static const char *kind_nearest(struct sluice_text key)
+{
+    const char *known[SLUICE_QUOTA_KINDS];
+    for (uint32_t i = 0; i < SLUICE_QUOTA_KINDS; i++) {
+        known[i] = kinds[i + 1].name;
+    }
+    return sl_text_nearest(item_text(key), known, SLUICE_QUOTA_KINDS);
+}
+
 sl_err quota_value_check(const struct sluice_quota_entity *entity,
                          const struct sluice_quota_value *value,
                          char ret_reason[QUOTA_REASON_BYTES])
 {
     int32_t kind = quota_kind_of(value->key);
     if (kind == 0 || kinds[kind].is_of_ip != (entity->ip.data != NULL)) {
-        snprintf(ret_reason, QUOTA_REASON_BYTES, "Invalid configuration key %.*s",
-                 (int)SL_MIN(value->key.size, UINT64_C(80)), value->key.data);
+        const char *best = kind == 0 ? kind_nearest(value->key) : NULL;
+        snprintf(ret_reason, QUOTA_REASON_BYTES, "Invalid configuration key %.*s%s%s%s",
+                 (int)SL_MIN(value->key.size, UINT64_C(80)), value->key.data,
+                 best != NULL ? "; did you mean " : "", best != NULL ? best : "",
+                 best != NULL ? "?" : "");
         return SLUICE_E_INVALID_REQUEST;
     }
     const struct kind_row *row = &kinds[kind];

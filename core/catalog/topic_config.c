@@ -3,6 +3,7 @@
 #include "catalog/topic_config.h"
 
 #include "base/bytes.h"
+#include "base/text.h"
 
 #include <stdio.h>
 
@@ -314,13 +315,25 @@ static sl_err refusal_check(const struct topic_config_key *key, const struct con
     return SLUICE_OK;
 }
 
+static const char *key_nearest(struct sl_bytes name)
+{
+    const char *known[SL_COUNT_OF(keys)];
+    for (uint32_t i = 0; i < SL_COUNT_OF(keys); i++) {
+        known[i] = keys[i].name;
+    }
+    return sl_text_nearest(name, known, SL_COUNT_OF(keys));
+}
+
 sl_err topic_config_check(struct sl_bytes name, struct sl_bytes value,
                           char ret_reason[CONFIG_REASON_BYTES])
 {
     const struct topic_config_key *key = topic_config_find(name);
     if (key == NULL) {
-        snprintf(ret_reason, CONFIG_REASON_BYTES, "unknown topic config '%.*s'",
-                 (int)SL_MIN(name.size, 80u), name.size == 0 ? "" : (const char *)name.data);
+        const char *best = key_nearest(name);
+        snprintf(ret_reason, CONFIG_REASON_BYTES, "unknown topic config '%.*s'%s%s%s",
+                 (int)SL_MIN(name.size, 80u), name.size == 0 ? "" : (const char *)name.data,
+                 best != NULL ? "; did you mean '" : "", best != NULL ? best : "",
+                 best != NULL ? "'?" : "");
         return SLUICE_E_INVALID_CONFIG;
     }
     bool has_nul = value.size != 0 && memchr(value.data, '\0', value.size) != NULL;

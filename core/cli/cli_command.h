@@ -279,6 +279,10 @@ int cli_object_show(struct cli *cli, const char *command, cJSON *args);
 void cli_time_text(int64_t wall_ms, char ret_text[CLI_TIME_BYTES]);
 /* The way back; a fraction of the second may follow it. False: it is no such time. */
 bool cli_time_parse(const char *text, int64_t *ret_wall_ms);
+/* What was complained of first and the next step said first, "" for nothing; how many objects went
+ * to stdout: for the object of a failure. */
+const char *cli_complained(const char **ret_next);
+uint32_t cli_json_count(void);
 /* "sluice: …\n" on stderr. */
 void cli_complain(const char *format, ...) SL_PRINTF(1, 2);
 /* A line below it: what to do. */

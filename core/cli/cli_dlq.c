@@ -1,7 +1,7 @@
 /* cli_dlq.c: sluice dlq list, show, redrive: dead letters of stages. The letters are read as
  * records of the topic __sluice_dlq.<stage>; what was handed back, and redrives, are asked of the
  * broker. */
-#include "cli/cli_command.h"
+#include "cli/cli_offsets.h"
 #include "cli/cli_store.h"
 
 #include <stdlib.h>
@@ -310,6 +310,7 @@ struct showing {
     struct cli *cli;
     int64_t left;
     int64_t only; /* this offset; -1: all */
+    int64_t stop; /* of --offset, in the partition that is read; INT64_MAX: none */
     uint64_t shown;
 };
 
@@ -362,6 +363,9 @@ static cJSON *letter_json(const cJSON *partition, const cJSON *record, bool redr
 static bool letter_show(void *arg, const cJSON *partition, cJSON *record, bool redriven)
 {
     struct showing *showing = arg;
+    if (number_of(record, "offset") >= showing->stop) {
+        return false;
+    }
     if (showing->only >= 0 && number_of(record, "offset") != showing->only) {
         return number_of(record, "offset") < showing->only;
     }
@@ -396,20 +400,68 @@ static bool letter_take(const struct cli *cli, int64_t *ret_partition, int64_t *
     *ret_offset = strtoll(second, &end, 10);
     good = good && end != second && *end == '\0' && *ret_offset >= 0;
     if (!good) {
-        cli_complain("--offset takes PARTITION:OFFSET of the dead letter, as dlq show writes it "
+        cli_complain("--letter takes PARTITION:OFFSET of the dead letter, as dlq show writes it "
                      "(\"0:17\"), not \"%.60s\"",
                      text);
     }
     return good;
 }
 
+/* Where --offset begins and ends in a partition of the dead letters. */
+static int64_t span_begin(const struct cli_span *span, const cJSON *bounds_reply, int64_t partition,
+                          int64_t *ret_stop)
+{
+    const cJSON *row;
+    *ret_stop = INT64_MAX;
+    cJSON_ArrayForEach(row, cli_bounds_rows(bounds_reply))
+    {
+        struct cli_place_bounds from, to;
+        int32_t number = -1;
+        cli_bounds_read(row, true, &to, &number);
+        cli_bounds_read(row, false, &from, &number);
+        if (number == partition) {
+            *ret_stop = span->has_to ? cli_place_resolve(&span->to, &to) : INT64_MAX;
+            return cli_place_resolve(&span->from, &from);
+        }
+    }
+    return 0;
+}
+
+static int letters_show(struct cli_link *link, const struct cli_span *span, int64_t only,
+                        struct showing *showing)
+{
+    char topic[512];
+    cJSON *reply = NULL, *bounds = NULL;
+    const cJSON *partition;
+    const char *stage = showing->cli->options.words[0];
+    snprintf(topic, sizeof(topic), TOPIC_PREFIX "%.400s", stage);
+    int code = stages_ask(link, stage, &reply);
+    const cJSON *partitions = cJSON_GetObjectItemCaseSensitive(cli_result(reply), "partitions");
+    if (code == CLI_OK && cJSON_GetArraySize(partitions) > 0) {
+        code = cli_bounds_ask(link, topic, span, &bounds);
+    }
+    cJSON_ArrayForEach(partition, partitions)
+    {
+        int64_t number = number_of(partition, "partition");
+        if (code == CLI_OK && (only < 0 || number == only) && showing->left > 0) {
+            int64_t from = span_begin(span, bounds, number, &showing->stop);
+            code =
+                partition_read(link, partition, SL_MAX(showing->only, from), letter_show, showing);
+        }
+    }
+    cJSON_Delete(bounds);
+    cJSON_Delete(reply);
+    return code;
+}
+
 static int dlq_show(struct cli *cli)
 {
     struct cli_link link;
-    cJSON *reply = NULL;
     int64_t only = -1;
+    struct cli_span span;
     struct showing showing = {.cli = cli};
-    if (!filters_check(cli) || !letter_take(cli, &only, &showing.only) ||
+    if (!cli_span_take(cli, "--offset", cli_value(&cli->options.offset, "start"), &span) ||
+        !filters_check(cli) || !letter_take(cli, &only, &showing.only) ||
         !cli_number(&cli->options.count, "--count", 1, INT64_MAX, 20, &showing.left)) {
         return CLI_USAGE;
     }
@@ -417,20 +469,10 @@ static int dlq_show(struct cli *cli)
     if (code != CLI_OK) {
         return code;
     }
-    code = stages_ask(&link, cli->options.words[0], &reply);
-    const cJSON *partition;
-    cJSON_ArrayForEach(partition, cJSON_GetObjectItemCaseSensitive(cli_result(reply), "partitions"))
-    {
-        bool wanted = only < 0 || number_of(partition, "partition") == only;
-        if (code == CLI_OK && wanted && showing.left > 0) {
-            code = partition_read(&link, partition, SL_MAX(showing.only, (int64_t)0), letter_show,
-                                  &showing);
-        }
-    }
+    code = letters_show(&link, &span, only, &showing);
     if (code == CLI_OK && showing.shown == 0 && !cli->options.json) {
         cli_complain("no dead letter of %s is like that", cli->options.words[0]);
     }
-    cJSON_Delete(reply);
     cli_link_close(&link);
     return code;
 }
@@ -561,7 +603,7 @@ static const struct cli_command commands[] = {
     {"dlq list", dlq_list, "[STAGE]", 0, 1, CLI_BROKER_OPTIONS,
      "dead letters of each stage: how many, since when, why"},
     {"dlq show", dlq_show, "STAGE", 1, 1,
-     CLI_BROKER_OPTIONS | CLI_OPTION(LETTER) | CLI_OPTION(PARTITION) | CLI_OPTION(COUNT) | CLI_OPTION(FILTER) | CLI_OPTION(ALL),
+     CLI_BROKER_OPTIONS | CLI_OPTION(LETTER) | CLI_OPTION(OFFSET) | CLI_OPTION(PARTITION) | CLI_OPTION(COUNT) | CLI_OPTION(FILTER) | CLI_OPTION(ALL),
      "dead letters of a stage with their reasons"},
     {"dlq redrive", dlq_redrive, "STAGE", 1, 1,
      CLI_CHANGE_OPTIONS | CLI_OPTION(LETTER) | CLI_OPTION(PARTITION) | CLI_OPTION(FILTER) | CLI_OPTION(TOPIC_TO),

@@ -1,4 +1,5 @@
 /* cli_group.c: group list, describe, seek, delete: groups of all kinds. */
+#include "cli/cli_offsets.h"
 #include "cli/cli_watch.h"
 
 #include <stdlib.h>
@@ -129,14 +130,14 @@ static int group_seek(struct cli *cli)
     static const char *const columns[] = {"topic", "partition", "before", "after"};
     const char *to = cli_value(&cli->options.seek_to, NULL);
     const char *topic = cli_value(&cli->options.topic, NULL);
-    char place[64];
+    char place[CLI_PLACE_TEXT_BYTES];
     int64_t partition = -1;
     cJSON *reply = NULL;
     if (to == NULL) {
         cli_complain("group seek needs --to start, end, +N, -N, an offset, or @ and a time");
         return CLI_USAGE;
     }
-    if (!watch_place(cli, "--to", to, place) ||
+    if (!cli_place_ask(cli, "--to", to, place) ||
         !cli_number(&cli->options.partition, "--partition", 0, INT32_MAX, -1, &partition)) {
         return CLI_USAGE;
     }

@@ -289,9 +289,10 @@ void cli_explain(struct cli *cli, sl_err err)
 int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **ret_reply)
 {
     static const struct named names[] = {{"topic", "topic.list", "topics", "name"},
-                                         {"group", "group.list", "groups", "group"}};
+                                         {"group", "group.list", "groups", "group"},
+                                         {"name", "plugin.list", "plugins", "name"}};
     const char *message;
-    char typed[SL_COUNT_OF(names)][256] = {"", ""};
+    char typed[SL_COUNT_OF(names)][256] = {"", "", ""};
     for (size_t i = 0; i < SL_COUNT_OF(names); i++) { /* args are gone when the answer comes */
         const cJSON *name = cJSON_GetObjectItemCaseSensitive(args, names[i].argument);
         snprintf(typed[i], sizeof(typed[i]), "%s", cJSON_IsString(name) ? name->valuestring : "");
@@ -308,9 +309,13 @@ int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **re
         return cli_exit_of(err);
     }
     cli_complain("%s failed: %s (SLU-%04d)", command, message, err);
-    bool of_topic = err == SLUICE_E_UNKNOWN_TOPIC, of_group = err == SLUICE_E_GROUP_NOT_FOUND;
-    if ((of_topic && typed[0][0] != '\0') || (of_group && typed[1][0] != '\0')) {
-        nearest_say(link, &names[of_group], typed[of_group]);
+    static const sl_err unknown[SL_COUNT_OF(names)] = {
+        SLUICE_E_UNKNOWN_TOPIC, SLUICE_E_GROUP_NOT_FOUND, SLUICE_E_NOT_FOUND};
+    bool is_told = strstr(message, "did you mean") != NULL;
+    for (size_t i = 0; i < SL_COUNT_OF(names) && !is_told; i++) {
+        if (err == unknown[i] && typed[i][0] != '\0') {
+            nearest_say(link, &names[i], typed[i]);
+        }
     }
     cli_explain(link->cli, err);
     return cli_exit_of(err);

@@ -1,6 +1,9 @@
 /* cli_main.c: it dispatches, and it is the help. */
 #include "cli/cli_table.h"
 
+#include "base/status.h"
+#include "control/explain.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,31 +182,70 @@ static int words_run(struct cli *cli, int argc, char **argv, bool help)
     return command_run(cli, argc - used, argv + used);
 }
 
-/* What ended with a code from 64 on and was not explained yet gets the number that fits the code.
- */
-static void end_explain(struct cli *cli, int code)
+/* The number that fits an exit code where nothing closer was said. */
+static sl_err err_of(int code)
 {
     static const struct {
         int code;
         sl_err err;
-    } errors[] = {{CLI_DATA, SLUICE_E_MALFORMED},
-                  {CLI_UNREACHABLE, SLUICE_E_NETWORK},
-                  {CLI_IO, SLUICE_E_IO},
-                  {CLI_DENIED, SLUICE_E_PERMISSION},
-                  {CLI_CONFIG, SLUICE_E_CONFIG_VALUE}};
-    if (cli->explained != SLUICE_OK) {
+    } errors[] = {{CLI_USAGE, SLUICE_E_INVALID},       {CLI_DATA, SLUICE_E_MALFORMED},
+                  {CLI_UNREACHABLE, SLUICE_E_NETWORK}, {CLI_IO, SLUICE_E_IO},
+                  {CLI_DENIED, SLUICE_E_PERMISSION},   {CLI_CONFIG, SLUICE_E_CONFIG_VALUE}};
+    for (size_t i = 0; i < SL_COUNT_OF(errors); i++) {
+        if (errors[i].code == code) {
+            return errors[i].err;
+        }
+    }
+    return SLUICE_OK;
+}
+
+/* What ended with a code from 64 on and was not explained yet gets the number that fits the code.
+ */
+static void end_explain(struct cli *cli, int code)
+{
+    sl_err err = err_of(code);
+    if (cli->explained != SLUICE_OK || err == SLUICE_OK) {
         return;
     }
     if (code == CLI_USAGE && cli->command != NULL) {
-        cli_next("\"sluice %s --help\" says how (SLU-%04d)", cli->command->name, SLUICE_E_INVALID);
+        cli_next("\"sluice %s --help\" says how (SLU-%04d)", cli->command->name, err);
     } else if (code == CLI_USAGE) {
-        cli_next("\"sluice --help\" lists all commands (SLU-%04d)", SLUICE_E_INVALID);
+        cli_next("\"sluice --help\" lists all commands (SLU-%04d)", err);
+    } else {
+        cli_next("\"sluice errors %d\" explains (SLU-%04d)", err, err);
     }
-    for (size_t i = 0; i < SL_COUNT_OF(errors); i++) {
-        if (errors[i].code == code) {
-            cli_next("\"sluice errors %d\" explains (SLU-%04d)", errors[i].err, errors[i].err);
+    cli->explained = err;
+}
+
+/* Also where the command line cannot be read. */
+static bool wants_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "--jsonl") == 0) {
+            return true;
         }
     }
+    return false;
+}
+
+/* Who asked for JSON and got none gets the failure as an object, in the broker's own shape. */
+static void failure_json(const struct cli *cli, int code)
+{
+    char name[16];
+    const char *next;
+    const char *complaint = cli_complained(&next);
+    sl_err err = cli->explained != SLUICE_OK ? cli->explained : SLUICE_E_INVALID;
+    sl_status_name(err, name);
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddBoolToObject(object, "ok", false);
+    cJSON_AddNumberToObject(object, "exit", code);
+    cJSON *error = cJSON_AddObjectToObject(object, "error");
+    cJSON_AddStringToObject(error, "code", name);
+    cJSON_AddNumberToObject(error, "status", err);
+    cJSON_AddStringToObject(error, "message", complaint);
+    cJSON_AddStringToObject(error, "next", next[0] != '\0' ? next : explain_find(err)->next);
+    cli_json_write(object);
+    cJSON_Delete(object);
 }
 
 int cli_main(int argc, char **argv, struct sl_os *os)
@@ -221,10 +263,16 @@ int cli_main(int argc, char **argv, struct sl_os *os)
     bool help = is_help(argv[1]);
     int code = words_run(&cli, argc - 1 - help, argv + 1 + help, help);
     free(executable);
+    end_explain(&cli, code);
+    const char *next;
+    bool failed = code != CLI_OK && cli_complained(&next)[0] != '\0';
+    if (failed && cli_json_count() == 0 && wants_json(argc, argv)) {
+        failure_json(&cli, code);
+    }
     if (fflush(stdout) != 0 && code == CLI_OK) {
         cli_complain("standard output cannot be written");
         code = CLI_IO;
+        end_explain(&cli, code);
     }
-    end_explain(&cli, code);
     return code;
 }

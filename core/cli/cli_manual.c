@@ -118,7 +118,11 @@ void cli_reference_write(FILE *out)
           "Made by `sluice manual cli.md` from the tables in core/cli; a test compares the two.\n"
           "Change the tables, not this page. `sluice COMMAND --help` says the same, and so do the\n"
           "man pages.\n\n"
-          "Data goes to standard output, talk to standard error.\n\n"
+          "Data goes to standard output, talk to standard error. With `--json` a failure is an "
+          "object on\n"
+          "standard output too, the broker's own or one of the same shape:\n"
+          "`{\"ok\":false,\"exit\":69,\"error\":{\"code\":\"SLU-1605\",\"status\":1605,\"message\":"
+          "…,\"next\":…}}`.\n\n"
           "## Exit codes\n\n| code | what it says |\n|---|---|\n" CLI_EXIT_TABLE(
               EXIT_MARKDOWN) "\n## Common options\n\nOf every command that talks to a broker. "
                              "Without them its socket\n"

@@ -30,6 +30,17 @@ bool cli_place_take(struct cli *cli, const char *option, const char *text,
     return false;
 }
 
+bool cli_place_ask(struct cli *cli, const char *option, const char *text,
+                   char ret_text[CLI_PLACE_TEXT_BYTES])
+{
+    struct cli_place place;
+    if (!cli_place_take(cli, option, text, &place)) {
+        return false;
+    }
+    cli_place_text(&place, ret_text);
+    return true;
+}
+
 static void time_add(cJSON *args, const char *name, const struct cli_place *place)
 {
     char text[32];

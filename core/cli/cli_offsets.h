@@ -18,6 +18,9 @@ void cli_bounds_read(const cJSON *row, bool second, struct cli_place_bounds *ret
 /* False: a sentence was written; `option` is what it names. */
 bool cli_span_take(struct cli *cli, const char *option, const char *text,
                    struct cli_span *ret_span);
+/* As the broker reads it: start, end, +N, -N, N, @milliseconds. */
+bool cli_place_ask(struct cli *cli, const char *option, const char *text,
+                   char ret_text[CLI_PLACE_TEXT_BYTES]);
 /* A place alone. */
 bool cli_place_take(struct cli *cli, const char *option, const char *text,
                     struct cli_place *ret_place);

@@ -41,7 +41,7 @@ static const struct option options[] = {
     {CLI_OPTION(TO_VERSION), 0, .name = "--to", .argument = "HASH|VERSION", VALUES(to_version), .doc = "the version that comes back; default the one before"},
     {CLI_OPTION(SHADOW), 0, .name = "--shadow", .argument = "N", VALUES(shadow), .doc = "records that the new version gets beside the old one first"},
     {CLI_OPTION(MAX_DIFF), 0, .name = "--max-diff", .argument = "PERCENT", VALUES(max_diff), .doc = "refuse it when more of them differ; default 100"},
-    {CLI_OPTION(LETTER), 'o', .name = "--offset", .argument = "PARTITION:OFFSET", VALUES(letter), .doc = "this dead letter alone, as dlq show writes it"},
+    {CLI_OPTION(LETTER), 0, .name = "--letter", .argument = "PARTITION:OFFSET", VALUES(letter), .doc = "this dead letter alone, as dlq show writes it"},
     {CLI_OPTION(FILTER), 0, .name = "--filter", .argument = "FIELD=VALUE", VALUES(filter), .doc = "only those; FIELD~VALUE: that contain it; reason, version, topic, partition, key, value, header.NAME; may be repeated"},
     {CLI_OPTION(TOPIC_TO), 0, .name = "--to", .argument = "TOPIC", VALUES(topic_to), .doc = "to this topic instead of the stage"},
     {CLI_OPTION(ALL), 'a', .name = "--all", FLAG(all), .doc = "also those that were handed back"},

@@ -7,13 +7,28 @@
 
 #define COLUMNS_MAX 12
 
+/* Of the one command that a process runs. */
+static struct {
+    char complaint[1024], next[1024];
+    uint32_t objects;
+} told;
+
+static void SL_PRINTF(3, 0)
+    tell(const char *before, char first[1024], const char *format, va_list args)
+{
+    char text[1024];
+    vsnprintf(text, sizeof(text), format, args);
+    fprintf(stderr, "%s%s\n", before, text);
+    if (first[0] == '\0') {
+        memcpy(first, text, sizeof(text));
+    }
+}
+
 void cli_complain(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fputs("sluice: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    tell("sluice: ", told.complaint, format, args);
     va_end(args);
 }
 
@@ -21,10 +36,19 @@ void cli_next(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fputs("        ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    tell("        ", told.next, format, args);
     va_end(args);
+}
+
+const char *cli_complained(const char **ret_next)
+{
+    *ret_next = told.next;
+    return told.complaint;
+}
+
+uint32_t cli_json_count(void)
+{
+    return told.objects;
 }
 
 /* Days since 1970 to a date, by eras of 400 years (Howard Hinnant, chrono-compatible date
@@ -102,6 +126,7 @@ void cli_json_write(const cJSON *object)
     char *text = cJSON_PrintUnformatted(object);
     if (text != NULL) {
         puts(text);
+        told.objects++;
     }
     free(text);
 }

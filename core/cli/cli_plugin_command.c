@@ -3,6 +3,7 @@
  *
  * What cannot be undone, or lets records past a gate, is answered E_UNCONFIRMED with a sentence; a
  * person at a terminal is asked then, a script says --yes or --force. */
+#include "cli/cli_offsets.h"
 #include "cli/cli_plugin.h"
 #include "cli/cli_watch.h"
 
@@ -203,13 +204,13 @@ int cli_plugin_seek(struct cli *cli)
     const char *to = cli_value(&cli->options.seek_to, NULL);
     const char *topic = cli_value(&cli->options.topic, NULL);
     int64_t partition = -1;
-    char target[64];
+    char target[CLI_PLACE_TEXT_BYTES];
     if (to == NULL) {
-        cli_complain("plugin seek needs --to start, end, an offset, or @ and a time");
+        cli_complain("plugin seek needs --to start, end, +N, -N, an offset, or @ and a time");
         return CLI_USAGE;
     }
     if (!cli_number(&cli->options.partition, "--partition", 0, INT32_MAX, -1, &partition) ||
-        !watch_place(cli, "--to", to, target)) {
+        !cli_place_ask(cli, "--to", to, target)) {
         return CLI_USAGE;
     }
     cJSON *args = cJSON_CreateObject();

@@ -1,4 +1,6 @@
 /* cli_tap.c: tap (a sample of live records) and log (what the broker says). */
+#include "base/text.h"
+#include "cli/cli_place.h"
 #include "cli/cli_record_text.h"
 #include "cli/cli_tap_reader.h"
 #include "cli/cli_workbench.h"
@@ -39,6 +41,46 @@ static void left_out_say(const struct tap *tap)
             tap->left_topics > 0 ? "; more topics match than are looked at" : "");
 }
 
+/* Where no topic fits a person is told, and it waits for one. Who wants so many records of topics
+ * by their names is a script, which would wait for ever; a pattern is of what may come. */
+static int topics_say(struct tap *tap, const struct tapping *tapping)
+{
+    const struct cli *cli = tapping->cli;
+    bool waits = cli->options.count.count == 0;
+    for (uint32_t i = 0; i < tap->pattern_count; i++) {
+        waits = waits || strpbrk(tap->patterns[i], "*?[") != NULL;
+    }
+    if (cJSON_GetArraySize(tap->topics) > 0) {
+        return CLI_OK;
+    }
+    cli_complain("no topic fits \"%.100s\"%s%s", tap->patterns[0],
+                 tap->pattern_count > 1 ? " or the others" : "",
+                 waits ? "; it waits for one (Ctrl-C ends it)" : "");
+    if (!waits) {
+        cli_next("\"sluice topic list\" shows all; internal ones begin with __");
+    }
+    return waits ? CLI_OK : CLI_FAILED;
+}
+
+/* What no name of a topic can be would wait for ever. */
+static bool patterns_check(const struct cli *cli)
+{
+    for (uint32_t i = 0; i < cli->options.word_count; i++) {
+        const char *pattern = cli->options.words[i];
+        bool has_set = strchr(pattern, '[') != NULL;
+        size_t size = strspn(pattern, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                      "0123456789._-*?[]!");
+        if (pattern[0] == '\0' || (!has_set && pattern[size] != '\0')) {
+            cli_complain(
+                "no topic can be called \"%.100s\": letters, digits, '.', '_' and '-', and "
+                "in a pattern *, ? and [sets]",
+                pattern);
+            return false;
+        }
+    }
+    return true;
+}
+
 static int tap_run(struct tap *tap, struct tapping *tapping, int64_t seconds)
 {
     int64_t begun_ms = sl_os_mono_ns(tapping->cli->os) / 1000000;
@@ -48,6 +90,9 @@ static int tap_run(struct tap *tap, struct tapping *tapping, int64_t seconds)
            now_ms - begun_ms < seconds * 1000) {
         code = tap_poll(tap, record_write, tapping);
         fflush(stdout);
+        if (code == CLI_OK && now_ms == begun_ms) {
+            code = topics_say(tap, tapping);
+        }
         now_ms = sl_os_mono_ns(tapping->cli->os) / 1000000;
         if (now_ms - said_ms >= LEFT_OUT_SAY_MS && tap->left_out > said) {
             left_out_say(tap);
@@ -70,6 +115,13 @@ static int tap_command(struct cli *cli)
     if (!cli_number(cli_own(cli, "--rate"), "--rate", 1, TAP_RATE_MAX, 10, &rate) ||
         !cli_number(cli_own(cli, "--seconds"), "--seconds", 1, INT32_MAX, INT32_MAX, &seconds) ||
         !cli_number(&cli->options.count, "--count", 1, INT64_MAX, INT64_MAX, &tapping.left)) {
+        return CLI_USAGE;
+    }
+    if (strcmp(tapping.format, "help") == 0) {
+        cli_record_format_help(stdout);
+        return CLI_OK;
+    }
+    if (!cli_record_format_check(tapping.format) || !patterns_check(cli)) {
         return CLI_USAGE;
     }
     int code = cli_link_open(&link, cli);
@@ -147,22 +199,33 @@ static cJSON *log_args(const struct cli *cli, const char *since)
     return args;
 }
 
+/* A time of the language of offsets, also without its @ ("10m" is ago). */
+static bool since_take(const struct cli *cli, const char *since, char ret_ms[CLI_PLACE_TEXT_BYTES])
+{
+    char asked[72];
+    struct cli_place place;
+    bool is_ago = since[0] >= '0' && since[0] <= '9' && strpbrk(since, "T:") == NULL &&
+                  strlen(since) != strlen("2026-11-21");
+    snprintf(asked, sizeof(asked), "%s%s%.60s", since[0] == '@' ? "" : "@", is_ago ? "-" : "",
+             since);
+    if (!cli_place_parse(asked, sl_os_wall_ms(cli->os), &place) || place.kind != CLI_PLACE_TIME) {
+        cli_complain("--since is \"%.60s\" but must be a time such as 2026-11-21T11:00:00Z, or "
+                     "how long ago: 10m",
+                     since);
+        return false;
+    }
+    snprintf(ret_ms, CLI_PLACE_TEXT_BYTES, "%lld", (long long)place.value);
+    return true;
+}
+
 static int log_command(struct cli *cli)
 {
     const char *since = cli_value(cli_own(cli, "--since"), NULL);
-    char since_text[64] = "", place[64], next[32] = "0", asked[72];
+    char since_text[CLI_PLACE_TEXT_BYTES] = "", next[32] = "0";
     struct cli_link link;
     bool more = true, follow = cli_own_flag(cli, "--follow");
-    if (since != NULL) {
-        bool is_ago = since[0] >= '0' && since[0] <= '9' && strchr(since, 'T') == NULL;
-        snprintf(asked, sizeof(asked), "@%s%.60s", is_ago ? "-" : "", since);
-        if (!watch_time(cli, asked, place)) {
-            cli_complain("--since is \"%.60s\" but must be a time such as 2026-11-21T11:00:00Z, or "
-                         "how long ago: 10m",
-                         since);
-            return CLI_USAGE;
-        }
-        snprintf(since_text, sizeof(since_text), "%.60s", place + 1);
+    if (since != NULL && !since_take(cli, since, since_text)) {
+        return CLI_USAGE;
     }
     int code = cli_link_open(&link, cli);
     if (code != CLI_OK) {
@@ -196,7 +259,8 @@ static const struct cli_command commands[] = {
      "a sample of the records that come into topics, live\n\n"
      "PATTERN is a topic, or a glob such as 'orders.*'; internal topics only by a pattern that\n"
      "begins with __. Whatever is beyond --rate is left out, newest first, and counted: nothing is\n"
-     "slowed down by it. Formats are those of consume."},
+     "slowed down by it. Formats are those of consume. Where no topic fits it says so and waits for\n"
+     "one; with --count and plain names it ends with code 1."},
     {"log", log_command, "", 0, 0, CLI_BROKER_OPTIONS,
      "what the broker said: the last lines that it keeps in memory\n\n"
      "It keeps 2,048 lines of all components together, with the level that log.level lets through."},

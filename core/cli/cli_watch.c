@@ -1,8 +1,6 @@
 /* cli_watch.c: see cli_watch.h. */
 #include "cli/cli_watch.h"
 
-#include "cli/cli_offsets.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,24 +78,4 @@ int64_t watch_int(const cJSON *object, const char *name, int64_t fallback)
         return strtoll(item->valuestring, NULL, 10);
     }
     return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : fallback;
-}
-
-bool watch_time(struct cli *cli, const char *text, char ret_text[64])
-{
-    struct cli_place place;
-    if (!cli_place_parse(text, sl_os_wall_ms(cli->os), &place) || place.kind != CLI_PLACE_TIME) {
-        return false;
-    }
-    cli_place_text(&place, ret_text);
-    return true;
-}
-
-bool watch_place(struct cli *cli, const char *option, const char *text, char ret_text[64])
-{
-    struct cli_place place;
-    if (!cli_place_take(cli, option, text, &place)) {
-        return false;
-    }
-    cli_place_text(&place, ret_text);
-    return true;
 }

@@ -16,10 +16,5 @@ const char *watch_bytes_text(double bytes, char ret_text[WATCH_TEXT_BYTES]);
 int64_t watch_int(const cJSON *object, const char *name, int64_t fallback);
 /* A member that is a text; "" when it is not there. */
 const char *watch_text(const cJSON *object, const char *name);
-/* The offsets language as the broker takes it: start, end, +N, -N, N, @TIME, @-2h become start,
- * end, +N, -N, N, @milliseconds. False: a sentence was written. */
-bool watch_place(struct cli *cli, const char *option, const char *text, char ret_text[64]);
-/* "@TIME" or "@-2h" to "@milliseconds"; false: it is no time, and nothing was written. */
-bool watch_time(struct cli *cli, const char *text, char ret_text[64]);
 
 #endif

@@ -63,7 +63,7 @@ const struct admin_command admin_commands[] = {
     {"plugin.pause", admin_plugin_command, ADMIN_TRIES, "name: it reads nothing, across restarts"},
     {"plugin.resume", admin_plugin_command, ADMIN_TRIES, "name"},
     {"plugin.seek", admin_plugin_command, ADMIN_TRIES,
-     "name, to: \"start\", \"end\", an offset, or \"@\" and milliseconds since 1970; topic?, "
+     "name, to: \"start\", \"end\", +N, -N, an offset, or \"@\" and milliseconds since 1970; topic?, "
      "partition?, confirmed?"},
     {"plugin.forget", admin_plugin_command, ADMIN_TRIES,
      "name, confirmed?: removes what is kept of an instance that is not loaded"},

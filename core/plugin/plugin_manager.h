@@ -198,15 +198,15 @@ enum {
 
 enum { PLUGIN_SEEK_START, PLUGIN_SEEK_END, PLUGIN_SEEK_OFFSET, PLUGIN_SEEK_TIME };
 struct plugin_command {
-    int32_t kind;           /* PLUGIN_COMMAND_* */
-    const char *name;       /* of the instance; LOAD: of the file, "mask.lua" */
-    const char *who;        /* "User:admin" */
-    struct sl_bytes bytes;  /* LOAD: what is in the file */
-    bool confirmed;         /* else what cannot be undone, or opens a gate, is E_UNCONFIRMED */
-    bool dry_run;           /* all checks; the outcome says what would be, and nothing changes */
-    int32_t seek_to;        /* PLUGIN_SEEK_* */
-    int64_t seek_value;     /* offset, or milliseconds since 1970 */
-    const char *topic;      /* SEEK: of this topic only; or NULL */
+    int32_t kind;          /* PLUGIN_COMMAND_* */
+    const char *name;      /* of the instance; LOAD: of the file, "mask.lua" */
+    const char *who;       /* "User:admin" */
+    struct sl_bytes bytes; /* LOAD: what is in the file */
+    bool confirmed;        /* else what cannot be undone, or opens a gate, is E_UNCONFIRMED */
+    bool dry_run;          /* all checks; the outcome says what would be, and nothing changes */
+    int32_t seek_to;       /* PLUGIN_SEEK_* */
+    int64_t seek_value;    /* offset, milliseconds since 1970, records behind START or before END */
+    const char *topic;     /* SEEK: of this topic only; or NULL */
     int64_t shadow_records; /* RELOAD: of a shadow run; 0: as the configuration says */
     int64_t shadow_max_diff_percent;
     int64_t partition; /* SEEK: this one only; -1: all */

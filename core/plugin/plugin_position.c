@@ -458,7 +458,8 @@ static void seek_take_answers(struct plugin_order *order,
             sl_err err = start->status != SLUICE_OK ? start->status
                          : end->status != SLUICE_OK ? end->status
                                                     : time->status;
-            int64_t wanted[] = {start->offset, end->offset, value,
+            int64_t within = SL_MIN(value, end->offset - start->offset);
+            int64_t wanted[] = {start->offset + within, end->offset - within, value,
                                 time->offset >= 0 ? time->offset : end->offset};
             move->after = wanted[order->command.seek_to];
             if (err == SLUICE_OK && (move->after < start->offset || move->after > end->offset)) {

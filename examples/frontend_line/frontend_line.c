@@ -8,6 +8,7 @@
  * at work for a connection its input is paused, so that a peer has one request under way. A line
  * has at most 64 KiB. All calls come on one loop thread. */
 #include <sluice/sluice.h>
+#include <sluice/status_row.h>
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -65,20 +66,8 @@ static void answer_error(const struct peer *peer, const char *what, struct sluic
 
 static const char *sentence_of(sluice_status status)
 {
-    static const struct {
-        sluice_status status;
-        const char *sentence;
-    } sentences[] = {
-#define ROW(suffix, number, kafka, http, grpc, retry, text) {number, text},
-        SLUICE_STATUS_TABLE(ROW)
-#undef ROW
-    };
-    for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++) {
-        if (sentences[i].status == status) {
-            return sentences[i].sentence;
-        }
-    }
-    return "unknown failure";
+    const struct sluice_status_row *row = sluice_status_row_of(status);
+    return row == NULL ? "unknown failure" : row->text;
 }
 
 static void wait_begins(struct peer *peer)

@@ -1,6 +1,7 @@
 /* http_response.c: status lines, heads and error bodies. */
 #include "http_response.h"
 
+#include <sluice/status_row.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -25,16 +26,6 @@ static const struct reason {
 };
 static const struct reason unknown_reason = {0, "Error", "", ""};
 
-static const struct {
-    sluice_status status;
-    int32_t http;
-    const char *sentence;
-} rows[] = {
-#define ROW(suffix, number, kafka, http, grpc, retry, text) {number, http, text},
-    SLUICE_STATUS_TABLE(ROW)
-#undef ROW
-};
-
 static const struct reason *find_reason(int32_t status)
 {
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
@@ -47,22 +38,14 @@ static const struct reason *find_reason(int32_t status)
 
 int32_t http_status_of(sluice_status status)
 {
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (rows[i].status == status) {
-            return rows[i].http;
-        }
-    }
-    return 500;
+    const struct sluice_status_row *row = sluice_status_row_of(status);
+    return row == NULL ? 500 : row->http;
 }
 
 const char *http_status_sentence(sluice_status status)
 {
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (rows[i].status == status) {
-            return rows[i].sentence;
-        }
-    }
-    return "internal error";
+    const struct sluice_status_row *row = sluice_status_row_of(status);
+    return row == NULL ? "internal error" : row->text;
 }
 
 size_t http_response_head(const struct http_response *response, char ret_head[HTTP_HEAD_MAX])

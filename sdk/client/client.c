@@ -6,6 +6,7 @@
  */
 #include "client_state.h"
 
+#include <sluice/status_row.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -610,18 +611,6 @@ void sluice_client_tick(struct sluice_client *client, int64_t now_ms)
 
 const char *sluice_status_text(sluice_status status)
 {
-    static const struct {
-        sluice_status status;
-        const char *text;
-    } rows[] = {
-#define ROW(suffix, number, kafka, http, grpc, retry, text) {number, text},
-        SLUICE_STATUS_TABLE(ROW)
-#undef ROW
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (rows[i].status == status) {
-            return rows[i].text;
-        }
-    }
-    return "unknown error";
+    const struct sluice_status_row *row = sluice_status_row_of(status);
+    return row == NULL ? "unknown error" : row->text;
 }

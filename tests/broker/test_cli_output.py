@@ -110,6 +110,36 @@ class Output(unittest.TestCase):
         self.assertEqual(self.terminal("topic", "delete", "asked", answer=b"y\n")[0], 0)
         self.assertNotIn("asked", self.ok("topic", "list"))
 
+    def failure(self, *arguments):
+        """The object of a failure, which must be all of stdout."""
+        done = subprocess.run([SLUICE, *arguments], capture_output=True, text=True, timeout=60)
+        told = json.loads(done.stdout)
+        self.assertEqual((told["ok"], told["exit"]), (False, done.returncode), done.stdout)
+        self.assertTrue(told["error"]["message"] and told["error"]["message"] in done.stderr, done)
+        self.assertTrue(told["error"]["next"], done.stdout)
+        return told["error"]["code"], told["error"]["message"]
+
+    def test_who_asks_for_json_gets_failures_as_json_before_any_broker_answers(self):
+        self.assertEqual(self.failure("topic", "list", "--json", "--socket", "/nonexistent/s")[0], "SLU-1605")
+        code, message = self.failure("topic", "lst", "--json")
+        self.assertEqual(code, "SLU-1002")
+        self.assertIn('did you mean "sluice topic list"?', message)
+        self.assertEqual(self.failure("topic", "create", "x", "-p", "zero", "--jsonl")[0], "SLU-1002")
+        self.assertEqual(self.failure("topic", "delete", "x", "--json", "--home", self.broker.home)[0], "SLU-1015")  # nobody can be asked
+        answered = subprocess.run([SLUICE, "topic", "describe", "tow", "--json", "--home", self.broker.home], capture_output=True, text=True)
+        self.assertEqual(json.loads(answered.stdout)["error"]["code"], "SLU-1300")  # the broker's own, once
+
+    def test_what_is_like_a_word_that_is_not_known_is_said(self):
+        for arguments, meant in ((("topic", "create", "x", "-c", "retention.mss=1"), "did you mean 'retention.ms'?"),
+                                 (("topic", "alter", "two", "-c", "segment.byte=1"), "did you mean 'segment.bytes'?"),
+                                 (("acl", "add", "User:a", "Raed", "Topic:t"), "did you mean Read?"),
+                                 (("acl", "add", "User:a", "Read", "topics:t"), "did you mean Topic:t?"),
+                                 (("quota", "set", "User:a", "producer_byte_rat=1"), "did you mean producer_byte_rate?"),
+                                 (("topic", "describe", "tow"), 'did you mean "two"?')):
+            code, _, err = self.broker.run(*arguments)
+            self.assertNotEqual(code, 0)
+            self.assertIn(meant, err)
+
 
 if __name__ == "__main__":
     unittest.main()

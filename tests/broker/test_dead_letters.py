@@ -52,9 +52,12 @@ class Redrive(DeadLetterTest):
         code, out, _ = self.broker.run("dlq", "show", "s")
         self.assertEqual(code, 0)
         self.assertEqual(out.decode().count("no x here"), 2)
-        code, out, _ = self.broker.run("dlq", "show", "s", "--offset", "0:1", "--json")
+        code, out, _ = self.broker.run("dlq", "show", "s", "--letter", "0:1", "--json")
         self.assertIn('"value":"x2"', out.decode())
         self.assertIn('"offset":"3"', out.decode())
+        all_of_it = self.broker.run("dlq", "show", "s", "--json")[1].splitlines()
+        for place, wanted in (("1:2", all_of_it[1:2]), (":1", all_of_it[:1]), ("-1", all_of_it[-1:]), ("@-1h", all_of_it), ("end", [])):
+            self.assertEqual(self.broker.run("dlq", "show", "s", "--json", "-o", place)[1].splitlines(), wanted, place)
         code, out, _ = self.broker.run("dlq", "show", "s", "--filter", "value=x1", "--json")
         self.assertEqual(out.decode().count('"letter"'), 1)
         code, _, err = self.broker.run("dlq", "show", "s", "--filter", "colour=red")
@@ -78,15 +81,15 @@ class Redrive(DeadLetterTest):
     def test_one_goes_back_and_then_the_rest(self):
         self.dead("x0", "x1", "x2", "x3")
         self.mend()
-        self.assertIn("1 dead letters", self.redrive("--offset", "0:2"))
-        self.assertIn("0 dead letters", self.redrive("--offset", "0:2"))
+        self.assertIn("1 dead letters", self.redrive("--letter", "0:2"))
+        self.assertIn("0 dead letters", self.redrive("--letter", "0:2"))
         self.assertEqual(self.wait_values("out", 1), ["x2"])
         self.broker.crash()
         self.broker.start()
         self.wait_log(" s ", " loaded ")
         self.assertIn("3 dead letters", self.redrive())
         self.assertEqual(self.wait_values("out", 4), ["x2", "x0", "x1", "x3"])
-        self.redrive("--offset", "nonsense", fails=True)
+        self.redrive("--letter", "nonsense", fails=True)
 
     def test_a_filter_chooses(self):
         self.dead("x-red", "x-blue", "x-red", "x-blue")

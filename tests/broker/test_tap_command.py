@@ -41,6 +41,21 @@ def test_a_sample_of_what_comes_in_is_shown_and_the_rest_is_counted():
         assert lines == ["payments=v0"] * 2, lines
 
 
+def test_what_can_never_show_a_record_is_said():
+    with Broker() as broker:
+        code, out, err = broker.run("tap", "ordres", "-n", "1")  # a script would wait for ever
+        assert code == 1 and "no topic fits" in err and out == b"", (code, err)
+        waiting = begin(broker, "tap", "orders", "--seconds", "60")  # a person is told, and a topic may come
+        assert b"it waits for one" in waiting.stderr.readline()
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(WAIT_S) == 0
+        waiting.communicate()
+        for wrong in (("tap", "a b"), ("tap", "orders", "-f", "%q")):
+            assert broker.run(*wrong)[0] == 64, wrong
+        assert b"%t" in broker.run("tap", "orders", "--format", "help")[1]
+        assert broker.run("log", "--since", "@-1h")[0] == 0
+
+
 def test_the_log_is_read_and_followed():
     with Broker() as broker:
         lines = [json.loads(line) for line in broker.run("log", "--json")[1].splitlines()]
