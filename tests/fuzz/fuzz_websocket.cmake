@@ -1,1 +1,3 @@
-sl_fuzzer(fuzz_websocket SOURCES fuzz_websocket.c DEPS http_frontend)
+if(TARGET http_frontend)
+  sl_fuzzer(fuzz_websocket SOURCES fuzz_websocket.c DEPS http_frontend)
+endif()
