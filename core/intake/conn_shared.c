@@ -6,24 +6,10 @@
 #include <sluice/shared_ring.h>
 #include <string.h>
 
-/* request = magic u32 | lowest version u16 | highest u16 | reserved 8
- * answer  = magic u32 | version u16 | reserved u16 | code u32 | bytes of a ring u32 */
-struct request {
-    uint32_t magic;
-    uint16_t lowest, highest;
-    uint64_t reserved;
-};
-struct answer {
-    uint32_t magic;
-    uint16_t version, reserved;
-    uint32_t code;
-    uint32_t ring_bytes;
-};
-_Static_assert(sizeof(struct request) == SLUICE_SHARED_REQUEST_BYTES, "as on the socket");
-_Static_assert(sizeof(struct answer) == SLUICE_SHARED_REQUEST_BYTES, "as on the socket");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "as on the socket");
 
-static sl_err check(const struct listener_shared *shared, const struct request *request)
+static sl_err check(const struct listener_shared *shared,
+                    const struct sluice_shared_request *request)
 {
     if (request->lowest > SLUICE_SHARED_VERSION || request->highest < SLUICE_SHARED_VERSION) {
         return SLUICE_E_UNSUPPORTED_VERSION;
@@ -59,10 +45,11 @@ void conn_shared_close(struct conn *conn)
     }
 }
 
-static sl_err share(struct conn *conn, const struct request *request)
+static sl_err share(struct conn *conn, const struct sluice_shared_request *request)
 {
     const struct listener_shared *shared = &conn->listener->shared;
-    struct answer answer = {.magic = SLUICE_SHARED_MAGIC, .version = SLUICE_SHARED_VERSION};
+    struct sluice_shared_answer answer = {.magic = SLUICE_SHARED_MAGIC,
+                                          .version = SLUICE_SHARED_VERSION};
     sl_err err = check(shared, request);
     err = err != SLUICE_OK ? err : take_place(conn);
     if (err == SLUICE_OK) {
@@ -87,7 +74,7 @@ static sl_err share(struct conn *conn, const struct request *request)
 sl_err conn_shared_look(struct conn *conn, const uint8_t *data, size_t size, size_t *ret_used)
 {
     const uint32_t magic = SLUICE_SHARED_MAGIC;
-    struct request request;
+    struct sluice_shared_request request;
     *ret_used = 0;
     if (memcmp(data, &magic, SL_MIN(size, sizeof(magic))) != 0) {
         return SLUICE_OK;

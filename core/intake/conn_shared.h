@@ -1,7 +1,7 @@
 /* conn_shared.h: a connection over a local socket whose peer asks for shared memory (shm:// of
  * libsluice, docs/formats/native.md).
  *
- *   SLUICE_SHARED_REQUEST_BYTES: magic, versions ─► answer with the memory's descriptor ─► rings
+ *   struct sluice_shared_request ─► answer with the memory's descriptor ─► rings
  *
  * It asks with its first bytes, which no frame can begin with; its frontend hears nothing of it.
  * What is refused is told with a code, and the connection ends. The memory counts in the loop's

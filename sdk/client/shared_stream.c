@@ -23,18 +23,6 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "as on the socket");
 
-struct request {
-    uint32_t magic;
-    uint16_t lowest, highest;
-    uint64_t reserved;
-};
-struct answer {
-    uint32_t magic;
-    uint16_t version, reserved;
-    uint32_t code;
-    uint32_t ring_bytes;
-};
-
 struct session {
     struct sluice_shared_rings rings;
     int fd;
@@ -86,10 +74,10 @@ static size_t receive_part(int fd, uint8_t *to, size_t size, int64_t deadline_ms
 }
 
 /* The memory's descriptor is the caller's, when there is one, also when it fails. */
-static sluice_status ask(int fd, struct answer *ret_answer, int *ret_memory)
+static sluice_status ask(int fd, struct sluice_shared_answer *ret_answer, int *ret_memory)
 {
-    const struct request request = {SLUICE_SHARED_MAGIC, SLUICE_SHARED_VERSION,
-                                    SLUICE_SHARED_VERSION, 0};
+    const struct sluice_shared_request request = {SLUICE_SHARED_MAGIC, SLUICE_SHARED_VERSION,
+                                                  SLUICE_SHARED_VERSION, 0};
     const int64_t deadline = socket_now_ms() + ANSWER_MS;
     size_t done = 0;
     size_t part = 1;
@@ -111,7 +99,8 @@ static sluice_status ask(int fd, struct answer *ret_answer, int *ret_memory)
 }
 
 /* Maps what the server gave: as large as it says, and nobody can make it smaller under us. */
-static sluice_status map_memory(const struct answer *answer, int memory, uint8_t **ret_memory)
+static sluice_status map_memory(const struct sluice_shared_answer *answer, int memory,
+                                uint8_t **ret_memory)
 {
     const uint64_t size = sluice_shared_bytes(answer->ring_bytes);
     struct stat info;
@@ -137,7 +126,7 @@ static int64_t look_ns(uint32_t look_us)
 
 static sluice_status shared_start(void *data, int fd, const char *host, void **ret_session)
 {
-    struct answer answer;
+    struct sluice_shared_answer answer;
     uint8_t *mapped = NULL;
     int memory = -1;
     struct session *session = calloc(1, sizeof(*session));

@@ -22,6 +22,18 @@ def local_broker(*settings, **options):
     return broker
 
 
+def expect_credit(test, client, other, topic):
+    """What `other` publishes is pushed to the client, and no more of it than there is credit for."""
+    client.create(topic, 1)
+    subscription = client.subscribe(topic, start=BEGINNING, records=2)
+    other.publish(topic, [record(b"%d" % i) for i in range(3)])
+    test.assertEqual([m.value for m in subscription.take(2)], [b"0", b"1"])
+    client.ping()  # a third record would have come before the answer
+    test.assertFalse(subscription.kept)
+    subscription.credit(1, 1 << 20)
+    test.assertEqual(subscription.next().value, b"2")
+
+
 class Frames(unittest.TestCase):
     """One broker for all."""
 
@@ -35,14 +47,7 @@ class Frames(unittest.TestCase):
 
     def test_a_client_by_the_page_publishes_subscribes_and_gets_no_more_than_its_credit(self):
         with Client(self.broker.local) as client, Client(("127.0.0.1", self.broker.native)) as other:
-            client.create("local", 1)
-            subscription = client.subscribe("local", start=BEGINNING, records=2)
-            other.publish("local", [record(b"%d" % i) for i in range(3)])
-            self.assertEqual([m.value for m in subscription.take(2)], [b"0", b"1"])
-            client.wait(client.send("PING"))  # a third record would have come before the answer
-            self.assertFalse(subscription.kept)
-            subscription.credit(1, 1 << 20)
-            self.assertEqual(subscription.next().value, b"2")
+            expect_credit(self, client, other, "local")
 
     def test_the_examples_in_c_and_kafka_see_each_others_records(self):
         address = "unix:" + self.broker.local

@@ -11,7 +11,7 @@ import urllib.request
 
 from sluice_broker import BUILD, SOURCE, wait_for
 from test_native_client import bound, example
-from test_native_local import local_broker
+from test_native_local import expect_credit, local_broker
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "native"))
 from sluice_native import BEGINNING, Client, Closed, NativeError, Shared, encode, record  # noqa: E402
@@ -64,14 +64,7 @@ class Rings(unittest.TestCase):
 
     def test_a_client_by_the_page_publishes_subscribes_and_gets_no_more_than_its_credit(self):
         with self.shared() as client, Client(("127.0.0.1", self.broker.native)) as other:
-            client.create("credit", 1)
-            subscription = client.subscribe("credit", start=BEGINNING, records=2)
-            other.publish("credit", [record(b"%d" % i) for i in range(3)])
-            self.assertEqual([m.value for m in subscription.take(2)], [b"0", b"1"])
-            client.wait(client.send("PING"))  # a third record would have come before the answer
-            self.assertFalse(subscription.kept)
-            subscription.credit(1, 1 << 20)
-            self.assertEqual(subscription.next().value, b"2")
+            expect_credit(self, client, other, "credit")
 
     def test_a_frame_larger_than_the_ring_passes_both_ways_and_kafka_sees_it(self):
         value = b"0123456789abcdef" * (RING // 4)

@@ -32,10 +32,25 @@
 #define SLUICE_SHARED_FOR_BYTES 1u
 #define SLUICE_SHARED_FOR_ROOM  2u
 
-/* How a client asks for the rings on its socket, and is answered. */
-#define SLUICE_SHARED_MAGIC         0x4D485353u
-#define SLUICE_SHARED_VERSION       1u
-#define SLUICE_SHARED_REQUEST_BYTES 16u
+/* Of the question and the answer. */
+#define SLUICE_SHARED_MAGIC   0x4D485353u
+#define SLUICE_SHARED_VERSION 1u
+
+/* How a client asks for the rings: the first bytes on its socket, little-endian. */
+struct sluice_shared_request {
+    uint32_t magic;
+    uint16_t lowest, highest; /* versions that it speaks */
+    uint64_t reserved;
+};
+
+/* How it is answered; the descriptor of the memory comes with it. */
+struct sluice_shared_answer {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t reserved;
+    uint32_t code;       /* SLUICE_OK, or why it does not get any */
+    uint32_t ring_bytes; /* of each ring */
+};
 
 /* One side's view; its counts are private. */
 struct sluice_shared_rings {
