@@ -95,8 +95,8 @@ static bool may_beat(const struct native_share *share)
 void native_member_changed(struct native_share *share)
 {
     share->membership.changed = true;
-    if (may_beat(share)) {
-        (void)beat(share, 0);
+    if (may_beat(share)) { /* at the next tick: an answer that comes at once may end all of it */
+        native_share_wake_at(share, &share->membership.due_ms, 0);
     }
 }
 
