@@ -14,7 +14,7 @@ static const struct cli_table *const tables[] = {
 static const struct cli_alias aliases[] = {
     {"transform list", "plugin list"},      {"transform new", "plugin new"},
     {"transform try", "plugin try"},        {"transform test", "plugin test"},
-    {"transform deploy", "plugin load"},    {"transform diff", "plugin try"},
+    {"transform deploy", "plugin deploy"},  {"transform diff", "plugin diff"},
     {"transform pause", "plugin pause"},    {"transform resume", "plugin resume"},
     {"transform logs", "plugin logs"},      {"transform rollback", "plugin rollback"},
     {"transform delete", "plugin disable"},

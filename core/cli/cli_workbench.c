@@ -232,6 +232,13 @@ static const struct cli_command commands[] = {
      "run records through a plugin that no broker runs yet, and show what differs\n\n"
      "With --topic the version that the broker runs is beside it: the file of the same name in its\n"
      "plugins folder. Nothing is written. Exit code 1: something differs."},
+    {"plugin deploy", cli_plugin_deploy, "DIR|FILE", 1, 1, CLI_CHANGE_OPTIONS | CLI_OPTION(YES) | CLI_OPTION(FORCE),
+     "test a plugin, check it, and only then put it into plugins.dir and load it\n\n"
+     "Its cases beside it as for plugin test, the rules as for plugin check, then plugin load, which copies\n"
+     "the file whole or not at all. What fails before leaves everything as it is."},
+    {"plugin diff", cli_plugin_diff, "DIR|FILE", 1, 1, CLI_BROKER_OPTIONS,
+     "a plugin's file beside the one of the same name that the broker runs\n\n"
+     "Of a .lua the lines that differ. What differs in what they do: plugin try. Exit code 1: they differ."},
     {"plugin logs", cli_plugin_logs, "PLUGIN", 1, 1, CLI_BROKER_OPTIONS | CLI_OPTION(FOLLOW),
      "what a plugin logged, and what the broker said of it, as far as it is kept\n\n"
      "The broker keeps its last 2,048 lines in memory. -F waits for more."},

@@ -64,6 +64,12 @@ void cli_sample_free(struct cli_sample *sample);
 /* A folder, the first word, out of a template (template.h); each file is written to stdout. */
 int cli_template_make(struct cli *cli, const char *kind, const char *lang);
 
+/* The file of the instance that comes of a file of this name, "": none does, and the hash of what
+ * runs. CLI_OK, or as cli_call. */
+int cli_running_file(struct cli *cli, const char *path, char ret_path[BENCH_PATH_BYTES],
+                     char ret_hash[64]);
+
+cli_command_fn cli_plugin_deploy, cli_plugin_diff;
 cli_command_fn cli_plugin_new, cli_plugin_build, cli_plugin_check, cli_plugin_test, cli_plugin_try,
     cli_plugin_dev, cli_plugin_logs;
 

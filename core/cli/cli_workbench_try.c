@@ -85,27 +85,30 @@ static cJSON *version_run(struct bench *bench, const char *path, const struct cl
 
 /* ---- the running one ---- */
 
-/* The file of the instance that comes of a file of this name; "": none. Nothing is complained of.
- */
-static void running_path(struct cli *cli, const char *path, char ret_path[BENCH_PATH_BYTES])
+int cli_running_file(struct cli *cli, const char *path, char ret_path[BENCH_PATH_BYTES],
+                     char ret_hash[64])
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
     cJSON *reply = NULL;
     const cJSON *plugin;
-    ret_path[0] = '\0';
-    if (cli_call_once(cli, "plugin.list", NULL, &reply) != CLI_OK) {
-        return;
+    ret_path[0] = ret_hash[0] = '\0';
+    int code = cli_call_once(cli, "plugin.list", NULL, &reply);
+    if (code != CLI_OK) {
+        return code;
     }
     cJSON_ArrayForEach(plugin, cJSON_GetObjectItemCaseSensitive(cli_result(reply), "plugins"))
     {
         char text[1024];
         const char *file = strrchr(cli_member_text(plugin, "path", text), '/');
         if (file != NULL && strcmp(file + 1, name) == 0) {
+            char hash[1024];
             snprintf(ret_path, BENCH_PATH_BYTES, "%s", text);
+            snprintf(ret_hash, 64, "%.63s", cli_member_text(plugin, "hash", hash));
         }
     }
     cJSON_Delete(reply);
+    return CLI_OK;
 }
 
 /* ---- output ---- */
@@ -235,7 +238,8 @@ int cli_plugin_try(struct cli *cli)
     if (given != NULL) {
         snprintf(against, sizeof(against), "%s", given);
     } else if (cli->options.topic.count > 0) {
-        running_path(cli, path, against);
+        char hash[64];
+        (void)cli_running_file(cli, path, against, hash); /* without one it is tried alone */
     }
     code = versions_run(cli, path, against, &sample);
     cli_sample_free(&sample);

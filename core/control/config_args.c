@@ -87,8 +87,7 @@ sl_err config_args(int argc, char *const *argv, struct config_sources *sources, 
         }
         if (fault != NULL) {
             snprintf(ret_problem, CONFIG_PROBLEM_TEXT_MAX,
-                     "sluice serve: \"%.200s\": %s; \"sluice serve --help\" shows what there is",
-                     argv[i], fault);
+                     "\"%.200s\": %s; \"sluice serve --help\" shows what there is", argv[i], fault);
             return SLUICE_E_INVALID;
         }
     }

@@ -468,6 +468,29 @@ class Live(Workbench):
             self.assertEqual(self.sluice("plugin", "try", name, *words)[0], 1)
         self.assertEqual(self.sluice("plugin", "try", name)[0], 64)
 
+    def test_what_is_deployed_is_tested_and_checked_first_and_compared_with_what_runs(self):
+        with Broker() as broker:
+            home = ("--home", broker.home)
+            self.ok("transform", "new", "up", "--lang", "lua")
+            self.assertIn("would be put into", self.ok("transform", "deploy", "up", "--dry-run", *home))
+            self.assertEqual(os.listdir(os.path.join(broker.home, "plugins")), [])
+            self.assertIn("up runs version", self.ok("transform", "deploy", "up", *home))
+            self.assertIn("the same as what runs", self.ok("transform", "diff", "up", *home))
+            with open(self.path("up/up.lua")) as file:
+                good = file.read()
+            self.write("up/up.lua", good.replace("    return record\n", "    return record -- changed\n", 1))
+            code, out, _ = self.sluice("plugin", "diff", "up/up.lua", *home)
+            self.assertEqual(code, 1)
+            self.assertIn("-    return record\n", out)
+            self.assertIn("+    return record -- changed\n", out)
+            self.assertFalse(json.loads(self.sluice("plugin", "diff", "up", "--json", *home)[1])["same"])
+            self.write("up/up.lua", good + "not Lua\n")
+            code, _, err = self.sluice("transform", "deploy", "up", *home)
+            self.assertEqual(code, 1)
+            self.assertIn("was not deployed", err)
+            with open(os.path.join(broker.home, "plugins", "up.lua")) as file:
+                self.assertEqual(file.read(), good)
+
     def test_dev_builds_tests_and_loads_at_each_save_and_a_bad_one_leaves_what_runs(self):
         self.ok("plugin", "new", "live", "--lang", "c")
         log = self.path("log")
