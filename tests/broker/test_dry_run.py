@@ -65,11 +65,11 @@ def state(broker):
 
 def prepared():
     broker = Broker()
+    broker.run("topic", "create", "orders", "-p", "2")
+    broker.run("topic", "create", "guarded")  # the stage makes its own output, on the shards of its input
     for name, text in (("stage", STAGE), ("gate", GATE)):
         with open(os.path.join(broker.home, "plugins", name + ".lua"), "w") as file:
             file.write(text)
-    broker.run("topic", "create", "orders", "-p", "2")
-    broker.run("topic", "create", "guarded", "checked")
     wait_for(lambda: {plugin["state"] for plugin in broker.ask("plugin.list")["plugins"] if plugin["name"] in ("stage", "gate")} == {"running"}, "plugins")
     broker.ask("produce", topic="orders", records=[{"value": value, "partition": 0} for value in ("good", "bad", "good")])
     wait_for(lambda: (broker.ask("dlq.stages") or {}).get("partitions"), "the dead letter")
