@@ -91,6 +91,9 @@ def test_what_is_tried_is_told_and_nothing_changes():
             assert told[0] == 0 and json.loads(told[1]), (words, told)
         for words, code in REFUSED:
             assert code in broker.run(*words, "--dry-run", "--yes" if words[1] in ("delete", "trim") else "--json", stdin=b"x\n")[2], words
+        for place, after in (("start", "0"), ("+1", "1"), ("-1", "2"), ("+99", "3")):
+            moves = broker.json("plugin", "seek", "stage", "--to", place, "--dry-run")["moves"]
+            assert [move["after"] for move in moves if move["partition"] == 0] == [after], (place, moves)
         path = os.path.join(broker.home, "other.lua")
         with open(path, "w") as file:
             file.write(STAGE.replace('"stage"', '"other"'))
