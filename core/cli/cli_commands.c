@@ -10,14 +10,17 @@ static const struct cli_table *const tables[] = {
 #undef ADDRESS
 };
 
-/* A plugin that processes records is a transform to those who come from elsewhere. */
+/* A plugin that processes records is a transform to those who come from elsewhere; what others have
+ * under another word is found under it. */
 static const struct cli_alias aliases[] = {
     {"transform list", "plugin list"},      {"transform new", "plugin new"},
     {"transform try", "plugin try"},        {"transform test", "plugin test"},
     {"transform deploy", "plugin deploy"},  {"transform diff", "plugin diff"},
     {"transform pause", "plugin pause"},    {"transform resume", "plugin resume"},
     {"transform logs", "plugin logs"},      {"transform rollback", "plugin rollback"},
-    {"transform delete", "plugin disable"},
+    {"transform delete", "plugin disable"}, {"transform info", "plugin info"},
+    {"topic produce", "produce"},           {"topic consume", "consume"},
+    {"wal repair", "wal salvage"},          {"debug sandbox", "sandbox explain"},
 };
 
 const struct cli_command *cli_command_at(size_t index, const struct cli_table **ret_table)

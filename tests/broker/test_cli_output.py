@@ -129,6 +129,14 @@ class Output(unittest.TestCase):
         answered = subprocess.run([SLUICE, "topic", "describe", "tow", "--json", "--home", self.broker.home], capture_output=True, text=True)
         self.assertEqual(json.loads(answered.stdout)["error"]["code"], "SLU-1300")  # the broker's own, once
 
+    def test_commands_are_found_under_the_words_that_others_have_for_them(self):
+        self.ok("topic", "create", "other_words")
+        self.ok("topic", "produce", "other_words", "x")
+        self.assertEqual(self.ok("topic", "consume", "other_words"), "x\n")
+        for words, command in ((("wal", "repair"), "wal salvage"), (("debug", "sandbox"), "sandbox explain"), (("transform", "info"), "plugin info")):
+            told = subprocess.run([SLUICE, *words, "--help"], capture_output=True, text=True)
+            self.assertIn("Usage: sluice " + command, told.stdout)
+
     def test_what_is_like_a_word_that_is_not_known_is_said(self):
         for arguments, meant in ((("topic", "create", "x", "-c", "retention.mss=1"), "did you mean 'retention.ms'?"),
                                  (("topic", "alter", "two", "-c", "segment.byte=1"), "did you mean 'segment.bytes'?"),
