@@ -21,6 +21,7 @@ static const struct cli_alias aliases[] = {
     {"transform delete", "plugin disable"}, {"transform info", "plugin info"},
     {"topic produce", "produce"},           {"topic consume", "consume"},
     {"wal repair", "wal salvage"},          {"debug sandbox", "sandbox explain"},
+    {"debug selftest", "selftest"},
 };
 
 const struct cli_command *cli_command_at(size_t index, const struct cli_table **ret_table)

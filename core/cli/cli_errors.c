@@ -78,11 +78,11 @@ static int errors(struct cli *cli)
     if (cli->options.json) {
         cJSON *object = cJSON_CreateObject();
         cJSON_AddItemReferenceToObject(object, "errors", rows);
-        cli_json_write(object);
+        cli_rows_write(cli, object, "errors", columns, SL_COUNT_OF(columns));
         cJSON_Delete(object);
-    } else if (found == 1) {
+    } else if (found == 1 && cli->options.columns.count == 0) {
         row_write(cli, rows->child);
-    } else if (found > 1) {
+    } else if (found > 0) {
         cli_table_write(cli, rows, columns, SL_COUNT_OF(columns));
     } else {
         cli_complain("no error has the number or the word \"%.60s\"", word);
@@ -94,7 +94,7 @@ static int errors(struct cli *cli)
 
 /* clang-format off */
 static const struct cli_command commands[] = {
-    {"errors", errors, "[CODE|WORD]", 0, 1, CLI_OPTION(JSON) | CLI_OPTION(HELP),
+    {"errors", errors, "[CODE|WORD]", 0, 1, CLI_OPTION(JSON) | CLI_OPTION(JSONL) | CLI_OPTION(COLUMNS) | CLI_OPTION(HELP),
      "what an error means, why it comes about, and what to do\n\n"
      "CODE is SLU-1303 or 1303; WORD is looked for in all of them; without either: all."},
 };

@@ -1,6 +1,9 @@
 /* config_args.c: the arguments of `sluice serve`. */
 #include "control/config.h"
 
+#include "base/text.h"
+
+#include <stdio.h>
 #include <string.h>
 
 struct flag {
@@ -60,10 +63,25 @@ static const struct flag *flag_find(const char *word, size_t size)
     return NULL;
 }
 
+/* "unknown argument; did you mean --dev?" */
+static const char *unknown_fault(const char *word, size_t size, char ret_text[64])
+{
+    const char *known[SL_COUNT_OF(flags)];
+    for (size_t i = 0; i < SL_COUNT_OF(flags); i++) {
+        known[i] = flags[i].name;
+    }
+    const char *best =
+        sl_text_nearest((struct sl_bytes){(const uint8_t *)word, size}, known, SL_COUNT_OF(flags));
+    snprintf(ret_text, 64, "unknown argument%s%s%s", best != NULL ? "; did you mean " : "",
+             best != NULL ? best : "", best != NULL ? "?" : "");
+    return ret_text;
+}
+
 sl_err config_args(int argc, char *const *argv, struct config_sources *sources, bool *ret_help,
                    char ret_problem[CONFIG_PROBLEM_TEXT_MAX])
 {
     bool help = false;
+    char unknown[64];
     for (int i = 0; i < argc; i++) {
         size_t size = strcspn(argv[i], "=");
         const struct flag *flag = flag_find(argv[i], size);
@@ -74,7 +92,7 @@ sl_err config_args(int argc, char *const *argv, struct config_sources *sources, 
             continue;
         }
         if (flag == NULL) {
-            fault = "unknown argument";
+            fault = unknown_fault(argv[i], size, unknown);
         } else if (flag->takes_value && value == NULL && i + 1 == argc) {
             fault = "a value is missing behind it";
         } else if (!flag->takes_value && value != NULL) {

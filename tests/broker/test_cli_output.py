@@ -147,6 +147,9 @@ class Output(unittest.TestCase):
             code, _, err = self.broker.run(*arguments)
             self.assertNotEqual(code, 0)
             self.assertIn(meant, err)
+        done = subprocess.run([SLUICE, "serve", "--dvv"], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr.count("sluice serve: ")), (64, 1), done.stderr)
+        self.assertIn("did you mean --dev?", done.stderr)
 
 
 if __name__ == "__main__":
