@@ -66,14 +66,15 @@ def swap_stage(broker):
     """Takes the stage out and drops it in again."""
     from sluice_broker import wait_for
 
-    def count(words):
-        return sum("copier" in line and words in line for line in broker.log().splitlines())
+    admin = loads.Admin(os.path.join(broker.home, "sluice.sock"))
+
+    def state():
+        """Asked for, not read from the log: that one tells of what it told before by a count, seconds later."""
+        return next((one["state"] for one in admin.call("plugin.list")["plugins"] if one["name"] == "copier"), None)
     path = os.path.join(broker.home, "plugins", "copier.lua")
-    for words, change in ((" unloaded ", lambda: os.rename(path, path + "~")),
-                          (" worker runs ", lambda: os.rename(path + "~", path))):
-        before = count(words)
+    for wanted, change in ((None, lambda: os.rename(path, path + "~")), ("running", lambda: os.rename(path + "~", path))):
         change()
-        wait_for(lambda: count(words) > before, f"copier:{words.rstrip()}")
+        wait_for(lambda: state() == wanted, f"copier: {wanted or 'gone'}")
 
 
 def stop(broker, moments):
