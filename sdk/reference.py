@@ -19,7 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INCLUDE = os.path.join(ROOT, "sdk", "include", "sluice")
 PAGE = os.path.join(ROOT, "docs", "reference", "sdk.md")
 ORDER = ("types.h", "status.h", "status_row.h", "plugin.h", "processor.h", "state.h", "frontend.h", "upgrade.h", "consumer_group.h", "streams_group.h",
-         "broker.h", "security.h", "quota.h", "telemetry.h", "records.h", "message_set.h", "task.h", "metrics.h",
+         "broker.h", "security.h", "quota.h", "telemetry.h", "records.h", "filter.h", "message_set.h", "task.h", "metrics.h",
          "embed.h", "shared_ring.h")
 
 CLIENT_INCLUDE = os.path.join(ROOT, "sdk", "client", "include", "sluice")

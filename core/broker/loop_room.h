@@ -6,6 +6,7 @@
 #include "intake/quota_link.h"
 #include "intake/security_link.h"
 #include "intake/telemetry_link.h"
+#include "plugin/filter_pool.h"
 
 #define ROOM_FRONTENDS_MAX 16u
 
@@ -27,6 +28,7 @@ struct loop_room {
     struct security_link security;
     struct quota_link quota;
     struct telemetry_link telemetry;
+    struct filter_pool filters;
     struct intake intake;
     struct shard *shards[SHARD_COUNT_MAX];
     uint32_t shard_count;

@@ -260,6 +260,7 @@ struct sluice *sluice_free(struct sluice *sluice)
         if (room->intake.slots != NULL) {
             intake_fini(&room->intake);
         }
+        filter_pool_fini(&room->filters);
         if (room->loop != NULL) {
             chunk_cache_fini(&room->cache);
             sl_loop_free(room->loop);

@@ -4,6 +4,7 @@
 #include "broker/sluice_state.h"
 
 #include "base/status.h"
+#include "os/os_program.h"
 
 #include <stdio.h>
 
@@ -161,6 +162,27 @@ static void calls_ended(void *arg)
     intake_calls_ended(&room->intake);
 }
 
+/* For filters in Lua of those who subscribe on this loop. */
+static sl_err open_filters(struct loop_room *room)
+{
+    const struct sl_config *config = room->sluice->config;
+    char worker[SL_PROGRAM_PATH_BYTES];
+    sl_program_worker(config->executable, worker);
+    struct filter_pool_config filters = {
+        .os = room->sluice->os,
+        .loop = room->loop,
+        .logger = room->sluice->logger,
+        .system_dir = config->plugins.system_dir,
+        .worker_path = worker,
+        .limits = {.expressions_max = (uint32_t)config->native.filters.max,
+                   .timeout_ms = (uint32_t)config->native.filters.timeout_ms,
+                   .memory_bytes = (uint64_t)config->native.filters.memory_bytes,
+                   .cpu_percent = (uint32_t)config->native.filters.cpu_percent},
+    };
+    room->intake.filters = &room->filters.host;
+    return filter_pool_init(&room->filters, &filters);
+}
+
 static void start_room(struct sl_task *task)
 {
     struct room_step *step = SL_CONTAINER_OF(task, struct room_step, task);
@@ -194,6 +216,7 @@ static void start_room(struct sl_task *task)
     room->intake.quota = &room->quota.table;
     telemetry_link_init(&room->telemetry, &sluice->telemetry, room->shards[0], &room->link.table);
     room->intake.telemetry = telemetry_link_table(&room->telemetry);
+    err = err != SLUICE_OK ? err : open_filters(room);
     room->intake.cancel = broker_link_cancel;
     room->intake.cancel_arg = &room->link;
     room->intake.calls_pending = broker_link_calls_pending;
@@ -249,7 +272,8 @@ static void room_ended(struct sl_task *task)
  * memory lent to another loop. */
 static bool room_is_quiet(struct loop_room *room)
 {
-    bool is_quiet = intake_is_empty(&room->intake) && room->cache.used_bytes == 0;
+    bool is_quiet = intake_is_empty(&room->intake) && room->cache.used_bytes == 0 &&
+                    filter_pool_is_quiet(&room->filters);
     for (uint32_t i = 0; i < room->shard_count; i++) {
         is_quiet = is_quiet && room->shards[i]->requests == 0;
     }

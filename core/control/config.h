@@ -135,6 +135,12 @@ struct sl_config {
         int64_t output_bytes_max;  /* waiting for a reader, beyond which nothing is pushed */
         int64_t keys_max;          /* of a partition, for the last record of each key */
         int64_t heartbeat_ms;      /* 0: none */
+        struct {
+            int64_t max;          /* different ones in Lua, of a loop; 0: none */
+            int64_t timeout_ms;   /* of a batch */
+            int64_t memory_bytes; /* of a worker; so the next */
+            int64_t cpu_percent;
+        } filters;
         struct config_tls tls;
     } native;
     struct {

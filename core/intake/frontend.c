@@ -19,9 +19,9 @@ static struct frontend *of_host(const struct sluice_host *host)
 
 /* Extensions that a frontend may ask for and require. */
 static const char *const offered[] = {
-    SLUICE_EXT_BROKER, SLUICE_EXT_FRONTEND,  SLUICE_EXT_RECORDS,
-    SLUICE_EXT_TASK,   SLUICE_EXT_SECURITY,  SLUICE_EXT_MESSAGE_SET,
-    SLUICE_EXT_QUOTA,  SLUICE_EXT_TELEMETRY, SLUICE_EXT_UPGRADE};
+    SLUICE_EXT_BROKER,   SLUICE_EXT_FRONTEND,    SLUICE_EXT_RECORDS, SLUICE_EXT_TASK,
+    SLUICE_EXT_SECURITY, SLUICE_EXT_MESSAGE_SET, SLUICE_EXT_QUOTA,   SLUICE_EXT_TELEMETRY,
+    SLUICE_EXT_UPGRADE,  SLUICE_EXT_FILTER};
 
 static bool is_offered(const char *id)
 {
@@ -49,6 +49,7 @@ static const void *host_get_extension(const struct sluice_host *host, const char
         {offered[6], frontend->intake->quota},
         {offered[7], frontend->intake->telemetry},
         {offered[8], &frontend->upgrade_host},
+        {offered[9], frontend->intake->filters},
     };
     for (size_t i = 0; i < SL_COUNT_OF(offers); i++) {
         if (strcmp(id, offers[i].id) == 0) {

@@ -10,6 +10,7 @@
 #include "intake/frontend_message_set.h"
 #include "intake/frontend_records.h"
 #include "intake/frontend_tasks.h"
+#include <sluice/filter.h>
 #include <sluice/frontend.h>
 #include <sluice/quota.h>
 #include <sluice/security.h>
@@ -76,6 +77,7 @@ struct intake {
     const struct sluice_security *security;   /* [borrowed] likewise; may be NULL */
     const struct sluice_quota *quota;         /* [borrowed] likewise */
     const struct sluice_telemetry *telemetry; /* [borrowed] likewise; NULL: nothing is taken */
+    const struct sluice_filter_host *filters; /* [borrowed] likewise; NULL: there are none */
     struct intake_slot *slots;
     uint32_t slot_count; /* connections at most */
     uint32_t first_free;

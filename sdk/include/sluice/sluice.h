@@ -2,6 +2,7 @@
 #ifndef SLUICE_SLUICE_H
 #define SLUICE_SLUICE_H
 
+#include <sluice/filter.h>
 #include <sluice/frontend.h>
 #include <sluice/message_set.h>
 #include <sluice/metrics.h>

@@ -434,7 +434,7 @@ struct sluice_subscribe {
     int32_t partition;          /* -1: all */
     struct sluice_text pattern; /* a topic, or events.*.signup, or events.> */
     struct sluice_text group;   /* empty: ephemeral; else a durable queue */
-    struct sluice_text filter;  /* conditions on headers, joined by & */
+    struct sluice_text filter;  /* conditions on headers, joined by &; or lua: and an expression */
     int64_t start_value;        /* of SLUICE_START_OFFSET and …_TIMESTAMP */
     uint32_t start;             /* SLUICE_START_… */
     uint32_t ack_ms; /* until an unacknowledged record is given to another; 0: the group's */
