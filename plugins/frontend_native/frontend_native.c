@@ -103,6 +103,7 @@ static sluice_status create(const struct sluice_host *host, void **ret_self)
     frontend->records = host->get_extension(host, SLUICE_EXT_RECORDS);
     frontend->security = host->get_extension(host, SLUICE_EXT_SECURITY);
     frontend->quota = host->get_extension(host, SLUICE_EXT_QUOTA);
+    frontend->filters = host->get_extension(host, SLUICE_EXT_FILTER);
     native_writer_init(&frontend->writer, 0);
     sluice_status status = SLUICE_E_UNSUPPORTED;
     if (!is_offered(frontend)) {

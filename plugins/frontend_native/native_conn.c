@@ -3,6 +3,7 @@
  * A frame whose request cannot begin yet (as many are under way as may be, a topic is being made, a
  * step of a login is judged) is not consumed: input is paused, and it comes again. So nothing is
  * copied, and the order of PUBLISHes is that in which they came. */
+#include "native_lua.h"
 #include "native_share.h"
 
 #include <stdlib.h>
@@ -144,6 +145,7 @@ void native_conn_closed(void *self, void *data)
     unlink_conn(conn);
     native_quota_forget(conn);
     native_subs_drop(conn);
+    native_lua_forget(conn);
     native_conn_unref(conn);
 }
 

@@ -19,6 +19,7 @@
 #include "native_topics.h"
 #include "native_wire.h"
 
+#include <sluice/filter.h>
 #include <sluice/frontend.h>
 #include <sluice/quota.h>
 #include <sluice/records.h>
@@ -32,6 +33,7 @@
 #define NATIVE_MESSAGES_BYTES  (64u << 10) /* of a frame of them, but for one that is larger */
 
 struct native_conn;
+struct native_lua_wait;
 struct native_share;
 struct native_source;
 struct native_sub;
@@ -53,8 +55,9 @@ struct native_frontend {
     const struct sluice_frontend_host *io;
     const struct sluice_broker *broker;
     const struct sluice_records_host *records;
-    const struct sluice_security *security; /* NULL: the host has none */
-    const struct sluice_quota *quota;       /* likewise */
+    const struct sluice_security *security;   /* NULL: the host has none */
+    const struct sluice_quota *quota;         /* likewise */
+    const struct sluice_filter_host *filters; /* likewise */
     struct native_limits limits;
     struct native_topics topics;
     size_t frame_at;                    /* where in the writer the last frame begins */
@@ -82,10 +85,11 @@ struct native_frontend {
 /* What a connection waits for with a frame that is not consumed yet. */
 enum native_wait {
     NATIVE_WAIT_NONE,
-    NATIVE_WAIT_CALLS, /* publishes_max are under way */
-    NATIVE_WAIT_TOPIC, /* a topic is looked up, perhaps made */
-    NATIVE_WAIT_LOGIN, /* a step of a login */
-    NATIVE_WAIT_QUOTA, /* it used more than it may: until muted_until_ms */
+    NATIVE_WAIT_CALLS,  /* publishes_max are under way */
+    NATIVE_WAIT_TOPIC,  /* a topic is looked up, perhaps made */
+    NATIVE_WAIT_LOGIN,  /* a step of a login */
+    NATIVE_WAIT_QUOTA,  /* it used more than it may: until muted_until_ms */
+    NATIVE_WAIT_FILTER, /* a filter in Lua is compiled */
 };
 
 struct native_conn {
@@ -120,6 +124,7 @@ struct native_conn {
     char inbox[NATIVE_INBOX_BYTES]; /* the address for replies; "": nobody asked for it yet */
     uint64_t inbox_secret;
     struct native_source *parked; /* those that wait for output or quota, by next_parked */
+    struct native_lua_wait *lua;  /* owned: SUBSCRIBE waits for its filter; or NULL */
 };
 
 /* A request that is under way in the broker. */
@@ -148,6 +153,8 @@ struct native_sub {
     int64_t start_value;
     struct native_pattern pattern;
     struct native_filter filter;
+    struct sluice_filter *lua;   /* owned: its expression stays; NULL: it has none in Lua */
+    struct sluice_text lua_text; /* owned; data NULL: likewise */
     struct native_credit credit;
     struct native_share *share;    /* owned; NULL: ephemeral */
     struct native_source *sources; /* by next; each holds a reference of the subscription */
@@ -184,12 +191,15 @@ struct native_source {
     bool behind;    /* counted in sub->behind_count */
     bool pumping;
     bool again;
-    struct native_runs sent;  /* durable: given, and nothing was said of them */
-    uint8_t share_start;      /* SLUICE_SHARE_START_* */
-    int64_t retry_ms;         /* after a failure that may pass: not before; 0 */
-    struct native_held *held; /* owned; ephemeral: records before next_offset */
-    bool looks;               /* whether there is more, without waiting for it */
-    struct native_last *last; /* owned: of start 4, until what is there now is through; or NULL */
+    struct native_runs sent;    /* durable: given, and nothing was said of them */
+    uint8_t share_start;        /* SLUICE_SHARE_START_* */
+    int64_t retry_ms;           /* after a failure that may pass: not before; 0 */
+    struct native_held *held;   /* owned; ephemeral: records before next_offset */
+    int64_t held_expires_ms;    /* wall clock: with a filter in Lua, when the first of these does */
+    struct sluice_filter *lua;  /* owned, from its first batch on */
+    struct native_held *judged; /* owned: the batch that is judged by it; or NULL */
+    bool looks;                 /* whether there is more, without waiting for it */
+    struct native_last *last;   /* owned: of start 4, until what is there now is through; or NULL */
 };
 
 /* ---- native_conn.c ---- */

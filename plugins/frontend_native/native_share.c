@@ -10,6 +10,8 @@
  * once. */
 #include "native_share.h"
 
+#include "native_lua.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,6 +122,7 @@ struct walk {
     struct native_runs done, gaps;
     struct native_writer hold;
     bool too_large;
+    sluice_status lua_status; /* why a record could not be added to those that are judged */
 };
 
 /* The acquired offsets below `offset` have no record; false: nothing more is acquired. */
@@ -193,21 +196,46 @@ static bool on_record(void *arg, const struct sluice_record *record)
         walk->too_large = true;
         return true;
     }
-    give(walk, record, (uint16_t)walk->result->acquired[walk->range].deliveries);
+    uint16_t deliveries = (uint16_t)walk->result->acquired[walk->range].deliveries;
+    if (sub->lua_text.data != NULL) {
+        walk->lua_status = native_lua_add(walk->source, record, deliveries, &walk->hold);
+        return walk->lua_status == SLUICE_OK;
+    }
+    give(walk, record, deliveries);
     return true;
+}
+
+static void push_held(struct native_share *share, struct native_held *held)
+{
+    *share->held_end = held;
+    share->held_end = &held->next;
+}
+
+void native_share_hold(struct native_share *share, struct native_held *held)
+{
+    if (held->size > 0) {
+        push_held(share, held);
+    } else {
+        native_held_free(held);
+    }
+    native_share_pump(share);
 }
 
 /* [takes what is in the writer] */
 static void hold(struct walk *walk, int32_t lock_ms)
 {
     const struct sluice_frontend_host *io = walk->share->sub->conn->frontend->io;
+    int64_t until_ms = io->now_ms(io) + lock_ms;
+    if (walk->share->sub->lua_text.data != NULL && walk->hold.size > 0) {
+        native_lua_judge(walk->source, &walk->hold, until_ms);
+        return;
+    }
     struct native_held *held = native_held_new(walk->source, &walk->hold);
     if (held == NULL) {
         return; /* their locks end by themselves */
     }
-    held->until_ms = io->now_ms(io) + lock_ms;
-    *walk->share->held_end = held;
-    walk->share->held_end = &held->next;
+    held->until_ms = until_ms;
+    push_held(walk->share, held);
 }
 
 static void take(struct native_share *share, struct native_source *source,
@@ -225,6 +253,7 @@ static void take(struct native_share *share, struct native_source *source,
     native_writer_init(&walk.hold, HELD_BYTES_MAX);
     sluice_status status = frontend->records->each(
         frontend->records, result->records, result->acquired[0].first, on_record, &walk, &next);
+    status = status == SLUICE_OK ? walk.lua_status : status;
     if (walk.count > 0) {
         native_messages_send(share->sub, &walk.count, 0);
     }
@@ -461,8 +490,8 @@ static void begin(struct native_share *share)
     struct native_sub *sub = share->sub;
     const struct sluice_frontend_host *io = sub->conn->frontend->io;
     struct native_conn *conn = sub->conn;
-    if (!native_share_is_live(share) || share->fetching || count_read(share) == 0 ||
-        io->now_ms(io) < share->retry_ms) {
+    if (!native_share_is_live(share) || share->fetching || share->judged_count > 0 ||
+        count_read(share) == 0 || io->now_ms(io) < share->retry_ms) {
         return;
     }
     /* What one answer brought goes out whole: records that wait here would be given to others. */

@@ -33,7 +33,8 @@ struct native_share {
     bool pumping;
     bool again;
     int64_t retry_ms;
-    uint32_t turn; /* which source is first in the next request */
+    uint32_t judged_count; /* sources whose records a filter in Lua has */
+    uint32_t turn;         /* which source is first in the next request */
     uint32_t entry_room;
     uint32_t entry_count;
     struct sluice_share_entry *entries; /* owned; of the request that is under way */
@@ -58,6 +59,8 @@ int64_t native_share_try(struct native_share *share, int64_t now_ms);
 void native_share_wake_at(struct native_share *share, int64_t *at_ms, int64_t in_ms);
 /* Goes on if it can. */
 void native_share_pump(struct native_share *share);
+/* Records that were judged, perhaps none: they are sent, and it goes on. [takes held] */
+void native_share_hold(struct native_share *share, struct native_held *held);
 /* It has another source. */
 void native_share_changed(struct native_share *share);
 /* What it holds is given to others; the subscription has ended. */

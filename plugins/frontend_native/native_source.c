@@ -6,6 +6,7 @@
  * A source without credit, or whose connection does not take its output, has no fetch under way: it
  * costs no time. What a fetch gave and the credit does not cover is held, up to a bound, and
  * fetched again beyond it: so that a batch which is taken record by record is read once. */
+#include "native_lua.h"
 #include "native_share.h"
 
 #include <stdlib.h>
@@ -118,6 +119,7 @@ void native_source_end(struct native_source *source)
     source->previous_next = NULL;
     source->sub->source_count--;
     drop_held(source);
+    native_lua_drop(source);
     native_source_set_behind(source, false);
     if (source->sub->share != NULL) {
         native_share_forget(source->sub->share, source);
@@ -362,6 +364,86 @@ static void give(struct native_source *source, const struct sluice_fetch_result 
     }
 }
 
+/* ---- with a filter in Lua: what is read is judged before any of it is sent ---- */
+
+struct gathering {
+    struct walk walk;
+    int64_t expires_ms;   /* wall clock: when the first of them does */
+    sluice_status status; /* why a record could not be added */
+};
+
+/* Whether the batch may grow by so much: it has a record at least, if the loop's bound allows. */
+static bool has_room(const struct gathering *gathering, uint64_t size)
+{
+    const struct walk *walk = &gathering->walk;
+    uint64_t held = walk->source->sub->conn->frontend->held_bytes;
+    uint64_t all = walk->hold.size + size;
+    return walk->hold.size == 0 ? held == 0 || held + all <= HELD_BYTES_ALL
+                                : all <= HELD_BYTES && held + all <= HELD_BYTES_ALL;
+}
+
+static bool on_gathered(void *arg, const struct sluice_record *record)
+{
+    struct gathering *gathering = arg;
+    struct walk *walk = &gathering->walk;
+    const struct native_writer *writer = &walk->source->sub->conn->frontend->writer;
+    if (!is_wanted(walk, record)) {
+        return true;
+    }
+    uint64_t size = native_record_size(record);
+    bool fits = size + NATIVE_HEAD_BYTES + NATIVE_MESSAGES_FIXED <= writer->size_max;
+    bool is_added = fits && has_room(gathering, size);
+    if (is_added) {
+        gathering->status = native_lua_add(walk->source, record, 0, &walk->hold);
+        is_added = gathering->status == SLUICE_OK;
+    }
+    if (!is_added) {
+        walk->too_large = !fits && walk->hold.size == 0;
+        walk->stopped_at = record->offset;
+        return false;
+    }
+    int64_t expires_ms = native_record_expires(record);
+    gathering->expires_ms = expires_ms < gathering->expires_ms ? expires_ms : gathering->expires_ms;
+    return true;
+}
+
+static void gather(struct native_source *source, const struct sluice_fetch_result *result)
+{
+    struct native_sub *sub = source->sub;
+    struct native_frontend *frontend = sub->conn->frontend;
+    struct gathering gathering = {.walk = {.source = source,
+                                           .wall_ms = frontend->io->wall_ms(frontend->io),
+                                           .unsent_at = -1,
+                                           .stopped_at = -1},
+                                  .expires_ms = INT64_MAX};
+    struct walk *walk = &gathering.walk;
+    int64_t next_offset = source->next_offset;
+    native_writer_init(&walk->hold, HELD_BYTES + frontend->writer.size_max);
+    sluice_status status =
+        native_each(frontend, result, source->next_offset, on_gathered, &gathering, &next_offset);
+    int64_t end =
+        sub->flags & NATIVE_COMMITTED ? result->last_stable_offset : result->high_watermark;
+    source->next_offset = walk->stopped_at >= 0 ? walk->stopped_at : next_offset;
+    source->held_expires_ms = gathering.expires_ms;
+    bool was_behind = source->behind;
+    bool has_some = walk->hold.size > 0;
+    bool is_full = gathering.status == SLUICE_E_LIMIT && has_some;
+    native_source_set_behind(source,
+                             has_some || walk->stopped_at >= 0 || source->next_offset < end);
+    status = status == SLUICE_OK && !is_full ? gathering.status : status;
+    if (status != SLUICE_OK || walk->too_large) {
+        native_writer_fini(&walk->hold);
+        native_sub_end(sub, status != SLUICE_OK ? status : SLUICE_E_FRAME_TOO_LARGE,
+                       status != SLUICE_OK ? "" : "a record is larger than native.frame_bytes_max");
+    } else if (has_some) {
+        native_lua_judge(source, &walk->hold, INT64_MAX);
+    } else if (walk->stopped_at >= 0) { /* others hold all that may be held */
+        native_source_delay(source, frontend->io->now_ms(frontend->io) + RETRY_MS);
+    } else if (was_behind && sub->behind_count == 0) {
+        native_sub_caught_up(sub); /* the end was reached by what is not sent */
+    }
+}
+
 /* ---- of each key the last record ---- */
 
 struct scan {
@@ -450,9 +532,10 @@ static void take(struct native_source *source, const struct sluice_fetch_result 
     const struct sluice_frontend_host *io = sub->conn->frontend->io;
     if (status == SLUICE_OK && is_scanning(source)) {
         scan(source, result);
+    } else if (status == SLUICE_OK && sub->lua_text.data != NULL) {
+        gather(source, result);
     } else if (status == SLUICE_OK) {
         give(source, result);
-        jump(source);
     } else if (status == SLUICE_E_OFFSET_OUT_OF_RANGE) {
         move(source, result);
     } else if (is_gone(status) && !sub->pattern.is_literal) {
@@ -482,12 +565,13 @@ static void fetched(void *arg, const struct sluice_fetch_result *results, uint32
 static void fetch(struct native_source *source)
 {
     struct native_sub *sub = source->sub;
+    jump(source);
     const struct sluice_broker *broker = sub->conn->frontend->broker;
     uint64_t most = sub->credit.records < FEW_RECORDS ? FETCH_BYTES_FEW : FETCH_BYTES;
     uint64_t allowed = native_quota_allows(sub->conn);
     most = allowed < most ? allowed : most;
     int32_t bytes = (int32_t)(sub->credit.bytes < most ? sub->credit.bytes : most);
-    bytes = is_scanning(source) ? (int32_t)FETCH_BYTES : bytes;
+    bytes = is_scanning(source) || sub->lua_text.data != NULL ? (int32_t)FETCH_BYTES : bytes;
     source->entry = (struct sluice_fetch_entry){.topic = {.id = source->topic->id},
                                                 .partition = source->partition,
                                                 .leader_epoch = -1,
@@ -510,10 +594,14 @@ static void fetch(struct native_source *source)
     broker->fetch(broker, &sub->conn->context, &source->request, fetched, source);
 }
 
-/* Its right to read them may be gone: then the next fetch is refused. */
+/* Its right to read them may be gone: then the next fetch is refused. One of them may have expired
+ * meanwhile: then they are read and judged again. */
 static void give_held(struct native_source *source)
 {
-    if (!native_may_read(source->sub->conn, source->topic->name)) {
+    const struct sluice_frontend_host *io = source->sub->conn->frontend->io;
+    bool has_lua = source->sub->lua_text.data != NULL;
+    bool is_over = has_lua && io->wall_ms(io) >= source->held_expires_ms;
+    if (is_over || !native_may_read(source->sub->conn, source->topic->name)) {
         source->next_offset = native_held_offset(source->held);
         drop_held(source);
     } else if (native_held_send(source->held)) {
@@ -532,7 +620,7 @@ static bool is_out_of_credit(const struct native_source *source)
 static bool begin(struct native_source *source)
 {
     struct native_sub *sub = source->sub;
-    if (!is_live(source) || source->fetching || source->is_ready) {
+    if (!is_live(source) || source->fetching || source->is_ready || source->judged != NULL) {
         return false;
     }
     if (!source->announced) { /* its topic came later than the subscription */

@@ -4,6 +4,7 @@
  * A pattern is matched against the topics when the subscription is made, and against each topic
  * that comes later, once. The answer to SUBSCRIBE is sent when the place of each partition is
  * known: what is published after it is received. */
+#include "native_lua.h"
 #include "native_share.h"
 
 #include <stdio.h>
@@ -17,8 +18,6 @@
 #define START_TIME  3u
 #define START_LAST  4u
 #define PLACE_BYTES 28u
-#define LUA         "lua:" /* begins a filter that this version does not have */
-#define LUA_SIZE    (sizeof(LUA) - 1)
 #define SENT_BYTES  (32u << 10) /* of SOURCE frames in one write */
 
 /* ---- the table of a connection ---- */
@@ -137,6 +136,7 @@ static void close_sub(struct native_sub *sub)
         native_source_end(sub->sources);
     }
     unpark(sub);
+    native_lua_leave(sub);
     if (sub->share != NULL) {
         native_share_leave(sub->share);
     }
@@ -543,8 +543,6 @@ static const char *find_fault(const struct native_conn *conn, const struct nativ
         {subscribe->group.size > 0 &&
              (subscribe->start > START_FIRST || subscribe->place_count > 0),
          SLUICE_E_INVALID_REQUEST, "a durable subscription starts at the end or the beginning"},
-        {subscribe->filter.size >= LUA_SIZE && memcmp(subscribe->filter.data, LUA, LUA_SIZE) == 0,
-         SLUICE_E_UNSUPPORTED, "filters in Lua are not served by this version"},
         {subscribe->group.size == 0 && (frame->flags & NATIVE_EXCLUSIVE) != 0,
          SLUICE_E_INVALID_REQUEST, "only a subscription with a group can be exclusive"},
     };
@@ -591,7 +589,9 @@ static sluice_status sub_new(struct native_conn *conn, const struct native_frame
     sluice_status status = native_pattern_init(&sub->pattern, subscribe->pattern);
     *ret_reason = status == SLUICE_OK ? "" : "the pattern is not one";
     if (status == SLUICE_OK) {
-        status = native_filter_init(&sub->filter, subscribe->filter);
+        const struct sluice_text none = {"", 0};
+        status = native_filter_init(&sub->filter,
+                                    native_lua_is(subscribe->filter) ? none : subscribe->filter);
         *ret_reason = status == SLUICE_OK ? "" : "the filter is not one";
     }
     if (status == SLUICE_OK && sub->pattern.is_literal &&
@@ -650,10 +650,36 @@ static void begin(struct native_sub *sub, const struct native_frame *frame,
     }
 }
 
+/* With its filter in Lua, which is open. [takes lua->filter] */
+static sluice_status sub_new_with(struct native_conn *conn, const struct native_frame *frame,
+                                  const struct subscribe *subscribe,
+                                  const struct native_lua_opened *lua, struct native_sub **ret_sub,
+                                  const char **ret_reason)
+{
+    *ret_reason = lua->reason;
+    if (lua->status != SLUICE_OK) {
+        return lua->status;
+    }
+    sluice_status status = sub_new(conn, frame, subscribe, ret_sub, ret_reason);
+    if (status != SLUICE_OK && lua->filter != NULL) {
+        const struct sluice_filter_host *filters = conn->frontend->filters;
+        filters->close(filters, lua->filter);
+    } else if (lua->filter != NULL) {
+        status = native_lua_take(*ret_sub, subscribe->filter, lua);
+    }
+    if (status != SLUICE_OK && *ret_sub != NULL) {
+        native_lua_leave(*ret_sub);
+        native_sub_unref(*ret_sub);
+        *ret_sub = NULL;
+    }
+    return status;
+}
+
 bool native_handle_subscribe(struct native_conn *conn, const struct native_frame *frame)
 {
     struct native_reader reader;
     struct subscribe subscribe;
+    struct native_lua_opened lua = {0};
     struct native_sub *sub = NULL;
     sluice_status status = SLUICE_OK;
     native_reader_init(&reader, frame->body, frame->body_size);
@@ -663,9 +689,14 @@ bool native_handle_subscribe(struct native_conn *conn, const struct native_frame
         return true;
     }
     const char *reason = find_fault(conn, frame, &subscribe, &status);
+    if (reason == NULL && native_lua_is(subscribe.filter) &&
+        !native_lua_open(conn, subscribe.filter, &lua)) {
+        return false; /* it comes again when its filter is compiled */
+    }
     if (reason == NULL) {
-        reason = "";
-        status = sub_new(conn, frame, &subscribe, &sub, &reason);
+        status = sub_new_with(conn, frame, &subscribe, &lua, &sub, &reason);
+    } else {
+        native_lua_forget(conn);
     }
     if (sub == NULL) {
         native_conn_error(conn, frame->id, status, sluice_text_of(reason));
