@@ -1,7 +1,9 @@
 """Filters in Lua of native subscriptions on a real broker: what passes, what it costs, and what goes wrong in them."""
 import os
+import signal
 import struct
 import sys
+import time
 
 from sluice_broker import SOURCE, Broker, loader, wait_for
 
@@ -173,6 +175,31 @@ def test_the_same_text_is_one_worker_that_goes_with_its_last_subscription():
             stop(link, number)
         wait_for(lambda: len(workers(own)) == 1, "the worker of one text to go")
     wait_for(lambda: not workers(own), "the last worker to go with its connection")
+
+
+def test_a_worker_that_is_killed_comes_again_and_nothing_is_lost_or_given_twice():
+    own = broker()
+    with Link(own.native) as link:
+        wait_for(lambda: not workers(own), "workers of tests before to go")
+        fill(link, "killed", *range(10))
+        link.subscribe(2, "killed", filters=EVEN)
+        assert values(link.records(2, 5)) == [b"%d" % i for i in range(0, 10, 2)]
+        first, = workers(own)
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: workers(own) and first not in workers(own), "another worker")
+        fill(link, "killed", 10, 11, 12)
+        assert values(link.records(2, 2)) == [b"10", b"12"]
+
+
+def test_a_record_that_expires_while_there_is_no_credit_is_not_sent():
+    with Link(broker().native) as link:
+        expires = int(time.time() * 1000) + 200
+        link.published(1, "expires", [record(b"0"), record(b"2", headers=(("sluice-expires", b"%d" % expires),)), record(b"3"), record(b"4")], partition=0)
+        link.subscribe(2, "expires", filters=EVEN, records=1)
+        assert values(link.records(2, 1)) == [b"0"]
+        wait_for(lambda: time.time() * 1000 > expires, "the record to expire")
+        link.credit(2, 5)
+        assert values(link.records(2, 1)) == [b"4"]
 
 
 def test_a_queue_is_done_with_what_does_not_fit_over_a_crash_and_off_means_refused():
