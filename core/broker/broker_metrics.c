@@ -341,6 +341,9 @@ static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC
     sums[BROKER_METRIC_UPGRADED] = intake->upgraded_total;
     sums[BROKER_METRIC_HANDSHAKES] = intake->handshakes_total;
     sums[BROKER_METRIC_HANDSHAKES_FAILED] = intake->handshakes_failed_total;
+    sums[BROKER_METRIC_FILTERS] = room->filters.expression_count;
+    sums[BROKER_METRIC_FILTERED] = room->filters.judged_total;
+    sums[BROKER_METRIC_FILTERS_FAILED] = room->filters.failed_total;
     sums[BROKER_METRIC_ALLOWED] = room->guard.allowed_total;
     sums[BROKER_METRIC_DENIED] = room->guard.denied_total;
     sums[BROKER_METRIC_TELEMETRY_TAKEN] = room->telemetry.pushed_total;

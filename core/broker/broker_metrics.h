@@ -95,6 +95,9 @@ struct loop_room;
     X(ACCEPTED,        "sluice_connections_accepted_total", COUNTER, 0, "connections accepted")                       \
     X(REFUSED,         "sluice_connections_refused_total",  COUNTER, 0, "connections refused at the bound")           \
     X(UPGRADED,        "sluice_connections_upgraded_total", COUNTER, 0, "connections handed from one frontend to another, WebSocket") \
+    X(FILTERS,         "sluice_filters",                 GAUGE,   0, "different filters in Lua that subscriptions have, each a worker") \
+    X(FILTERED,        "sluice_filter_records_total",    COUNTER, 0, "records judged by filters in Lua")             \
+    X(FILTERS_FAILED,  "sluice_filter_failures_total",   COUNTER, 0, "filters in Lua that did not compile, or failed on a record") \
     X(HANDSHAKES,      "sluice_tls_handshakes_total",    COUNTER, 0, "TLS handshakes done")                           \
     X(HANDSHAKES_FAILED, "sluice_tls_handshakes_failed_total", COUNTER, 0, "TLS handshakes that failed, or took too long") \
     X(ALLOWED,         "sluice_authorizer_allowed_total", COUNTER, 0, "things that clients asked for and might do; counted where access rules are in force") \

@@ -118,6 +118,7 @@ static void tell_judged(struct sluice_filter *filter, sl_err err, const char *re
 {
     sluice_filter_judged *judged = filter->judged;
     uint32_t count = err == SLUICE_OK ? filter->input.record_count : 0;
+    filter->expression->pool->judged_total += count;
     batch_over(filter);
     judged(filter->judged_arg, err, sluice_text_of(reason), filter->passes, count);
 }
@@ -149,6 +150,7 @@ static void fail(struct expression *expression, sl_err err, const char *reason)
         return;
     }
     expression->err = err;
+    expression->pool->failed_total++;
     snprintf(expression->reason, sizeof(expression->reason), "%s",
              reason[0] != '\0' ? reason : sl_status_text(err));
     end(expression);

@@ -43,6 +43,8 @@ struct filter_pool {
     struct sl_list expressions; /* that can be shared */
     uint32_t expression_count;
     uint32_t ending_count; /* that cannot be, and are not gone yet */
+    uint64_t judged_total; /* records */
+    uint64_t failed_total; /* expressions */
     struct sl_job job;     /* opens what all need */
     bool is_opening;       /* … and the next four are the helper's */
     sl_err opened_err;

@@ -4,6 +4,7 @@ import signal
 import struct
 import sys
 import time
+import urllib.request
 
 from sluice_broker import SOURCE, Broker, loader, wait_for
 
@@ -45,6 +46,11 @@ def ended(link, number):
 def refused(link, number, filters, **more):
     link.subscribe(number, "refused", filters=filters, wait=False, **more)
     return link.error(number)
+
+
+def count_of(own, metric):
+    with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % own.http) as answer:
+        return int([line.split()[-1] for line in answer.read().decode().splitlines() if line.startswith(metric + " ")][0])
 
 
 def stop(link, number):
@@ -89,6 +95,15 @@ def test_it_sees_key_headers_topic_offset_and_what_is_in_the_value():
         stop(link, 2)
         link.subscribe(2, "seen", filters='lua: record.key == "c" or record.headers["kind"] == "big"')
         assert [one.key for one in link.records(2, 2)] == [b"b", b"c"]
+
+
+def test_metrics_count_filters_records_and_failures():
+    with Broker(*SETTINGS) as own, Link(own.native) as link:
+        fill(link, "counted", 2, 3, 4)
+        link.subscribe(2, "counted", filters=EVEN)
+        assert values(link.records(2, 2)) == [b"2", b"4"]
+        assert refused(link, 3, "lua: 1 +")[0] == 1702
+        wait_for(lambda: [count_of(own, "sluice_filter" + what) for what in ("s", "_records_total", "_failures_total")] == [1, 3, 1], "the figures")
 
 
 def test_all_that_was_there_is_told_as_read_though_nothing_fits():
