@@ -294,7 +294,8 @@ void cli_explain(struct cli *cli, sl_err err);
 
 cli_command_fn cli_produce, cli_topic_offsets;
 cli_command_fn cli_reload;
-cli_command_fn cli_config_explain, cli_config_init, cli_config_diff, cli_config_import;
+cli_command_fn cli_config_explain, cli_config_init, cli_config_set, cli_config_diff,
+    cli_config_import;
 cli_command_fn cli_wal_inspect, cli_wal_salvage;
 cli_command_fn cli_backup_restore;
 cli_command_fn cli_scrub, cli_recovery;

@@ -128,6 +128,10 @@ static const struct cli_command commands[] = {
      "what a key, or all keys of a section, are for: type, range, default, when a change takes effect"},
     {"config init", cli_config_init, "[FILE]", 0, 1, CLI_OPTION(HELP) | CLI_OPTION(FORCE),
      "write a configuration to begin with: a profile, with its reasons"},
+    {"config set", cli_config_set, "FILE KEY=VALUE...", 2, 64,
+     CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(DRY_RUN),
+     "change values in a configuration file, and nothing else in it\n\n"
+     "What the file would say is checked first: where it is wrong the file stays as it is. What changed is told, with when it takes effect."},
     {"config diff", cli_config_diff, "[FILE] FILE", 1, 2, CLI_BROKER_OPTIONS,
      "what a file changes, compared with the running broker or with another file\n\n"
      "Exit codes: 0 nothing, 1 something."},

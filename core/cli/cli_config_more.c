@@ -1,6 +1,7 @@
-/* cli_config_more.c: config explain, init, diff and import: none needs a broker. */
+/* cli_config_more.c: config explain, init, set and diff: none but diff needs a broker. */
 #include "base/text.h"
 #include "cli/cli_command.h"
+#include "control/config_edit.h"
 #include "control/config_option.h"
 #include "control/config_profile.h"
 
@@ -263,4 +264,149 @@ int cli_config_diff(struct cli *cli)
     cJSON_Delete(before);
     config_free(config);
     return count > 0 ? CLI_FAILED : CLI_OK;
+}
+
+/* ---- set ---- */
+
+/* As a configuration by itself: the environment and other files do not matter. */
+static cJSON *values_of(struct cli *cli, struct sl_bytes text, const char *path,
+                        struct config_report *report)
+{
+    const struct config_sources sources = {.executable = cli->executable};
+    struct sl_config *config = NULL;
+    if (config_load_text(text, path, &sources, report, &config) != SLUICE_OK) {
+        return NULL;
+    }
+    cJSON *all = config_show_json(config);
+    config_free(config);
+    return all;
+}
+
+/* All words KEY=VALUE. */
+static sl_err edit_all(struct cli *cli, struct sl_buffer *text, struct config_report *report)
+{
+    const char *path = cli->options.words[0];
+    sl_err err = SLUICE_OK;
+    for (uint32_t i = 1; i < cli->options.word_count && err == SLUICE_OK; i++) {
+        char key[CONFIG_PATH_MAX];
+        const char *word = cli->options.words[i];
+        size_t size = strcspn(word, "=");
+        struct sl_buffer edited;
+        sl_buffer_init(&edited, CONFIG_FILE_BYTES_MAX);
+        snprintf(key, sizeof(key), "%.*s", (int)SL_MIN(size, sizeof(key) - 1), word);
+        err = config_edit(sl_buffer_bytes(text), path, key, word + size + 1, report, &edited);
+        if (err == SLUICE_OK) {
+            sl_buffer_fini(text);
+            *text = edited;
+        } else {
+            sl_buffer_fini(&edited);
+        }
+    }
+    return err;
+}
+
+/* Whole beside it first, then over it, so that mode, owner and links stay; what a crash leaves half
+ * is there under the other name. */
+static sl_err overwrite(struct cli *cli, const char *path, struct sl_bytes text)
+{
+    char beside[4096];
+    const struct sl_iovec piece = {(void *)(uintptr_t)text.data, text.size};
+    sl_err err = SLUICE_OK;
+    if (snprintf(beside, sizeof(beside), "%s.new", path) >= (int)sizeof(beside)) {
+        return SLUICE_E_LIMIT;
+    }
+    const char *const paths[] = {beside, path};
+    const uint32_t flags[] = {SL_FILE_WRITE | SL_FILE_CREATE, SL_FILE_WRITE};
+    for (uint32_t i = 0; i < SL_COUNT_OF(paths) && err == SLUICE_OK; i++) {
+        struct sl_file *file = NULL;
+        err = sl_file_open(cli->os, paths[i], flags[i], &file);
+        err = err != SLUICE_OK ? err : sl_file_pwritev(file, &piece, 1, 0);
+        err = err != SLUICE_OK ? err : sl_file_truncate(file, text.size);
+        err = err != SLUICE_OK ? err : sl_file_sync(file);
+        sl_file_close(file);
+    }
+    return err != SLUICE_OK ? err : sl_path_remove(cli->os, beside);
+}
+
+static sl_err read_whole(struct cli *cli, const char *path, struct sl_buffer *ret_text)
+{
+    struct sl_file *file = NULL;
+    size_t size = 0;
+    sl_err err = sl_file_open(cli->os, path, SL_FILE_READ, &file);
+    err = err != SLUICE_OK ? err : sl_buffer_reserve(ret_text, CONFIG_FILE_BYTES_MAX);
+    err = err != SLUICE_OK ? err
+                           : sl_file_pread(file, ret_text->data, CONFIG_FILE_BYTES_MAX, 0, &size);
+    sl_file_close(file);
+    ret_text->size = size;
+    return err;
+}
+
+static void set_rows(struct cli *cli, cJSON *rows)
+{
+    static const char *const columns[] = {"key", "before", "after", "takes_effect"};
+    cJSON *row;
+    cJSON_ArrayForEach(row, rows)
+    {
+        const char *key = cJSON_GetObjectItemCaseSensitive(row, "key")->valuestring;
+        const struct config_option *option = config_option_find(config_section_main(), key);
+        cJSON_AddStringToObject(row, "takes_effect",
+                                option != NULL ? apply_texts[option->apply] : "");
+    }
+    if (cli->options.json) {
+        cli_json_write(rows);
+    } else if (cJSON_GetArraySize(rows) > 0) {
+        cli_table_write(cli, rows, columns, SL_COUNT_OF(columns));
+    } else {
+        fprintf(stderr, "nothing is other than it was\n");
+    }
+}
+
+static bool words_are_settings(const struct cli *cli)
+{
+    for (uint32_t i = 1; i < cli->options.word_count; i++) {
+        if (strchr(cli->options.words[i], '=') == NULL) {
+            cli_complain("\"%.100s\" is no setting: KEY=VALUE, as kafka.listen=0.0.0.0:9092",
+                         cli->options.words[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+int cli_config_set(struct cli *cli)
+{
+    const char *path = cli->options.words[0];
+    struct config_report report = {.count = 0}, former = {.count = 0};
+    struct sl_buffer text;
+    int code = CLI_CONFIG;
+    if (!words_are_settings(cli)) {
+        return CLI_USAGE;
+    }
+    sl_buffer_init(&text, CONFIG_FILE_BYTES_MAX);
+    if (read_whole(cli, path, &text) != SLUICE_OK) {
+        cli_complain("%s cannot be read; \"sluice config init %s\" makes one", path, path);
+        sl_buffer_fini(&text);
+        return CLI_IO;
+    }
+    cJSON *before = values_of(cli, sl_buffer_bytes(&text), path, &former); /* NULL: it is wrong */
+    cJSON *after = edit_all(cli, &text, &report) == SLUICE_OK
+                       ? values_of(cli, sl_buffer_bytes(&text), path, &report)
+                       : NULL;
+    if (after == NULL) {
+        config_report_write(&report, stderr);
+        fprintf(stderr, "%s is as it was\n", path);
+    } else if (!cli->options.dry_run && overwrite(cli, path, sl_buffer_bytes(&text)) != SLUICE_OK) {
+        cli_complain("%s cannot be written", path);
+        code = CLI_IO;
+    } else {
+        cJSON *rows = cJSON_CreateArray();
+        compare(before, after, rows);
+        set_rows(cli, rows);
+        cJSON_Delete(rows);
+        code = CLI_OK;
+    }
+    cJSON_Delete(before);
+    cJSON_Delete(after);
+    sl_buffer_fini(&text);
+    return code;
 }

@@ -22,10 +22,12 @@ enum config_kind { CONFIG_SCALAR, CONFIG_LIST, CONFIG_MAP };
 struct config_node {
     enum config_kind kind;
     bool quoted; /* a scalar that can only be a string */
+    bool inside; /* braces or brackets: a list or map that is written so */
     uint32_t child_count;
     const char *key;  /* inside a map; else NULL */
     const char *text; /* of a scalar; "" else */
     struct config_origin origin;
+    uint64_t begin, end; /* of a scalar in its text, in characters; begin of the others */
     struct config_node *first, *last, *next;
 };
 

@@ -89,6 +89,8 @@ static sl_err node_add(struct reader *reader, const yaml_event_t *event, enum co
     if (node == NULL) {
         return config_no_memory(reader->report);
     }
+    node->begin = event->start_mark.index;
+    node->end = event->end_mark.index;
     if (reader->depth == 0) {
         reader->root = node;
     } else {
@@ -152,6 +154,8 @@ static sl_err on_open(struct reader *reader, const yaml_event_t *event)
     if (err != SLUICE_OK) {
         return err;
     }
+    node->inside = is_map ? event->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE
+                          : event->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE;
     reader->stack[reader->depth] = node;
     reader->key[reader->depth] = NULL;
     reader->depth++;

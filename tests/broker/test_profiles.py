@@ -82,6 +82,27 @@ class Configuration(unittest.TestCase):
         self.assertEqual(sluice("config", "init", path)[0], 74)
         self.assertEqual(sluice("config", "init", path, "--force")[0], 0)
 
+    def test_set_changes_a_value_and_nothing_else_and_never_makes_a_file_wrong(self):
+        path = self.file("set.yaml", "# mine\nlog: # loud\n  level: info   # for now\n")
+        os.chmod(path, 0o600)
+        code, out, err = sluice("config", "set", path, "log.level=debug", "wal.age_max=5 min", "--json")
+        self.assertEqual((code, [(row["key"], row["after"]) for row in json.loads(out)]),
+                         (0, [("log.level", "debug"), ("wal.age_max", "5 min")]), err)
+        written = "# mine\nwal:\n  age_max: 5 min\nlog: # loud\n  level: debug   # for now\n"
+        with open(path) as file:
+            self.assertEqual(file.read(), written)
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        self.assertEqual(os.listdir(os.path.dirname(path)).count("set.yaml.new"), 0)
+        for words, code, sentence in ((("log.level=loud",), 78, "debug"), (("log.levle=info",), 78, "log.level"),
+                                      (("log.level",), 64, "KEY=VALUE"), (("log=1",), 78, "section")):
+            done = sluice("config", "set", path, *words)
+            self.assertEqual(done[0], code, done)
+            self.assertIn(sentence, done[2])
+        self.assertEqual(sluice("config", "set", path, "log.format=json", "--dry-run")[0], 0)
+        with open(path) as file:
+            self.assertEqual(file.read(), written)
+        self.assertEqual(sluice("config", "set", path + ".none", "log.level=info")[0], 74)
+
     def test_diff_names_what_differs(self):
         one, two = self.file("one", "log: {level: info}\n"), self.file("two", "log: {level: debug}\n")
         self.assertEqual(sluice("config", "diff", one, one), (0, "", ""))
