@@ -210,7 +210,18 @@ static void serve_bare(int listener, size_t in_size, size_t out_size)
     }
 }
 
-static struct bare start_sockets(size_t in_size, size_t out_size)
+/* This process. core below 0: wherever it likes. */
+static void stay_on(int core)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    if (core >= 0) {
+        CPU_SET((size_t)core, &one);
+        (void)sched_setaffinity(0, sizeof(one), &one);
+    }
+}
+
+static struct bare start_sockets(size_t in_size, size_t out_size, int core)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
@@ -222,6 +233,7 @@ static struct bare start_sockets(size_t in_size, size_t out_size)
     }
     struct bare bare = {.process = fork()};
     if (bare.process == 0) {
+        stay_on(core);
         serve_bare(listener, in_size, out_size);
     }
     (void)close(listener);
@@ -258,10 +270,7 @@ static struct bare start_rings(size_t in_size, size_t out_size, int core)
     bare.from = ring_wire(memory[1], SLUICE_SHARED_CLIENT);
     bare.process = fork();
     if (bare.process == 0) {
-        cpu_set_t one;
-        CPU_ZERO(&one);
-        CPU_SET((size_t)core, &one);
-        (void)sched_setaffinity(0, sizeof(one), &one);
+        stay_on(core);
         serve_rings(&server[0], &server[1], in_size, out_size);
     }
     return bare;
@@ -421,7 +430,7 @@ int main(int argc, char **argv)
                       TURN, COUNT_MAX);
         return 2;
     }
-    const int core = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 0;
+    const int core = argc > 4 ? (int)strtol(argv[4], NULL, 10) : -1; /* of the bare server */
     const bool is_shared = argv[1][0] == '/';
     struct side sluice = {.to = greet(argv[1], &out), .from = greet(argv[1], &out)};
     subscribe(&sluice.from, argv[2], &out);
@@ -430,7 +439,7 @@ int main(int argc, char **argv)
     send_all(&sluice.to, out.data, in_size);
     sluice.out_size = read_frame(&sluice.from, frame, &kind);
     const struct bare server = is_shared ? start_rings(in_size, sluice.out_size, core)
-                                         : start_sockets(in_size, sluice.out_size);
+                                         : start_sockets(in_size, sluice.out_size, core);
     struct side bare = {.to = server.to, .from = server.from, .out_size = sluice.out_size};
     bare.samples = calloc(COUNT_MAX + TURN + WARM, sizeof(int64_t));
     sluice.samples = calloc(COUNT_MAX + TURN + WARM, sizeof(int64_t));
