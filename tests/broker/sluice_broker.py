@@ -275,6 +275,22 @@ class Test(unittest.FunctionTestCase):
         return self.shortDescription()
 
 
+class SharedBroker:
+    """One broker for the tests of a module: begins with the first that calls it; tearDownModule = close."""
+
+    def __init__(self, *settings):
+        self.settings, self.broker = settings, None
+
+    def __call__(self):
+        if self.broker is None:
+            self.broker = Broker(*self.settings)
+        return self.broker
+
+    def close(self):
+        if self.broker is not None:
+            self.broker.close()
+
+
 def loader(names):
     """What unittest asks a module for: its tests, in the order of the file. Its tearDownModule runs at the end of the
     program: unittest looks for it in the module of the test's class, which is this one."""

@@ -5,26 +5,14 @@ import sys
 import time
 import urllib.request
 
-from sluice_broker import SOURCE, Broker, loader, wait_for
+from sluice_broker import SOURCE, Broker, SharedBroker, loader, wait_for
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "native"))
 from native_wire import (TOPICS, TOPIC_CONFIG, TOPIC_CREATE, TOPIC_DELETE, TOPIC_LIST, TRIM, GROUP_DELETE, CREDIT, ENDED, ERROR, GOAWAY, MAGIC, MESSAGES, PING, PONG, PUBLISH, PUBLISHED, SOURCE as SOURCE_KIND, STALLED, SUBSCRIBE,
                          SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED, Link, Reader, blob, frame, messages, record, text)  # noqa: E402
 
-shared = None
-
-
-def broker():
-    """One broker for the tests that need nothing of their own."""
-    global shared
-    if shared is None:
-        shared = Broker("core.topics.auto_create=true")
-    return shared
-
-
-def tearDownModule():
-    if shared is not None:
-        shared.close()
+broker = SharedBroker("core.topics.auto_create=true")  # for the tests that need nothing of their own
+tearDownModule = broker.close
 
 
 def values(records):

@@ -8,7 +8,7 @@ import time
 import unittest
 
 from certificates import Authority
-from sluice_broker import BUILD, SOURCE, WAIT_S, Broker, loader, need, wait_for
+from sluice_broker import BUILD, SOURCE, WAIT_S, Broker, SharedBroker, loader, need, wait_for
 
 for part in (("tests", "native"), ("sdk", "client", "python")):
     sys.path.insert(0, os.path.join(SOURCE, *part))
@@ -16,20 +16,8 @@ os.environ["SLUICE_CLIENT_LIBRARY"] = os.path.join(BUILD, "lib", "libsluice-clie
 from sluice_native import BEGINNING, Client, Closed, NativeError, header, record  # noqa: E402
 
 SANITIZED = "a library with a sanitizer cannot be loaded by a program without"
-shared = None
-
-
-def broker():
-    """One broker for the tests that need nothing of their own."""
-    global shared
-    if shared is None:
-        shared = Broker("core.topics.auto_create=true")
-    return shared
-
-
-def tearDownModule():
-    if shared is not None:
-        shared.close()
+broker = SharedBroker("core.topics.auto_create=true")  # for the tests that need nothing of their own
+tearDownModule = broker.close
 
 
 def address(of=None):

@@ -5,26 +5,15 @@ import sys
 
 from kafka_wire import call
 from share_member import Member, configure_group
-from sluice_broker import SOURCE, Broker, loader, wait_for
+from sluice_broker import SOURCE, Broker, SharedBroker, loader, wait_for
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "native"))
 from native_wire import ACK, ACKED, ENDED, ERROR, GROUP_DELETE, STALLED, SUBSCRIBED, TOPIC_CREATE, UNSUBSCRIBE, UNSUBSCRIBED, Link, Reader, record, text  # noqa: E402
 
 DONE_WITH, AGAIN, NOBODY, LONGER, UP_TO = range(5)
 EXCLUSIVE = 1
-shared = None
-
-
-def broker():
-    global shared
-    if shared is None:
-        shared = Broker("core.topics.auto_create=true")
-    return shared
-
-
-def tearDownModule():
-    if shared is not None:
-        shared.close()
+broker = SharedBroker("core.topics.auto_create=true")  # for the tests that need nothing of their own
+tearDownModule = broker.close
 
 
 def values(records):

@@ -6,7 +6,7 @@ import sys
 import time
 import urllib.request
 
-from sluice_broker import SOURCE, Broker, loader, wait_for
+from sluice_broker import SOURCE, Broker, SharedBroker, loader, wait_for
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "native"))
 from native_wire import ACK, ACKED, ENDED, MESSAGES, UNSUBSCRIBE, UNSUBSCRIBED, Link, Reader, messages, record  # noqa: E402
@@ -14,19 +14,8 @@ from native_wire import ACK, ACKED, ENDED, MESSAGES, UNSUBSCRIBE, UNSUBSCRIBED, 
 EVEN = "lua: tonumber(record.value) % 2 == 0"
 LOOP = "lua: (function() while true do end end)()"
 SETTINGS = ("core.topics.auto_create=true", "runtime.shards=1")  # one loop: the limit is of a loop
-shared = None
-
-
-def broker():
-    global shared
-    if shared is None:
-        shared = Broker(*SETTINGS, "native.filters.max=4", "native.filters.timeout=300 ms")
-    return shared
-
-
-def tearDownModule():
-    if shared is not None:
-        shared.close()
+broker = SharedBroker(*SETTINGS, "native.filters.max=4", "native.filters.timeout=300 ms")  # for the tests that need nothing of their own
+tearDownModule = broker.close
 
 
 def fill(link, topic, *values):

@@ -5,26 +5,15 @@ import os
 import select
 import sys
 
-from sluice_broker import SOURCE, Broker, loader
+from sluice_broker import SOURCE, Broker, SharedBroker, loader
 from test_compaction import metric
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "native"))
 from native_wire import (MESSAGES, PING, PONG, PUBLISHED, THROTTLED, TOPIC_CREATE, TOPIC_DELETE, Link, Reader, messages, record, text)  # noqa: E402
 
 INPUT, PUSHES = 0, 1
-shared = None
-
-
-def broker():
-    global shared
-    if shared is None:
-        shared = Broker("core.topics.auto_create=true")
-    return shared
-
-
-def tearDownModule():
-    if shared is not None:
-        shared.close()
+broker = SharedBroker("core.topics.auto_create=true")  # for the tests that need nothing of their own
+tearDownModule = broker.close
 
 
 def limit(who, *limits, of=None):

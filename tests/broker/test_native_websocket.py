@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 from certificates import Authority
-from sluice_broker import BUILD, SOURCE, WAIT_S, Broker, loader, need, wait_for
+from sluice_broker import BUILD, SOURCE, WAIT_S, Broker, SharedBroker, loader, need, wait_for
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "native"))
 import websocket  # noqa: E402
@@ -23,20 +23,8 @@ from sluice_native import BEGINNING, Client, Closed, NativeError, encode, record
 from websocket import BINARY, CLOSE, MORE, TEXT, Refused, WebSocket, frame  # noqa: E402
 
 PAGE = "https://app.example.org"
-shared = None
-
-
-def broker():
-    """One broker for the tests that need nothing of their own."""
-    global shared
-    if shared is None:
-        shared = Broker("core.topics.auto_create=true", "http.websocket.origins=%s,http://localhost:8000" % PAGE, "native.frame_bytes_max=64 KiB")
-    return shared
-
-
-def tearDownModule():
-    if shared is not None:
-        shared.close()
+broker = SharedBroker("core.topics.auto_create=true", "http.websocket.origins=%s,http://localhost:8000" % PAGE, "native.frame_bytes_max=64 KiB")  # for the tests that need nothing of their own
+tearDownModule = broker.close
 
 
 def connected(port):
