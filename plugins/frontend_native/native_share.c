@@ -354,6 +354,10 @@ static void fetched(void *arg, sluice_status status, int32_t lock_ms,
     for (uint32_t i = 0;
          i < count && i < share->entry_count && native_share_is_live(share) && status == SLUICE_OK;
          i++) {
+        bool is_unjudged = sub->lua_text.data != NULL && share->sources[i]->previous_next == NULL;
+        if (is_unjudged) {
+            continue; /* nobody judges them any more: their locks end by themselves */
+        }
         if (results[i].status == SLUICE_OK) {
             take(share, share->sources[i], &results[i], lock_ms);
         } else {

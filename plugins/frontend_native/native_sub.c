@@ -637,6 +637,10 @@ static void begin(struct native_sub *sub, const struct native_frame *frame,
 {
     struct native_conn *conn = sub->conn;
     native_topics_refresh(conn->frontend); /* before it is among those who are told */
+    if (conn->closed) {                    /* as another one of it was told */
+        native_lua_leave(sub);
+        return;
+    }
     enter(sub);
     sluice_status status = find_sources(sub);
     take_places(sub, subscribe);

@@ -100,10 +100,9 @@ static const void *get_extension(const struct sluice_host *host, const char *id)
         const char *id;
         const void *table;
     } offers[] = {
-        {SLUICE_EXT_BROKER, &stage->broker},
-        {SLUICE_EXT_FRONTEND, &stage->io},
-        {SLUICE_EXT_RECORDS, &stage->records},
-        {SLUICE_EXT_TASK, &stage->tasks},
+        {SLUICE_EXT_BROKER, &stage->broker},      {SLUICE_EXT_FRONTEND, &stage->io},
+        {SLUICE_EXT_RECORDS, &stage->records},    {SLUICE_EXT_TASK, &stage->tasks},
+        {SLUICE_EXT_FILTER, &stage->filter_host},
     };
 
     for (size_t i = 0; i < sizeof(offers) / sizeof(offers[0]); i++) {
@@ -509,7 +508,11 @@ static void step_close(struct stage *stage)
 
 static void step_call(struct stage *stage)
 {
-    if (stage->call_count > 0) {
+    if (stage_filter_waits(stage) && stage_draw(stage, 2) == 0) {
+        enter(stage, "a filter's answer");
+        stage_filter_end(stage);
+        leave(stage);
+    } else if (stage->call_count > 0) {
         enter(stage, "a done");
         stage_call_end(stage, stage_draw(stage, stage->call_count), false);
         leave(stage);
@@ -624,6 +627,10 @@ static void life_end(struct stage *stage)
             peer_die(stage, &stage->peers[i]);
         }
     }
+    if (stage_filters_open(stage) > 0) {
+        stage_fault(stage, "leaves %u filters open behind its connections",
+                    stage_filters_open(stage));
+    }
     end_tasks(stage);
     if (!stage->early) {
         end_calls(stage);
@@ -688,6 +695,7 @@ static void life(void *arg)
     stage->step = 0;
     stage->now_ms = 1000;
     stage->call_count = stage->task_count = 0;
+    stage_filters_init(stage);
     stage->error[0] = '\0';
     stage->connections = 0;
     memset(stage->peers, 0, sizeof(stage->peers));
@@ -748,7 +756,7 @@ static void life_leaks(struct stage *stage)
 static void check_entry(const struct sluice_plugin_descriptor *plugin)
 {
     static const char *const offered[] = {SLUICE_EXT_BROKER, SLUICE_EXT_FRONTEND,
-                                          SLUICE_EXT_RECORDS, SLUICE_EXT_TASK};
+                                          SLUICE_EXT_RECORDS, SLUICE_EXT_TASK, SLUICE_EXT_FILTER};
     const struct sluice_frontend *ops = plugin->entry;
     const char *const *required = plugin->required_extensions;
 

@@ -7,14 +7,16 @@
 
 #include "worker.h"
 
+#include <sluice/filter.h>
 #include <sluice/frontend.h>
 #include <sluice/records.h>
 
-#define STAGE_PEERS_MAX  8u
-#define STAGE_CALLS_MAX  32u
-#define STAGE_TASKS_MAX  SLUICE_TASKS_MAX
-#define STAGE_INPUT_MAX  (64u << 10) /* that a client sends on a connection */
-#define STAGE_FAULT_SIZE 320u
+#define STAGE_PEERS_MAX   8u
+#define STAGE_CALLS_MAX   32u
+#define STAGE_FILTERS_MAX 16u
+#define STAGE_TASKS_MAX   SLUICE_TASKS_MAX
+#define STAGE_INPUT_MAX   (64u << 10) /* that a client sends on a connection */
+#define STAGE_FAULT_SIZE  320u
 
 struct peer {
     uint64_t token; /* 0: free */
@@ -38,6 +40,16 @@ struct stage_call {
     uint32_t count;
     uint64_t connection;
     void (*done)(void); /* of the kind's own type */
+    void *arg;
+};
+
+struct stage_filter {
+    bool open;
+    bool failed;
+    uint32_t added;
+    int64_t last_offset;
+    sluice_filter_opened *opened; /* waits for it; or NULL */
+    sluice_filter_judged *judged; /* likewise */
     void *arg;
 };
 
@@ -84,6 +96,8 @@ struct stage {
     struct sluice_broker broker;
     struct sluice_records_host records;
     struct sluice_task_host tasks;
+    struct sluice_filter_host filter_host;
+    struct stage_filter filters[STAGE_FILTERS_MAX];
     struct peer peers[STAGE_PEERS_MAX];
     struct stage_call calls[STAGE_CALLS_MAX];
     uint32_t call_count;
@@ -116,5 +130,11 @@ void client_make(struct stage *stage, struct peer *peer); /* all that it will se
 void stage_broker_init(struct stage *stage);
 void stage_call_end(struct stage *stage, uint32_t index, bool cancelled);
 void stage_calls_cancel(struct stage *stage, uint64_t connection); /* 0: all that are left */
+
+/* ---- rehearsal_filter.c ---- */
+void stage_filters_init(struct stage *stage);
+uint32_t stage_filters_open(const struct stage *stage);
+bool stage_filter_waits(const struct stage *stage);
+void stage_filter_end(struct stage *stage); /* one that waits */
 
 #endif
