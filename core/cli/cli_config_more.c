@@ -306,7 +306,7 @@ static sl_err edit_all(struct cli *cli, struct sl_buffer *text, struct config_re
 }
 
 /* Whole beside it first, then over it, so that mode, owner and links stay; what a crash leaves half
- * is there under the other name. */
+ * is there under the other name. E_EXISTS: something has that name, and is left alone. */
 static sl_err overwrite(struct cli *cli, const char *path, struct sl_bytes text)
 {
     char beside[4096];
@@ -316,7 +316,7 @@ static sl_err overwrite(struct cli *cli, const char *path, struct sl_bytes text)
         return SLUICE_E_LIMIT;
     }
     const char *const paths[] = {beside, path};
-    const uint32_t flags[] = {SL_FILE_WRITE | SL_FILE_CREATE, SL_FILE_WRITE};
+    const uint32_t flags[] = {SL_FILE_WRITE | SL_FILE_CREATE | SL_FILE_EXCLUSIVE, SL_FILE_WRITE};
     for (uint32_t i = 0; i < SL_COUNT_OF(paths) && err == SLUICE_OK; i++) {
         struct sl_file *file = NULL;
         err = sl_file_open(cli->os, paths[i], flags[i], &file);
@@ -378,6 +378,7 @@ int cli_config_set(struct cli *cli)
     const char *path = cli->options.words[0];
     struct config_report report = {.count = 0}, former = {.count = 0};
     struct sl_buffer text;
+    sl_err err = SLUICE_OK;
     int code = CLI_CONFIG;
     if (!words_are_settings(cli)) {
         return CLI_USAGE;
@@ -395,8 +396,13 @@ int cli_config_set(struct cli *cli)
     if (after == NULL) {
         config_report_write(&report, stderr);
         fprintf(stderr, "%s is as it was\n", path);
-    } else if (!cli->options.dry_run && overwrite(cli, path, sl_buffer_bytes(&text)) != SLUICE_OK) {
-        cli_complain("%s cannot be written", path);
+    } else if (!cli->options.dry_run &&
+               (err = overwrite(cli, path, sl_buffer_bytes(&text))) != SLUICE_OK) {
+        cli_complain("%s cannot be written%s%s%s", path, err == SLUICE_E_EXISTS ? ": " : "",
+                     err == SLUICE_E_EXISTS ? path : "",
+                     err == SLUICE_E_EXISTS
+                         ? ".new is there, perhaps of a change that did not end; move it away"
+                         : "");
         code = CLI_IO;
     } else {
         cJSON *rows = cJSON_CreateArray();

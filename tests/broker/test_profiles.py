@@ -102,6 +102,12 @@ class Configuration(unittest.TestCase):
         with open(path) as file:
             self.assertEqual(file.read(), written)
         self.assertEqual(sluice("config", "set", path + ".none", "log.level=info")[0], 74)
+        self.file("set.yaml.new", "somebody's")
+        code, _, err = sluice("config", "set", path, "log.format=json")
+        self.assertEqual((code, "set.yaml.new is there" in err), (74, True), err)
+        for name, text in (("set.yaml", written), ("set.yaml.new", "somebody's")):
+            with open(os.path.join(os.path.dirname(path), name)) as file:
+                self.assertEqual(file.read(), text)
 
     def test_diff_names_what_differs(self):
         one, two = self.file("one", "log: {level: info}\n"), self.file("two", "log: {level: debug}\n")
