@@ -410,31 +410,37 @@ static sl_err insert_split(struct parser *parser, uint32_t at)
     return SLUICE_OK;
 }
 
-static sl_err take_choice(struct parser *parser)
+static sl_err take_choice(struct parser *parser);
+
+/* What stands behind a |: split L1, L2; L1: (steps from `first` on) jump L3; L2: …; L3: */
+static sl_err take_alternative(struct parser *parser, uint32_t first)
 {
     struct name_pattern *pattern = parser->pattern;
-    uint32_t first = pattern->step_count;
+    sl_err err = insert_split(parser, first);
+    uint32_t jump = pattern->step_count;
+    err = err != SLUICE_OK ? err : emit(parser, STEP_JUMP, 0, 0);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    pattern->steps[first].y = pattern->step_count;
+    if (++parser->depth > DEPTH_MAX) {
+        return refuse(parser, "has too many alternatives");
+    }
+    err = take_choice(parser);
+    parser->depth--;
+    pattern->steps[jump].x = pattern->step_count;
+    return err;
+}
+
+static sl_err take_choice(struct parser *parser)
+{
+    uint32_t first = parser->pattern->step_count;
     sl_err err = SLUICE_OK;
     while (err == SLUICE_OK && parser->at < parser->end && *parser->at != '|' &&
            *parser->at != ')') {
         err = take_piece(parser);
     }
-    if (err != SLUICE_OK || !take(parser, '|')) {
-        return err;
-    }
-    /* split L1, L2; L1: …; jump L3; L2: …; L3: */
-    err = insert_split(parser, first);
-    uint32_t jump = pattern->step_count;
-    err = err != SLUICE_OK ? err : emit(parser, STEP_JUMP, 0, 0);
-    pattern->steps[first].y = pattern->step_count;
-    if (err == SLUICE_OK && ++parser->depth > DEPTH_MAX) {
-        err = refuse(parser, "has too many alternatives");
-    }
-    err = err != SLUICE_OK ? err : take_choice(parser);
-    parser->depth--;
-    pattern->steps[jump < NAME_PATTERN_STEPS_MAX ? jump : first].x =
-        err == SLUICE_OK ? pattern->step_count : 0;
-    return err;
+    return err == SLUICE_OK && take(parser, '|') ? take_alternative(parser, first) : err;
 }
 
 sl_err name_pattern_new(struct sl_bytes text, struct name_pattern **ret_pattern,

@@ -77,6 +77,7 @@ Test(tls_rules, refuse_what_they_do_not_know_with_a_reason)
         {"RULE:(?=a)/b/", "a (? that is not (?:"},
         {"RULE:\\bCN/b/", "a \\ before what it has no meaning for"},
         {"RULE:(a{1000}){1000}/b/", "too long, or repeats too much"},
+        {"RULE:a{1023}(?:|b)/b/", "too long, or repeats too much"},
         {"RULE:a.*/$1/", "no group for the replacement"},
     };
     for (size_t i = 0; i < SL_COUNT_OF(bad); i++) {
