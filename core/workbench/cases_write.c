@@ -62,7 +62,9 @@ static cJSON *record_object(const struct bench_record *record, bool with_timesta
     make_plain(object, "key", record->key);
     make_plain(object, "value", record->value);
     if (with_timestamp && record->timestamp >= 0) {
-        cJSON_AddNumberToObject(object, "timestamp", (double)record->timestamp);
+        char number[24]; /* a double has room for neither all digits nor their plain form */
+        snprintf(number, sizeof(number), "%lld", (long long)record->timestamp);
+        cJSON_AddRawToObject(object, "timestamp", number);
     }
     return object;
 }
