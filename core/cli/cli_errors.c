@@ -16,23 +16,23 @@ static bool is_number(const char *word, int32_t *ret_number)
     return digits[0] >= '0' && digits[0] <= '9' && *end == '\0' && number < 10000;
 }
 
-static bool is_meant(const struct sl_status_row *row, const char *word)
+static bool is_meant(const struct sluice_status_row *row, const char *word)
 {
     int32_t number;
     if (is_number(word, &number)) {
-        return row->number == number;
+        return row->status == number;
     }
-    const struct explain_row *why = explain_find(row->number);
+    const struct explain_row *why = explain_find(row->status);
     return strcasestr(row->symbol, word) != NULL || strcasestr(row->text, word) != NULL ||
            strcasestr(why->cause, word) != NULL;
 }
 
-static void row_add(cJSON *rows, const struct sl_status_row *row)
+static void row_add(cJSON *rows, const struct sluice_status_row *row)
 {
     char code[16];
-    const struct explain_row *why = explain_find(row->number);
+    const struct explain_row *why = explain_find(row->status);
     cJSON *object = cJSON_CreateObject();
-    sl_status_name(row->number, code);
+    sl_status_name(row->status, code);
     cJSON_AddStringToObject(object, "code", code);
     cJSON_AddStringToObject(object, "symbol", row->symbol);
     cJSON_AddStringToObject(object, "meaning", row->text);
@@ -41,7 +41,7 @@ static void row_add(cJSON *rows, const struct sl_status_row *row)
     cJSON_AddNumberToObject(object, "kafka", row->kafka);
     cJSON_AddNumberToObject(object, "http", row->http);
     cJSON_AddNumberToObject(object, "grpc", row->grpc);
-    cJSON_AddBoolToObject(object, "retriable", row->retriable);
+    cJSON_AddBoolToObject(object, "retriable", row->may_retry);
     cJSON_AddItemToArray(rows, object);
 }
 
@@ -66,11 +66,11 @@ static int errors(struct cli *cli)
 {
     static const char *const columns[] = {"code", "kafka", "meaning"};
     size_t count = 0;
-    const struct sl_status_row *all = sl_status_rows(&count);
+    const struct sluice_status_row *all = sluice_status_rows(&count);
     const char *word = cli->options.word_count > 0 ? cli->options.words[0] : "";
     cJSON *rows = cJSON_CreateArray();
     for (size_t i = 0; i < count; i++) {
-        if (all[i].number != SLUICE_OK && is_meant(&all[i], word)) {
+        if (all[i].status != SLUICE_OK && is_meant(&all[i], word)) {
             row_add(rows, &all[i]);
         }
     }

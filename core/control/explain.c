@@ -224,7 +224,7 @@ void explain_page_write(FILE *out)
                   {1600, "Protocol"},       {1700, "Plugins"},
                   {1800, "Configuration"},  {1900, "Security"}};
     size_t count = 0, block = 0;
-    const struct sl_status_row *all = sl_status_rows(&count);
+    const struct sluice_status_row *all = sluice_status_rows(&count);
     fputs(
         "# Troubleshooting\n\n"
         "Made by `sluice manual troubleshooting.md` from the table of errors; a test compares the\n"
@@ -232,16 +232,16 @@ void explain_page_write(FILE *out)
         "something else. *Again*: clients may send the same once more.\n",
         out);
     for (size_t i = 0; i < count; i++) {
-        const struct explain_row *row = explain_find(all[i].number);
-        if (all[i].number == 0) {
+        const struct explain_row *row = explain_find(all[i].status);
+        if (all[i].status == 0) {
             continue;
         }
-        while (block < SL_COUNT_OF(blocks) && all[i].number >= blocks[block].from) {
+        while (block < SL_COUNT_OF(blocks) && all[i].status >= blocks[block].from) {
             fprintf(out, "\n## %s\n", blocks[block++].title);
         }
-        fprintf(out, "\n### SLU-%04d: %s\n\n%s\n\n**What to do:** %s\n\n", all[i].number,
+        fprintf(out, "\n### SLU-%04d: %s\n\n%s\n\n**What to do:** %s\n\n", all[i].status,
                 all[i].text, row->cause, row->next);
         fprintf(out, "`SLUICE_%s`, Kafka %d, HTTP %u, gRPC %u%s\n", all[i].symbol, all[i].kafka,
-                all[i].http, all[i].grpc, all[i].retriable ? ", again" : "");
+                all[i].http, all[i].grpc, all[i].may_retry ? ", again" : "");
     }
 }

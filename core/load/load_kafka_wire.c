@@ -61,14 +61,14 @@ sl_err load_kafka_read(struct load_kafka_wire *wire, enum load_kafka_api api, st
 sl_err load_kafka_error(int16_t code, char ret_text[LOAD_TEXT_BYTES])
 {
     size_t count;
-    const struct sl_status_row *rows = sl_status_rows(&count);
+    const struct sluice_status_row *rows = sluice_status_rows(&count);
     if (code == 0) {
         return SLUICE_OK;
     }
     for (size_t i = 0; i < count; i++) {
         if (rows[i].kafka == code) {
             snprintf(ret_text, LOAD_TEXT_BYTES, "Kafka's error %d: %s", code, rows[i].text);
-            return rows[i].number;
+            return rows[i].status;
         }
     }
     snprintf(ret_text, LOAD_TEXT_BYTES, "Kafka's error %d", code);

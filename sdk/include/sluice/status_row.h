@@ -1,4 +1,4 @@
-/* <sluice/status_row.h>: a row of the table of outcomes (<sluice/status.h>), found by its number:
+/* <sluice/status_row.h>: the table of outcomes (<sluice/status.h>) as rows, found by their numbers:
  * for frontends and clients, which say in their protocol what went wrong. */
 #ifndef SLUICE_STATUS_ROW_H
 #define SLUICE_STATUS_ROW_H
@@ -10,24 +10,32 @@
 /* What an outcome is elsewhere. Static. */
 struct sluice_status_row {
     sluice_status status;
-    int16_t kafka;    /* error code of the Kafka protocol */
-    uint16_t http;    /* status of a HTTP answer */
-    uint8_t grpc;     /* status of a gRPC answer */
-    bool may_retry;   /* a client may try again unchanged */
-    const char *text; /* a sentence without the full stop */
+    int16_t kafka;      /* error code of the Kafka protocol */
+    uint16_t http;      /* status of a HTTP answer */
+    uint8_t grpc;       /* status of a gRPC answer */
+    bool may_retry;     /* a client may try again unchanged */
+    const char *symbol; /* "E_TOPIC_EXISTS"; "OK" */
+    const char *text;   /* a sentence without the full stop */
 };
+
+/* All rows by rising status; *ret_count of them. Static. [any] */
+static inline const struct sluice_status_row *sluice_status_rows(size_t *ret_count)
+{
+    static const struct sluice_status_row rows[] = {
+#define SLUICE_STATUS_ROW_(suffix, number, kafka, http, grpc, retry, text) \
+    {number, kafka, http, grpc, (retry) != 0, #suffix, text},
+        SLUICE_STATUS_TABLE(SLUICE_STATUS_ROW_)
+#undef SLUICE_STATUS_ROW_
+    };
+    *ret_count = sizeof(rows) / sizeof(rows[0]);
+    return rows;
+}
 
 /* The row of a status; NULL: it is not in the table. [any] */
 static inline const struct sluice_status_row *sluice_status_row_of(sluice_status status)
 {
-    /* by rising status, as in status.h */
-    static const struct sluice_status_row rows[] = {
-#define SLUICE_STATUS_ROW_(suffix, number, kafka, http, grpc, retry, text) \
-    {number, kafka, http, grpc, (retry) != 0, text},
-        SLUICE_STATUS_TABLE(SLUICE_STATUS_ROW_)
-#undef SLUICE_STATUS_ROW_
-    };
-    size_t low = 0, high = sizeof(rows) / sizeof(rows[0]);
+    size_t low = 0, high = 0;
+    const struct sluice_status_row *rows = sluice_status_rows(&high);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (rows[middle].status == status) {

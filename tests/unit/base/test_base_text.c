@@ -27,11 +27,11 @@ Test(status, takes_an_unknown_number_for_an_internal_error)
 Test(status, has_its_numbers_in_rising_order_each_once)
 {
     size_t count;
-    const struct sl_status_row *rows = sl_status_rows(&count);
+    const struct sluice_status_row *rows = sluice_status_rows(&count);
     for (size_t i = 1; i < count; i++)
-        cr_expect_lt(rows[i - 1].number, rows[i].number, "%s", rows[i].symbol);
+        cr_expect_lt(rows[i - 1].status, rows[i].status, "%s", rows[i].symbol);
     for (size_t i = 0; i < count; i++)
-        cr_expect_eq(sl_status_row(rows[i].number), &rows[i]);
+        cr_expect_eq(sl_status_row(rows[i].status), &rows[i]);
 }
 
 Test(text, is_cut_at_its_capacity_and_says_so)

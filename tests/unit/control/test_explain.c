@@ -15,15 +15,15 @@ static void check_sentence(const char *text, int number)
 Test(explain, every_error_has_a_cause_and_a_next_step)
 {
     size_t count = 0;
-    const struct sl_status_row *rows = sl_status_rows(&count);
+    const struct sluice_status_row *rows = sluice_status_rows(&count);
     for (size_t i = 0; i < count; i++) {
-        if (rows[i].number == SLUICE_OK) {
+        if (rows[i].status == SLUICE_OK) {
             continue;
         }
-        cr_expect(explain_is_known(rows[i].number), "core/control/explain.c has nothing on %s",
+        cr_expect(explain_is_known(rows[i].status), "core/control/explain.c has nothing on %s",
                   rows[i].symbol);
-        check_sentence(explain_find(rows[i].number)->cause, rows[i].number);
-        check_sentence(explain_find(rows[i].number)->next, rows[i].number);
+        check_sentence(explain_find(rows[i].status)->cause, rows[i].status);
+        check_sentence(explain_find(rows[i].status)->next, rows[i].status);
     }
 }
 
