@@ -118,14 +118,23 @@ sl_err extent_writer_new(struct sl_os *os, const char *directory,
     return SLUICE_OK;
 }
 
-static void file_forget(struct extent_writer *writer)
+struct sl_file *extent_file_discard(struct sl_os *os, const char *directory, uint64_t id,
+                                    struct sl_file *file)
 {
     char path[EXTENT_PATH_MAX];
-    sl_file_close(writer->file);
-    writer->file = NULL;
-    extent_path(path, writer->directory, writer->header.id);
-    sl_err err = sl_path_remove(writer->os, path);
+    if (file == NULL)
+        return NULL;
+    sl_file_close(file);
+    extent_path(path, directory, id);
+    sl_err err = sl_path_remove(os, path);
     (void)err; /* no frame names it: the next start removes it */
+    return NULL;
+}
+
+static void file_forget(struct extent_writer *writer)
+{
+    writer->file =
+        extent_file_discard(writer->os, writer->directory, writer->header.id, writer->file);
 }
 
 struct extent_writer *extent_writer_free(struct extent_writer *writer)

@@ -35,6 +35,9 @@ sl_err extent_writer_finish(struct extent_writer *writer, struct extent_item *re
 void extent_writer_skip_sync(struct extent_writer *writer);
 /* After finish: its footer, until free. */
 struct extent_footer extent_writer_footer(const struct extent_writer *writer);
+/* Of a finished file that no frame names: closes and removes it. NULL, at once. */
+struct sl_file *extent_file_discard(struct sl_os *os, const char *directory, uint64_t id,
+                                    struct sl_file *file);
 /* Not finished: removes the file. NULL is fine. */
 struct extent_writer *extent_writer_free(struct extent_writer *writer);
 

@@ -381,14 +381,9 @@ void compact_job_rewrite(struct compact_job *job)
 
 void compact_job_discard(struct compact_job *job)
 {
-    char path[EXTENT_PATH_MAX];
     job->writer = extent_writer_free(job->writer);
-    if (job->file != NULL) {
-        job->file = sl_file_close(job->file);
-        extent_path(path, extent_set_directory(job->shard->extents), job->item.id);
-        sl_err err = sl_path_remove(job->shard->config.os, path);
-        (void)err; /* no frame names it: the next start removes it */
-    }
+    job->file = extent_file_discard(
+        job->shard->config.os, extent_set_directory(job->shard->extents), job->item.id, job->file);
     compact_job_free(job);
 }
 

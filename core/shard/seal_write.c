@@ -209,14 +209,9 @@ static sl_err write_slice(struct seal_job *job)
 
 static void forget_file(struct seal_job *job, struct seal_file *file)
 {
-    char path[EXTENT_PATH_MAX];
     file->writer = extent_writer_free(file->writer);
-    if (file->file != NULL) {
-        file->file = sl_file_close(file->file);
-        extent_path(path, extent_set_directory(job->shard->extents), file->id);
-        sl_err err = sl_path_remove(job->shard->config.os, path);
-        (void)err; /* no frame names it: the next start removes it */
-    }
+    file->file = extent_file_discard(
+        job->shard->config.os, extent_set_directory(job->shard->extents), file->id, file->file);
 }
 
 /* What was promoted of a stream that turned out to be damaged elsewhere stays in the log. */

@@ -322,6 +322,20 @@ bool wal_item_walk_next(struct wal_item_walk *walk, struct wal_item_view *ret_it
     return true;
 }
 
+bool wal_frame_items_agree(const struct wal_frame_header *frame, struct sl_bytes directory)
+{
+    struct wal_item_walk walk;
+    struct wal_item_view item;
+    uint64_t body_size = 0;
+    uint64_t count = 0;
+    wal_item_walk_init(&walk, directory);
+    while (wal_item_walk_next(&walk, &item)) {
+        body_size += item.body_size;
+        count++;
+    }
+    return walk.err == SLUICE_OK && body_size == frame->body_size && count == frame->item_count;
+}
+
 static const char *const kind_names[] = {
 #define KIND_NAME(name, number, text) [number] = #name,
     WAL_ITEM_TABLE(KIND_NAME)

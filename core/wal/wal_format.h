@@ -140,6 +140,9 @@ struct wal_item_walk {
 };
 void wal_item_walk_init(struct wal_item_walk *walk, struct sl_bytes directory);
 bool wal_item_walk_next(struct wal_item_walk *walk, struct wal_item_view *ret_item);
+/* Whether the directory is as the header says. Asked before anything is applied: a frame is taken
+ * whole or not at all. */
+bool wal_frame_items_agree(const struct wal_frame_header *frame, struct sl_bytes directory);
 /* Whether this version can apply the kind. */
 bool wal_item_kind_known(uint16_t kind);
 const char *wal_item_kind_name(uint16_t kind); /* "BATCH"; "?" when unknown */

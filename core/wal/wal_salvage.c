@@ -191,20 +191,6 @@ static sl_err lose(struct salvage *self, uint64_t last, const char *path, uint64
 
 /* ---- frames ---- */
 
-static bool items_agree(const struct wal_frame_header *frame, struct sl_bytes directory)
-{
-    struct wal_item_walk walk;
-    struct wal_item_view item;
-    uint64_t body_size = 0;
-    uint64_t count = 0;
-    wal_item_walk_init(&walk, directory);
-    while (wal_item_walk_next(&walk, &item)) {
-        body_size += item.body_size;
-        count++;
-    }
-    return walk.err == SLUICE_OK && body_size == frame->body_size && count == frame->item_count;
-}
-
 /* A frame header of this segment at `position`. A place that cannot be read has none. */
 static bool header_at(struct salvage *self, const struct source_segment *segment, uint64_t position,
                       struct wal_frame_header *ret_frame)
@@ -240,7 +226,7 @@ static bool frame_at(struct salvage *self, const struct source_segment *segment,
         return false;
     struct sl_bytes directory = sl_bytes_of(self->in.data + WAL_FRAME_HEADER, frame.directory_size);
     if (sl_crc32c(directory.data, directory.size) != frame.directory_crc ||
-        !items_agree(&frame, directory))
+        !wal_frame_items_agree(&frame, directory))
         return false;
     *ret_frame = frame;
     *ret_directory = directory;

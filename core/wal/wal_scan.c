@@ -419,21 +419,6 @@ static sl_err frame_items(struct scan_run *run, const struct wal_scan_segment *s
     return walk.err;
 }
 
-/* Sums before anything is applied: a frame is taken whole or not at all. */
-static bool items_agree(const struct wal_frame_header *frame, struct sl_bytes directory)
-{
-    struct wal_item_walk walk;
-    struct wal_item_view item;
-    uint64_t body_size = 0;
-    uint64_t count = 0;
-    wal_item_walk_init(&walk, directory);
-    while (wal_item_walk_next(&walk, &item)) {
-        body_size += item.body_size;
-        count++;
-    }
-    return walk.err == SLUICE_OK && body_size == frame->body_size && count == frame->item_count;
-}
-
 static sl_err frame_take(struct scan_run *run, struct wal_scan_segment *segment,
                          const struct wal_frame_header *frame, struct sl_bytes directory)
 {
@@ -480,7 +465,7 @@ static sl_err frame_next(struct scan_run *run, struct wal_scan_segment *segment,
         err = wal_reader_frame(&run->reader, position, &frame, &directory);
     if (err == SLUICE_E_CORRUPT || err == SLUICE_E_TRUNCATED)
         return SLUICE_OK;
-    if (err != SLUICE_OK || !items_agree(&frame, directory))
+    if (err != SLUICE_OK || !wal_frame_items_agree(&frame, directory))
         return err;
     *ret_intact = true;
     return frame_take(run, segment, &frame, directory);
