@@ -1,11 +1,13 @@
 /* item_codec.h: reading and writing of little-endian item payloads, safe against any input.
  *
  * A reader that was asked for more than there is turns `failed` and gives zeros from then on, so
- * that a decoder checks once, at its end. A writer fills memory whose size the caller computed.
+ * that a decoder checks once, at its end. A writer fills memory whose size the caller computed; an
+ * item_out grows a buffer, and keeps its first failure.
  * [any] */
 #ifndef SL_CATALOG_ITEM_CODEC_H
 #define SL_CATALOG_ITEM_CODEC_H
 
+#include "base/buffer.h"
 #include "base/bytes.h"
 
 #include <sluice/types.h>
@@ -106,6 +108,26 @@ static inline uint8_t *item_write_bytes(uint8_t *at, struct sl_bytes bytes)
 static inline uint8_t *item_write_uuid(uint8_t *at, const struct sl_uuid *uuid)
 {
     return item_write_bytes(at, sl_bytes_of(uuid->b, sizeof uuid->b));
+}
+
+struct item_out {
+    struct sl_buffer *buffer;
+    sl_err err; /* the first; nothing is appended after it */
+};
+
+static inline void item_put_bytes(struct item_out *out, struct sl_bytes bytes)
+{
+    if (out->err == SLUICE_OK) {
+        out->err = sl_buffer_append(out->buffer, bytes.data, bytes.size);
+    }
+}
+
+/* The low `size` bytes of value, 8 at most. */
+static inline void item_put(struct item_out *out, uint64_t value, size_t size)
+{
+    uint8_t raw[8];
+    sl_le64_store(raw, value);
+    item_put_bytes(out, sl_bytes_of(raw, size));
 }
 
 /* The SDK's text as bytes. */

@@ -45,15 +45,6 @@ static sl_err say(struct beat *beat, sl_err err, const char *format, ...)
 
 /* ---- whether the request can be ---- */
 
-static bool is_blank(struct sluice_text text)
-{
-    for (uint64_t i = 0; i < text.size; i++) {
-        if (text.data[i] != ' ' && text.data[i] != '\t')
-            return false;
-    }
-    return text.data != NULL;
-}
-
 static sl_err check_join(struct beat *beat)
 {
     const struct sluice_consumer_heartbeat *request = beat->request;
@@ -107,13 +98,13 @@ static sl_err check(struct beat *beat)
 {
     const struct sluice_consumer_heartbeat *request = beat->request;
     int32_t epoch = request->member_epoch;
-    if (request->needs_member && is_blank(request->member))
+    if (request->needs_member && epoch_text_is_blank(request->member))
         return say(beat, SLUICE_E_INVALID_REQUEST, "MemberId can't be empty.");
-    if (request->group.size == 0 || is_blank(request->group))
+    if (request->group.size == 0 || epoch_text_is_blank(request->group))
         return say(beat, SLUICE_E_INVALID_REQUEST, "GroupId can't be empty.");
-    if (is_blank(request->instance))
+    if (epoch_text_is_blank(request->instance))
         return say(beat, SLUICE_E_INVALID_REQUEST, "InstanceId can't be empty.");
-    if (is_blank(request->rack))
+    if (epoch_text_is_blank(request->rack))
         return say(beat, SLUICE_E_INVALID_REQUEST, "RackId can't be empty.");
     if (epoch != SLUICE_MEMBER_JOINS && request->member.size == 0)
         return say(beat, SLUICE_E_INVALID_REQUEST, "MemberId can't be empty.");

@@ -65,28 +65,12 @@ bool name_list_has(const struct name_list *list, struct sl_bytes name)
            bsearch(&name, list->names, list->count, sizeof name, compare_names) != NULL;
 }
 
-static struct sl_bytes placed(uint8_t **at, const void *data, uint64_t size)
-{
-    struct sl_bytes copy = {*at, (size_t)size};
-    sl_bytes_copy(*at, sl_bytes_of(data, (size_t)size));
-    *at += size;
-    return copy;
-}
-
 sl_err consumer_protocols_set(struct consumer_member *member,
                               const struct sluice_group_protocol *protocols, uint32_t count)
 {
-    size_t size = 0;
-    for (uint32_t i = 0; i < count; i++)
-        size += (size_t)(protocols[i].name.size + protocols[i].metadata.size);
-    struct group_protocol *copy = sl_alloc(count * sizeof *copy + size + 1);
+    struct group_protocol *copy = group_protocols_copy(protocols, count);
     if (copy == NULL)
         return SLUICE_E_NO_MEMORY;
-    uint8_t *at = (uint8_t *)(copy + count);
-    for (uint32_t i = 0; i < count; i++) {
-        copy[i].name = placed(&at, protocols[i].name.data, protocols[i].name.size);
-        copy[i].metadata = placed(&at, protocols[i].metadata.data, protocols[i].metadata.size);
-    }
     sl_free(member->protocols);
     member->protocols = copy;
     member->protocol_count = count;

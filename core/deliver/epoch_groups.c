@@ -4,6 +4,15 @@
 #include "deliver/group.h"
 
 /* An item that says that something is gone. */
+bool epoch_text_is_blank(struct sluice_text text)
+{
+    for (uint64_t i = 0; i < text.size; i++) {
+        if (text.data[i] != ' ' && text.data[i] != '\t')
+            return false;
+    }
+    return text.data != NULL;
+}
+
 struct epoch_gone {
     struct epoch_gone *next;
     uint16_t kind;

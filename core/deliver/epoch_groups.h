@@ -23,6 +23,9 @@
 struct epoch_group;
 struct epoch_groups;
 
+/* Whether a text of a request is there, and has nothing in it but blanks. */
+bool epoch_text_is_blank(struct sluice_text text);
+
 struct epoch_member {
     struct chain_link by_id; /* in the groups' map */
     struct due_node due;

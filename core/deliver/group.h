@@ -132,6 +132,10 @@ void group_member_remove(struct group_coordinator *coordinator, struct group_mem
 /* A static member came back: its old self is fenced. E_NO_MEMORY. */
 sl_err group_member_rename(struct group_coordinator *coordinator, struct group_member *member,
                            struct sl_bytes id) SL_MUST_CHECK;
+/* One block with the bytes of names and metadata behind it, the caller's to sl_free; NULL: no
+ * memory. */
+struct group_protocol *group_protocols_copy(const struct sluice_group_protocol *protocols,
+                                            uint32_t count);
 /* E_LIMIT: too many bytes or protocols; E_NO_MEMORY. Nothing changed then. */
 sl_err group_member_protocols_set(const struct group_coordinator *coordinator,
                                   struct group_member *member,

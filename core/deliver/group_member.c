@@ -172,6 +172,19 @@ static struct sl_bytes placed(uint8_t **at, const void *data, uint64_t size)
     return copy;
 }
 
+struct group_protocol *group_protocols_copy(const struct sluice_group_protocol *protocols,
+                                            uint32_t count)
+{
+    size_t size = protocols_size_of(protocols, count);
+    struct group_protocol *copy = sl_alloc(count * sizeof *copy + size + 1);
+    uint8_t *at = (uint8_t *)(copy + count);
+    for (uint32_t i = 0; copy != NULL && i < count; i++) {
+        copy[i].name = placed(&at, protocols[i].name.data, protocols[i].name.size);
+        copy[i].metadata = placed(&at, protocols[i].metadata.data, protocols[i].metadata.size);
+    }
+    return copy;
+}
+
 sl_err group_member_protocols_set(const struct group_coordinator *coordinator,
                                   struct group_member *member,
                                   const struct sluice_group_protocol *protocols, uint32_t count)
@@ -182,14 +195,9 @@ sl_err group_member_protocols_set(const struct group_coordinator *coordinator,
     if (count > GROUP_PROTOCOLS_MAX || size > coordinator->config.member_bytes_max ||
         others + size > coordinator->config.group_bytes_max)
         return SLUICE_E_LIMIT;
-    struct group_protocol *copy = sl_alloc(count * sizeof *copy + size + 1);
+    struct group_protocol *copy = group_protocols_copy(protocols, count);
     if (copy == NULL)
         return SLUICE_E_NO_MEMORY;
-    uint8_t *at = (uint8_t *)(copy + count);
-    for (uint32_t i = 0; i < count; i++) {
-        copy[i].name = placed(&at, protocols[i].name.data, protocols[i].name.size);
-        copy[i].metadata = placed(&at, protocols[i].metadata.data, protocols[i].metadata.size);
-    }
     sl_free(member->protocols);
     member->protocols = copy;
     member->protocol_count = count;

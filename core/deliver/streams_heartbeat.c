@@ -69,15 +69,6 @@ static sl_err tell(struct beat *beat, int32_t code, const char *format, ...)
 
 /* ---- whether the request can be ---- */
 
-static bool is_blank(struct sluice_text text)
-{
-    for (uint64_t i = 0; i < text.size; i++) {
-        if (text.data[i] != ' ' && text.data[i] != '\t')
-            return false;
-    }
-    return text.data != NULL;
-}
-
 static sl_err check_supported(struct beat *beat)
 {
     const struct sluice_streams_heartbeat *request = beat->request;
@@ -221,11 +212,11 @@ static sl_err check(struct beat *beat)
     err = err != SLUICE_OK ? err : check_supported(beat);
     if (err != SLUICE_OK)
         return err;
-    if (request->member.size == 0 || is_blank(request->member))
+    if (request->member.size == 0 || epoch_text_is_blank(request->member))
         return say(beat, SLUICE_E_INVALID_REQUEST, "MemberId can't be empty.");
-    if (request->group.size == 0 || is_blank(request->group))
+    if (request->group.size == 0 || epoch_text_is_blank(request->group))
         return say(beat, SLUICE_E_INVALID_REQUEST, "GroupId can't be empty.");
-    if (is_blank(request->rack))
+    if (epoch_text_is_blank(request->rack))
         return say(beat, SLUICE_E_INVALID_REQUEST, "RackId can't be empty.");
     err = check_epochs(beat);
     return err != SLUICE_OK ? err : check_sizes(beat);

@@ -27,81 +27,62 @@
 
 /* ---- writing: the first failure stays ---- */
 
-struct writer {
-    struct sl_buffer *out;
-    sl_err err;
-};
-
-static void put(struct writer *writer, uint64_t value, size_t size)
-{
-    uint8_t raw[8];
-    sl_le64_store(raw, value);
-    if (writer->err == SLUICE_OK)
-        writer->err = sl_buffer_append(writer->out, raw, size);
-}
-
-static void put_bytes(struct writer *writer, struct sl_bytes bytes)
-{
-    if (writer->err == SLUICE_OK)
-        writer->err = sl_buffer_append(writer->out, bytes.data, bytes.size);
-}
-
-static void put_size(struct writer *writer, struct sl_bytes text)
+static void put_size(struct item_out *out, struct sl_bytes text)
 {
     SL_ASSERT(text.size < NO_TEXT);
-    put(writer, text.data == NULL ? NO_TEXT : text.size, 2);
+    item_put(out, text.data == NULL ? NO_TEXT : text.size, 2);
 }
 
 sl_err streams_group_encode(const struct streams_group *group, bool gone, bool with_topology,
                             struct sl_buffer *ret_payload)
 {
-    struct writer writer = {ret_payload, SLUICE_OK};
+    struct item_out out = {ret_payload, SLUICE_OK};
     sl_buffer_reset(ret_payload);
     with_topology = with_topology && !gone && group->topology != NULL;
-    put(&writer, gone ? FLAG_GONE : with_topology ? FLAG_TOPOLOGY : 0, 2);
-    put_size(&writer, group->base.name);
-    put(&writer, (uint32_t)(gone ? 0 : group->base.epoch), 4);
-    put(&writer, (uint32_t)(gone ? 0 : group->base.assignment_epoch), 4);
-    put(&writer, (uint32_t)(gone ? 0 : group->ready_epoch), 4);
-    put(&writer, (uint32_t)(gone ? 0 : group->standby_count), 4);
-    put(&writer, gone ? 0 : group->base.topics_hash, 8);
-    put_bytes(&writer, group->base.name);
+    item_put(&out, gone ? FLAG_GONE : with_topology ? FLAG_TOPOLOGY : 0, 2);
+    put_size(&out, group->base.name);
+    item_put(&out, (uint32_t)(gone ? 0 : group->base.epoch), 4);
+    item_put(&out, (uint32_t)(gone ? 0 : group->base.assignment_epoch), 4);
+    item_put(&out, (uint32_t)(gone ? 0 : group->ready_epoch), 4);
+    item_put(&out, (uint32_t)(gone ? 0 : group->standby_count), 4);
+    item_put(&out, gone ? 0 : group->base.topics_hash, 8);
+    item_put_bytes(&out, group->base.name);
     if (with_topology)
-        put_bytes(&writer, group->topology->bytes);
-    return writer.err;
+        item_put_bytes(&out, group->topology->bytes);
+    return out.err;
 }
 
-static void put_self(struct writer *writer, const struct streams_member *member)
+static void put_self(struct item_out *out, const struct streams_member *member)
 {
     const struct sl_bytes texts[SELF_TEXTS] = {member->base.rack, member->base.client_id,
                                                member->base.client_host, member->process,
                                                member->host};
     for (uint32_t i = 0; i < SELF_TEXTS; i++)
-        put_size(writer, texts[i]);
-    put(writer, member->port, 2);
-    put(writer, (uint32_t)member->base.rebalance_timeout_ms, 4);
-    put(writer, (uint32_t)member->topology_epoch, 4);
-    put(writer, member->tags.size, 4);
+        put_size(out, texts[i]);
+    item_put(out, member->port, 2);
+    item_put(out, (uint32_t)member->base.rebalance_timeout_ms, 4);
+    item_put(out, (uint32_t)member->topology_epoch, 4);
+    item_put(out, member->tags.size, 4);
     for (uint32_t i = 0; i < SELF_TEXTS; i++)
-        put_bytes(writer, texts[i]);
-    put_bytes(writer, member->tags);
+        item_put_bytes(out, texts[i]);
+    item_put_bytes(out, member->tags);
 }
 
-static void put_tasks(struct writer *writer, const struct streams_member *member)
+static void put_tasks(struct item_out *out, const struct streams_member *member)
 {
     const struct streams_tasks *sets[SETS] = {&member->assigned, &member->revoking,
                                               &member->target};
-    put(writer, (uint32_t)member->base.epoch, 4);
-    put(writer, (uint32_t)member->base.previous_epoch, 4);
-    put(writer, member->base.state, 4);
+    item_put(out, (uint32_t)member->base.epoch, 4);
+    item_put(out, (uint32_t)member->base.previous_epoch, 4);
+    item_put(out, member->base.state, 4);
     for (uint32_t s = 0; s < SETS; s++) {
         for (uint32_t r = 0; r < STREAMS_ROLES; r++) {
             const struct partition_set *set = &sets[s]->roles[r];
-            put(writer, set->count, 4);
-            for (uint32_t i = 0; i < set->count && writer->err == SLUICE_OK; i++) {
-                put(writer, streams_task_subtopology(&set->entries[i].topic), 4);
-                put(writer, set->entries[i].partition, 4);
-                put(writer, (uint32_t)set->entries[i].epoch, 4);
+            item_put(out, set->count, 4);
+            for (uint32_t i = 0; i < set->count && out->err == SLUICE_OK; i++) {
+                item_put(out, streams_task_subtopology(&set->entries[i].topic), 4);
+                item_put(out, set->entries[i].partition, 4);
+                item_put(out, (uint32_t)set->entries[i].epoch, 4);
             }
         }
     }
@@ -110,37 +91,37 @@ static void put_tasks(struct writer *writer, const struct streams_member *member
 sl_err streams_member_encode(const struct streams_member *member, bool gone, bool description,
                              bool tasks, struct sl_buffer *ret_payload)
 {
-    struct writer writer = {ret_payload, SLUICE_OK};
+    struct item_out out = {ret_payload, SLUICE_OK};
     uint32_t flags = (description ? FLAG_SELF : 0) | (tasks ? FLAG_TASKS : 0);
     sl_buffer_reset(ret_payload);
-    put(&writer, gone ? FLAG_GONE : flags, 1);
-    put(&writer, STREAMS_ROLES, 1);
-    put_size(&writer, member->base.group->name);
-    put_size(&writer, member->base.id);
-    put_bytes(&writer, member->base.group->name);
-    put_bytes(&writer, member->base.id);
+    item_put(&out, gone ? FLAG_GONE : flags, 1);
+    item_put(&out, STREAMS_ROLES, 1);
+    put_size(&out, member->base.group->name);
+    put_size(&out, member->base.id);
+    item_put_bytes(&out, member->base.group->name);
+    item_put_bytes(&out, member->base.id);
     if (description && !gone)
-        put_self(&writer, member);
+        put_self(&out, member);
     if (tasks && !gone)
-        put_tasks(&writer, member);
-    return writer.err;
+        put_tasks(&out, member);
+    return out.err;
 }
 
 sl_err streams_tags_encode(const struct sluice_streams_pair *tags, uint32_t count,
                            struct sl_buffer *ret_block)
 {
-    struct writer writer = {ret_block, SLUICE_OK};
+    struct item_out out = {ret_block, SLUICE_OK};
     sl_buffer_reset(ret_block);
-    for (uint32_t i = 0; i < count && writer.err == SLUICE_OK; i++) {
+    for (uint32_t i = 0; i < count && out.err == SLUICE_OK; i++) {
         struct sl_bytes key = item_text(tags[i].key), value = item_text(tags[i].value);
         if (SL_MAX(key.size, value.size) > CONSUMER_GROUP_INSTANCE_MAX)
             return SLUICE_E_LIMIT;
-        put(&writer, key.size, 2);
-        put(&writer, value.size, 2);
-        put_bytes(&writer, key);
-        put_bytes(&writer, value);
+        item_put(&out, key.size, 2);
+        item_put(&out, value.size, 2);
+        item_put_bytes(&out, key);
+        item_put_bytes(&out, value);
     }
-    return writer.err;
+    return out.err;
 }
 
 /* ---- reading ---- */

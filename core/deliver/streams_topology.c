@@ -20,73 +20,59 @@ bool streams_text_equal(struct sluice_text a, struct sluice_text b)
 
 /* ---- writing: the first failure stays ---- */
 
-struct writer {
-    struct sl_buffer *out;
-    sl_err err;
-};
-
-static void put(struct writer *writer, uint64_t value, size_t size)
+static void put_text(struct item_out *out, struct sluice_text text)
 {
-    uint8_t raw[8];
-    sl_le64_store(raw, value);
-    if (writer->err == SLUICE_OK)
-        writer->err = sl_buffer_append(writer->out, raw, size);
+    if (text.size > STREAMS_TEXT_BYTES_MAX && out->err == SLUICE_OK)
+        out->err = SLUICE_E_LIMIT;
+    item_put(out, text.size, 2);
+    item_put_bytes(out, item_text(text));
 }
 
-static void put_text(struct writer *writer, struct sluice_text text)
+static void put_texts(struct item_out *out, const struct sluice_text *texts, uint32_t count)
 {
-    if (text.size > STREAMS_TEXT_BYTES_MAX && writer->err == SLUICE_OK)
-        writer->err = SLUICE_E_LIMIT;
-    put(writer, text.size, 2);
-    if (writer->err == SLUICE_OK)
-        writer->err = sl_buffer_append(writer->out, text.data, (size_t)text.size);
+    item_put(out, count, 4);
+    for (uint32_t i = 0; i < count && out->err == SLUICE_OK; i++)
+        put_text(out, texts[i]);
 }
 
-static void put_texts(struct writer *writer, const struct sluice_text *texts, uint32_t count)
-{
-    put(writer, count, 4);
-    for (uint32_t i = 0; i < count && writer->err == SLUICE_OK; i++)
-        put_text(writer, texts[i]);
-}
-
-static void put_topics(struct writer *writer, const struct sluice_streams_topic *topics,
+static void put_topics(struct item_out *out, const struct sluice_streams_topic *topics,
                        uint32_t count)
 {
-    put(writer, count, 4);
-    for (uint32_t i = 0; i < count && writer->err == SLUICE_OK; i++) {
-        put_text(writer, topics[i].name);
-        put(writer, (uint32_t)topics[i].partition_count, 4);
-        put(writer, (uint16_t)topics[i].replication_factor, 2);
-        put(writer, topics[i].config_count, 4);
-        for (uint32_t c = 0; c < topics[i].config_count && writer->err == SLUICE_OK; c++) {
-            put_text(writer, topics[i].configs[c].key);
-            put_text(writer, topics[i].configs[c].value);
+    item_put(out, count, 4);
+    for (uint32_t i = 0; i < count && out->err == SLUICE_OK; i++) {
+        put_text(out, topics[i].name);
+        item_put(out, (uint32_t)topics[i].partition_count, 4);
+        item_put(out, (uint16_t)topics[i].replication_factor, 2);
+        item_put(out, topics[i].config_count, 4);
+        for (uint32_t c = 0; c < topics[i].config_count && out->err == SLUICE_OK; c++) {
+            put_text(out, topics[i].configs[c].key);
+            put_text(out, topics[i].configs[c].value);
         }
     }
 }
 
-static void put_places(struct writer *writer, const int16_t *places, uint32_t count, uint32_t end)
+static void put_places(struct item_out *out, const int16_t *places, uint32_t count, uint32_t end)
 {
-    put(writer, count, 4);
-    for (uint32_t i = 0; i < count && writer->err == SLUICE_OK; i++) {
+    item_put(out, count, 4);
+    for (uint32_t i = 0; i < count && out->err == SLUICE_OK; i++) {
         if (places[i] < 0 || (uint32_t)places[i] >= end)
-            writer->err = SLUICE_E_STREAMS_TOPOLOGY;
-        put(writer, (uint16_t)places[i], 2);
+            out->err = SLUICE_E_STREAMS_TOPOLOGY;
+        item_put(out, (uint16_t)places[i], 2);
     }
 }
 
-static void put_subtopology(struct writer *writer, const struct sluice_streams_subtopology *from)
+static void put_subtopology(struct item_out *out, const struct sluice_streams_subtopology *from)
 {
-    put_text(writer, from->id);
-    put_texts(writer, from->sources, from->source_count);
-    put_topics(writer, from->changelogs, from->changelog_count);
-    put_texts(writer, from->sinks, from->sink_count);
-    put_topics(writer, from->repartitions, from->repartition_count);
-    put(writer, from->copartition_count, 4);
-    for (uint32_t i = 0; i < from->copartition_count && writer->err == SLUICE_OK; i++) {
+    put_text(out, from->id);
+    put_texts(out, from->sources, from->source_count);
+    put_topics(out, from->changelogs, from->changelog_count);
+    put_texts(out, from->sinks, from->sink_count);
+    put_topics(out, from->repartitions, from->repartition_count);
+    item_put(out, from->copartition_count, 4);
+    for (uint32_t i = 0; i < from->copartition_count && out->err == SLUICE_OK; i++) {
         const struct sluice_streams_copartition *group = &from->copartitions[i];
-        put_places(writer, group->sources, group->source_count, from->source_count);
-        put_places(writer, group->repartitions, group->repartition_count, from->repartition_count);
+        put_places(out, group->sources, group->source_count, from->source_count);
+        put_places(out, group->repartitions, group->repartition_count, from->repartition_count);
     }
 }
 
@@ -101,23 +87,23 @@ sl_err streams_topology_encode(const struct sluice_streams_topology *from,
 {
     uint32_t count = from->subtopology_count;
     const struct sluice_streams_subtopology **sorted = sl_alloc_zero(count + 1u, sizeof *sorted);
-    struct writer writer = {ret_bytes, sorted == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK};
+    struct item_out out = {ret_bytes, sorted == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK};
     sl_buffer_reset(ret_bytes);
     for (uint32_t i = 0; i < count && sorted != NULL; i++)
         sorted[i] = &from->subtopologies[i];
     if (sorted != NULL)
         qsort(sorted, count, sizeof *sorted, by_id);
-    put(&writer, (uint32_t)from->epoch, 4);
-    put(&writer, count, 4);
-    for (uint32_t i = 0; i < count && writer.err == SLUICE_OK; i++) {
+    item_put(&out, (uint32_t)from->epoch, 4);
+    item_put(&out, count, 4);
+    for (uint32_t i = 0; i < count && out.err == SLUICE_OK; i++) {
         if (i > 0 && by_id(&sorted[i - 1], &sorted[i]) == 0)
-            writer.err = SLUICE_E_STREAMS_TOPOLOGY;
-        put_subtopology(&writer, sorted[i]);
+            out.err = SLUICE_E_STREAMS_TOPOLOGY;
+        put_subtopology(&out, sorted[i]);
     }
     sl_free(sorted);
-    if (writer.err == SLUICE_OK && ret_bytes->size > STREAMS_TOPOLOGY_BYTES_MAX)
-        writer.err = SLUICE_E_LIMIT;
-    return writer.err;
+    if (out.err == SLUICE_OK && ret_bytes->size > STREAMS_TOPOLOGY_BYTES_MAX)
+        out.err = SLUICE_E_LIMIT;
+    return out.err;
 }
 
 /* ---- reading ---- */
