@@ -1,35 +1,12 @@
 /* cli_flow.c: flow show, flow graph: producers, topics, stages and gates, groups, with rates, lags
- * and what waits for what. Rates are of FLOW_SECONDS between two looks. */
+ * and what waits for what. Rates are of FLOW_WAIT_MS between two looks. */
 #include "cli/cli_flow_model.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define FLOW_WAIT_MS   1500
 #define FLOW_DEPTH_MAX 32u
 #define FULL_PERCENT   60.0 /* what is fuller is named */
-
-static int model_take(struct cli *cli, cJSON **ret_model)
-{
-    struct cli_link link;
-    cJSON *before = NULL, *now = NULL;
-    int code = cli_link_open(&link, cli);
-    if (code != CLI_OK) {
-        return code;
-    }
-    code = flow_sample_take(&link, &before);
-    if (code == CLI_OK) {
-        sl_sleep_ms(FLOW_WAIT_MS);
-        code = flow_sample_take(&link, &now);
-    }
-    if (code == CLI_OK) {
-        *ret_model = flow_model_make(before, now);
-    }
-    cJSON_Delete(before);
-    cJSON_Delete(now);
-    cli_link_close(&link);
-    return code;
-}
 
 /* ---- show ---- */
 
@@ -106,7 +83,7 @@ static void pressure_write(const cJSON *model)
 static int flow_show(struct cli *cli)
 {
     cJSON *model = NULL;
-    int code = model_take(cli, &model);
+    int code = flow_model_take(cli, &model);
     if (code == CLI_OK && cli->options.json) {
         cli_json_write(model);
     } else if (code == CLI_OK) {
@@ -327,7 +304,7 @@ static int flow_graph(struct cli *cli)
         cli_complain("--format is \"%.40s\" but must be text, dot or json", format);
         return CLI_USAGE;
     }
-    int code = model_take(cli, &model);
+    int code = flow_model_take(cli, &model);
     const cJSON *edges = cJSON_GetObjectItemCaseSensitive(model, "edges");
     if (code == CLI_OK && is_json) {
         cli_json_write(model);

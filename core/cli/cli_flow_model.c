@@ -405,3 +405,25 @@ cJSON *flow_model_make(const cJSON *before, const cJSON *now)
     pressure_add(&making);
     return making.model;
 }
+
+int flow_model_take(struct cli *cli, cJSON **ret_model)
+{
+    struct cli_link link;
+    cJSON *before = NULL, *now = NULL;
+    int code = cli_link_open(&link, cli);
+    if (code != CLI_OK) {
+        return code;
+    }
+    code = flow_sample_take(&link, &before);
+    if (code == CLI_OK) {
+        sl_sleep_ms(FLOW_WAIT_MS);
+        code = flow_sample_take(&link, &now);
+    }
+    if (code == CLI_OK) {
+        *ret_model = flow_model_make(before, now);
+    }
+    cJSON_Delete(before);
+    cJSON_Delete(now);
+    cli_link_close(&link);
+    return code;
+}

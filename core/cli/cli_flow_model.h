@@ -16,12 +16,16 @@
 
 #include "cli/cli_watch.h"
 
-#define FLOW_GROUPS_MAX 64 /* whose offsets are asked for in a sample; those with members first */
+#define FLOW_WAIT_MS    1500 /* between the samples of one look */
+#define FLOW_GROUPS_MAX 64   /* whose offsets are asked for in a sample; those with members first */
 
 /* One look at the broker. CLI_OK, CLI_UNREACHABLE, CLI_FAILED (written). */
 int flow_sample_take(struct cli_link *link, cJSON **ret_sample);
 /* before NULL: rates since the broker's start; those of groups are null then. */
 cJSON *flow_model_make(const cJSON *before, const cJSON *now);
+/* The model of FLOW_WAIT_MS from now, of two samples. CLI_OK, CLI_UNREACHABLE, CLI_FAILED
+ * (written). [blocks] */
+int flow_model_take(struct cli *cli, cJSON **ret_model);
 /* A rate; -1 for null. */
 double flow_rate(const cJSON *object, const char *name);
 /* "stage:mask" to "mask"; *ret_kind_size: of "stage". */

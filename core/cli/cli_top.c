@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#define ONCE_WAIT_MS 1500
-
 static void section_write(const struct cli *cli, const struct top_section *section)
 {
     cJSON *rows = cJSON_CreateArray();
@@ -44,25 +42,12 @@ static int once_write(const struct cli *cli, const cJSON *model)
 
 static int once(struct cli *cli)
 {
-    struct cli_link link;
-    cJSON *before = NULL, *now = NULL;
-    int code = cli_link_open(&link, cli);
-    if (code != CLI_OK) {
-        return code;
-    }
-    code = flow_sample_take(&link, &before);
+    cJSON *model = NULL;
+    int code = flow_model_take(cli, &model);
     if (code == CLI_OK) {
-        sl_sleep_ms(ONCE_WAIT_MS);
-        code = flow_sample_take(&link, &now);
-    }
-    if (code == CLI_OK) {
-        cJSON *model = flow_model_make(before, now);
         code = once_write(cli, model);
-        cJSON_Delete(model);
     }
-    cJSON_Delete(before);
-    cJSON_Delete(now);
-    cli_link_close(&link);
+    cJSON_Delete(model);
     return code;
 }
 

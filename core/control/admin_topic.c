@@ -43,18 +43,28 @@ void admin_topic_list(struct admin_request *request)
 
 /* ---- create and delete ---- */
 
+/* The answer with the topic's name. False: it failed, and that is answered. */
+static bool result_begin(struct admin_request *request, const struct sluice_topic_result *results,
+                         uint32_t count)
+{
+    const char *name = admin_arg_text(request, "topic");
+    SL_ASSERT(count == 1);
+    if (results->status != SLUICE_OK) {
+        admin_fail_text(request, results->status,
+                        results->reason.size > 0 ? results->reason : sluice_text_of(name));
+        return false;
+    }
+    request->result = cJSON_CreateObject();
+    cJSON_AddStringToObject(request->result, "name", name);
+    return true;
+}
+
 static void changed(void *arg, const struct sluice_topic_result *results, uint32_t count)
 {
     struct admin_request *request = arg;
-    SL_ASSERT(count == 1);
-    if (results->status != SLUICE_OK) {
-        struct sluice_text topic = sluice_text_of(admin_arg_text(request, "topic"));
-        admin_fail_text(request, results->status,
-                        results->reason.size > 0 ? results->reason : topic);
+    if (!result_begin(request, results, count)) {
         return;
     }
-    request->result = cJSON_CreateObject();
-    cJSON_AddStringToObject(request->result, "name", admin_arg_text(request, "topic"));
     topic_id_add(request->result, &results->id);
     cJSON_AddNumberToObject(request->result, "partitions", results->partition_count);
     admin_reply(request);
@@ -175,15 +185,9 @@ static void would_differ(void *arg, const struct sluice_config_result *now)
 static void altered(void *arg, const struct sluice_topic_result *results, uint32_t count)
 {
     struct admin_request *request = arg;
-    SL_ASSERT(count == 1);
-    if (results->status != SLUICE_OK) {
-        struct sluice_text topic = sluice_text_of(admin_arg_text(request, "topic"));
-        admin_fail_text(request, results->status,
-                        results->reason.size > 0 ? results->reason : topic);
+    if (!result_begin(request, results, count)) {
         return;
     }
-    request->result = cJSON_CreateObject();
-    cJSON_AddStringToObject(request->result, "name", admin_arg_text(request, "topic"));
     if (request->dry_run) {
         const struct sluice_broker *broker = admin_broker(request);
         broker->configs_describe(broker, admin_context(request), SLUICE_RESOURCE_TOPIC,

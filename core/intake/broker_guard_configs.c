@@ -49,35 +49,16 @@ static const struct guard_kind alter_kind = {
     refuse_alter,
 };
 
-static void configs_altered(void *arg, const struct sluice_topic_result *results, uint32_t count)
-{
-    struct guarded *guarded = arg;
-    guarded_merge(guarded, results, count);
-    guarded->done.topic_results(guarded->arg, guarded->results, guarded->count);
-    guarded_free(guarded);
-}
-
 static void on_configs_alter(const struct sluice_broker *broker,
                              const struct sluice_context *context,
                              const struct sluice_config_alter *alters, uint32_t count,
                              bool validate_only, sluice_topic_results_done *done, void *arg)
 {
     struct broker_guard *guard = broker_guard_of(broker);
-    struct guarded *guarded = NULL;
-    enum guard_verdict verdict =
-        guarded_judge(guard, context, &alter_kind, alters, count, arg, &guarded);
-    if (verdict == GUARD_ALL) {
-        guard->inner->configs_alter(guard->inner, context, alters, count, validate_only, done, arg);
-    } else if (verdict == GUARD_NO_MEMORY) {
-        done(arg, NULL, 0);
-    } else {
-        guarded->done.topic_results = done;
-        if (verdict == GUARD_NONE) {
-            configs_altered(guarded, NULL, 0);
-            return;
-        }
-        guard->inner->configs_alter(guard->inner, context, guarded->entries, guarded->allowed_count,
-                                    validate_only, configs_altered, guarded);
+    struct guard_change change = {alters, count, done, arg};
+    if (guard_change_judge(guard, context, &alter_kind, &change)) {
+        guard->inner->configs_alter(guard->inner, context, change.entries, change.count,
+                                    validate_only, change.done, change.arg);
     }
 }
 

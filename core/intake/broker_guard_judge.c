@@ -175,3 +175,33 @@ void guarded_merge(struct guarded *guarded, const void *results, uint32_t count)
         }
     }
 }
+
+static void changed(void *arg, const struct sluice_topic_result *results, uint32_t count)
+{
+    struct guarded *guarded = arg;
+    guarded_merge(guarded, results, count);
+    guarded->done.topic_results(guarded->arg, guarded->results, guarded->count);
+    guarded_free(guarded);
+}
+
+bool guard_change_judge(struct broker_guard *guard, const struct sluice_context *context,
+                        const struct guard_kind *kind, struct guard_change *change)
+{
+    struct guarded *guarded = NULL;
+    enum guard_verdict verdict =
+        guarded_judge(guard, context, kind, change->entries, change->count, change->arg, &guarded);
+    if (verdict == GUARD_ALL) {
+        return true;
+    }
+    if (verdict == GUARD_NO_MEMORY) {
+        change->done(change->arg, NULL, 0);
+        return false;
+    }
+    guarded->done.topic_results = change->done;
+    if (verdict == GUARD_NONE) {
+        changed(guarded, NULL, 0);
+        return false;
+    }
+    *change = (struct guard_change){guarded->entries, guarded->allowed_count, changed, guarded};
+    return true;
+}

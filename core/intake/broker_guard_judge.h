@@ -81,6 +81,18 @@ struct guarded *guarded_later(struct broker_guard *guard, const struct sluice_co
 void guarded_merge(struct guarded *guarded, const void *results, uint32_t count);
 void guarded_free(struct guarded *guarded);
 
+/* A change of topics: what of it goes on, and who is answered. */
+struct guard_change {
+    const void *entries;
+    uint32_t count;
+    sluice_topic_results_done *done;
+    void *arg;
+};
+
+/* Leaves in the change what may go on. False: that is nothing, and it is answered. */
+bool guard_change_judge(struct broker_guard *guard, const struct sluice_context *context,
+                        const struct guard_kind *kind, struct guard_change *change);
+
 /* ---- what is asked often ---- */
 
 struct broker_guard *broker_guard_of(const struct sluice_broker *broker);

@@ -170,38 +170,18 @@ static const struct guard_kind growth_kind = {
     refuse_growth,
 };
 
-static void topics_changed(void *arg, const struct sluice_topic_result *results, uint32_t count)
-{
-    struct guarded *guarded = arg;
-    guarded_merge(guarded, results, count);
-    guarded->done.topic_results(guarded->arg, guarded->results, guarded->count);
-    guarded_free(guarded);
-}
-
 static void on_topics_create(const struct sluice_broker *broker,
                              const struct sluice_context *context,
                              const struct sluice_topic_spec *specs, uint32_t count,
                              bool validate_only, sluice_topic_results_done *done, void *arg)
 {
     struct broker_guard *guard = broker_guard_of(broker);
-    struct guarded *guarded = NULL;
+    struct guard_change change = {specs, count, done, arg};
     bool everywhere = broker_guard_knows(guard, context, SLUICE_OP_CREATE, SLUICE_ACL_CLUSTER,
                                          sluice_text_of(SLUICE_CLUSTER_NAME));
-    enum guard_verdict verdict =
-        everywhere ? GUARD_ALL
-                   : guarded_judge(guard, context, &creation_kind, specs, count, arg, &guarded);
-    if (verdict == GUARD_ALL) {
-        guard->inner->topics_create(guard->inner, context, specs, count, validate_only, done, arg);
-    } else if (verdict == GUARD_NO_MEMORY) {
-        done(arg, NULL, 0);
-    } else {
-        guarded->done.topic_results = done;
-        if (verdict == GUARD_NONE) {
-            topics_changed(guarded, NULL, 0);
-            return;
-        }
-        guard->inner->topics_create(guard->inner, context, guarded->entries, guarded->allowed_count,
-                                    validate_only, topics_changed, guarded);
+    if (everywhere || guard_change_judge(guard, context, &creation_kind, &change)) {
+        guard->inner->topics_create(guard->inner, context, change.entries, change.count,
+                                    validate_only, change.done, change.arg);
     }
 }
 
@@ -211,21 +191,10 @@ static void on_topics_delete(const struct sluice_broker *broker,
                              bool validate_only, sluice_topic_results_done *done, void *arg)
 {
     struct broker_guard *guard = broker_guard_of(broker);
-    struct guarded *guarded = NULL;
-    enum guard_verdict verdict =
-        guarded_judge(guard, context, &deletion_kind, topics, count, arg, &guarded);
-    if (verdict == GUARD_ALL) {
-        guard->inner->topics_delete(guard->inner, context, topics, count, validate_only, done, arg);
-    } else if (verdict == GUARD_NO_MEMORY) {
-        done(arg, NULL, 0);
-    } else {
-        guarded->done.topic_results = done;
-        if (verdict == GUARD_NONE) {
-            topics_changed(guarded, NULL, 0);
-            return;
-        }
-        guard->inner->topics_delete(guard->inner, context, guarded->entries, guarded->allowed_count,
-                                    validate_only, topics_changed, guarded);
+    struct guard_change change = {topics, count, done, arg};
+    if (guard_change_judge(guard, context, &deletion_kind, &change)) {
+        guard->inner->topics_delete(guard->inner, context, change.entries, change.count,
+                                    validate_only, change.done, change.arg);
     }
 }
 
@@ -235,23 +204,10 @@ static void on_partitions_create(const struct sluice_broker *broker,
                                  bool validate_only, sluice_topic_results_done *done, void *arg)
 {
     struct broker_guard *guard = broker_guard_of(broker);
-    struct guarded *guarded = NULL;
-    enum guard_verdict verdict =
-        guarded_judge(guard, context, &growth_kind, growths, count, arg, &guarded);
-    if (verdict == GUARD_ALL) {
-        guard->inner->partitions_create(guard->inner, context, growths, count, validate_only, done,
-                                        arg);
-    } else if (verdict == GUARD_NO_MEMORY) {
-        done(arg, NULL, 0);
-    } else {
-        guarded->done.topic_results = done;
-        if (verdict == GUARD_NONE) {
-            topics_changed(guarded, NULL, 0);
-            return;
-        }
-        guard->inner->partitions_create(guard->inner, context, guarded->entries,
-                                        guarded->allowed_count, validate_only, topics_changed,
-                                        guarded);
+    struct guard_change change = {growths, count, done, arg};
+    if (guard_change_judge(guard, context, &growth_kind, &change)) {
+        guard->inner->partitions_create(guard->inner, context, change.entries, change.count,
+                                        validate_only, change.done, change.arg);
     }
 }
 

@@ -271,16 +271,25 @@ static void refuse(struct plugin_manager *manager, const char *text)
     self->phase = RELOAD_BACK;
 }
 
-/* False: the answer comes later. */
-static bool ask_live(struct plugin_manager *manager, struct plugin_instance *instance,
-                     struct reload_entry *entry)
+/* The version that it is asked about. False: it is refused. */
+static bool version_make(struct plugin_manager *manager, struct plugin_instance *instance,
+                         struct reload_entry *entry, const char *why_none)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
     entry->version = version_for(instance, kept_settings_find(&self->coming, entry->name));
     bool loads = instance->loading != NULL || instance->agree.phase != AGREE_NONE;
     if (entry->version == NULL || loads) {
-        refuse(manager, loads ? "busy: a new version of it is being loaded"
-                              : "not a JSON object, or out of memory");
+        refuse(manager, loads ? "busy: a new version of it is being loaded" : why_none);
+        return false;
+    }
+    return true;
+}
+
+/* False: the answer comes later. */
+static bool ask_live(struct plugin_manager *manager, struct plugin_instance *instance,
+                     struct reload_entry *entry)
+{
+    if (!version_make(manager, instance, entry, "not a JSON object, or out of memory")) {
         return true;
     }
     instance_config_ask(instance, entry->version);
@@ -291,11 +300,8 @@ static bool ask_restart(struct plugin_manager *manager, struct plugin_instance *
                         struct reload_entry *entry)
 {
     struct plugin_reconfigure *self = manager->reconfigure;
-    entry->version = version_for(instance, kept_settings_find(&self->coming, entry->name));
-    bool loads = instance->loading != NULL || instance->agree.phase != AGREE_NONE;
-    if (entry->version == NULL || loads) {
-        refuse(manager, loads ? "busy: a new version of it is being loaded"
-                              : "not a JSON object, a permission that is none, or out of memory");
+    if (!version_make(manager, instance, entry,
+                      "not a JSON object, a permission that is none, or out of memory")) {
         return true;
     }
     instance->trying = true;

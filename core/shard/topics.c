@@ -385,7 +385,7 @@ static void alter_run(struct shard_call *call)
 
 /* ---- the origin ---- */
 
-static struct topics_call *call_new(struct shard *home, uint32_t count)
+static struct topics_call *call_alloc(struct shard *home, uint32_t count)
 {
     struct topics_call *self = count > TOPICS_AT_ONCE_MAX ? NULL : sl_alloc_zero(1, sizeof(*self));
     if (self == NULL) {
@@ -409,6 +409,21 @@ static struct topics_call *call_new(struct shard *home, uint32_t count)
     return self;
 }
 
+/* NULL: there is no room for it, and `done` was told so. */
+static struct topics_call *call_new(struct shard *home, uint32_t count, bool validate_only,
+                                    sluice_topic_results_done *done, void *arg)
+{
+    struct topics_call *self = call_alloc(home, count);
+    if (self == NULL) {
+        done(arg, NULL, 0);
+        return NULL;
+    }
+    self->validate_only = validate_only;
+    self->done = done;
+    self->arg = arg;
+    return self;
+}
+
 static void start(struct shard *home, struct topics_call *self,
                   void (*run)(struct shard_call *call))
 {
@@ -421,33 +436,25 @@ void topics_create_start(struct shard *home, const struct sluice_topic_spec *spe
                          bool validate_only, bool internal, const struct topic *near,
                          sluice_topic_results_done *done, void *arg)
 {
-    struct topics_call *self = call_new(home, count);
+    struct topics_call *self = call_new(home, count, validate_only, done, arg);
     if (self == NULL) {
-        done(arg, NULL, 0);
         return;
     }
     self->specs = specs;
-    self->validate_only = validate_only;
     self->internal = internal;
     self->has_near = near != NULL;
     self->near_shard = near != NULL ? topic_shard(near, 0) : 0;
-    self->done = done;
-    self->arg = arg;
     start(home, self, create_run);
 }
 
 void topics_delete_start(struct shard *home, const struct sluice_topic_ref *refs, uint32_t count,
                          bool validate_only, sluice_topic_results_done *done, void *arg)
 {
-    struct topics_call *self = call_new(home, count);
+    struct topics_call *self = call_new(home, count, validate_only, done, arg);
     if (self == NULL) {
-        done(arg, NULL, 0);
         return;
     }
     self->refs = refs;
-    self->validate_only = validate_only;
-    self->done = done;
-    self->arg = arg;
     start(home, self, delete_run);
 }
 
@@ -455,15 +462,11 @@ void topics_alter_start(struct shard *home, const struct sluice_config_alter *al
                         uint32_t count, bool validate_only, sluice_topic_results_done *done,
                         void *arg)
 {
-    struct topics_call *self = call_new(home, count);
+    struct topics_call *self = call_new(home, count, validate_only, done, arg);
     if (self == NULL) {
-        done(arg, NULL, 0);
         return;
     }
     self->alters = alters;
-    self->validate_only = validate_only;
-    self->done = done;
-    self->arg = arg;
     start(home, self, alter_run);
 }
 
@@ -471,14 +474,10 @@ void topics_grow_start(struct shard *home, const struct sluice_topic_growth *gro
                        uint32_t count, bool validate_only, sluice_topic_results_done *done,
                        void *arg)
 {
-    struct topics_call *self = call_new(home, count);
+    struct topics_call *self = call_new(home, count, validate_only, done, arg);
     if (self == NULL) {
-        done(arg, NULL, 0);
         return;
     }
     self->growths = growths;
-    self->validate_only = validate_only;
-    self->done = done;
-    self->arg = arg;
     start(home, self, grow_run);
 }
