@@ -10,6 +10,7 @@ import time
 import urllib.request
 
 from sluice_broker import Broker, Raw, request, wait_for
+from wire_batch import batch
 
 PRODUCE, LIST_OFFSETS, METADATA, CREATE_TOPICS, DELETE_TOPICS = 0, 2, 3, 19, 20
 INIT_PRODUCER_ID = 22
@@ -17,32 +18,9 @@ PARTITIONS_A_REQUEST = 10_000
 TOPICS_A_REQUEST = 1_000
 
 
-def crc32c_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82f63b78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-TABLE = crc32c_table()
-
-
-def crc32c(data):
-    crc = 0xffffffff
-    for byte in data:
-        crc = (crc >> 8) ^ TABLE[(crc ^ byte) & 0xff]
-    return crc ^ 0xffffffff
-
-
-def batch(value, producer_id=-1, epoch=-1, sequence=-1):
-    """A record batch of format 2 with one record, whose time is now."""
-    now = int(time.time() * 1000)
-    record = b"\0\0\0\x01" + bytes([len(value) * 2]) + value + b"\0"  # value: shorter than 64 bytes
-    record = bytes([len(record) * 2]) + record
-    tail = struct.pack(">hiqqqhii", 0, 0, now, now, producer_id, epoch, sequence, 1) + record
-    return struct.pack(">qiibI", 0, 9 + len(tail), -1, 2, crc32c(tail)) + tail
+def one_record(value, producer_id=-1, epoch=-1, sequence=-1):
+    """A record batch with one record, whose time is now."""
+    return batch([value], times=[int(time.time() * 1000)], producer=producer_id, epoch=epoch, sequence=sequence)
 
 
 def text(name):
@@ -122,7 +100,7 @@ def check_produced(answer, names, partitions, offset):
 
 def produce(link, topics, partitions, offset, producer=None):
     """One record to each partition, acknowledged; at most two requests under way."""
-    data = batch(b"v%d" % offset, *(producer or (-1, -1)), -1 if producer is None else offset)
+    data = one_record(b"v%d" % offset, *(producer or (-1, -1)), -1 if producer is None else offset)
     waiting = []
     for names in groups_of(topics, partitions):
         link.send(PRODUCE, 3, produce_body(names, partitions, data))

@@ -19,6 +19,7 @@ except ImportError as error:
 
 from sluice_broker import SOURCE, Broker, loader, request, wait_for
 from test_storage_tools import data_of
+from wire_batch import batch
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
 import wal_reader  # noqa: E402
@@ -59,25 +60,13 @@ def array(items):
     return struct.pack(">i", len(items)) + b"".join(items)
 
 
-def batch(record=b"\x0e\x00\x00\x00\x01\x02a\x00"):
-    """One record, CRC-32C by the same polynomial as Kafka's."""
-    tail = struct.pack(">hiqqqhii", 0, 0, 1, 1, -1, -1, -1, 1) + record
-    crc = 0xffffffff
-    for byte in tail:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
-    body = struct.pack(">ibI", 0, 2, crc ^ 0xffffffff) + tail
-    return struct.pack(">qi", 0, len(body)) + body
-
-
 def fetch_v4():
     part = struct.pack(">iqi", 0, 0, 1 << 20)
     return struct.pack(">iiiib", -1, 0, 0, 1 << 20, 0) + array([text("t") + array([part])])
 
 
 def produce_v3():
-    data = batch()
+    data = batch([b"a"])
     part = struct.pack(">i", 0) + struct.pack(">i", len(data)) + data
     return struct.pack(">hhi", -1, -1, 10000) + array([text("t") + array([part])])
 

@@ -17,6 +17,7 @@ import urllib.request
 
 import sluice_broker
 from test_plugins import c_source, compile_plugin
+from wire_batch import batch
 
 try:
     from confluent_kafka import Consumer, Producer, TopicPartition
@@ -42,47 +43,8 @@ PATIENCE_S = 120
 
 # ---- Kafka by hand ----
 
-def crc32c_table():
-    table = []
-    for number in range(256):
-        for _ in range(8):
-            number = (number >> 1) ^ (0x82F63B78 if number & 1 else 0)
-        table.append(number)
-    return table
-
-
-TABLE = crc32c_table()
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    return crc ^ 0xFFFFFFFF
-
-
-def varint(number):
-    number = (number << 1) ^ (number >> 63)
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
 def text(value):
     return struct.pack(">h", len(value)) + value.encode()
-
-
-def batch(count, value):
-    records = bytearray()
-    for number in range(count):
-        body = b"\0" + varint(0) + varint(number) + varint(-1) + varint(len(value)) + value + varint(0)
-        records += varint(len(body)) + body
-    now = int(time.time() * 1000)
-    tail = struct.pack(">hiqqqhii", 0, count - 1, now, now, -1, -1, -1, count) + records
-    return struct.pack(">qiibI", 0, len(tail) + 9, -1, 2, crc32c(tail)) + tail
 
 
 def frame(key, version, body):
@@ -107,7 +69,8 @@ class Flood(threading.Thread):
         super().__init__(daemon=True)
         self.address, self.topic = ("127.0.0.1", port), topic
         self.answer_size = 4 + 4 + 4 + len(text(topic)) + 4 + 4 + 2 + 8 + 8 + 4
-        self.requests = [produce_frame(topic, batch(BATCH_RECORDS, b"%03d" % number + b"x" * 100))
+        times = [int(time.time() * 1000)] * BATCH_RECORDS
+        self.requests = [produce_frame(topic, batch([b"%03d" % number + b"x" * 100] * BATCH_RECORDS, times=times))
                          for number in range(count)]
         self.sent, self.acknowledged = [0] * count, [0] * count
         self.errors, self.ending = [], threading.Event()

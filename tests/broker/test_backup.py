@@ -13,6 +13,7 @@ import urllib.request
 import sluice_broker
 from sluice_broker import SLUICE, Broker, on_a_terminal, wait_for
 from test_storage_tools import SMALL, data_of, extents_of, flip, fill, lines_of, sealed, sluice, start_on
+from wire_batch import crc32c
 
 try:
     import confluent_kafka
@@ -214,15 +215,6 @@ def test_flipped_bytes_of_a_backup_are_refused_with_file_and_position():
         assert code == 1 and "is not empty" in err, err
         code, _, err = broker.run("backup", "create", target)
         assert code == 1 and "is not empty" in err, err
-
-
-def crc32c(data):
-    crc = 0xffffffff
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
-    return crc ^ 0xffffffff
 
 
 def test_a_manifest_that_leads_out_of_its_folder_or_is_newer_is_refused():

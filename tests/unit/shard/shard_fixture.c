@@ -481,3 +481,55 @@ struct sluice_offset_answer fixture_offset(struct fixture *fixture, const char *
     cr_assert(answered.done);
     return answered.answer;
 }
+
+/* ---- offsets of groups ---- */
+
+static void on_committed(void *arg, sluice_status status, const sluice_status *statuses,
+                         uint32_t count)
+{
+    struct committed *committed = arg;
+    committed->status = status != SLUICE_OK || count == 0 ? status : statuses[0];
+    committed->count = count;
+    committed->done = true;
+}
+
+void fixture_commit_offset(struct fixture *fixture, const char *group, const char *topic,
+                           int32_t partition, int64_t offset)
+{
+    struct sluice_offset_commit_entry entry = {.topic = {.name = sluice_text_of(topic)},
+                                               .partition = partition,
+                                               .leader_epoch = -1,
+                                               .offset = offset,
+                                               .metadata = sluice_text_of("note")};
+    struct sluice_offset_commit request = {.size = sizeof(request),
+                                           .entry_count = 1,
+                                           .entries = &entry,
+                                           .identity = {.size = sizeof(request.identity),
+                                                        .generation = -1,
+                                                        .group = sluice_text_of(group)}};
+    struct committed committed = {0};
+    groups_commit(fixture_home(fixture), &request, on_committed, &committed);
+    fixture_run_until(fixture, &committed.done);
+    cr_assert(committed.done && committed.count == 1);
+    cr_assert_eq(committed.status, SLUICE_OK);
+}
+
+static void on_offsets(void *arg, sluice_status status, const struct sluice_offset_fetched *offsets,
+                       uint32_t count)
+{
+    struct committed *committed = arg;
+    *committed = (struct committed){.done = true,
+                                    .status = status,
+                                    .count = count,
+                                    .offset = count > 0 ? offsets[0].offset : -2};
+}
+
+struct committed fixture_committed(struct fixture *fixture, const char *group)
+{
+    struct sluice_offset_fetch request = {.size = sizeof(request), .group = sluice_text_of(group)};
+    struct committed committed = {0};
+    groups_offsets(fixture_home(fixture), &request, on_offsets, &committed);
+    fixture_run_until(fixture, &committed.done);
+    cr_assert(committed.done);
+    return committed;
+}

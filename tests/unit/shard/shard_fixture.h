@@ -112,4 +112,16 @@ void fixture_fetch_after(struct fixture *fixture, const char *topic, int64_t off
 struct sluice_offset_answer fixture_offset(struct fixture *fixture, const char *topic,
                                            int32_t partition, int64_t timestamp);
 
+/* Commits for a group without members, and waits: SLUICE_OK is asserted. */
+void fixture_commit_offset(struct fixture *fixture, const char *group, const char *topic,
+                           int32_t partition, int64_t offset);
+struct committed {
+    bool done;
+    sluice_status status;
+    uint32_t count;
+    int64_t offset; /* of the first; -2: none */
+};
+/* What a group committed. */
+struct committed fixture_committed(struct fixture *fixture, const char *group);
+
 #endif

@@ -2,11 +2,11 @@
  * when no batch of theirs is left and their time is over, and a reader of committed records finds
  * the newest committed record of each key and nothing else, whatever happens to the power. */
 #include "shard_fixture.h"
+#include "txn_requests.h"
 
 #include "extent/extent_set.h"
 #include "record/batch_builder.h"
 #include "record/txn_marker.h"
-#include "shard/txns.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -88,77 +88,23 @@ static int64_t end_offset(void)
 
 /* ---- requests, from the home loop ---- */
 
-struct request {
-    struct sluice_txn txn;
-    bool commits;
-    sluice_status status;
-    int64_t producer_id;
-    int16_t epoch;
-    bool done;
-    void (*call)(struct request *request);
-    struct sl_task task;
-};
-
-static void on_producer(void *arg, const struct sluice_producer_id *producer)
+static bool ask(struct txn_request *call, int id, txn_request_fn *run)
 {
-    struct request *request = arg;
-    request->status = producer->status;
-    request->producer_id = producer->id;
-    request->epoch = producer->epoch;
-    request->done = true;
-}
-
-static void on_statuses(void *arg, sluice_status status, const sluice_status *statuses,
-                        uint32_t count)
-{
-    struct request *request = arg;
-    request->status = status != SLUICE_OK || count == 0 ? status : statuses[0];
-    request->done = true;
-}
-
-static void call_init(struct request *request)
-{
-    txns_producer(fixture_home(&f), &request->txn, 60000, on_producer, request);
-}
-
-static void call_add(struct request *request)
-{
-    static struct sluice_txn_partition partition;
-    partition = (struct sluice_txn_partition){.topic = {.name = sluice_text_of("c")}};
-    txns_add(fixture_home(&f), &request->txn, &partition, 1, false, on_statuses, request);
-}
-
-static void call_end(struct request *request)
-{
-    txns_end(fixture_home(&f), &request->txn, request->commits, on_producer, request);
-}
-
-static void run_request(struct sl_task *task)
-{
-    struct request *request = SL_CONTAINER_OF(task, struct request, task);
-    request->call(request);
-}
-
-static bool ask(struct request *request, int id, void (*call)(struct request *request))
-{
-    request->txn = (struct sluice_txn){.size = sizeof(request->txn),
-                                       .flags = is_v2 ? SLUICE_TXN_V2 : 0,
-                                       .epoch = clients[id].epoch,
-                                       .producer_id = clients[id].id,
-                                       .id = sluice_text_of(names[id])};
-    request->call = call;
-    request->done = false;
-    request->task = (struct sl_task){.run = run_request, .priority = SL_PRIORITY_IO};
-    sl_loop_post(fixture_home(&f)->loop, &request->task);
-    return run_until(&request->done);
+    call->txn = (struct sluice_txn){.size = sizeof(call->txn),
+                                    .flags = is_v2 ? SLUICE_TXN_V2 : 0,
+                                    .epoch = clients[id].epoch,
+                                    .producer_id = clients[id].id,
+                                    .id = sluice_text_of(names[id])};
+    txn_request_post(&f, call, run);
+    return run_until(&call->done);
 }
 
 static bool init(int id)
 {
-    static struct request request;
+    static struct txn_request request;
     clients[id] = (struct txn_client){.id = -1, .epoch = -1, .txn = -1};
     do { /* what is open is aborted first */
-        if (!ask(&request, id, call_init)) {
+        if (!ask(&request, id, txn_request_init)) {
             return false;
         }
     } while (request.status == SLUICE_E_CONCURRENT_TRANSACTIONS);
@@ -169,11 +115,12 @@ static bool init(int id)
 
 static bool begin(int id)
 {
-    static struct request request;
+    static const struct sluice_txn_partition partition = {.topic = {.name = {"c", 1}}};
+    static struct txn_request request = {.partitions = &partition, .count = 1};
     clients[id].txn = txn_count++;
     clients[id].sent = 0;
     outcomes[clients[id].txn] = ABORTED; /* until its end is asked for */
-    if (!is_v2 && !ask(&request, id, call_add)) {
+    if (!is_v2 && !ask(&request, id, txn_request_add)) {
         return false;
     }
     cr_assert(is_v2 || request.status == SLUICE_OK);
@@ -182,11 +129,11 @@ static bool begin(int id)
 
 static bool end(int id, bool commits)
 {
-    static struct request request;
+    static struct txn_request request;
     int txn = clients[id].txn;
     request.commits = commits;
     outcomes[txn] = commits ? UNKNOWN : ABORTED;
-    if (!ask(&request, id, call_end)) {
+    if (!ask(&request, id, txn_request_end)) {
         return false;
     }
     cr_assert_eq(request.status, SLUICE_OK);
@@ -200,30 +147,6 @@ static bool end(int id, bool commits)
 }
 
 /* ---- records ---- */
-
-struct sending {
-    struct sluice_produce_entry entry;
-    struct sluice_produce produce;
-    struct produced produced;
-    uint8_t bytes[4096];
-    struct sl_task task;
-};
-
-static void on_produced(void *arg, const struct sluice_produce_result *results, uint32_t count,
-                        int32_t throttle_ms)
-{
-    struct sending *sending = arg;
-    (void)throttle_ms;
-    cr_assert_eq(count, 1);
-    sending->produced.result = results[0];
-    sending->produced.done = true;
-}
-
-static void run_sending(struct sl_task *task)
-{
-    struct sending *sending = SL_CONTAINER_OF(task, struct sending, task);
-    produce_start(fixture_home(&f), NULL, &f.context, &sending->produce, on_produced, sending);
-}
 
 static size_t keyed_batch(const struct txn_client *client, const int *keys, int count,
                           uint8_t *into, size_t room)
@@ -256,20 +179,10 @@ static size_t keyed_batch(const struct txn_client *client, const int *keys, int 
 
 static bool send(int id, const int *keys, int count)
 {
-    static struct sending sending;
+    static struct txn_sending sending;
     struct txn_client *client = &clients[id];
-    sending = (struct sending){.produced = {0}};
     size_t size = keyed_batch(client, keys, count, sending.bytes, sizeof(sending.bytes));
-    sending.entry = (struct sluice_produce_entry){.topic = {.name = sluice_text_of("c")},
-                                                  .batch = {sending.bytes, size}};
-    sending.produce = (struct sluice_produce){.size = sizeof(sending.produce),
-                                              .acks = -1,
-                                              .flags = is_v2 ? SLUICE_PRODUCE_TXN_V2 : 0,
-                                              .entry_count = 1,
-                                              .entries = &sending.entry,
-                                              .transactional_id = sluice_text_of(names[id])};
-    sending.task = (struct sl_task){.run = run_sending, .priority = SL_PRIORITY_IO};
-    sl_loop_post(fixture_home(&f)->loop, &sending.task);
+    txn_sending_post(&f, &sending, size, "c", 0, names[id], is_v2);
     if (!run_until(&sending.produced.done)) {
         return false;
     }

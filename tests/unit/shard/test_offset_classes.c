@@ -8,59 +8,14 @@
 
 static struct fixture f;
 
-struct committed {
-    bool done;
-    sluice_status status;
-    sluice_status entry;
-    int64_t offset;
-    uint32_t count;
-};
-
-static void on_committed(void *arg, sluice_status status, const sluice_status *statuses,
-                         uint32_t count)
-{
-    struct committed *committed = arg;
-    committed->status = status;
-    committed->entry = count > 0 ? statuses[0] : -1;
-    committed->done = true;
-}
-
-static void on_offsets(void *arg, sluice_status status, const struct sluice_offset_fetched *offsets,
-                       uint32_t count)
-{
-    struct committed *committed = arg;
-    committed->status = status;
-    committed->offset = count > 0 ? offsets[0].offset : -2;
-    committed->count = count;
-    committed->done = true;
-}
-
 static void commit(const char *group, const char *topic, int32_t partition, int64_t offset)
 {
-    struct sluice_offset_commit_entry entry = {.topic = {.name = sluice_text_of(topic)},
-                                               .partition = partition,
-                                               .leader_epoch = -1,
-                                               .offset = offset,
-                                               .metadata = sluice_text_of("note")};
-    struct sluice_offset_commit request = {
-        .size = sizeof(request), .entry_count = 1, .entries = &entry};
-    request.identity = (struct sluice_group_identity){
-        .size = sizeof(request.identity), .generation = -1, .group = sluice_text_of(group)};
-    struct committed committed = {0};
-    groups_commit(fixture_home(&f), &request, on_committed, &committed);
-    fixture_run_until(&f, &committed.done);
-    cr_assert_eq(committed.status, SLUICE_OK);
-    cr_assert_eq(committed.entry, SLUICE_OK);
+    fixture_commit_offset(&f, group, topic, partition, offset);
 }
 
 static struct committed fetch(const char *group)
 {
-    struct sluice_offset_fetch request = {.size = sizeof(request), .group = sluice_text_of(group)};
-    struct committed committed = {0};
-    groups_offsets(fixture_home(&f), &request, on_offsets, &committed);
-    fixture_run_until(&f, &committed.done);
-    cr_assert(committed.done);
-    return committed;
+    return fixture_committed(&f, group);
 }
 
 /* clang-format off */

@@ -293,55 +293,14 @@ Test(shard, producer_ids_are_never_given_twice_not_even_after_a_power_cut)
     fixture_close(&f);
 }
 
-struct committed {
-    bool done;
-    sluice_status status;
-    sluice_status entry;
-    int64_t offset;
-};
-
-static void on_committed(void *arg, sluice_status status, const sluice_status *statuses,
-                         uint32_t count)
-{
-    struct committed *committed = arg;
-    committed->status = status;
-    committed->entry = count > 0 ? statuses[0] : -1;
-    committed->done = true;
-}
-
-static void on_offsets(void *arg, sluice_status status, const struct sluice_offset_fetched *offsets,
-                       uint32_t count)
-{
-    struct committed *committed = arg;
-    committed->status = status;
-    committed->offset = count > 0 ? offsets[0].offset : -2;
-    committed->done = true;
-}
-
 Test(shard, committed_offsets_survive_a_power_cut)
 {
     struct fixture f;
     fixture_open(&f, 14, 2);
     fixture_create_topic(&f, "t", 1, NULL, NULL);
-    struct sluice_offset_commit_entry entry = {.topic = {.name = sluice_text_of("t")},
-                                               .leader_epoch = -1,
-                                               .offset = 42,
-                                               .metadata = sluice_text_of("note")};
-    struct sluice_offset_commit commit = {
-        .size = sizeof(commit), .entry_count = 1, .entries = &entry};
-    commit.identity = (struct sluice_group_identity){
-        .size = sizeof(commit.identity), .generation = -1, .group = sluice_text_of("g")};
-    struct committed committed = {0};
-    groups_commit(fixture_home(&f), &commit, on_committed, &committed);
-    fixture_run_until(&f, &committed.done);
-    cr_assert_eq(committed.status, SLUICE_OK);
-    cr_assert_eq(committed.entry, SLUICE_OK);
+    fixture_commit_offset(&f, "g", "t", 0, 42);
     fixture_restart(&f, true);
-    struct sluice_offset_fetch fetch = {.size = sizeof(fetch), .group = sluice_text_of("g")};
-    committed = (struct committed){0};
-    groups_offsets(fixture_home(&f), &fetch, on_offsets, &committed);
-    fixture_run_until(&f, &committed.done);
-    cr_assert_eq(committed.offset, 42);
+    cr_assert_eq(fixture_committed(&f, "g").offset, 42);
     fixture_close(&f);
 }
 

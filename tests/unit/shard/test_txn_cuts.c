@@ -3,8 +3,7 @@
  * was acknowledged as committed is there, and so are the offsets that were committed with it. */
 #include "base/bytes.h"
 #include "shard_fixture.h"
-
-#include "shard/txns.h"
+#include "txn_requests.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -79,70 +78,24 @@ static bool run_until(const bool *done)
 
 /* ---- requests, each from the home loop ---- */
 
-struct request {
-    struct sluice_txn txn;
-    bool commits;
-    const struct sluice_txn_partition *partitions;
-    uint32_t count;
-    int64_t offset;
-    int id;
-    sluice_status status;
-    int64_t producer_id;
-    int16_t epoch;
-    bool done;
-    void (*call)(struct request *request);
-    struct sl_task task;
-};
-
-static void on_producer(void *arg, const struct sluice_producer_id *producer)
-{
-    struct request *request = arg;
-    request->status = producer->status;
-    request->producer_id = producer->id;
-    request->epoch = producer->epoch;
-    request->done = true;
-}
-
-static void on_statuses(void *arg, sluice_status status, const sluice_status *statuses,
-                        uint32_t count)
-{
-    struct request *request = arg;
-    request->status = status;
-    for (uint32_t i = 0; i < count; i++) {
-        request->status = request->status != SLUICE_OK ? request->status : statuses[i];
-    }
-    request->done = true;
-}
-
-static void call_init(struct request *request)
-{
-    txns_producer(fixture_home(&f), &request->txn, 60000, on_producer, request);
-}
-
-static void call_add(struct request *request)
-{
-    txns_add(fixture_home(&f), &request->txn, request->partitions, request->count, false,
-             on_statuses, request);
-}
-
 static void on_status(void *arg, sluice_status status)
 {
-    on_statuses(arg, status, NULL, 0);
+    txn_request_answered(arg, status, NULL, 0);
 }
 
-static void call_group(struct request *request)
+static void call_group(struct txn_request *call)
 {
-    txns_add_group(fixture_home(&f), &request->txn, sluice_text_of(GROUP), on_status, request);
+    txns_add_group(fixture_home(&f), &call->txn, sluice_text_of(GROUP), on_status, call);
 }
 
-static void call_offsets(struct request *request)
+static void call_offsets(struct txn_request *call)
 {
     static struct sluice_offset_commit_entry entry;
     static struct sluice_offset_commit commit;
     entry = (struct sluice_offset_commit_entry){.topic = {.name = sluice_text_of("t")},
-                                                .partition = request->id,
+                                                .partition = call->id,
                                                 .leader_epoch = -1,
-                                                .offset = request->offset,
+                                                .offset = call->offset,
                                                 .metadata = sluice_text_of("")};
     commit = (struct sluice_offset_commit){.size = sizeof(commit),
                                            .entry_count = 1,
@@ -151,40 +104,26 @@ static void call_offsets(struct request *request)
                                                         .group = sluice_text_of(GROUP),
                                                         .member = sluice_text_of("")},
                                            .entries = &entry};
-    txns_commit_offsets(fixture_home(&f), &request->txn, &commit, on_statuses, request);
+    txns_commit_offsets(fixture_home(&f), &call->txn, &commit, txn_request_answered, call);
 }
 
-static void call_end(struct request *request)
+static bool ask(struct txn_request *call, int id, txn_request_fn *run)
 {
-    txns_end(fixture_home(&f), &request->txn, request->commits, on_producer, request);
-}
-
-static void run_request(struct sl_task *task)
-{
-    struct request *request = SL_CONTAINER_OF(task, struct request, task);
-    request->call(request);
-}
-
-static bool ask(struct request *request, int id, void (*call)(struct request *request))
-{
-    request->txn = (struct sluice_txn){.size = sizeof(request->txn),
-                                       .flags = is_v2 ? SLUICE_TXN_V2 : 0,
-                                       .epoch = producers[id].epoch,
-                                       .producer_id = producers[id].id,
-                                       .id = sluice_text_of(names[id])};
-    request->id = id;
-    request->call = call;
-    request->done = false;
-    request->task = (struct sl_task){.run = run_request, .priority = SL_PRIORITY_IO};
-    sl_loop_post(fixture_home(&f)->loop, &request->task);
-    return run_until(&request->done);
+    call->txn = (struct sluice_txn){.size = sizeof(call->txn),
+                                    .flags = is_v2 ? SLUICE_TXN_V2 : 0,
+                                    .epoch = producers[id].epoch,
+                                    .producer_id = producers[id].id,
+                                    .id = sluice_text_of(names[id])};
+    call->id = id;
+    txn_request_post(&f, call, run);
+    return run_until(&call->done);
 }
 
 static bool init(int id)
 {
-    static struct request request;
+    static struct txn_request request;
     producers[id] = (struct producer){.id = -1, .epoch = -1};
-    if (!ask(&request, id, call_init)) {
+    if (!ask(&request, id, txn_request_init)) {
         return false;
     }
     cr_assert_eq(request.status, SLUICE_OK);
@@ -194,50 +133,16 @@ static bool init(int id)
 
 /* ---- records ---- */
 
-struct sending {
-    struct sluice_produce_entry entry;
-    struct sluice_produce produce;
-    struct produced produced;
-    uint8_t bytes[256];
-    struct sl_task task;
-};
-
-static void on_produced(void *arg, const struct sluice_produce_result *results, uint32_t count,
-                        int32_t throttle_ms)
-{
-    struct sending *sending = arg;
-    (void)throttle_ms;
-    cr_assert_eq(count, 1);
-    sending->produced.result = results[0];
-    sending->produced.done = true;
-}
-
-static void run_sending(struct sl_task *task)
-{
-    struct sending *sending = SL_CONTAINER_OF(task, struct sending, task);
-    produce_start(fixture_home(&f), NULL, &f.context, &sending->produce, on_produced, sending);
-}
-
 static bool send(int id, uint32_t partition, int number)
 {
-    struct sending *sending = calloc(1, sizeof(*sending));
+    struct txn_sending *sending = calloc(1, sizeof(*sending));
     struct producer *producer = &producers[id];
     size_t size = fixture_batch(sending->bytes, sizeof(sending->bytes), 1, NOW + number,
                                 producer->id, producer->epoch, producer->sequences[partition]);
     struct batch_view view = {sending->bytes, size};
     sl_be16_store(sending->bytes + BATCH_ATTRIBUTES_AT, BATCH_TRANSACTIONAL);
     sl_be32_store(sending->bytes + BATCH_CRC_AT, batch_view_computed_crc(&view));
-    sending->entry = (struct sluice_produce_entry){.topic = {.name = sluice_text_of("t")},
-                                                   .partition = (int32_t)partition,
-                                                   .batch = {sending->bytes, size}};
-    sending->produce = (struct sluice_produce){.size = sizeof(sending->produce),
-                                               .acks = -1,
-                                               .flags = is_v2 ? SLUICE_PRODUCE_TXN_V2 : 0,
-                                               .entry_count = 1,
-                                               .entries = &sending->entry,
-                                               .transactional_id = sluice_text_of(names[id])};
-    sending->task = (struct sl_task){.run = run_sending, .priority = SL_PRIORITY_IO};
-    sl_loop_post(fixture_home(&f)->loop, &sending->task);
+    txn_sending_post(&f, sending, size, "t", (int32_t)partition, names[id], is_v2);
     if (!run_until(&sending->produced.done)) {
         unfinished = sending;
         return false;
@@ -253,7 +158,7 @@ static bool send(int id, uint32_t partition, int number)
 /* One transaction, as far as the power allows. */
 static bool transact(int id)
 {
-    static struct request request;
+    static struct txn_request request;
     struct sluice_txn_partition partitions[PARTITIONS];
     int number = history.count++;
     uint32_t wanted = 1 + draw((1u << PARTITIONS) - 1);
@@ -265,8 +170,8 @@ static bool transact(int id)
                 .topic = {.name = sluice_text_of("t")}, .partition = i};
         }
     }
-    request = (struct request){.partitions = partitions, .count = count, .offset = number};
-    if (!is_v2 && !ask(&request, id, call_add)) {
+    request = (struct txn_request){.partitions = partitions, .count = count, .offset = number};
+    if (!is_v2 && !ask(&request, id, txn_request_add)) {
         return false;
     }
     cr_assert_eq(request.status, SLUICE_OK);
@@ -281,7 +186,7 @@ static bool transact(int id)
     cr_assert_eq(request.status, SLUICE_OK);
     request.commits = draw(3) != 0;
     history.outcomes[number] = UNKNOWN;
-    if (!ask(&request, id, call_end)) {
+    if (!ask(&request, id, txn_request_end)) {
         history.outcomes[number] = request.commits ? UNKNOWN : ABORTED;
         return false;
     }

@@ -216,7 +216,7 @@ Test(cut, ends_with_the_shard)
     fixture_close(&f);
 }
 
-struct committed {
+struct held_commit {
     bool done;
     sluice_status status;
 };
@@ -224,7 +224,7 @@ struct committed {
 static void on_committed(void *arg, sluice_status status, const sluice_status *entries,
                          uint32_t count)
 {
-    struct committed *committed = arg;
+    struct held_commit *committed = arg;
     (void)entries;
     (void)count;
     committed->done = true;
@@ -233,7 +233,7 @@ static void on_committed(void *arg, sluice_status status, const sluice_status *e
 
 Test(cut, offset_commits_wait_while_they_are_held)
 {
-    struct committed committed = {.done = false};
+    struct held_commit committed = {.done = false};
     fixture_open_small(&f, 8, 1);
     fixture_create_topic(&f, "t", 1, NULL, NULL);
     fill("t", 1, 0);
