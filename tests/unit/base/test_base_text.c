@@ -31,7 +31,7 @@ Test(status, has_its_numbers_in_rising_order_each_once)
     for (size_t i = 1; i < count; i++)
         cr_expect_lt(rows[i - 1].status, rows[i].status, "%s", rows[i].symbol);
     for (size_t i = 0; i < count; i++)
-        cr_expect_eq(sl_status_row(rows[i].status), &rows[i]);
+        cr_expect_eq(sl_status_row(rows[i].status)->status, rows[i].status);
 }
 
 Test(text, is_cut_at_its_capacity_and_says_so)
