@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "broker/access_admin.h"
 #include "broker/dlq_admin.h"
+#include "broker/filter_admin.h"
 #include "broker/plugin_admin.h"
 #include "broker/plugin_lags.h"
 #include "broker/sluice_state.h"
@@ -294,9 +295,9 @@ static void on_status(void *arg, cJSON *object)
     add_frontends(sluice, object);
 }
 
-static void on_plugin_list(void *arg, cJSON *array)
+static void on_plugin_list(void *arg, admin_storage_done *done, void *done_arg)
 {
-    plugin_list_json(((struct admin_socket *)arg)->sluice->plugins, array);
+    plugin_list_gather(((struct admin_socket *)arg)->sluice, done, done_arg);
 }
 
 static void on_plugin_info(void *arg, const char *name, admin_storage_done *done, void *done_arg)

@@ -341,9 +341,6 @@ static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC
     sums[BROKER_METRIC_UPGRADED] = intake->upgraded_total;
     sums[BROKER_METRIC_HANDSHAKES] = intake->handshakes_total;
     sums[BROKER_METRIC_HANDSHAKES_FAILED] = intake->handshakes_failed_total;
-    sums[BROKER_METRIC_FILTERS] = room->filters.expression_count;
-    sums[BROKER_METRIC_FILTERED] = room->filters.judged_total;
-    sums[BROKER_METRIC_FILTERS_FAILED] = room->filters.failed_total;
     sums[BROKER_METRIC_ALLOWED] = room->guard.allowed_total;
     sums[BROKER_METRIC_DENIED] = room->guard.denied_total;
     sums[BROKER_METRIC_TELEMETRY_TAKEN] = room->telemetry.pushed_total;
@@ -352,6 +349,21 @@ static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC
     sums[BROKER_METRIC_SOCKET_OUT] = intake->bytes_out_total;
     sums[BROKER_METRIC_MEMORY_USED] = room->cache.used_bytes;
     sums[BROKER_METRIC_MEMORY_BUDGET] = room->cache.budget_bytes;
+}
+
+static void add_filters(const struct loop_room *room, uint64_t sums[BROKER_METRIC_COUNT])
+{
+    struct filter_sums filters;
+    filter_pool_sum(&room->filters, &filters);
+    sums[BROKER_METRIC_FILTERS] = room->filters.expression_count;
+    sums[BROKER_METRIC_FILTERED] = filters.records;
+    sums[BROKER_METRIC_FILTERS_PASSED] = filters.passed;
+    sums[BROKER_METRIC_FILTERS_RAISED] = filters.raised;
+    sums[BROKER_METRIC_FILTERS_FAILED] = room->filters.failed_total;
+    sums[BROKER_METRIC_FILTERS_CPU] = filters.cpu_ns;
+    sums[BROKER_METRIC_FILTERS_RESTED] = filters.throttled_ns;
+    sums[BROKER_METRIC_FILTERS_MEMORY] = filters.memory_bytes;
+    sums[BROKER_METRIC_FILTERS_DEATHS] = filters.deaths;
 }
 
 static void publish_shared(struct loop_room *room, const struct listener *listener)
@@ -397,6 +409,7 @@ void broker_counters_publish(struct loop_room *room)
         share_metrics_publish(room->shards[i], room->counters.writer, BROKER_METRIC_SHARE_FIRST);
     }
     add_intake(room, sums);
+    add_filters(room, sums);
     if (room->index == 0) {
         const struct storage_watch *storage = &room->sluice->storage;
         publish_listeners(room, &room->sluice->listeners[0]);

@@ -97,7 +97,13 @@ struct loop_room;
     X(UPGRADED,        "sluice_connections_upgraded_total", COUNTER, 0, "connections handed from one frontend to another, WebSocket") \
     X(FILTERS,         "sluice_filters",                 GAUGE,   0, "different filters in Lua that subscriptions have, each a worker") \
     X(FILTERED,        "sluice_filter_records_total",    COUNTER, 0, "records judged by filters in Lua")             \
-    X(FILTERS_FAILED,  "sluice_filter_failures_total",   COUNTER, 0, "filters in Lua that did not compile, or failed on a record") \
+    X(FILTERS_PASSED,  "sluice_filter_passed_records_total", COUNTER, 0, "of them, records that passed")              \
+    X(FILTERS_RAISED,  "sluice_filter_errors_total",     COUNTER, 0, "of them, records on which the filter raised, which do not pass") \
+    X(FILTERS_FAILED,  "sluice_filter_failures_total",   COUNTER, 0, "filters in Lua that did not compile, or failed so that a subscription ended") \
+    X(FILTERS_CPU,     "sluice_filter_cpu_seconds_total", COUNTER, 1000000000, "CPU time of the workers of filters in Lua") \
+    X(FILTERS_RESTED,  "sluice_filter_cpu_throttled_seconds_total", COUNTER, 1000000000, "time that their batches waited as a worker had used up its CPU share") \
+    X(FILTERS_MEMORY,  "sluice_filter_memory_bytes",     GAUGE,   0, "resident memory of their workers")              \
+    X(FILTERS_DEATHS,  "sluice_filter_worker_deaths_total", COUNTER, 0, "workers of theirs that ended unasked")       \
     X(HANDSHAKES,      "sluice_tls_handshakes_total",    COUNTER, 0, "TLS handshakes done")                           \
     X(HANDSHAKES_FAILED, "sluice_tls_handshakes_failed_total", COUNTER, 0, "TLS handshakes that failed, or took too long") \
     X(ALLOWED,         "sluice_authorizer_allowed_total", COUNTER, 0, "things that clients asked for and might do; counted where access rules are in force") \

@@ -93,6 +93,8 @@ void plugin_cost_short_json(const struct plugin_info *info, cJSON *object)
     add_number(object, "records_rejected", info->counts[PLUGIN_COUNT_REJECTED]);
     add_number(object, "worker_deaths", info->counts[PLUGIN_COUNT_DEATHS]);
     add_number(object, "batch_p99_ns", info->times[PLUGIN_TIME_BATCH].p99);
+    add_number(object, "cpu_share_ppm", info->gauges[PLUGIN_GAUGE_CPU_SHARE]);
+    add_number(object, "memory_bytes", info->gauges[PLUGIN_GAUGE_MEMORY]);
     uint64_t denied = 0;
     for (uint32_t i = 0; i < info->denied_count; i++) {
         denied += info->denied[i].count;

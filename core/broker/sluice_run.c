@@ -175,6 +175,7 @@ static sl_err open_filters(struct loop_room *room)
         .system_dir = config->plugins.system_dir,
         .worker_path = worker,
         .limits = {.expressions_max = (uint32_t)config->native.filters.max,
+                   .errors_max = (uint32_t)config->native.filters.errors_max,
                    .timeout_ms = (uint32_t)config->native.filters.timeout_ms,
                    .memory_bytes = (uint64_t)config->native.filters.memory_bytes,
                    .cpu_percent = (uint32_t)config->native.filters.cpu_percent},

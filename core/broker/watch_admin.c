@@ -6,6 +6,7 @@
  * answers over the difference of their mono_ms. */
 #include "broker/watch_admin.h"
 
+#include "broker/filter_admin.h"
 #include "broker/plugin_cost.h"
 #include "broker/plugin_link.h"
 #include "broker/sluice_state.h"
@@ -25,7 +26,7 @@ struct flow_call {
     struct shard_call call;
     struct flow_gather *gather;
     const struct loop_room *room; /* whose book this shard tells; NULL: another shard does */
-    cJSON *producers, *lags, *pressure, *stalls;
+    cJSON *producers, *filters, *lags, *pressure, *stalls;
 };
 
 struct flow_gather {
@@ -114,6 +115,7 @@ static void tell_room(struct flow_call *call)
     const struct loop_room *room = call->room;
     struct row_visit visit = {.call = call, .now_ms = sl_loop_now_ns(room->loop) / 1000000};
     flow_book_each(&room->flow, visit_row, &visit);
+    filter_list_json(room, call->filters);
     add_pressure(call->pressure, "buffers", room->index, room->cache.used_bytes,
                  room->cache.budget_bytes);
     for (int cause = 1; cause < CONN_STALL_COUNT; cause++) {
@@ -163,6 +165,7 @@ static void run(struct shard_call *shard_call)
     struct flow_call *call = SL_CONTAINER_OF(shard_call, struct flow_call, call);
     const struct plugin_manager *plugins = call->gather->sluice->plugins;
     call->producers = cJSON_CreateArray();
+    call->filters = cJSON_CreateArray();
     call->lags = cJSON_CreateArray();
     call->pressure = cJSON_CreateArray();
     call->stalls = cJSON_CreateArray();
@@ -177,14 +180,6 @@ static void run(struct shard_call *shard_call)
 
 /* ---- the answer ---- */
 
-static void move_all(cJSON *to, cJSON *from)
-{
-    while (from != NULL && from->child != NULL) {
-        cJSON_AddItemToArray(to, cJSON_DetachItemViaPointer(from, from->child));
-    }
-    cJSON_Delete(from);
-}
-
 static void gather_end(struct flow_gather *gather)
 {
     struct sluice *sluice = gather->sluice;
@@ -196,14 +191,16 @@ static void gather_end(struct flow_gather *gather)
                (uint64_t)((sl_os_mono_ns(sluice->os) - sluice->started_ns) / 1000000));
     cJSON *producers = cJSON_AddArrayToObject(result, "producers");
     plugin_list_json(sluice->plugins, cJSON_AddArrayToObject(result, "plugins"));
+    cJSON *filters = cJSON_AddArrayToObject(result, "filters");
     cJSON *lags = cJSON_AddArrayToObject(result, "lags");
     cJSON *pressure = cJSON_AddArrayToObject(result, "pressure");
     cJSON *stalls = cJSON_AddArrayToObject(result, "stalls");
     for (uint32_t i = 0; i < sluice->shards.count; i++) {
-        move_all(producers, gather->calls[i].producers);
-        move_all(lags, gather->calls[i].lags);
-        move_all(pressure, gather->calls[i].pressure);
-        move_all(stalls, gather->calls[i].stalls);
+        admin_move_all(producers, gather->calls[i].producers);
+        admin_move_all(filters, gather->calls[i].filters);
+        admin_move_all(lags, gather->calls[i].lags);
+        admin_move_all(pressure, gather->calls[i].pressure);
+        admin_move_all(stalls, gather->calls[i].stalls);
     }
     storage_watch_explain(&sluice->storage, why);
     if (why[0] != '\0') {

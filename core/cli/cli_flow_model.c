@@ -285,6 +285,36 @@ static void plugins_add(const struct making *making)
     }
 }
 
+/* Filters of subscriptions: the same text is a row on each loop. */
+static const cJSON *filter_before(const struct making *making, const cJSON *row)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(making->before, "filters"))
+    {
+        if (watch_int(item, "loop", -1) == watch_int(row, "loop", -1) &&
+            strcmp(watch_text(item, "name"), watch_text(row, "name")) == 0) {
+            return item;
+        }
+    }
+    return NULL;
+}
+
+static void filters_add(const struct making *making)
+{
+    const cJSON *row;
+    cJSON *filters = cJSON_AddArrayToObject(making->model, "filters");
+    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(making->now, "filters"))
+    {
+        const cJSON *was = filter_before(making, row);
+        cJSON *filter = cJSON_Duplicate(row, true);
+        cJSON_AddNumberToObject(filter, "records_in_per_s",
+                                per_second(making, row, was, "records_in"));
+        cJSON_AddNumberToObject(filter, "records_out_per_s",
+                                per_second(making, row, was, "records_out"));
+        cJSON_AddItemToArray(filters, filter);
+    }
+}
+
 /* ---- groups ---- */
 
 struct group_topic {
@@ -401,6 +431,7 @@ cJSON *flow_model_make(const cJSON *before, const cJSON *now)
     making.edges = cJSON_AddArrayToObject(making.model, "edges");
     producers_add(&making);
     plugins_add(&making);
+    filters_add(&making);
     groups_add(&making);
     pressure_add(&making);
     return making.model;

@@ -6,7 +6,7 @@
 
 /* clang-format off */
 static const struct cli_command commands[] = {
-    {"plugin list", cli_plugin_list, "", 0, 0, CLI_BROKER_OPTIONS, "all plugin instances and their state"},
+    {"plugin list", cli_plugin_list, "", 0, 0, CLI_BROKER_OPTIONS, "all plugin instances and their state, and filters in Lua of subscriptions"},
     {"plugin info", cli_plugin_info, "PLUGIN", 1, 1, CLI_BROKER_OPTIONS,
      "what one plugin instance does and costs\n\n"
      "Records, times (p50, p99, p999), CPU and memory with their limits, ends of workers by cause, denied calls,\n"

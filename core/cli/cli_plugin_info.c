@@ -37,12 +37,66 @@ static void bytes_text(double bytes, char ret_text[VALUE_BYTES])
 
 /* ---- list ---- */
 
+#define NAME_BYTES 60u
+
+/* The text of an expression on one line; longer ones are cut off. */
+static void name_shorten(cJSON *row)
+{
+    char text[NAME_BYTES + 4];
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "name"));
+    if (name == NULL) {
+        return;
+    }
+    snprintf(text, sizeof(text), "%.*s%s", (int)NAME_BYTES, name,
+             strlen(name) > NAME_BYTES ? "..." : "");
+    for (char *letter = text; *letter != '\0'; letter++) {
+        *letter = (unsigned char)*letter < 0x20 || *letter == 0x7f ? ' ' : *letter;
+    }
+    cJSON_ReplaceItemInObjectCaseSensitive(row, "name", cJSON_CreateString(text));
+}
+
+/* What is read at a glance, beside the numbers. */
+static void cost_texts_add(cJSON *row)
+{
+    char text[VALUE_BYTES];
+    duration_text(number_of(row, "batch_p99_ns"), text);
+    cJSON_AddStringToObject(row, "batch_p99", text);
+    snprintf(text, sizeof(text), "%.1f %%", number_of(row, "cpu_share_ppm") / 10000);
+    cJSON_AddStringToObject(row, "cpu", text);
+    bytes_text(number_of(row, "memory_bytes"), text);
+    cJSON_AddStringToObject(row, "memory", text);
+}
+
+static void filters_write(const struct cli *cli, const cJSON *filters)
+{
+    static const char *const columns[] = {
+        "name",       "loop",   "clients", "state",     "pid",           "cpu",       "memory",
+        "records_in", "passed", "errors",  "batch_p99", "worker_deaths", "last_error"};
+    cJSON *row = NULL;
+    if (cJSON_GetArraySize(filters) == 0) {
+        return;
+    }
+    cJSON_ArrayForEach(row, filters)
+    {
+        char text[1024];
+        cost_texts_add(row);
+        name_shorten(row);
+        cJSON_AddStringToObject(row, "passed", cli_member_text(row, "records_out", text));
+        cJSON_AddStringToObject(row, "pid", cli_member_text(row, "worker_pid", text));
+        cJSON_ReplaceItemInObjectCaseSensitive(
+            row, "clients", cJSON_CreateString(cli_member_text(row, "client_count", text)));
+    }
+    printf("\nfilters in Lua of subscriptions (native.filters.*)\n");
+    cli_table_write(cli, filters, columns, SL_COUNT_OF(columns));
+}
+
 int cli_plugin_list(struct cli *cli)
 {
     static const char *const columns[] = {"name",          "kind",        "on",
                                           "input",         "output",      "state",
                                           "records_in",    "records_out", "records_rejected",
-                                          "worker_deaths", "batch_p99",   "module"};
+                                          "worker_deaths", "batch_p99",   "cpu",
+                                          "memory",        "module"};
     cJSON *reply = NULL;
     int code = cli_call_once(cli, "plugin.list", NULL, &reply);
     if (code != CLI_OK) {
@@ -56,11 +110,10 @@ int cli_plugin_list(struct cli *cli)
         cJSON *row = NULL;
         cJSON_ArrayForEach(row, plugins)
         {
-            char text[VALUE_BYTES];
-            duration_text(number_of(row, "batch_p99_ns"), text);
-            cJSON_AddStringToObject(row, "batch_p99", text);
+            cost_texts_add(row);
         }
         cli_table_write(cli, plugins, columns, SL_COUNT_OF(columns));
+        filters_write(cli, cJSON_GetObjectItemCaseSensitive(result, "filters"));
     }
     cJSON_Delete(reply);
     return CLI_OK;

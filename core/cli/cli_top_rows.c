@@ -8,8 +8,8 @@
 
 static const char *const flow_columns[] = {"FROM", "TO",  "REC/S",    "BYTES/S",
                                            "LAG",  "AGE", "WAITS FOR"};
-static const char *const plugin_columns[] = {"NAME",   "STATE",  "IN/S", "OUT/S",    "P99",
-                                             "DEATHS", "DENIED", "AGE",  "WAITS FOR"};
+static const char *const plugin_columns[] = {"NAME", "STATE",  "IN/S",   "OUT/S", "P99",
+                                             "CPU",  "DEATHS", "DENIED", "AGE",   "WAITS FOR"};
 static const char *const group_columns[] = {"GROUP", "TYPE", "STATE", "MEMBERS",
                                             "REC/S", "LAG",  "AGE"};
 
@@ -136,6 +136,41 @@ static void flow_fill(const cJSON *model, struct top_section *section, const cha
     }
 }
 
+/* What plugins and filters have in common: rates, time and CPU of their workers. */
+static void worker_cells(struct top_row *row, const cJSON *from)
+{
+    row->rate = flow_rate(from, "records_in_per_s");
+    cell_set(row->cells[1], watch_text(from, "state"));
+    cell_rate(row->cells[2], row->rate, false);
+    cell_rate(row->cells[3], flow_rate(from, "records_out_per_s"), false);
+    cell_nanoseconds(row->cells[4], watch_int(from, "batch_p99_ns", 0));
+    snprintf(row->cells[5], TOP_CELL_BYTES, "%.1f %%",
+             (double)watch_int(from, "cpu_share_ppm", 0) / 10000);
+    cell_rate(row->cells[6], (double)watch_int(from, "worker_deaths", 0), false);
+}
+
+/* Filters in Lua of subscriptions have a worker each, as plugins do. */
+static void filters_fill(const cJSON *model, struct top_section *section, const char *filter)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(model, "filters"))
+    {
+        struct top_row *row = row_next(section);
+        if (row == NULL) {
+            return;
+        }
+        bool rests = strcmp(watch_text(item, "state"), "resting") == 0;
+        row->lag = row->age_ms = -1;
+        row->stalls = strcmp(watch_text(item, "state"), "running") != 0;
+        worker_cells(row, item);
+        cell_set(row->cells[0], watch_text(item, "name"));
+        cell_rate(row->cells[7], -1, false);
+        cell_age(row->cells[8], -1);
+        cell_set(row->cells[9], rests ? "waits for its CPU share" : watch_text(item, "last_error"));
+        row_keep(section, filter);
+    }
+}
+
 static void plugins_fill(const cJSON *model, struct top_section *section, const char *filter)
 {
     const cJSON *plugin;
@@ -150,21 +185,17 @@ static void plugins_fill(const cJSON *model, struct top_section *section, const 
         snprintf(row->plugin, sizeof(row->plugin), "%.255s", watch_text(plugin, "name"));
         snprintf(row->topic, sizeof(row->topic), "%.*s",
                  (int)strcspn(watch_text(plugin, "input"), ", "), watch_text(plugin, "input"));
-        row->rate = flow_rate(plugin, "records_in_per_s");
         row->lag = (double)watch_int(plugin, "lag", -1);
         row->age_ms = (double)watch_int(plugin, "lag_ms", -1);
         row->stalls = stall[0] != '\0' || strcmp(state, "running") != 0;
+        worker_cells(row, plugin);
         cell_set(row->cells[0], row->plugin);
-        cell_set(row->cells[1], state);
-        cell_rate(row->cells[2], row->rate, false);
-        cell_rate(row->cells[3], flow_rate(plugin, "records_out_per_s"), false);
-        cell_nanoseconds(row->cells[4], watch_int(plugin, "batch_p99_ns", 0));
-        cell_rate(row->cells[5], (double)watch_int(plugin, "worker_deaths", 0), false);
-        cell_rate(row->cells[6], (double)watch_int(plugin, "denied", 0), false);
-        cell_age(row->cells[7], watch_int(plugin, "lag_ms", -1));
-        cell_set(row->cells[8], stall[0] != '\0' ? stall : watch_text(plugin, "reason"));
+        cell_rate(row->cells[7], (double)watch_int(plugin, "denied", 0), false);
+        cell_age(row->cells[8], watch_int(plugin, "lag_ms", -1));
+        cell_set(row->cells[9], stall[0] != '\0' ? stall : watch_text(plugin, "reason"));
         row_keep(section, filter);
     }
+    filters_fill(model, section, filter);
 }
 
 static void groups_fill(const cJSON *model, struct top_section *section, const char *filter)

@@ -5,7 +5,7 @@
 
 #include "cli/cli_flow_model.h"
 
-#define TOP_COLUMNS_MAX 9u
+#define TOP_COLUMNS_MAX 10u
 #define TOP_CELL_BYTES  64u
 #define TOP_NAME_BYTES  256u
 #define TOP_ROWS_MAX    500u /* of a section */

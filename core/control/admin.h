@@ -26,9 +26,8 @@
 
 struct cJSON;
 
-/* Ends a command of hooks.storage, hooks.plugin_command or hooks.plugin_info, exactly once. result:
- * [takes], also with an error; may be NULL.
- */
+/* Ends a command of a hook that has a `done`, exactly once. result: [takes], also with an error;
+ * may be NULL. */
 typedef void admin_storage_done(void *arg, sl_err err, const char *detail, struct cJSON *result);
 
 /* What the wiring knows and the broker table does not say. A slot that is NULL makes its command
@@ -37,9 +36,9 @@ struct admin_hooks {
     void *arg;
     /* Adds members to the object of `status` ("version", "uptime_ms", "shards", …). */
     void (*status)(void *arg, struct cJSON *object);
-    /* Adds one object per instance: name, module, version, kind, on, input, output, state, reason.
-     */
-    void (*plugin_list)(void *arg, struct cJSON *array);
+    /* "plugins": one object per instance: name, module, version, kind, on, input, output, state,
+     * reason; "filters": one per filter in Lua of subscriptions and loop. */
+    void (*plugin_list)(void *arg, admin_storage_done *done, void *done_arg);
     /* All that is known of one instance, from all shards. name: borrowed for the call. E_NOT_FOUND.
      */
     void (*plugin_info)(void *arg, const char *name, admin_storage_done *done, void *done_arg);
@@ -85,6 +84,8 @@ struct admin_server_config {
 
 /* Whether the arguments of a hook say "dry_run": true. */
 bool admin_is_dry(const struct cJSON *args);
+/* Appends the items of an array, or of none, to another. [takes from] */
+void admin_move_all(struct cJSON *to, struct cJSON *from);
 
 struct admin_server;
 struct admin_session;

@@ -79,9 +79,7 @@ void admin_plugin_list(struct admin_request *request)
         admin_fail(request, SLUICE_E_UNSUPPORTED, "no plugin host in this broker");
         return;
     }
-    request->result = cJSON_CreateObject();
-    hooks->plugin_list(hooks->arg, cJSON_AddArrayToObject(request->result, "plugins"));
-    admin_reply(request);
+    hooks->plugin_list(hooks->arg, admin_answer, request);
 }
 
 /* The name of a plugin; NULL: the request has failed. */

@@ -45,7 +45,7 @@ const struct admin_command admin_commands[] = {
      "partition?, dry_run?: only without members"},
     {"group.delete", admin_group_delete, ADMIN_TRIES,
      "group, confirmed?: with its offsets; only without members"},
-    {"plugin.list", admin_plugin_list, ADMIN_READS, "all plugin instances"},
+    {"plugin.list", admin_plugin_list, ADMIN_READS, "all plugin instances, and filters in Lua of subscriptions"},
     {"plugin.info", admin_plugin_info, ADMIN_READS, "name: one instance"},
     {"plugin.rollback", admin_plugin_rollback, ADMIN_TRIES, "name, to?: a hash or version before; puts it back"},
     {"plugin.logs", admin_plugin_logs, ADMIN_READS,

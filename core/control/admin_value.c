@@ -6,6 +6,14 @@
 #include <inttypes.h>
 #include <string.h>
 
+void admin_move_all(cJSON *to, cJSON *from)
+{
+    while (from != NULL && from->child != NULL) {
+        cJSON_AddItemToArray(to, cJSON_DetachItemViaPointer(from, from->child));
+    }
+    cJSON_Delete(from);
+}
+
 const char *admin_arg_text(const struct admin_request *request, const char *name)
 {
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request->args, name));

@@ -137,6 +137,7 @@ struct sl_config {
         int64_t heartbeat_ms;      /* 0: none */
         struct {
             int64_t max;          /* different ones in Lua, of a loop; 0: none */
+            int64_t errors_max;   /* records of a partition, one after the other */
             int64_t timeout_ms;   /* of a batch */
             int64_t memory_bytes; /* of a worker; so the next */
             int64_t cpu_percent;

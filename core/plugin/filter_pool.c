@@ -1,55 +1,19 @@
 /* filter_pool.c: see filter_pool.h. */
-#include "plugin/filter_pool.h"
+#include "plugin/filter_state.h"
 
 #include "base/bytes.h"
 #include "base/status.h"
 #include "plugin/plugin_scan.h"
-#include "plugin/worker_host.h"
-#include "stage/stage_input.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define MODULE         "processor_lua.so"
-#define NAME           "filter"    /* in messages: "filter:1: …" */
 #define INPUT_BYTES    (20u << 20) /* the largest record of a frontend, and what describes it */
-#define BATCH_BYTES    (16u << 20) /* a batch of more than a record stops growing here */
 #define OUTPUT_BYTES   (1u << 20)
 #define DEPTH          2u
-#define ATTEMPTS_MAX   4u /* of a batch that was interrupted without being to blame */
 #define MODULE_MAX     STAGED_MODULE_SIZE_MAX
 #define PATH_BYTES_MAX 4096u
-
-struct expression {
-    struct sl_link link; /* in pool->expressions; not listed: it ends */
-    struct filter_pool *pool;
-    struct plugin_version *version; /* referenced */
-    struct worker_host *host;       /* NULL: it waits for what all need, or is gone */
-    struct sl_list users;
-    bool is_loaded;
-    bool is_ended; /* and its worker is gone */
-    sl_err err;    /* it failed */
-    char reason[SANDBOX_TEXT_SIZE_MAX];
-    struct sl_task end_task;
-    struct stage_counts counts;
-    struct worker_meter meter;
-    size_t text_size;
-    char text[]; /* the expression */
-};
-
-struct sluice_filter {
-    struct sl_link link; /* in its expression's users */
-    struct expression *expression;
-    sluice_filter_opened *opened; /* until it was told; or NULL */
-    void *opened_arg;
-    sluice_filter_judged *judged; /* a batch is under way; or NULL */
-    void *judged_arg;
-    struct stage_input input;
-    struct worker_call call;
-    uint32_t attempts;
-    char topic[CHANNEL_TOPIC_SIZE_MAX + 1];
-    uint8_t passes[SLUICE_FILTER_RECORDS_MAX / 8];
-};
 
 static struct filter_pool *of(const struct sluice_filter_host *host)
 {
@@ -58,7 +22,7 @@ static struct filter_pool *of(const struct sluice_filter_host *host)
 
 /* ---- an expression's end ---- */
 
-static void maybe_gone(struct expression *expression)
+static void maybe_gone(struct filter_expression *expression)
 {
     struct filter_pool *pool = expression->pool;
     if (!expression->is_ended || !sl_list_is_empty(&expression->users)) {
@@ -71,14 +35,15 @@ static void maybe_gone(struct expression *expression)
 
 static void host_closed(void *arg)
 {
-    struct expression *expression = arg;
+    struct filter_expression *expression = arg;
     expression->is_ended = true;
     maybe_gone(expression);
 }
 
 static void run_end(struct sl_task *task)
 {
-    struct expression *expression = SL_CONTAINER_OF(task, struct expression, end_task);
+    struct filter_expression *expression =
+        SL_CONTAINER_OF(task, struct filter_expression, end_task);
     if (expression->host == NULL) {
         host_closed(expression);
         return;
@@ -89,9 +54,10 @@ static void run_end(struct sl_task *task)
 
 /* Nobody finds it any more; its worker goes in a turn of its own, as this may be inside of what
  * that one tells. */
-static void end(struct expression *expression)
+static void end(struct filter_expression *expression)
 {
     struct filter_pool *pool = expression->pool;
+    filter_watch_end(expression);
     sl_list_remove(&expression->link);
     pool->expression_count--;
     pool->ending_count++;
@@ -99,29 +65,12 @@ static void end(struct expression *expression)
     sl_loop_post(pool->config.loop, &expression->end_task);
 }
 
-static bool has_ended(const struct expression *expression)
+static bool has_ended(const struct filter_expression *expression)
 {
     return !sl_link_is_listed(&expression->link);
 }
 
 /* ---- what users are told ---- */
-
-static void batch_over(struct sluice_filter *filter)
-{
-    filter->judged = NULL;
-    stage_input_fini(&filter->input); /* what it took is not kept */
-    stage_input_begin(&filter->input, 0, SLUICE_FILTER_RECORDS_MAX);
-}
-
-/* It may be closed inside. */
-static void tell_judged(struct sluice_filter *filter, sl_err err, const char *reason)
-{
-    sluice_filter_judged *judged = filter->judged;
-    uint32_t count = err == SLUICE_OK ? filter->input.record_count : 0;
-    filter->expression->pool->judged_total += count;
-    batch_over(filter);
-    judged(filter->judged_arg, err, sluice_text_of(reason), filter->passes, count);
-}
 
 static void tell_opened(struct sluice_filter *filter, sl_err err, const char *reason)
 {
@@ -130,38 +79,32 @@ static void tell_opened(struct sluice_filter *filter, sl_err err, const char *re
     opened(filter->opened_arg, err, sluice_text_of(reason));
 }
 
-static struct sluice_filter *find_waiting(const struct expression *expression, bool for_load)
+/* Who waits for the compiler; NULL: nobody. */
+static struct sluice_filter *find_waiting(const struct filter_expression *expression)
 {
     SL_LIST_EACH(&expression->users, link)
     {
         struct sluice_filter *filter = SL_CONTAINER_OF(link, struct sluice_filter, link);
-        if (filter->opened != NULL || (!for_load && filter->judged != NULL)) {
+        if (filter->opened != NULL) {
             return filter;
         }
     }
     return NULL;
 }
 
-/* For all who have it; those that do not wait hear of it when they ask. Users may go inside. */
-static void fail(struct expression *expression, sl_err err, const char *reason)
+/* It did not load. Users may go inside, and it with the last of them. */
+static void fail(struct filter_expression *expression, sl_err err, const char *text)
 {
+    char reason[SANDBOX_TEXT_SIZE_MAX];
     struct sluice_filter *filter = NULL;
     if (has_ended(expression)) {
         return;
     }
-    expression->err = err;
+    snprintf(reason, sizeof(reason), "%s", text[0] != '\0' ? text : sl_status_text(err));
     expression->pool->failed_total++;
-    snprintf(expression->reason, sizeof(expression->reason), "%s",
-             reason[0] != '\0' ? reason : sl_status_text(err));
     end(expression);
-    while ((filter = find_waiting(expression, false)) != NULL) {
-        if (filter->opened != NULL) {
-            tell_opened(filter, err, expression->reason);
-        } else {
-            struct worker_port *port = worker_host_port(expression->host);
-            port->cancel(port, &filter->call);
-            tell_judged(filter, err, expression->reason);
-        }
+    while ((filter = find_waiting(expression)) != NULL) {
+        tell_opened(filter, err, reason);
     }
 }
 
@@ -169,7 +112,7 @@ static void fail(struct expression *expression, sl_err err, const char *reason)
 
 static void on_ready(void *arg, struct plugin_version *version, const struct sandbox_event *ready)
 {
-    const struct expression *expression = arg;
+    const struct filter_expression *expression = arg;
     (void)version, (void)ready;
     if (!has_ended(expression)) {
         worker_host_accept(expression->host);
@@ -184,10 +127,10 @@ static void on_refused(void *arg, struct plugin_version *version, const char *te
 
 static void on_switched(void *arg)
 {
-    struct expression *expression = arg;
+    struct filter_expression *expression = arg;
     struct sluice_filter *filter = NULL;
     expression->is_loaded = true;
-    while (!has_ended(expression) && (filter = find_waiting(expression, true)) != NULL) {
+    while (!has_ended(expression) && (filter = find_waiting(expression)) != NULL) {
         tell_opened(filter, SLUICE_OK, "");
     }
 }
@@ -204,7 +147,7 @@ static void on_reconfigured(void *arg, sl_err err, const char *text, bool took)
 }
 
 /* [takes script] */
-static sl_err make_version(struct expression *expression, uint8_t *script, size_t size)
+static sl_err make_version(struct filter_expression *expression, uint8_t *script, size_t size)
 {
     const struct filter_pool *pool = expression->pool;
     struct plugin_version *version = plugin_version_new(pool->module);
@@ -216,8 +159,8 @@ static sl_err make_version(struct expression *expression, uint8_t *script, size_
     version->script = script;
     version->script_size = size;
     version->config_json = sl_strdup_bytes("{}", 2);
-    snprintf(version->instance, sizeof(version->instance), NAME);
-    snprintf(version->file, sizeof(version->file), NAME);
+    snprintf(version->instance, sizeof(version->instance), FILTER_NAME);
+    snprintf(version->file, sizeof(version->file), FILTER_NAME);
     version->limits.memory_bytes_max = pool->config.limits.memory_bytes;
     version->limits.cpu_percent = pool->config.limits.cpu_percent;
     version->geometry = (struct channel_geometry){
@@ -226,7 +169,7 @@ static sl_err make_version(struct expression *expression, uint8_t *script, size_
 }
 
 /* What all need is there. */
-static void start(struct expression *expression)
+static void start(struct filter_expression *expression)
 {
     const struct filter_pool *pool = expression->pool;
     struct sl_bytes text = {(const uint8_t *)expression->text, expression->text_size};
@@ -238,7 +181,7 @@ static void start(struct expression *expression)
         .loop = pool->config.loop,
         .logger = pool->config.logger,
         .sandbox = pool->sandbox,
-        .name = NAME,
+        .name = FILTER_NAME,
         .counts = &expression->counts,
         .meter = &expression->meter,
         .events = {.arg = expression,
@@ -295,11 +238,12 @@ static void open_work(struct sl_job *job)
     }
 }
 
-static struct expression *find_idle(const struct filter_pool *pool)
+static struct filter_expression *find_idle(const struct filter_pool *pool)
 {
     SL_LIST_EACH(&pool->expressions, link)
     {
-        struct expression *expression = SL_CONTAINER_OF(link, struct expression, link);
+        struct filter_expression *expression =
+            SL_CONTAINER_OF(link, struct filter_expression, link);
         if (expression->host == NULL) {
             return expression;
         }
@@ -311,7 +255,7 @@ static struct expression *find_idle(const struct filter_pool *pool)
 static void open_done(struct sl_job *job)
 {
     struct filter_pool *pool = SL_CONTAINER_OF(job, struct filter_pool, job);
-    struct expression *expression = NULL;
+    struct filter_expression *expression = NULL;
     pool->is_opening = false;
     while ((expression = find_idle(pool)) != NULL) {
         if (pool->module == NULL) {
@@ -334,11 +278,12 @@ static void open_all(struct filter_pool *pool)
 
 /* ---- open, close ---- */
 
-static struct expression *find(const struct filter_pool *pool, struct sluice_text text)
+static struct filter_expression *find(const struct filter_pool *pool, struct sluice_text text)
 {
     SL_LIST_EACH(&pool->expressions, link)
     {
-        struct expression *expression = SL_CONTAINER_OF(link, struct expression, link);
+        struct filter_expression *expression =
+            SL_CONTAINER_OF(link, struct filter_expression, link);
         if (expression->text_size == text.size &&
             memcmp(expression->text, text.data, expression->text_size) == 0) {
             return expression;
@@ -347,9 +292,10 @@ static struct expression *find(const struct filter_pool *pool, struct sluice_tex
     return NULL;
 }
 
-static struct expression *expression_new(struct filter_pool *pool, struct sluice_text text)
+static struct filter_expression *expression_new(struct filter_pool *pool, struct sluice_text text)
 {
-    struct expression *expression = sl_alloc_zero(1, sizeof(*expression) + (size_t)text.size + 1);
+    struct filter_expression *expression =
+        sl_alloc_zero(1, sizeof(*expression) + (size_t)text.size + 1);
     if (expression == NULL) {
         return NULL;
     }
@@ -357,19 +303,41 @@ static struct expression *expression_new(struct filter_pool *pool, struct sluice
     expression->text_size = (size_t)text.size;
     memcpy(expression->text, text.data, expression->text_size);
     sl_list_init(&expression->users);
+    sl_list_init(&expression->clients);
     sl_link_init(&expression->link);
     sl_list_push_back(&pool->expressions, &expression->link);
     pool->expression_count++;
     return expression;
 }
 
-static sl_err check(struct filter_pool *pool, struct sluice_text text)
+/* Whether there is room for one more; else why not. */
+static sl_err check_room(struct filter_pool *pool, const char *client)
 {
     const uint32_t max = pool->config.limits.expressions_max;
+    const uint32_t client_max = (max + 1) / 2;
+    if (pool->expression_count >= max) {
+        snprintf(pool->reason, sizeof(pool->reason),
+                 "%u different filters in Lua are in use on this loop, as many as "
+                 "native.filters.max allows",
+                 pool->expression_count);
+        return SLUICE_E_LIMIT;
+    }
+    if (filter_client_count(pool, client) >= client_max) {
+        snprintf(pool->reason, sizeof(pool->reason),
+                 "%u different filters in Lua of this client (%s) are in use on this loop, half of "
+                 "native.filters.max: the others are for other clients",
+                 client_max, client);
+        return SLUICE_E_LIMIT;
+    }
+    return SLUICE_OK;
+}
+
+static sl_err check(struct filter_pool *pool, struct sluice_text text)
+{
     struct sl_bytes bytes = {(const uint8_t *)text.data, (size_t)text.size};
     uint8_t *script = NULL;
     size_t size = 0;
-    if (max == 0) {
+    if (pool->config.limits.expressions_max == 0) {
         snprintf(pool->reason, sizeof(pool->reason),
                  "filters in Lua are turned off here: native.filters.max is 0");
         return SLUICE_E_UNSUPPORTED;
@@ -381,46 +349,82 @@ static sl_err check(struct filter_pool *pool, struct sluice_text text)
     }
     sl_err err = filter_script_make(bytes, &script, &size, pool->reason);
     sl_free(script);
-    if (err == SLUICE_OK && find(pool, text) == NULL && pool->expression_count >= max) {
-        snprintf(pool->reason, sizeof(pool->reason),
-                 "%u different filters in Lua are in use on this loop, as many as "
-                 "native.filters.max allows",
-                 pool->expression_count);
-        return SLUICE_E_LIMIT;
-    }
     return err;
 }
 
-static sluice_status on_open(const struct sluice_filter_host *host, struct sluice_text text,
-                             sluice_filter_opened *opened, void *arg,
-                             struct sluice_filter **ret_filter, struct sluice_text *ret_reason)
+/* One more user of the expression. NULL: no memory. */
+static struct sluice_filter *user_new(struct filter_expression *expression, const char *client)
 {
-    struct filter_pool *pool = of(host);
-    sl_err err = check(pool, text);
-    struct expression *expression = err == SLUICE_OK ? find(pool, text) : NULL;
-    bool is_new = err == SLUICE_OK && expression == NULL;
-    struct sluice_filter *filter = err == SLUICE_OK ? sl_alloc_zero(1, sizeof(*filter)) : NULL;
-    if (is_new && filter != NULL) {
-        expression = expression_new(pool, text);
+    struct sluice_filter *filter = sl_alloc_zero(1, sizeof(*filter));
+    if (filter == NULL) {
+        return NULL;
     }
-    if (err != SLUICE_OK || filter == NULL || expression == NULL) {
+    filter->client = filter_client_join(expression, client);
+    if (filter->client == NULL) {
         sl_free(filter);
-        *ret_reason = sluice_text_of(err != SLUICE_OK ? pool->reason : "out of memory");
-        return err != SLUICE_OK ? err : SLUICE_E_NO_MEMORY;
+        return NULL;
     }
     filter->expression = expression;
-    filter->opened = opened;
-    filter->opened_arg = arg;
     stage_input_init(&filter->input);
     stage_input_begin(&filter->input, 0, SLUICE_FILTER_RECORDS_MAX);
     sl_link_init(&filter->link);
     worker_call_init(&filter->call);
     sl_list_push_back(&expression->users, &filter->link);
-    *ret_filter = filter;
-    if (is_new && !pool->is_opening && pool->module != NULL) {
+    return filter;
+}
+
+static void begin(struct filter_expression *expression)
+{
+    struct filter_pool *pool = expression->pool;
+    if (!pool->is_opening && pool->module != NULL) {
         start(expression);
-    } else if (is_new) {
+    } else {
         open_all(pool);
+    }
+}
+
+static sl_err open_user(struct filter_pool *pool, const struct sluice_context *context,
+                        struct sluice_text text, struct sluice_filter **ret_filter)
+{
+    char client[FILTER_CLIENT_BYTES];
+    sl_err err = check(pool, text);
+    struct filter_expression *expression = err == SLUICE_OK ? find(pool, text) : NULL;
+    bool is_new = expression == NULL;
+    filter_client_name(context, client);
+    err = err == SLUICE_OK && is_new ? check_room(pool, client) : err;
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    expression = is_new ? expression_new(pool, text) : expression;
+    *ret_filter = expression == NULL ? NULL : user_new(expression, client);
+    if (*ret_filter == NULL) {
+        snprintf(pool->reason, sizeof(pool->reason), "out of memory");
+        if (is_new && expression != NULL) {
+            end(expression);
+        }
+        return SLUICE_E_NO_MEMORY;
+    }
+    return SLUICE_OK;
+}
+
+static sluice_status on_open(const struct sluice_filter_host *host,
+                             const struct sluice_context *context, struct sluice_text text,
+                             sluice_filter_opened *opened, void *arg,
+                             struct sluice_filter **ret_filter, struct sluice_text *ret_reason)
+{
+    struct filter_pool *pool = of(host);
+    struct sluice_filter *filter = NULL;
+    sl_err err = open_user(pool, context, text, &filter);
+    if (err != SLUICE_OK) {
+        *ret_reason = sluice_text_of(pool->reason);
+        return err;
+    }
+    filter->opened = opened;
+    filter->opened_arg = arg;
+    *ret_filter = filter;
+    struct filter_expression *expression = filter->expression;
+    if (expression->host == NULL) {
+        begin(expression); /* or waits for what all need already */
     } else if (expression->is_loaded && opened != NULL) {
         tell_opened(filter, SLUICE_OK, "");
     }
@@ -429,13 +433,14 @@ static sluice_status on_open(const struct sluice_filter_host *host, struct sluic
 
 static void on_close(const struct sluice_filter_host *host, struct sluice_filter *filter)
 {
-    struct expression *expression = filter->expression;
+    struct filter_expression *expression = filter->expression;
     (void)host;
     if (filter->judged != NULL) {
         struct worker_port *port = worker_host_port(expression->host);
         port->cancel(port, &filter->call);
     }
     sl_list_remove(&filter->link);
+    filter_client_leave(filter->client);
     stage_input_fini(&filter->input);
     sl_free(filter);
     if (has_ended(expression)) {
@@ -443,168 +448,6 @@ static void on_close(const struct sluice_filter_host *host, struct sluice_filter
     } else if (sl_list_is_empty(&expression->users)) {
         end(expression);
     }
-}
-
-/* ---- a batch ---- */
-
-static struct sl_bytes view_of(struct sluice_bytes bytes)
-{
-    return (struct sl_bytes){bytes.data, (size_t)bytes.size};
-}
-
-static sluice_status on_add(const struct sluice_filter_host *host, struct sluice_filter *filter,
-                            const struct sluice_record *record)
-{
-    struct stage_input *input = &filter->input;
-    struct header_room room = {0};
-    (void)host;
-    bool is_first = input->record_count == 0;
-    if (filter->judged != NULL || input->record_count == SLUICE_FILTER_RECORDS_MAX ||
-        (!is_first && (input->bytes.size + record->key.size + record->value.size > BATCH_BYTES ||
-                       record->offset - input->base_offset > INT32_MAX))) {
-        return SLUICE_E_LIMIT;
-    }
-    sl_err err = header_room_reserve(&room, record->header_count);
-    for (uint32_t i = 0; err == SLUICE_OK && i < record->header_count; i++) {
-        const struct sluice_header *header = &record->headers[i];
-        room.items[i] = (struct header_view){
-            .key = {(const uint8_t *)header->key.data, (size_t)header->key.size},
-            .value = view_of(header->value),
-            .value_is_null = header->value.data == NULL};
-    }
-    struct record_fields fields = {.key = view_of(record->key),
-                                   .value = view_of(record->value),
-                                   .headers = room.items,
-                                   .header_count = record->header_count,
-                                   .timestamp_ms = record->timestamp,
-                                   .key_is_null = record->key.data == NULL,
-                                   .value_is_null = record->value.data == NULL};
-    err = err != SLUICE_OK ? err : stage_input_append(input, record->offset, &fields);
-    input->record_count += err == SLUICE_OK;
-    header_room_fini(&room);
-    return err;
-}
-
-static void submit(struct sluice_filter *filter)
-{
-    struct worker_port *port = worker_host_port(filter->expression->host);
-    port->submit(port, &filter->call);
-}
-
-static void note_pass(struct sluice_filter *filter, const struct sandbox_verdict *verdict)
-{
-    for (uint32_t i = verdict->index; i < verdict->index + verdict->count; i++) {
-        filter->passes[i / 8] = (uint8_t)(filter->passes[i / 8] | 1u << (i % 8));
-    }
-}
-
-/* What an expression may not do with a record. */
-static void fail_verdict(struct sluice_filter *filter, const struct sandbox_verdict *verdict)
-{
-    char reason[SANDBOX_TEXT_SIZE_MAX];
-    bool has_reason = verdict->reason.size > 0;
-    snprintf(reason, sizeof(reason), "%.*s",
-             has_reason ? (int)SL_MIN(verdict->reason.size, (uint64_t)sizeof(reason) - 1) : 0,
-             has_reason ? verdict->reason.data : "");
-    if (verdict->kind == SANDBOX_VERDICT_EMIT) {
-        snprintf(reason, sizeof(reason), "a filter changes no records and emits none");
-    }
-    fail(filter->expression, SLUICE_E_PLUGIN_ERROR, reason);
-}
-
-/* The rest of the batch was not judged: it was interrupted. */
-static void again(struct sluice_filter *filter, const struct sandbox_verdict *verdict)
-{
-    struct sandbox_task *task = &filter->call.task;
-    uint32_t end_at = task->first + task->limit;
-    filter->attempts = verdict->index > task->first ? 0 : filter->attempts + 1;
-    if (filter->attempts == ATTEMPTS_MAX) {
-        fail_verdict(filter, verdict);
-        return;
-    }
-    task->first = verdict->index;
-    task->limit = end_at - verdict->index;
-    submit(filter);
-}
-
-static void take_result(struct sluice_filter *filter, const struct sandbox_result *result)
-{
-    struct sandbox_result_reader reader;
-    struct sandbox_verdict verdict;
-    sandbox_result_reader_init(&reader, result);
-    while (sandbox_result_next(&reader, &verdict)) {
-        if (verdict.kind == SANDBOX_VERDICT_PASS) {
-            note_pass(filter, &verdict);
-        } else if (verdict.kind == SANDBOX_VERDICT_RETRY) {
-            again(filter, &verdict);
-            return;
-        } else if (verdict.kind != SANDBOX_VERDICT_DROP) {
-            fail_verdict(filter, &verdict);
-            return;
-        }
-    }
-    tell_judged(filter, SLUICE_OK, "");
-}
-
-static void call_done(struct worker_call *call, const struct worker_outcome *outcome)
-{
-    struct sluice_filter *filter = SL_CONTAINER_OF(call, struct sluice_filter, call);
-    const struct sandbox_result *result = outcome->result;
-    if (outcome->err == SLUICE_E_LIMIT) {
-        tell_judged(filter, SLUICE_E_LIMIT, outcome->text);
-    } else if (outcome->err != SLUICE_OK) {
-        fail(filter->expression, outcome->err, outcome->text);
-    } else if (result->state_missing) {
-        fail(filter->expression, SLUICE_E_PLUGIN_ERROR, "a filter has no state");
-    } else if (result->status != SLUICE_OK) {
-        char reason[SANDBOX_TEXT_SIZE_MAX];
-        snprintf(reason, sizeof(reason), "%.*s",
-                 (int)SL_MIN(result->error.size, (uint64_t)sizeof(reason) - 1),
-                 result->error.size > 0 ? result->error.data : "");
-        fail(filter->expression, result->status, reason);
-    } else {
-        take_result(filter, result);
-    }
-}
-
-static sluice_status on_judge(const struct sluice_filter_host *host, struct sluice_filter *filter,
-                              struct sluice_text topic, int32_t partition,
-                              sluice_filter_judged *judged, void *arg,
-                              struct sluice_text *ret_reason)
-{
-    const struct filter_pool *pool = of(host);
-    const struct expression *expression = filter->expression;
-    struct stage_input *input = &filter->input;
-    sl_err err = filter->judged != NULL || input->record_count == 0 ? SLUICE_E_INVALID
-                 : expression->err != SLUICE_OK                     ? expression->err
-                 : expression->host == NULL                         ? SLUICE_E_INVALID
-                                                                    : stage_input_finish(input);
-    if (err != SLUICE_OK) {
-        *ret_reason = sluice_text_of(expression->err != SLUICE_OK ? expression->reason : "");
-        if (filter->judged == NULL) {
-            batch_over(filter);
-        }
-        return err;
-    }
-    struct sl_bytes records = batch_view_records(&input->view);
-    snprintf(filter->topic, sizeof(filter->topic), "%.*s", (int)topic.size, topic.data);
-    memset(filter->passes, 0, sizeof(filter->passes));
-    filter->judged = judged;
-    filter->judged_arg = arg;
-    filter->attempts = 0;
-    filter->call =
-        (struct worker_call){.done = call_done,
-                             .task = {.partition = partition,
-                                      .timeout_ms = pool->config.limits.timeout_ms,
-                                      .topic = sluice_text_of(filter->topic),
-                                      .records = {records.data, records.size},
-                                      .record_count = input->record_count,
-                                      .limit = input->record_count,
-                                      .base_offset = batch_view_base_offset(&input->view),
-                                      .base_timestamp = batch_view_base_timestamp(&input->view)}};
-    worker_call_init(&filter->call);
-    submit(filter);
-    return SLUICE_OK;
 }
 
 /* ---- life ---- */
@@ -615,8 +458,8 @@ sl_err filter_pool_init(struct filter_pool *pool, const struct filter_pool_confi
     pool->host = (struct sluice_filter_host){.size = sizeof(pool->host),
                                              .data = pool,
                                              .open = on_open,
-                                             .add = on_add,
-                                             .judge = on_judge,
+                                             .add = filter_batch_add,
+                                             .judge = filter_batch_judge,
                                              .close = on_close};
     sl_list_init(&pool->expressions);
     pool->system_dir = sl_strdup_bytes(config->system_dir, strlen(config->system_dir));

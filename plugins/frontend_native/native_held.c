@@ -47,19 +47,27 @@ int64_t native_held_offset(const struct native_held *held)
     return (int64_t)read_number(held->data + held->at + RECORD_OFFSET_AT, 8);
 }
 
-void native_held_keep(struct native_held *held, const uint8_t *passes, struct native_runs *left_out)
+static bool has_bit(const uint8_t *bits, uint32_t index)
+{
+    return (bits[index / 8] >> (index % 8) & 1) != 0;
+}
+
+void native_held_keep(struct native_held *held, const uint8_t *passes,
+                      struct native_left_out *left_out)
 {
     size_t kept = 0;
     uint32_t index = 0;
     for (size_t at = 0; at < held->size; index++) {
         uint8_t *record = held->data + at;
         size_t size = 4 + (size_t)read_number(record, 4);
-        if ((passes[index / 8] >> (index % 8) & 1) != 0) {
+        if (has_bit(passes, index)) {
             memmove(held->data + kept, record, size);
             kept += size;
         } else if (left_out != NULL) {
             int64_t offset = (int64_t)read_number(record + RECORD_OFFSET_AT, 8);
-            (void)native_runs_add(left_out, offset, offset);
+            struct native_runs *runs =
+                has_bit(left_out->raised, index) ? &left_out->failed : &left_out->unfit;
+            (void)native_runs_add(runs, offset, offset);
         }
         at += size;
     }

@@ -26,10 +26,16 @@ struct native_held *native_held_new(struct native_source *source, struct native_
 void native_held_free(struct native_held *held);
 /* Of the first that was not sent. */
 int64_t native_held_offset(const struct native_held *held);
+/* What a filter left out of what was read. */
+struct native_left_out {
+    const uint8_t *raised; /* bit i: it raised on record i */
+    struct native_runs unfit;
+    struct native_runs failed; /* on which it raised */
+};
 /* Keeps record i when bit i of `passes` is set; the offsets of the others go to `left_out`, unless
  * that is NULL. Before anything is sent. */
 void native_held_keep(struct native_held *held, const uint8_t *passes,
-                      struct native_runs *left_out);
+                      struct native_left_out *left_out);
 /* Sends what it can, and tells when the next one wants more bytes of credit than there are; false:
  * some of it stays. */
 bool native_held_send(struct native_held *held);

@@ -99,8 +99,8 @@ bool native_lua_open(struct native_conn *conn, struct sluice_text filter,
         return true;
     }
     conn->lua->conn = conn;
-    sluice_status status =
-        filters->open(filters, text, told, conn->lua, &conn->lua->opened.filter, &reason);
+    sluice_status status = filters->open(filters, &conn->context, text, told, conn->lua,
+                                         &conn->lua->opened.filter, &reason);
     if (status != SLUICE_OK) {
         conn->lua->opened.filter = NULL;
         keep_reason(&conn->lua->opened, status, reason);
@@ -178,7 +178,8 @@ sluice_status native_lua_add(struct native_source *source, const struct sluice_r
     struct sluice_text reason;
     sluice_status status = SLUICE_OK;
     if (source->lua == NULL) {
-        status = filters->open(filters, source->sub->lua_text, NULL, NULL, &source->lua, &reason);
+        status = filters->open(filters, &source->sub->conn->context, source->sub->lua_text, NULL,
+                               NULL, &source->lua, &reason);
         source->lua = status == SLUICE_OK ? source->lua : NULL;
     }
     status = status == SLUICE_OK ? filters->add(filters, source->lua, record) : status;
@@ -208,12 +209,12 @@ static void end_with(struct native_sub *sub, sluice_status status, struct sluice
 }
 
 static void judged(void *arg, sluice_status status, struct sluice_text reason,
-                   const uint8_t *passes, uint32_t count)
+                   const uint8_t *passes, const uint8_t *raised, uint32_t count)
 {
     struct native_source *source = arg;
     struct native_sub *sub = source->sub;
     struct native_held *held = source->judged;
-    struct native_runs left_out = {0};
+    struct native_left_out left_out = {.raised = raised};
     (void)count;
     native_source_ref(source);
     native_sub_ref(sub);
@@ -227,11 +228,13 @@ static void judged(void *arg, sluice_status status, struct sluice_text reason,
         if (sub->share == NULL) {
             keep_held(source, held);
         } else {
-            native_ack_runs(source, &left_out, SLUICE_SHARE_ACCEPT);
+            native_ack_runs(source, &left_out.unfit, SLUICE_SHARE_ACCEPT);
+            native_ack_runs(source, &left_out.failed, SLUICE_SHARE_REJECT);
             native_share_hold(sub->share, held);
         }
     }
-    native_runs_fini(&left_out);
+    native_runs_fini(&left_out.unfit);
+    native_runs_fini(&left_out.failed);
     native_sub_unref(sub);
     native_source_unref(source);
 }

@@ -28,12 +28,17 @@ static struct stage_filter *find_filter(struct stage *stage, const struct sluice
     return NULL;
 }
 
-static sluice_status on_open(const struct sluice_filter_host *host, struct sluice_text text,
+static sluice_status on_open(const struct sluice_filter_host *host,
+                             const struct sluice_context *context, struct sluice_text text,
                              sluice_filter_opened *opened, void *arg,
                              struct sluice_filter **ret_filter, struct sluice_text *ret_reason)
 {
     struct stage *stage = of_filters(host);
     struct stage_filter *filter = NULL;
+
+    if (context == NULL || context->principal.size == 0) {
+        stage_fault(stage, "opens a filter for nobody");
+    }
 
     for (uint32_t i = 0; i < STAGE_FILTERS_MAX; i++) {
         filter = filter == NULL && !stage->filters[i].open ? &stage->filters[i] : filter;
@@ -159,6 +164,7 @@ void stage_filter_end(struct stage *stage)
     const uint32_t count = filter->added;
     const bool fails = stage_draw(stage, 4) == 0;
     uint8_t passes[SLUICE_FILTER_RECORDS_MAX / 8];
+    uint8_t raised[SLUICE_FILTER_RECORDS_MAX / 8];
 
     filter->opened = NULL;
     if (opened != NULL) {
@@ -167,10 +173,11 @@ void stage_filter_end(struct stage *stage)
     }
     for (uint32_t i = 0; i < sizeof(passes); i++) {
         passes[i] = (uint8_t)stage_draw(stage, 256);
+        raised[i] = (uint8_t)(stage_draw(stage, 256) & ~passes[i]);
     }
     filter->judged = NULL;
     filter->added = 0;
     filter->failed = fails;
-    judged(filter->arg, fails ? SLUICE_E_PLUGIN_ERROR : SLUICE_OK, reason_text(), passes,
+    judged(filter->arg, fails ? SLUICE_E_PLUGIN_ERROR : SLUICE_OK, reason_text(), passes, raised,
            fails ? 0 : count);
 }

@@ -9,12 +9,12 @@ import urllib.request
 from sluice_broker import SOURCE, Broker, SharedBroker, loader, wait_for
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "native"))
-from native_wire import ACK, ACKED, ENDED, MESSAGES, UNSUBSCRIBE, UNSUBSCRIBED, Link, Reader, messages, record  # noqa: E402
+from native_wire import ACK, ACKED, ENDED, MESSAGES, STALLED, UNSUBSCRIBE, UNSUBSCRIBED, Link, Reader, messages, record  # noqa: E402
 
 EVEN = "lua: tonumber(record.value) % 2 == 0"
 LOOP = "lua: (function() while true do end end)()"
 SETTINGS = ("core.topics.auto_create=true", "runtime.shards=1")  # one loop: the limit is of a loop
-broker = SharedBroker(*SETTINGS, "native.filters.max=4", "native.filters.timeout=300 ms")  # for the tests that need nothing of their own
+broker = SharedBroker(*SETTINGS, "native.filters.max=8", "native.filters.timeout=300 ms", "native.filters.errors_max=3")  # for the tests that need nothing of their own
 tearDownModule = broker.close
 
 
@@ -39,7 +39,7 @@ def refused(link, number, filters, **more):
 
 def count_of(own, metric):
     with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % own.http) as answer:
-        return int([line.split()[-1] for line in answer.read().decode().splitlines() if line.startswith(metric + " ")][0])
+        return float([line.split()[-1] for line in answer.read().decode().splitlines() if line.startswith(metric + " ")][0])
 
 
 def stop(link, number):
@@ -91,8 +91,20 @@ def test_metrics_count_filters_records_and_failures():
         fill(link, "counted", 2, 3, 4)
         link.subscribe(2, "counted", filters=EVEN)
         assert values(link.records(2, 2)) == [b"2", b"4"]
+        fill(link, "counted", b"no number")
         assert refused(link, 3, "lua: 1 +")[0] == 1702
-        wait_for(lambda: [count_of(own, "sluice_filter" + what) for what in ("s", "_records_total", "_failures_total")] == [1, 3, 1], "the figures")
+        names = ("s", "_records_total", "_passed_records_total", "_errors_total", "_failures_total", "_worker_deaths_total")
+        wait_for(lambda: [count_of(own, "sluice_filter" + what) for what in names] == [1, 4, 2, 1, 1, 0], "the figures")
+        wait_for(lambda: count_of(own, "sluice_filter_memory_bytes") > 1 << 20 and count_of(own, "sluice_filter_cpu_seconds_total") > 0, "what it costs")
+        one, = own.ask("plugin.list")["filters"]
+        assert one["name"] == EVEN and one["clients"] == ["127.0.0.1 test"] and one["state"] == "running" and [one["worker_pid"]] == workers(own), one
+        assert [one[key] for key in ("records_in", "records_out", "errors")] == ["4", "2", "1"], one
+        assert int(one["cpu_ns"]) > 0 and int(one["memory_bytes"]) > 1 << 20 and "filter:1:" in one["last_error"], one
+        assert all(EVEN.encode() in own.run(*command)[1] for command in (("plugin", "list"), ("top", "--once")))
+        stop(link, 2)
+        wait_for(lambda: count_of(own, "sluice_filters") == 0, "it to go")
+        assert count_of(own, "sluice_filter_cpu_seconds_total") > 0  # is kept
+        assert own.ask("plugin.list")["filters"] == []
 
 
 def test_all_that_was_there_is_told_as_read_though_nothing_fits():
@@ -115,21 +127,46 @@ def test_one_that_does_not_compile_is_refused_with_the_compilers_words():
         assert values(link.records(2, 1)) == [b"2"]
 
 
-def test_one_that_raises_ends_the_subscriptions_that_have_it_with_its_words_and_no_others():
-    with Link(broker().native) as link, Link(broker().native) as other:
-        fill(link, "raises", 2)
+def test_a_record_on_which_it_raises_does_not_pass_and_the_next_ones_are_judged():
+    with Link(broker().native) as link:
+        fill(link, "raises", 2, b"no number", b"none", 3, b"neither", 4)
         link.subscribe(2, "raises", filters=EVEN)
-        other.subscribe(3, "raises", filters=EVEN)
-        link.subscribe(4, "raises", filters="lua: true")
+        assert values(link.records(2, 2)) == [b"2", b"4"]
+        fill(link, "raises", b"no number", b"none", b"neither", 6)  # as many as may
+        assert values(link.records(2, 1)) == [b"6"]
+
+
+def test_one_that_raises_on_too_many_in_a_row_ends_that_subscription_with_its_words_and_no_others():
+    with Link(broker().native) as link, Link(broker().native) as other:
+        fill(link, "too-many", 2)
+        fill(link, "few", 2)
+        link.subscribe(2, "too-many", filters=EVEN)
+        link.subscribe(4, "too-many", filters="lua: true")
+        other.subscribe(3, "few", filters=EVEN)  # the same worker
         assert [values(one.records(number, 1)) for one, number in ((link, 2), (other, 3), (link, 4))] == 3 * [[b"2"]]
-        fill(link, "raises", b"no number")
-        for one, number in ((link, 2), (other, 3)):
-            code, reason = ended(one, number)
-            assert code == 1710 and "filter:1:" in reason and "nil" in reason, (code, reason)
-        assert values(link.records(4, 1)) == [b"no number"]
-        link.subscribe(2, "raises", filters=EVEN, start=0)  # anew
-        fill(link, "raises", 4)
+        fill(link, "too-many", *4 * [b"no number"])
+        code, reason = ended(link, 2)
+        assert code == 1710 and "on 4 records" in reason and "filter:1:" in reason and "nil" in reason, (code, reason)
+        assert values(link.records(4, 4)) == 4 * [b"no number"]
+        fill(link, "few", 4)
+        assert values(other.records(3, 1)) == [b"4"]
+        link.subscribe(2, "too-many", filters=EVEN, start=0)  # anew
+        fill(link, "too-many", 4)
         assert values(link.records(2, 1)) == [b"4"]
+
+
+def test_credit_in_bytes_holds_and_what_does_not_pass_costs_none():
+    with Link(broker().native) as link:
+        fill(link, "bytes", *range(1, 100), 200, 201, 202)
+        size = len(record(b"200"))
+        link.subscribe(2, "bytes", filters="lua: tonumber(record.value) >= 200", records=100, size=2 * size)
+        assert values(link.records(2, 2)) == [b"200", b"201"]
+        link.credit(2, 0, size - 1)
+        stalled = Reader(link.take(STALLED, number=2).body)
+        assert stalled.numbers("Iqq")[1:] == (101, size)
+        assert link.has_nothing()
+        link.credit(2, 0, 1)
+        assert values(link.records(2, 1)) == [b"202"]
 
 
 def test_one_that_does_not_end_is_stopped_in_time_and_others_go_on():
@@ -144,12 +181,12 @@ def test_one_that_does_not_end_is_stopped_in_time_and_others_go_on():
 
 def test_one_that_wants_all_memory_ends_and_the_broker_goes_on():
     with Link(broker().native) as link:
-        fill(link, "memory", 2)
+        fill(link, "memory", *4 * [2])
         link.subscribe(2, "memory", filters='lua: (function() local all = {} while true do all[#all + 1] = string.rep("x", 1048576) .. #all end end)()')
         code, reason = ended(link, 2)
         assert code in (1707, 1710) and "memory" in reason, (code, reason)
         link.subscribe(3, "memory", filters=EVEN)
-        assert values(link.records(3, 1)) == [b"2"]
+        assert values(link.records(3, 4)) == 4 * [b"2"]
 
 
 def test_one_that_changes_records_or_keeps_state_is_ended():
@@ -172,7 +209,15 @@ def test_the_same_text_is_one_worker_that_goes_with_its_last_subscription():
         for number in range(3, 6):
             link.subscribe(number, "workers", filters="lua: record.offset > %d" % number)
         code, reason = refused(link, 6, "lua: false")
-        assert code == 1006 and "native.filters.max" in reason, (code, reason)
+        assert code == 1006 and "of this client (127.0.0.1 test)" in reason and "half of native.filters.max" in reason, (code, reason)
+        with Link(own.native, client_id="another") as another:
+            for number in range(6, 10):
+                another.subscribe(number, "workers", filters="lua: record.offset > %d" % number)
+            with Link(own.native, client_id="a third") as third:
+                code, reason = refused(third, 2, "lua: false")
+                assert code == 1006 and "as many as native.filters.max" in reason, (code, reason)
+                third.subscribe(3, "workers", filters=EVEN)  # one that is there
+        wait_for(lambda: len(workers(own)) == 4, "the workers of another client to go")
         stop(link, 3)
         link.subscribe(6, "workers", filters="lua: false")
         for number in (4, 5, 6, 2):
@@ -229,12 +274,25 @@ def test_a_queue_is_done_with_what_does_not_fit_over_a_crash_and_off_means_refus
 
 def test_what_a_queue_held_when_its_filter_failed_is_given_again():
     with Link(broker().native) as link:
-        fill(link, "failed", 2, b"no number", 4)
+        fill(link, "failed", 2, *4 * [b"no number"])
         link.subscribe(2, "failed", group="failed", filters=EVEN)
         code, reason = ended(link, 2)
         assert code == 1710 and "filter:1:" in reason, (code, reason)
         link.subscribe(3, "failed", group="failed")
-        assert [(one.value, one.deliveries) for one in link.records(3, 3)] == [(b"2", 1), (b"no number", 1), (b"4", 1)]
+        assert [(one.value, one.deliveries) for one in link.records(3, 5)] == [(b"2", 1)] + 4 * [(b"no number", 1)]
+
+
+def test_a_queue_rejects_what_its_filter_raises_on_and_is_done_with_what_does_not_fit():
+    own = broker()
+    with Link(own.native) as link:
+        fill(link, "careful", 2, b"no number", 3, 4)
+        link.subscribe(2, "careful", group="careful", filters=EVEN)
+        assert values(link.records(2, 2)) == [b"2", b"4"]
+        wait_for(lambda: count_of(own, 'sluice_share_archived_records_total{group="careful"}') == 1, "the record to be rejected")
+        stop(link, 2)
+        link.subscribe(3, "careful", group="careful")
+        assert values(link.records(3, 2)) == [b"2", b"4"]
+        assert link.has_nothing()
 
 
 load_tests = loader(globals())
