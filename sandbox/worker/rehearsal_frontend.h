@@ -1,6 +1,6 @@
 /* rehearsal_frontend.h: a broker and clients that are made up, for one instance of a frontend.
  * Between rehearsal_frontend.c (connections and lives), rehearsal_client.c (what is sent) and
- * rehearsal_broker.c (calls).
+ * rehearsal_broker.h (calls).
  * Everything of a stage belongs to the thread that its life runs on. */
 #ifndef SANDBOX_WORKER_REHEARSAL_FRONTEND_H
 #define SANDBOX_WORKER_REHEARSAL_FRONTEND_H
@@ -35,8 +35,9 @@ struct peer {
     uint8_t bytes[STAGE_INPUT_MAX];
 };
 
+struct rehearsal_kind;
 struct stage_call {
-    uint32_t kind; /* in the table of rehearsal_broker.c */
+    const struct rehearsal_kind *kind; /* rehearsal_broker.h */
     uint32_t count;
     uint64_t connection;
     void (*done)(void); /* of the kind's own type */
