@@ -253,11 +253,13 @@ static void add_frontend(const struct frontend_slot *slot, cJSON *frontends)
     bool retires = slot->state == FRONTEND_RETIRING;
     for (uint32_t i = 0; i < slot->listeners.count; i++) {
         const struct frontend_port *port = slot->ports[i];
+        const struct listener *listener = slot->listeners.listeners[i];
         cJSON *entry = cJSON_CreateObject();
         cJSON_AddStringToObject(entry, "name", slot->name);
-        cJSON_AddStringToObject(entry, "listener", slot->listeners.listeners[i]->name);
-        cJSON_AddStringToObject(entry, "address", slot->listeners.listeners[i]->address);
+        cJSON_AddStringToObject(entry, "listener", listener->name);
+        cJSON_AddStringToObject(entry, "address", listener->address);
         cJSON_AddNumberToObject(entry, "port", port == NULL ? 0 : sl_listener_port(port->socket));
+        cJSON_AddBoolToObject(entry, "tls", listener->tls != NULL);
         cJSON_AddStringToObject(entry, "state", retires ? "old version, draining" : "listening");
         cJSON_AddStringToObject(entry, "version", slot->descriptor->version);
         cJSON_AddItemToArray(frontends, entry);

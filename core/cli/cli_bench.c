@@ -140,7 +140,7 @@ static bool settings_take(struct bench_run *bench)
         cli_complain("--topic is longer than a topic's name can be (249 bytes)");
         return false;
     }
-    if (!protocol_take(bench) || !amounts_take(bench)) {
+    if (!protocol_take(bench) || !amounts_take(bench) || !bench_security_take(bench)) {
         return false;
     }
     sl_os_random(bench->cli->os, &bench->plan->run, sizeof(bench->plan->run));
@@ -170,7 +170,14 @@ static int run(struct bench_run *bench, const char *what, uint64_t total,
         cli_complain("%s (SLU-%04d)", text, err);
         return CLI_UNREACHABLE;
     }
-    load_run_start(load);
+    err = load_run_start(load, text);
+    if (err != SLUICE_OK) {
+        load_run_finish(load, ret_figures);
+        cli_complain("%s: %s (SLU-%04d)", bench->address, text, err);
+        bench_security_hint(bench, err);
+        cli_explain(bench->cli, err);
+        return cli_exit_of(err);
+    }
     bench_progress_begin(&progress, bench, what, total, bench->plan->duration_ns);
     while (!load_run_is_over(load)) {
         sl_sleep_ms(LOOK_MS);
@@ -298,6 +305,7 @@ static int bench_command(struct cli *cli, enum bench_mode mode, const char *name
     static struct bench_run bench;
     bench = (struct bench_run){.cli = cli, .mode = mode, .name = name, .plan = &plan, .in_log = -1};
     if (!settings_take(&bench)) {
+        bench_security_drop(&bench);
         return CLI_USAGE;
     }
     sl_interrupts_watch();
@@ -308,6 +316,7 @@ static int bench_command(struct cli *cli, enum bench_mode mode, const char *name
         code = outcome(&bench, &figures);
     }
     bench_place_close(&bench);
+    bench_security_drop(&bench);
     return code;
 }
 
@@ -349,7 +358,16 @@ static const struct cli_option options[] = {
     {BROKERS, "--level", 0, "fsync|os|memory", "durability of the topic that is made (sluice.durability)"},
     {BROKERS, "--keep", 0, NULL, "the topic that is made stays"},
     {"bench plugin", "--sample", 0, "FILE", "its records, again and again: lines of text, of \"sluice consume --json\", or a file of test cases; default: JSON that is made"},
-    {BROKERS, "--address", 0, "HOST:PORT", "any broker of Kafka's protocol, without login and TLS; of a cluster, the one that leads the partitions"},
+    {BROKERS, "--address", 0, "HOST:PORT", "any broker of Kafka's protocol; in a cluster the one that leads the topic's partitions is gone to"},
+    {BROKERS, "--user", 0, "USER", "log in; the password is a line of standard input, unless --password-file is given"},
+    {BROKERS, "--password-file", 0, "FILE", "the password is its first line"},
+    {BROKERS, "--token-file", 0, "FILE", "log in by OAUTHBEARER; the token is its first line, \"-\": of standard input"},
+    {BROKERS, "--mechanism", 0, "NAME", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; default: the strongest that both have, but for PLAIN"},
+    {BROKERS, "--tls", 0, NULL, "TLS, which the options below mean too"},
+    {BROKERS, "--ca-file", 0, "FILE", "who signs the broker's certificate, in PEM; default: whom the system trusts"},
+    {BROKERS, "--cert-file", 0, "FILE", "certificates that show who you are, in PEM; with --key-file"},
+    {BROKERS, "--key-file", 0, "FILE", "their key, in PEM"},
+    {BROKERS, "--tls-name", 0, "NAME", "the name that the broker's certificate must have; default: the host of the address"},
 };
 static const struct cli_command commands[] = {
     {"bench produce", bench_produce, "", 0, 0, CLI_BROKER_OPTIONS,

@@ -3,12 +3,11 @@
 #ifndef SL_CLI_CLI_BENCH_H
 #define SL_CLI_CLI_BENCH_H
 
-#include "cli/cli_command.h"
-#include "load/load_kafka.h"
+#include "cli/cli_secret.h"
+#include "load/load_asker.h"
 #include "load/load_run.h"
 
 #define BENCH_TOPIC_NAME_BYTES 250
-#define BENCH_ADDRESS_BYTES    300
 
 enum bench_mode { BENCH_PRODUCE, BENCH_CONSUME, BENCH_E2E };
 
@@ -17,10 +16,13 @@ struct bench_run {
     enum bench_mode mode;
     const char *name; /* "produce" */
     struct cli_link link;
-    struct load_kafka_asker asker; /* of a broker that is not ours */
+    struct load_asker asker; /* with Kafka's protocol */
     bool is_linked, is_asked;
-    const char *level;                 /* durability of a topic of its own; NULL: the default */
-    char address[BENCH_ADDRESS_BYTES]; /* of the listener */
+    struct load_security security;
+    struct sluice_transport *transport; /* owned; NULL: no TLS */
+    char secret[CLI_SECRET_BYTES];      /* the password or the token */
+    const char *level;                  /* durability of a topic of its own; NULL: the default */
+    char address[LOAD_ADDRESS_BYTES];   /* of the listener */
     char topic[BENCH_TOPIC_NAME_BYTES];
     bool is_own;         /* the topic */
     bool is_made;        /* and it is there */
@@ -41,6 +43,15 @@ int bench_place_open(struct bench_run *bench);
 int bench_spans_ask(struct bench_run *bench);
 /* Removes a topic of its own, unless it is to stay. */
 void bench_place_close(struct bench_run *bench);
+
+/* ---- who it is (cli_bench_login.c) ---- */
+
+/* Reads the password or the token, and the files of TLS. False: a complaint was written. */
+bool bench_security_take(struct bench_run *bench);
+void bench_security_drop(struct bench_run *bench);
+bool bench_has_login(const struct bench_run *bench);
+/* What may be missing where a connection failed so; writes nothing where nothing is. */
+void bench_security_hint(const struct bench_run *bench, sl_err err);
 
 /* ---- telling (cli_bench_show.c) ---- */
 

@@ -166,8 +166,9 @@ static void load_write(const struct bench_run *bench)
 
 static void head_write(const struct bench_run *bench)
 {
-    printf("%s%s over %s%s, %s, topic %s%s\n", cli_bold(bench->cli), bench->name,
-           bench->plan->ops->name, cli_plain(bench->cli), bench->address, bench->topic,
+    printf("%s%s over %s%s%s, %s, topic %s%s\n", cli_bold(bench->cli), bench->name,
+           bench->plan->ops->name, bench->transport != NULL ? " with TLS" : "",
+           cli_plain(bench->cli), bench->address, bench->topic,
            bench->is_own && !cli_own_flag(bench->cli, "--keep") ? " (its own)" : "");
     printf(LEFT_COLUMN "%s%s%s\n", "durability", bench->durability,
            bench->durability[0] != '\0' ? ": " : "", durability_text(bench));
@@ -350,6 +351,11 @@ static void json_write(const struct bench_run *bench, const struct load_figures 
     cJSON_AddStringToObject(object, "bench", bench->name);
     cJSON_AddStringToObject(object, "protocol", plan->ops->name);
     cJSON_AddStringToObject(object, "address", bench->address);
+    cJSON_AddBoolToObject(object, "tls", bench->transport != NULL);
+    cJSON_AddStringToObject(object, "mechanism",
+                            bench_has_login(bench) && bench->security.mechanism != NULL
+                                ? bench->security.mechanism
+                                : "");
     cJSON_AddStringToObject(object, "topic", bench->topic);
     cJSON_AddStringToObject(object, "durability", bench->durability);
     cJSON_AddNumberToObject(object, "threads", SL_MAX(plan->senders, plan->receivers));

@@ -205,14 +205,17 @@ static bool load_run(struct trial *trial, const struct load_peer_ops *ops)
     if (load_run_new(trial->cli.os, &plan, &run, trial->reason) != SLUICE_OK) {
         return false;
     }
-    load_run_start(run);
-    while (!load_run_is_over(run)) {
+    sl_err err = load_run_start(run, trial->reason);
+    while (err == SLUICE_OK && !load_run_is_over(run)) {
         sl_sleep_ms(LOOK_MS);
         if (sl_interrupted()) {
             load_run_stop(run);
         }
     }
     load_run_finish(run, &figures);
+    if (err != SLUICE_OK) {
+        return false;
+    }
     bool is_so = figures.err == SLUICE_OK && figures.received == LOAD_COUNT && figures.lost == 0 &&
                  figures.duplicated == 0 && figures.reordered == 0 && figures.refused == 0;
     return is_so ||

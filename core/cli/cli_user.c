@@ -1,7 +1,7 @@
 /* cli_user.c: user list, add, remove. The password stays here: what leaves is RFC 5802's
  * SaltedPassword. */
 #include "auth/scram.h"
-#include "cli/cli_command.h"
+#include "cli/cli_secret.h"
 #include "control/base64.h"
 
 #include <string.h>
@@ -30,25 +30,6 @@ static int user_done(struct cli *cli, const char *command, cJSON *args, const ch
     return CLI_OK;
 }
 
-/* One line of standard input. */
-static bool take_password(char *ret_password, size_t room)
-{
-    if (sl_descriptor_is_terminal(0)) {
-        fputs("password (it is shown; pipe it in to hide it): ", stderr);
-    }
-    size_t have = 0;
-    size_t size = 1;
-    while (size > 0 && have + 1 < room && memchr(ret_password, '\n', have) == NULL) {
-        if (sl_descriptor_read(0, ret_password + have, room - 1 - have, &size) != SLUICE_OK) {
-            return false;
-        }
-        have += size;
-    }
-    ret_password[have] = '\0';
-    ret_password[strcspn(ret_password, "\r\n")] = '\0';
-    return ret_password[0] != '\0';
-}
-
 static void add_base64(cJSON *object, const char *name, const uint8_t *bytes, size_t size)
 {
     char text[256];
@@ -67,7 +48,7 @@ static int user_add(struct cli *cli)
         cli_complain("--mechanism is SCRAM-SHA-256 or SCRAM-SHA-512; both serve PLAIN too");
         return CLI_USAGE;
     }
-    if (!take_password(password, sizeof(password))) {
+    if (!cli_secret_ask("password", password, sizeof(password))) {
         cli_complain("the password is read from standard input, and there was none");
         return CLI_USAGE;
     }

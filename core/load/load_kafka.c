@@ -3,7 +3,8 @@
  *
  * Answers come in the order of the requests, so those that wait are a ring of tokens; one Fetch
  * request for all partitions is under way at a time, as with Kafka's own clients. */
-#include "load/load_kafka.h"
+#include "load/load_greeting.h"
+#include "load/load_kafka_wire.h"
 
 #include "base/bytes.h"
 #include "record/batch_builder.h"
@@ -14,8 +15,10 @@
 #define PARTITIONS_MAX 1024u
 #define FETCH_WAIT_MS  500
 #define FETCH_BYTES    (16 << 20)
-#define PIECE_BYTES    (1 << 20)  /* of one partition in an answer */
-#define IS_FETCH       UINT32_MAX /* in the ring: no publish, but the Fetch */
+#define PIECE_BYTES    (1 << 20) /* of one partition in an answer */
+/* In the ring: no publish, but the Fetch, or a step of the greeting. */
+#define IS_FETCH    UINT32_MAX
+#define IS_GREETING (UINT32_MAX - 1)
 
 struct place {
     int32_t partition;
@@ -25,6 +28,7 @@ struct place {
 struct load_kafka {
     struct load_peer base;
     struct load_kafka_wire wire;
+    struct load_greeting greeting;
     struct sl_buffer out, in, batch, scratch;
     size_t out_sent; /* of out */
     struct codec_context *codecs;
@@ -45,6 +49,7 @@ static void kafka_free(struct load_peer *peer)
 {
     struct load_kafka *kafka = kafka_of(peer);
     load_kafka_wire_fini(&kafka->wire);
+    load_greeting_fini(&kafka->greeting);
     sl_buffer_fini(&kafka->out);
     sl_buffer_fini(&kafka->in);
     sl_buffer_fini(&kafka->batch);
@@ -65,6 +70,7 @@ static sl_err kafka_make(struct sl_os *os, const struct load_target *target,
     }
     kafka->base =
         (struct load_peer){.ops = &load_kafka_peer, .os = os, .target = *target, .events = *events};
+    load_greeting_init(&kafka->greeting, target->security);
     sl_buffer_init(&kafka->out, 2 * LOAD_ANSWER_BYTES);
     sl_buffer_init(&kafka->in, 2 * LOAD_ANSWER_BYTES);
     sl_buffer_init(&kafka->batch, LOAD_ANSWER_BYTES);
@@ -81,24 +87,36 @@ static size_t unsent(const struct load_kafka *kafka)
     return kafka->out.size - kafka->out_sent;
 }
 
-/* Sends a request; its answer is known by its place in the ring. */
-static sl_err request_put(struct load_kafka *kafka, enum load_kafka_api api, const void *message,
-                          uint32_t token)
+/* Sends the request that was written; its answer is known by its place in the ring. */
+static sl_err written_put(struct load_kafka *kafka, uint32_t token)
 {
-    sl_err err = load_kafka_write(&kafka->wire, api, 0, message);
-    if (err == SLUICE_OK && kafka->out_sent > LOAD_PENDING_BYTES) {
+    if (kafka->out_sent > LOAD_PENDING_BYTES) {
         memmove(kafka->out.data, kafka->out.data + kafka->out_sent, unsent(kafka));
         kafka->out.size -= kafka->out_sent;
         kafka->out_sent = 0;
     }
-    err = err != SLUICE_OK
-              ? err
-              : sl_buffer_append(&kafka->out, kafka->wire.writer.data, kafka->wire.writer.size);
+    sl_err err = sl_buffer_append(&kafka->out, kafka->wire.writer.data, kafka->wire.writer.size);
     if (err == SLUICE_OK) {
         uint32_t at = (kafka->waiting_from + kafka->waiting_count++) % SL_COUNT_OF(kafka->waiting);
         kafka->waiting[at] = token;
     }
     return err;
+}
+
+static sl_err request_put(struct load_kafka *kafka, enum load_kafka_api api, const void *message,
+                          uint32_t token)
+{
+    sl_err err = load_kafka_write(&kafka->wire, api, 0, message);
+    return err == SLUICE_OK ? written_put(kafka, token) : err;
+}
+
+/* One step at a time. */
+static void greeting_put(struct load_kafka *kafka)
+{
+    if (kafka->waiting_count == 0 &&
+        load_greeting_write(&kafka->greeting, &kafka->wire, 0) == SLUICE_OK) {
+        (void)written_put(kafka, IS_GREETING); /* no memory: no greeting comes, and that is told */
+    }
 }
 
 static sl_err batch_make(struct load_kafka *kafka, const struct load_request *request,
@@ -185,7 +203,9 @@ static sl_err fetch_put(struct load_kafka *kafka)
 static struct sl_bytes kafka_pending(struct load_peer *peer)
 {
     struct load_kafka *kafka = kafka_of(peer);
-    if (kafka->place_count > 0 && !kafka->is_fetching) {
+    if (!load_greeting_is_over(&kafka->greeting)) {
+        greeting_put(kafka);
+    } else if (kafka->place_count > 0 && !kafka->is_fetching) {
         kafka->is_fetching = fetch_put(kafka) == SLUICE_OK;
     }
     if (unsent(kafka) == 0) {
@@ -301,7 +321,10 @@ static sl_err frame_take(struct load_kafka *kafka, struct sl_bytes frame)
     uint32_t token = kafka->waiting[kafka->waiting_from];
     kafka->waiting_from = (kafka->waiting_from + 1) % SL_COUNT_OF(kafka->waiting);
     kafka->waiting_count--;
-    return token == IS_FETCH ? fetched(kafka, frame) : produced(kafka, frame, token);
+    return token == IS_FETCH ? fetched(kafka, frame)
+           : token == IS_GREETING
+               ? load_greeting_read(&kafka->greeting, &kafka->wire, frame, kafka->base.text)
+               : produced(kafka, frame, token);
 }
 
 static sl_err kafka_feed(struct load_peer *peer, struct sl_bytes bytes)
@@ -311,7 +334,10 @@ static sl_err kafka_feed(struct load_peer *peer, struct sl_bytes bytes)
     sl_err err = sl_buffer_append(&kafka->in, bytes.data, bytes.size);
     while (err == SLUICE_OK && kafka->in.size - at >= 4) {
         uint32_t size = sl_be32_load(kafka->in.data + at);
-        if (size > LOAD_ANSWER_BYTES) {
+        if (load_kafka_is_alert(kafka->in.data + at)) {
+            snprintf(peer->text, LOAD_TEXT_BYTES, "it speaks TLS");
+            err = SLUICE_E_NETWORK;
+        } else if (size > LOAD_ANSWER_BYTES) {
             err = SLUICE_E_MALFORMED;
         } else if (kafka->in.size - at - 4 < size) {
             break;
@@ -330,11 +356,9 @@ static sl_err kafka_feed(struct load_peer *peer, struct sl_bytes bytes)
     return err;
 }
 
-/* There is no greeting. */
 static bool kafka_is_ready(struct load_peer *peer)
 {
-    (void)peer;
-    return true;
+    return load_greeting_is_over(&kafka_of(peer)->greeting);
 }
 
 const struct load_peer_ops load_kafka_peer = {.name = "kafka",

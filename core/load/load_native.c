@@ -56,6 +56,17 @@ static void native_free(struct load_peer *peer)
     sl_free(native);
 }
 
+static void login_take(const struct load_security *security, struct sluice_client_options *options)
+{
+    if (security != NULL) {
+        options->user = security->user;
+        options->password = security->password;
+        options->mechanism = security->mechanism;
+        options->token = security->token;
+        options->hash = security->hash;
+    }
+}
+
 static sl_err native_make(struct sl_os *os, const struct load_target *target,
                           const struct load_events *events, struct load_peer **ret_peer)
 {
@@ -66,6 +77,7 @@ static sl_err native_make(struct sl_os *os, const struct load_target *target,
     }
     native->base = (struct load_peer){
         .ops = &load_native_peer, .os = os, .target = *target, .events = *events};
+    login_take(target->security, &options);
     options.client_id = target->client_id;
     options.requests_max = LOAD_REQUESTS_MAX;
     options.pending_bytes_max = LOAD_PENDING_BYTES;

@@ -25,10 +25,20 @@ struct load_events {
     void *arg;
 };
 
+/* How a connection is protected and who connects, in libsluice's words (<sluice/client.h>). */
+struct load_security {
+    const struct sluice_transport *transport; /* TLS; NULL: none */
+    const struct sluice_client_hash *hash;    /* for SCRAM */
+    const char *user, *password;              /* NULL: no login with a password */
+    const char *token;                        /* NULL: no login with a token */
+    const char *mechanism; /* NULL: the strongest that both have, but for PLAIN */
+};
+
 struct load_target {
-    const char *topic; /* borrowed for the peer's life */
+    const char *topic; /* borrowed for the peer's life, as all here */
     const char *client_id;
-    int16_t acks; /* of Kafka's protocol: 1 or -1 */
+    int16_t acks;                         /* of Kafka's protocol: 1 or -1 */
+    const struct load_security *security; /* NULL: no TLS, no login */
 };
 
 /* Records of one request: `count` values of the maker, numbered from first_sequence. */

@@ -43,7 +43,20 @@ sl_err load_run_new(struct sl_os *os, const struct load_plan *plan, struct load_
     return SLUICE_OK;
 }
 
-void load_run_start(struct load_run *run)
+/* Of the first that could not greet. */
+static sl_err greetings_judge(const struct load_run *run, char ret_text[LOAD_TEXT_BYTES])
+{
+    for (uint32_t i = 0; i < run->worker_count; i++) {
+        const struct load_worker *worker = run->workers[i];
+        if (atomic_load(&worker->is_lost)) {
+            memcpy(ret_text, worker->text, LOAD_TEXT_BYTES);
+            return worker->err;
+        }
+    }
+    return SLUICE_OK;
+}
+
+sl_err load_run_start(struct load_run *run, char ret_text[LOAD_TEXT_BYTES])
 {
     for (uint32_t i = 0; i < run->worker_count; i++) {
         struct load_worker *worker = run->workers[i];
@@ -57,7 +70,13 @@ void load_run_start(struct load_run *run)
     while (atomic_load(&run->ready) < run->worker_count) {
         sl_sleep_ms(1);
     }
+    sl_err err = greetings_judge(run, ret_text);
+    if (err != SLUICE_OK) {
+        load_run_stop(run);
+        return err;
+    }
     atomic_store(&run->start_ns, sl_os_mono_ns(run->os) + START_NS);
+    return SLUICE_OK;
 }
 
 bool load_run_is_over(const struct load_run *run)

@@ -62,7 +62,9 @@ struct load_run;
 /* Connects. An error: ret_text says what failed. [borrows plan] [blocks] */
 sl_err load_run_new(struct sl_os *os, const struct load_plan *plan, struct load_run **ret_run,
                     char ret_text[LOAD_TEXT_BYTES]) SL_MUST_CHECK;
-void load_run_start(struct load_run *run);
+/* Greets over all connections, and begins when all are ready. An error: one could not (a login was
+ * refused), nothing was sent, and ret_text says why; what is left to call is finish. [blocks] */
+sl_err load_run_start(struct load_run *run, char ret_text[LOAD_TEXT_BYTES]) SL_MUST_CHECK;
 bool load_run_is_over(const struct load_run *run);
 /* Records so far: answered, or with receivers received. */
 uint64_t load_run_done(const struct load_run *run);

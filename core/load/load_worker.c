@@ -85,7 +85,7 @@ static sl_err flush(struct load_worker *worker, bool *ret_left)
     struct sl_bytes pending = ops->pending(worker->peer);
     while (pending.size > 0) {
         size_t sent = 0;
-        sl_err err = sl_descriptor_try_write(worker->descriptor, pending.data, pending.size, &sent);
+        sl_err err = load_link_write(&worker->link, pending.data, pending.size, &sent);
         if (err != SLUICE_OK) {
             *ret_left = true;
             return err == SLUICE_E_WOULD_BLOCK ? SLUICE_OK : err;
@@ -101,13 +101,9 @@ static sl_err drain(struct load_worker *worker)
 {
     for (uint32_t i = 0; i < READS_IN_ROW; i++) {
         size_t size = 0;
-        sl_err err =
-            sl_descriptor_try_read(worker->descriptor, worker->buffer, LOAD_READ_BYTES, &size);
-        if (err == SLUICE_E_WOULD_BLOCK) {
-            return SLUICE_OK;
-        }
-        if (err != SLUICE_OK || size == 0) {
-            return SLUICE_E_NETWORK;
+        sl_err err = load_link_read(&worker->link, worker->buffer, LOAD_READ_BYTES, &size);
+        if (err != SLUICE_OK) {
+            return err == SLUICE_E_WOULD_BLOCK ? SLUICE_OK : err;
         }
         worker->seen_ns = now_of(worker);
         err = worker->peer->ops->feed(worker->peer, sl_bytes_of(worker->buffer, size));
@@ -127,13 +123,14 @@ static bool pump(struct load_worker *worker, int64_t wake_ns)
     bool left = false;
     sl_err err = flush(worker, &left);
     if (err == SLUICE_OK) {
-        sl_descriptor_wait_ns(worker->descriptor, left, wake_ns - now_of(worker));
+        load_link_wait_ns(&worker->link, left, wake_ns - now_of(worker));
         err = drain(worker);
     }
     if (err != SLUICE_OK && worker->err == SLUICE_OK) {
         worker->err = err;
         snprintf(worker->text, sizeof(worker->text), "the connection ended: %.400s",
-                 worker->peer->text[0] != '\0' ? worker->peer->text : sl_status_text(err));
+                 worker->peer->text[0] != '\0' ? worker->peer->text
+                                               : load_link_reason(&worker->link, err));
     }
     return worker->err == SLUICE_OK;
 }
@@ -351,6 +348,7 @@ void load_worker_run(struct load_worker *worker)
             send_all(worker);
         }
     } else {
+        atomic_store(&worker->is_lost, worker->err != SLUICE_OK);
         atomic_fetch_add(&run->ready, 1); /* nobody needs to wait for it */
     }
     worker_over(worker);
@@ -361,6 +359,7 @@ void load_worker_fail(struct load_worker *worker, sl_err err)
     worker->err = err;
     snprintf(worker->text, sizeof(worker->text), "no thread could be started: %s",
              sl_status_text(err));
+    atomic_store(&worker->is_lost, true);
     atomic_fetch_add(&worker->run->ready, 1);
     worker_over(worker);
 }
@@ -388,8 +387,9 @@ static sl_err worker_open(struct load_worker *worker)
 {
     const struct load_plan *plan = worker->run->plan;
     const struct load_events events = {answered, received, worker};
-    sl_err err = sl_connect(worker->run->os, plan->address, &worker->descriptor);
-    err = err == SLUICE_OK ? sl_descriptor_unblock(worker->descriptor) : err;
+    const struct load_security *security = plan->target.security;
+    sl_err err = load_link_open(&worker->link, worker->run->os, plan->address,
+                                security != NULL ? security->transport : NULL);
     err = err == SLUICE_OK ? plan->ops->make(worker->run->os, &plan->target, &events, &worker->peer)
                            : err;
     if (err == SLUICE_OK) {
@@ -411,7 +411,7 @@ sl_err load_worker_new(struct load_run *run, bool receives, uint32_t index,
     worker->run = run;
     worker->receives = receives;
     worker->index = index;
-    worker->descriptor = -1;
+    worker->link.descriptor = -1;
     worker->task.run = task_run;
     sl_err err = worker_open(worker);
     if (err != SLUICE_OK) {
@@ -438,7 +438,7 @@ void load_worker_free(struct load_worker *worker)
     if (worker->loop != NULL) {
         sl_loop_free(worker->loop);
     }
-    sl_descriptor_close(worker->descriptor);
+    load_link_close(&worker->link);
     load_maker_fini(&worker->maker);
     sl_free(worker);
 }

@@ -2,6 +2,7 @@
 #ifndef SL_LOAD_LOAD_WORKER_H
 #define SL_LOAD_LOAD_WORKER_H
 
+#include "load/load_link.h"
 #include "load/load_run.h"
 #include "load/load_sequence.h"
 
@@ -37,8 +38,9 @@ struct load_worker {
     struct sl_loop *loop; /* only its thread is used */
     struct sl_task task;
     struct load_peer *peer;
-    int descriptor;
+    struct load_link link;
     bool receives, has_thread;
+    _Atomic bool is_lost;      /* before the run began: err and text say why */
     uint32_t index;            /* among those of its kind */
     int64_t begun_ns, last_ns; /* last_ns: when the last answer or record came */
     int64_t seen_ns;           /* when the bytes at hand came */

@@ -2,6 +2,7 @@
  * socket that does not block; the blocking is the connection's, in poll(). */
 #include <sluice/client_tls.h>
 
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -12,6 +13,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define IO_MAX (1 << 30)
@@ -19,7 +21,8 @@
 struct tls {
     struct sluice_transport transport;
     SSL_CTX *context;
-    char *name; /* that is verified, NULL: the host's */
+    BIO_METHOD *socket; /* OpenSSL's, but for its writes */
+    char *name;         /* that is verified, NULL: the host's */
 };
 
 struct session {
@@ -27,6 +30,48 @@ struct session {
     int fd;
     bool wants_write;
 };
+
+/* -- sockets -- */
+
+/* As OpenSSL's own, which raises SIGPIPE where the peer is gone; a library must not. */
+static int quiet_write(BIO *bio, const char *data, int size)
+{
+    const int fd = (int)BIO_get_fd(bio, NULL);
+    const ssize_t sent = send(fd, data, (size_t)size, MSG_NOSIGNAL);
+    BIO_clear_retry_flags(bio);
+    if (sent <= 0 && BIO_sock_should_retry((int)sent) != 0) {
+        BIO_set_retry_write(bio);
+    }
+    return (int)sent;
+}
+
+static BIO_METHOD *quiet_socket(void)
+{
+    const BIO_METHOD *base = BIO_s_socket();
+    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOCKET, "socket without SIGPIPE");
+    if (method != NULL && (BIO_meth_set_write(method, quiet_write) != 1 ||
+                           BIO_meth_set_read(method, BIO_meth_get_read(base)) != 1 ||
+                           BIO_meth_set_puts(method, BIO_meth_get_puts(base)) != 1 ||
+                           BIO_meth_set_ctrl(method, BIO_meth_get_ctrl(base)) != 1 ||
+                           BIO_meth_set_create(method, BIO_meth_get_create(base)) != 1 ||
+                           BIO_meth_set_destroy(method, BIO_meth_get_destroy(base)) != 1)) {
+        BIO_meth_free(method);
+        return NULL;
+    }
+    return method;
+}
+
+/* The socket stays the session's. */
+static bool attach(SSL *ssl, const BIO_METHOD *method, int fd)
+{
+    BIO *bio = BIO_new(method);
+    if (bio == NULL) {
+        return false;
+    }
+    (void)BIO_set_fd(bio, fd, BIO_NOCLOSE);
+    SSL_set_bio(ssl, bio, bio);
+    return true;
+}
 
 /* -- sessions -- */
 
@@ -59,7 +104,7 @@ static sluice_status start(void *data, int fd, const char *host, void **ret_sess
     struct session *session = calloc(1, sizeof(*session));
     SSL *ssl = session != NULL ? SSL_new(tls->context) : NULL;
     if (ssl == NULL || !expect_name(ssl, tls->name != NULL ? tls->name : host) ||
-        SSL_set_fd(ssl, fd) != 1) {
+        !attach(ssl, tls->socket, fd)) {
         SSL_free(ssl);
         free(session);
         (void)close(fd);
@@ -139,13 +184,16 @@ sluice_status sluice_tls_new(const struct sluice_tls_options *options,
     struct tls *tls = calloc(1, sizeof(*tls));
     SSL_CTX *context = tls != NULL ? SSL_CTX_new(TLS_client_method()) : NULL;
     char *name = options->name != NULL ? strdup(options->name) : NULL;
-    if (context == NULL || (options->name != NULL && name == NULL)) {
+    BIO_METHOD *method = context != NULL ? quiet_socket() : NULL;
+    if (method == NULL || (options->name != NULL && name == NULL)) {
+        BIO_meth_free(method);
         SSL_CTX_free(context);
         free(name);
         free(tls);
         return SLUICE_E_NO_MEMORY;
     }
     tls->context = context;
+    tls->socket = method;
     tls->name = name;
     tls->transport = (struct sluice_transport){
         sizeof(tls->transport), 0,           tls,  start, session_read, session_write,
@@ -168,6 +216,7 @@ void sluice_tls_free(struct sluice_transport *transport)
     if (transport != NULL) {
         struct tls *tls = transport->data;
         SSL_CTX_free(tls->context);
+        BIO_meth_free(tls->socket);
         free(tls->name);
         free(tls);
     }

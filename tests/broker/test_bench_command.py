@@ -1,13 +1,19 @@
 """sluice bench over both protocols: counts that are verified, losses that are found, latency that counts from when a request was due."""
 import json
 import os
+import shutil
 import signal
+import socket
 import struct
 import subprocess
+import tempfile
+import threading
 import time
 import unittest
 
-from sluice_broker import SLUICE, SOURCE, WAIT_S, Broker, wait_for
+from certificates import Authority
+from sluice_broker import SLUICE, SOURCE, WAIT_S, Broker, free_port, wait_for
+from test_sasl import SECRET, part, token
 from wire_batch import batch, produce
 
 
@@ -113,6 +119,155 @@ class Bench(unittest.TestCase):
         self.assertEqual((bench.returncode, told["acknowledged"]), (0, 1500), told)
         # 600 of 1500 were due in that time: had the client waited, one of them would have been late.
         self.assertGreater(told["latency"]["p90_ns"], 0.5e9, told)
+
+
+class Guarded(unittest.TestCase):
+    """Who must log in, over TLS; beside it a listener of Kafka's protocol that wants a login only."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="sluice-bench-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+        cls.ca, cls.other = Authority(cls.folder), Authority(cls.folder, "other")
+        server, cls.alice = cls.ca.issue("broker", "/CN=localhost"), cls.ca.issue("alice", "/CN=alice")
+        cls.write("keys.json", json.dumps({"keys": [{"kty": "oct", "k": part(SECRET).decode()}]}))
+        cls.plain, cls.certain = free_port(), free_port()
+        tls = ["%s.tls.%s=%s" % (room, key, value) for room in ("kafka", "native")
+               for key, value in (("certificate", server.certificate), ("key", server.key), ("ca", cls.ca.path))]
+        cls.broker = Broker("kafka.sasl.mechanisms=PLAIN,SCRAM-SHA-256,OAUTHBEARER", "security.failed_login_delay=0 s", "security.oauth.issuer=us",
+                            "security.oauth.jwks_file=" + os.path.join(cls.folder, "keys.json"), *tls,
+                            "kafka.listeners.bare.listen=127.0.0.1:%d" % cls.plain, "kafka.listeners.bare.tls=false",
+                            "kafka.listeners.certain.listen=127.0.0.1:%d" % cls.certain, "kafka.listeners.certain.tls.client_auth=required",
+                            "kafka.listeners.certain.sasl.mechanisms=")
+        cls.addClassCleanup(cls.broker.close)
+        for name, more in (("alice", ()), ("bob", ("--mechanism", "SCRAM-SHA-512"))):
+            code, _, err = cls.broker.run("user", "add", name, *more, stdin=b"secret of " + name.encode())
+            assert code == 0, err
+            cls.write(name, "secret of %s\n" % name)
+        cls.write("wrong", "not it\n")
+        cls.write("token", token({"sub": "carol", "iss": "us", "exp": time.time() + 600}) + "\n")
+
+    @classmethod
+    def write(cls, name, text):
+        with open(os.path.join(cls.folder, name), "w") as file:
+            file.write(text)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def as_user(self, name, password=None):
+        return "--user", name, "--password-file", self.path(password or name)
+
+    def bench(self, mode, *words, stdin=None):
+        return self.broker.run("bench", mode, "--count", "50", *words, stdin=stdin)
+
+    def told(self, mode, *words, stdin=None):
+        code, out, err = self.bench(mode, "--json", *words, stdin=stdin)
+        self.assertEqual(code, 0, out + err.encode())
+        return json.loads(out)
+
+    def test_each_mechanism_over_tls_and_both_protocols(self):
+        for protocol in ("kafka", "native"):
+            for words, mechanism in ((self.as_user("alice"), "SCRAM-SHA-256"), ((*self.as_user("alice"), "--mechanism", "PLAIN"), "PLAIN"),
+                                     (("--token-file", self.path("token")), "OAUTHBEARER")):
+                told = self.told("e2e", "--protocol", protocol, "--rate", "0", "--ca-file", self.ca.path, *words)
+                self.assertEqual((told["received"], told["lost"], told["tls"]), (50, 0, True), told)
+                if protocol == "kafka":
+                    self.assertEqual(told["mechanism"], mechanism)
+
+    def test_records_of_many_records_of_tls_come_whole(self):
+        told = self.told("consume", "--ca-file", self.ca.path, "--size", "1000", "--threads", "2", *self.as_user("alice"), "--count", "20000")
+        self.assertEqual((told["received"], told["sound"]), (20000, True), told)
+
+    def test_a_password_comes_by_standard_input_too(self):
+        told = self.told("produce", "--ca-file", self.ca.path, "--user", "alice", stdin=b"secret of alice\n")
+        self.assertEqual(told["acknowledged"], 50)
+
+    def test_an_address_may_want_a_login_without_tls(self):
+        told = self.told("produce", "--address", "127.0.0.1:%d" % self.plain, *self.as_user("alice"))
+        self.assertEqual((told["acknowledged"], told["mechanism"], told["tls"]), (50, "SCRAM-SHA-256", False))
+
+    def test_a_certificate_shows_who_it_is(self):
+        words = ("--address", "127.0.0.1:%d" % self.certain, "--ca-file", self.ca.path)
+        told = self.told("e2e", *words, "--cert-file", self.alice.certificate, "--key-file", self.alice.key)
+        self.assertEqual((told["received"], told["mechanism"], told["tls"]), (50, "", True))
+        code, _, err = self.bench("e2e", *words)
+        self.assertEqual(code, 77, err)
+        self.assertIn("--cert-file and --key-file who you are", err)
+
+    def test_who_is_refused_is_told_why_and_nothing_is_left_behind(self):
+        ca, bare = ("--ca-file", self.ca.path), ("--address", "127.0.0.1:%d" % self.plain)
+        kafka_tls, native = ("--address", self.broker.address), ("--protocol", "native")
+        for words, code, sentence in (
+                ((*ca, *self.as_user("alice", "wrong")), 77, "SLU-1903"),
+                ((*native, *ca, *self.as_user("alice", "wrong")), 77, "SLU-1903"),
+                (bare, 69, "--user"),
+                (kafka_tls, 69, "--tls"),
+                (native, 69, "speak TLS here: give --tls"),
+                ((*ca, "--tls-name", "elsewhere", *self.as_user("alice")), 77, "--tls-name"),
+                (("--ca-file", self.other.path, *self.as_user("alice")), 77, "--ca-file FILE"),
+                ((*bare, *ca, *self.as_user("alice")), 77, "speaks no TLS"),
+                ((*bare, *self.as_user("bob"), "--mechanism", "SCRAM-SHA-512"), 65, "PLAIN SCRAM-SHA-256 OAUTHBEARER")):
+            got, out, err = self.bench("produce", *words)
+            self.assertIn(sentence, err, words)
+            self.assertEqual((got, out), (code, b""), (words, err))
+            self.assertNotIn("secret", err)
+        code, out, _ = self.bench("produce", *native, *ca)
+        self.assertEqual(code, 1)
+        self.assertIn(b"log in first", out)
+        self.assertEqual([topic["name"] for topic in self.broker.ask("topic.list")["topics"] if topic["name"].startswith("bench-")], [])
+
+    def test_options_that_do_not_go_together_are_told_before_anything_happens(self):
+        for words, sentence in ((("--mechanism", "GSSAPI", *self.as_user("alice")), "must be PLAIN"), (("--mechanism", "PLAIN"), "wants --user"),
+                                (("--user", "a", "--token-file", self.path("token")), "one of them"), (("--password-file", "x"), "wants --user"),
+                                (("--user", "a", "--password-file", "/nowhere"), "/nowhere cannot be read"), (("--cert-file", self.ca.path), "go together"),
+                                (("--ca-file", "/nowhere"), "--ca-file /nowhere"), (("--ca-file", self.path("alice")), "in PEM"), (("--user", "alice"), "there was none")):
+            code, _, err = self.bench("produce", *words, stdin=b"")
+            self.assertEqual(code, 64, (words, err))
+            self.assertIn(sentence, err, words)
+
+
+class Cluster(unittest.TestCase):
+    def metadata(self, correlation, leaders):
+        """Of version 5: two brokers, this one and the real one; a topic whose partitions they lead."""
+        def text(value):
+            return struct.pack(">h", len(value)) + value.encode()
+        body = struct.pack(">iii", correlation, 0, 2)
+        for node, port in ((1, self.port), (2, self.broker.kafka)):
+            body += struct.pack(">i", node) + text("127.0.0.1") + struct.pack(">ih", port, -1)
+        body += text("cluster") + struct.pack(">ii", 1, 1) + struct.pack(">h", 0) + text("led") + struct.pack(">?i", False, len(leaders))
+        for partition, node in enumerate(leaders):
+            body += struct.pack(">hii", 0, partition, node) + struct.pack(">ii", 1, node) * 2 + struct.pack(">i", 0)
+        return body
+
+    def serve(self, leaders):
+        peer, _ = self.door.accept()
+        with peer:
+            stream = peer.makefile("rb")
+            for _ in range(2):
+                size, = struct.unpack(">i", stream.read(4))
+                key, _, correlation = struct.unpack_from(">hhi", stream.read(size))
+                answer = self.metadata(correlation, leaders) if key == 3 else struct.pack(">ihi", correlation, 0, 0)
+                peer.sendall(struct.pack(">i", len(answer)) + answer)
+            stream.read(1)
+
+    def bench(self, leaders):
+        thread = threading.Thread(target=self.serve, args=(leaders,))
+        thread.start()
+        done = subprocess.run([SLUICE, "bench", "produce", "--address", "127.0.0.1:%d" % self.port, "--topic", "led", "--count", "50", "--json"],
+                              capture_output=True, text=True, timeout=WAIT_S)
+        thread.join(WAIT_S)
+        return done
+
+    def test_any_broker_of_a_cluster_tells_who_leads_the_topic(self):
+        with Broker("core.topics.auto_create=false") as self.broker, socket.create_server(("127.0.0.1", 0)) as self.door:
+            self.port = self.door.getsockname()[1]
+            self.broker.run("topic", "create", "led")
+            done = self.bench([2])
+            self.assertEqual((done.returncode, json.loads(done.stdout)["address"]), (0, self.broker.address), done.stderr)
+            done = self.bench([1, 2])
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("led by several brokers (127.0.0.1:%d, %s)" % (self.port, self.broker.address), done.stderr)
 
 
 if __name__ == "__main__":
