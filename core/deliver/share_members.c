@@ -49,9 +49,9 @@ static uint64_t group_hash(struct sl_bytes name)
     return sl_hash64(name.data, name.size);
 }
 
-sl_err share_members_init(struct share_members *members)
+sl_err share_members_init(struct share_members *members, const struct share_catalog *catalog)
 {
-    *members = (struct share_members){.due_ms = INT64_MAX};
+    *members = (struct share_members){.due_ms = INT64_MAX, .catalog = *catalog};
     return chain_map_init(&members->groups);
 }
 
@@ -91,6 +91,7 @@ static struct share_member *member_of(struct sl_link *link)
 
 static void member_remove(struct share_member_group *group, struct share_member *member)
 {
+    share_topics_drop(&group->topics);
     sl_list_remove(&member->link);
     group->member_count--;
     text_free(&member->id);
@@ -106,6 +107,7 @@ static void group_drop_empty(struct share_members *members, struct share_member_
 {
     if (group->member_count == 0 && !group->is_durable) {
         chain_map_remove(&members->groups, &group->by_name);
+        share_topics_drop(&group->topics);
         sl_free(group);
     }
 }
@@ -117,6 +119,7 @@ static void free_group(void *arg, struct chain_link *link)
     while (!sl_list_is_empty(&group->members)) {
         member_remove(group, member_of(group->members.head.next));
     }
+    share_topics_drop(&group->topics);
     sl_free(group);
 }
 
@@ -202,49 +205,7 @@ static sl_err topics_set(struct share_member *member, const struct sluice_text *
     return SLUICE_OK;
 }
 
-/* As one of those that partitions are shared among. */
-static bool subscribes(const struct share_member *member, struct sl_bytes topic)
-{
-    for (uint32_t i = 0; !member->reads_all && i < member->topic_count; i++) {
-        if (sl_bytes_equal(member->topics[i], topic)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- who reads what ---- */
-
-struct assigning {
-    struct share_member_group *group;
-    share_topic_fn *topic;
-    void *topic_arg;
-    uint32_t shift; /* whose turn it is */
-    sl_err err;
-};
-
-/* Each topic that any of those subscribes to, once. */
-static void each_topic(const struct share_member_group *group,
-                       void (*visit)(void *arg, struct sl_bytes topic), void *arg)
-{
-    for (struct sl_link *link = group->members.head.next; link != &group->members.head;
-         link = link->next) {
-        const struct share_member *member = member_of(link);
-        for (uint32_t i = 0; !member->reads_all && i < member->topic_count; i++) {
-            bool is_first = true;
-            for (struct sl_link *before = group->members.head.next; is_first && before != link;
-                 before = before->next) {
-                is_first = !subscribes(member_of(before), member->topics[i]);
-            }
-            for (uint32_t k = 0; is_first && k < i; k++) {
-                is_first = !sl_bytes_equal(member->topics[k], member->topics[i]);
-            }
-            if (is_first) {
-                visit(arg, member->topics[i]);
-            }
-        }
-    }
-}
 
 static sl_err place_add(struct share_member *member, const struct sl_uuid *topic,
                         uint32_t partition)
@@ -263,64 +224,46 @@ static sl_err place_add(struct share_member *member, const struct sl_uuid *topic
     return SLUICE_OK;
 }
 
-static struct sl_link *subscriber_after(const struct share_member_group *group,
-                                        struct sl_link *link, struct sl_bytes topic)
+/* In turn to its readers, whose turn it is coming first; *shift goes on behind them. */
+static sl_err assign_topic(const struct share_topic *of, const struct share_catalog *catalog,
+                           uint32_t *shift)
 {
-    do {
-        link = link->next;
-        link = link == &group->members.head ? link->next : link;
-    } while (!subscribes(member_of(link), topic));
-    return link;
-}
-
-static void assign_topic(void *arg, struct sl_bytes name)
-{
-    struct assigning *assigning = arg;
-    const struct share_member_group *group = assigning->group;
     struct sl_uuid id;
     uint32_t partition_count = 0;
-    uint32_t subscriber_count = 0;
-    if (!assigning->topic(assigning->topic_arg, name, &id, &partition_count)) {
-        return;
+    sl_err err = SLUICE_OK;
+    if (!catalog->topic(catalog->arg, of->name, &id, &partition_count)) {
+        return SLUICE_OK;
     }
-    for (struct sl_link *link = group->members.head.next; link != &group->members.head;
-         link = link->next) {
-        subscriber_count += subscribes(member_of(link), name);
+    uint32_t count = SL_MAX(partition_count, of->reader_count);
+    for (uint32_t i = 0; i < count && err == SLUICE_OK; i++) {
+        uint32_t reader = (*shift % of->reader_count + i) % of->reader_count;
+        err = place_add(of->readers[reader], &id, i % partition_count);
     }
-    struct sl_link *link = (struct sl_link *)(uintptr_t)&group->members.head;
-    for (uint32_t i = 0; i < assigning->shift % subscriber_count; i++) {
-        link = subscriber_after(group, link, name);
-    }
-    uint32_t count = SL_MAX(partition_count, subscriber_count);
-    for (uint32_t i = 0; i < count && assigning->err == SLUICE_OK; i++) {
-        link = subscriber_after(group, link, name);
-        assigning->err = place_add(member_of(link), &id, i % partition_count);
-    }
-    assigning->shift += count;
+    *shift += count;
+    return err;
 }
 
-struct hashing {
-    share_topic_fn *topic;
-    void *topic_arg;
-    uint64_t hash;
-};
-
-static void hash_topic(void *arg, struct sl_bytes name)
+/* What is known of all topics that are read. */
+static uint64_t hash_topics(const struct share_topics *read, const struct share_catalog *catalog)
 {
-    struct hashing *hashing = arg;
-    struct sl_uuid id;
-    uint32_t partition_count = 0;
-    uint64_t known = sl_hash64(name.data, name.size);
-    if (hashing->topic(hashing->topic_arg, name, &id, &partition_count)) {
-        known ^= sl_hash64(id.b, sizeof(id.b)) + partition_count;
+    uint64_t hash = 0;
+    for (uint32_t i = 0; i < read->count; i++) {
+        struct sl_bytes name = read->topics[i].name;
+        struct sl_uuid id;
+        uint32_t partition_count = 0;
+        uint64_t known = sl_hash64(name.data, name.size);
+        if (catalog->topic(catalog->arg, name, &id, &partition_count)) {
+            known ^= sl_hash64(id.b, sizeof(id.b)) + partition_count;
+        }
+        hash += sl_hash64_mix(known);
     }
-    hashing->hash += sl_hash64_mix(known);
+    return hash;
 }
 
 /* Everybody anew, with the next epoch; who reads all has what it has. */
-static sl_err assign(struct share_member_group *group, share_topic_fn *topic, void *topic_arg)
+static sl_err assign(struct share_member_group *group, const struct share_catalog *catalog)
 {
-    struct assigning assigning = {.group = group, .topic = topic, .topic_arg = topic_arg};
+    uint32_t shift = 0;
     group->epoch++;
     for (struct sl_link *link = group->members.head.next; link != &group->members.head;
          link = link->next) {
@@ -328,13 +271,16 @@ static sl_err assign(struct share_member_group *group, share_topic_fn *topic, vo
         member->place_count = member->reads_all ? member->place_count : 0;
         member->is_told = false;
     }
-    each_topic(group, assign_topic, &assigning);
-    return assigning.err;
+    sl_err err = share_topics_make(&group->topics, &group->members);
+    for (uint32_t i = 0; i < group->topics.count && err == SLUICE_OK; i++) {
+        err = assign_topic(&group->topics.topics[i], catalog, &shift);
+    }
+    return err;
 }
 
 /* One that reads all: the others are not concerned. */
 static sl_err assign_own(struct share_member_group *group, struct share_member *member,
-                         share_topic_fn *topic, void *topic_arg)
+                         const struct share_catalog *catalog)
 {
     sl_err err = SLUICE_OK;
     group->epoch++;
@@ -343,7 +289,7 @@ static sl_err assign_own(struct share_member_group *group, struct share_member *
         struct sl_uuid id;
         uint32_t count = 0;
         uint32_t first = member->partition < 0 ? 0 : (uint32_t)member->partition;
-        if (!topic(topic_arg, member->topics[i], &id, &count)) {
+        if (!catalog->topic(catalog->arg, member->topics[i], &id, &count)) {
             continue;
         }
         count = member->partition < 0 ? count : SL_MIN(count, first + 1);
@@ -391,7 +337,7 @@ static sl_err check(const struct sluice_share_heartbeat *request)
 }
 
 static sl_err leave(struct share_members *members, struct share_member_group *group,
-                    struct share_member *member, share_topic_fn *topic, void *topic_arg)
+                    struct share_member *member)
 {
     if (member == NULL) {
         return SLUICE_E_UNKNOWN_MEMBER;
@@ -399,7 +345,7 @@ static sl_err leave(struct share_members *members, struct share_member_group *gr
     bool was_assigned = !member->reads_all;
     member_remove(group, member);
     group->epoch += !was_assigned;
-    sl_err err = was_assigned ? assign(group, topic, topic_arg) : SLUICE_OK;
+    sl_err err = was_assigned ? assign(group, &members->catalog) : SLUICE_OK;
     group_drop_empty(members, group);
     return err;
 }
@@ -413,11 +359,13 @@ static sl_err check_epoch(const struct share_member *member, int32_t epoch)
                                                                    : SLUICE_E_FENCED_MEMBER_EPOCH;
 }
 
-static sl_err describe(struct share_member *member, const struct sluice_share_heartbeat *request,
+static sl_err describe(struct share_member_group *group, struct share_member *member,
+                       const struct sluice_share_heartbeat *request,
                        const struct group_caller *client, bool *ret_changed)
 {
     sl_err err = text_set(&member->client_id, client->id);
     if (request->epoch == 0) {
+        share_topics_drop(&group->topics);
         member->reads_all = (request->flags & SLUICE_SHARE_READS_ALL) != 0;
         member->is_alone = (request->flags & SLUICE_SHARE_ALONE) != 0;
         member->partition = member->reads_all ? request->partition : -1;
@@ -429,6 +377,7 @@ static sl_err describe(struct share_member *member, const struct sluice_share_he
     if (err == SLUICE_OK && request->topics != NULL &&
         !same_topics(member, request->topics, request->topic_count)) {
         *ret_changed = true;
+        share_topics_drop(&group->topics);
         err = topics_set(member, request->topics, request->topic_count);
     }
     /* It says so when they have other partitions, too. */
@@ -437,19 +386,17 @@ static sl_err describe(struct share_member *member, const struct sluice_share_he
 }
 
 static sl_err beat(struct share_member_group *group, struct share_member *member,
-                   const struct sluice_share_heartbeat *request, share_topic_fn *topic,
-                   void *topic_arg, bool changed, bool *ret_tells)
+                   const struct sluice_share_heartbeat *request,
+                   const struct share_catalog *catalog, bool changed, bool *ret_tells)
 {
-    struct hashing hashing = {topic, topic_arg, 0};
-    sl_err err = SLUICE_OK;
+    sl_err err = member->reads_all ? SLUICE_OK : share_topics_make(&group->topics, &group->members);
     if (member->reads_all) {
-        err = changed ? assign_own(group, member, topic, topic_arg) : SLUICE_OK;
-    } else {
-        each_topic(group, hash_topic, &hashing);
-    }
-    if (!member->reads_all && (changed || hashing.hash != group->topics_hash)) {
-        group->topics_hash = hashing.hash;
-        err = assign(group, topic, topic_arg);
+        err = changed ? assign_own(group, member, catalog) : SLUICE_OK;
+    } else if (err == SLUICE_OK) {
+        uint64_t hash = hash_topics(&group->topics, catalog);
+        changed = changed || hash != group->topics_hash;
+        group->topics_hash = hash;
+        err = changed ? assign(group, catalog) : SLUICE_OK;
     }
     *ret_tells = request->epoch == 0 || !member->is_told || request->epoch != group->epoch;
     member->is_told = true;
@@ -463,9 +410,8 @@ static sl_err beat(struct share_member_group *group, struct share_member *member
 sl_err share_members_heartbeat(struct share_members *members,
                                const struct sluice_share_heartbeat *request,
                                const struct group_caller *client,
-                               const struct share_settings *settings, share_topic_fn *topic,
-                               void *topic_arg, int64_t now_ms, struct share_member **ret_member,
-                               bool *ret_tells)
+                               const struct share_settings *settings, int64_t now_ms,
+                               struct share_told *ret_told)
 {
     struct share_member_group *group = NULL;
     struct sl_link *place = NULL;
@@ -482,10 +428,9 @@ sl_err share_members_heartbeat(struct share_members *members,
         return err;
     }
     struct share_member *member = member_find(group, id, &place);
-    *ret_member = NULL;
-    *ret_tells = false;
+    *ret_told = (struct share_told){NULL, false};
     if (request->epoch == -1) {
-        err = leave(members, group, member, topic, topic_arg);
+        err = leave(members, group, member);
         if (err == SLUICE_E_UNKNOWN_MEMBER) {
             group_drop_empty(members, group);
         }
@@ -497,15 +442,15 @@ sl_err share_members_heartbeat(struct share_members *members,
     if (err == SLUICE_OK && member == NULL) {
         err = member_add(group, request->member, place, &member);
     }
-    err = err != SLUICE_OK ? err : describe(member, request, client, &changed);
+    err = err != SLUICE_OK ? err : describe(group, member, request, client, &changed);
     if (err != SLUICE_OK) {
         group_drop_empty(members, group);
         return err;
     }
     member->deadline_ms = now_ms + share_setting(settings, SHARE_CONFIG_session_ms);
     members->due_ms = SL_MIN(members->due_ms, member->deadline_ms);
-    *ret_member = member;
-    return beat(group, member, request, topic, topic_arg, changed, ret_tells);
+    ret_told->member = member;
+    return beat(group, member, request, &members->catalog, changed, &ret_told->is_due);
 }
 
 /* ---- time ---- */

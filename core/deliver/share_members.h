@@ -21,6 +21,7 @@
 
 #include "deliver/group_coordinator.h"
 #include "deliver/share_store.h"
+#include "deliver/share_topics.h"
 
 #define SHARE_MEMBERS_MAX       200u /* of a group; E_GROUP_MAX_SIZE */
 #define SHARE_MEMBER_TOPICS_MAX 1000u
@@ -59,35 +60,47 @@ struct share_member_group {
     struct sl_list members;
     uint32_t member_count;
     int32_t epoch;
-    uint64_t topics_hash; /* of what is known of the topics when they were assigned */
+    struct share_topics topics; /* of those that partitions are shared among; made when asked for */
+    uint64_t topics_hash;       /* of what is known of the topics when they were assigned */
     bool is_durable;
     bool has_begun;       /* durable, too: somebody said so */
     struct sl_bytes name; /* the bytes follow the struct */
 };
 
-struct share_members {
-    struct chain_map groups;
-    int64_t due_ms; /* no session ends before it */
-};
-
-/* What the catalog knows of a topic. False: there is none. */
+/* What is known of a topic. False: there is none. */
 typedef bool share_topic_fn(void *arg, struct sl_bytes name, struct sl_uuid *ret_id,
                             uint32_t *ret_partition_count);
+struct share_catalog {
+    share_topic_fn *topic;
+    void *arg;
+};
 
-sl_err share_members_init(struct share_members *members) SL_MUST_CHECK;
+struct share_members {
+    struct chain_map groups;
+    struct share_catalog catalog; /* [borrows its arg] */
+    int64_t due_ms;               /* no session ends before it */
+};
+
+/* What a heartbeat comes to. */
+struct share_told {
+    struct share_member *member; /* NULL after it left */
+    bool is_due;                 /* its assignment is to be told */
+};
+
+/* E_NO_MEMORY. */
+sl_err share_members_init(struct share_members *members,
+                          const struct share_catalog *catalog) SL_MUST_CHECK;
 void share_members_fini(struct share_members *members);
 
 struct share_member_group *share_members_group(const struct share_members *members,
                                                struct sl_bytes name);
 /* E_INVALID_GROUP_ID, E_INVALID_REQUEST, E_UNKNOWN_MEMBER, E_FENCED_MEMBER_EPOCH,
- * E_GROUP_MAX_SIZE, E_GROUP_EXCLUSIVE, E_LIMIT, E_NO_MEMORY. *ret_member: NULL after it left.
- * *ret_tells: its assignment is to be told. */
+ * E_GROUP_MAX_SIZE, E_GROUP_EXCLUSIVE, E_LIMIT, E_NO_MEMORY. */
 sl_err share_members_heartbeat(struct share_members *members,
                                const struct sluice_share_heartbeat *request,
                                const struct group_caller *client,
-                               const struct share_settings *settings, share_topic_fn *topic,
-                               void *topic_arg, int64_t now_ms, struct share_member **ret_member,
-                               bool *ret_tells) SL_MUST_CHECK;
+                               const struct share_settings *settings, int64_t now_ms,
+                               struct share_told *ret_told) SL_MUST_CHECK;
 /* When to call tick; INT64_MAX: no member is there. */
 int64_t share_members_due_ms(const struct share_members *members);
 /* Sessions that are over. */

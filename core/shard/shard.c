@@ -329,7 +329,8 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     if (message_ids_init(&shard->messages, 0) != SLUICE_OK ||
         delay_book_init(&shard->delayed.book, 0) != SLUICE_OK ||
         share_store_init(&shard->shares) != SLUICE_OK ||
-        share_members_init(&shard->share_members) != SLUICE_OK ||
+        share_members_init(&shard->share_members,
+                           &(struct share_catalog){shares_topic_known, shard}) != SLUICE_OK ||
         txn_store_init(&shard->txns.store, 0) != SLUICE_OK ||
         txn_offsets_init(&shard->txn_offsets) != SLUICE_OK) {
         return SLUICE_E_NO_MEMORY;

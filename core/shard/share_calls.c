@@ -141,7 +141,7 @@ static void group_durable(struct wal_unit *unit, sl_err err)
     shard_call_reply(&self->call);
 }
 
-static bool topic_known(void *arg, struct sl_bytes name, struct sl_uuid *ret_id,
+bool shares_topic_known(void *arg, struct sl_bytes name, struct sl_uuid *ret_id,
                         uint32_t *ret_partition_count)
 {
     const struct shard *shard = arg;
@@ -186,8 +186,7 @@ static void heartbeat_run(struct shard_call *call)
 {
     struct member_call *self = SL_CONTAINER_OF(call, struct member_call, call);
     struct shard *shard = call->target;
-    struct share_member *member = NULL;
-    bool tells = false;
+    struct share_told told = {NULL, false};
     if (shard->status != SLUICE_OK || !shares_are_in_force(shard->set)) {
         self->joined.status = shard->status != SLUICE_OK ? SLUICE_E_COORDINATOR_NOT_AVAILABLE
                                                          : SLUICE_E_UNSUPPORTED_VERSION;
@@ -197,17 +196,17 @@ static void heartbeat_run(struct shard_call *call)
     const struct share_settings settings =
         share_store_settings(&shard->shares, sl_of_text(self->group));
     self->joined.heartbeat_ms = (int32_t)share_setting(&settings, SHARE_CONFIG_heartbeat_ms);
-    self->joined.status = is_taken(shard, self->group)
-                              ? SLUICE_E_GROUP_NOT_FOUND
-                              : share_members_heartbeat(
-                                    &shard->share_members, self->request, &self->client, &settings,
-                                    topic_known, shard, shard_now_ms(shard), &member, &tells);
+    self->joined.status =
+        is_taken(shard, self->group)
+            ? SLUICE_E_GROUP_NOT_FOUND
+            : share_members_heartbeat(&shard->share_members, self->request, &self->client,
+                                      &settings, shard_now_ms(shard), &told);
     shard_schedule(shard);
     const struct share_member_group *group =
         share_members_group(&shard->share_members, sl_of_text(self->group));
     bool begins = (self->request->flags & SLUICE_SHARE_BEGAN) != 0;
     if (self->joined.status == SLUICE_OK) {
-        fill_joined(self, member, tells);
+        fill_joined(self, told.member, told.is_due);
         self->joined.has_begun = group != NULL && group->has_begun;
     }
     if (self->joined.status != SLUICE_OK || group == NULL ||

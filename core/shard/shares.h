@@ -46,6 +46,8 @@ struct share_rules share_rules_of(const struct share_settings *settings);
 uint64_t share_owner_of(const struct shard *shard, struct sluice_text group,
                         struct sluice_text member);
 
+/* A share_topic_fn; arg: the shard. */
+share_topic_fn shares_topic_known;
 void share_heartbeat_start(struct shard *home, const struct sluice_context *context,
                            const struct sluice_share_heartbeat *request,
                            sluice_share_joined_done *done, void *arg);

@@ -195,7 +195,8 @@ static void share_try(uint16_t kind, uint8_t version, struct sl_bytes payload)
 static void share_group_try(uint8_t version, struct sl_bytes payload)
 {
     struct share_members members;
-    if (share_members_init(&members) == SLUICE_OK)
+    const struct share_catalog catalog = {0};
+    if (share_members_init(&members, &catalog) == SLUICE_OK)
         (void)!share_members_apply(&members, version, payload);
     share_members_fini(&members);
 }

@@ -3,6 +3,7 @@
 #include "deliver/share_members.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SESSION_MS 45000 /* the default */
@@ -26,7 +27,8 @@ static bool topic_known(void *arg, struct sl_bytes name, struct sl_uuid *ret_id,
 
 static void setup(void)
 {
-    cr_assert_eq(share_members_init(&members), SLUICE_OK);
+    const struct share_catalog catalog = {topic_known, NULL};
+    cr_assert_eq(share_members_init(&members, &catalog), SLUICE_OK);
     share_settings_init(&settings);
     now_ms = 1000;
 }
@@ -57,9 +59,10 @@ static sl_err beat_at(const char *name, int32_t epoch, const char *topics, uint3
                                                    .partition = partition};
     const struct group_caller client = {sluice_text_of("client"), sluice_text_of("host"),
                                         sluice_text_of("User:a")};
-    bool tells = false;
-    return share_members_heartbeat(&members, &request, &client, &settings, topic_known, NULL,
-                                   now_ms, ret_member, &tells);
+    struct share_told told = {NULL, false};
+    sl_err err = share_members_heartbeat(&members, &request, &client, &settings, now_ms, &told);
+    *ret_member = told.member;
+    return err;
 }
 
 static struct share_member *beat(const char *name, int32_t epoch, const char *topics,
@@ -131,6 +134,82 @@ Test(share_members, a_refusal_leaves_nothing)
     cr_assert_eq(group->member_count, 1);
     (void)beat("first", -1, NULL, 0);
     cr_assert_null(share_members_group(&members, (struct sl_bytes){(const uint8_t *)"g", 1}));
+}
+
+Test(share_members, a_topic_is_shared_among_those_who_read_it_in_turn)
+{
+    const struct share_member *ann = beat("ann", 0, "cd", 0);
+    const struct share_member *bob = beat("bob", 0, "dc", 0);
+    const struct share_member *eve = beat("eve", 0, "dd", 0);
+    cr_assert_eq(ann->place_count, 2 + 2, "0 and 2 of c, 0 and 3 of d");
+    cr_assert_eq(bob->place_count, 1 + 1);
+    cr_assert_eq(eve->place_count, 1, "a topic that is named twice is read once");
+    (void)beat("bob", bob->epoch, "a", 0);
+    (void)beat("eve", -1, NULL, 0);
+    cr_assert_eq(ann->place_count, 3 + 4);
+    cr_assert_eq(bob->place_count, 1);
+}
+
+/* ---- what it costs ---- */
+
+#define MANY_MEMBERS 100u
+#define MANY_TOPICS  500u /* of each member; in all as many again */
+
+static uint32_t asked; /* topics of the catalog */
+
+static bool topic_counted(void *arg, struct sl_bytes name, struct sl_uuid *ret_id,
+                          uint32_t *ret_partition_count)
+{
+    (void)arg;
+    asked++;
+    *ret_id = (struct sl_uuid){{name.data[1], name.data[2], name.data[3]}};
+    *ret_partition_count = 1;
+    return true;
+}
+
+static struct share_member *beat_many(uint32_t number, int32_t epoch)
+{
+    static char names[2 * MANY_TOPICS][8];
+    struct sluice_text topics[MANY_TOPICS];
+    char id[16];
+    struct share_told told = {NULL, false};
+    snprintf(id, sizeof(id), "m%03u", number);
+    for (uint32_t i = 0; i < MANY_TOPICS; i++) {
+        uint32_t topic = (number + i) % (2 * MANY_TOPICS);
+        snprintf(names[topic], sizeof(names[topic]), "t%03u", topic);
+        topics[i] = sluice_text_of(names[topic]);
+    }
+    const struct sluice_share_heartbeat request = {.size = sizeof(request),
+                                                   .epoch = epoch,
+                                                   .group = sluice_text_of("g"),
+                                                   .member = sluice_text_of(id),
+                                                   .topics = epoch == 0 ? topics : NULL,
+                                                   .topic_count = epoch == 0 ? MANY_TOPICS : 0};
+    const struct group_caller client = {sluice_text_of("client"), sluice_text_of("host"),
+                                        sluice_text_of("User:a")};
+    cr_assert_eq(share_members_heartbeat(&members, &request, &client, &settings, now_ms, &told),
+                 SLUICE_OK);
+    return told.member;
+}
+
+/* Each name is looked up once, not compared with all of the others. */
+Test(share_members, a_heartbeat_costs_what_is_read_and_not_its_square)
+{
+    members.catalog.topic = topic_counted;
+    const struct share_member *one = NULL;
+    for (uint32_t m = 0; m < MANY_MEMBERS; m++) {
+        one = beat_many(m, 0);
+    }
+    const struct share_member_group *group =
+        share_members_group(&members, (struct sl_bytes){(const uint8_t *)"g", 1});
+    const uint32_t names = MANY_MEMBERS * MANY_TOPICS;
+    cr_assert_eq(group->topics.count, MANY_TOPICS + MANY_MEMBERS - 1);
+    cr_assert_lt(group->topics.probe_count, 2 * names, "%u", group->topics.probe_count);
+    const struct share_topic *made = group->topics.topics;
+    asked = 0;
+    cr_assert_eq(beat_many(MANY_MEMBERS - 1, one->epoch), one);
+    cr_assert_eq(group->topics.topics, made, "not made anew for one who is merely there");
+    cr_assert_eq(asked, group->topics.count, "each topic is looked up once");
 }
 
 static void apply(int32_t epoch, bool has_begun)
