@@ -341,6 +341,10 @@ static void add_intake(const struct loop_room *room, uint64_t sums[BROKER_METRIC
     sums[BROKER_METRIC_UPGRADED] = intake->upgraded_total;
     sums[BROKER_METRIC_HANDSHAKES] = intake->handshakes_total;
     sums[BROKER_METRIC_HANDSHAKES_FAILED] = intake->handshakes_failed_total;
+    sums[BROKER_METRIC_LOGIN_STEPS] = intake->logins.steps_total;
+    sums[BROKER_METRIC_LOGINS_RUNNING] = intake->logins.running_count;
+    sums[BROKER_METRIC_LOGINS_WAITING] = intake->logins.waiting_count;
+    sums[BROKER_METRIC_LOGINS_REFUSED] = intake->logins.refused_total;
     sums[BROKER_METRIC_ALLOWED] = room->guard.allowed_total;
     sums[BROKER_METRIC_DENIED] = room->guard.denied_total;
     sums[BROKER_METRIC_TELEMETRY_TAKEN] = room->telemetry.pushed_total;

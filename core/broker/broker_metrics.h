@@ -106,6 +106,10 @@ struct loop_room;
     X(FILTERS_DEATHS,  "sluice_filter_worker_deaths_total", COUNTER, 0, "workers of theirs that ended unasked")       \
     X(HANDSHAKES,      "sluice_tls_handshakes_total",    COUNTER, 0, "TLS handshakes done")                           \
     X(HANDSHAKES_FAILED, "sluice_tls_handshakes_failed_total", COUNTER, 0, "TLS handshakes that failed, or took too long") \
+    X(LOGIN_STEPS,     "sluice_login_steps_total",       COUNTER, 0, "costly steps of logins (TLS handshakes, passwords, tokens) that helper threads took") \
+    X(LOGINS_RUNNING,  "sluice_login_steps_running",     GAUGE,   0, "of them those that run, at most security.logins_at_once of a loop") \
+    X(LOGINS_WAITING,  "sluice_login_steps_waiting",     GAUGE,   0, "of them those that wait, at most security.logins_waiting_max of a loop") \
+    X(LOGINS_REFUSED,  "sluice_login_steps_refused_total", COUNTER, 0, "of them those that were refused, as too many waited") \
     X(ALLOWED,         "sluice_authorizer_allowed_total", COUNTER, 0, "things that clients asked for and might do; counted where access rules are in force") \
     X(DENIED,          "sluice_authorizer_denied_total",  COUNTER, 0, "things that access rules refused them")        \
     X(TELEMETRY_TAKEN,   "sluice_telemetry_pushes_total", COUNTER, 0, "pushes of clients' own metrics that became records, or had nothing to tell") \

@@ -208,6 +208,8 @@ static void start_room(struct sl_task *task)
     sl_err err = intake_init(&room->intake, sluice->os, room->loop, sluice->logger, &room->cache,
                              room->guard.policy->enabled ? &room->guard.table : &room->link.table,
                              connections, (size_t)sluice->config->core.decompressed_bytes_max);
+    login_desk_limit(&room->intake.logins, (uint32_t)sluice->config->security.logins_at_once,
+                     (uint32_t)sluice->config->security.logins_waiting_max);
     room->intake.security = &room->security.table;
     room->intake.loop_number = room->shards[0]->index;
     room->shards[0]->intake = &room->intake;

@@ -229,6 +229,8 @@ struct sl_config {
         const char *acl_file; /* empty: none */
         struct config_list super_users;
         int64_t failed_login_delay_ms;
+        int64_t logins_at_once; /* costly steps of them, of each loop; so the next */
+        int64_t logins_waiting_max;
         struct {
             const char *jwks_file;
             const char *key_file;

@@ -590,6 +590,12 @@ static void conn_readable(void *arg)
     }
 }
 
+void conn_go_on(struct conn *conn)
+{
+    sl_stream_read_start(conn->stream);
+    conn_readable(conn);
+}
+
 void conn_wake(struct conn *conn)
 {
     if (conn->dead || conn->closing || conn->feeding) {

@@ -132,6 +132,8 @@ void conn_produce_begins(struct conn *conn);
 void conn_produce_ended(struct conn *conn);
 /* Reads again if nothing holds it back any more. */
 void conn_wake(struct conn *conn);
+/* A step of its handshake ended. */
+void conn_go_on(struct conn *conn);
 /* It need not wait for memory any more: there is some, or it is the exempt one. */
 void conn_relieve(struct conn *conn, bool exempt);
 

@@ -5,29 +5,74 @@
 #include "catalog/acl.h"
 #include "intake/conn.h"
 #include "intake/listener_tls.h"
+#include "tls/tls_flight.h"
 #include "tls/tls_session.h"
 
 #include <stdio.h>
 #include <string.h>
 
 struct conn_tls {
-    struct tls_session *session;
-    bool ready;
+    struct conn *conn;           /* NULL: it is gone, and the end of the step frees this */
+    struct tls_session *session; /* owned; the helper's while a step is away */
+    struct tls_flight flight;    /* likewise */
+    struct login_step step;
+    bool away;                                    /* the step waits, or runs */
+    bool done;                                    /* the handshake: the wire is the socket */
+    bool ready;                                   /* and the peer has a name */
+    sl_err said;                                  /* by the last step */
     int64_t until_ms;                             /* monotonic: the handshake is done by then */
     char principal[ACL_PRINCIPAL_BYTES_MAX + 1u]; /* empty: no certificate */
 };
 
+/* During the handshake the wire ends in memory, which a helper may touch; what came behind it is
+ * read from there first. [helper, then loop] */
 static sl_err wire_read(void *arg, void *buffer, size_t size, size_t *ret_size)
 {
-    struct conn *conn = arg;
-    return sl_stream_read(conn->stream, buffer, size, ret_size);
+    struct conn_tls *tls = arg;
+    if (tls->done && tls->flight.bytes == NULL) {
+        return sl_stream_read(tls->conn->stream, buffer, size, ret_size);
+    }
+    sl_err err = tls_flight_read(&tls->flight, buffer, size, ret_size);
+    if (tls->done) {
+        tls_flight_land(&tls->flight);
+    }
+    return err;
 }
 
 static sl_err wire_write(void *arg, const void *data, size_t size, size_t *ret_size)
 {
-    struct conn *conn = arg;
+    struct conn_tls *tls = arg;
     struct sl_iovec piece = {(void *)(uintptr_t)data, size};
-    return sl_stream_writev(conn->stream, &piece, 1, ret_size);
+    if (tls->done) {
+        return sl_stream_writev(tls->conn->stream, &piece, 1, ret_size);
+    }
+    tls_flight_write(&tls->flight, data, size, ret_size);
+    return SLUICE_OK;
+}
+
+static void tls_free(struct conn_tls *tls)
+{
+    tls_session_free(tls->session);
+    tls_flight_fini(&tls->flight);
+    sl_free(tls);
+}
+
+/* [helper] */
+static void step_work(struct login_step *step)
+{
+    struct conn_tls *tls = SL_CONTAINER_OF(step, struct conn_tls, step);
+    tls->said = tls_session_handshake(tls->session);
+}
+
+static void step_done(struct login_step *step)
+{
+    struct conn_tls *tls = SL_CONTAINER_OF(step, struct conn_tls, step);
+    tls->away = false;
+    if (tls->conn == NULL) {
+        tls_free(tls);
+    } else {
+        conn_go_on(tls->conn);
+    }
 }
 
 sl_err conn_tls_open(struct conn *conn)
@@ -44,24 +89,32 @@ sl_err conn_tls_open(struct conn *conn)
     if (tls == NULL) {
         return SLUICE_E_NO_MEMORY;
     }
-    const struct tls_wire wire = {.arg = conn, .read = wire_read, .write = wire_write};
+    const struct tls_wire wire = {.arg = tls, .read = wire_read, .write = wire_write};
     sl_err err = tls_session_new(listener_tls_context(settings), &wire, &tls->session);
     if (err != SLUICE_OK) {
         sl_free(tls);
         return err;
     }
     tls->until_ms = sl_loop_now_ns(intake->loop) / 1000000 + settings->handshake_ms;
+    tls->step = (struct login_step){.work = step_work, .done = step_done};
+    tls->said = SLUICE_E_WOULD_BLOCK;
+    tls->conn = conn;
     conn->tls = tls;
     return SLUICE_OK;
 }
 
 void conn_tls_close(struct conn *conn)
 {
-    if (conn->tls != NULL) {
-        tls_session_free(conn->tls->session);
-        sl_free(conn->tls);
-        conn->tls = NULL;
+    struct conn_tls *tls = conn->tls;
+    conn->tls = NULL;
+    if (tls == NULL) {
+        return;
     }
+    if (tls->away && !login_desk_withdraw(&tls->step)) {
+        tls->conn = NULL; /* step_done frees it */
+        return;
+    }
+    tls_free(tls);
 }
 
 /* Of the peer's address without its port, so that lines of one peer are counted as one. */
@@ -113,19 +166,74 @@ static sl_err take_principal(struct conn *conn, const char **ret_why)
     return err;
 }
 
-sl_err conn_tls_ready(struct conn *conn, bool *ret_now)
+/* ---- the handshake ---- */
+
+/* What the last step has to say. E_WOULD_BLOCK: the rest when there is room. */
+static sl_err send_flight(struct conn *conn)
+{
+    struct tls_flight *flight = &conn->tls->flight;
+    for (;;) {
+        struct sl_bytes output = tls_flight_output(flight);
+        struct sl_iovec piece = {(void *)(uintptr_t)output.data, output.size};
+        size_t sent = 0;
+        if (output.size == 0) {
+            return SLUICE_OK;
+        }
+        sl_err err = sl_stream_writev(conn->stream, &piece, 1, &sent);
+        if (err != SLUICE_OK) {
+            return err;
+        }
+        tls_flight_sent(flight, sent);
+        if (sent < output.size) {
+            return SLUICE_E_WOULD_BLOCK;
+        }
+    }
+}
+
+/* Until there is something for a step to do. */
+static sl_err take_flight(struct conn *conn)
+{
+    struct tls_flight *flight = &conn->tls->flight;
+    sl_err err = SLUICE_OK;
+    while (err == SLUICE_OK && !tls_flight_is_due(flight)) {
+        uint8_t *room = NULL;
+        size_t size = 0;
+        err = tls_flight_room(flight, &room, &size);
+        err = err != SLUICE_OK ? err : sl_stream_read(conn->stream, room, size, &size);
+        if (err == SLUICE_OK) {
+            tls_flight_took(flight, size);
+        }
+    }
+    return err;
+}
+
+/* Meanwhile what the peer sends waits in the socket. */
+static sl_err start_step(struct conn *conn)
 {
     struct conn_tls *tls = conn->tls;
-    *ret_now = false;
-    if (tls == NULL || tls->ready) {
-        return SLUICE_OK;
-    }
-    const char *why = NULL;
-    sl_err err = tls_session_handshake(tls->session);
-    if (err == SLUICE_E_WOULD_BLOCK) {
+    struct listener *listener = conn->listener;
+    sl_err err = login_desk_submit(&conn->intake->logins, &tls->step, conn->frontend->urgent);
+    if (err != SLUICE_OK) {
+        listener_gate_refused(&listener->gate, LISTENER_LOGINS_FULL, conn->intake->logger,
+                              listener->name, conn->peer,
+                              sl_loop_now_ns(conn->intake->loop) / 1000000);
         return err;
     }
+    tls->flight.refused = false;
+    tls->away = true;
+    sl_stream_read_stop(conn->stream);
+    return SLUICE_E_WOULD_BLOCK;
+}
+
+/* The last step ended the handshake, well or not. */
+static sl_err end_handshake(struct conn *conn)
+{
+    struct conn_tls *tls = conn->tls;
+    const char *why = NULL;
+    sl_err err = tls->said;
     if (err == SLUICE_OK) {
+        tls->done = true;
+        tls_flight_land(&tls->flight);
         err = take_principal(conn, &why);
     } else {
         why = tls_session_why(tls->session);
@@ -135,8 +243,36 @@ sl_err conn_tls_ready(struct conn *conn, bool *ret_now)
         return SLUICE_E_NETWORK;
     }
     conn->intake->handshakes_total++;
-    tls->ready = *ret_now = true;
+    tls->ready = true;
     return SLUICE_OK;
+}
+
+sl_err conn_tls_ready(struct conn *conn, bool *ret_now)
+{
+    struct conn_tls *tls = conn->tls;
+    *ret_now = false;
+    if (tls == NULL || tls->ready) {
+        return SLUICE_OK;
+    }
+    if (tls->away) {
+        return SLUICE_E_WOULD_BLOCK;
+    }
+    sl_err err = send_flight(conn);
+    if (err == SLUICE_OK && tls->said != SLUICE_E_WOULD_BLOCK) {
+        err = end_handshake(conn);
+        *ret_now = err == SLUICE_OK;
+        return err;
+    }
+    if (err == SLUICE_OK && !tls->flight.refused) {
+        err = take_flight(conn);
+    }
+    if (err == SLUICE_OK) {
+        return start_step(conn);
+    }
+    if (err != SLUICE_E_WOULD_BLOCK) {
+        tell_failure(conn, "the peer closed the connection");
+    }
+    return err;
 }
 
 bool conn_tls_is_late(struct conn *conn, int64_t at_ms)
@@ -165,7 +301,8 @@ const char *conn_tls_cipher(const struct conn *conn)
 
 bool conn_tls_has_input(const struct conn *conn)
 {
-    return conn->tls != NULL && conn->tls->ready && tls_session_has_input(conn->tls->session);
+    return conn->tls != NULL && conn->tls->ready &&
+           (conn->tls->flight.bytes != NULL || tls_session_has_input(conn->tls->session));
 }
 
 sl_err conn_wire_read(struct conn *conn, void *buffer, size_t size, size_t *ret_size)

@@ -2,8 +2,10 @@
  *
  *   socket ─► handshake ─► the frontend hears of the connection, with the name of its peer ─► bytes
  *
- * A handshake that is not done in time ends, and one that fails is told once, with its cause. On
- * the connection's loop. */
+ * The steps of a handshake run on helpers (login_desk.h), over buffers of its own (tls_flight.h);
+ * while one is away the socket is not read. A connection may end meanwhile: what the step touches
+ * lives on until its end. A handshake that is not done in time ends, and one that fails is told
+ * once, with its cause. On the connection's loop. */
 #ifndef SL_INTAKE_CONN_TLS_H
 #define SL_INTAKE_CONN_TLS_H
 
@@ -15,10 +17,11 @@ struct sl_iovec;
 
 /* A session if the connection's listener wants one; its stream is there. E_NO_MEMORY. */
 sl_err conn_tls_open(struct conn *conn) SL_MUST_CHECK;
-/* Before the stream is freed. */
+/* Before the stream is freed. A step that runs goes on, and is waited for by intake_is_empty. */
 void conn_tls_close(struct conn *conn);
-/* Bytes of the frontend may pass; else the handshake goes on. E_WOULD_BLOCK: not yet; OK with
- * *ret_now: as of now; another error: it failed, and that is told. */
+/* Bytes of the frontend may pass; else the handshake goes on. E_WOULD_BLOCK: not yet, conn_go_on
+ * comes or an event of the socket; OK with *ret_now: as of now; another error: it failed, and that
+ * is told. */
 sl_err conn_tls_ready(struct conn *conn, bool *ret_now) SL_MUST_CHECK;
 /* A connection ends that has these bytes left: if they are a handshake, its peer took the listener
  * for another, and that is told. */

@@ -10,6 +10,7 @@
 #include "intake/frontend_message_set.h"
 #include "intake/frontend_records.h"
 #include "intake/frontend_tasks.h"
+#include "intake/login_desk.h"
 #include <sluice/filter.h>
 #include <sluice/frontend.h>
 #include <sluice/quota.h>
@@ -89,6 +90,7 @@ struct intake {
     struct chunk *const *tokens; /* chunks of the answer whose done is running */
     uint32_t token_count;
     uint8_t *tls_scratch; /* owned; TLS_RECORD_BYTES, once there is a session */
+    struct login_desk logins;
     uint64_t handshakes_total, handshakes_failed_total;
     uint64_t accepted_total, refused_total, bytes_in_total, bytes_out_total;
     uint64_t stalls_total[8]; /* by enum conn_stall */
@@ -117,7 +119,7 @@ void intake_calls_ended(struct intake *intake);
 void intake_tick(struct intake *intake);
 /* Closes all connections now; what is queued for them is dropped. */
 void intake_abort(struct intake *intake);
-/* Neither connections nor frontends are left. */
+/* Neither connections nor frontends are left, nor steps of their logins. */
 bool intake_is_empty(const struct intake *intake);
 /* The chunks that sluice_piece.token 1..count name while a fetch's done runs; NULL, 0 afterwards.
  */

@@ -38,6 +38,7 @@ sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop
                               .slot_count = connections_max};
     intake->stalled_end = &intake->stalled;
     frontend_records_init(&intake->records, os, decompressed_bytes_max);
+    login_desk_init(&intake->logins, os, loop);
     frontend_message_set_init(&intake->message_sets, decompressed_bytes_max);
     chunk_cache_on_relief(cache, relieved, intake);
     return SLUICE_OK;
@@ -45,7 +46,7 @@ sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop
 
 void intake_fini(struct intake *intake)
 {
-    SL_ASSERT(intake->connection_count == 0);
+    SL_ASSERT(intake->connection_count == 0 && login_desk_is_idle(&intake->logins));
     frontend_records_fini(&intake->records);
     sl_free(intake->slots);
     sl_free(intake->tls_scratch);
@@ -108,7 +109,8 @@ void intake_abort(struct intake *intake)
 
 bool intake_is_empty(const struct intake *intake)
 {
-    return intake->connection_count == 0 && intake->draining == NULL;
+    return intake->connection_count == 0 && intake->draining == NULL &&
+           login_desk_is_idle(&intake->logins);
 }
 
 void intake_set_tokens(struct intake *intake, struct chunk *const *chunks, uint32_t count)

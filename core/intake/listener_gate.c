@@ -21,9 +21,14 @@ static const char *const words[LISTENER_LIMITS] = {
 #undef LISTENER_LIMIT_WORD
 };
 
-static const char *const names[LISTENER_REFUSALS] = {
-    "none",        "connections", "connections_of_address", "connection_rate", "slow_request",
-    "slow_reader", "slow_login"};
+static const char *const names[LISTENER_REFUSALS] = {"none",
+                                                     "connections",
+                                                     "connections_of_address",
+                                                     "connection_rate",
+                                                     "slow_request",
+                                                     "slow_reader",
+                                                     "slow_login",
+                                                     "logins"};
 
 const char *listener_limit_word(uint32_t limit)
 {

@@ -37,6 +37,7 @@ enum listener_refusal {
     LISTENER_SLOW_REQUEST,
     LISTENER_SLOW_READER,
     LISTENER_SLOW_LOGIN,
+    LISTENER_LOGINS_FULL, /* security.logins_waiting_max */
     LISTENER_REFUSALS
 };
 const char *listener_refusal_name(enum listener_refusal refusal);

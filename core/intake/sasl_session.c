@@ -4,6 +4,7 @@
 #include "auth/sasl_message.h"
 #include "auth/scram.h"
 #include "base/bytes.h"
+#include "intake/login_desk.h"
 #include "shard/access.h"
 
 #include <stdio.h>
@@ -13,18 +14,28 @@ enum sasl_state { STATE_FIRST, STATE_FINAL, STATE_ENDED };
 
 struct sasl_session {
     struct shard *home;
-    const struct sasl_settings *settings;
+    struct login_desk *desk;
+    const struct sasl_settings *settings; /* the listener's: not for helpers, nor for orphans */
     uint32_t mechanism;
     enum sasl_state state;
     bool busy;      /* a step is under way */
     bool orphan;    /* the connection is gone */
     bool succeeded; /* a login before, or this one */
     struct scram scram;
-    struct sl_job job;
+    struct login_step step;
     struct credential credential;
     uint8_t password[1024]; /* PLAIN, until it is checked */
     size_t password_size;
     bool fits;
+    struct {
+        struct jwt_keys *keys; /* a reference, so the next; until it is checked */
+        struct jwt_rules rules;
+        uint8_t *message; /* owned */
+        size_t message_size;
+        int64_t wall_ms, expires_ms;
+        sl_err err;
+        char why[JWT_WHY_BYTES];
+    } bearer;
     char name[CREDENTIAL_NAME_BYTES_MAX + 1u];
     char principal[JWT_NAME_BYTES + 8];
     char answer[SCRAM_MESSAGE_BYTES_MAX];
@@ -54,8 +65,19 @@ uint32_t sasl_mechanism_number(struct sluice_text name)
 
 /* ---- life ---- */
 
+static void forget_token(struct sasl_session *session)
+{
+    if (session->bearer.message != NULL) {
+        explicit_bzero(session->bearer.message, session->bearer.message_size);
+    }
+    sl_free(session->bearer.message);
+    session->bearer.message = NULL;
+    session->bearer.keys = jwt_keys_unref(session->bearer.keys);
+}
+
 static void session_free(struct sasl_session *session)
 {
+    forget_token(session);
     scram_fini(&session->scram);
     sl_timer_free(session->timer);
     explicit_bzero(session, sizeof(*session));
@@ -63,7 +85,8 @@ static void session_free(struct sasl_session *session)
 }
 
 sl_err sasl_session_start(struct sasl_session **session, struct shard *home,
-                          const struct sasl_settings *settings, struct sluice_text mechanism)
+                          struct login_desk *desk, const struct sasl_settings *settings,
+                          struct sluice_text mechanism)
 {
     uint32_t number = sasl_mechanism_number(mechanism);
     if (number == SASL_NONE || (settings->mechanisms & (1u << number)) == 0) {
@@ -77,6 +100,7 @@ sl_err sasl_session_start(struct sasl_session **session, struct shard *home,
         return SLUICE_E_NO_MEMORY;
     }
     made->home = home;
+    made->desk = desk;
     made->settings = settings;
     made->mechanism = number;
     made->succeeded = sasl_session_succeeded(*session);
@@ -142,11 +166,32 @@ static void fail(struct sasl_session *session, const char *reason)
     sl_timer_start(session->timer, session->settings->failure_delay_ms * 1000000);
 }
 
+/* Too many wait: nothing is wrong with the login. */
+static void put_off(struct sasl_session *session)
+{
+    session->state = STATE_ENDED;
+    session->result = (struct sluice_auth_result){
+        .status = SLUICE_E_BUSY,
+        .reason =
+            sluice_text_of("too many logins at once (security.logins_waiting_max); try again")};
+    answer(session);
+}
+
+/* The step goes on on a helper. */
+static void go_away(struct sasl_session *session, void (*work)(struct login_step *step),
+                    void (*done)(struct login_step *step))
+{
+    session->step = (struct login_step){.work = work, .done = done};
+    if (login_desk_submit(session->desk, &session->step, false) != SLUICE_OK) {
+        put_off(session);
+    }
+}
+
 /* It is who it says. expires_ms: wall clock; 0: never. */
 static void succeed(struct sasl_session *session, const char *name, size_t answer_size,
                     int64_t expires_ms)
 {
-    int64_t lifetime_ms = session->settings->session_lifetime_ms;
+    int64_t lifetime_ms = session->orphan ? 0 : session->settings->session_lifetime_ms;
     session->state = STATE_ENDED;
     session->succeeded = true;
     snprintf(session->principal, sizeof(session->principal), "User:%s", name);
@@ -168,16 +213,17 @@ static const char wrong[] = "Authentication failed: Invalid username or password
 
 /* ---- PLAIN ---- */
 
-static void check_work(struct sl_job *job)
+/* [helper] */
+static void check_password(struct login_step *step)
 {
-    struct sasl_session *session = SL_CONTAINER_OF(job, struct sasl_session, job);
+    struct sasl_session *session = SL_CONTAINER_OF(step, struct sasl_session, step);
     struct sl_bytes password = {session->password, session->password_size};
     session->fits = scram_password_fits(&session->credential, password);
 }
 
-static void check_done(struct sl_job *job)
+static void password_checked(struct login_step *step)
 {
-    struct sasl_session *session = SL_CONTAINER_OF(job, struct sasl_session, job);
+    struct sasl_session *session = SL_CONTAINER_OF(step, struct sasl_session, step);
     if (session->fits) {
         succeed(session, session->name, 0, 0);
     } else {
@@ -205,9 +251,7 @@ static void plain_found(void *arg, const struct credential *credential)
         return;
     }
     session->credential = *credential;
-    session->job = (struct sl_job){.work = check_work, .done = check_done};
-    session->job.task.priority = SL_PRIORITY_IO;
-    sl_helpers_submit(session->home->config.os, session->home->loop, &session->job);
+    go_away(session, check_password, password_checked);
 }
 
 /* Who logs in as another is refused: nobody may. */
@@ -285,30 +329,58 @@ static void step_scram(struct sasl_session *session, struct sluice_bytes message
 
 /* ---- OAUTHBEARER ---- */
 
-static void step_bearer(struct sasl_session *session, struct sluice_bytes message)
+/* [helper] */
+static void check_token(struct login_step *step)
 {
-    char name[JWT_NAME_BYTES];
-    char why[JWT_WHY_BYTES] = "the message holds no token";
-    int64_t expires_ms = 0;
+    struct sasl_session *session = SL_CONTAINER_OF(step, struct sasl_session, step);
     struct sasl_bearer bearer;
-    const struct jwt_keys *keys = __atomic_load_n(session->settings->keys, __ATOMIC_ACQUIRE);
-    sl_err err = sasl_bearer_parse((struct sl_bytes){message.data, (size_t)message.size}, &bearer);
+    char name[JWT_NAME_BYTES];
+    char *why = session->bearer.why;
+    snprintf(why, JWT_WHY_BYTES, "the message holds no token");
+    sl_err err = sasl_bearer_parse(
+        (struct sl_bytes){session->bearer.message, session->bearer.message_size}, &bearer);
     if (err == SLUICE_OK) {
-        err = keys == NULL ? SLUICE_E_AUTHENTICATION
-                           : jwt_check(keys, &session->settings->jwt, bearer.token,
-                                       shard_wall_ms(session->home), name, &expires_ms, why);
+        err = jwt_check(session->bearer.keys, &session->bearer.rules, bearer.token,
+                        session->bearer.wall_ms, name, &session->bearer.expires_ms, why);
     }
     if (err == SLUICE_OK && bearer.authzid.size > 0 &&
         !sl_bytes_equal(bearer.authzid, sl_bytes_of_text(name))) {
-        snprintf(why, sizeof(why), "the token is not for the name that was asked for");
+        snprintf(why, JWT_WHY_BYTES, "the token is not for the name that was asked for");
         err = SLUICE_E_AUTHENTICATION;
     }
-    if (err != SLUICE_OK) {
-        snprintf(session->answer, sizeof(session->answer), "Authentication failed: %s", why);
+    if (err == SLUICE_OK) {
+        snprintf(session->name, sizeof(session->name), "%s", name);
+    }
+    session->bearer.err = err;
+}
+
+static void token_checked(struct login_step *step)
+{
+    struct sasl_session *session = SL_CONTAINER_OF(step, struct sasl_session, step);
+    forget_token(session);
+    if (session->bearer.err == SLUICE_OK) {
+        succeed(session, session->name, 0, session->bearer.expires_ms);
+    } else {
+        snprintf(session->answer, sizeof(session->answer), "Authentication failed: %s",
+                 session->bearer.why);
         fail(session, session->answer);
+    }
+}
+
+static void step_bearer(struct sasl_session *session, struct sluice_bytes message)
+{
+    struct jwt_keys *keys = __atomic_load_n(session->settings->keys, __ATOMIC_ACQUIRE);
+    session->bearer.message = message.size > 0 ? sl_alloc((size_t)message.size) : NULL;
+    if (keys == NULL || session->bearer.message == NULL) {
+        fail(session, "Authentication failed: the message holds no token");
         return;
     }
-    succeed(session, name, 0, expires_ms);
+    memcpy(session->bearer.message, message.data, (size_t)message.size);
+    session->bearer.message_size = (size_t)message.size;
+    session->bearer.keys = jwt_keys_ref(keys);
+    session->bearer.rules = session->settings->jwt;
+    session->bearer.wall_ms = shard_wall_ms(session->home);
+    go_away(session, check_token, token_checked);
 }
 
 void sasl_session_step(struct sasl_session *session, struct sluice_bytes message,

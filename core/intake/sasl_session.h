@@ -1,8 +1,9 @@
 /* sasl_session.h: the SASL exchange of one connection (RFC 4422): PLAIN (4616), SCRAM (5802, 7677),
  * OAUTHBEARER (7628).
  *
- *   start(mechanism) ─► step(message) ─► the user's credential from shard 0 ─► (PLAIN: helper, as a
- *   password costs milliseconds) ─► answer; a failure comes after security.failed_login_delay
+ *   start(mechanism) ─► step(message) ─► the user's credential from shard 0 ─► (PLAIN, OAUTHBEARER:
+ *   login_desk.h, as a password costs milliseconds and a token a signature) ─► answer; a failure
+ *   comes after security.failed_login_delay
  *
  * PLAIN is checked against the SCRAM credential: no password is stored. All on the connection's
  * loop; one step at a time. */
@@ -39,17 +40,18 @@ struct sasl_settings {
     struct jwt_keys *const *keys;
 };
 
+struct login_desk;
 struct sasl_session;
 
 /* Begins anew; *session is made, or what it had is forgotten. E_UNSUPPORTED_MECHANISM, E_NO_MEMORY,
  * E_AUTHENTICATION_STATE: a step is under way. */
 sl_err sasl_session_start(struct sasl_session **session, struct shard *home,
-                          const struct sasl_settings *settings,
+                          struct login_desk *desk, const struct sasl_settings *settings,
                           struct sluice_text mechanism) SL_MUST_CHECK;
 /* Whether a login on the connection came to its end; also while another one is under way. NULL:
  * none began. */
 bool sasl_session_succeeded(const struct sasl_session *session);
-/* See sluice_security.auth_step. */
+/* See sluice_security.auth_step. E_BUSY: too many logins wait already. */
 void sasl_session_step(struct sasl_session *session, struct sluice_bytes message,
                        sluice_auth_done *done, void *arg);
 /* The connection is gone: a step that is under way ends with E_CANCELLED. NULL is fine. */

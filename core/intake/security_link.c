@@ -318,7 +318,8 @@ static sluice_status on_auth_start(const struct sluice_security *security,
     return conn == NULL ? SLUICE_E_CANCELLED
            : conn->listener == NULL
                ? SLUICE_E_UNSUPPORTED_MECHANISM
-               : sasl_session_start(&conn->sasl, link->home, &conn->listener->sasl, mechanism);
+               : sasl_session_start(&conn->sasl, link->home, &conn->intake->logins,
+                                    &conn->listener->sasl, mechanism);
 }
 
 static void on_auth_step(const struct sluice_security *security,

@@ -148,9 +148,12 @@ struct sl_timer *sl_timer_free(struct sl_timer *timer); /* NULL is fine [loop] *
 struct sl_job {
     void (*work)(struct sl_job *job); /* on the lane or a helper */
     void (*done)(struct sl_job *job); /* then on the loop that submitted it */
-    struct sl_loop *loop;             /* os's */
-    struct sl_task task;              /* os's; set task.priority before submitting */
-    struct sl_job *next;              /* os's */
+    /* It only computes, for long: on threads that yield to loops, and no read waits behind it. Of
+     * helpers' jobs. */
+    bool computes;
+    struct sl_loop *loop; /* os's */
+    struct sl_task task;  /* os's; set task.priority before submitting */
+    struct sl_job *next;  /* os's */
 };
 sl_err sl_lane_new(struct sl_os *os, const char *name, struct sl_lane **ret_lane) SL_MUST_CHECK;
 /* waits for what is queued; NULL is fine [blocks] */

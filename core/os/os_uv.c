@@ -13,6 +13,7 @@
 #define HELPERS_MAX        64u
 #define BACKGROUND_THREADS 2u
 #define BACKGROUND_NICE    5
+#define COMPUTING_NICE     10
 
 static const struct {
     int number;
@@ -119,9 +120,33 @@ static void os_free(struct sl_os *os)
     struct osuv *uv = osuv_os_of(os);
     osuv_workers_fini(&uv->helpers);
     osuv_workers_fini(&uv->background);
+    osuv_workers_fini(&uv->computing);
     if (uv->nowhere >= 0)
         close(uv->nowhere);
     sl_free(uv);
+}
+
+static sl_err init_workers(struct osuv *os, uint32_t helper_count)
+{
+    const struct {
+        struct osuv_workers *workers;
+        const char *name;
+        uint32_t thread_max;
+        int nice;
+    } kinds[] = {
+        {&os->helpers, "helper", helper_count, 0},
+        {&os->background, "background", BACKGROUND_THREADS, BACKGROUND_NICE},
+        {&os->computing, "computing", helper_count, COMPUTING_NICE},
+    };
+    sl_err err = SLUICE_OK;
+    size_t made = 0;
+    for (; made < SL_COUNT_OF(kinds) && !err; made++) {
+        err = osuv_workers_init(kinds[made].workers, os, kinds[made].name, kinds[made].thread_max);
+        kinds[made].workers->nice = kinds[made].nice;
+    }
+    for (size_t i = 0; err && i + 1 < made; i++)
+        osuv_workers_fini(kinds[i].workers);
+    return err;
 }
 
 sl_err sl_os_uv_new(uint32_t helper_count, struct sl_os **ret_os)
@@ -135,13 +160,7 @@ sl_err sl_os_uv_new(uint32_t helper_count, struct sl_os **ret_os)
     if (pthread_getaffinity_np(pthread_self(), sizeof os->cpus, &os->cpus) != 0)
         memset(&os->cpus, 0xff, sizeof os->cpus); /* more CPUs than a cpu_set_t: any of them */
     os->spins = CPU_COUNT(&os->cpus) > 1;
-    sl_err err = osuv_workers_init(&os->helpers, os, "helper", helper_count);
-    if (!err) {
-        err = osuv_workers_init(&os->background, os, "background", BACKGROUND_THREADS);
-        os->background.nice = BACKGROUND_NICE;
-        if (err)
-            osuv_workers_fini(&os->helpers);
-    }
+    sl_err err = init_workers(os, helper_count);
     if (err) {
         sl_free(os);
         return err;

@@ -84,6 +84,7 @@ struct osuv {
     cpu_set_t cpus; /* of the process at the start; threads that are not pinned run on these */
     struct osuv_workers helpers;
     struct osuv_workers background; /* for jobs of SL_PRIORITY_BACKGROUND */
+    struct osuv_workers computing;  /* for those that only compute */
     bool spins;                     /* there is more than one processor */
     int nowhere;                    /* descriptor of /dev/null; -1: none */
 };

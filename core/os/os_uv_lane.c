@@ -4,7 +4,7 @@
  * A job's work runs here; then its task is posted to its loop, where done runs. Helper threads
  * start when a job comes and all others are busy, so that an idle broker has none. Background jobs
  * (sealing, compaction, checkpoints) have threads of their own, which yield to the others: a cold
- * read never waits behind them. */
+ * read never waits behind them. So have those that only compute (signatures, passwords). */
 #include "os/os_uv_internal.h"
 
 #include <sched.h>
@@ -215,5 +215,8 @@ void osuv_helpers_submit(struct sl_os *os, struct sl_job *job)
     struct osuv *uv = osuv_os_of(os);
     bool is_background = job->task.priority == SL_PRIORITY_BACKGROUND;
     job->task.run = job_done;
-    osuv_workers_submit(is_background ? &uv->background : &uv->helpers, job);
+    osuv_workers_submit(is_background   ? &uv->background
+                        : job->computes ? &uv->computing
+                                        : &uv->helpers,
+                        job);
 }

@@ -3,8 +3,9 @@
  *   handshake until OK ─► read and write, as of a stream ─► end
  *
  * What a session holds is bounded by OpenSSL: a record in each direction, 64 KiB of a peer's
- * certificates. Keys are asymmetric on the caller's thread: a handshake costs a signature (tenths
- * of a millisecond with ECDSA, one to two with RSA-2048). [loop] */
+ * certificates. The handshake costs a signature (tenths of a millisecond with ECDSA, half a one
+ * with RSA-2048, four with RSA-4096) on the thread that calls it: not a loop. One thread at a
+ * time. */
 #ifndef SL_TLS_TLS_SESSION_H
 #define SL_TLS_TLS_SESSION_H
 

@@ -109,6 +109,9 @@ static void stepped(void *arg, const struct sluice_auth_result *result)
     struct kafka_sasl_authenticate_response response;
     sluice_status status = result->status;
 
+    if (status == SLUICE_E_BUSY) { /* clients take any error for good, and an end for a while */
+        kafka_conn_fail(conn, "a login was put off", status);
+    }
     kafka_sasl_authenticate_response_init(&response);
     if (status == SLUICE_OK && result->complete && kafka_conn_is_open(conn)) {
         status = take_principal(conn, result);

@@ -55,7 +55,8 @@ static sluice_status fake_open(void *self, const struct sluice_connection *conne
     conn->instance = instance;
     conn->frontend = fake;
     conn->token = connection->token;
-    SL_ASSERT(connection->size == sizeof(*connection) && connection->tls_version.size == 0);
+    SL_ASSERT(connection->size == sizeof(*connection));
+    SL_ASSERT((connection->tls_version.size > 0) == fake->is_secure);
     SL_ASSERT(sl_bytes_equal(sl_of_text(connection->local_address), sl_bytes_of_text("unix")));
     fake->last_token = connection->token;
     fake->opened++;

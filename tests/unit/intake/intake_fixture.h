@@ -47,6 +47,7 @@ struct fake_frontend {
     uint64_t stale_token;
     sluice_status written; /* of the last conn_write */
     bool refuse_open;
+    bool is_secure;    /* its listener has TLS */
     bool ask_too_much; /* wants more than may be wanted */
 };
 
