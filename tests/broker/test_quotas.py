@@ -7,9 +7,9 @@ import sys
 
 from kafka_wire import call, frame
 from sluice_broker import SOURCE, Broker, loader, wait_for
-from test_acls import batch
 from test_compaction import metric
 from test_storage_tools import data_of
+from wire_batch import batch
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
 import wal_reader  # noqa: E402
@@ -43,17 +43,7 @@ def described(raw, *components, strict=False, version=1):
 
 def records(size):
     """A batch of one record with a value of that size."""
-    value = b"v" * size
-    body = b"\x00\x00\x00\x01" + zigzag(size) + value + b"\x00"
-    return batch(zigzag(len(body)) + body)
-
-
-def zigzag(number):
-    number, out = number << 1, bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes(out + bytes([number]))
+    return batch([b"v" * size])
 
 
 def produce_request(size, acks=1, topic="t"):

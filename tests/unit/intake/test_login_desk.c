@@ -22,6 +22,7 @@ static struct fixture f;
 static sem_t gate;
 static struct login_step steps[4];
 static char order[8];
+static uint32_t ordered;
 static sl_err said[4];
 
 static void wait_for_gate(struct login_step *step)
@@ -33,8 +34,7 @@ static void wait_for_gate(struct login_step *step)
 
 static void note(struct login_step *step)
 {
-    char name[] = {(char)('0' + (step - steps)), '\0'};
-    strcat(order, name);
+    order[ordered++] = (char)('0' + (step - steps));
 }
 
 static void submit(struct fixture *fixture, uint32_t index, bool urgent)
