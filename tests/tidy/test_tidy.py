@@ -20,6 +20,8 @@ CLEAN = {
     "plugins/one/one.c": '#include "one_part.h"\n#include <sluice/status.h>\n#include <stdio.h>\n',
     "plugins/one/one_part.h": "int part;\n",
     "docs/CLAIMS.md": "| claim | proof | where |\n|---|---|---|\n| it works | `t.py::test_it` | T |\n",
+    "docs/README.md": "# Documents\n\n[rooms](ARCHITECTURE.md#rooms) [claims](CLAIMS.md) [code](../core) [far](https://example.org/a)\n"
+                      "```sh\n# no heading [here](nowhere.md)\n```\n",
     "t.py": "def test_it(): pass\n",
 }
 
@@ -42,12 +44,17 @@ class Tidy(unittest.TestCase):
         self.assertEqual([line.split(": ")[0] for line in lines], [place], lines)
 
     def test_a_clean_tree_passes_every_rule(self):
-        for rule in ("includes", "system", "plugins", "names", "banned", "words", "claims"):
+        for rule in ("includes", "system", "plugins", "names", "banned", "words", "claims", "links"):
             self.assertEqual(self.tidy(rule), (0, []), rule)
 
     def test_a_claim_without_a_proof_that_is_there(self):
         for proof in ("", "`u.py`", "`t.py::test_i`"):
             self.expect("claims", "docs/CLAIMS.md:1", {"docs/CLAIMS.md": f"| it works | {proof} | T |\n"})
+
+    def test_a_link_that_leads_nowhere_and_a_page_that_no_link_leads_to(self):
+        for link in ("gone.md", "ARCHITECTURE.md#no-such-heading", "#no-such-heading"):
+            self.expect("links", "docs/CLAIMS.md:1", {"docs/CLAIMS.md": f"[it]({link})\n"})
+        self.expect("links", "docs/README.md:1", {"docs/new.md": "# New\n"})
 
     def test_an_include_against_the_direction(self):
         self.expect("includes", "core/base/base.h:1", {"core/base/base.h": '#include "os/os.h"\n'})

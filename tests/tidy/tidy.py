@@ -4,7 +4,7 @@
 Reads the files that git tracks (or, without git, all below the root), prints each breach as
     path:line: rule: what is wrong; what to do
 and ends with 1 when there was any. Rules (all unless named): format, includes, system, plugins, names, banned,
-words. Which room may include which is the block ```rooms in docs/ARCHITECTURE.md, so that the document
+words, claims, links. Which room may include which is the block ```rooms in docs/ARCHITECTURE.md, so that the document
 and the tree cannot differ. With --clang-tidy BUILD_DIR runs clang-tidy over the C sources instead.
 """
 import argparse
@@ -296,6 +296,48 @@ def rule_claims(tree):
                 tree.problem(CLAIMS, number, "claims", f"{path} has no test {name}")
 
 
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+DOCS = "docs/README.md"
+
+
+def prose(text):
+    """The lines of a page without blocks of code, which are left empty."""
+    lines, inside = [], False
+    for line in text.splitlines():
+        fence = line.lstrip().startswith("```")
+        lines.append("" if inside or fence else line)
+        inside = inside != fence
+    return lines
+
+
+def anchors(text):
+    """What a page's headings are called in links."""
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", line.lstrip("#")) for line in prose(text) if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in plain}
+
+
+def rule_links(tree):
+    """Links of pages lead to files and headings that are there, and the index of docs leads to each page of it."""
+    known = set(tree.paths)
+    folders = {path[:at] for path in known for at, letter in enumerate(path) if letter == "/"}
+    led = {}
+    for path in [p for p in tree.paths if p.endswith(".md")]:
+        for number, line in enumerate(prose(tree.text(path)), 1):
+            for link in LINK.findall(line):
+                to, _, anchor = link.partition("#")
+                if re.match(r"[a-z]+:", link):
+                    continue
+                target = os.path.normpath(os.path.join(os.path.dirname(path), to)) if to else path
+                led.setdefault(path, set()).add(target)
+                if target not in known and target not in folders:
+                    tree.problem(path, number, "links", f"{link} is not there")
+                elif anchor and target.endswith(".md") and anchor not in anchors(tree.text(target)):
+                    tree.problem(path, number, "links", f"{target} has no heading #{anchor}")
+    for path in sorted(known if DOCS in known else []):
+        if path.startswith("docs/") and path.endswith(".md") and path not in led.get(DOCS, set()) | {DOCS}:
+            tree.problem(DOCS, 1, "links", f"no link to {path}")
+
+
 RULES = {
     "format": rule_format,
     "includes": rule_includes,
@@ -305,6 +347,7 @@ RULES = {
     "banned": rule_banned,
     "words": rule_words,
     "claims": rule_claims,
+    "links": rule_links,
 }
 
 
