@@ -113,6 +113,7 @@ struct osuv_loop {
     atomic_uint sleeping;                                /* 1: a poster must send wake */
     atomic_uint stopping;
     _Atomic uintptr_t owner;                /* thread that runs the loop; 0: none */
+    uint32_t event_count;                   /* of streams since tasks had their turn */
     uint32_t lane_jobs;                     /* of this loop that lanes have */
     struct osuv_spin spin;                  /* waits for what they post */
     int64_t wait_begin_ns;                  /* of the wait with lane_jobs that runs; 0: none */
@@ -227,6 +228,8 @@ void osuv_loop_destroy(struct sl_loop *loop);
 void osuv_loop_post(struct sl_loop *loop, struct sl_task *task);
 int64_t osuv_loop_now_ns(struct sl_loop *loop);
 bool osuv_loop_is_current(struct sl_loop *loop);
+/* A stream was called back. After some of those, tasks of control and io have a turn. */
+void osuv_loop_count_event(struct osuv_loop *loop);
 void osuv_loop_count_turns(struct sl_loop *loop, struct sl_metric_cell *turns,
                            struct sl_metric_cell *longest);
 sl_err osuv_timer_make(struct sl_loop *loop, sl_timer_fn *fire, void *arg,

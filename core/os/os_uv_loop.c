@@ -9,9 +9,12 @@
  * A turn, in libuv's prepare phase before each wait: control tasks, then each lower priority for up
  * to SLICE_NS or TASKS_PER_TURN, at least one task each, control going first again after every
  * task. What is left makes the wait a mere look (the idle handle), so that sockets and timers get
- * their turn too. Before it sleeps, a loop that lately got a lane's post within OSUV_SPIN_NS looks
- * for the next one so long (os_uv_lane.c does the same for jobs). While streams are rings in shared
- * memory that had something lately, a turn looks at those too (os_uv_rings.c). */
+ * their turn too. A wait may end with a thousand streams to read: after each EVENTS_PER_TURN of
+ * them tasks of control and io have a turn. What those streams submitted is on its way then, and
+ * what their requests used is used again while it is in the processor's cache. Before it sleeps, a
+ * loop that lately got a lane's post within OSUV_SPIN_NS looks for the next one so long
+ * (os_uv_lane.c does the same for jobs). While streams are rings in shared memory that had
+ * something lately, a turn looks at those too (os_uv_rings.c). */
 #include "base/metric.h"
 #include "os/os_uv_internal.h"
 
@@ -21,6 +24,7 @@
 
 #define SLICE_NS        1000000
 #define TASKS_PER_TURN  256u
+#define EVENTS_PER_TURN 128u /* of streams */
 #define SPIN_TURNS      8u
 #define RING_SLICE_NS   20000 /* rings are looked at before sockets are again */
 #define RING_YIELD_NS   5000  /* who looks in vain for so long lets others have the processor */
@@ -138,20 +142,25 @@ static void run_control(struct osuv_loop *loop)
         ;
 }
 
+static void run_slice(struct osuv_loop *loop, uint32_t priority)
+{
+    if (!loop->ready[priority].first &&
+        !atomic_load_explicit(&loop->posted[priority], memory_order_relaxed))
+        return;
+    int64_t end_ns = osuv_mono_ns() + SLICE_NS;
+    for (uint32_t n = 0; n < TASKS_PER_TURN && run_one(loop, priority); n++) {
+        run_control(loop);
+        if (osuv_mono_ns() >= end_ns)
+            break;
+    }
+}
+
 static void run_turn(struct osuv_loop *loop)
 {
+    loop->event_count = 0;
     run_control(loop);
-    for (uint32_t priority = SL_PRIORITY_CONTROL + 1; priority < SL_PRIORITY_COUNT; priority++) {
-        if (!loop->ready[priority].first &&
-            !atomic_load_explicit(&loop->posted[priority], memory_order_relaxed))
-            continue;
-        int64_t end_ns = osuv_mono_ns() + SLICE_NS;
-        for (uint32_t n = 0; n < TASKS_PER_TURN && run_one(loop, priority); n++) {
-            run_control(loop);
-            if (osuv_mono_ns() >= end_ns)
-                break;
-        }
-    }
+    for (uint32_t priority = SL_PRIORITY_CONTROL + 1; priority < SL_PRIORITY_COUNT; priority++)
+        run_slice(loop, priority);
 }
 
 static void on_idle(uv_idle_t *handle)
@@ -205,14 +214,31 @@ static bool waits_for_lane(struct osuv_loop *loop)
     return loop->lane_jobs > 0 && loop->wait_begin_ns == 0 && !loop->rings && !has_tasks(loop);
 }
 
-/* Tasks, and those that lanes post while it pays to wait for them, which sockets need not wait out.
- * True: it still pays. */
-static bool run_turns(struct osuv_loop *loop)
+/* The wait for a lane, if it was for that, is over. */
+static void note_post(struct osuv_loop *loop)
 {
     if (loop->wait_begin_ns != 0 && was_posted_to(loop)) {
         osuv_spin_note(&loop->spin, osuv_mono_ns() - loop->wait_begin_ns, loop->has_looked);
         loop->wait_begin_ns = 0;
     }
+}
+
+void osuv_loop_count_event(struct osuv_loop *loop)
+{
+    if (++loop->event_count < EVENTS_PER_TURN)
+        return;
+    loop->event_count = 0;
+    loop->now_is_known = false;
+    note_post(loop);
+    run_control(loop);
+    run_slice(loop, SL_PRIORITY_IO);
+}
+
+/* Tasks, and those that lanes post while it pays to wait for them, which sockets need not wait out.
+ * True: it still pays. */
+static bool run_turns(struct osuv_loop *loop)
+{
+    note_post(loop);
     run_turn(loop);
     for (uint32_t n = 0; n < SPIN_TURNS && waits_for_lane(loop); n++) {
         if (!osuv_spin_pays(&loop->spin)) {

@@ -40,10 +40,11 @@ static void on_event(uv_poll_t *handle, int status, int events)
     if (events & UV_READABLE)
         stream->events->readable(stream->arg);
     /* The callee may have freed the stream; its memory stays until the close callback. */
-    if (stream->closing || !(events & UV_WRITABLE) || !(stream->interest & UV_WRITABLE))
-        return;
-    set_interest(stream, stream->interest & ~UV_WRITABLE);
-    stream->events->writable(stream->arg);
+    if (!stream->closing && (events & UV_WRITABLE) && (stream->interest & UV_WRITABLE)) {
+        set_interest(stream, stream->interest & ~UV_WRITABLE);
+        stream->events->writable(stream->arg);
+    }
+    osuv_loop_count_event(SL_CONTAINER_OF(handle->loop, struct osuv_loop, uv));
 }
 
 sl_err osuv_stream_make(struct sl_loop *loop, int descriptor, const struct sl_stream_events *events,

@@ -542,3 +542,73 @@ Test(watch, hears_signals_on_the_loop)
     }
     os_event_free(observer.event);
 }
+
+/* ---- many at once ---- */
+
+enum { READY_MAX = 400 };
+
+static struct {
+    struct sl_stream *streams[READY_MAX];
+    int peers[READY_MAX];
+    uint32_t read_count, read_before; /* before the task of the first ran */
+    struct sl_task task;
+    struct os_event *done;
+} ready;
+
+static void ready_task(struct sl_task *task)
+{
+    (void)task;
+    ready.read_before = ready.read_count;
+}
+
+static void ready_read(void *arg)
+{
+    struct sl_stream **stream = arg;
+    char byte;
+    size_t got;
+    cr_assert_eq(sl_stream_read(*stream, &byte, 1, &got), SLUICE_OK);
+    if (ready.read_count++ == 0) {
+        ready.task = (struct sl_task){.run = ready_task, .priority = SL_PRIORITY_IO};
+        sl_loop_post(f->loop, &ready.task);
+    }
+    sl_stream_read_stop(*stream);
+    if (ready.read_count == READY_MAX)
+        os_event_say(ready.done);
+}
+
+static const struct sl_stream_events ready_events = {.readable = ready_read};
+
+static void ready_start(void *arg)
+{
+    (void)arg;
+    for (uint32_t i = 0; i < READY_MAX; i++) {
+        int pair[2];
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        cr_assert_eq(write(pair[1], "x", 1), 1);
+        ready.peers[i] = pair[1];
+        cr_assert_eq(
+            sl_stream_new(f->loop, pair[0], &ready_events, &ready.streams[i], &ready.streams[i]),
+            SLUICE_OK);
+        sl_stream_read_start(ready.streams[i]);
+    }
+}
+
+static void ready_stop(void *arg)
+{
+    (void)arg;
+    for (uint32_t i = 0; i < READY_MAX; i++) {
+        ready.streams[i] = sl_stream_free(ready.streams[i]);
+        sl_descriptor_close(ready.peers[i]);
+    }
+}
+
+Test(socket, tasks_have_their_turn_while_hundreds_of_streams_are_readable_at_once)
+{
+    ready.done = os_event_new();
+    os_fixture_on_loop(f, ready_start, NULL);
+    os_event_wait(ready.done, 1);
+    os_fixture_on_loop(f, ready_stop, NULL);
+    cr_expect_gt(ready.read_before, 1u, "a turn after each stream");
+    cr_expect_lt(ready.read_before, READY_MAX / 2u, "%u streams first", ready.read_before);
+    os_event_free(ready.done);
+}
