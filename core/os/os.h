@@ -40,7 +40,7 @@ void sl_os_random(struct sl_os *os, void *ret_bytes, size_t size);
 #define SL_FILE_CREATE    (1u << 2) /* make it when missing */
 #define SL_FILE_EXCLUSIVE (1u << 3) /* with CREATE: SLUICE_E_EXISTS when it is there */
 
-/* E_NOT_FOUND, E_EXISTS, E_LIMIT, E_IO … */
+/* E_NOT_FOUND, E_EXISTS, E_LIMIT, E_IO …; a FIFO is E_IO: nobody waits for its other end. */
 sl_err sl_file_open(struct sl_os *os, const char *path, uint32_t flags,
                     struct sl_file **ret_file) SL_MUST_CHECK;
 struct sl_file *sl_file_close(struct sl_file *file); /* NULL is fine; returns NULL */

@@ -35,10 +35,12 @@ static int descriptor_of(struct sl_file *file)
     return SL_CONTAINER_OF(file, struct osuv_file, base)->descriptor;
 }
 
+/* O_NONBLOCK: a FIFO that lies where a file should must not hold anybody up, at a stop least of
+ * all; it means nothing for files. */
 static int open_flags(uint32_t flags)
 {
     bool reads = flags & SL_FILE_READ, writes = flags & SL_FILE_WRITE;
-    int result = O_CLOEXEC | (reads && writes ? O_RDWR : writes ? O_WRONLY : O_RDONLY);
+    int result = O_CLOEXEC | O_NONBLOCK | (reads && writes ? O_RDWR : writes ? O_WRONLY : O_RDONLY);
     if (flags & SL_FILE_CREATE)
         result |= O_CREAT;
     if (flags & SL_FILE_EXCLUSIVE)
@@ -48,10 +50,16 @@ static int open_flags(uint32_t flags)
 
 static int open_retrying(const char *path, int flags)
 {
+    struct stat stat;
     int descriptor;
     do
         descriptor = open(path, flags, FILE_MODE);
     while (descriptor < 0 && errno == EINTR);
+    if (descriptor >= 0 && fstat(descriptor, &stat) == 0 && S_ISFIFO(stat.st_mode)) {
+        close(descriptor);
+        errno = ESPIPE; /* as reading it anywhere says */
+        return -1;
+    }
     return descriptor;
 }
 

@@ -374,6 +374,10 @@ void order_file_taken(struct plugin_manager *manager, const struct plugin_file *
 
 void order_want_file(struct plugin_order *order, const char *file)
 {
+    if (order->manager->stopping) { /* nobody looks at files any more */
+        order_end(order, SLUICE_E_STOPPING, "%s is read at the next start", file);
+        return;
+    }
     snprintf(order->file, sizeof(order->file), "%s", file);
     if (!manager_want_file(order->manager, order->file)) {
         order->file[0] = '\0';

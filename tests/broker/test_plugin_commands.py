@@ -5,9 +5,10 @@ import pty
 import subprocess
 import time
 
-from sluice_broker import SLUICE, wait_for
+from sluice_broker import BUILD, SLUICE, wait_for
 from test_plugins import PluginTest
 
+HANGS = os.path.join(BUILD, "tests", "hostile", "constructor_loop.so")
 UPPER = """return { input = "in", output = "out",
   process = function(record, emit) record.value = "%s" .. record.value; return record end }
 """
@@ -249,6 +250,18 @@ class Commands(CommandTest):
             os.write(main, answer)
             self.assertEqual(done.wait(30), code)
             os.close(main)
+
+
+class Ends(CommandTest):
+    def test_a_plugin_that_hangs_in_its_load_and_a_fifo_among_the_files_hold_up_no_end(self):
+        os.makedirs(self.plugins, exist_ok=True)
+        os.mkfifo(os.path.join(self.plugins, "pipe.lua"))
+        self.load()  # the folder is read beside it
+        with subprocess.Popen([SLUICE, "plugin", "load", HANGS, "--home", self.broker.home], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as loading:
+            wait_for(lambda: "constructor_loop.so" in os.listdir(self.plugins) and len(self.broker.ask("plugin.list")["plugins"]) == 2, "the load to begin")
+            self.assertEqual(self.broker.stop(), 0)
+            self.assertNotEqual(loading.wait(60), 0)
+            self.assertIn(b"SLU-", loading.stderr.read())
 
 
 class Shards(CommandTest):

@@ -4,6 +4,8 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static struct os_fixture *f;
 
@@ -65,6 +67,18 @@ Test(file, opens_only_what_its_flags_allow)
                  SLUICE_E_EXISTS);
     cr_expect_eq(file, kept, "an output is not touched on failure");
     sl_file_close(file);
+}
+
+Test(file, does_not_wait_for_the_other_end_of_a_fifo)
+{
+    struct sl_file *file = NULL;
+    const char *path = os_fixture_path(f, "fifo");
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    cr_expect_eq(sl_file_open(f->os, path, SL_FILE_READ, &file), SLUICE_E_IO);
+    cr_expect_eq(sl_file_open(f->os, path, SL_FILE_WRITE, &file), SLUICE_E_IO);
+    cr_expect_eq(sl_file_open(f->os, path, READ_WRITE, &file), SLUICE_E_IO);
+    cr_expect_null(file);
+    cr_expect_eq(unlink(path), 0);
 }
 
 Test(file, serves_cached_bytes_without_waiting_or_says_it_would_block)
