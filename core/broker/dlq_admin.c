@@ -6,6 +6,7 @@
 #include "record/dead_letter.h"
 #include "shard/partition.h"
 #include "stage/redrive_marks.h"
+#include "stage/stage_redrive.h"
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
@@ -28,13 +29,13 @@ struct stages_gather;
 struct stages_call {
     struct shard_call call;
     struct stages_gather *gather;
-    cJSON *partitions; /* owned until done: {stage, partition, start, end, redriven} */
+    cJSON *partitions; /* owned until done: {stage, topic, of, partition, start, end, redriven} */
     sl_err err;
 };
 
 struct stages_gather {
     struct sluice *sluice;
-    char name[MANIFEST_ID_BYTES]; /* empty: all */
+    char name[TOPIC_NAME_BYTES_MAX + 1u]; /* empty: all */
     uint32_t pending;
     admin_storage_done *done;
     void *done_arg;
@@ -42,7 +43,7 @@ struct stages_gather {
 };
 
 static sl_err add_partition(struct stages_call *call, struct topic *topic, const char *stage,
-                            uint32_t number)
+                            bool of_groups, uint32_t number)
 {
     struct redrive_marks marks = {0};
     struct partition *partition = NULL;
@@ -57,7 +58,11 @@ static sl_err add_partition(struct stages_call *call, struct topic *topic, const
     cJSON *entry = cJSON_CreateObject();
     int64_t start = partition_start(partition);
     int64_t end = partition_end(partition);
+    char name[TOPIC_NAME_BYTES_MAX + 1u];
+    snprintf(name, sizeof(name), "%.*s", (int)topic->name.size, (const char *)topic->name.data);
     cJSON_AddStringToObject(entry, "stage", stage);
+    cJSON_AddStringToObject(entry, "topic", name);
+    cJSON_AddStringToObject(entry, "of", of_groups ? "groups" : "stage");
     cJSON_AddNumberToObject(entry, "partition", number);
     add_int64(entry, "start", start);
     add_int64(entry, "end", end);
@@ -80,18 +85,19 @@ static void visit_topic(void *arg, struct topic *topic)
     struct stages_call *call = arg;
     static const size_t prefix = sizeof(TOPIC_NAME_DEAD_LETTER) - 1;
     char stage[TOPIC_NAME_BYTES_MAX + 1u];
-    if (topic->name.size <= prefix ||
-        memcmp(topic->name.data, TOPIC_NAME_DEAD_LETTER, prefix) != 0) {
-        return;
-    }
-    snprintf(stage, sizeof(stage), "%.*s", (int)(topic->name.size - prefix),
-             (const char *)topic->name.data + prefix);
-    if (call->gather->name[0] != '\0' && strcmp(call->gather->name, stage) != 0) {
+    bool of_groups = false;
+    bool of_stage =
+        topic->name.size > prefix && memcmp(topic->name.data, TOPIC_NAME_DEAD_LETTER, prefix) == 0;
+    size_t skipped = of_stage ? prefix : 0;
+    snprintf(stage, sizeof(stage), "%.*s", (int)(topic->name.size - skipped),
+             (const char *)topic->name.data + skipped);
+    bool wanted = call->gather->name[0] == '\0' || strcmp(call->gather->name, stage) == 0;
+    if (!wanted || stage_redrive_letters(call->call.target->catalog, stage, &of_groups) != topic) {
         return;
     }
     for (uint32_t i = 0; i < topic->partition_count && call->err == SLUICE_OK; i++) {
         if (shard_of_partition(call->call.target->set, topic, i) == call->call.target) {
-            call->err = add_partition(call, topic, stage, i);
+            call->err = add_partition(call, topic, stage, of_groups, i);
         }
     }
 }
@@ -126,7 +132,10 @@ static void gather_end(struct stages_gather *gather)
     }
     char text[REASON_BYTES] = "";
     if (err == SLUICE_E_NOT_FOUND) {
-        snprintf(text, sizeof(text), "stage %s has no dead letters", gather->name);
+        snprintf(text, sizeof(text),
+                 "%s has no dead letters: it is no stage that has any, nor a topic that is open to "
+                 "those of groups (errors.deadletterqueue.group.enable)",
+                 gather->name);
     }
     if (err != SLUICE_OK) {
         cJSON_Delete(result);
@@ -180,11 +189,14 @@ static cJSON *status_json(const struct plugin_manager *manager)
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "stage", status.name);
     cJSON_AddBoolToObject(object, "running", status.is_running);
+    cJSON_AddBoolToObject(object, "of_groups", status.of_groups);
     add_int64(object, "total", (int64_t)status.total);
     add_int64(object, "seen", (int64_t)status.seen);
     add_int64(object, "redriven", (int64_t)status.done);
     add_int64(object, "failed_again", (int64_t)status.failed);
     add_int64(object, "orphans", (int64_t)status.orphans);
+    add_int64(object, "distant", (int64_t)status.distant);
+    add_int64(object, "bare", (int64_t)status.bare);
     cJSON_AddNumberToObject(object, "error", status.err);
     cJSON_AddStringToObject(object, "reason", status.text);
     return object;
@@ -218,7 +230,7 @@ static void redrive(struct sluice *sluice, const cJSON *args, const char *name,
             filters[request.filter_count++] = item->valuestring;
         }
     }
-    if (strlen(name) >= MANIFEST_ID_BYTES) {
+    if (strlen(name) > TOPIC_NAME_BYTES_MAX) {
         done(done_arg, SLUICE_E_INVALID, "the name is too long", NULL);
         return;
     }

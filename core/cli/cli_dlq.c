@@ -1,6 +1,6 @@
-/* cli_dlq.c: sluice dlq list, show, redrive: dead letters of stages. The letters are read as
- * records of the topic __sluice_dlq.<stage>; what was handed back, and redrives, are asked of the
- * broker. */
+/* cli_dlq.c: sluice dlq list, show, redrive: dead letters of stages, and of groups that share
+ * streams. The letters are read as records of their topic (__sluice_dlq.<stage>, or the one that
+ * groups name); what was handed back, and redrives, are asked of the broker. */
 #include "cli/cli_offsets.h"
 #include "cli/cli_store.h"
 
@@ -11,7 +11,6 @@
 #define POLL_MS      100
 #define REASONS_MAX  64
 #define REASON_BYTES 257
-#define TOPIC_PREFIX "__sluice_dlq."
 #define CLI_FILTER_HELP                                                                        \
     "--filter takes FIELD=VALUE (equal) or FIELD~VALUE (contains); FIELD is reason, version, " \
     "topic, partition, key, value or header.NAME"
@@ -43,6 +42,29 @@ static const char *header_of(const cJSON *record, const char *name)
     return found;
 }
 
+/* What a letter says of itself, as record/dead_letter.c reads it: a stage's, else a group's. */
+static const char *said(const cJSON *record, const char *what)
+{
+    static const struct {
+        const char *what, *of_stage, *of_group;
+    } names[] = {{"reason", "sluice.reason", "__dlq.errors.message"},
+                 {"version", "sluice.version", ""},
+                 {"topic", "sluice.topic", "__dlq.errors.topic"},
+                 {"partition", "sluice.partition", "__dlq.errors.partition"},
+                 {"offset", "sluice.offset", "__dlq.errors.offset"},
+                 {"redrives", "sluice.redrives", ""},
+                 {"group", "", "__dlq.errors.group"},
+                 {"deliveries", "", "__dlq.errors.delivery.count"}};
+    bool of_group = header_of(record, "__dlq.errors.topic")[0] != '\0' &&
+                    header_of(record, "sluice.reason")[0] == '\0';
+    for (size_t i = 0; i < SL_COUNT_OF(names); i++) {
+        if (strcmp(names[i].what, what) == 0) {
+            return header_of(record, of_group ? names[i].of_group : names[i].of_stage);
+        }
+    }
+    return "";
+}
+
 /* ---- filters ---- */
 
 static bool value_matches(const char *value, char how, const char *wanted)
@@ -55,7 +77,6 @@ static bool filter_matches(const char *filter, const cJSON *record)
 {
     char field[128];
     size_t size = strcspn(filter, "=~");
-    char name[160];
     snprintf(field, sizeof(field), "%.*s", (int)SL_MIN(size, sizeof(field) - 1), filter);
     const char *wanted = filter + size + 1;
     if (strncmp(field, "header.", 7) == 0) {
@@ -64,8 +85,7 @@ static bool filter_matches(const char *filter, const cJSON *record)
     if (strcmp(field, "key") == 0 || strcmp(field, "value") == 0) {
         return value_matches(text_of(record, field), filter[size], wanted);
     }
-    snprintf(name, sizeof(name), "sluice.%s", field);
-    return value_matches(header_of(record, name), filter[size], wanted);
+    return value_matches(said(record, field), filter[size], wanted);
 }
 
 static bool is_filter(const char *filter)
@@ -119,17 +139,15 @@ typedef bool letter_fn(void *arg, const cJSON *partition, cJSON *record, bool re
 static int partition_read(struct cli_link *link, const cJSON *partition, int64_t from,
                           letter_fn *each, void *arg)
 {
-    char topic[512];
     char offset[32];
     bool more = true;
     int code = CLI_OK;
-    snprintf(topic, sizeof(topic), TOPIC_PREFIX "%s", text_of(partition, "stage"));
     int64_t at = SL_MAX(from, number_of(partition, "start"));
     while (more && code == CLI_OK && at < number_of(partition, "end")) {
         cJSON *reply = NULL;
         cJSON *args = cJSON_CreateObject();
         snprintf(offset, sizeof(offset), "%lld", (long long)at);
-        cJSON_AddStringToObject(args, "topic", topic);
+        cJSON_AddStringToObject(args, "topic", text_of(partition, "topic"));
         cJSON_AddNumberToObject(args, "partition", (double)number_of(partition, "partition"));
         cJSON_AddStringToObject(args, "offset", offset);
         cJSON_AddStringToObject(args, "max", CHUNK_MAX);
@@ -198,15 +216,16 @@ static bool summary_add(void *arg, const cJSON *partition, cJSON *record, bool r
     summary->oldest = summary->waiting == 0 ? time_ms : SL_MIN(summary->oldest, time_ms);
     summary->newest = SL_MAX(summary->newest, time_ms);
     summary->waiting++;
-    count_reason(summary, header_of(record, "sluice.reason"));
+    count_reason(summary, said(record, "reason"));
     return true;
 }
 
-static void summary_end(struct summary *summary, const char *stage, cJSON *stages)
+static void summary_end(struct summary *summary, const char *stage, const char *of, cJSON *stages)
 {
     char time[CLI_TIME_BYTES];
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "stage", stage);
+    cJSON_AddStringToObject(object, "of", of);
     cJSON_AddNumberToObject(object, "records", (double)summary->waiting);
     cJSON_AddNumberToObject(object, "redriven", (double)summary->redriven);
     cli_time_text(summary->waiting > 0 ? summary->oldest : -1, time);
@@ -230,16 +249,18 @@ static int stage_sum(struct cli_link *link, const cJSON *partitions, const char 
                      cJSON *stages)
 {
     struct summary *summary = calloc(1, sizeof(*summary));
+    const char *of = "";
     const cJSON *partition;
     int code = summary == NULL ? CLI_FAILED : CLI_OK;
     cJSON_ArrayForEach(partition, partitions)
     {
         if (code == CLI_OK && strcmp(text_of(partition, "stage"), stage) == 0) {
+            of = text_of(partition, "of");
             code = partition_read(link, partition, 0, summary_add, summary);
         }
     }
     if (code == CLI_OK) {
-        summary_end(summary, stage, stages);
+        summary_end(summary, stage, of, stages);
     }
     free(summary);
     return code;
@@ -259,7 +280,7 @@ static bool has_stage(const cJSON *stages, const char *name)
 
 static void list_write(const struct cli *cli, const cJSON *stages)
 {
-    static const char *const columns[] = {"stage", "records", "redriven", "oldest", "newest"};
+    static const char *const columns[] = {"stage", "of", "records", "redriven", "oldest", "newest"};
     static const char *const reason_columns[] = {"records", "reason"};
     const cJSON *stage;
     cli_table_write(cli, stages, columns, SL_COUNT_OF(columns));
@@ -338,21 +359,27 @@ static cJSON *letter_json(const cJSON *partition, const cJSON *record, bool redr
              text_of(record, "offset"));
     cli_time_text(number_of(record, "timestamp"), time);
     cJSON_AddStringToObject(letter, "letter", at);
-    cJSON_AddStringToObject(letter, "reason", header_of(record, "sluice.reason"));
-    cJSON_AddStringToObject(letter, "version", header_of(record, "sluice.version"));
-    cJSON_AddStringToObject(letter, "topic", header_of(record, "sluice.topic"));
+    cJSON_AddStringToObject(letter, "reason", said(record, "reason"));
+    cJSON_AddStringToObject(letter, "version", said(record, "version"));
+    cJSON_AddStringToObject(letter, "topic", said(record, "topic"));
     cJSON_AddNumberToObject(letter, "partition",
-                            (double)strtoll(header_of(record, "sluice.partition"), NULL, 10));
-    cJSON_AddStringToObject(letter, "offset", header_of(record, "sluice.offset"));
+                            (double)strtoll(said(record, "partition"), NULL, 10));
+    cJSON_AddStringToObject(letter, "offset", said(record, "offset"));
     cJSON_AddNumberToObject(letter, "redrives",
-                            (double)strtoll(header_of(record, "sluice.redrives"), NULL, 10));
+                            (double)strtoll(said(record, "redrives"), NULL, 10));
+    if (said(record, "group")[0] != '\0') {
+        cJSON_AddStringToObject(letter, "group", said(record, "group"));
+        cJSON_AddNumberToObject(letter, "deliveries",
+                                (double)strtoll(said(record, "deliveries"), NULL, 10));
+    }
     cJSON_AddBoolToObject(letter, "redriven", redriven);
     cJSON_AddStringToObject(letter, "time", time);
     copy_bytes(letter, "key", record);
     copy_bytes(letter, "value", record);
     cJSON_ArrayForEach(header, cJSON_GetObjectItemCaseSensitive(record, "headers"))
     {
-        if (strncmp(text_of(header, "key"), "sluice.", 7) != 0) {
+        if (strncmp(text_of(header, "key"), "sluice.", 7) != 0 &&
+            strncmp(text_of(header, "key"), "__dlq.errors.", 13) != 0) {
             cJSON_AddItemToArray(headers, cJSON_Duplicate(header, true));
         }
     }
@@ -430,15 +457,13 @@ static int64_t span_begin(const struct cli_span *span, const cJSON *bounds_reply
 static int letters_show(struct cli_link *link, const struct cli_span *span, int64_t only,
                         struct showing *showing)
 {
-    char topic[512];
     cJSON *reply = NULL, *bounds = NULL;
     const cJSON *partition;
     const char *stage = showing->cli->options.words[0];
-    snprintf(topic, sizeof(topic), TOPIC_PREFIX "%.400s", stage);
     int code = stages_ask(link, stage, &reply);
     const cJSON *partitions = cJSON_GetObjectItemCaseSensitive(cli_result(reply), "partitions");
     if (code == CLI_OK && cJSON_GetArraySize(partitions) > 0) {
-        code = cli_bounds_ask(link, topic, span, &bounds);
+        code = cli_bounds_ask(link, text_of(partitions->child, "topic"), span, &bounds);
     }
     cJSON_ArrayForEach(partition, partitions)
     {
@@ -497,20 +522,42 @@ static int redrive_follow(struct cli_link *link, cJSON **reply)
     return code;
 }
 
-static int redrive_tell(const struct cli *cli, const cJSON *result)
+/* "topic x", "stage x", "the partitions that they came from" */
+static void target_text(const struct cli *cli, bool of_groups, char ret_text[300])
 {
     const char *to = cli_value(&cli->options.topic_to, NULL);
+    if (to == NULL && of_groups) {
+        snprintf(ret_text, 300, "the partitions that they came from");
+    } else {
+        snprintf(ret_text, 300, "%s %.260s", to != NULL ? "topic" : "stage",
+                 to != NULL ? to : cli->options.words[0]);
+    }
+}
+
+static int redrive_tell(const struct cli *cli, bool of_groups, const cJSON *result)
+{
+    char target[300];
     const char *reason = text_of(result, "reason");
     if (cli->options.json) {
         cli_json_write(result);
     } else {
-        printf("%s dead letters went to %s%s", text_of(result, "redriven"),
-               to != NULL ? "topic " : "stage ", to != NULL ? to : cli->options.words[0]);
-        printf("; %s failed again\n", text_of(result, "failed_again"));
+        target_text(cli, of_groups, target);
+        printf("%s dead letters went to %s", text_of(result, "redriven"), target);
+        printf(of_groups ? "\n" : "; %s failed again\n", text_of(result, "failed_again"));
     }
     if (number_of(result, "orphans") > 0) {
         cli_complain("%s were left: their topic is gone (--to sends them to another)",
                      text_of(result, "orphans"));
+    }
+    if (number_of(result, "distant") > 0) {
+        cli_complain("%s were left: where they came from lies on another shard than they do (--to "
+                     "sends them to a topic that has a partition on theirs)",
+                     text_of(result, "distant"));
+    }
+    if (number_of(result, "bare") > 0) {
+        cli_complain("%s were left: they hold no record, but only say where it is "
+                     "(errors.deadletterqueue.copy.record.enable of the group)",
+                     text_of(result, "bare"));
     }
     if (reason[0] != '\0') {
         cli_complain("it ended early: %s; the same command does the rest", reason);
@@ -532,13 +579,14 @@ static int redrive_count(struct cli_link *link, int64_t only_partition, int64_t 
 {
     struct cli *cli = link->cli;
     struct showing showing = {.cli = cli, .only = only};
-    const char *to = cli_value(&cli->options.topic_to, NULL);
+    bool of_groups = false;
     cJSON *reply = NULL;
     const cJSON *partition;
     int code = stages_ask(link, cli->options.words[0], &reply);
     cJSON_ArrayForEach(partition, cJSON_GetObjectItemCaseSensitive(cli_result(reply), "partitions"))
     {
         bool wanted = only_partition < 0 || number_of(partition, "partition") == only_partition;
+        of_groups = of_groups || strcmp(text_of(partition, "of"), "groups") == 0;
         if (code == CLI_OK && wanted) {
             code =
                 partition_read(link, partition, SL_MAX(only, (int64_t)0), letter_count, &showing);
@@ -549,9 +597,10 @@ static int redrive_count(struct cli_link *link, int64_t only_partition, int64_t 
         cJSON *result = cJSON_CreateObject();
         cJSON_AddTrueToObject(result, "dry_run");
         cJSON_AddNumberToObject(result, "letters", (double)showing.shown);
-        cli_change_write(cli, result, "%llu dead letters would go to %s%s",
-                         (unsigned long long)showing.shown, to != NULL ? "topic " : "stage ",
-                         to != NULL ? to : cli->options.words[0]);
+        char target[300];
+        target_text(cli, of_groups, target);
+        cli_change_write(cli, result, "%llu dead letters would go to %s",
+                         (unsigned long long)showing.shown, target);
         cJSON_Delete(result);
     }
     return code;
@@ -591,7 +640,9 @@ static int dlq_redrive(struct cli *cli)
     }
     code = code == CLI_OK ? redrive_follow(&link, &reply) : code;
     if (code == CLI_OK) {
-        code = redrive_tell(cli, cli_result(reply));
+        bool of_groups =
+            cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(cli_result(reply), "of_groups"));
+        code = redrive_tell(cli, of_groups, cli_result(reply));
     }
     cJSON_Delete(reply);
     cli_link_close(&link);
@@ -601,13 +652,16 @@ static int dlq_redrive(struct cli *cli)
 /* clang-format off */
 static const struct cli_command commands[] = {
     {"dlq list", dlq_list, "[STAGE]", 0, 1, CLI_BROKER_OPTIONS,
-     "dead letters of each stage: how many, since when, why"},
+     "dead letters of each stage, and of share groups by their topic: how many, since when, why"},
     {"dlq show", dlq_show, "STAGE", 1, 1,
      CLI_BROKER_OPTIONS | CLI_OPTION(LETTER) | CLI_OPTION(OFFSET) | CLI_OPTION(PARTITION) | CLI_OPTION(COUNT) | CLI_OPTION(FILTER) | CLI_OPTION(ALL),
-     "dead letters of a stage with their reasons"},
+     "dead letters with their reasons\n\n"
+     "STAGE is a stage, or the topic of share groups' dead letters."},
     {"dlq redrive", dlq_redrive, "STAGE", 1, 1,
      CLI_CHANGE_OPTIONS | CLI_OPTION(LETTER) | CLI_OPTION(PARTITION) | CLI_OPTION(FILTER) | CLI_OPTION(TOPIC_TO),
-     "hand dead letters back to their stage, each once"},
+     "hand dead letters back, each once\n\n"
+     "Those of a stage go to the stage. STAGE may also be the topic of share groups' dead letters: they go back\n"
+     "to the partitions that they came from, behind what is there, with the headers that they had."},
 };
 /* clang-format on */
 

@@ -151,8 +151,8 @@ void plugin_manager_rollback(struct plugin_manager *manager, const char *name, c
 /* ---- dead letters go back ---- */
 
 struct redrive_request {
-    const char *name;           /* of the stage */
-    const char *to;             /* another topic; NULL: the stage */
+    const char *name;           /* of the stage, or of a topic with letters of groups */
+    const char *to;             /* another topic; NULL: where they came from */
     int64_t partition, offset;  /* of the dead-letter topic; -1: all */
     const char *const *filters; /* record/dead_letter.h; all must match */
     uint32_t filter_count;
@@ -160,11 +160,14 @@ struct redrive_request {
 };
 /* Of the last redrive. */
 struct redrive_status {
-    char name[MANIFEST_ID_BYTES]; /* empty: there was none */
+    char name[TOPIC_NAME_BYTES_MAX + 1u]; /* empty: there was none */
     bool is_running;
+    bool of_groups;        /* letters of groups, not of a stage */
     uint64_t total, seen;  /* letters to look at; those looked at */
     uint64_t done, failed; /* handed back; of these, dead letters again */
     uint64_t orphans;      /* chosen, but where they came from is gone */
+    uint64_t distant;      /* chosen, but where they came from lies on another shard */
+    uint64_t bare;         /* chosen, but they hold no record */
     sl_err err;            /* why it ended before its time */
     char text[256];
 };

@@ -30,8 +30,8 @@ struct redrive_run {
 
 struct plugin_redrive {
     struct plugin_manager *manager;
-    char name[MANIFEST_ID_BYTES];
-    char principal[MANIFEST_ID_BYTES + 8u];
+    char name[TOPIC_NAME_BYTES_MAX + 1u]; /* of the stage, or of the topic with the letters */
+    char principal[TOPIC_NAME_BYTES_MAX + 9u];
     char to[TOPIC_NAME_BYTES_MAX + 1u];
     char filters[FILTER_BYTES_MAX]; /* what the order's filter points into */
     int64_t partition;              /* -1: all */
@@ -101,9 +101,8 @@ static bool open_partition(struct redrive_run *run, uint32_t number)
 static void run_next(struct redrive_run *run)
 {
     struct shard *shard = run->call.target;
-    char name[TOPIC_NAME_BYTES_MAX + 1u];
-    stage_dead_letter_name(run->redrive->name, name);
-    run->topic = catalog_by_name(shard->catalog, sl_bytes_of_text(name));
+    bool of_groups = false;
+    run->topic = stage_redrive_letters(shard->catalog, run->redrive->name, &of_groups);
     while (!run->is_over && run->topic != NULL &&
            run->next_partition < run->topic->partition_count) {
         uint32_t number = run->next_partition++;
@@ -138,7 +137,7 @@ static void run_begin(struct shard_call *call)
 {
     struct redrive_run *run = SL_CONTAINER_OF(call, struct redrive_run, call);
     struct plugin_redrive *redrive = run->redrive;
-    bool forwards = redrive->order.to.size > 0;
+    bool forwards = redrive->order.to.size > 0 || redrive->order.of_groups;
     run->part = forwards ? NULL : find_part(run);
     if (run->part != NULL) {
         run->config = run->part->config;
@@ -228,18 +227,20 @@ static sl_err take_filters(struct plugin_redrive *redrive, const struct redrive_
 }
 
 static sl_err check(struct plugin_manager *manager, const struct redrive_request *request,
-                    struct sl_text_out *out)
+                    bool *ret_of_groups, struct sl_text_out *out)
 {
     const struct plugin_instance *instance = instance_find(manager, request->name);
-    char name[TOPIC_NAME_BYTES_MAX + 1u];
     struct catalog *catalog = manager->config.set->shards[0]->catalog;
-    stage_dead_letter_name(request->name, name);
     if (manager->redrive != NULL || manager->stopping) {
         sl_text_add(out, "a redrive of %s is under way", manager->redrive_last.name);
         return SLUICE_E_BUSY;
     }
-    if (catalog_by_name(catalog, sl_bytes_of_text(name)) == NULL) {
-        sl_text_add(out, "stage %s has no dead letters", request->name);
+    if (stage_redrive_letters(catalog, request->name, ret_of_groups) == NULL) {
+        sl_text_add(
+            out,
+            "%s has no dead letters: it is no stage that has any, nor a topic that is open to "
+            "those of groups (errors.deadletterqueue.group.enable)",
+            request->name);
         return SLUICE_E_NOT_FOUND;
     }
     if (request->to != NULL) {
@@ -248,6 +249,9 @@ static sl_err check(struct plugin_manager *manager, const struct redrive_request
             sl_text_add(out, "topic %s", request->to);
             return topic == NULL ? SLUICE_E_UNKNOWN_TOPIC : SLUICE_E_PERMISSION;
         }
+        return SLUICE_OK;
+    }
+    if (*ret_of_groups) {
         return SLUICE_OK;
     }
     if (instance == NULL || instance->active == NULL || instance->attachment == NULL) {
@@ -268,7 +272,8 @@ sl_err plugin_manager_redrive(struct plugin_manager *manager, const struct redri
 {
     struct sl_text_out out = sl_text_out_of(ret_reason, PLUGIN_REASON_BYTES);
     uint32_t count = manager->config.set->count;
-    sl_err err = check(manager, request, &out);
+    bool of_groups = false;
+    sl_err err = check(manager, request, &of_groups, &out);
     if (err != SLUICE_OK) {
         return err;
     }
@@ -284,6 +289,7 @@ sl_err plugin_manager_redrive(struct plugin_manager *manager, const struct redri
     snprintf(redrive->principal, sizeof(redrive->principal), "Plugin:%s", request->name);
     snprintf(redrive->to, sizeof(redrive->to), "%s", request->to != NULL ? request->to : "");
     redrive->order.to = sl_bytes_of_text(redrive->to);
+    redrive->order.of_groups = of_groups;
     err = take_filters(redrive, request);
     if (err != SLUICE_OK) {
         sl_text_add(&out, "%s", "a filter is " DEAD_LETTER_FILTER_HELP);
@@ -295,7 +301,7 @@ sl_err plugin_manager_redrive(struct plugin_manager *manager, const struct redri
     manager->redrive = redrive;
     manager->redrive_err = SLUICE_OK;
     manager->redrive_text[0] = '\0';
-    manager->redrive_last = (struct redrive_status){.is_running = true};
+    manager->redrive_last = (struct redrive_status){.is_running = true, .of_groups = of_groups};
     snprintf(manager->redrive_last.name, sizeof(manager->redrive_last.name), "%s", request->name);
     redrive->pending = count + 1; /* until all are asked */
     for (uint32_t i = 0; i < count; i++) {
@@ -320,6 +326,8 @@ void plugin_manager_redrive_status(const struct plugin_manager *manager,
         status.done = atomic_load(&redrive->counts.done);
         status.failed = atomic_load(&redrive->counts.failed);
         status.orphans = atomic_load(&redrive->counts.orphans);
+        status.distant = atomic_load(&redrive->counts.distant);
+        status.bare = atomic_load(&redrive->counts.bare);
     }
     status.err = manager->redrive_err;
     snprintf(status.text, sizeof(status.text), "%s", manager->redrive_text);

@@ -50,31 +50,74 @@ static bool number_of(struct sl_bytes text, int64_t *ret_value)
 
 enum { HAS_TOPIC = 1, HAS_PARTITION = 2, HAS_OFFSET = 4 };
 
-static uint32_t take_header(struct dead_letter_origin *origin, const struct header_view *header)
+/* What a header says; the broker writes the row with is_first before the others. */
+enum said {
+    SAYS_REASON,
+    SAYS_INSTANCE,
+    SAYS_VERSION,
+    SAYS_TOPIC,
+    SAYS_PARTITION,
+    SAYS_OFFSET,
+    SAYS_REDRIVES
+};
+static const struct word {
+    const char *name;
+    enum said said;
+    bool is_first, of_group;
+} words[] = {
+    {"sluice.reason", SAYS_REASON, .is_first = true},
+    {"sluice.instance", SAYS_INSTANCE, .is_first = false},
+    {"sluice.version", SAYS_VERSION, .is_first = false},
+    {"sluice.topic", SAYS_TOPIC, .is_first = false},
+    {"sluice.partition", SAYS_PARTITION, .is_first = false},
+    {"sluice.offset", SAYS_OFFSET, .is_first = false},
+    {"sluice.redrives", SAYS_REDRIVES, .is_first = false},
+    {"__dlq.errors.topic", SAYS_TOPIC, .is_first = true, .of_group = true},
+    {"__dlq.errors.partition", SAYS_PARTITION, .of_group = true},
+    {"__dlq.errors.offset", SAYS_OFFSET, .of_group = true},
+    {"__dlq.errors.group", SAYS_INSTANCE, .of_group = true},
+    {"__dlq.errors.message", SAYS_REASON, .of_group = true},
+};
+
+static const struct word *word_of(struct sl_bytes key)
 {
-    static const size_t prefix = sizeof(DEAD_LETTER_HEADER_PREFIX) - 1;
-    struct sl_bytes key = {header->key.data + prefix, header->key.size - prefix};
+    for (size_t i = 0; i < SL_COUNT_OF(words); i++) {
+        if (sl_bytes_equal(key, sl_bytes_of_text(words[i].name))) {
+            return &words[i];
+        }
+    }
+    return NULL;
+}
+
+/* Returns what is known now: HAS_…, or 0. */
+static uint32_t take_value(struct dead_letter_origin *origin, enum said said, struct sl_bytes value)
+{
     int64_t number = 0;
-    if (sl_bytes_equal(key, sl_bytes_of_text("reason"))) {
-        origin->reason = header->value;
-    } else if (sl_bytes_equal(key, sl_bytes_of_text("instance"))) {
-        origin->instance = header->value;
-    } else if (sl_bytes_equal(key, sl_bytes_of_text("version"))) {
-        origin->version = header->value;
-    } else if (sl_bytes_equal(key, sl_bytes_of_text("topic"))) {
-        origin->topic = header->value;
+    bool good = number_of(value, &number);
+    switch (said) {
+    case SAYS_REASON:
+        origin->reason = value;
+        return 0;
+    case SAYS_INSTANCE:
+        origin->instance = value;
+        return 0;
+    case SAYS_VERSION:
+        origin->version = value;
+        return 0;
+    case SAYS_TOPIC:
+        origin->topic = value;
         return HAS_TOPIC;
-    } else if (sl_bytes_equal(key, sl_bytes_of_text("partition"))) {
-        bool good = number_of(header->value, &number) && number <= INT32_MAX;
+    case SAYS_PARTITION:
+        good = good && number <= INT32_MAX;
         origin->partition = good ? (uint32_t)number : 0;
         return good ? HAS_PARTITION : 0;
-    } else if (sl_bytes_equal(key, sl_bytes_of_text("offset"))) {
-        bool good = number_of(header->value, &number);
+    case SAYS_OFFSET:
         origin->offset = good ? number : 0;
         return good ? HAS_OFFSET : 0;
-    } else if (sl_bytes_equal(key, sl_bytes_of_text("redrives"))) {
-        bool good = number_of(header->value, &number) && number < UINT32_MAX;
+    case SAYS_REDRIVES:
+        good = good && number < UINT32_MAX;
         origin->redrives = good ? (uint32_t)number : 0;
+        return 0;
     }
     return 0;
 }
@@ -89,17 +132,18 @@ void dead_letter_read(const struct record_view *record, struct dead_letter *ret_
     uint32_t has = 0;
     header_iterator_init(&headers, record);
     while (header_iterator_next(&headers, &header)) {
-        if (sl_bytes_equal(header.key, sl_bytes_of_text("sluice.reason"))) {
-            letter = (struct dead_letter){.own_headers = index};
+        const struct word *word = word_of(header.key);
+        if (word != NULL && word->is_first) {
+            letter = (struct dead_letter){.own_headers = index, .of_group = word->of_group};
             has = 0;
         }
-        bool ours = header.key.size > sizeof(DEAD_LETTER_HEADER_PREFIX) - 1 &&
-                    memcmp(header.key.data, DEAD_LETTER_HEADER_PREFIX,
-                           sizeof(DEAD_LETTER_HEADER_PREFIX) - 1) == 0;
-        has |= ours ? take_header(&letter.origin, &header) : 0;
+        if (word != NULL && word->of_group == letter.of_group) {
+            has |= take_value(&letter.origin, word->said, header.value);
+        }
         index++;
     }
     letter.whole = has == (HAS_TOPIC | HAS_PARTITION | HAS_OFFSET);
+    letter.is_bare = letter.own_headers == 0 && record->key_is_null && record->value_is_null;
     *ret_letter = letter;
 }
 

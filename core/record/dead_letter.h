@@ -7,6 +7,9 @@
  *   sluice.topic, sluice.partition, sluice.offset   where it came from
  *   sluice.redrives   how often it was handed back and failed again; absent: never
  *
+ * Those of groups that share streams (KIP-1191, shard/share_letter.h) are read too:
+ * __dlq.errors.message is the reason, .group the instance; .topic, .partition and .offset as above.
+ *
  * A filter chooses among them, for `sluice dlq show` and `redrive`. Pure data. [any] */
 #ifndef SL_RECORD_DEAD_LETTER_H
 #define SL_RECORD_DEAD_LETTER_H
@@ -41,6 +44,8 @@ struct dead_letter {
     struct dead_letter_origin origin;
     uint32_t own_headers; /* of the record before it failed: the first ones */
     bool whole;           /* topic, partition and offset were there */
+    bool of_group;        /* that shares streams; else of a stage */
+    bool is_bare;         /* no key, no value and no header of its own: it only says where from */
 };
 void dead_letter_read(const struct record_view *record, struct dead_letter *ret_letter);
 

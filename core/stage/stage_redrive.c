@@ -52,11 +52,24 @@ static void add(_Atomic uint64_t *count, uint64_t n)
     atomic_fetch_add_explicit(count, n, memory_order_relaxed);
 }
 
+struct topic *stage_redrive_letters(const struct catalog *catalog, const char *name,
+                                    bool *ret_of_groups)
+{
+    char of_stage[TOPIC_NAME_BYTES_MAX + 1u];
+    stage_dead_letter_name(name, of_stage);
+    struct topic *topic = catalog_by_name(catalog, sl_bytes_of_text(of_stage));
+    *ret_of_groups = topic == NULL;
+    if (topic == NULL) {
+        topic = catalog_by_name(catalog, sl_bytes_of_text(name));
+    }
+    return topic != NULL && (!*ret_of_groups || topic->settings->takes_letters) ? topic : NULL;
+}
+
 /* ---- what the task asks ---- */
 
 bool stage_redrive_forwards(const struct stage_task *task)
 {
-    return task->redrive->order->to.size > 0;
+    return task->redrive->order->to.size > 0 || task->redrive->order->of_groups;
 }
 
 int64_t stage_redrive_end(const struct stage_task *task)
@@ -161,6 +174,23 @@ static bool has_home(const struct stage_task *task, const struct dead_letter *le
     return topic != NULL && !topic->internal && letter->origin.partition < topic->partition_count;
 }
 
+/* Whether a letter of a group can go home; counts why not. */
+static bool goes_home(const struct stage_task *task, const struct dead_letter *letter)
+{
+    const struct shard *shard = stage_task_shard(task);
+    struct redrive_counts *counts = task->redrive->counts;
+    if (!has_home(task, letter)) {
+        add(&counts->orphans, 1);
+        return false;
+    }
+    const struct topic *topic = catalog_by_name(shard->catalog, letter->origin.topic);
+    if (shard_of_partition(shard->set, topic, letter->origin.partition) != shard) {
+        add(&counts->distant, 1);
+        return false;
+    }
+    return true;
+}
+
 /* The letters of an input are of one partition, in its order. */
 static bool goes_along(const struct stage_task *task, const struct record_view *record,
                        const struct dead_letter *letter, int64_t last)
@@ -193,15 +223,23 @@ static enum taken take_letter(struct stage_task *task, const struct batch_view *
     if (!is_chosen(redrive, offset, record, &letter)) {
         return PASSED_OVER;
     }
-    bool forwards = stage_redrive_forwards(task);
-    if (!forwards && !has_home(task, &letter)) {
-        add(&redrive->counts->orphans, 1);
+    const struct redrive_order *order = redrive->order;
+    if (letter.of_group && letter.is_bare) {
+        add(&redrive->counts->bare, 1);
         return PASSED_OVER;
     }
-    if (forwards) { /* one after the other, wherever they are from */
+    if (order->to.size > 0) { /* one after the other, wherever they are from */
         letter.origin = (struct dead_letter_origin){.partition = letter.origin.partition,
                                                     .topic = task->partition->topic->name,
                                                     .offset = offset};
+    } else if (order->of_groups) { /* those of a partition, in the order of the letters */
+        if (!goes_home(task, &letter)) {
+            return PASSED_OVER;
+        }
+        letter.origin.offset = offset;
+    } else if (!has_home(task, &letter)) {
+        add(&redrive->counts->orphans, 1);
+        return PASSED_OVER;
     }
     if (!goes_along(task, record, &letter, *last)) {
         return NEXT_INPUT;
@@ -289,20 +327,27 @@ enum gathered stage_redrive_gather(struct stage_task *task)
     return GATHER_NOTHING;
 }
 
-/* ---- to another topic ---- */
+/* ---- without a worker ---- */
 
-/* A partition of the topic on this shard: the record's own number where that lies here. */
-static bool choose_partition(const struct shard *shard, const struct topic *topic, uint32_t wanted,
-                             uint32_t *ret_number)
+/* The partition that they came from, or of the other topic one on this shard: of the record's own
+ * number where that lies here. */
+static sl_err choose_partition(struct stage_task *task, const struct topic *topic,
+                               uint32_t *ret_number)
 {
-    for (uint32_t i = 0; i < topic->partition_count; i++) {
-        uint32_t number = (wanted + i) % topic->partition_count;
-        if (shard_of_partition(shard->set, topic, number) == shard) {
-            *ret_number = number;
-            return true;
-        }
+    const struct shard *shard = task->config->shard;
+    *ret_number = task->redrive->partition;
+    if (task->redrive->order->of_groups && task->redrive->order->to.size == 0) {
+        return SLUICE_OK;
     }
-    return false;
+    if (!stage_output_near(shard, topic, task->redrive->partition, ret_number)) {
+        snprintf(task->output.reason, sizeof(task->output.reason),
+                 "topic %.*s has no partition on shard %u, where the letter lies; any topic of %u "
+                 "partitions has one on each",
+                 (int)topic->name.size, (const char *)topic->name.data, shard->index,
+                 shard->set->count);
+        return SLUICE_E_UNSUPPORTED;
+    }
+    return SLUICE_OK;
 }
 
 static sl_err forward_all(struct stage_task *task, const struct topic *topic)
@@ -314,14 +359,9 @@ static sl_err forward_all(struct stage_task *task, const struct topic *topic)
     uint32_t number = 0;
     struct record_iterator records;
     struct record_view record;
-    sl_err err = SLUICE_OK;
-    if (!choose_partition(config->shard, topic, task->redrive->partition, &number)) {
-        snprintf(task->output.reason, sizeof(task->output.reason),
-                 "topic %.*s has no partition on shard %u, where the letter lies; any topic of %u "
-                 "partitions has one on each",
-                 (int)topic->name.size, (const char *)topic->name.data, config->shard->index,
-                 config->shard->set->count);
-        return SLUICE_E_UNSUPPORTED;
+    sl_err err = choose_partition(task, topic, &number);
+    if (err != SLUICE_OK) {
+        return err;
     }
     record_iterator_init(&records, batch_view_records(&task->input.view),
                          batch_view_record_count(&task->input.view));
@@ -339,8 +379,10 @@ static sl_err forward_all(struct stage_task *task, const struct topic *topic)
 
 void stage_redrive_forward(struct stage_task *task)
 {
+    const struct redrive_order *order = task->redrive->order;
     const struct topic *topic =
-        catalog_by_name(stage_task_shard(task)->catalog, task->redrive->order->to);
+        catalog_by_name(stage_task_shard(task)->catalog,
+                        order->to.size > 0 ? order->to : sl_bytes_of_text(task->redrive->topic));
     sl_err err = topic != NULL ? forward_all(task, topic) : SLUICE_E_UNKNOWN_TOPIC;
     if (err == SLUICE_OK) {
         stage_commit_start(task, task->input.next_offset, task->input.record_count);

@@ -1,4 +1,5 @@
 """Dead letters of share groups (KIP-1191): where records go that are rejected or delivered too often, and what a crash leaves."""
+import json
 import os
 import re
 
@@ -81,6 +82,60 @@ def test_a_letter_holds_no_record_unless_it_is_asked_for_or_when_it_is_too_large
             assert name_letters(broker, errors__deadletterqueue__copy__record__enable="true") == 0
             assert ann.acknowledge(topic, (1, 3, [REJECT])) == 0
             assert [one[2] for one in wait_for_letters(broker, 4)] == ["", "small", "", "small"]
+
+
+def test_letters_that_hold_their_records_go_back_once_to_where_they_came_from():
+    with Broker() as broker:
+        topic = make(broker)
+        make_letters(broker)
+        assert name_letters(broker) == 0
+        broker.produce("t", ["k0:bare"], "-K:")
+        with Member(broker, "g", "ann", "t") as ann:
+            assert ann.acquire(topic) == [(0, 0, 0, 1)] and ann.acknowledge(topic, (0, 0, [REJECT])) == 0
+            wait_for_letters(broker, 1)
+            assert name_letters(broker, errors__deadletterqueue__copy__record__enable="true") == 0
+            broker.produce("t", ["k1:a", "k2:b"], "-K:", "-H", "own=header")
+            assert ann.acquire(topic) == [(0, 1, 2, 1)] and ann.acknowledge(topic, (1, 2, [REJECT])) == 0
+            wait_for_letters(broker, 3)
+            listed, = broker.json("dlq", "list")["stages"]
+            assert (listed["stage"], listed["of"], listed["records"], listed["reasons"][0]["reason"]) == ("dlq.t", "groups", 3, "Offset rejected by client.")
+            code, out, _ = broker.run("dlq", "show", "dlq.t", "--filter", "key=k2", "--json")
+            shown, = [json.loads(line) for line in out.splitlines()]
+            assert (shown["letter"], shown["topic"], shown["offset"], shown["group"], shown["deliveries"]) == ("0:2", "t", "2", "g", 1)
+            assert shown["headers"] == [{"key": "own", "value": "header"}]
+            code, out, err = broker.run("dlq", "redrive", "dlq.t", "--filter", "key=k2", "--dry-run")
+            assert (code, out) == (0, b"1 dead letters would go to the partitions that they came from (nothing was changed: --dry-run)\n"), (out, err)
+            code, out, err = broker.run("dlq", "redrive", "dlq.t", "--filter", "key=k2")
+            assert (code, out) == (0, b"1 dead letters went to the partitions that they came from\n"), (out, err)
+            assert ann.acquire(topic) == [(0, 3, 3, 1)] and ann.acknowledge(topic, (3, 3, [ACCEPT])) == 0
+            broker.crash()
+            broker.start()
+            code, out, err = broker.run("dlq", "redrive", "dlq.t")
+            assert (code, out) == (0, b"1 dead letters went to the partitions that they came from\n"), (out, err)
+            assert "1 were left: they hold no record" in err
+        rows = broker.consume("t", "-f", "%k|%s|%h\\n")
+        assert rows[3:] == ["k2|b|own=header", "k1|a|own=header"], rows
+        code, _, err = broker.run("dlq", "redrive", "t")
+        assert code != 0 and "nor a topic that is open to those of groups" in err
+
+
+def test_letters_on_several_shards_go_back_each_to_its_partition_and_those_of_another_shard_stay():
+    with Broker("runtime.shards=2") as broker:
+        make(broker, partitions=4)
+        make_letters(broker, partitions=4)
+        broker.run("topic", "create", "kept", "-p", "4")
+        for at in range(4):
+            for home in range(4):
+                words = (("__dlq.errors.topic", "t"), ("__dlq.errors.partition", str(home)), ("__dlq.errors.offset", "7"), ("__dlq.errors.group", "g"))
+                broker.produce("dlq.t", ["%d" % home], "-p", str(at), *[word for name, text in words for word in ("-H", name + "=" + text)])
+        _, out, err = broker.run("dlq", "redrive", "dlq.t", "--json")
+        told = json.loads(out)
+        assert [told[name] for name in ("redriven", "distant", "orphans", "bare", "failed_again")] == ["8", "8", "0", "0", "0"], told
+        assert "8 were left: where they came from lies on another shard" in err
+        got = [line.split("|") for line in broker.consume("t", "-f", "%p|%s|%h\\n")]
+        assert len(got) == 8 and all(partition == value and headers == "" for partition, value, headers in got), got
+        assert broker.run("dlq", "redrive", "dlq.t", "--to", "kept")[0] == 0
+        assert len(broker.consume("kept")) == 8
 
 
 def test_what_cannot_be_written_waits_over_a_crash_and_is_written_once_it_can():
