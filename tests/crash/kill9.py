@@ -67,14 +67,10 @@ def swap_stage(broker):
     from sluice_broker import wait_for
 
     admin = loads.Admin(os.path.join(broker.home, "sluice.sock"))
-
-    def state():
-        """Asked for, not read from the log: that one tells of what it told before by a count, seconds later."""
-        return next((one["state"] for one in admin.call("plugin.list")["plugins"] if one["name"] == "copier"), None)
     path = os.path.join(broker.home, "plugins", "copier.lua")
     for wanted, change in ((None, lambda: os.rename(path, path + "~")), ("running", lambda: os.rename(path + "~", path))):
         change()
-        wait_for(lambda: state() == wanted, f"copier: {wanted or 'gone'}")
+        wait_for(lambda: loads.stage_state(admin, "copier") == wanted, f"copier: {wanted or 'gone'}")
 
 
 def stop(broker, moments):

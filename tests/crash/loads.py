@@ -55,6 +55,12 @@ class Admin:
         return reply.get("result")
 
 
+def stage_state(admin, name):
+    """"running" …; None: it is not loaded. Asked for, not read from the log: that one tells of what it told before by a
+    count, seconds later."""
+    return next((one["state"] for one in admin.call("plugin.list")["plugins"] if one["name"] == name), None)
+
+
 def client(address, **more):
     return {"bootstrap.servers": address, "broker.address.family": "v4", "reconnect.backoff.ms": 20,
             "reconnect.backoff.max.ms": 100, "log_level": 0, **{key.replace("_", "."): value for key, value in more.items()}}

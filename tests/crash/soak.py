@@ -142,20 +142,16 @@ class Soak:
     def count(self, *words):
         return sum(all(word in line for word in words) for line in self.broker.log().splitlines())
 
-    def wait_log(self, before, *words):
-        self.sluice_broker.wait_for(lambda: self.count(*words) > before, " ".join(words))
-
     def begin_phase(self, number):
         address = self.broker.address
         self.loads = loads.mixed(address, self.admin, self.args.seed + number, SCALE)
         os.makedirs(self.plugin(""), exist_ok=True)
-        before = {name: self.count(name, " worker runs ") for name in ("copier", "crasher")}
         with open(self.plugin("copier.lua"), "w") as file:
             file.write(loads.STAGE)
         subprocess.run(["cp", self.crasher, self.plugin("crasher.so~")], check=True)
         os.rename(self.plugin("crasher.so~"), self.plugin("crasher.so"))
-        for name, was in before.items():
-            self.wait_log(was, name, " worker runs ")
+        for name in ("copier", "crasher"):
+            self.sluice_broker.wait_for(lambda: loads.stage_state(self.admin, name) == "running", name + " runs")
         self.stages = [loads.Copied("copier", address, self.loads[0], "ids.a.copied", self.admin),
                        loads.Copied("crasher", address, self.loads[1], "ids.b.crashed", self.admin)]
         for one in self.loads:
