@@ -1,6 +1,7 @@
 /* conn.c: see conn.h. */
 #include "intake/conn.h"
 
+#include "intake/conn_output.h"
 #include "intake/conn_shared.h"
 #include "intake/conn_tls.h"
 #include "intake/conn_upgrade.h"
@@ -18,11 +19,6 @@ static const char *const stall_names[CONN_STALL_COUNT] = {"none", "frontend", "o
 const char *conn_stall_name(enum conn_stall stall)
 {
     return stall_names[stall];
-}
-
-static int64_t now_ms(const struct conn *conn)
-{
-    return sl_loop_now_ns(conn->intake->loop) / 1000000;
 }
 
 /* ---- life ---- */
@@ -101,17 +97,6 @@ static void set_stall(struct conn *conn, enum conn_stall stall)
     conn->stall = stall;
 }
 
-static void drop_output(struct conn *conn)
-{
-    while (conn->piece_count > 0) {
-        chunk_unref(conn->pieces[conn->piece_head].chunk);
-        conn->piece_head = (conn->piece_head + 1) & (conn->piece_capacity - 1);
-        conn->piece_count--;
-    }
-    conn->output_bytes = 0;
-    conn->tail_open = false;
-}
-
 /* Tells everybody, gives back what it holds; the memory goes at the end of the turn. */
 static void conn_die(struct conn *conn)
 {
@@ -125,7 +110,7 @@ static void conn_die(struct conn *conn)
     conn_tls_close(conn);
     conn->stream = sl_stream_free(conn->stream);
     conn_shared_close(conn);
-    drop_output(conn);
+    conn_output_drop(conn);
     struct intake *intake = conn->intake;
     intake_slot_give(intake, conn->token);
     if (conn->state != NULL) {
@@ -433,7 +418,7 @@ static bool hand_over(struct conn *conn)
     conn_upgrade_finish(conn);
     end_urgent(conn);
     conn->wanted = 0;
-    conn->opened_ms = now_ms(conn);
+    conn->opened_ms = conn_now_ms(conn);
     bool ok = conn_begin(conn);
     if (!ok) {
         conn_close(conn);
@@ -484,7 +469,9 @@ static void conn_feed(struct conn *conn)
     }
     conn->feeding = false;
     bool is_whole = conn->dead || conn->input_start == conn->input_end;
-    conn->begun_ms = is_whole ? 0 : served || conn->begun_ms == 0 ? now_ms(conn) : conn->begun_ms;
+    conn->begun_ms = is_whole                        ? 0
+                     : served || conn->begun_ms == 0 ? conn_now_ms(conn)
+                                                     : conn->begun_ms;
     if (is_whole) {
         give_input_back(conn);
     }
@@ -575,7 +562,7 @@ static void conn_readable(void *arg)
         conn->input_end += size;
         taken += size;
         conn->intake->bytes_in_total += size;
-        conn->since_ms = now_ms(conn);
+        conn->since_ms = conn_now_ms(conn);
         conn_feed(conn);
         if (size < room && !conn_tls_has_input(conn)) {
             break;
@@ -607,7 +594,7 @@ void conn_wake(struct conn *conn)
     if (conn->dead || conn->closing) {
         return;
     }
-    conn->since_ms = now_ms(conn); /* until now it was we who kept its peer waiting */
+    conn->since_ms = conn_now_ms(conn); /* until now it was we who kept its peer waiting */
     conn->begun_ms = conn->begun_ms > 0 ? conn->since_ms : 0;
     enum conn_stall stall = find_stall(conn);
     if (stall == CONN_STALL_MEMORY) {
@@ -644,123 +631,6 @@ void conn_resume(struct conn *conn)
 
 /* ---- output ---- */
 
-static sl_err grow_pieces(struct conn *conn)
-{
-    if (conn->piece_count < conn->piece_capacity) {
-        return SLUICE_OK;
-    }
-    uint32_t capacity = conn->piece_capacity == 0 ? 8 : conn->piece_capacity * 2;
-    struct conn_piece *pieces = sl_alloc_zero(capacity, sizeof(*pieces));
-    if (pieces == NULL) {
-        return SLUICE_E_NO_MEMORY;
-    }
-    for (uint32_t i = 0; i < conn->piece_count; i++) {
-        pieces[i] = conn->pieces[(conn->piece_head + i) & (conn->piece_capacity - 1)];
-    }
-    sl_free(conn->pieces);
-    conn->pieces = pieces;
-    conn->piece_capacity = capacity;
-    conn->piece_head = 0;
-    return SLUICE_OK;
-}
-
-static struct conn_piece *piece_at(struct conn *conn, uint32_t index)
-{
-    return &conn->pieces[(conn->piece_head + index) & (conn->piece_capacity - 1)];
-}
-
-/* [takes chunk] */
-static sl_err push_piece(struct conn *conn, struct chunk *chunk, const uint8_t *data, size_t size)
-{
-    sl_err err = grow_pieces(conn);
-    if (err != SLUICE_OK) {
-        chunk_unref(chunk);
-        return err;
-    }
-    if (conn->piece_count == 0) {
-        conn->taken_ms = now_ms(conn);
-    }
-    *piece_at(conn, conn->piece_count++) = (struct conn_piece){chunk, data, size};
-    conn->output_bytes += size;
-    return SLUICE_OK;
-}
-
-static sl_err push_copy(struct conn *conn, struct sluice_bytes bytes)
-{
-    if (conn->tail_open && conn->piece_count > 0) {
-        struct conn_piece *tail = piece_at(conn, conn->piece_count - 1);
-        if (conn->tail_used + bytes.size <= tail->chunk->size) {
-            memcpy(tail->chunk->data + conn->tail_used, bytes.data, bytes.size);
-            conn->tail_used += bytes.size;
-            tail->size += bytes.size;
-            conn->output_bytes += bytes.size;
-            return SLUICE_OK;
-        }
-    }
-    struct chunk *chunk = NULL;
-    sl_err err = chunk_new(conn->intake->cache, bytes.size, &chunk);
-    if (err != SLUICE_OK) {
-        return err;
-    }
-    memcpy(chunk->data, bytes.data, bytes.size);
-    err = push_piece(conn, chunk, chunk->data, bytes.size);
-    conn->tail_open = err == SLUICE_OK;
-    conn->tail_used = bytes.size;
-    return err;
-}
-
-/* The chunk that the piece's token stands for; NULL: the piece does not lie in one. */
-static struct chunk *chunk_of(const struct conn *conn, const struct sluice_piece *piece)
-{
-    const struct intake *intake = conn->intake;
-    struct chunk *chunk =
-        piece->token > intake->token_count ? NULL : intake->tokens[piece->token - 1];
-    bool holds = chunk != NULL && piece->bytes.data >= chunk->data &&
-                 piece->bytes.data + piece->bytes.size <= chunk->data + chunk->size;
-    return holds ? chunk : NULL;
-}
-
-/* Queues the piece from its byte `skip` on. */
-static sl_err push(struct conn *conn, const struct sluice_piece *piece, size_t skip)
-{
-    size_t size = (size_t)piece->bytes.size - skip;
-    if (size == 0) {
-        return SLUICE_OK;
-    }
-    const uint8_t *data = piece->bytes.data + skip;
-    if (piece->token == 0) {
-        return push_copy(conn, (struct sluice_bytes){data, size});
-    }
-    struct chunk *chunk = chunk_of(conn, piece);
-    if (chunk == NULL) {
-        return SLUICE_E_INVALID;
-    }
-    conn->tail_open = false;
-    return push_piece(conn, chunk_ref(chunk), data, size);
-}
-
-static void advance_output(struct conn *conn, size_t size)
-{
-    conn->output_bytes -= size;
-    conn->taken_ms = size > 0 ? now_ms(conn) : conn->taken_ms;
-    conn->intake->bytes_out_total += size;
-    while (size > 0) {
-        struct conn_piece *piece = piece_at(conn, 0);
-        if (size < piece->size) {
-            piece->data += size;
-            piece->size -= size;
-            return;
-        }
-        size -= piece->size;
-        chunk_unref(piece->chunk);
-        conn->piece_head = (conn->piece_head + 1) & (conn->piece_capacity - 1);
-        conn->piece_count--;
-    }
-    if (conn->piece_count == 0) {
-        conn->tail_open = false;
-    }
-}
-
 /* Sends until the socket is full or nothing is left. */
 static void conn_flush(struct conn *conn)
 {
@@ -769,7 +639,7 @@ static void conn_flush(struct conn *conn)
         uint32_t count = SL_MIN(conn->piece_count, CONN_PIECES_MAX);
         size_t total = 0;
         for (uint32_t i = 0; i < count; i++) {
-            struct conn_piece *piece = piece_at(conn, i);
+            struct conn_piece *piece = conn_output_piece(conn, i);
             pieces[i] = (struct sl_iovec){(void *)(uintptr_t)piece->data, piece->size};
             total += piece->size;
         }
@@ -778,7 +648,7 @@ static void conn_flush(struct conn *conn)
             conn_die(conn);
             return;
         }
-        advance_output(conn, written);
+        conn_output_advance(conn, written);
         if (written < total) {
             conn->writing = true;
             return;
@@ -822,7 +692,7 @@ static sl_err write_through(struct conn *conn, const struct sluice_piece *pieces
     size_t total = 0;
     size_t written = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (pieces[i].token != 0 && chunk_of(conn, &pieces[i]) == NULL) {
+        if (pieces[i].token != 0 && conn_output_chunk(conn, &pieces[i]) == NULL) {
             return SLUICE_E_INVALID;
         }
         now[i] = (struct sl_iovec){(void *)(uintptr_t)pieces[i].bytes.data,
@@ -845,7 +715,7 @@ static sl_err queue_rest(struct conn *conn, const struct sluice_piece *pieces, u
     for (uint32_t i = 0; i < count && err == SLUICE_OK; i++) {
         size_t skip = SL_MIN(written, (size_t)pieces[i].bytes.size);
         written -= skip;
-        err = push(conn, &pieces[i], skip);
+        err = conn_output_push(conn, &pieces[i], skip);
     }
     return err;
 }
@@ -919,7 +789,7 @@ static void close_as(struct conn *conn, int32_t why)
                       conn->input_end - conn->input_start);
     }
     conn->closing = true;
-    conn->since_ms = now_ms(conn);
+    conn->since_ms = conn_now_ms(conn);
     conn->intake->closing_count++;
     set_stall(conn, CONN_STALL_NONE);
     end_exempt(conn);

@@ -109,6 +109,11 @@ struct conn {
     char peer[64];
 };
 
+static inline int64_t conn_now_ms(const struct conn *conn)
+{
+    return sl_loop_now_ns(conn->intake->loop) / 1000000;
+}
+
 /* Takes the descriptor, tells the frontend, starts reading. listener may be NULL. [takes
  * descriptor]
  */

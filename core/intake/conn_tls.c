@@ -215,8 +215,7 @@ static sl_err start_step(struct conn *conn)
     sl_err err = login_desk_submit(&conn->intake->logins, &tls->step, conn->frontend->urgent);
     if (err != SLUICE_OK) {
         listener_gate_refused(&listener->gate, LISTENER_LOGINS_FULL, conn->intake->logger,
-                              listener->name, conn->peer,
-                              sl_loop_now_ns(conn->intake->loop) / 1000000);
+                              listener->name, conn->peer, conn_now_ms(conn));
         return err;
     }
     tls->flight.refused = false;

@@ -45,7 +45,7 @@ static sluice_status enter(struct conn *conn, struct listener *listener)
     enum listener_refusal refusal = listener_gate_enter(&listener->gate, conn->peer);
     if (refusal != LISTENER_TAKES) {
         listener_gate_refused(&listener->gate, refusal, conn->intake->logger, listener->name,
-                              conn->peer, sl_loop_now_ns(conn->intake->loop) / 1000000);
+                              conn->peer, conn_now_ms(conn));
         return SLUICE_E_TOO_MANY_CONNECTIONS;
     }
     listener_ref(listener);
