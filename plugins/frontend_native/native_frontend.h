@@ -195,6 +195,7 @@ struct native_source {
     uint8_t share_start;        /* SLUICE_SHARE_START_* */
     int64_t retry_ms;           /* after a failure that may pass: not before; 0 */
     struct native_held *held;   /* owned; ephemeral: records before next_offset */
+    int64_t held_since_ms;      /* monotonic */
     int64_t held_expires_ms;    /* wall clock: with a filter in Lua, when the first of these does */
     struct sluice_filter *lua;  /* owned, from its first batch on */
     struct native_held *judged; /* owned: the batch that is judged by it; or NULL */
@@ -318,6 +319,8 @@ void native_messages_begin(struct native_source *source);
 void native_messages_send(struct native_sub *sub, uint32_t *count, uint16_t flags);
 /* STALLED, once. */
 void native_source_stall(struct native_source *source, int64_t offset, uint64_t bytes);
+/* Records before next_offset that are sent later. [takes held, which may be NULL] */
+void native_source_hold(struct native_source *source, struct native_held *held);
 /* Goes on if it can. */
 void native_source_pump(struct native_source *source);
 /* The subscription or the partition is gone. */

@@ -194,7 +194,7 @@ static void keep_held(struct native_source *source, struct native_held *held)
 {
     source->looks = held->size == 0;
     if (held->size > 0) {
-        source->held = held;
+        native_source_hold(source, held);
     } else {
         native_held_free(held);
     }

@@ -19,6 +19,7 @@
 #define TURN_FETCHES    16u /* then others have their turn */
 #define RETRY_MS        200
 #define HELD_BYTES      (64u << 10) /* of a source */
+#define HELD_MS         500         /* then it is read again: it may have been trimmed meanwhile */
 #define HELD_BYTES_ALL  (16u << 20) /* of all of a loop */
 #define ALL_READ        1u          /* flag of MESSAGES */
 
@@ -93,6 +94,13 @@ void native_source_unpark(struct native_source *source)
     if (unlink_parked(source)) {
         native_source_unref(source);
     }
+}
+
+void native_source_hold(struct native_source *source, struct native_held *held)
+{
+    const struct sluice_frontend_host *io = source->sub->conn->frontend->io;
+    source->held = held;
+    source->held_since_ms = io->now_ms(io);
 }
 
 static void drop_held(struct native_source *source)
@@ -300,7 +308,7 @@ static bool on_record(void *arg, const struct sluice_record *record)
 static void hold(struct walk *walk)
 {
     struct native_source *source = walk->source;
-    source->held = native_held_new(source, &walk->hold);
+    native_source_hold(source, native_held_new(source, &walk->hold));
     if (source->held != NULL) {
         source->sub->conn->frontend->held_bytes += source->held->size;
     } else if (walk->unsent_at >= 0) {
@@ -595,12 +603,14 @@ static void fetch(struct native_source *source)
 }
 
 /* Its right to read them may be gone: then the next fetch is refused. One of them may have expired
- * meanwhile: then they are read and judged again. */
+ * meanwhile, or records were trimmed, of which nobody tells: then they are read, and judged, again.
+ */
 static void give_held(struct native_source *source)
 {
     const struct sluice_frontend_host *io = source->sub->conn->frontend->io;
     bool has_lua = source->sub->lua_text.data != NULL;
-    bool is_over = has_lua && io->wall_ms(io) >= source->held_expires_ms;
+    bool is_over = (has_lua && io->wall_ms(io) >= source->held_expires_ms) ||
+                   io->now_ms(io) - source->held_since_ms >= HELD_MS;
     if (is_over || !native_may_read(source->sub->conn, source->topic->name)) {
         source->next_offset = native_held_offset(source->held);
         drop_held(source);

@@ -163,14 +163,26 @@ void native_sub_end(struct native_sub *sub, sluice_status status, const char *re
     native_conn_unref(conn);
 }
 
+/* Of a bucket, one that has not ended: an end that is under way, and inside of which the connection
+ * ended, goes on by itself. */
+static struct native_sub *find_open(const struct native_conn *conn, uint32_t bucket)
+{
+    struct native_sub *sub = conn->subs[bucket];
+    while (sub != NULL && sub->ended) {
+        sub = sub->next_of_conn;
+    }
+    return sub;
+}
+
 void native_subs_drop(struct native_conn *conn)
 {
+    struct native_sub *sub = NULL;
     while (conn->parked != NULL) {
         native_source_unpark(conn->parked);
     }
     for (uint32_t i = 0; i < conn->sub_room; i++) {
-        while (conn->subs[i] != NULL) {
-            close_sub(conn->subs[i]);
+        while ((sub = find_open(conn, i)) != NULL) {
+            close_sub(sub);
         }
     }
 }

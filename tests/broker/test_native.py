@@ -391,4 +391,17 @@ def test_who_is_silent_for_too_long_is_taken_for_gone():
         assert Reader(silent.take(GOAWAY).body).number("I") == 1007 and silent.is_closed()
 
 
+def test_what_was_trimmed_while_it_was_held_for_want_of_credit_is_not_sent():
+    with Link(broker().native) as link:
+        link.published(1, "held", [record(b"%d" % i) for i in range(10)], partition=0)
+        link.subscribe(2, "held", records=1)
+        assert [one.offset for one in link.records(2, 1)] == [0]
+        held_until = time.monotonic() + 0.6  # what is held longer is read again
+        link.ask(TRIM, text("held") + struct.pack("<iq", 0, 5))
+        wait_for(lambda: time.monotonic() > held_until, "it to be held for a while")
+        link.credit(2, 3)
+        assert [one.offset for one in link.records(2, 3)] == [5, 6, 7]
+
+
+
 load_tests = loader(globals())

@@ -311,6 +311,21 @@ def test_an_exclusive_subscriber_is_alone_in_its_group_and_reads_in_order_until_
             third.subscribe(4, "alone", group="alone", flags=EXCLUSIVE)
 
 
+def test_an_exclusive_subscriber_goes_back_by_releasing_all_from_a_record_on():
+    with Link(broker().native) as link:
+        fill(link, "back", 20)
+        link.subscribe(2, "back", group="back", flags=EXCLUSIVE, records=10)
+        assert [record.offset for record in link.records(2, 10)] == list(range(10))
+        assert ack(link, 2, DONE_WITH, (0, 2)) == 0
+        assert ack(link, 2, AGAIN, (4, 4)) == 0  # one alone comes behind what was sent, before what was not
+        link.credit(2, 2)
+        assert [record.offset for record in link.records(2, 2)] == [4, 10]
+        assert ack(link, 2, AGAIN, (3, 10)) == 0
+        link.credit(2, 12)
+        assert [record.offset for record in link.records(2, 12)] == list(range(3, 15))
+        stop(link, 2)
+
+
 def test_a_group_of_another_kind_is_not_subscribed_to():
     with Link(broker().native) as link, broker().connect() as raw:
         fill(link, "taken", 1)
