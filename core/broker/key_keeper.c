@@ -35,6 +35,13 @@ static void changed(void *arg)
     key_keeper_look(arg, NULL, NULL);
 }
 
+static void ignore_entry(void *arg, const char *name, bool is_directory)
+{
+    (void)arg;
+    (void)name;
+    (void)is_directory;
+}
+
 static void watch_folder(struct key_keeper *keeper, const char *path)
 {
     char folder[KEY_PATH_BYTES];
@@ -62,12 +69,27 @@ static void watch_folder(struct key_keeper *keeper, const char *path)
     memcpy(keeper->folders[keeper->folder_count++], folder, sizeof(folder));
 }
 
+/* Of a path that may be a folder itself. */
+static void watch_inside(struct key_keeper *keeper, const char *path)
+{
+    char inside[KEY_PATH_BYTES + 2];
+    sl_err err = path[0] == '\0' ? SLUICE_E_NOT_FOUND
+                                 : sl_dir_list(keeper->sluice->os, path, ignore_entry, NULL);
+    if (err == SLUICE_OK && strlen(path) < KEY_PATH_BYTES - 1) {
+        snprintf(inside, sizeof(inside), "%s/", path);
+        watch_folder(keeper, inside);
+    }
+}
+
 void key_keeper_watch(struct key_keeper *keeper, const struct listener *listener)
 {
     if (listener->tls != NULL && !keeper->sluice->stopping) {
         watch_folder(keeper, listener->tls->certificate);
         watch_folder(keeper, listener->tls->key);
+        watch_folder(keeper, listener->tls->key_password_file);
         watch_folder(keeper, listener->tls->ca);
+        watch_folder(keeper, listener->tls->crl);
+        watch_inside(keeper, listener->tls->crl);
     }
 }
 

@@ -64,7 +64,10 @@ static const struct {
     }
     TEXT("certificate", certificate, certificate),
     TEXT("key", key, key),
+    TEXT("key_password", key_password, key_password),
+    TEXT("key_password_file", key_password_file, key_password_file),
     TEXT("ca", ca, ca),
+    TEXT("crl", crl, crl),
     TEXT("ciphers", ciphers, ciphers),
     TEXT("cipher_suites", cipher_suites, cipher_suites),
     TEXT("principal_mapping_rules", principal_mapping_rules, mapping),
@@ -158,8 +161,9 @@ static sl_err take_member(const struct reading *reading, const cJSON *value)
         }
     }
     return WRONG(reading,
-                 "%s.tls.%.40s: TLS has no such key here; it has certificate, key, ca, "
-                 "client_auth, protocols, ciphers, cipher_suites, principal_mapping_rules",
+                 "%s.tls.%.40s: TLS has no such key here; it has certificate, key, key_password, "
+                 "key_password_file, ca, crl, client_auth, protocols, ciphers, cipher_suites, "
+                 "principal_mapping_rules",
                  reading->place, value->string);
 }
 

@@ -373,6 +373,27 @@ static bool words_are_settings(const struct cli *cli)
     return true;
 }
 
+/* Their values are not shown, so that none seems to be other than it was. */
+static void add_secrets(const struct cli *cli, cJSON *rows)
+{
+    for (uint32_t i = 1; i < cli->options.word_count; i++) {
+        char key[CONFIG_PATH_MAX];
+        const char *word = cli->options.words[i];
+        snprintf(key, sizeof(key), "%.*s", (int)SL_MIN(strcspn(word, "="), sizeof(key) - 1), word);
+        const struct config_option *option = config_option_find(config_section_main(), key);
+        bool is_told = false;
+        const cJSON *row;
+        cJSON_ArrayForEach(row, rows)
+        {
+            const char *told = cJSON_GetObjectItemCaseSensitive(row, "key")->valuestring;
+            is_told = is_told || strcmp(told, key) == 0;
+        }
+        if (option != NULL && option->is_secret && !is_told) {
+            row_add(rows, key, CONFIG_HIDDEN, CONFIG_HIDDEN);
+        }
+    }
+}
+
 int cli_config_set(struct cli *cli)
 {
     const char *path = cli->options.words[0];
@@ -407,6 +428,7 @@ int cli_config_set(struct cli *cli)
     } else {
         cJSON *rows = cJSON_CreateArray();
         compare(before, after, rows);
+        add_secrets(cli, rows);
         set_rows(cli, rows);
         cJSON_Delete(rows);
         code = CLI_OK;

@@ -2,6 +2,7 @@
 #include "cli/cli_redact.h"
 
 #include "base/siphash.h"
+#include "control/config_option.h"
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HIDDEN      "(secret)"
+#define HIDDEN      CONFIG_HIDDEN
 #define DEPTH_MAX   64u
 #define VALUE_BYTES (1u << 20) /* of one text in JSON */
 
@@ -222,6 +223,10 @@ bool redactor_is_secret(const char *member)
     static const char *const words[] = {"password", "passphrase",  "passwd",    "secret",
                                         "token",    "credential",  "apikey",    "api_key",
                                         "api-key",  "private_key", "access_key"};
+    enum config_secrecy secrecy = config_secrecy(member);
+    if (secrecy != CONFIG_UNKNOWN) {
+        return secrecy == CONFIG_SECRET;
+    }
     for (size_t i = 0; i < SL_COUNT_OF(words); i++) {
         if (strcasestr(member, words[i]) != NULL) {
             return true;

@@ -1,7 +1,8 @@
 /* cli_redact.h: what a debug bundle must not tell: secrets, and names where somebody asks for that.
  *
- * Secrets are found by the name of their member (password, token, …) in any JSON, also in JSON that
- * is a text in it; their values are then left out wherever else they stand. Names (of topics,
+ * Secrets are found by the name of their member in any JSON, also in JSON that is a text in it:
+ * what the option table knows by what it says (the broker does not even tell those), else by words
+ * (password, token, …). Their values are then left out wherever else they stand. Names (of topics,
  * groups, clients) become "x-" and 12 hex digits of a hash under the key of this bundle, so that
  * what belongs together still can be seen to, and no list of likely names tells them. Pure. [any]
  */

@@ -74,9 +74,12 @@ struct config_instance {
 
 /* TLS of a listener. */
 struct config_tls {
-    const char *certificate; /* empty: plaintext */
-    const char *key;         /* empty: in the file of the certificate */
+    const char *certificate;  /* empty: plaintext */
+    const char *key;          /* empty: in the file of the certificate */
+    const char *key_password; /* so the next; empty: it is not encrypted */
+    const char *key_password_file;
     const char *ca;
+    const char *crl;     /* a file or a folder; empty: none */
     int32_t client_auth; /* CONFIG_CLIENT_AUTH_* */
     struct config_list protocols;
     const char *ciphers;

@@ -71,7 +71,7 @@ static sl_err option_compare(struct config_diff *diff, const struct config_optio
     config_typed_text(option, config_field(option, before), old_text);
     config_typed_text(option, config_field(option, after), new_text);
     bool same = strcmp(old_text, new_text) == 0;
-    if (option->type == CONFIG_TYPE_OBJECT) { /* may be longer than what is shown */
+    if (option->type == CONFIG_TYPE_OBJECT || option->is_secret) { /* not all of it is shown */
         same = strcmp(*(const char *const *)config_field(option, before),
                       *(const char *const *)config_field(option, after)) == 0;
     }

@@ -38,6 +38,7 @@ struct config_option {
     int64_t min, max;        /* INT, SIZE (bytes), DURATION (ms) */
     const char *choices;     /* ENUM: "debug|info|warn|error"; a leading '|' allows unset */
     bool may_be_empty;
+    bool is_secret;  /* STRING: never shown */
     const char *doc; /* one sentence */
 };
 
@@ -69,7 +70,8 @@ bool config_option_is_section(const struct config_section *section, const char *
 sl_err config_typed_parse(const struct config_option *option, const struct config_node *node,
                           struct config_arena *arena, void *field,
                           char ret_why[CONFIG_WHY_MAX]) SL_MUST_CHECK;
-/* The value as people write it ("64 MiB"); cut at CONFIG_VALUE_TEXT_MAX. Returns ret_text. */
+/* The value as people write it ("64 MiB"), a secret as CONFIG_HIDDEN; cut at CONFIG_VALUE_TEXT_MAX.
+ * Returns ret_text. */
 const char *config_typed_text(const struct config_option *option, const void *field,
                               char ret_text[CONFIG_VALUE_TEXT_MAX]);
 /* Numbers as people write them. */
@@ -77,6 +79,17 @@ void config_number_text(enum config_type type, int64_t value, char ret_text[32])
 const char *config_type_name(enum config_type type);
 /* Choice `index` of "a|b|c" is copied to ret_word; false: there are not so many. */
 bool config_choice(const char *choices, uint32_t index, char ret_word[32]);
+
+/* ---- secrets (config_secret.c) ---- */
+
+#define CONFIG_HIDDEN "(secret)"
+enum config_secrecy { CONFIG_UNKNOWN, CONFIG_PUBLIC, CONFIG_SECRET };
+/* What the table says of a key, or of what stands in its place in an object ("key_password" of the
+ * member "tls" of a listener). UNKNOWN: no row has that name. */
+enum config_secrecy config_secrecy(const char *key);
+/* The same object with CONFIG_HIDDEN for what is SECRET; to be freed. NULL: nothing in it is, or it
+ * is no JSON. */
+char *config_secrets_hide(const char *json);
 
 static inline const void *config_field(const struct config_option *option, const void *base)
 {

@@ -226,10 +226,12 @@ static void json_add(cJSON *object, const char *key, const struct config_option 
 {
     char text[CONFIG_VALUE_TEXT_MAX], place[CONFIG_ORIGIN_TEXT_MAX];
     cJSON *entry = cJSON_AddObjectToObject(object, key);
-    const char *value = option->type == CONFIG_TYPE_OBJECT
-                            ? *(const char *const *)config_field(option, base)
-                            : config_typed_text(option, config_field(option, base), text);
-    cJSON_AddStringToObject(entry, "value", value);
+    bool is_object = option->type == CONFIG_TYPE_OBJECT;
+    const char *value = is_object ? *(const char *const *)config_field(option, base)
+                                  : config_typed_text(option, config_field(option, base), text);
+    char *hidden = is_object ? config_secrets_hide(value) : NULL;
+    cJSON_AddStringToObject(entry, "value", hidden != NULL ? hidden : value);
+    free(hidden);
     cJSON_AddStringToObject(entry, "origin", config_origin_text(origin, place));
     cJSON_AddStringToObject(entry, "change", apply_text(option->apply));
 }

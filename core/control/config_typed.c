@@ -369,6 +369,13 @@ static void list_text(const struct config_list *list, char ret_text[CONFIG_VALUE
     }
 }
 
+static void object_text(const char *json, char ret_text[CONFIG_VALUE_TEXT_MAX])
+{
+    char *hidden = config_secrets_hide(json);
+    snprintf(ret_text, CONFIG_VALUE_TEXT_MAX, "%s", hidden != NULL ? hidden : json);
+    free(hidden);
+}
+
 const char *config_typed_text(const struct config_option *option, const void *field,
                               char ret_text[CONFIG_VALUE_TEXT_MAX])
 {
@@ -390,8 +397,14 @@ const char *config_typed_text(const struct config_option *option, const void *fi
     case CONFIG_TYPE_INSTANCES:
         ret_text[0] = '\0';
         break;
+    case CONFIG_TYPE_OBJECT:
+        object_text(*(const char *const *)field, ret_text);
+        break;
     default:
-        snprintf(ret_text, CONFIG_VALUE_TEXT_MAX, "%s", *(const char *const *)field);
+        snprintf(ret_text, CONFIG_VALUE_TEXT_MAX, "%s",
+                 option->is_secret && (*(const char *const *)field)[0] != '\0'
+                     ? CONFIG_HIDDEN
+                     : *(const char *const *)field);
         break;
     }
     return ret_text;

@@ -136,6 +136,7 @@ static void conn_writable(void *arg);
 static void conn_failed(void *arg, sl_err err)
 {
     (void)err;
+    conn_tls_failed(arg);
     conn_die(arg);
 }
 

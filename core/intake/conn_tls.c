@@ -129,6 +129,8 @@ static void tell(const struct conn *conn, const char *what, const char *why)
            sl_log_text("reason", why));
 }
 
+static const char closed_by_peer[] = "the peer closed the connection";
+
 static void tell_failure(struct conn *conn, const char *why)
 {
     conn->intake->handshakes_failed_total++;
@@ -269,9 +271,16 @@ sl_err conn_tls_ready(struct conn *conn, bool *ret_now)
         return start_step(conn);
     }
     if (err != SLUICE_E_WOULD_BLOCK) {
-        tell_failure(conn, "the peer closed the connection");
+        tell_failure(conn, closed_by_peer);
     }
     return err;
+}
+
+void conn_tls_failed(struct conn *conn)
+{
+    if (conn->tls != NULL && !conn->tls->ready) {
+        tell_failure(conn, closed_by_peer);
+    }
 }
 
 bool conn_tls_is_late(struct conn *conn, int64_t at_ms)

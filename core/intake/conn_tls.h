@@ -26,6 +26,8 @@ sl_err conn_tls_ready(struct conn *conn, bool *ret_now) SL_MUST_CHECK;
 /* A connection ends that has these bytes left: if they are a handshake, its peer took the listener
  * for another, and that is told. */
 void conn_tls_look(const struct conn *conn, const uint8_t *data, size_t size);
+/* Its socket broke: a handshake that was under way failed. */
+void conn_tls_failed(struct conn *conn);
 /* It has not said who it is for too long. */
 bool conn_tls_is_late(struct conn *conn, int64_t at_ms);
 /* "User:CN=…"; NULL: nobody said who it is. */

@@ -12,7 +12,10 @@
 struct listener_tls {
     char certificate[LISTENER_TEXT_BYTES]; /* paths; see struct tls_settings */
     char key[LISTENER_TEXT_BYTES];
+    char key_password[LISTENER_TEXT_BYTES];
+    char key_password_file[LISTENER_TEXT_BYTES];
     char ca[LISTENER_TEXT_BYTES];
+    char crl[LISTENER_TEXT_BYTES];
     char ciphers[LISTENER_TEXT_BYTES];
     char cipher_suites[LISTENER_TEXT_BYTES];
     char mapping[LISTENER_RULES_BYTES]; /* principal_mapping_rules */

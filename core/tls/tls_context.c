@@ -1,6 +1,7 @@
 /* tls_context.c: see tls_context.h. */
 #include "tls/tls_context.h"
 
+#include "base/bytes.h"
 #include "tls/tls_name.h"
 #include "tls/tls_wire.h"
 
@@ -15,6 +16,7 @@
 #define PEER_CHAIN_BYTES_MAX (64 << 10) /* of certificates that a peer sends */
 #define CHAIN_MAX            16u
 #define AUTHORITIES_MAX      1024u
+#define LISTS_MAX            1024u
 #define READ_BUFFER_BYTES    (20u << 10) /* of a session, while it has input: a whole record */
 
 struct tls_context {
@@ -142,25 +144,47 @@ static sl_err take_chain(struct tls_context *context, const char *path, BIO *tex
     return err;
 }
 
-static int no_password(char *buffer, int size, int writing, void *arg)
+struct key_password {
+    struct sl_bytes text; /* size 0: none is configured */
+    bool asked;           /* the key is encrypted */
+};
+
+static int give_password(char *buffer, int size, int writing, void *arg)
 {
-    (void)buffer;
-    (void)size;
+    struct key_password *password = arg;
     (void)writing;
-    *(bool *)arg = true;
-    return -1;
+    password->asked = true;
+    if (password->text.size == 0 || password->text.size > (size_t)size) {
+        return -1;
+    }
+    memcpy(buffer, password->text.data, password->text.size);
+    return (int)password->text.size;
+}
+
+static sl_err key_problem(const char *path, const struct key_password *password, char *ret_why)
+{
+    const char *why = reason();
+    if (password->asked && password->text.size == 0) {
+        return WRONG(
+            ret_why,
+            "key %.160s is encrypted; give its password: key_password_file or key_password", path);
+    }
+    return password->asked
+               ? WRONG(ret_why, "key %.160s cannot be decrypted: its password is another one", path)
+               : WRONG(ret_why, "key %.200s is not one in PEM form: %s", path, why);
 }
 
 static sl_err take_key(struct tls_context *context, const struct tls_settings *settings, BIO *text,
-                       char *ret_why)
+                       struct sl_bytes from_file, char *ret_why)
 {
     const char *path = settings->key[0] != '\0' ? settings->key : settings->certificate;
-    bool encrypted = false;
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(text, NULL, no_password, &encrypted);
+    struct key_password password = {.text = from_file};
+    if (settings->key_password[0] != '\0') {
+        password.text = sl_bytes_of_text(settings->key_password);
+    }
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(text, NULL, give_password, &password);
     if (key == NULL) {
-        const char *why = reason();
-        return encrypted ? WRONG(ret_why, "key %.200s is encrypted; give one that is not", path)
-                         : WRONG(ret_why, "key %.200s is not one in PEM form: %s", path, why);
+        return key_problem(path, &password, ret_why);
     }
     sl_err err = SLUICE_OK;
     X509 *certificate = SSL_CTX_get0_certificate(context->ssl);
@@ -197,6 +221,49 @@ static sl_err take_authorities(struct tls_context *context, const char *path, BI
     return SLUICE_OK;
 }
 
+/* Whose list it is, for a sentence. */
+static sl_err check_list(const X509_CRL *list, const char *path, int64_t wall_ms, char *ret_why)
+{
+    char issuer[128];
+    time_t now = (time_t)(wall_ms / 1000);
+    const ASN1_TIME *next = X509_CRL_get0_nextUpdate(list);
+    if (tls_name_text(X509_CRL_get_issuer(list), issuer, sizeof(issuer)) != SLUICE_OK) {
+        snprintf(issuer, sizeof(issuer), "(long)");
+    }
+    if (X509_cmp_time(X509_CRL_get0_lastUpdate(list), &now) > 0) {
+        return WRONG(ret_why, "crl %.100s: the list of %s is not valid yet", path, issuer);
+    }
+    if (next != NULL && X509_cmp_time(next, &now) < 0) {
+        return WRONG(ret_why, "crl %.100s: the list of %s has expired: get a new one from there",
+                     path, issuer);
+    }
+    return SLUICE_OK;
+}
+
+static sl_err take_lists(struct tls_context *context, const char *path, BIO *text, int64_t wall_ms,
+                         char *ret_why)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(context->ssl);
+    sl_err err = SLUICE_OK;
+    uint32_t count = 0;
+    X509_CRL *list;
+    while (err == SLUICE_OK && (list = PEM_read_bio_X509_CRL(text, NULL, NULL, NULL)) != NULL) {
+        err = check_list(list, path, wall_ms, ret_why);
+        if (err == SLUICE_OK && (count++ == LISTS_MAX || X509_STORE_add_crl(store, list) != 1)) {
+            err = WRONG(ret_why, "crl %.200s has too many lists, or one that is not usable: %s",
+                        path, reason());
+        }
+        X509_CRL_free(list);
+    }
+    unsigned long error = ERR_peek_last_error();
+    if (err == SLUICE_OK && (count == 0 || ERR_GET_REASON(error) != PEM_R_NO_START_LINE)) {
+        err = WRONG(ret_why, "crl %.200s is not a revocation list in PEM form: %s", path, reason());
+    }
+    ERR_clear_error();
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    return err;
+}
+
 static sl_err with_text(struct sl_bytes bytes, BIO **ret_text)
 {
     *ret_text = BIO_new_mem_buf(bytes.data, (int)bytes.size);
@@ -213,12 +280,17 @@ static sl_err take_files(struct tls_context *context, const struct tls_settings 
         BIO_free(text);
     }
     if (err == SLUICE_OK && (err = with_text(files->key, &text)) == SLUICE_OK) {
-        err = take_key(context, settings, text, ret_why);
+        err = take_key(context, settings, text, files->key_password, ret_why);
         BIO_free(text);
     }
     if (err == SLUICE_OK && files->ca.data != NULL &&
         (err = with_text(files->ca, &text)) == SLUICE_OK) {
         err = take_authorities(context, settings->ca, text, ret_why);
+        BIO_free(text);
+    }
+    if (err == SLUICE_OK && files->crl.data != NULL &&
+        (err = with_text(files->crl, &text)) == SLUICE_OK) {
+        err = take_lists(context, settings->crl, text, wall_ms, ret_why);
         BIO_free(text);
     }
     return err;

@@ -2,6 +2,7 @@
 
     ca = Authority(folder)                       # ca.path
     broker = ca.issue("broker", "/CN=localhost") # .certificate, .key: paths of PEM files
+    ca.revoke("list", [broker])                  # the path of a revocation list
 """
 import os
 import subprocess
@@ -35,3 +36,15 @@ class Authority:
         openssl("x509", "-req", "-in", base + ".csr", "-CA", self.path, "-CAkey", self.key, "-CAcreateserial", "-days", str(days or -1),
                 "-extfile", base + ".ext", "-out", base + ".pem")
         return Pair(base + ".pem", base + ".key")
+
+    def revoke(self, name, pairs=(), until="20991231000000Z"):
+        base = os.path.join(self.folder, name)
+        with open(base + ".index", "w") as index:
+            for pair in pairs:
+                serial = openssl("x509", "-in", pair.certificate, "-noout", "-serial").decode().strip().split("=")[1]
+                index.write("R\t991231000000Z\t200101000000Z\t%s\tunknown\t/CN=revoked\n" % serial)
+        with open(base + ".cnf", "w") as file:
+            file.write("[ca]\ndefault_ca=it\n[it]\ndatabase=%s.index\ndefault_md=sha256\n" % base)
+        openssl("ca", "-config", base + ".cnf", "-gencrl", "-keyfile", self.key, "-cert", self.path, "-crl_lastupdate", "20200101000000Z",
+                "-crl_nextupdate", until, "-out", base + ".pem")
+        return base + ".pem"

@@ -15,7 +15,7 @@ except ImportError as error:
 
 import kafka_wire
 from certificates import Authority
-from sluice_broker import Broker, Raw, free_port, loader, need, wait_for
+from sluice_broker import SLUICE, Broker, Raw, free_port, loader, need, wait_for
 
 FOLDER = tempfile.mkdtemp(prefix="sluice-tls-")
 atexit.register(shutil.rmtree, FOLDER, True)
@@ -195,13 +195,20 @@ def test_files_that_are_wrong_are_told_at_the_start():
     old = CA.issue("old", "/CN=localhost", 0)
     encrypted = os.path.join(FOLDER, "encrypted.key")
     subprocess.run(["openssl", "ec", "-in", SERVER.key, "-aes256", "-passout", "pass:x", "-out", encrypted], check=True, capture_output=True)
-    nothing = os.path.join(FOLDER, "nothing.pem")
+    nothing, empty = os.path.join(FOLDER, "nothing.pem"), os.path.join(FOLDER, "empty")
     open(nothing, "w").close()
+    os.mkdir(empty)
     for settings, words in ((keys(SERVER, ca="/nowhere.pem"), "ca /nowhere.pem cannot be read: "),
                             (["kafka.tls.certificate=/nowhere.pem"], "certificate /nowhere.pem cannot be read: "),
                             (["kafka.tls.certificate=" + SERVER.certificate], "is not one in PEM form"),
                             (["kafka.tls.certificate=" + SERVER.certificate, "kafka.tls.key=" + ALICE.key], "is not that of the certificate"),
-                            (["kafka.tls.certificate=" + SERVER.certificate, "kafka.tls.key=" + encrypted], "is encrypted; give one that is not"),
+                            (["kafka.tls.certificate=" + SERVER.certificate, "kafka.tls.key=" + encrypted], "encrypted.key is encrypted; give its password"),
+                            (keys(key=encrypted, key_password="no"), "encrypted.key cannot be decrypted: its password is another one"),
+                            (keys(key=encrypted, key_password_file="/nowhere"), "key_password_file /nowhere cannot be read: "),
+                            (keys(ca=CA.path, crl="/nowhere.pem"), "crl /nowhere.pem cannot be read: "),
+                            (keys(ca=CA.path, crl=nothing), "nothing.pem is not a revocation list in PEM form"),
+                            (keys(ca=CA.path, crl=empty), "empty is a folder of no files"),
+                            (keys(ca=CA.path, crl=CA.revoke("late", until="20200102000000Z")), "late.pem: the list of CN=ca has expired"),
                             (keys(old), "old.pem has expired"),
                             (keys(ca=nothing), "is not a list of certificates in PEM form"),
                             (keys(client_auth="required"), "client_auth needs a ca"),
@@ -277,6 +284,101 @@ def test_a_certificate_is_renewed_while_clients_are_connected():
                     return False
             wait_for(is_taken, "the new authority")
             assert kafka_wire.call(old, "ApiVersions", 0)["error_code"] == 0
+
+
+# ---- revocation, keys with passwords, sessions ----
+
+def is_let_in(port, pair):
+    try:
+        return serves(port, pair=pair)
+    except (ssl.SSLError, EOFError, ConnectionError):
+        return False
+
+
+def test_who_is_revoked_is_refused_from_the_moment_that_the_list_says_so():
+    alone, folder = os.path.join(FOLDER, "live-crl.pem"), os.path.join(FOLDER, "lists")
+    carol, dave, other = CA.issue("carol", "/CN=carol"), CA.issue("dave", "/CN=dave"), OTHER.issue("other-one", "/CN=other")
+    both = os.path.join(FOLDER, "both-ca.pem")
+    with open(both, "wb") as file:
+        for path in (CA.path, OTHER.path):
+            with open(path, "rb") as source:
+                file.write(source.read())
+    os.mkdir(folder)
+    put(CA.revoke("first-list", [carol]), alone)
+    put(CA.revoke("second-list", [dave]), os.path.join(folder, "ca.pem"))
+    lists = free_port()
+    with Broker(*keys(ca=both, crl=alone, client_auth="required"), "kafka.listeners.lists.listen=127.0.0.1:%d" % lists,
+                "kafka.listeners.lists.tls.crl=" + folder) as broker:
+        assert is_let_in(broker.kafka, dave) and not is_let_in(broker.kafka, carol)
+        wait_for(lambda: "the peer's certificate is not valid: certificate revoked" in broker.log(), "the cause")
+        assert is_let_in(lists, carol) and not is_let_in(lists, dave)
+        assert not is_let_in(broker.kafka, other), "its authority has no list"
+        wait_for(lambda: "not valid: unable to get certificate CRL" in broker.log(), "the cause")
+        with Secure(broker.kafka, dave) as old:
+            put(CA.revoke("third-list", [carol, dave]), alone)
+            wait_for(lambda: not is_let_in(broker.kafka, dave), "the new list")
+            assert kafka_wire.call(old, "ApiVersions", 0)["error_code"] == 0, "connections stay"
+        put(OTHER.revoke("other-list"), os.path.join(folder, "other.pem"))
+        wait_for(lambda: is_let_in(lists, other), "the list of the other authority")
+        put(CA.revoke("fourth-list", until="20200102000000Z"), alone)
+        wait_for(lambda: "the list of CN=ca has expired" in broker.log(), "the failure")
+        assert not is_let_in(broker.kafka, dave), "the list before stays in force"
+
+
+def test_keys_with_passwords_of_each_form_and_the_password_is_nowhere():
+    secret = "hunter2-of-the-key"
+    old, new, word = (os.path.join(FOLDER, name) for name in ("old-form.key", "new-form.key", "word"))
+    subprocess.run(["openssl", "ec", "-in", SERVER.key, "-aes256", "-passout", "pass:" + secret, "-out", old], check=True, capture_output=True)
+    subprocess.run(["openssl", "pkcs8", "-topk8", "-in", SERVER.key, "-v2", "aes256", "-passout", "pass:" + secret, "-out", new], check=True,
+                   capture_output=True)
+    with open(word, "w") as file:
+        file.write(secret + "\n")
+    other = free_port()
+    listeners = '{"other": {"listen": "127.0.0.1:%d", "tls": {"key": "%s", "key_password": "%s"}}}' % (other, new, secret)
+    config = os.path.join(FOLDER, "listeners.yaml")
+    with open(config, "w") as file:
+        file.write('{"kafka": {"listeners": %s}, "http": {"tls": {"key_password": "%s"}}}' % (listeners, secret))
+    broker = Broker(*keys(key=old, key_password_file=word), start=False)
+    broker.extra += ["--config", config]
+    broker.start()
+    with broker:
+        assert serves(broker.kafka) and serves(other)
+        shown = broker.json("config", "show", "--running")
+        assert shown["http.tls.key_password"]["value"] == "(secret)" and "(secret)" in shown["kafka.listeners"]["value"]
+        assert shown["kafka.tls.key_password_file"]["value"] == word
+        for command in (("config", "show", "--running"), ("config", "show", "--config", config), ("config", "check", config), ("reload",), ("status", "--json"), ("log",)):
+            code, out, err = broker.run(*command)
+            assert secret.encode() not in out and secret not in err, command
+        with open(config) as file:
+            changed = file.read().replace('"tls": {"key_password": "%s"' % secret, '"tls": {"key_password": "another-%s"' % secret)
+        with open(config, "w") as file:
+            file.write(changed)
+        out = broker.run("reload")[1].decode()
+        assert "http.tls.key_password" in out and secret not in out, out
+        bundle = os.path.join(broker.home, "bundle.tar.gz")
+        assert broker.run("debug", "bundle", "--out", bundle)[0] == 0
+        files = subprocess.run(["tar", "-xzOf", bundle], check=True, capture_output=True).stdout
+        assert b"key_password_file" in files and secret.encode() not in files and secret not in broker.log()
+        plain = os.path.join(FOLDER, "plain.yaml")
+        with open(plain, "w") as file:
+            file.write("native:\n  listen: 127.0.0.1:0\n")
+        for value in (secret, secret + "-2"):
+            done = subprocess.run([SLUICE, "config", "set", plain, "native.tls.key_password=" + value], capture_output=True, timeout=60)
+            said = done.stdout + done.stderr
+            assert done.returncode == 0 and b"native.tls.key_password" in said and secret.encode() not in said, said
+
+
+def test_no_session_is_resumed_so_that_each_certificate_is_looked_at():
+    with Broker(*keys(ca=CA.path, client_auth="required")) as broker:
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            again = context(ALICE, version)
+            session = None
+            for _ in range(2):
+                with Raw(broker.kafka) as raw:
+                    raw.socket = again.wrap_socket(raw.socket, server_hostname="localhost", session=session)
+                    assert kafka_wire.call(raw, "ApiVersions", 0)["error_code"] == 0
+                    assert not raw.socket.session_reused
+                    session = raw.socket.session
 
 
 # ---- by hand ----

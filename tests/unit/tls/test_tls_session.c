@@ -83,7 +83,10 @@ static struct tls_context *make_context(int64_t skew_ms, sl_err expected)
 {
     const struct tls_settings settings = {.certificate = "c",
                                           .key = "",
+                                          .key_password = "",
+                                          .key_password_file = "",
                                           .ca = "",
+                                          .crl = "",
                                           .ciphers = "",
                                           .cipher_suites = "",
                                           .tls_1_2 = true,
