@@ -52,6 +52,28 @@ void sluice_settings_take_live(struct broker_settings *settings, const struct sl
     set_i32(&settings->streams_initial_delay_ms, config->groups.streams_initial_rebalance_delay_ms);
     set_i32(&settings->streams_interval_ms, config->groups.streams_assignment_interval_ms);
     set_i32(&settings->streams_standby_count, config->groups.streams_standby_replicas);
+    set_i32(&settings->consumer_bounds.session_min_ms,
+            config->groups.consumer_session_timeout_min_ms);
+    set_i32(&settings->consumer_bounds.session_max_ms,
+            config->groups.consumer_session_timeout_max_ms);
+    set_i32(&settings->consumer_bounds.heartbeat_min_ms,
+            config->groups.consumer_heartbeat_interval_min_ms);
+    set_i32(&settings->consumer_bounds.heartbeat_max_ms,
+            config->groups.consumer_heartbeat_interval_max_ms);
+    set_i32(&settings->share_bounds.session_min_ms, config->groups.share_session_timeout_min_ms);
+    set_i32(&settings->share_bounds.session_max_ms, config->groups.share_session_timeout_max_ms);
+    set_i32(&settings->share_bounds.heartbeat_min_ms,
+            config->groups.share_heartbeat_interval_min_ms);
+    set_i32(&settings->share_bounds.heartbeat_max_ms,
+            config->groups.share_heartbeat_interval_max_ms);
+    set_i32(&settings->streams_bounds.session_min_ms,
+            config->groups.streams_session_timeout_min_ms);
+    set_i32(&settings->streams_bounds.session_max_ms,
+            config->groups.streams_session_timeout_max_ms);
+    set_i32(&settings->streams_bounds.heartbeat_min_ms,
+            config->groups.streams_heartbeat_interval_min_ms);
+    set_i32(&settings->streams_bounds.heartbeat_max_ms,
+            config->groups.streams_heartbeat_interval_max_ms);
     set_i64(&settings->offset_retention_ms, config->groups.offsets_retention_ms);
 }
 

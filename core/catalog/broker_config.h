@@ -15,6 +15,14 @@
 
 /* In force; filled by the wiring from sluice.yaml over the defaults of broker_settings_init. Those
  * of groups (and where it is said) may change while loops read them: see broker_setting_i32. */
+/* group.consumer.min.session.timeout.ms and the like; a reload may change them. */
+struct group_bounds {
+    int32_t session_min_ms;   /* 45000 */
+    int32_t session_max_ms;   /* 60000 */
+    int32_t heartbeat_min_ms; /* 5000 */
+    int32_t heartbeat_max_ms; /* 15000 */
+};
+
 struct broker_settings {
     int32_t node_id;
     bool in_memory;                       /* no disk: every topic is in memory */
@@ -44,21 +52,24 @@ struct broker_settings {
     bool timestamp_log_append;
     bool cleanup_compact; /* log.cleanup.policy */
     bool cleanup_delete;
-    int32_t segment_bytes;             /* 1073741824; a larger batch is refused */
-    int32_t group_session_min_ms;      /* 6000 */
-    int32_t group_session_max_ms;      /* 1800000 */
-    int32_t group_session_default_ms;  /* 30000; of a member that asks for none */
-    int32_t group_initial_delay_ms;    /* 3000; dev mode: 0 */
-    int32_t group_members_max;         /* 10000; group.max.size */
-    int32_t group_assignor;            /* GROUP_ASSIGNOR_*; 0: uniform */
-    int32_t consumer_session_ms;       /* 45000; group.consumer.session.timeout.ms */
-    int32_t consumer_heartbeat_ms;     /* 5000; group.consumer.heartbeat.interval.ms */
-    int32_t consumer_assignment_ms;    /* 1000; group.consumer.assignment.interval.ms */
-    int32_t streams_session_ms;        /* 45000; group.streams.session.timeout.ms */
-    int32_t streams_heartbeat_ms;      /* 5000; group.streams.heartbeat.interval.ms */
-    int32_t streams_initial_delay_ms;  /* 3000; group.streams.initial.rebalance.delay.ms */
-    int32_t streams_interval_ms;       /* 1000; group.streams.assignment.interval.ms */
-    int32_t streams_standby_count;     /* 0; group.streams.num.standby.replicas */
+    int32_t segment_bytes;               /* 1073741824; a larger batch is refused */
+    int32_t group_session_min_ms;        /* 6000 */
+    int32_t group_session_max_ms;        /* 1800000 */
+    int32_t group_session_default_ms;    /* 30000; of a member that asks for none */
+    int32_t group_initial_delay_ms;      /* 3000; dev mode: 0 */
+    int32_t group_members_max;           /* 10000; group.max.size */
+    int32_t group_assignor;              /* GROUP_ASSIGNOR_*; 0: uniform */
+    int32_t consumer_session_ms;         /* 45000; group.consumer.session.timeout.ms */
+    int32_t consumer_heartbeat_ms;       /* 5000; group.consumer.heartbeat.interval.ms */
+    int32_t consumer_assignment_ms;      /* 1000; group.consumer.assignment.interval.ms */
+    int32_t streams_session_ms;          /* 45000; group.streams.session.timeout.ms */
+    int32_t streams_heartbeat_ms;        /* 5000; group.streams.heartbeat.interval.ms */
+    int32_t streams_initial_delay_ms;    /* 3000; group.streams.initial.rebalance.delay.ms */
+    int32_t streams_interval_ms;         /* 1000; group.streams.assignment.interval.ms */
+    int32_t streams_standby_count;       /* 0; group.streams.num.standby.replicas */
+    struct group_bounds consumer_bounds; /* of what a single group configures; so the next two */
+    struct group_bounds share_bounds;
+    struct group_bounds streams_bounds;
     bool letters_topics_auto_create;   /* errors.deadletterqueue.auto.create.topics.enable */
     char letters_prefix[64];           /* "dlq."; errors.deadletterqueue.topic.name.prefix */
     int32_t offset_metadata_bytes_max; /* 4096 */

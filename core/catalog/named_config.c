@@ -24,13 +24,13 @@
         .type = SLUICE_CONFIG_TYPE_BOOLEAN \
     }
 
-/* Ranges are those that Kafka's brokers allow by default. */
+/* Ranges are those that Kafka's brokers allow by default, but for those of `bounds`. */
 static const struct named_config_key keys[] = {
     {G, "consumer.assignment.interval.ms", INT(0, 15000), "1000",
      "group.consumer.assignment.interval.ms", "The least time between two assignments."},
-    {G, "consumer.heartbeat.interval.ms", INT(5000, 15000), "5000",
+    {G, "consumer.heartbeat.interval.ms", INT(1, 3600000), "5000",
      "group.consumer.heartbeat.interval.ms", "How often a member of a consumer group calls."},
-    {G, "consumer.session.timeout.ms", INT(45000, 60000), "45000",
+    {G, "consumer.session.timeout.ms", INT(1, 3600000), "45000",
      "group.consumer.session.timeout.ms",
      "A member of a consumer group that is silent so long is out."},
     {G, "errors.deadletterqueue.copy.record.enable", BOOLEAN, "false", NULL,
@@ -52,8 +52,8 @@ static const struct named_config_key keys[] = {
      "Where a share group begins: latest, earliest or by_duration:PnDTnHnMnS."},
     {G, "share.delivery.count.limit", INT(2, 10), "5", "group.share.delivery.count.limit",
      "Deliveries of a record."},
-    {G, "share.heartbeat.interval.ms", INT(5000, 15000), "5000",
-     "group.share.heartbeat.interval.ms", "How often a member of a share group calls."},
+    {G, "share.heartbeat.interval.ms", INT(1, 3600000), "5000", "group.share.heartbeat.interval.ms",
+     "How often a member of a share group calls."},
     {G, "share.isolation.level", WORDS("read_committed,read_uncommitted"), "read_uncommitted", NULL,
      "Whether records of open and aborted transactions are delivered."},
     {G, "share.partition.max.record.locks", INT(100, 4000), "2000",
@@ -62,18 +62,17 @@ static const struct named_config_key keys[] = {
      "group.share.record.lock.duration.ms", "How long a record is a member's own."},
     {G, "share.renew.acknowledge.enable", BOOLEAN, "true", NULL,
      "Whether members may keep a record for longer."},
-    {G, "share.session.timeout.ms", INT(45000, 60000), "45000", "group.share.session.timeout.ms",
+    {G, "share.session.timeout.ms", INT(1, 3600000), "45000", "group.share.session.timeout.ms",
      "A member of a share group that is silent so long is out."},
     {G, "streams.assignment.interval.ms", INT(0, 15000), "1000",
      "group.streams.assignment.interval.ms", "The least time between two assignments."},
-    {G, "streams.heartbeat.interval.ms", INT(5000, 15000), "5000",
+    {G, "streams.heartbeat.interval.ms", INT(1, 3600000), "5000",
      "group.streams.heartbeat.interval.ms", "How often a member of a streams group calls."},
     {G, "streams.initial.rebalance.delay.ms", INT(0, INT32_MAX), "3000",
      "group.streams.initial.rebalance.delay.ms", "How long a new group waits for members."},
     {G, "streams.num.standby.replicas", INT(0, 2), "0", "group.streams.num.standby.replicas",
      "Standby tasks of each task."},
-    {G, "streams.session.timeout.ms", INT(45000, 60000), "45000",
-     "group.streams.session.timeout.ms",
+    {G, "streams.session.timeout.ms", INT(1, 3600000), "45000", "group.streams.session.timeout.ms",
      "A member of a streams group that is silent so long is out."},
     {M, "interval.ms", INT(100, 3600000), "300000", NULL,
      "How often clients push their metrics; more than five minutes is five minutes."},
@@ -91,7 +90,50 @@ const struct named_config_key *named_config_find(uint8_t kind, struct sl_bytes n
     return NULL;
 }
 
+/* Which of the broker's own settings bound a key of a group. */
+#define BOUNDS(kind, key, field)                                            \
+    {                                                                       \
+        kind "." key, "group." kind ".min." key, "group." kind ".max." key, \
+            offsetof(struct broker_settings, field##_min_ms),               \
+            offsetof(struct broker_settings, field##_max_ms)                \
+    }
+static const struct bounds {
+    const char *key, *least, *most;
+    size_t least_at, most_at; /* int32_t in struct broker_settings */
+} bounds[] = {
+    BOUNDS("consumer", "session.timeout.ms", consumer_bounds.session),
+    BOUNDS("consumer", "heartbeat.interval.ms", consumer_bounds.heartbeat),
+    BOUNDS("share", "session.timeout.ms", share_bounds.session),
+    BOUNDS("share", "heartbeat.interval.ms", share_bounds.heartbeat),
+    BOUNDS("streams", "session.timeout.ms", streams_bounds.session),
+    BOUNDS("streams", "heartbeat.interval.ms", streams_bounds.heartbeat),
+};
+
+static int32_t bound_at(const struct broker_settings *broker, size_t offset)
+{
+    return broker_setting_i32((const int32_t *)((const char *)broker + offset));
+}
+
+/* In Kafka's words, with the bound behind them. */
+static sl_err check_bounds(const struct broker_settings *broker, const char *name, int64_t value,
+                           char ret_reason[CONFIG_REASON_BYTES])
+{
+    for (uint32_t i = 0; i < SL_COUNT_OF(bounds); i++) {
+        int32_t least = bound_at(broker, bounds[i].least_at);
+        int32_t most = bound_at(broker, bounds[i].most_at);
+        if (strcmp(bounds[i].key, name) == 0 && (value < least || value > most)) {
+            bool is_low = value < least;
+            snprintf(ret_reason, CONFIG_REASON_BYTES, "%s must be %s than or equal to %s (%d)",
+                     name, is_low ? "greater" : "less", is_low ? bounds[i].least : bounds[i].most,
+                     is_low ? least : most);
+            return SLUICE_E_INVALID_CONFIG;
+        }
+    }
+    return SLUICE_OK;
+}
+
 sl_err named_config_check(uint8_t kind, struct sl_bytes name, struct sl_bytes value,
+                          const struct broker_settings *broker,
                           char ret_reason[CONFIG_REASON_BYTES])
 {
     const struct named_config_key *key = named_config_find(kind, name);
@@ -101,7 +143,9 @@ sl_err named_config_check(uint8_t kind, struct sl_bytes name, struct sl_bytes va
                  (int)SL_MIN(name.size, (size_t)128), (const char *)name.data);
         return SLUICE_E_INVALID_CONFIG;
     }
-    return config_value_parse(key->name, &key->rule, value, &parsed, ret_reason);
+    sl_err err = config_value_parse(key->name, &key->rule, value, &parsed, ret_reason);
+    bool is_number = err == SLUICE_OK && key->rule.type == SLUICE_CONFIG_TYPE_INT;
+    return is_number ? check_bounds(broker, key->name, parsed.number, ret_reason) : err;
 }
 
 static const struct setting *setting_of(const struct setting *settings, uint32_t count,

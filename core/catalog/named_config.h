@@ -17,8 +17,9 @@ struct named_config_key {
 
 /* NULL: there is no such key. */
 const struct named_config_key *named_config_find(uint8_t kind, struct sl_bytes name);
-/* E_INVALID_CONFIG with a sentence. */
+/* Also against the broker's bounds of what groups configure. E_INVALID_CONFIG with a sentence. */
 sl_err named_config_check(uint8_t kind, struct sl_bytes name, struct sl_bytes value,
+                          const struct broker_settings *broker,
                           char ret_reason[CONFIG_REASON_BYTES]) SL_MUST_CHECK;
 /* All keys, for DescribeConfigs; settings: those of the name. The entries borrow their values. */
 void named_config_describe(uint8_t kind, const struct setting *settings, uint32_t count,

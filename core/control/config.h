@@ -206,6 +206,19 @@ struct sl_config {
         int64_t streams_initial_rebalance_delay_ms;
         int64_t streams_assignment_interval_ms;
         int64_t streams_standby_replicas;
+        /* Bounds of what single groups are configured to have: */
+        int64_t consumer_session_timeout_min_ms;
+        int64_t consumer_session_timeout_max_ms;
+        int64_t consumer_heartbeat_interval_min_ms;
+        int64_t consumer_heartbeat_interval_max_ms;
+        int64_t share_session_timeout_min_ms;
+        int64_t share_session_timeout_max_ms;
+        int64_t share_heartbeat_interval_min_ms;
+        int64_t share_heartbeat_interval_max_ms;
+        int64_t streams_session_timeout_min_ms;
+        int64_t streams_session_timeout_max_ms;
+        int64_t streams_heartbeat_interval_min_ms;
+        int64_t streams_heartbeat_interval_max_ms;
     } groups;
     struct {
         int64_t ms;    /* -1: for ever */

@@ -171,6 +171,12 @@ static const struct bound bounds[] = {
     {"groups.session_timeout_min", "groups.session_timeout_max", 0},
     {"groups.consumer_heartbeat_interval", "groups.consumer_session_timeout", 0},
     {"groups.streams_heartbeat_interval", "groups.streams_session_timeout", 0},
+    {"groups.consumer_session_timeout_min", "groups.consumer_session_timeout_max", 0},
+    {"groups.consumer_heartbeat_interval_min", "groups.consumer_heartbeat_interval_max", 0},
+    {"groups.share_session_timeout_min", "groups.share_session_timeout_max", 0},
+    {"groups.share_heartbeat_interval_min", "groups.share_heartbeat_interval_max", 0},
+    {"groups.streams_session_timeout_min", "groups.streams_session_timeout_max", 0},
+    {"groups.streams_heartbeat_interval_min", "groups.streams_heartbeat_interval_max", 0},
 };
 
 static void bound_check(struct builder *builder, const struct bound *bound)

@@ -327,7 +327,7 @@ static sl_err change_one(struct settings_change *self, const struct sluice_confi
     }
     if (change->operation == SLUICE_CONFIG_DELETE) {
         if (named_config_find(kind, key) == NULL) {
-            return named_config_check(kind, key, (struct sl_bytes){0}, reason);
+            return named_config_check(kind, key, (struct sl_bytes){0}, NULL, reason);
         }
         return add_item(self, alter, key, (struct sl_bytes){0});
     }
@@ -337,7 +337,8 @@ static sl_err change_one(struct settings_change *self, const struct sluice_confi
     if (change->value.data == NULL || change->value.size > SETTING_VALUE_ASKED_MAX) {
         return refuse(reason, "a value of at most 1,024 bytes is wanted");
     }
-    err = named_config_check(kind, key, sl_of_text(change->value), reason);
+    err = named_config_check(kind, key, sl_of_text(change->value),
+                             self->call.target->config.settings, reason);
     if (err == SLUICE_OK && kind == SETTING_GROUP) {
         err = check_share(self, key, sl_of_text(change->value), reason);
     }

@@ -5,7 +5,7 @@ import os
 from kafka_wire import call
 from sluice_broker import Broker, loader
 
-OK, NO_COORDINATOR, BAD_SESSION, FULL = 0, 15, 26, 81
+OK, NO_COORDINATOR, BAD_SESSION, INVALID_CONFIG, FULL = 0, 15, 26, 40, 81
 
 
 def join(raw, group, session_ms=10000, member=""):
@@ -48,6 +48,45 @@ def test_limits_of_groups_are_in_force_by_a_reload():
         told = keys_of(broker)
         assert (told["group.min.session.timeout.ms"], told["group.max.session.timeout.ms"]) == ("1000", "9000")
         assert (told["group.max.size"], told["offsets.retention.minutes"]) == ("1", "120")
+
+
+def configure(raw, kind, word, value):
+    """Of group "g": error code and message."""
+    answer, = call(raw, "IncrementalAlterConfigs", 1, {"validate_only": True, "resources": [{"resource_type": 32, "resource_name": "g", "configs": [
+        {"name": "%s.%s.ms" % (kind, word), "config_operation": 0, "value": str(value)}]}]})["responses"]
+    return answer["error_code"], answer["error_message"]
+
+
+def test_what_a_single_group_may_configure_has_bounds_that_a_reload_changes():
+    with Broker(start=False) as broker:
+        path = os.path.join(broker.home, "sluice.yaml")
+
+        def write(text):
+            with open(path, "w") as file:
+                file.write(text)
+
+        write("groups: {}\n")
+        broker.extra = ["--config", path]
+        broker.start()
+        with broker.connect() as raw:
+            for kind in ("consumer", "share", "streams"):
+                for word, key, least, most in (("session.timeout", "session_timeout", 45000, 60000), ("heartbeat.interval", "heartbeat_interval", 5000, 15000)):
+                    write("groups: {}\n")
+                    assert broker.run("reload")[0] == 0
+                    assert configure(raw, kind, word, least)[0] == configure(raw, kind, word, most)[0] == OK
+                    write("groups: {%s_%s_min: 40 s, %s_%s_max: 50 s}\n" % (kind, key, kind, key))
+                    assert broker.run("reload")[0] == 0
+                    assert configure(raw, kind, word, 40000)[0] == configure(raw, kind, word, 50000)[0] == OK
+                    name = "%s.%s.ms" % (kind, word)
+                    assert configure(raw, kind, word, 39999) == (INVALID_CONFIG, "%s must be greater than or equal to group.%s.min.%s.ms (40000)" % (
+                        name, kind, word))
+                    assert configure(raw, kind, word, 50001) == (INVALID_CONFIG, "%s must be less than or equal to group.%s.max.%s.ms (50000)" % (
+                        name, kind, word))
+                    told = keys_of(broker)
+                    assert (told["group.%s.min.%s.ms" % (kind, word)], told["group.%s.max.%s.ms" % (kind, word)]) == ("40000", "50000")
+        write("groups: {share_session_timeout_min: 2 min}\n")
+        code, out, err = broker.run("reload")
+        assert code != 0 and "groups.share_session_timeout_min (2 min) must not exceed groups.share_session_timeout_max (1 min)" in out.decode() + err, (out, err)
 
 
 def test_a_broker_without_groups_offers_none_and_refuses_who_joins():

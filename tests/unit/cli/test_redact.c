@@ -1,5 +1,6 @@
 /* test_redact.c: what a debug bundle must not tell. */
 #include "cli/cli_redact.h"
+#include "control/config_option.h"
 
 #include <cjson/cJSON.h>
 #include <criterion/criterion.h>
@@ -47,6 +48,22 @@ Test(redact, settings_that_hold_secrets_lose_their_value_and_keep_their_place)
     cr_expect_str_eq(text, "connect to db with (secret): (secret) refused");
     free(text);
     redactor_fini(&redactor);
+}
+
+/* What the table knows is not a matter of words: a path to a password is none. */
+Test(redact, the_option_table_says_what_is_secret_before_words_do)
+{
+    uint32_t secrets = 0;
+    for (uint32_t i = 0; i < config_option_count; i++) {
+        const struct config_option *option = &config_options[i];
+        const char *name = strrchr(option->key, '.') + 1;
+        cr_expect_eq(redactor_is_secret(option->key), option->is_secret, "%s", option->key);
+        cr_expect(!option->is_secret || redactor_is_secret(name), "%s in an object", name);
+        secrets += option->is_secret;
+    }
+    cr_assert_geq(secrets, 3);
+    cr_expect_not(redactor_is_secret("key_password_file"));
+    cr_expect(redactor_is_secret("database_password"));
 }
 
 Test(redact, names_become_the_same_hash_wherever_they_stand)

@@ -4,6 +4,7 @@
 
 #include <cjson/cJSON.h>
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,55 @@ static const struct config_origin *origin(const struct sl_config *config, const 
     const struct config_option *option = config_option_find(config_section_main(), key);
     cr_assert_not_null(option);
     return &config->origins[option - config_options];
+}
+
+/* What `config show` writes and what the admin socket, bundles and plugins get. */
+static void shows_not(const struct sl_config *config, const char *secret)
+{
+    char *written = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&written, &size);
+    config_show_write(config, out);
+    fclose(out);
+    cJSON *all = config_show_json(config);
+    char *json = cJSON_PrintUnformatted(all);
+    cr_expect_null(strstr(written, secret));
+    cr_expect_null(strstr(json, secret));
+    cr_expect_not_null(strstr(written, CONFIG_HIDDEN));
+    cr_expect_not_null(strstr(json, CONFIG_HIDDEN));
+    free(written);
+    free(json);
+    cJSON_Delete(all);
+}
+
+Test(config, a_secret_is_shown_nowhere_and_its_change_is_told)
+{
+    static const char *const settings[] = {"%s: hunter-one",
+                                           "kafka: {listeners: {x: {tls: {%s: hunter-one}}}}"};
+    uint32_t secrets = 0;
+    for (uint32_t i = 0; i < config_option_count; i++) {
+        const char *key = config_options[i].key;
+        for (size_t k = 0; config_options[i].is_secret && k < SL_COUNT_OF(settings); k++) {
+            char text[256];
+            struct config_diff *diff = NULL;
+            size_t size = strcspn(settings[k], "%");
+            snprintf(text, sizeof(text), "%.*s%s%s", (int)size, settings[k],
+                     k == 0 ? key : strrchr(key, '.') + 1, settings[k] + size + 2);
+            struct sl_config *one = load(text, NULL);
+            memcpy(strstr(text, "one"), "two", 3);
+            struct sl_config *two = load(text, NULL);
+            shows_not(one, "hunter");
+            cr_assert_eq(config_diff_new(one, two, &diff), SLUICE_OK);
+            cr_assert_eq(diff->count, 1, "%s", key);
+            cr_expect_null(strstr(diff->changes[0].before, "hunter"));
+            cr_expect_null(strstr(diff->changes[0].after, "hunter"));
+            config_diff_free(diff);
+            config_free(one);
+            config_free(two);
+            secrets++;
+        }
+    }
+    cr_assert_geq(secrets, 6);
 }
 
 Test(config, gives_defaults_for_an_empty_file)
