@@ -196,8 +196,13 @@ sluice_status sluice_tls_new(const struct sluice_tls_options *options,
     tls->socket = method;
     tls->name = name;
     tls->transport = (struct sluice_transport){
-        sizeof(tls->transport), 0,           tls,  start, session_read, session_write,
-        session_wants_write,    session_end, NULL,
+        .size = sizeof(tls->transport),
+        .data = tls,
+        .start = start,
+        .read = session_read,
+        .write = session_write,
+        .wants_write = session_wants_write,
+        .end = session_end,
     };
     SSL_CTX_set_verify(context, options->is_unverified ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     /* A write may be repeated from another address: the queue of what is to be sent moves. */

@@ -9,6 +9,7 @@
 #define READ_BYTES  (64u << 10)
 #define FAREWELL_MS 1000
 #define ATTEMPT_MS  10000 /* of one connect */
+#define STEP_TURNS  32u   /* then the loop has its turn */
 
 struct sluice_connection {
     struct sluice_client *client;
@@ -124,9 +125,8 @@ static bool wait_for_more(struct sluice_connection *connection, bool writes, int
                        deadline_ms);
 }
 
-/* One round: what the client wants, what is to be sent, what has come, and if nothing has, a wait.
- */
-static bool turn(struct sluice_connection *connection, int64_t deadline_ms)
+/* What the client wants, what is to be sent, what has come. False: nothing more can be done now. */
+static bool work(struct sluice_connection *connection, int64_t deadline_ms)
 {
     struct sluice_client *client = connection->client;
     bool came = false;
@@ -139,12 +139,21 @@ static bool turn(struct sluice_connection *connection, int64_t deadline_ms)
         lose(connection, SLUICE_E_NETWORK);
         return true;
     }
+    return connection->session != NULL &&
+           (!flush(connection) || !receive(connection, &came) || came);
+}
+
+/* One round: work, and if there is none, a wait. */
+static bool turn(struct sluice_connection *connection, int64_t deadline_ms)
+{
+    struct sluice_client *client = connection->client;
+    bool came = false;
+    if (work(connection, deadline_ms)) {
+        return true;
+    }
     const int64_t until = earlier(deadline_ms, sluice_client_deadline(client));
     if (connection->session == NULL) {
         return socket_wait(-1, false, until);
-    }
-    if (!flush(connection) || !receive(connection, &came) || came) {
-        return true;
     }
     const bool writes = sluice_client_pending(client).size > 0;
     return wait_for_more(connection, writes, until) && receive(connection, &came);
@@ -240,6 +249,52 @@ sluice_status sluice_connection_run(struct sluice_connection *connection, int32_
     }
     bool came = turn(connection, deadline_of(timeout_ms));
     return is_over(connection) ? connection->last : came ? SLUICE_OK : SLUICE_E_TIMEOUT;
+}
+
+/* Whether the transport has calls that are behind `wait`. */
+static bool can_sleep(const struct sluice_connection *connection)
+{
+    const struct sluice_transport *transport = connection->transport;
+    return transport->size > offsetof(struct sluice_transport, wake) && transport->sleep != NULL;
+}
+
+/* False: what would be waited for is there. */
+static bool sleep_for(struct sluice_connection *connection, struct sluice_connection_wants *wants)
+{
+    const bool writes = sluice_client_pending(connection->client).size > 0;
+    wants->deadline_ms = sluice_client_deadline(connection->client);
+    if (connection->session == NULL) {
+        return true;
+    }
+    wants->fd = connection->fd;
+    wants->reads = true;
+    if (can_sleep(connection)) {
+        return connection->transport->sleep(connection->session, writes);
+    }
+    wants->writes = writes || connection->transport->wants_write(connection->session);
+    return true;
+}
+
+sluice_status sluice_connection_step(struct sluice_connection *connection,
+                                     struct sluice_connection_wants *ret_wants)
+{
+    struct sluice_connection_wants wants = {.size = sizeof(wants), .fd = -1};
+    bool sleeps = false;
+    if (connection->session != NULL && can_sleep(connection)) {
+        connection->transport->wake(connection->session);
+    }
+    for (uint32_t turns = 0; !sleeps && turns < STEP_TURNS && !is_over(connection); turns++) {
+        wants = (struct sluice_connection_wants){.size = sizeof(wants), .fd = -1};
+        sleeps =
+            !work(connection, INT64_MAX) && !is_over(connection) && sleep_for(connection, &wants);
+    }
+    if (!sleeps) { /* come again at once, or it is over */
+        wants.deadline_ms = is_over(connection) ? INT64_MAX : socket_now_ms();
+    }
+    wants.size = ret_wants->size;
+    memcpy(ret_wants, &wants,
+           ret_wants->size < sizeof(wants) ? (size_t)ret_wants->size : sizeof(wants));
+    return is_over(connection) ? connection->last : SLUICE_OK;
 }
 
 sluice_status sluice_connection_next(struct sluice_connection *connection,

@@ -224,19 +224,38 @@ static bool look(const struct session *session, uint32_t wants, int64_t deadline
     return found;
 }
 
+static uint32_t wants_of(bool writes)
+{
+    return SLUICE_SHARED_FOR_BYTES | (writes ? SLUICE_SHARED_FOR_ROOM : 0);
+}
+
+static bool shared_sleep(void *data, bool writes)
+{
+    const struct session *session = data;
+    return sluice_shared_asleep(&session->rings, wants_of(writes));
+}
+
+/* The bytes that woke say nothing but that; the end of the socket is that of the server. */
+static void shared_wake(void *data)
+{
+    struct session *session = data;
+    uint8_t wakes[WAKES_AT_ONCE];
+    sluice_shared_awake(&session->rings);
+    ssize_t got = recv(session->fd, wakes, sizeof(wakes), MSG_DONTWAIT);
+    session->gone = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 static bool shared_wait(void *data, bool writes, int64_t deadline_ms)
 {
     struct session *session = data;
-    const uint32_t wants = SLUICE_SHARED_FOR_BYTES | (writes ? SLUICE_SHARED_FOR_ROOM : 0);
-    uint8_t wakes[WAKES_AT_ONCE];
-    if (look(session, wants, deadline_ms) || !sluice_shared_asleep(&session->rings, wants)) {
+    if (look(session, wants_of(writes), deadline_ms) || !shared_sleep(session, writes)) {
         return true;
     }
     const bool woken = socket_wait(session->fd, false, deadline_ms);
-    sluice_shared_awake(&session->rings);
     if (woken) {
-        ssize_t got = recv(session->fd, wakes, sizeof(wakes), MSG_DONTWAIT);
-        session->gone = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+        shared_wake(session);
+    } else {
+        sluice_shared_awake(&session->rings);
     }
     return woken;
 }
@@ -260,5 +279,7 @@ struct sluice_transport shared_stream(const uint32_t *look_us)
         .wants_write = shared_wants_write,
         .end = shared_end,
         .wait = shared_wait,
+        .sleep = shared_sleep,
+        .wake = shared_wake,
     };
 }

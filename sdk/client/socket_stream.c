@@ -201,6 +201,10 @@ static void stream_end(void *session)
 }
 
 const struct sluice_transport socket_stream = {
-    sizeof(socket_stream), 0,          NULL, stream_start, stream_read, stream_write,
-    stream_wants_write,    stream_end, NULL,
+    .size = sizeof(socket_stream),
+    .start = stream_start,
+    .read = stream_read,
+    .write = stream_write,
+    .wants_write = stream_wants_write,
+    .end = stream_end,
 };

@@ -82,6 +82,22 @@ class Rings(unittest.TestCase):
                          ["examples[0]@0 kafka", "examples[0]@1 one", "examples[0]@2 two"])
         self.assertEqual(self.broker.consume("examples"), ["kafka", "one", "two"])
 
+    def test_a_connection_on_a_loop_of_ones_own_gets_what_it_publishes_and_comes_back(self):
+        addresses = ["shm://" + self.broker.local, "unix:" + self.broker.local, "tcp://127.0.0.1:%d" % self.broker.native]
+        ticks = ["%d tick %d" % (i, i) for i in range(10)]
+        for number, address in enumerate(addresses):
+            self.assertEqual(example("client_loop", address, "ticks-%d" % number), ticks)
+        commands = [[os.path.join(BUILD, "bin", "client_loop"), address, "again-%d" % number, "11"] for number, address in enumerate(addresses)]
+        clients = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+        seen = [[client.stdout.readline().rstrip() for _ in range(10)] for client in clients]
+        self.assertEqual(seen, 3 * [ticks])
+        self.broker.stop()
+        self.broker.start()
+        for number, client in enumerate(clients):
+            self.broker.produce("again-%d" % number, ["more"])
+            self.assertEqual(client.communicate(timeout=60)[0], "10 more\n")
+            self.assertEqual(client.returncode, 0)
+
     def test_the_binding_for_python_acknowledges_over_it_what_is_larger_than_the_ring(self):
         sluice = bound()
         with sluice.Connection("shm://" + self.broker.local) as connection:

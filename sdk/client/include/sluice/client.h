@@ -533,6 +533,11 @@ struct sluice_transport {
     /* Waits until something came, or (writes) there is room to write, or the deadline (milliseconds
      * of CLOCK_MONOTONIC; INT64_MAX: none) has come, which gives false. NULL: the socket tells. */
     bool (*wait)(void *session, bool writes, int64_t deadline_ms);
+    /* Of a session that a loop of the application's waits for (sluice_connection_step). sleep: the
+     * socket can be read from when something came, or (writes) there is room to write; false: it is
+     * so already. wake: what was read or written to wake is taken. Both NULL: the socket tells. */
+    bool (*sleep)(void *session, bool writes);
+    void (*wake)(void *session);
 };
 
 /* Connects and says HELLO. `address`: tcp://host:port, tls://host:port, unix:/path, shm:///path
@@ -558,6 +563,25 @@ sluice_connection_client(struct sluice_connection *connection);
  * SLUICE_E_TIMEOUT: nothing came. The error that ended the client for good. */
 SLUICE_CLIENT_API sluice_status sluice_connection_run(struct sluice_connection *connection,
                                                       int32_t timeout_ms);
+
+/* What a connection on a loop of one's own waits for. */
+struct sluice_connection_wants {
+    uint32_t size;
+    int32_t fd; /* -1: for nothing but the deadline */
+    bool reads; /* until it can be read from */
+    bool writes;
+    int64_t deadline_ms; /* of CLOCK_MONOTONIC; INT64_MAX: none */
+};
+
+/* For a loop of one's own, whatever the connection is made of (TCP, TLS, a Unix socket, shared
+ * memory): sends, receives and calls back as much as there is, and tells what is waited for then.
+ * To be called when that is there, and after whatever was asked of the client. ret_wants->size is
+ * set by the caller; `fd` may be another one after each call, and is the connection's: it is
+ * polled, and nothing else. A connection that was lost is made anew inside, which waits as long as
+ * a connect does (10 s at most), for shm:// also for the server's answer (5 s). SLUICE_OK, or the
+ * error that ended the client for good. */
+SLUICE_CLIENT_API sluice_status sluice_connection_step(struct sluice_connection *connection,
+                                                       struct sluice_connection_wants *ret_wants);
 
 /* Something to wait for: `done` and `arg` of a request are sluice_wait_done and a cleared one of
  * these. Its result's views are lost, but for the text and what is copied here. */
