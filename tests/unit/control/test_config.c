@@ -61,34 +61,50 @@ static void shows_not(const struct sl_config *config, const char *secret)
     cJSON_Delete(all);
 }
 
+/* "a.b.c" as a map in a map, with a value of which the last word is to be told apart. */
+static void nest(const char *prefix, const char *key, char ret_text[256])
+{
+    size_t used = (size_t)snprintf(ret_text, 256, "%s", prefix);
+    uint32_t depth = prefix[0] != '\0' ? 3 : 0;
+    for (; *key != '\0'; key++) {
+        used += (size_t)snprintf(ret_text + used, 256 - used, *key == '.' ? ": {" : "%c", *key);
+        depth += *key == '.';
+    }
+    used += (size_t)snprintf(ret_text + used, 256 - used, ": hunter-one");
+    memset(ret_text + used, '}', depth);
+    ret_text[used + depth] = '\0';
+}
+
+static void is_hidden(char text[256])
+{
+    struct config_diff *diff = NULL;
+    struct sl_config *one = load(text, NULL);
+    memcpy(strstr(text, "one"), "two", 3);
+    struct sl_config *two = load(text, NULL);
+    shows_not(one, "hunter");
+    cr_assert_eq(config_diff_new(one, two, &diff), SLUICE_OK);
+    cr_assert_eq(diff->count, 1, "%s", text);
+    cr_expect_null(strstr(diff->changes[0].before, "hunter"));
+    cr_expect_null(strstr(diff->changes[0].after, "hunter"));
+    config_diff_free(diff);
+    config_free(one);
+    config_free(two);
+}
+
 Test(config, a_secret_is_shown_nowhere_and_its_change_is_told)
 {
-    static const char *const settings[] = {"%s: hunter-one",
-                                           "kafka: {listeners: {x: {tls: {%s: hunter-one}}}}"};
     uint32_t secrets = 0;
     for (uint32_t i = 0; i < config_option_count; i++) {
-        const char *key = config_options[i].key;
-        for (size_t k = 0; config_options[i].is_secret && k < SL_COUNT_OF(settings); k++) {
-            char text[256];
-            struct config_diff *diff = NULL;
-            size_t size = strcspn(settings[k], "%");
-            snprintf(text, sizeof(text), "%.*s%s%s", (int)size, settings[k],
-                     k == 0 ? key : strrchr(key, '.') + 1, settings[k] + size + 2);
-            struct sl_config *one = load(text, NULL);
-            memcpy(strstr(text, "one"), "two", 3);
-            struct sl_config *two = load(text, NULL);
-            shows_not(one, "hunter");
-            cr_assert_eq(config_diff_new(one, two, &diff), SLUICE_OK);
-            cr_assert_eq(diff->count, 1, "%s", key);
-            cr_expect_null(strstr(diff->changes[0].before, "hunter"));
-            cr_expect_null(strstr(diff->changes[0].after, "hunter"));
-            config_diff_free(diff);
-            config_free(one);
-            config_free(two);
+        char text[256];
+        if (config_options[i].is_secret) {
+            nest("", config_options[i].key, text);
+            is_hidden(text);
+            nest("kafka: {listeners: {x: {", strrchr(config_options[i].key, '.') + 1, text);
+            is_hidden(text);
             secrets++;
         }
     }
-    cr_assert_geq(secrets, 6);
+    cr_assert_geq(secrets, 3);
 }
 
 Test(config, gives_defaults_for_an_empty_file)
