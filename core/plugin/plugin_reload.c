@@ -453,25 +453,7 @@ static bool give_back(struct plugin_manager *manager)
 
 static void swap_settings(struct plugin_manager *manager)
 {
-    /* plugins.dir and the like need a restart; the instances are what changed. */
-    struct plugin_reconfigure *self = manager->reconfigure;
-    struct plugin_settings *coming = &self->coming.is;
-    struct plugin_settings *running = &manager->settings.is;
-    const char *const texts[] = {coming->plugins_dir, coming->system_dir, coming->worker_path,
-                                 coming->kept_dir};
-    coming->plugins_dir = running->plugins_dir;
-    coming->system_dir = running->system_dir;
-    coming->worker_path = running->worker_path;
-    coming->kept_dir = running->kept_dir;
-    coming->dev = running->dev;
-    coming->makes_no_folder = running->makes_no_folder;
-    running->plugins_dir = texts[0];
-    running->system_dir = texts[1];
-    running->worker_path = texts[2];
-    running->kept_dir = texts[3];
-    struct kept_settings before = manager->settings;
-    manager->settings = self->coming;
-    self->coming = before;
+    kept_settings_swap(&manager->settings, &manager->reconfigure->coming);
     manager->awaited_told = false;
 }
 

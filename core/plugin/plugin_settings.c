@@ -98,6 +98,19 @@ void kept_settings_fini(struct kept_settings *kept)
     *kept = (struct kept_settings){0};
 }
 
+void kept_settings_swap(struct kept_settings *running, struct kept_settings *coming)
+{
+    struct kept_settings before = *running;
+    running->instances = coming->instances;
+    running->is.instances = coming->is.instances;
+    running->is.instance_count = coming->is.instance_count;
+    running->is.rollback = coming->is.rollback;
+    coming->instances = before.instances;
+    coming->is.instances = before.is.instances;
+    coming->is.instance_count = before.is.instance_count;
+    coming->is.rollback = before.is.rollback;
+}
+
 const struct plugin_instance_config *kept_settings_find(const struct kept_settings *kept,
                                                         const char *name)
 {

@@ -17,6 +17,9 @@ struct kept_settings {
 sl_err kept_settings_copy(struct kept_settings *kept,
                           const struct plugin_settings *from) SL_MUST_CHECK;
 void kept_settings_fini(struct kept_settings *kept);
+/* What a reload changes. The folders and the rest need a restart, and are not even written: helpers
+ * read them meanwhile. */
+void kept_settings_swap(struct kept_settings *running, struct kept_settings *coming);
 const struct plugin_instance_config *kept_settings_find(const struct kept_settings *kept,
                                                         const char *name); /* or NULL */
 const struct plugin_instance_config *plugin_settings_find(const struct plugin_settings *settings,
