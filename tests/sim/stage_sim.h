@@ -14,6 +14,7 @@
 #define STAGE_SIM_H
 
 #include "storage_sim.h"
+#include "verdict_items.h"
 
 #include "stage/stage_redrive.h"
 #include "stage/stage_task.h"
@@ -57,7 +58,7 @@ struct stage_worker {
     bool is_used; /* the plugin has asked for its state */
     uint8_t items[STAGE_WORKER_BYTES];
     uint8_t deltas[STAGE_WORKER_BYTES];
-    uint32_t items_size, emits;
+    struct verdict_items verdicts; /* into items */
 };
 
 /* A task of the stage, or a redrive of one partition of its dead letters. */

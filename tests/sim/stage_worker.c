@@ -1,9 +1,8 @@
 /* stage_worker.c: a worker whose plugin counts (stage_sim.h): each record raises the count of its
  * key and a total, both in its state, and comes out with them. At STAGE_CYCLE a key is forgotten.
- * Tokens as in sandbox/worker/state_table.c, verdicts as sandbox/channel_layout.h lays them out. */
+ * Tokens as in sandbox/worker/state_table.c. */
 #include "stage_sim.h"
 
-#include "channel_layout.h"
 #include "record/record_iterator.h"
 
 #include <inttypes.h>
@@ -11,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define REASON "not by this version"
 
 enum fate { FATE_COUNT, FATE_REJECT, FATE_FAIL, FATE_POISON, FATE_FORBIDDEN, FATE_RETRY };
 
@@ -21,50 +22,6 @@ static enum fate fate_of(const struct stage_sim *sim, uint32_t id)
                                       FATE_RETRY};
     uint32_t drawn = (id * 2654435761u + sim->version * 40503u) >> 8;
     return drawn % 48 < SL_COUNT_OF(fates) ? fates[drawn % 48] : FATE_COUNT;
-}
-
-/* ---- verdicts ---- */
-
-static void put(struct stage_worker *worker, const void *data, size_t size)
-{
-    SL_ASSERT(worker->items_size + size <= sizeof(worker->items));
-    memcpy(worker->items + worker->items_size, data, size);
-    worker->items_size += (uint32_t)size;
-}
-
-static void pad(struct stage_worker *worker)
-{
-    static const uint8_t zero[8];
-    put(worker, zero, channel_pad8(worker->items_size) - worker->items_size);
-}
-
-static void put_reason(struct stage_worker *worker, uint32_t kind, uint32_t index)
-{
-    static const char reason[] = "not by this version";
-    struct channel_item item = {.kind = kind, .index = index, .reason_size = sizeof(reason) - 1};
-    item.size = (uint32_t)sizeof(item) + channel_pad8(item.reason_size);
-    put(worker, &item, sizeof(item));
-    put(worker, reason, item.reason_size);
-    pad(worker);
-}
-
-static void put_emit(struct stage_worker *worker, uint32_t index, int32_t partition,
-                     const char *topic, const char *value)
-{
-    struct channel_emit emit = {.timestamp = -1,
-                                .partition = partition,
-                                .topic_size = (uint32_t)strlen(topic),
-                                .key_size = CHANNEL_NULL,
-                                .value_size = (uint32_t)strlen(value)};
-    uint32_t used = (uint32_t)sizeof(emit) + emit.topic_size + emit.value_size;
-    struct channel_item item = {.kind = SANDBOX_VERDICT_EMIT, .index = index};
-    item.size = (uint32_t)sizeof(item) + channel_pad8(used);
-    put(worker, &item, sizeof(item));
-    put(worker, &emit, sizeof(emit));
-    put(worker, value, emit.value_size);
-    put(worker, topic, emit.topic_size);
-    pad(worker);
-    worker->emits++;
 }
 
 /* ---- state ---- */
@@ -173,7 +130,7 @@ static void count(struct stage_worker *worker, struct stage_memory *memory, uint
     memory->counts[key] = now == STAGE_CYCLE ? 0 : now;
     memory->total++;
     snprintf(value, sizeof(value), "%u %u %u", id, now, memory->total);
-    put_emit(worker, index, partition, topic, value);
+    verdict_items_emit(&worker->verdicts, index, partition, topic, value);
 }
 
 static enum went process(struct stage_worker *worker, struct stage_memory *memory, uint32_t index,
@@ -181,10 +138,10 @@ static enum went process(struct stage_worker *worker, struct stage_memory *memor
 {
     switch (fate_of(worker->owner, id)) {
     case FATE_REJECT:
-        put_reason(worker, SANDBOX_VERDICT_REJECT, index);
+        verdict_items_reason(&worker->verdicts, SANDBOX_VERDICT_REJECT, index, REASON);
         return WENT_ON;
     case FATE_FAIL:
-        put_reason(worker, SANDBOX_VERDICT_FAIL, index);
+        verdict_items_reason(&worker->verdicts, SANDBOX_VERDICT_FAIL, index, REASON);
         return WENT_ON;
     case FATE_FORBIDDEN: /* the plugin counts it; the broker knows better */
         count(worker, memory, index, partition, id, "not-granted");
@@ -193,7 +150,7 @@ static enum went process(struct stage_worker *worker, struct stage_memory *memor
         return DIED;
     case FATE_RETRY:
         if (sim_draw(&worker->owner->base, 2) == 0) {
-            put_reason(worker, SANDBOX_VERDICT_RETRY, index);
+            verdict_items_reason(&worker->verdicts, SANDBOX_VERDICT_RETRY, index, REASON);
             return WENT_NO_FURTHER;
         }
         break;
@@ -251,7 +208,8 @@ static void run_call(struct stage_worker *worker, struct worker_call *call)
     struct sandbox_result result = {.limit = call->task.record_count};
     bool fresh = call->fresh || !worker->aged;
     bool alive = sim_draw(&sim->base, 60) > 0;
-    worker->items_size = worker->emits = 0;
+    worker->verdicts =
+        (struct verdict_items){.bytes = worker->items, .room = sizeof(worker->items)};
     if (call->fresh && worker->aged) { /* another process */
         stage_worker_kill(worker);
     }
@@ -261,8 +219,8 @@ static void run_call(struct stage_worker *worker, struct worker_call *call)
         alive = run_batch(worker, &call->task, &result) && sim_draw(&sim->base, 60) > 0;
     }
     result.items = worker->items;
-    result.items_size = worker->items_size;
-    result.emit_count = worker->emits;
+    result.items_size = worker->verdicts.size;
+    result.emit_count = worker->verdicts.emit_count;
     worker->aged = true;
     if (!alive) {
         stage_worker_kill(worker);

@@ -1,64 +1,18 @@
-/* fake_worker.c: see fake_worker.h. Verdicts are written as sandbox/channel_layout.h lays them out.
- */
+/* fake_worker.c: see fake_worker.h. */
 #include "fake_worker.h"
 
-#include "channel_layout.h"
 #include "record/record_iterator.h"
+#include "verdict_items.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct answer {
-    uint8_t items[1 << 20];
-    uint32_t size;
-    uint32_t emits;
-};
-
-static void put(struct answer *answer, const void *data, size_t size)
-{
-    cr_assert_leq(answer->size + size, sizeof(answer->items));
-    memcpy(answer->items + answer->size, data, size);
-    answer->size += (uint32_t)size;
-}
-
-static void pad(struct answer *answer)
-{
-    static const uint8_t zero[8];
-    put(answer, zero, channel_pad8(answer->size) - answer->size);
-}
-
-static void put_reason(struct answer *answer, uint32_t kind, uint32_t index, const char *reason)
-{
-    struct channel_item item = {
-        .kind = kind, .index = index, .reason_size = (uint32_t)strlen(reason)};
-    item.size = (uint32_t)sizeof(item) + channel_pad8(item.reason_size);
-    put(answer, &item, sizeof(item));
-    put(answer, reason, item.reason_size);
-    pad(answer);
-}
-
-static void put_emit(struct answer *answer, uint32_t index, const char *topic, const char *value)
-{
-    struct channel_emit emit = {.timestamp = -1,
-                                .partition = SLUICE_PARTITION_AUTO,
-                                .topic_size = (uint32_t)strlen(topic),
-                                .key_size = CHANNEL_NULL,
-                                .value_size = (uint32_t)strlen(value)};
-    uint32_t used = (uint32_t)sizeof(emit) + emit.topic_size + emit.value_size;
-    struct channel_item item = {.kind = SANDBOX_VERDICT_EMIT, .index = index};
-    item.size = (uint32_t)sizeof(item) + channel_pad8(used);
-    put(answer, &item, sizeof(item));
-    put(answer, &emit, sizeof(emit));
-    put(answer, value, emit.value_size);
-    put(answer, topic, emit.topic_size);
-    pad(answer);
-    answer->emits++;
-}
+#define ANSWER_BYTES (1u << 20)
 
 /* False: the worker dies. */
-static bool judge(struct fake_worker *worker, struct answer *answer, uint32_t index, int id,
+static bool judge(struct fake_worker *worker, struct verdict_items *answer, uint32_t index, int id,
                   bool *stop)
 {
     char text[32];
@@ -66,23 +20,23 @@ static bool judge(struct fake_worker *worker, struct answer *answer, uint32_t in
     case FATE_PASS:
         return true;
     case FATE_DROP:
-        put_reason(answer, SANDBOX_VERDICT_DROP, index, "");
+        verdict_items_reason(answer, SANDBOX_VERDICT_DROP, index, "");
         return true;
     case FATE_SPLIT:
         snprintf(text, sizeof(text), "%d", id);
-        put_emit(answer, index, "other", text);
-        put_emit(answer, index, "other", text);
+        verdict_items_emit(answer, index, SLUICE_PARTITION_AUTO, "other", text);
+        verdict_items_emit(answer, index, SLUICE_PARTITION_AUTO, "other", text);
         return true;
     case FATE_CHANGE:
         snprintf(text, sizeof(text), "%d!", id);
-        put_emit(answer, index, "", text);
+        verdict_items_emit(answer, index, SLUICE_PARTITION_AUTO, "", text);
         return true;
     case FATE_REJECT:
-        put_reason(answer, SANDBOX_VERDICT_REJECT, index, "not wanted");
+        verdict_items_reason(answer, SANDBOX_VERDICT_REJECT, index, "not wanted");
         return true;
     case FATE_RETRY:
         if (worker->retries++ % 2 == 0) {
-            put_reason(answer, SANDBOX_VERDICT_RETRY, index, "later");
+            verdict_items_reason(answer, SANDBOX_VERDICT_RETRY, index, "later");
             *stop = true;
         }
         return true;
@@ -106,7 +60,7 @@ static uint32_t begun(struct fake_worker *worker, uint32_t index, uint32_t count
 
 static void run_call(struct fake_worker *worker, struct worker_call *call)
 {
-    struct answer *answer = calloc(1, sizeof(*answer));
+    struct verdict_items answer = {.bytes = malloc(ANSWER_BYTES), .room = ANSWER_BYTES};
     struct record_iterator iterator;
     struct record_view record;
     struct sl_bytes records = {call->task.records.data, call->task.records.size};
@@ -117,7 +71,7 @@ static void run_call(struct fake_worker *worker, struct worker_call *call)
     while (alive && !stop && record_iterator_next(&iterator, &record)) {
         char text[32] = "";
         memcpy(text, record.value.data, SL_MIN(record.value.size, sizeof(text) - 1));
-        alive = judge(worker, answer, index++, atoi(text), &stop);
+        alive = judge(worker, &answer, index++, atoi(text), &stop);
     }
     bool fresh = call->fresh || !worker->aged;
     worker->aged = alive;
@@ -125,9 +79,9 @@ static void run_call(struct fake_worker *worker, struct worker_call *call)
     worker->deaths += !alive;
     worker->largest = SL_MAX(worker->largest, call->task.record_count);
     struct sandbox_result result = {.limit = call->task.record_count,
-                                    .items = answer->items,
-                                    .items_size = answer->size,
-                                    .emit_count = answer->emits};
+                                    .items = answer.bytes,
+                                    .items_size = answer.size,
+                                    .emit_count = answer.emit_count};
     struct worker_outcome outcome = {.err = alive ? SLUICE_OK : SLUICE_E_PLUGIN_CRASHED,
                                      .result = alive ? &result : NULL,
                                      .fresh = fresh,
@@ -136,7 +90,7 @@ static void run_call(struct fake_worker *worker, struct worker_call *call)
                                      .text = alive ? "" : "it died"};
     call->pending = call->running = false;
     call->done(call, &outcome);
-    free(answer);
+    free(answer.bytes);
 }
 
 static void refuse(struct worker_call *call)
