@@ -190,18 +190,19 @@ static bool load_run(struct trial *trial, const struct load_peer_ops *ops)
     if (!listener_of(trial, ops->name, address) || !topic_make(trial, ops->name)) {
         return fail(trial, "there is no listener or no topic");
     }
-    plan = (struct load_plan){.ops = ops,
-                              .address = address,
-                              .target = {ops->name, "sluice-selftest", -1},
-                              .run = 1,
-                              .senders = 1,
-                              .receivers = 1,
-                              .partitions = 1,
-                              .count = LOAD_COUNT,
-                              .batch = 10,
-                              .size = 100,
-                              .span_count = 1,
-                              .spans = {{0, 0, -1}}};
+    plan = (struct load_plan){
+        .ops = ops,
+        .address = address,
+        .target = {.topic = ops->name, .client_id = "sluice-selftest", .acks = -1},
+        .run = 1,
+        .senders = 1,
+        .receivers = 1,
+        .partitions = 1,
+        .count = LOAD_COUNT,
+        .batch = 10,
+        .size = 100,
+        .span_count = 1,
+        .spans = {{0, 0, -1}}};
     if (load_run_new(trial->cli.os, &plan, &run, trial->reason) != SLUICE_OK) {
         return false;
     }
