@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 
+#include <sluice/types.h>
 #include <string.h>
 
 static inline uint16_t sl_be16_load(const void *at)
@@ -101,6 +102,16 @@ static inline struct sl_bytes sl_bytes_of(const void *data, size_t size)
 static inline struct sl_bytes sl_bytes_of_text(const char *text)
 {
     return sl_bytes_of(text, strlen(text));
+}
+
+/* The SDK's text as bytes, and bytes as the SDK's text. */
+static inline struct sl_bytes sl_of_text(struct sluice_text text)
+{
+    return sl_bytes_of(text.data, (size_t)text.size);
+}
+static inline struct sluice_text text_of_sl(struct sl_bytes bytes)
+{
+    return (struct sluice_text){(const char *)bytes.data, bytes.size};
 }
 
 /* memcpy that accepts NULL with size 0, as an empty sl_bytes has it. */

@@ -9,16 +9,6 @@
 
 #define FLAG_GONE 1u
 
-static struct sl_bytes bytes_of(struct sluice_text text)
-{
-    return sl_bytes_of(text.data, (size_t)text.size);
-}
-
-static struct sluice_text text_of(struct sl_bytes bytes)
-{
-    return (struct sluice_text){(const char *)bytes.data, bytes.size};
-}
-
 /* ---- what may be ---- */
 
 static sl_err refuse(char *ret_reason, const char *why)
@@ -53,7 +43,7 @@ static const uint32_t supported[SLUICE_ACL_USER + 1] = {
 
 static bool is_cluster_name(struct sluice_text name)
 {
-    return sl_bytes_equal(bytes_of(name), sl_bytes_of_text(SLUICE_CLUSTER_NAME));
+    return sl_bytes_equal(sl_of_text(name), sl_bytes_of_text(SLUICE_CLUSTER_NAME));
 }
 
 sl_err acl_check(const struct sluice_acl *rule, char ret_reason[ACL_REASON_BYTES])
@@ -76,7 +66,7 @@ sl_err acl_check(const struct sluice_acl *rule, char ret_reason[ACL_REASON_BYTES
         return refuse(ret_reason, "the name of the resource is empty, or longer than 1023 bytes");
     }
     if (rule->resource == SLUICE_ACL_CLUSTER && !is_cluster_name(rule->name) &&
-        !sl_bytes_equal(bytes_of(rule->name), sl_bytes_of_text("*"))) {
+        !sl_bytes_equal(sl_of_text(rule->name), sl_bytes_of_text("*"))) {
         return refuse(ret_reason, "the name of the cluster resource is kafka-cluster");
     }
     const char *colon = rule->principal.size > 0
@@ -107,7 +97,7 @@ sl_err acl_filter_check(const struct sluice_acl *filter, char ret_reason[ACL_REA
 static struct sl_bytes put(uint8_t **at, struct sluice_text text)
 {
     struct sl_bytes copy = {*at, (size_t)text.size};
-    sl_bytes_copy(*at, bytes_of(text));
+    sl_bytes_copy(*at, sl_of_text(text));
     (*at)[text.size] = '\0';
     *at += text.size + 1;
     return copy;
@@ -152,20 +142,20 @@ struct sluice_acl acl_view(const struct acl *acl)
                                .pattern = acl->pattern,
                                .operation = acl->operation,
                                .permission = acl->permission,
-                               .name = text_of(acl->name),
-                               .principal = text_of(acl->principal),
-                               .host = text_of(acl->host)};
+                               .name = text_of_sl(acl->name),
+                               .principal = text_of_sl(acl->principal),
+                               .host = text_of_sl(acl->host)};
 }
 
 static bool text_matches(struct sl_bytes value, struct sluice_text wanted)
 {
-    return wanted.data == NULL || sl_bytes_equal(value, bytes_of(wanted));
+    return wanted.data == NULL || sl_bytes_equal(value, sl_of_text(wanted));
 }
 
 /* MATCH: every rule that holds for that name. */
 static bool name_matches(const struct acl *acl, const struct sluice_acl *filter)
 {
-    struct sl_bytes wanted = bytes_of(filter->name);
+    struct sl_bytes wanted = sl_of_text(filter->name);
     if (filter->pattern != SLUICE_PATTERN_ANY && filter->pattern != SLUICE_PATTERN_MATCH &&
         filter->pattern != acl->pattern) {
         return false;
@@ -196,9 +186,9 @@ bool acl_equal(const struct acl *acl, const struct sluice_acl *rule)
 {
     return acl->resource == rule->resource && acl->pattern == rule->pattern &&
            acl->operation == rule->operation && acl->permission == rule->permission &&
-           sl_bytes_equal(acl->name, bytes_of(rule->name)) &&
-           sl_bytes_equal(acl->principal, bytes_of(rule->principal)) &&
-           sl_bytes_equal(acl->host, bytes_of(rule->host));
+           sl_bytes_equal(acl->name, sl_of_text(rule->name)) &&
+           sl_bytes_equal(acl->principal, sl_of_text(rule->principal)) &&
+           sl_bytes_equal(acl->host, sl_of_text(rule->host));
 }
 
 uint64_t acl_hash(const struct sluice_acl *rule)
@@ -228,9 +218,9 @@ sl_err acl_item_encode(const struct sluice_acl *rule, bool gone, struct sl_bytes
     at = item_write_u16(at, (uint16_t)rule->name.size);
     at = item_write_u16(at, (uint16_t)rule->principal.size);
     at = item_write_u16(at, (uint16_t)rule->host.size);
-    at = item_write_bytes(at, bytes_of(rule->name));
-    at = item_write_bytes(at, bytes_of(rule->principal));
-    at = item_write_bytes(at, bytes_of(rule->host));
+    at = item_write_bytes(at, sl_of_text(rule->name));
+    at = item_write_bytes(at, sl_of_text(rule->principal));
+    at = item_write_bytes(at, sl_of_text(rule->host));
     SL_ASSERT((size_t)(at - payload) == size);
     *ret_payload = (struct sl_bytes){payload, size};
     return SLUICE_OK;
@@ -254,9 +244,9 @@ sl_err acl_item_decode(uint8_t version, struct sl_bytes payload, struct sluice_a
     uint16_t name_size = item_read_u16(&reader);
     uint16_t principal_size = item_read_u16(&reader);
     uint16_t host_size = item_read_u16(&reader);
-    rule.name = text_of(item_read_bytes(&reader, name_size));
-    rule.principal = text_of(item_read_bytes(&reader, principal_size));
-    rule.host = text_of(item_read_bytes(&reader, host_size));
+    rule.name = text_of_sl(item_read_bytes(&reader, name_size));
+    rule.principal = text_of_sl(item_read_bytes(&reader, principal_size));
+    rule.host = text_of_sl(item_read_bytes(&reader, host_size));
     if (!item_read_end(&reader) || zero != 0 || acl_check(&rule, ignored) != SLUICE_OK) {
         return SLUICE_E_CORRUPT;
     }

@@ -263,7 +263,7 @@ static sl_err replication_check(int32_t factor, char ret_reason[CATALOG_REASON_B
 static bool config_repeats(const struct sluice_key_value *configs, uint32_t index)
 {
     for (uint32_t i = 0; i < index; i++) {
-        if (sl_bytes_equal(item_text(configs[i].key), item_text(configs[index].key)))
+        if (sl_bytes_equal(sl_of_text(configs[i].key), sl_of_text(configs[index].key)))
             return true;
     }
     return false;
@@ -277,10 +277,10 @@ static sl_err configs_check(const struct sluice_key_value *configs, uint32_t cou
         return SLUICE_E_INVALID_CONFIG;
     }
     for (uint32_t i = 0; i < count; i++) {
-        struct sl_bytes key = item_text(configs[i].key);
+        struct sl_bytes key = sl_of_text(configs[i].key);
         const struct topic_config_key *known = topic_config_find(key);
         /* A null value asks for the default; the key must be known all the same. */
-        struct sl_bytes value = item_text(configs[i].value);
+        struct sl_bytes value = sl_of_text(configs[i].value);
         if (configs[i].value.data == NULL && known != NULL)
             value = sl_bytes_of_text(known->default_value);
         sl_err err = topic_config_check(key, value, ret_reason);
@@ -298,8 +298,8 @@ static struct sl_bytes config_of(const struct sluice_key_value *configs, uint32_
                                  const char *key)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (sl_bytes_equal(item_text(configs[i].key), sl_bytes_of_text(key)))
-            return item_text(configs[i].value);
+        if (sl_bytes_equal(sl_of_text(configs[i].key), sl_bytes_of_text(key)))
+            return sl_of_text(configs[i].value);
     }
     return (struct sl_bytes){0};
 }
@@ -388,7 +388,7 @@ sl_err catalog_spec_check(const struct catalog *catalog, const struct sluice_top
                           bool internal, uint32_t *ret_partition_count,
                           char ret_reason[CATALOG_REASON_BYTES])
 {
-    struct sl_bytes name = item_text(spec->name);
+    struct sl_bytes name = sl_of_text(spec->name);
     const char *reason = "";
     uint32_t partition_count = 0;
     sl_err err = topic_name_check(name, internal, &reason);

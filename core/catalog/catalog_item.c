@@ -49,8 +49,8 @@ static uint8_t *configs_write(uint8_t *at, const struct sluice_key_value *config
             continue;
         at = item_write_u16(at, (uint16_t)configs[i].key.size);
         at = item_write_u16(at, (uint16_t)configs[i].value.size);
-        at = item_write_bytes(at, item_text(configs[i].key));
-        at = item_write_bytes(at, item_text(configs[i].value));
+        at = item_write_bytes(at, sl_of_text(configs[i].key));
+        at = item_write_bytes(at, sl_of_text(configs[i].value));
     }
     return at;
 }
@@ -97,7 +97,7 @@ sl_err catalog_create_encode(const struct sluice_topic_spec *spec, const struct 
     SL_ASSERT(shard_count > 0 && shard_count <= UINT16_MAX && !sl_uuid_is_zero(id));
     struct create_source source = {
         .id = id,
-        .name = item_text(spec->name),
+        .name = sl_of_text(spec->name),
         .configs = spec->configs,
         .config_count = spec->config_count,
         .partition_count = partition_count,

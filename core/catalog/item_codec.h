@@ -130,10 +130,4 @@ static inline void item_put(struct item_out *out, uint64_t value, size_t size)
     item_put_bytes(out, sl_bytes_of(raw, size));
 }
 
-/* The SDK's text as bytes. */
-static inline struct sl_bytes item_text(struct sluice_text text)
-{
-    return sl_bytes_of(text.data, (size_t)text.size);
-}
-
 #endif

@@ -39,7 +39,7 @@ const char *quota_kind_name(int32_t kind)
 int32_t quota_kind_of(struct sluice_text key)
 {
     for (int32_t kind = 1; kind <= SLUICE_QUOTA_KINDS; kind++) {
-        if (sl_bytes_equal(item_text(key), sl_bytes_of_text(kinds[kind].name))) {
+        if (sl_bytes_equal(sl_of_text(key), sl_bytes_of_text(kinds[kind].name))) {
             return kind;
         }
     }
@@ -85,7 +85,7 @@ bool quota_entity_equal(const struct sluice_quota_entity *a, const struct sluice
         struct sluice_text left = quota_entity_part(a, i);
         struct sluice_text right = quota_entity_part(b, i);
         if (quota_part_kind(left) != quota_part_kind(right) ||
-            !sl_bytes_equal(item_text(left), item_text(right))) {
+            !sl_bytes_equal(sl_of_text(left), sl_of_text(right))) {
             return false;
         }
     }
@@ -103,7 +103,7 @@ struct quota_entry *quota_entry_new(const struct sluice_quota_entity *entity)
     for (int i = 0; entry != NULL && i < QUOTA_PARTS; i++) {
         struct sluice_text part = quota_entity_part(entity, i);
         if (part.data != NULL) {
-            sl_bytes_copy((uint8_t *)at, item_text(part));
+            sl_bytes_copy((uint8_t *)at, sl_of_text(part));
             set_part(&entry->entity, i, (struct sluice_text){at, part.size});
             at += part.size;
         }
@@ -172,7 +172,7 @@ static bool is_v6(struct sl_bytes text)
 
 static bool is_address(struct sluice_text text)
 {
-    return is_v4(item_text(text)) || is_v6(item_text(text));
+    return is_v4(sl_of_text(text)) || is_v6(sl_of_text(text));
 }
 
 static sl_err refuse(char *ret_reason, const char *why)
@@ -211,7 +211,7 @@ static const char *kind_nearest(struct sluice_text key)
     for (uint32_t i = 0; i < SLUICE_QUOTA_KINDS; i++) {
         known[i] = kinds[i + 1].name;
     }
-    return sl_text_nearest(item_text(key), known, SLUICE_QUOTA_KINDS);
+    return sl_text_nearest(sl_of_text(key), known, SLUICE_QUOTA_KINDS);
 }
 
 sl_err quota_value_check(const struct sluice_quota_entity *entity,
@@ -262,7 +262,7 @@ size_t quota_item_encode(const struct sluice_quota_entity *entity, int32_t kind,
     }
     at = item_write_u64(at, value > 0 ? bits : 0);
     for (int i = 0; i < QUOTA_PARTS; i++) {
-        at = item_write_bytes(at, item_text(quota_entity_part(entity, i)));
+        at = item_write_bytes(at, sl_of_text(quota_entity_part(entity, i)));
     }
     return (size_t)(at - ret_payload);
 }

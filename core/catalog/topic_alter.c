@@ -42,7 +42,7 @@ static uint32_t find(const struct alteration *self, const struct topic_config_ke
 {
     uint32_t i = 0;
     while (i < self->count &&
-           !sl_bytes_equal(item_text(self->configs[i].key), sl_bytes_of_text(key->name)))
+           !sl_bytes_equal(sl_of_text(self->configs[i].key), sl_bytes_of_text(key->name)))
         i++;
     return i;
 }
@@ -103,7 +103,7 @@ static char *default_text(const struct alteration *self, const struct topic_conf
     topic_config_describe(NULL, 0, self->broker, entries);
     for (uint32_t i = 0; text == NULL && i < entries->count; i++) {
         const struct sluice_config_entry *entry = &entries->entries[i];
-        if (sl_bytes_equal(item_text(entry->name), sl_bytes_of_text(key->name)))
+        if (sl_bytes_equal(sl_of_text(entry->name), sl_bytes_of_text(key->name)))
             text = sl_strdup_bytes(entry->value.data, entry->value.size);
     }
     sl_free(entries);
@@ -160,7 +160,7 @@ static sl_err change_list(struct alteration *self, const struct topic_config_key
     }
     uint32_t index = find(self, key);
     char *initial = index == self->count ? default_text(self, key) : NULL;
-    struct sl_bytes now = index < self->count ? item_text(self->configs[index].value)
+    struct sl_bytes now = index < self->count ? sl_of_text(self->configs[index].value)
                                               : sl_bytes_of_text(initial == NULL ? "" : initial);
     char *text =
         index == self->count && initial == NULL ? NULL : sl_alloc(now.size + value.size + 2u);
@@ -197,7 +197,8 @@ static sl_err refuse(const char *key, const char *why, char reason[CATALOG_REASO
 static bool is_named_before(const struct sluice_config_alter *alter, uint32_t index)
 {
     for (uint32_t i = 0; i < index; i++) {
-        if (sl_bytes_equal(item_text(alter->changes[i].key), item_text(alter->changes[index].key)))
+        if (sl_bytes_equal(sl_of_text(alter->changes[i].key),
+                           sl_of_text(alter->changes[index].key)))
             return true;
     }
     return false;
@@ -211,9 +212,9 @@ static sl_err apply_one(struct alteration *self, const struct sluice_config_alte
                                            [SLUICE_CONFIG_APPEND] = append,
                                            [SLUICE_CONFIG_SUBTRACT] = subtract};
     const struct sluice_config_change *change = &alter->changes[index];
-    const struct topic_config_key *key = topic_config_find(item_text(change->key));
+    const struct topic_config_key *key = topic_config_find(sl_of_text(change->key));
     if (key == NULL) {
-        sl_err err = topic_config_check(item_text(change->key), sl_bytes_of_text(""), reason);
+        sl_err err = topic_config_check(sl_of_text(change->key), sl_bytes_of_text(""), reason);
         return err == SLUICE_OK ? SLUICE_E_INTERNAL : err; /* says that there is no such key */
     }
     if (is_named_before(alter, index))
@@ -224,7 +225,7 @@ static sl_err apply_one(struct alteration *self, const struct sluice_config_alte
         return refuse(key->name, "it is given no value", reason);
     if (change->value.size > TOPIC_VALUE_BYTES_MAX)
         return refuse(key->name, "the value is longer than 1,024 bytes", reason);
-    return operations[change->operation](self, key, item_text(change->value), reason);
+    return operations[change->operation](self, key, sl_of_text(change->value), reason);
 }
 
 /* The class says where the records are: it cannot change under them. */
@@ -234,7 +235,7 @@ static sl_err check_fixed(const struct alteration *self, const struct topic *top
     const struct topic_config_key *key = topic_config_find(sl_bytes_of_text("sluice.durability"));
     const char *has = topic_durability_text(topic->settings->durability);
     uint32_t index = find(self, key);
-    struct sl_bytes wanted = index < self->count ? item_text(self->configs[index].value)
+    struct sl_bytes wanted = index < self->count ? sl_of_text(self->configs[index].value)
                                                  : sl_bytes_of_text(key->default_value);
     bool is_only_one = index == self->count && self->broker->in_memory;
     if (is_only_one || sl_bytes_equal(wanted, sl_bytes_of_text(has)))

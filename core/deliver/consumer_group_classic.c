@@ -10,16 +10,6 @@
 
 #include <stdio.h>
 
-static struct sl_bytes bytes_of(struct sluice_text text)
-{
-    return sl_bytes_of(text.data, (size_t)text.size);
-}
-
-static struct sluice_text text_of(struct sl_bytes bytes)
-{
-    return (struct sluice_text){(const char *)bytes.data, bytes.size};
-}
-
 /* ---- join ---- */
 
 struct entry {
@@ -39,7 +29,7 @@ struct entry {
 static bool member_knows(const struct consumer_member *member, struct sluice_text protocol)
 {
     for (uint32_t i = 0; i < member->protocol_count; i++) {
-        if (sl_bytes_equal(member->protocols[i].name, bytes_of(protocol)))
+        if (sl_bytes_equal(member->protocols[i].name, sl_of_text(protocol)))
             return true;
     }
     return false;
@@ -49,8 +39,8 @@ static bool member_knows(const struct consumer_member *member, struct sluice_tex
 static bool fits(const struct entry *entry)
 {
     const struct sluice_group_join *request = entry->request;
-    bool is_consumer =
-        sl_bytes_equal(bytes_of(request->protocol_type), sl_bytes_of_text(CONSUMER_PROTOCOL_TYPE));
+    bool is_consumer = sl_bytes_equal(sl_of_text(request->protocol_type),
+                                      sl_bytes_of_text(CONSUMER_PROTOCOL_TYPE));
     for (uint32_t i = 0; is_consumer && i < request->protocol_count; i++) {
         const struct consumer_member *m = consumer_member_first(entry->group);
         while (m != NULL && (!m->is_classic || member_knows(m, request->protocols[i].name)))
@@ -89,7 +79,7 @@ static void id_make(struct entry *entry)
     struct group_coordinator *classic = entry->groups->classic;
     const struct sluice_group_join *request = entry->request;
     struct sl_bytes prefix =
-        bytes_of(request->instance.data != NULL ? request->instance : entry->client->id);
+        sl_of_text(request->instance.data != NULL ? request->instance : entry->client->id);
     size_t size = group_member_id_make(classic, prefix, entry->joined->member);
     entry->id = sl_bytes_of(entry->joined->member, size);
 }
@@ -97,7 +87,7 @@ static void id_make(struct entry *entry)
 static sl_err find_static(struct entry *entry, bool is_unknown)
 {
     struct consumer_member *known =
-        consumer_member_of_instance(entry->group, bytes_of(entry->request->instance));
+        consumer_member_of_instance(entry->group, sl_of_text(entry->request->instance));
     if (!is_unknown) {
         entry->member = known;
         return known == NULL                               ? SLUICE_E_UNKNOWN_MEMBER
@@ -148,13 +138,13 @@ static sl_err update(struct entry *entry, bool *ret_reads)
         err = consumer_pattern_set(entry->groups, member, sl_bytes_of("", 0), sl_bytes_of("", 0),
                                    ret_reads, &reason);
     if (err == SLUICE_OK && request->instance.data != NULL)
-        err = epoch_text_set(&member->instance, bytes_of(request->instance), &changed);
+        err = epoch_text_set(&member->instance, sl_of_text(request->instance), &changed);
     if (err == SLUICE_OK && entry->subscription.rack.size != 0)
-        err = epoch_text_set(&member->base.rack, bytes_of(entry->subscription.rack), &changed);
+        err = epoch_text_set(&member->base.rack, sl_of_text(entry->subscription.rack), &changed);
     if (err == SLUICE_OK)
-        err = epoch_text_set(&member->base.client_id, bytes_of(entry->client->id), &changed);
+        err = epoch_text_set(&member->base.client_id, sl_of_text(entry->client->id), &changed);
     if (err == SLUICE_OK)
-        err = epoch_text_set(&member->base.client_host, bytes_of(entry->client->host), &changed);
+        err = epoch_text_set(&member->base.client_host, sl_of_text(entry->client->host), &changed);
     if (err == SLUICE_OK)
         err = consumer_protocols_set(member, request->protocols, request->protocol_count);
     if (err != SLUICE_OK)
@@ -188,9 +178,9 @@ static sl_err enter(struct entry *entry)
     entry->joined->joined = (struct sluice_group_joined){
         .generation = member->base.epoch,
         .protocol_type = sluice_text_of(CONSUMER_PROTOCOL_TYPE),
-        .protocol = text_of(member->protocols[0].name),
+        .protocol = text_of_sl(member->protocols[0].name),
         .leader = sluice_text_of(""),
-        .member = text_of(member->base.id),
+        .member = text_of_sl(member->base.id),
     };
     return SLUICE_OK;
 }
@@ -204,8 +194,8 @@ void consumer_group_classic_join(struct consumer_groups *groups,
                           .request = request,
                           .client = client,
                           .joined = ret_joined,
-                          .group = consumer_group_get(groups, bytes_of(request->group)),
-                          .id = bytes_of(request->member),
+                          .group = consumer_group_get(groups, sl_of_text(request->group)),
+                          .id = sl_of_text(request->member),
                           .session_ms = request->session_timeout_ms};
     groups->base.now_ms = now_ms;
     sl_err err = check(&entry);
@@ -216,7 +206,7 @@ void consumer_group_classic_join(struct consumer_groups *groups,
         ret_joined->joined = (struct sluice_group_joined){.status = err,
                                                           .generation = -1,
                                                           .leader = sluice_text_of(""),
-                                                          .member = is_told ? text_of(entry.id)
+                                                          .member = is_told ? text_of_sl(entry.id)
                                                                             : sluice_text_of("")};
         if (entry.is_new && epoch_member_remove(&groups->base, &entry.member->base) != SLUICE_OK)
             epoch_member_schedule(&groups->base, &entry.member->base); /* its session ends it */
@@ -231,17 +221,17 @@ static sl_err find_classic(const struct consumer_groups *groups, struct sluice_t
                            struct sluice_text id, struct sluice_text instance,
                            struct consumer_member **ret_member)
 {
-    const struct consumer_group *found = consumer_group_get(groups, bytes_of(group));
+    const struct consumer_group *found = consumer_group_get(groups, sl_of_text(group));
     struct consumer_member *member = NULL;
     if (found == NULL)
         return SLUICE_E_UNKNOWN_MEMBER;
     if (instance.data == NULL)
-        member = consumer_member_get(groups, found, bytes_of(id));
+        member = consumer_member_get(groups, found, sl_of_text(id));
     else
-        member = consumer_member_of_instance(found, bytes_of(instance));
+        member = consumer_member_of_instance(found, sl_of_text(instance));
     if (member == NULL)
         return SLUICE_E_UNKNOWN_MEMBER;
-    if (instance.data != NULL && !sl_bytes_equal(member->base.id, bytes_of(id)))
+    if (instance.data != NULL && !sl_bytes_equal(member->base.id, sl_of_text(id)))
         return SLUICE_E_FENCED_INSTANCE_ID;
     *ret_member = member;
     return member->is_classic ? SLUICE_OK : SLUICE_E_UNKNOWN_MEMBER;
@@ -266,7 +256,7 @@ static void touch(struct consumer_groups *groups, struct consumer_member *member
 static sl_err check_sync(struct consumer_groups *groups, const struct sluice_group_sync *request,
                          struct consumer_member *member)
 {
-    struct sl_bytes type = bytes_of(request->protocol_type), name = bytes_of(request->protocol);
+    struct sl_bytes type = sl_of_text(request->protocol_type), name = sl_of_text(request->protocol);
     if (member->base.epoch != request->generation)
         return SLUICE_E_ILLEGAL_GENERATION;
     if ((type.data != NULL && !sl_bytes_equal(type, sl_bytes_of_text(CONSUMER_PROTOCOL_TYPE))) ||
@@ -324,10 +314,10 @@ static sl_err leave_one(struct consumer_groups *groups, struct sluice_text group
     struct consumer_member *member = NULL;
     struct sluice_text id = entry->member;
     if (entry->instance.data != NULL && id.size == 0) { /* an administrator names the instance */
-        const struct consumer_group *found = consumer_group_get(groups, bytes_of(group));
+        const struct consumer_group *found = consumer_group_get(groups, sl_of_text(group));
         const struct consumer_member *known =
-            found == NULL ? NULL : consumer_member_of_instance(found, bytes_of(entry->instance));
-        id = known == NULL ? id : text_of(known->base.id);
+            found == NULL ? NULL : consumer_member_of_instance(found, sl_of_text(entry->instance));
+        id = known == NULL ? id : text_of_sl(known->base.id);
     }
     sl_err err = find_classic(groups, group, id, entry->instance, &member);
     return err != SLUICE_OK ? err : epoch_member_remove(&groups->base, &member->base);
@@ -337,7 +327,7 @@ sluice_status consumer_group_classic_leave(struct consumer_groups *groups,
                                            const struct sluice_group_leave *request, int64_t now_ms,
                                            sluice_status *ret_statuses)
 {
-    struct consumer_group *group = consumer_group_get(groups, bytes_of(request->group));
+    struct consumer_group *group = consumer_group_get(groups, sl_of_text(request->group));
     bool left = false;
     groups->base.now_ms = now_ms;
     for (uint32_t i = 0; i < request->entry_count; i++) {

@@ -22,11 +22,6 @@ struct beat {
     bool is_new_member;
 };
 
-static struct sl_bytes bytes_of(struct sluice_text text)
-{
-    return sl_bytes_of(text.data, (size_t)text.size);
-}
-
 static sl_err say(struct beat *beat, sl_err err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -86,7 +81,7 @@ static sl_err check_sizes(struct beat *beat)
 
 static sl_err check_assignor(struct beat *beat)
 {
-    struct sl_bytes name = bytes_of(beat->request->assignor);
+    struct sl_bytes name = sl_of_text(beat->request->assignor);
     if (name.data == NULL || assignor_get(name) != NULL)
         return SLUICE_OK;
     return say(beat, SLUICE_E_UNSUPPORTED_ASSIGNOR,
@@ -122,7 +117,7 @@ static sl_err check(struct beat *beat)
 static sl_err group_find(struct beat *beat)
 {
     struct consumer_groups *groups = beat->groups;
-    struct sl_bytes name = bytes_of(beat->request->group);
+    struct sl_bytes name = sl_of_text(beat->request->group);
     bool joins = beat->request->member_epoch == SLUICE_MEMBER_JOINS;
     beat->group = consumer_group_get(groups, name);
     if (beat->group != NULL)
@@ -188,7 +183,7 @@ static sl_err find_dynamic(struct beat *beat)
 
 static sl_err check_instance(struct beat *beat, const struct consumer_member *known)
 {
-    struct sl_bytes instance = bytes_of(beat->request->instance);
+    struct sl_bytes instance = sl_of_text(beat->request->instance);
     if (known == NULL)
         return say(beat, SLUICE_E_UNKNOWN_MEMBER, "Instance id %.*s is unknown.", TEXT(instance));
     if (!sl_bytes_equal(known->base.id, beat->id))
@@ -215,7 +210,7 @@ static sl_err replace(struct beat *beat, struct consumer_member *known)
 
 static sl_err find_static(struct beat *beat)
 {
-    struct sl_bytes instance = bytes_of(beat->request->instance);
+    struct sl_bytes instance = sl_of_text(beat->request->instance);
     struct consumer_member *known = consumer_member_of_instance(beat->group, instance);
     if (beat->request->member_epoch != SLUICE_MEMBER_JOINS) {
         sl_err err = check_instance(beat, known);
@@ -264,23 +259,23 @@ static sl_err update(struct beat *beat, bool *ret_reads)
     const char *reason = "";
     bool changed = beat->is_new_member;
     sl_err err = SLUICE_OK;
-    err = epoch_text_set(&member->base.client_id, bytes_of(beat->client->id), &changed);
+    err = epoch_text_set(&member->base.client_id, sl_of_text(beat->client->id), &changed);
     if (err == SLUICE_OK)
-        err = epoch_text_set(&member->base.client_host, bytes_of(beat->client->host), &changed);
+        err = epoch_text_set(&member->base.client_host, sl_of_text(beat->client->host), &changed);
     if (err == SLUICE_OK && request->regex.data != NULL)
-        err = consumer_pattern_set(beat->groups, member, bytes_of(request->regex),
-                                   bytes_of(beat->client->principal), ret_reads, &reason);
+        err = consumer_pattern_set(beat->groups, member, sl_of_text(request->regex),
+                                   sl_of_text(beat->client->principal), ret_reads, &reason);
     if (err == SLUICE_E_INVALID_REGEX)
         return say(beat, err, "SubscribedTopicRegex `%.*s` is not a valid regular expression: %s.",
-                   TEXT(bytes_of(request->regex)), reason);
+                   TEXT(sl_of_text(request->regex)), reason);
     if (err == SLUICE_OK && request->has_topics)
         err = name_list_set(&member->topics, request->topics, request->topic_count, ret_reads);
     if (err == SLUICE_OK && request->instance.data != NULL)
-        err = epoch_text_set(&member->instance, bytes_of(request->instance), &changed);
+        err = epoch_text_set(&member->instance, sl_of_text(request->instance), &changed);
     if (err == SLUICE_OK && request->rack.data != NULL)
-        err = epoch_text_set(&member->base.rack, bytes_of(request->rack), &changed);
+        err = epoch_text_set(&member->base.rack, sl_of_text(request->rack), &changed);
     if (err == SLUICE_OK && request->assignor.data != NULL)
-        err = epoch_text_set(&member->assignor, bytes_of(request->assignor), &changed);
+        err = epoch_text_set(&member->assignor, sl_of_text(request->assignor), &changed);
     if (request->rebalance_timeout_ms != -1 &&
         request->rebalance_timeout_ms != member->base.rebalance_timeout_ms) {
         member->base.rebalance_timeout_ms = request->rebalance_timeout_ms;
@@ -335,7 +330,7 @@ static sl_err join_or_stay(struct beat *beat)
     bool is_static = beat->request->instance.data != NULL;
     const char *reason = NULL;
     struct topic_pattern *pattern = NULL;
-    struct sl_bytes regex = bytes_of(beat->request->regex);
+    struct sl_bytes regex = sl_of_text(beat->request->regex);
     if (regex.size != 0 && topic_pattern_new(regex, &pattern, &reason) == SLUICE_E_INVALID_REGEX)
         return say(beat, SLUICE_E_INVALID_REGEX,
                    "SubscribedTopicRegex `%.*s` is not a valid regular expression: %s.",
@@ -370,7 +365,7 @@ static sl_err leave_for_a_while(struct beat *beat, struct consumer_member *membe
 static sl_err leave(struct beat *beat)
 {
     const struct sluice_consumer_heartbeat *request = beat->request;
-    struct sl_bytes name = bytes_of(request->group);
+    struct sl_bytes name = sl_of_text(request->group);
     struct consumer_member *member = NULL;
     sl_err err = SLUICE_OK;
     beat->group = consumer_group_get(beat->groups, name);
@@ -382,7 +377,7 @@ static sl_err leave(struct beat *beat)
             err = say(beat, SLUICE_E_UNKNOWN_MEMBER, "Member %.*s is not a member of group %.*s.",
                       TEXT(beat->id), TEXT(name));
     } else {
-        member = consumer_member_of_instance(beat->group, bytes_of(request->instance));
+        member = consumer_member_of_instance(beat->group, sl_of_text(request->instance));
         err = check_instance(beat, member);
     }
     if (err == SLUICE_OK)
@@ -430,7 +425,7 @@ void consumer_group_heartbeat(struct consumer_groups *groups,
                         .request = request,
                         .client = client,
                         .answer = ret_answer,
-                        .id = bytes_of(request->member)};
+                        .id = sl_of_text(request->member)};
     *ret_answer = (struct consumer_group_answer){.answer.size = sizeof ret_answer->answer};
     groups->base.now_ms = now_ms;
     sl_err err = check(&beat);

@@ -23,8 +23,7 @@ static sl_err names_to_ids(const struct consumer_groups *groups,
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < metadata->partition_count && err == SLUICE_OK; i++) {
         struct group_topic topic;
-        struct sl_bytes name = sl_bytes_of(metadata->partitions[i].topic.data,
-                                           (size_t)metadata->partitions[i].topic.size);
+        struct sl_bytes name = sl_of_text(metadata->partitions[i].topic);
         if (groups->base.topics.by_name(groups->base.topics.arg, name, &topic))
             err = partition_set_add(set, &topic.id, metadata->partitions[i].partition, epoch);
     }
@@ -82,8 +81,7 @@ static sl_err texts_copy(struct consumer_member *member, const struct group_memb
     if (from->instance.data != NULL)
         err = epoch_text_set(&member->instance, from->instance, &changed);
     if (err == SLUICE_OK && rack.size != 0)
-        err =
-            epoch_text_set(&member->base.rack, sl_bytes_of(rack.data, (size_t)rack.size), &changed);
+        err = epoch_text_set(&member->base.rack, sl_of_text(rack), &changed);
     if (err == SLUICE_OK)
         err = epoch_text_set(&member->base.client_id, from->client_id, &changed);
     return err != SLUICE_OK

@@ -44,7 +44,7 @@ sl_err name_list_set(struct name_list *list, const struct sluice_text *names, ui
         return SLUICE_E_NO_MEMORY;
     uint8_t *at = (uint8_t *)(made.names + count);
     for (uint32_t i = 0; i < count; i++) {
-        struct sl_bytes name = sl_bytes_of(names[i].data, (size_t)names[i].size);
+        struct sl_bytes name = sl_of_text(names[i]);
         sl_bytes_copy(at, name);
         made.names[made.count++] = sl_bytes_of(at, name.size);
         at += name.size;
@@ -356,7 +356,7 @@ void consumer_groups_tick(struct consumer_groups *groups, int64_t now_ms)
 
 static struct consumer_group *find(const struct consumer_groups *groups, struct sluice_text name)
 {
-    return consumer_group_get(groups, sl_bytes_of(name.data, (size_t)name.size));
+    return consumer_group_get(groups, sl_of_text(name));
 }
 
 bool consumer_group_exists(const struct consumer_groups *groups, struct sluice_text group)
@@ -407,8 +407,7 @@ sluice_status consumer_group_commit_check(struct consumer_groups *groups,
     sluice_status status = SLUICE_OK;
     bool is_outsider = identity->generation < 0 && (group == NULL || group->base.member_count == 0);
     if (group != NULL && !is_outsider)
-        member = consumer_member_get(
-            groups, group, sl_bytes_of(identity->member.data, (size_t)identity->member.size));
+        member = consumer_member_get(groups, group, sl_of_text(identity->member));
     if (!is_outsider)
         status =
             member == NULL ? SLUICE_E_UNKNOWN_MEMBER : epoch_status(member, identity->generation);
@@ -425,22 +424,16 @@ sluice_status consumer_group_fetch_check(const struct consumer_groups *groups,
     const struct consumer_group *found = find(groups, group);
     if (found == NULL || (member.data == NULL && epoch < 0))
         return SLUICE_OK;
-    const struct consumer_member *asks =
-        consumer_member_get(groups, found, sl_bytes_of(member.data, (size_t)member.size));
+    const struct consumer_member *asks = consumer_member_get(groups, found, sl_of_text(member));
     return asks == NULL ? SLUICE_E_UNKNOWN_MEMBER : epoch_status(asks, epoch);
 }
 
 /* ---- what is shown ---- */
 
-static struct sluice_text text_of(struct sl_bytes bytes)
-{
-    return (struct sluice_text){(const char *)bytes.data, bytes.size};
-}
-
 static struct consumer_group_view view_of(const struct consumer_groups *groups,
                                           const struct consumer_group *group)
 {
-    return (struct consumer_group_view){.group = text_of(group->base.name),
+    return (struct consumer_group_view){.group = text_of_sl(group->base.name),
                                         .state = epoch_group_state(&group->base),
                                         .assignor = consumer_group_assignor(groups, group),
                                         .epoch = group->base.epoch,
@@ -487,12 +480,12 @@ void consumer_group_members(const struct consumer_groups *groups, struct sluice_
     for (; m != NULL; m = consumer_member_next(m)) {
         _Static_assert(sizeof(struct sl_bytes) == sizeof(struct sluice_text), "names are texts");
         const struct sluice_consumer_member_info info = {
-            .id = text_of(m->base.id),
-            .instance = text_of(m->instance),
-            .rack = text_of(m->base.rack),
-            .client_id = text_of(m->base.client_id),
-            .client_host = text_of(m->base.client_host),
-            .regex = text_of(m->pattern == NULL ? (struct sl_bytes){0} : m->pattern->text),
+            .id = text_of_sl(m->base.id),
+            .instance = text_of_sl(m->instance),
+            .rack = text_of_sl(m->base.rack),
+            .client_id = text_of_sl(m->base.client_id),
+            .client_host = text_of_sl(m->base.client_host),
+            .regex = text_of_sl(m->pattern == NULL ? (struct sl_bytes){0} : m->pattern->text),
             .epoch = m->base.epoch,
             .is_classic = m->is_classic,
             .topic_count = m->topics.count,

@@ -286,7 +286,7 @@ struct epoch_group *epoch_group_get(const struct epoch_groups *groups, struct sl
 
 struct epoch_group *epoch_group_find(const struct epoch_groups *groups, struct sluice_text name)
 {
-    return epoch_group_get(groups, sl_bytes_of(name.data, (size_t)name.size));
+    return epoch_group_get(groups, sl_of_text(name));
 }
 
 sl_err epoch_group_add(struct epoch_groups *groups, struct epoch_group *group, struct sl_bytes name)

@@ -136,7 +136,7 @@ bool group_supports(const struct group *group, struct sl_bytes protocol_type,
     if (!sl_bytes_equal(group->protocol_type, protocol_type))
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        if (all_know(group, sl_bytes_of(protocols[i].name.data, (size_t)protocols[i].name.size)))
+        if (all_know(group, sl_of_text(protocols[i].name)))
             return true;
     }
     return false;

@@ -135,7 +135,7 @@ static bool same_arg(void *match_arg, void *arg)
 uint32_t group_cancel(struct group_coordinator *coordinator, struct sluice_text group, void *arg)
 {
     struct cancel cancel = {coordinator, same_arg, arg, 0};
-    struct group *found = group_get(coordinator, sl_bytes_of(group.data, (size_t)group.size));
+    struct group *found = group_get(coordinator, sl_of_text(group));
     if (found != NULL)
         cancel_visit(&cancel, &found->by_name);
     group_reply_deliver(coordinator);
@@ -183,25 +183,20 @@ void group_coordinator_tick(struct group_coordinator *coordinator, int64_t now_m
 int64_t group_coordinator_idle_ms(const struct group_coordinator *coordinator,
                                   struct sluice_text group, int64_t now_ms)
 {
-    const struct group *found = group_get(coordinator, sl_bytes_of(group.data, (size_t)group.size));
+    const struct group *found = group_get(coordinator, sl_of_text(group));
     if (found == NULL)
         return now_ms - coordinator->since_ms;
     bool empty = found->state == GROUP_EMPTY && found->pending_count == 0;
     return empty ? now_ms - found->empty_since_ms : -1;
 }
 
-static struct sluice_text text_of(struct sl_bytes bytes)
-{
-    return (struct sluice_text){(const char *)bytes.data, bytes.size};
-}
-
 static struct group_view view_of(const struct group *group)
 {
     return (struct group_view){
-        .group = text_of(group->name),
-        .protocol_type = text_of(group->protocol_type),
-        .protocol = text_of(group->protocol),
-        .leader = text_of(group->leader == NULL ? (struct sl_bytes){0} : group->leader->id),
+        .group = text_of_sl(group->name),
+        .protocol_type = text_of_sl(group->protocol_type),
+        .protocol = text_of_sl(group->protocol),
+        .leader = text_of_sl(group->leader == NULL ? (struct sl_bytes){0} : group->leader->id),
         .state = group->state,
         .generation = group->generation,
         .member_count = group->member_count,
@@ -212,7 +207,7 @@ static struct group_view view_of(const struct group *group)
 struct group_view group_coordinator_view(const struct group_coordinator *coordinator,
                                          struct sluice_text group)
 {
-    const struct group *found = group_get(coordinator, sl_bytes_of(group.data, (size_t)group.size));
+    const struct group *found = group_get(coordinator, sl_of_text(group));
     if (found == NULL)
         return (struct group_view){.group = group, .state = GROUP_DEAD, .generation = -1};
     return view_of(found);
@@ -241,15 +236,15 @@ void group_coordinator_members(
     const struct group_coordinator *coordinator, struct sluice_text group,
     void (*visit)(void *arg, const struct sluice_group_member_info *info), void *arg)
 {
-    const struct group *found = group_get(coordinator, sl_bytes_of(group.data, (size_t)group.size));
+    const struct group *found = group_get(coordinator, sl_of_text(group));
     const struct group_member *m = found == NULL ? NULL : found->first;
     for (; m != NULL; m = m->next) {
         struct sl_bytes metadata = group_member_metadata(m, found->protocol);
         struct sluice_group_member_info info = {
-            .id = text_of(m->id),
-            .instance = text_of(m->instance),
-            .client_id = text_of(m->client_id),
-            .client_host = text_of(m->client_host),
+            .id = text_of_sl(m->id),
+            .instance = text_of_sl(m->instance),
+            .client_id = text_of_sl(m->client_id),
+            .client_host = text_of_sl(m->client_host),
             .metadata = {metadata.data, metadata.size},
             .assignment = {m->assignment.data, m->assignment.size},
         };
@@ -260,7 +255,7 @@ void group_coordinator_members(
 sluice_status group_coordinator_delete(struct group_coordinator *coordinator,
                                        struct sluice_text group)
 {
-    struct group *found = group_get(coordinator, sl_bytes_of(group.data, (size_t)group.size));
+    struct group *found = group_get(coordinator, sl_of_text(group));
     if (found == NULL)
         return SLUICE_E_GROUP_NOT_FOUND;
     if (found->state != GROUP_EMPTY || found->pending_count > 0)

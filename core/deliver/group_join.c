@@ -15,11 +15,6 @@ struct join {
     int32_t session_ms;
 };
 
-static struct sl_bytes bytes_of(struct sluice_text text)
-{
-    return sl_bytes_of(text.data, (size_t)text.size);
-}
-
 static void fail(const struct join *join, sl_err err, struct sl_bytes member)
 {
     group_reply_join_fail(join->coordinator, join->reply, err, member);
@@ -90,7 +85,7 @@ static sl_err protocol_type_adopt(const struct join *join)
 {
     if (join->group->member_count != 0)
         return SLUICE_OK;
-    return group_bytes_set(&join->group->protocol_type, bytes_of(join->request->protocol_type));
+    return group_bytes_set(&join->group->protocol_type, sl_of_text(join->request->protocol_type));
 }
 
 static void add_then_rebalance(const struct join *join, struct sl_bytes id)
@@ -279,22 +274,22 @@ void group_join(struct group_coordinator *coordinator, const struct sluice_group
     struct join join = {
         .coordinator = coordinator,
         .request = request,
-        .client_id = bytes_of(client->id),
-        .client_host = bytes_of(client->host),
-        .member = bytes_of(request->member),
-        .instance = bytes_of(request->instance),
+        .client_id = sl_of_text(client->id),
+        .client_host = sl_of_text(client->host),
+        .member = sl_of_text(request->member),
+        .instance = sl_of_text(request->instance),
         .reply = group_reply_of_join(coordinator, done, arg),
         .now_ms = now_ms,
         .session_ms = request->session_timeout_ms,
     };
     if (join.reply == NULL)
         return;
-    sl_err err = group_find(&join, bytes_of(request->group));
+    sl_err err = group_find(&join, sl_of_text(request->group));
     if (err != SLUICE_OK)
         fail(&join, err, join.member);
     else if (!has_place(&join))
         no_place(&join);
-    else if (!group_supports(join.group, bytes_of(request->protocol_type), request->protocols,
+    else if (!group_supports(join.group, sl_of_text(request->protocol_type), request->protocols,
                              request->protocol_count))
         fail(&join, SLUICE_E_INCONSISTENT_GROUP_PROTOCOL, join.member);
     else if (join.member.size == 0)

@@ -213,8 +213,7 @@ bool group_member_matches(const struct group_member *member,
         return false;
     for (uint32_t i = 0; i < count; i++) {
         const struct sluice_group_protocol *p = &protocols[i];
-        if (!sl_bytes_equal(member->protocols[i].name,
-                            sl_bytes_of(p->name.data, (size_t)p->name.size)) ||
+        if (!sl_bytes_equal(member->protocols[i].name, sl_of_text(p->name)) ||
             !sl_bytes_equal(member->protocols[i].metadata,
                             sl_bytes_of(p->metadata.data, (size_t)p->metadata.size)))
             return false;

@@ -3,18 +3,13 @@
 
 static const uint8_t nothing[1];
 
-static struct sluice_text text_of(struct sl_bytes bytes)
-{
-    return (struct sluice_text){(const char *)bytes.data, bytes.size};
-}
-
 static struct sluice_group_joined joined_failure(sl_err err, struct sl_bytes member)
 {
     return (struct sluice_group_joined){
         .status = err,
         .generation = -1,
         .leader = sluice_text_of(""),
-        .member = member.data == NULL ? sluice_text_of("") : text_of(member),
+        .member = member.data == NULL ? sluice_text_of("") : text_of_sl(member),
     };
 }
 
@@ -115,8 +110,8 @@ static void members_fill(const struct group *group, struct sluice_group_member *
 {
     for (const struct group_member *m = group->first; m != NULL; m = m->next, members++) {
         struct sl_bytes metadata = keep(at, group_member_metadata(m, group->protocol));
-        members->id = text_of(keep(at, m->id));
-        members->instance = text_of(keep(at, m->instance));
+        members->id = text_of_sl(keep(at, m->id));
+        members->instance = text_of_sl(keep(at, m->instance));
         members->metadata = (struct sluice_bytes){metadata.data, metadata.size};
     }
 }
@@ -148,10 +143,10 @@ void group_reply_joined(struct group_coordinator *coordinator, struct group_repl
         .member_count = with_members ? group->member_count : 0,
         .members = with_members ? members : NULL,
     };
-    reply->joined.protocol_type = text_of(keep(&at, group->protocol_type));
-    reply->joined.protocol = text_of(keep(&at, group->protocol));
-    reply->joined.leader = text_of(keep(&at, leader));
-    reply->joined.member = text_of(keep(&at, member->id));
+    reply->joined.protocol_type = text_of_sl(keep(&at, group->protocol_type));
+    reply->joined.protocol = text_of_sl(keep(&at, group->protocol));
+    reply->joined.leader = text_of_sl(keep(&at, leader));
+    reply->joined.member = text_of_sl(keep(&at, member->id));
     SL_ASSERT(at + 1 == reply->blob + size);
     queue(coordinator, reply);
 }
@@ -170,8 +165,8 @@ void group_reply_synced(struct group_coordinator *coordinator, struct group_repl
         return;
     }
     reply->synced = synced_failure(SLUICE_OK);
-    reply->synced.protocol_type = text_of(keep(&at, group->protocol_type));
-    reply->synced.protocol = text_of(keep(&at, group->protocol));
+    reply->synced.protocol_type = text_of_sl(keep(&at, group->protocol_type));
+    reply->synced.protocol = text_of_sl(keep(&at, group->protocol));
     if (member->assignment.data != NULL) {
         struct sl_bytes assignment = keep(&at, member->assignment);
         reply->synced.assignment = (struct sluice_bytes){assignment.data, assignment.size};

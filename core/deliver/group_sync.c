@@ -3,17 +3,12 @@
  * ClassicGroup.validateOffsetCommit). */
 #include "deliver/group_reply.h"
 
-static struct sl_bytes bytes_of(struct sluice_text text)
-{
-    return sl_bytes_of(text.data, (size_t)text.size);
-}
-
 /* ---- SyncGroup ---- */
 
 /* A name that was given must be the group's (KIP-559). */
 static bool contradicts(struct sluice_text given, struct sl_bytes actual)
 {
-    return given.data != NULL && !sl_bytes_equal(bytes_of(given), actual);
+    return given.data != NULL && !sl_bytes_equal(sl_of_text(given), actual);
 }
 
 static sl_err sync_check(const struct group_coordinator *coordinator,
@@ -21,12 +16,12 @@ static sl_err sync_check(const struct group_coordinator *coordinator,
 {
     if (request->group.size == 0)
         return SLUICE_E_INVALID_GROUP_ID;
-    const struct group *group = group_get(coordinator, bytes_of(request->group));
+    const struct group *group = group_get(coordinator, sl_of_text(request->group));
     if (group == NULL)
         return SLUICE_E_UNKNOWN_MEMBER;
     struct group_member *member = NULL;
-    sl_err err = group_member_validate(coordinator, group, bytes_of(request->member),
-                                       bytes_of(request->instance), &member);
+    sl_err err = group_member_validate(coordinator, group, sl_of_text(request->member),
+                                       sl_of_text(request->instance), &member);
     if (err != SLUICE_OK)
         return err;
     if (request->generation != group->generation)
@@ -62,7 +57,8 @@ static sl_err assignments_take(struct group_coordinator *coordinator, const stru
         group_member_assignment_clear(m); /* of the generation before */
     for (uint32_t i = 0; i < request->assignment_count; i++) {
         const struct sluice_group_assignment *given = &request->assignments[i];
-        struct group_member *member = group_member_get(coordinator, group, bytes_of(given->member));
+        struct group_member *member =
+            group_member_get(coordinator, group, sl_of_text(given->member));
         sl_err err =
             member == NULL ? SLUICE_OK : assignment_set(coordinator, member, given->assignment);
         if (err != SLUICE_OK)
@@ -135,8 +131,8 @@ static sl_err identity_check(const struct group_coordinator *coordinator, const 
                              const struct sluice_group_identity *identity,
                              struct group_member **ret_member)
 {
-    sl_err err = group_member_validate(coordinator, group, bytes_of(identity->member),
-                                       bytes_of(identity->instance), ret_member);
+    sl_err err = group_member_validate(coordinator, group, sl_of_text(identity->member),
+                                       sl_of_text(identity->instance), ret_member);
     if (err == SLUICE_OK && identity->generation != group->generation)
         err = SLUICE_E_ILLEGAL_GENERATION;
     return err;
@@ -148,7 +144,7 @@ sluice_status group_heartbeat(struct group_coordinator *coordinator,
     struct group_member *member = NULL;
     if (request->group.size == 0)
         return SLUICE_E_INVALID_GROUP_ID;
-    const struct group *group = group_get(coordinator, bytes_of(request->group));
+    const struct group *group = group_get(coordinator, sl_of_text(request->group));
     if (group == NULL)
         return SLUICE_E_UNKNOWN_MEMBER;
     sl_err err = identity_check(coordinator, group, request, &member);
@@ -165,8 +161,8 @@ sluice_status group_heartbeat(struct group_coordinator *coordinator,
 static sl_err leave_one(struct group_coordinator *coordinator, struct group *group,
                         const struct sluice_group_leave_entry *entry)
 {
-    struct sl_bytes id = bytes_of(entry->member);
-    struct sl_bytes instance = bytes_of(entry->instance);
+    struct sl_bytes id = sl_of_text(entry->member);
+    struct sl_bytes instance = sl_of_text(entry->instance);
     struct group_member *member = NULL;
     sl_err err = SLUICE_OK;
     struct group_pending **pending = group_pending_find(group, id);
@@ -189,7 +185,7 @@ sluice_status group_leave(struct group_coordinator *coordinator,
                           const struct sluice_group_leave *request, int64_t now_ms,
                           sluice_status *ret_statuses)
 {
-    struct group *group = group_get(coordinator, bytes_of(request->group));
+    struct group *group = group_get(coordinator, sl_of_text(request->group));
     sluice_status status = SLUICE_OK;
     if (group == NULL)
         status = request->group.size == 0 ? SLUICE_E_INVALID_GROUP_ID : SLUICE_E_UNKNOWN_MEMBER;
@@ -211,7 +207,7 @@ static sl_err commit_identity_check(struct group_coordinator *coordinator,
                                     const struct sluice_group_identity *identity, int64_t now_ms)
 {
     struct group_member *member = NULL;
-    struct group *group = group_get(coordinator, bytes_of(identity->group));
+    struct group *group = group_get(coordinator, sl_of_text(identity->group));
     bool outsider =
         identity->generation < 0 && identity->member.size == 0 && identity->instance.data == NULL;
     if (identity->group.size > GROUP_ID_BYTES_MAX)

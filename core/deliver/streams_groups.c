@@ -261,7 +261,7 @@ void streams_groups_tick(struct streams_groups *groups, int64_t now_ms)
 
 static struct streams_group *find(const struct streams_groups *groups, struct sluice_text name)
 {
-    return streams_group_get(groups, sl_bytes_of(name.data, (size_t)name.size));
+    return streams_group_get(groups, sl_of_text(name));
 }
 
 bool streams_group_exists(const struct streams_groups *groups, struct sluice_text group)
@@ -318,7 +318,7 @@ static bool had_since(const struct streams_groups *groups, const struct streams_
 {
     const struct partition_set *sets[] = {&member->assigned.roles[STREAMS_ACTIVE],
                                           &member->revoking.roles[STREAMS_ACTIVE]};
-    struct sl_bytes name = sl_bytes_of(ref->name.data, (size_t)ref->name.size);
+    struct sl_bytes name = sl_of_text(ref->name);
     struct group_topic topic;
     struct sl_uuid topic_id;
     memcpy(topic_id.b, ref->id.bytes, sizeof topic_id.b);
@@ -345,8 +345,7 @@ static sluice_status member_status(const struct streams_groups *groups,
         return SLUICE_OK;
     if (is_transactional && identity->generation < 0 && identity->member.size == 0)
         return SLUICE_OK;
-    *ret_member = streams_member_get(
-        groups, group, sl_bytes_of(identity->member.data, (size_t)identity->member.size));
+    *ret_member = streams_member_get(groups, group, sl_of_text(identity->member));
     return *ret_member == NULL                                ? SLUICE_E_UNKNOWN_MEMBER
            : identity->generation > (*ret_member)->base.epoch ? SLUICE_E_STALE_MEMBER_EPOCH
                                                               : SLUICE_OK;
@@ -378,8 +377,7 @@ sluice_status streams_group_fetch_check(const struct streams_groups *groups,
     const struct streams_group *found = find(groups, group);
     if (found == NULL || (member.data == NULL && epoch < 0))
         return SLUICE_OK;
-    const struct streams_member *asks =
-        streams_member_get(groups, found, sl_bytes_of(member.data, (size_t)member.size));
+    const struct streams_member *asks = streams_member_get(groups, found, sl_of_text(member));
     return asks == NULL                ? SLUICE_E_UNKNOWN_MEMBER
            : epoch == asks->base.epoch ? SLUICE_OK
                                        : SLUICE_E_STALE_MEMBER_EPOCH;

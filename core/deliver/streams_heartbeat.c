@@ -30,11 +30,6 @@ struct beat {
     bool raise;
 };
 
-static struct sl_bytes bytes_of(struct sluice_text text)
-{
-    return sl_bytes_of(text.data, (size_t)text.size);
-}
-
 static sl_err say(struct beat *beat, sl_err err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -100,7 +95,7 @@ static bool is_kafkas(struct sl_bytes name)
 static sl_err check_name(struct beat *beat, struct sluice_text text)
 {
     const char *reason = NULL;
-    struct sl_bytes name = bytes_of(text);
+    struct sl_bytes name = sl_of_text(text);
     if (topic_name_check(name, true, &reason) != SLUICE_OK)
         return say(beat, SLUICE_E_STREAMS_TOPOLOGY, "Topic names %.*s are not valid topic names.",
                    TEXT(name));
@@ -135,7 +130,7 @@ static sl_err check_topology(struct beat *beat)
     for (uint32_t i = 0; i < topology->subtopology_count; i++) {
         const struct sluice_streams_subtopology *sub = &topology->subtopologies[i];
         for (uint32_t t = 0; t < sub->changelog_count; t++) {
-            struct sl_bytes name = bytes_of(sub->changelogs[t].name);
+            struct sl_bytes name = sl_of_text(sub->changelogs[t].name);
             if (sub->changelogs[t].partition_count != 0)
                 return say(beat, SLUICE_E_STREAMS_TOPOLOGY,
                            "Changelog topic %.*s must have an undefined partition count, but it "
@@ -226,7 +221,7 @@ static sl_err check(struct beat *beat)
 
 static sl_err group_find(struct beat *beat)
 {
-    struct sl_bytes name = bytes_of(beat->request->group);
+    struct sl_bytes name = sl_of_text(beat->request->group);
     beat->group = streams_group_get(beat->groups, name);
     beat->was_empty = beat->group == NULL || beat->group->base.member_count == 0;
     if (beat->group != NULL)
@@ -245,8 +240,9 @@ static sl_err tasks_take(const struct beat *beat, const struct sluice_streams_ta
     const struct streams_topology *topology = beat->group->topology;
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < count && err == SLUICE_OK; i++) {
-        int32_t place =
-            topology == NULL ? -1 : streams_topology_find(topology, bytes_of(rows[i].subtopology));
+        int32_t place = topology == NULL
+                            ? -1
+                            : streams_topology_find(topology, sl_of_text(rows[i].subtopology));
         struct sl_uuid id = streams_task_id((uint32_t)SL_MAX(place, 0));
         *ret_known = *ret_known && (place >= 0 || rows[i].count == 0);
         for (uint32_t p = 0; p < rows[i].count && place >= 0 && err == SLUICE_OK; p++)
@@ -378,7 +374,7 @@ static sl_err check_tasks(struct beat *beat, const struct sluice_streams_tasks *
 {
     const struct streams_group *group = beat->group;
     for (uint32_t i = 0; i < count; i++) {
-        struct sl_bytes id = bytes_of(rows[i].subtopology);
+        struct sl_bytes id = sl_of_text(rows[i].subtopology);
         int32_t place = streams_topology_find(group->topology, id);
         if (place < 0)
             return say(beat, SLUICE_E_INVALID_REQUEST,
@@ -424,7 +420,7 @@ static sl_err update_texts(struct beat *beat, bool *changed)
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < SL_COUNT_OF(rows) && err == SLUICE_OK; i++) {
         if (rows[i].value.data != NULL)
-            err = epoch_text_set(rows[i].text, bytes_of(rows[i].value), changed);
+            err = epoch_text_set(rows[i].text, sl_of_text(rows[i].value), changed);
     }
     return err;
 }
@@ -434,9 +430,9 @@ static sl_err update_client(struct beat *beat)
 {
     struct streams_member *member = beat->member;
     bool changed = false;
-    sl_err err = epoch_text_set(&member->base.client_id, bytes_of(beat->client->id), &changed);
+    sl_err err = epoch_text_set(&member->base.client_id, sl_of_text(beat->client->id), &changed);
     if (err == SLUICE_OK)
-        err = epoch_text_set(&member->base.client_host, bytes_of(beat->client->host), &changed);
+        err = epoch_text_set(&member->base.client_host, sl_of_text(beat->client->host), &changed);
     if (changed)
         epoch_member_mark(&beat->groups->base, &member->base);
     return err;
@@ -641,7 +637,7 @@ static sl_err join_or_stay(struct beat *beat)
 
 static sl_err leave(struct beat *beat)
 {
-    struct sl_bytes name = bytes_of(beat->request->group);
+    struct sl_bytes name = sl_of_text(beat->request->group);
     struct sluice_streams_heartbeat_answer *answer = &beat->answer->answer;
     beat->group = streams_group_get(beat->groups, name);
     if (beat->group == NULL)
@@ -686,11 +682,11 @@ void streams_group_heartbeat(struct streams_groups *groups,
                         .request = request,
                         .client = client,
                         .answer = ret_answer,
-                        .id = bytes_of(request->member)};
+                        .id = sl_of_text(request->member)};
     ret_answer->answer =
         (struct sluice_streams_heartbeat_answer){.size = sizeof ret_answer->answer};
     groups->base.now_ms = now_ms;
-    groups->configs.get(groups->configs.arg, bytes_of(request->group), &beat.config);
+    groups->configs.get(groups->configs.arg, sl_of_text(request->group), &beat.config);
     sl_err err = check(&beat);
     if (err == SLUICE_OK)
         err = request->member_epoch < 0 ? leave(&beat) : join_or_stay(&beat);

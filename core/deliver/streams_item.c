@@ -113,7 +113,7 @@ sl_err streams_tags_encode(const struct sluice_streams_pair *tags, uint32_t coun
     struct item_out out = {ret_block, SLUICE_OK};
     sl_buffer_reset(ret_block);
     for (uint32_t i = 0; i < count && out.err == SLUICE_OK; i++) {
-        struct sl_bytes key = item_text(tags[i].key), value = item_text(tags[i].value);
+        struct sl_bytes key = sl_of_text(tags[i].key), value = sl_of_text(tags[i].value);
         if (SL_MAX(key.size, value.size) > CONSUMER_GROUP_INSTANCE_MAX)
             return SLUICE_E_LIMIT;
         item_put(&out, key.size, 2);

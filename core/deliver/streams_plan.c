@@ -64,8 +64,7 @@ static void note(struct work *work, int32_t status, const char *format, ...)
 static uint32_t existing(const struct work *work, struct sluice_text name)
 {
     struct group_topic topic;
-    return work->topics->by_name(work->topics->arg, sl_bytes_of(name.data, (size_t)name.size),
-                                 &topic)
+    return work->topics->by_name(work->topics->arg, sl_of_text(name), &topic)
                ? topic.partition_count
                : 0;
 }
@@ -461,7 +460,7 @@ static uint64_t hash_topic(const struct group_topics *topics, struct sluice_text
                            uint64_t hash)
 {
     struct group_topic topic;
-    if (!topics->by_name(topics->arg, sl_bytes_of(name.data, (size_t)name.size), &topic))
+    if (!topics->by_name(topics->arg, sl_of_text(name), &topic))
         return hash;
     uint64_t own = sl_hash64(topic.id.b, sizeof topic.id.b) ^ sl_hash64_mix(topic.partition_count);
     return sl_hash64_mix(hash ^ own);

@@ -20,8 +20,7 @@ static sl_err show_role(const struct streams_group *group, const struct partitio
         if (!is_next) {
             struct sluice_text id = view->subtopologies[place].id;
             rows[count].partitions = &numbers[i];
-            err = answer_arena_text(arena, sl_bytes_of(id.data, (size_t)id.size),
-                                    &rows[count++].subtopology);
+            err = answer_arena_text(arena, sl_of_text(id), &rows[count++].subtopology);
         }
         numbers[i] = (int32_t)set->entries[i].partition;
         rows[count - 1].count++;
@@ -58,7 +57,7 @@ static sl_err show_topic(const struct streams_groups *groups, struct sluice_text
                          uint32_t *count)
 {
     struct group_topic topic;
-    struct sl_bytes bytes = sl_bytes_of(name.data, (size_t)name.size);
+    struct sl_bytes bytes = sl_of_text(name);
     if (!groups->base.topics.by_name(groups->base.topics.arg, bytes, &topic))
         return SLUICE_OK;
     struct sluice_streams_partitions *row = &rows[*count];
@@ -187,8 +186,7 @@ sl_err streams_group_describe(const struct streams_groups *groups, struct sluice
                               struct sluice_streams_group_info *ret_info)
 {
     struct streams_group_view view;
-    const struct streams_group *group =
-        streams_group_get(groups, sl_bytes_of(name.data, (size_t)name.size));
+    const struct streams_group *group = streams_group_get(groups, sl_of_text(name));
     if (group == NULL || !streams_group_view_get(groups, name, &view))
         return SLUICE_E_GROUP_NOT_FOUND;
     struct sluice_streams_member_info *members =

@@ -25,7 +25,7 @@ static void put_text(struct item_out *out, struct sluice_text text)
     if (text.size > STREAMS_TEXT_BYTES_MAX && out->err == SLUICE_OK)
         out->err = SLUICE_E_LIMIT;
     item_put(out, text.size, 2);
-    item_put_bytes(out, item_text(text));
+    item_put_bytes(out, sl_of_text(text));
 }
 
 static void put_texts(struct item_out *out, const struct sluice_text *texts, uint32_t count)
@@ -214,7 +214,7 @@ sl_err streams_topology_new(struct sl_bytes bytes, struct streams_topology **ret
     if (topology == NULL)
         return SLUICE_E_NO_MEMORY;
     sl_err err = answer_arena_text(&topology->arena, bytes, &copy);
-    topology->bytes = sl_bytes_of(copy.data, (size_t)copy.size);
+    topology->bytes = sl_of_text(copy);
     err = err != SLUICE_OK ? err : parse(topology);
     if (err != SLUICE_OK) {
         streams_topology_free(topology);
@@ -260,8 +260,7 @@ static sl_err copy_texts(struct answer_arena *arena, const struct sluice_text **
     struct sluice_text *copy = answer_arena_take(arena, count, sizeof *copy);
     sl_err err = copy == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
     for (uint32_t i = 0; i < count && err == SLUICE_OK; i++)
-        err = answer_arena_text(arena, sl_bytes_of((*texts)[i].data, (size_t)(*texts)[i].size),
-                                &copy[i]);
+        err = answer_arena_text(arena, sl_of_text((*texts)[i]), &copy[i]);
     *texts = copy;
     return err;
 }

@@ -52,11 +52,6 @@ static void take_manifest(struct plugin_attachment *attachment, const struct man
     memcpy(attachment->outputs, manifest->outputs, sizeof(attachment->outputs));
 }
 
-static struct sl_bytes of_text(struct sluice_text text)
-{
-    return sl_bytes_of(text.data, (size_t)text.size);
-}
-
 static void take_described(struct plugin_attachment *attachment,
                            const struct sandbox_attachment *described)
 {
@@ -66,11 +61,11 @@ static void take_described(struct plugin_attachment *attachment,
     }
     if (described->input.size > 0) {
         attachment->input_count = 0;
-        add_inputs(attachment, of_text(described->input));
+        add_inputs(attachment, sl_of_text(described->input));
     }
     if (described->output.size > 0) {
         uint32_t none = 0;
-        add_name(&attachment->output, &none, of_text(described->output));
+        add_name(&attachment->output, &none, sl_of_text(described->output));
     }
     if (described->state_version != 0) {
         attachment->state_version = described->state_version;
@@ -82,7 +77,7 @@ static void take_described(struct plugin_attachment *attachment,
     }
     for (uint32_t i = 0; i < described->extra_output_count; i++) {
         add_name(attachment->outputs, &attachment->output_count,
-                 of_text(described->extra_outputs[i]));
+                 sl_of_text(described->extra_outputs[i]));
     }
 }
 
@@ -211,7 +206,7 @@ sl_err plugin_attachment_resolve(const struct attachment_sources *sources,
     }
     if (sources->described != NULL) {
         take_described(&attachment, sources->described);
-        struct sl_bytes rule = of_text(sources->described->on_error);
+        struct sl_bytes rule = sl_of_text(sources->described->on_error);
         if (rule.size > 0 && error_rule_parse(rule, &attachment.on_error) != SLUICE_OK) {
             snprintf(ret_reason, PLUGIN_REASON_BYTES, "%s: on_error must be " ERROR_RULE_WORDS,
                      sources->file);

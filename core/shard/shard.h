@@ -269,13 +269,4 @@ void shard_call_start(struct shard_call *call, struct shard *target, struct sl_l
                       uint32_t priority);
 void shard_call_reply(struct shard_call *call); /* [target's loop] */
 
-static inline struct sl_bytes sl_of_text(struct sluice_text text)
-{
-    return (struct sl_bytes){(const uint8_t *)text.data, (size_t)text.size};
-}
-static inline struct sluice_text text_of_sl(struct sl_bytes bytes)
-{
-    return (struct sluice_text){(const char *)bytes.data, bytes.size};
-}
-
 #endif
