@@ -62,7 +62,7 @@ static void run_application(const char *const *lines)
 static struct streams_member *join(const char *id, const char *process)
 {
     struct streams_member *member = NULL;
-    bool changed;
+    bool changed = false;
     cr_assert_eq(streams_member_add(groups, group, sl_bytes_of_text(id), &member), SLUICE_OK);
     cr_assert_eq(epoch_text_set(&member->process, sl_bytes_of_text(process), &changed), SLUICE_OK);
     return member;
