@@ -34,8 +34,9 @@ struct cli_options {
 struct cli {
     struct sl_os *os;
     const char *executable;
-    bool colour;      /* stdout is a terminal */
-    bool is_quiet;    /* no complaints, and answers at once or none: completion asks */
+    bool colour;    /* stdout is a terminal */
+    bool is_stream; /* its output has no end of its own: with --json a failure is its last object */
+    bool is_quiet;  /* no complaints, and answers at once or none: completion asks */
     sl_err explained; /* what the person was told of last; 0: nothing */
     struct cli_options options;
     const struct cli_command *command;
@@ -109,6 +110,10 @@ enum {
     (CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(SOCKET) | CLI_OPTION(HOME) |    \
      CLI_OPTION(DEV) | CLI_OPTION(CONFIG) | CLI_OPTION(JSONL) | CLI_OPTION(COLUMNS) | \
      CLI_OPTION(CONTEXT))
+
+/* Those of every command that writes a table without a broker. */
+#define CLI_TABLE_OPTIONS \
+    (CLI_OPTION(JSON) | CLI_OPTION(JSONL) | CLI_OPTION(COLUMNS) | CLI_OPTION(HELP))
 
 /* Those of commands that read the files of a data folder. */
 #define CLI_FILE_OPTIONS \
@@ -252,13 +257,16 @@ const cJSON *cli_result(const cJSON *reply);
 /* ---- output (cli_output.c) ---- */
 
 void cli_json_write(const cJSON *object);
-/* Rows of objects as an aligned table: `columns` are member names; "NAME" in bold on a terminal. */
+/* Rows of objects as an aligned table: `columns` are member names; "NAME" in bold on a terminal.
+ * The command takes --columns, and --json and --jsonl beside it. */
 void cli_table_write(const struct cli *cli, const cJSON *rows, const char *const *columns,
                      size_t column_count);
 /* The member as text into ret_text (numbers, booleans, arrays joined by commas). */
 const char *cli_member_text(const cJSON *object, const char *name, char ret_text[1024]);
 /* All members of an object, one a line. */
 void cli_object_write(const struct cli *cli, const cJSON *object);
+/* With --jsonl the rows, one a line; false: it was not given, and nothing was written. */
+bool cli_lines_write(const struct cli *cli, const cJSON *rows);
 /* The array `member` of the object as a table, with --json the object, with --jsonl its rows. */
 void cli_rows_write(const struct cli *cli, const cJSON *object, const char *member,
                     const char *const *columns, size_t column_count);

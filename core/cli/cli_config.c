@@ -129,7 +129,7 @@ static const struct cli_command commands[] = {
     {"config init", cli_config_init, "[FILE]", 0, 1, CLI_OPTION(HELP) | CLI_OPTION(FORCE),
      "write a configuration to begin with: a profile, with its reasons"},
     {"config set", cli_config_set, "FILE KEY=VALUE...", 2, 64,
-     CLI_OPTION(JSON) | CLI_OPTION(HELP) | CLI_OPTION(DRY_RUN),
+     CLI_TABLE_OPTIONS | CLI_OPTION(DRY_RUN),
      "change values in a configuration file, and nothing else in it\n\n"
      "What the file would say is checked first: where it is wrong the file stays as it is. What changed is told, with when it takes effect."},
     {"config diff", cli_config_diff, "[FILE] FILE", 1, 2, CLI_BROKER_OPTIONS,

@@ -254,7 +254,9 @@ int cli_config_diff(struct cli *cli)
     cJSON *rows = cJSON_CreateArray();
     compare(before, after, rows);
     int count = cJSON_GetArraySize(rows);
-    if (cli->options.json) {
+    if (cli_lines_write(cli, rows)) {
+        ;
+    } else if (cli->options.json) {
         cli_json_write(rows);
     } else if (count > 0) {
         cli_table_write(cli, rows, columns, SL_COUNT_OF(columns));
@@ -305,8 +307,9 @@ static sl_err edit_all(struct cli *cli, struct sl_buffer *text, struct config_re
     return err;
 }
 
-/* Whole beside it first, then over it, so that mode, owner and links stay; what a crash leaves half
- * is there under the other name. E_EXISTS: something has that name, and is left alone. */
+/* Whole beside it first, with its mode and owner, then over it, so that links stay too; what a
+ * crash leaves half is there under the other name. E_EXISTS: something has that name, and is left
+ * alone. */
 static sl_err overwrite(struct cli *cli, const char *path, struct sl_bytes text)
 {
     char beside[4096];
@@ -320,6 +323,9 @@ static sl_err overwrite(struct cli *cli, const char *path, struct sl_bytes text)
     for (uint32_t i = 0; i < SL_COUNT_OF(paths) && err == SLUICE_OK; i++) {
         struct sl_file *file = NULL;
         err = sl_file_open(cli->os, paths[i], flags[i], &file);
+        if (err == SLUICE_OK && i == 0) { /* there may be secrets in it, and it may stay */
+            err = sl_file_access_as(cli->os, file, path);
+        }
         err = err != SLUICE_OK ? err : sl_file_pwritev(file, &piece, 1, 0);
         err = err != SLUICE_OK ? err : sl_file_truncate(file, text.size);
         err = err != SLUICE_OK ? err : sl_file_sync(file);
@@ -351,6 +357,9 @@ static void set_rows(struct cli *cli, cJSON *rows)
         const struct config_option *option = config_option_find(config_section_main(), key);
         cJSON_AddStringToObject(row, "takes_effect",
                                 option != NULL ? apply_texts[option->apply] : "");
+    }
+    if (cli_lines_write(cli, rows)) {
+        return;
     }
     if (cli->options.json) {
         cli_json_write(rows);

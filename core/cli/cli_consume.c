@@ -165,6 +165,7 @@ static int consume(struct cli *cli)
         return CLI_USAGE;
     }
     sl_interrupts_watch();
+    cli->is_stream = true;
     int code = cli_link_open(&consuming.link, cli);
     if (code != CLI_OK) {
         return code;

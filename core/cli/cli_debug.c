@@ -96,6 +96,10 @@ static void answer_write(struct debug *debug, const char *path, uint64_t bytes)
     const struct cli *cli = debug->cli;
     cJSON *files = files_json(&debug->bundle);
     char size[WATCH_TEXT_BYTES];
+    if (cli_lines_write(cli, files)) {
+        cJSON_Delete(files);
+        return;
+    }
     if (cli->options.json) {
         cJSON *object = cJSON_CreateObject();
         cJSON_AddStringToObject(object, "path", path);
@@ -249,7 +253,7 @@ static const struct cli_command commands[] = {
      "groups, the log, summaries of the files, system and limits; no records. Without a broker it has what\n"
      "files and the machine tell (give the flags of sluice serve). README.txt in it says what is missing.\n\n"
      "Exit codes: 0 all is in it, 3 no broker answered, 74 it cannot be written."},
-    {"debug connect", cli_debug_connect, "HOST:PORT", 1, 1, CLI_OPTION(JSON) | CLI_OPTION(HELP),
+    {"debug connect", cli_debug_connect, "HOST:PORT", 1, 1, CLI_TABLE_OPTIONS,
      "why a Kafka client does not get through: the address, and those that the broker tells clients\n\n"
      "It connects as a client does, asks which brokers there are, and tries each of the addresses that come\n"
      "back: a client leaves the address that it was given, and goes on with those.\n\n"

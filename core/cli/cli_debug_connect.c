@@ -195,6 +195,9 @@ static bool node_add(struct probe *probe, cJSON *rows, const char *given,
 static void result_write(const struct cli *cli, const char *given, const cJSON *rows, bool fine)
 {
     static const char *const columns[] = {"node", "told", "from_here", "verdict"};
+    if (cli_lines_write(cli, rows)) {
+        return;
+    }
     if (cli->options.json) {
         cJSON *object = cJSON_CreateObject();
         cJSON_AddStringToObject(object, "address", given);

@@ -490,6 +490,7 @@ static int dlq_show(struct cli *cli)
         !cli_number(&cli->options.count, "--count", 1, INT64_MAX, 20, &showing.left)) {
         return CLI_USAGE;
     }
+    cli->is_stream = true;
     int code = cli_link_open(&link, cli);
     if (code != CLI_OK) {
         return code;

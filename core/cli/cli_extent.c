@@ -515,7 +515,7 @@ static int extent_verify(struct cli *cli)
 
 /* clang-format off */
 static const struct cli_command commands[] = {
-    {"extent ls", extent_ls, "[DIR|FILE...]", 0, CLI_WORDS_MAX, CLI_FILE_OPTIONS,
+    {"extent ls", extent_ls, "[DIR|FILE...]", 0, CLI_WORDS_MAX, CLI_FILE_OPTIONS | CLI_TABLE_OPTIONS,
      "files of sealed records: live or not, and which records"},
     {"extent dump", extent_dump, "[DIR|FILE...]", 0, CLI_WORDS_MAX, CLI_FILE_OPTIONS,
      "their streams, blocks and batches"},

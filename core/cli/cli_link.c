@@ -304,6 +304,7 @@ int cli_call(struct cli_link *link, const char *command, cJSON *args, cJSON **re
     sl_err err = cli_reply_error(*ret_reply, &message);
     if (link->cli->options.json) {
         cli_json_write(*ret_reply);
+        link->cli->is_stream = false; /* the object at its end was this one */
     }
     if (link->cli->is_quiet) {
         return cli_exit_of(err);

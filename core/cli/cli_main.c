@@ -228,7 +228,8 @@ static bool wants_json(int argc, char **argv)
     return false;
 }
 
-/* Who asked for JSON and got none gets the failure as an object, in the broker's own shape. */
+/* Who asked for JSON and got none, or a stream that broke off, gets the failure as an object, in
+ * the broker's own shape. */
 static void failure_json(const struct cli *cli, int code)
 {
     char name[16];
@@ -266,7 +267,7 @@ int cli_main(int argc, char **argv, struct sl_os *os)
     end_explain(&cli, code);
     const char *next;
     bool failed = code != CLI_OK && cli_complained(&next)[0] != '\0';
-    if (failed && cli_json_count() == 0 && wants_json(argc, argv)) {
+    if (failed && (cli_json_count() == 0 || cli.is_stream) && wants_json(argc, argv)) {
         failure_json(&cli, code);
     }
     if (fflush(stdout) != 0 && code == CLI_OK) {

@@ -209,8 +209,8 @@ static void columns_check(const cJSON *rows, const char *const *columns, size_t 
     }
 }
 
-void cli_table_write(const struct cli *cli, const cJSON *rows, const char *const *columns,
-                     size_t column_count)
+static void table_write(const struct cli *cli, const cJSON *rows, const char *const *columns,
+                        size_t column_count)
 {
     const char *chosen[COLUMNS_MAX];
     char names[1024];
@@ -248,6 +248,13 @@ void cli_table_write(const struct cli *cli, const cJSON *rows, const char *const
     }
 }
 
+void cli_table_write(const struct cli *cli, const cJSON *rows, const char *const *columns,
+                     size_t column_count)
+{
+    SL_ASSERT((cli->command->options & CLI_TABLE_OPTIONS) == CLI_TABLE_OPTIONS);
+    table_write(cli, rows, columns, column_count);
+}
+
 static void table_of_array(const struct cli *cli, const cJSON *array)
 {
     const char *columns[COLUMNS_MAX];
@@ -260,7 +267,7 @@ static void table_of_array(const struct cli *cli, const cJSON *array)
         }
     }
     printf("\n%s\n", array->string);
-    cli_table_write(cli, array, columns, count);
+    table_write(cli, array, columns, count);
 }
 
 static void members_of_object(const cJSON *object)
@@ -296,17 +303,26 @@ void cli_object_write(const struct cli *cli, const cJSON *object)
     }
 }
 
-void cli_rows_write(const struct cli *cli, const cJSON *object, const char *member,
-                    const char *const *columns, size_t column_count)
+bool cli_lines_write(const struct cli *cli, const cJSON *rows)
 {
-    const cJSON *rows = cJSON_GetObjectItemCaseSensitive(object, member);
     const cJSON *row;
     if (cli->options.jsonl) {
         cJSON_ArrayForEach(row, rows)
         {
             cli_json_write(row);
         }
-    } else if (cli->options.json) {
+    }
+    return cli->options.jsonl;
+}
+
+void cli_rows_write(const struct cli *cli, const cJSON *object, const char *member,
+                    const char *const *columns, size_t column_count)
+{
+    const cJSON *rows = cJSON_GetObjectItemCaseSensitive(object, member);
+    if (cli_lines_write(cli, rows)) {
+        return;
+    }
+    if (cli->options.json) {
         cli_json_write(object);
     } else {
         cli_table_write(cli, rows, columns, column_count);

@@ -347,7 +347,9 @@ static void course_write(const struct selftest_course *course, struct selftest *
     cJSON_AddItemToObject(object, "layers", layers);
     cJSON_AddNumberToObject(object, "held", course->done - course->failed);
     cJSON_AddNumberToObject(object, "failed", course->failed);
-    if (course->cli->options.json) {
+    if (cli_lines_write(course->cli, course->rows)) {
+        ; /* how many held is the exit code */
+    } else if (course->cli->options.json) {
         cli_json_write(object);
     } else {
         cli_table_write(course->cli, course->rows, columns, SL_COUNT_OF(columns));
@@ -391,7 +393,7 @@ static int sandbox_selftest(struct cli *cli)
 static const struct cli_command commands[] = {
     {"sandbox explain", sandbox_explain, "[PLUGIN]", 0, 1, CLI_BROKER_OPTIONS,
      "the walls around a plugin, its limits and permissions; without a name: what this machine gives"},
-    {"sandbox selftest", sandbox_selftest, "[WORD...]", 0, CLI_WORDS_MAX, CLI_OPTION(JSON) | CLI_OPTION(HELP),
+    {"sandbox selftest", sandbox_selftest, "[WORD...]", 0, CLI_WORDS_MAX, CLI_TABLE_OPTIONS,
      "run hostile plugins against the sandbox of this machine; WORD: only those"},
 };
 /* clang-format on */

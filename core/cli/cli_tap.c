@@ -124,6 +124,7 @@ static int tap_command(struct cli *cli)
     if (!cli_record_format_check(tapping.format) || !patterns_check(cli)) {
         return CLI_USAGE;
     }
+    cli->is_stream = true;
     int code = cli_link_open(&link, cli);
     if (code != CLI_OK) {
         return code;
@@ -227,6 +228,7 @@ static int log_command(struct cli *cli)
     if (since != NULL && !since_take(cli, since, since_text)) {
         return CLI_USAGE;
     }
+    cli->is_stream = true;
     int code = cli_link_open(&link, cli);
     if (code != CLI_OK) {
         return code;

@@ -345,7 +345,7 @@ static const struct cli_command commands[] = {
          CLI_OPTION(RECORDS), "every frame and item of the write-ahead log"},
     {"wal verify", wal_verify, "[DIR]", 0, 1, CLI_FILE_OPTIONS,
      "read and check every byte of it"},
-    {"wal inspect", cli_wal_inspect, "[DIR]", 0, 1, CLI_FILE_OPTIONS,
+    {"wal inspect", cli_wal_inspect, "[DIR]", 0, 1, CLI_FILE_OPTIONS | CLI_TABLE_OPTIONS,
      "its segments and checkpoint, and what the next start would do"},
     {"wal salvage", cli_wal_salvage, "DIR [NEWDIR]", 1, 2, CLI_OPTION(JSON) | CLI_OPTION(HELP),
      "what a damaged data folder has lost; the rest into a new one"},

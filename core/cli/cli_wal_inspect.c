@@ -170,7 +170,10 @@ static cJSON *shard_describe(struct inspection *inspection, uint32_t index, cons
 static void shard_write(struct inspection *inspection, cJSON *object)
 {
     const struct cli *cli = inspection->cli;
-    if (cli->options.json) {
+    if (cli_lines_write(cli, inspection->segments)) {
+        cJSON_Delete(inspection->checkpoint);
+        cJSON_Delete(inspection->segments);
+    } else if (cli->options.json) {
         cJSON_AddItemToObject(object, "checkpoint",
                               inspection->checkpoint != NULL ? inspection->checkpoint
                                                              : cJSON_CreateNull());

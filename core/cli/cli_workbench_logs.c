@@ -57,6 +57,7 @@ int cli_plugin_logs(struct cli *cli)
     struct cli_link link;
     char next[32] = "0";
     int count = 0;
+    cli->is_stream = true;
     int code = cli_link_open(&link, cli);
     if (code != CLI_OK) {
         return code;

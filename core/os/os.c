@@ -86,6 +86,13 @@ sl_err sl_file_truncate(struct sl_file *file, uint64_t size)
     return file->os->ops->file_truncate(file, size);
 }
 
+sl_err sl_file_access_as(struct sl_os *os, struct sl_file *file, const char *path)
+{
+    if (!os->ops->file_access_as)
+        return SLUICE_E_UNSUPPORTED;
+    return os->ops->file_access_as(file, path);
+}
+
 sl_err sl_file_size(struct sl_file *file, uint64_t *ret_size)
 {
     return file->os->ops->file_size(file, ret_size);

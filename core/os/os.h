@@ -73,6 +73,10 @@ sl_err sl_file_allocate(struct sl_file *file, uint64_t size) SL_MUST_CHECK;
 sl_err sl_file_fill_zero(struct sl_file *file, uint64_t size) SL_MUST_CHECK;
 sl_err sl_file_truncate(struct sl_file *file, uint64_t size) SL_MUST_CHECK;
 sl_err sl_file_size(struct sl_file *file, uint64_t *ret_size) SL_MUST_CHECK;
+/* Gives it the mode of the file at path, and its owner and group as far as that may be: a group
+ * that cannot be its may do nothing then. E_NOT_FOUND, E_PERMISSION, E_UNSUPPORTED: of the
+ * simulation. */
+sl_err sl_file_access_as(struct sl_os *os, struct sl_file *file, const char *path) SL_MUST_CHECK;
 /* how many names it has */
 sl_err sl_file_link_count(struct sl_file *file, uint64_t *ret_count) SL_MUST_CHECK;
 /* so that reads of [position, + size) come from the disk; size 0: to the end of the file */
@@ -243,8 +247,8 @@ struct sl_stream *sl_stream_free(struct sl_stream *stream); /* closes; NULL is f
 /* Blocking connect for command-line clients. E_NOT_FOUND: nobody knows the name; E_TIMEOUT: no
  * answer within five seconds for each address of it. [blocks] */
 sl_err sl_connect(struct sl_os *os, const char *address, int *ret_descriptor) SL_MUST_CHECK;
-/* Blocking whole reads and writes on a descriptor, for command-line clients; *ret_size 0: end.
- * [blocks] */
+/* Blocking whole reads on a descriptor and writes on a socket, for command-line clients; *ret_size
+ * 0: end. E_NETWORK: also a peer that is gone. [blocks] */
 sl_err sl_descriptor_read(int descriptor, void *buffer, size_t size,
                           size_t *ret_size) SL_MUST_CHECK;
 sl_err sl_descriptor_write(int descriptor, const void *buffer, size_t size) SL_MUST_CHECK;

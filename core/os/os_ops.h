@@ -37,6 +37,7 @@ struct sl_os_ops {
     sl_err (*file_allocate)(struct sl_file *file, uint64_t size);
     sl_err (*file_fill_zero)(struct sl_file *file, uint64_t size);
     sl_err (*file_truncate)(struct sl_file *file, uint64_t size);
+    sl_err (*file_access_as)(struct sl_file *file, const char *path); /* may be NULL */
     sl_err (*file_size)(struct sl_file *file, uint64_t *ret_size);
     sl_err (*file_link_count)(struct sl_file *file, uint64_t *ret_count);
     sl_err (*file_drop_cache)(struct sl_file *file, uint64_t position, uint64_t size);

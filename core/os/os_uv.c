@@ -185,6 +185,7 @@ const struct sl_os_ops osuv_ops = {
     .file_allocate = osuv_file_allocate,
     .file_fill_zero = osuv_file_fill_zero,
     .file_truncate = osuv_file_truncate,
+    .file_access_as = osuv_file_access_as,
     .file_size = osuv_file_size,
     .file_link_count = osuv_file_link_count,
     .file_prefetch = osuv_file_prefetch,

@@ -1,5 +1,5 @@
-/* os_uv_descriptor.c: whole reads and writes on a plain descriptor, for command-line clients
- * [blocks]. */
+/* os_uv_descriptor.c: whole reads and writes for command-line clients [blocks]. A peer that is gone
+ * is an error, not SIGPIPE. */
 #include "os/os.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@ sl_err sl_descriptor_write(int descriptor, const void *buffer, size_t size)
 {
     const uint8_t *bytes = buffer;
     while (size > 0) {
-        ssize_t put = write(descriptor, bytes, size);
+        ssize_t put = send(descriptor, bytes, size, MSG_NOSIGNAL);
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)

@@ -232,6 +232,19 @@ sl_err osuv_file_allocate(struct sl_file *file, uint64_t size)
     return error == 0 ? SLUICE_OK : osuv_err(error);
 }
 
+sl_err osuv_file_access_as(struct sl_file *file, const char *path)
+{
+    struct stat as, own;
+    if (stat(path, &as) != 0 || fstat(descriptor_of(file), &own) != 0)
+        return osuv_err(errno);
+    bool is_groups = own.st_gid == as.st_gid;
+    if (own.st_uid != as.st_uid || !is_groups)
+        is_groups = fchown(descriptor_of(file), as.st_uid, as.st_gid) == 0 ||
+                    fchown(descriptor_of(file), (uid_t)-1, as.st_gid) == 0;
+    mode_t mode = as.st_mode & (mode_t)(is_groups ? 0777 : 0707);
+    return fchmod(descriptor_of(file), mode) == 0 ? SLUICE_OK : osuv_err(errno);
+}
+
 sl_err osuv_file_truncate(struct sl_file *file, uint64_t size)
 {
     int result;

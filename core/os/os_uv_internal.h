@@ -201,6 +201,7 @@ sl_err osuv_file_pwritev(struct sl_file *file, const struct sl_iovec *pieces, si
 sl_err osuv_file_sync(struct sl_file *file);
 sl_err osuv_file_fill_zero(struct sl_file *file, uint64_t size);
 sl_err osuv_file_truncate(struct sl_file *file, uint64_t size);
+sl_err osuv_file_access_as(struct sl_file *file, const char *path);
 sl_err osuv_file_allocate(struct sl_file *file, uint64_t size);
 sl_err osuv_file_link_count(struct sl_file *file, uint64_t *ret_count);
 sl_err osuv_file_size(struct sl_file *file, uint64_t *ret_size);

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import unittest
 
-from sluice_broker import SLUICE, Broker
+from sluice_broker import SLUICE, WAIT_S, Broker
 
 
 class Cli(unittest.TestCase):
@@ -153,9 +153,24 @@ class Restart(unittest.TestCase):
             code, out, err = broker.run("wal", "verify")
             self.assertEqual(code, 0, err)
             self.assertIn(b"running=yes", out)
+            code, out, err = broker.run("wal", "inspect", "--columns", "first_lsn,segment")
+            self.assertEqual(code, 0, err)
+            self.assertIn(b"first_lsn  segment\n", out)
+            rows = [json.loads(line) for line in broker.run("wal", "inspect", "--jsonl")[1].splitlines()]
+            self.assertEqual(str(rows[-1]["first_lsn"]), out.split()[-2].decode())
             broker.crash()
             broker.start()
             self.assertEqual(broker.run("consume", "kept")[1], b"one\ntwo\n")
+            stream = subprocess.Popen([SLUICE, "consume", "kept", "-F", "--json", "--home", broker.home], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            got = [json.loads(stream.stdout.readline()) for _ in range(2)]
+            self.assertEqual([record["value"] for record in got], ["one", "two"])
+            broker.crash()
+            out, err = stream.communicate(timeout=WAIT_S)
+            self.assertTrue(out, (stream.returncode, err))
+            told = json.loads(out)
+            self.assertEqual((told["ok"], told["exit"]), (False, stream.returncode), "what broke off says so in JSON too")
+            self.assertIn(told["error"]["message"], err.decode())
+            broker.start()
             self.assertEqual(broker.stop(), 0)
             code, out, err = broker.run("wal", "verify")
             self.assertEqual(code, 0, err)

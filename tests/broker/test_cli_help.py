@@ -32,6 +32,8 @@ class Pages(unittest.TestCase):
             self.assertEqual((code, err), (0, ""), name)
             self.assertIn("sluice " + name, out) if name != "serve" else self.assertIn("--config FILE", out)
             self.assertIn(f"sluice-{name.split()[0]}.1", pages)
+            takes = [option for option in ("--json ", "--jsonl ", "--columns ") if "  " + option in out]
+            self.assertIn(takes, ([], ["--json "], ["--json ", "--jsonl ", "--columns "]), name + ": who writes a table takes all three")
 
     def test_a_group_lists_its_commands(self):
         for words in (("topic", "--help"), ("help", "topic")):

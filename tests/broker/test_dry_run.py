@@ -8,6 +8,8 @@ from sluice_broker import Broker, loader, wait_for
 STAGE = """return { name = "stage", on = "log", input = "orders", output = "checked",
   process = function(record) if record.value == "bad" then error("no") end return record end }
 """
+HELD = """return { name = "held", on = "log", input = "orders", process = function(record) return nil end }
+"""
 GATE = """return { name = "gate", on = "produce", input = "guarded", process = function(record) return record end }
 """
 # Commands, and what they say of what they would do.
@@ -28,6 +30,10 @@ CHANGES = [
     (("plugin", "disable", "gate"), b"gate would be disabled; it is a gate"),
     (("plugin", "unload", "stage"), b"stage would be unloaded"),
     (("plugin", "reload", "stage"), b"stage.lua would be read again and loaded"),
+    (("plugin", "resume", "held"), b"held would go on where it stopped"),
+    (("plugin", "enable", "idle"), b"idle"),
+    (("plugin", "forget", "idle"), b"idle"),
+    (("plugin", "rollback", "gate"), b"gate"),
     (("plugin", "seek", "stage", "--to", "start"), b"positions would move"),
     (("dlq", "redrive", "stage"), b"1 dead letters would go to stage stage"),
     (("reload",), b""),
@@ -59,6 +65,7 @@ def state(broker):
         "list": broker.ask("topic.list"), "rules": broker.ask("acl.list"), "users": broker.ask("user.list"), "quotas": broker.ask("quota.list"),
         "group": broker.ask("group.seek", group="readers", to="+0", dry_run=True), "letters": broker.ask("dlq.stages"),
         "plugins": [(plugin["name"], plugin["state"], plugin["hash"]) for plugin in broker.ask("plugin.list")["plugins"]],
+        "kept": broker.ask("plugin.info", name="gate")["versions"],
         "files": sorted(os.listdir(os.path.join(broker.home, "plugins"))),
     }
 
@@ -66,13 +73,18 @@ def state(broker):
 def prepared():
     broker = Broker()
     broker.run("topic", "create", "orders", "-p", "2")
+    broker.run("topic", "create", "watched")
     broker.run("topic", "create", "guarded")  # the stage makes its own output, on the shards of its input
-    for name, text in (("stage", STAGE), ("gate", GATE)):
+    for name, text in (("stage", STAGE), ("gate", GATE), ("held", HELD), ("idle", GATE.replace('"gate"', '"idle"').replace("guarded", "watched"))):
         with open(os.path.join(broker.home, "plugins", name + ".lua"), "w") as file:
             file.write(text)
-    wait_for(lambda: {plugin["state"] for plugin in broker.ask("plugin.list")["plugins"] if plugin["name"] in ("stage", "gate")} == {"running"}, "plugins")
+    wait_for(lambda: {plugin["state"] for plugin in broker.ask("plugin.list")["plugins"] if plugin["name"] in ("stage", "gate", "held", "idle")} == {"running"}, "plugins")
     broker.ask("produce", topic="orders", records=[{"value": value, "partition": 0} for value in ("good", "bad", "good")])
     wait_for(lambda: (broker.ask("dlq.stages") or {}).get("partitions"), "the dead letter")
+    with open(os.path.join(broker.home, "plugins", "gate.lua"), "w") as file:
+        file.write(GATE + "-- a second version\n")
+    wait_for(lambda: len(broker.ask("plugin.info", name="gate")["versions"]) > 1, "the second version")
+    assert broker.run("plugin", "pause", "held")[0] == 0 and broker.run("plugin", "disable", "idle", "--yes")[0] == 0
     assert broker.run("user", "add", "alice", stdin=b"secret-of-alice\n")[0] == 0
     assert broker.run("acl", "add", "User:alice", "Read", "Topic:orders")[0] == 0
     assert broker.run("quota", "set", "User:alice", "producer_byte_rate=1000")[0] == 0

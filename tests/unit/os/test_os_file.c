@@ -2,6 +2,7 @@
 #include "os_fixture.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,6 +30,26 @@ static struct sl_file *open_new(const char *name)
     cr_assert_eq(sl_file_open(f->os, os_fixture_path(f, name), READ_WRITE | SL_FILE_CREATE, &file),
                  SLUICE_OK);
     return file;
+}
+
+Test(file, has_the_mode_of_another_and_its_group_where_that_may_be)
+{
+    char path[1024];
+    struct stat as, got;
+    struct sl_file *file = open_new("private");
+    sl_file_close(file);
+    snprintf(path, sizeof(path), "%s", os_fixture_path(f, "private"));
+    cr_assert_eq(chmod(path, 0604), 0);
+    cr_assert(chown(path, 12345, 12345) == 0 || errno == EPERM); /* who may not keeps his own */
+    cr_assert_eq(stat(path, &as), 0);
+    file = open_new("copy");
+    cr_expect_eq(sl_file_access_as(f->os, file, path), SLUICE_OK);
+    cr_expect_eq(sl_file_access_as(f->os, file, "/nowhere"), SLUICE_E_NOT_FOUND);
+    sl_file_close(file);
+    cr_assert_eq(stat(os_fixture_path(f, "copy"), &got), 0);
+    cr_expect_eq(got.st_mode & 0777, 0604);
+    cr_expect_eq(got.st_uid, as.st_uid);
+    cr_expect_eq(got.st_gid, as.st_gid);
 }
 
 Test(file, reads_back_what_many_pieces_wrote_at_a_position)

@@ -451,6 +451,16 @@ static void poll_end(void *arg)
     ((struct observer *)arg)->poll = sl_poll_free(((struct observer *)arg)->poll);
 }
 
+Test(socket, a_peer_that_is_gone_is_an_error_for_who_writes_and_no_signal)
+{
+    int ends[2];
+    signal(SIGPIPE, SIG_DFL);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    close(ends[1]);
+    cr_expect_eq(sl_descriptor_write(ends[0], "x", 1), SLUICE_E_NETWORK);
+    close(ends[0]);
+}
+
 Test(watch, sees_a_descriptor_of_another_become_readable)
 {
     struct observer observer = {.descriptor = eventfd(0, EFD_CLOEXEC), .event = os_event_new()};
