@@ -6,7 +6,9 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "cli/cli_kafka_probe.h"
+#include "load/load_link.h"
 
+#include <sluice/client_tls.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +125,30 @@ static enum reach cluster_ask(struct probe *probe, struct probe_cluster *ret_clu
     return ok ? REACH_WELL : REACH_OTHER;
 }
 
+/* Some, this broker among them, close without an alert when what comes is no TLS; so it is tried.
+ * Whose certificate it is does not matter: nothing is sent that anybody may not know. */
+static bool speaks_tls(struct probe *probe, const char *address)
+{
+    const struct sluice_tls_options options = {.size = sizeof(options), .is_unverified = true};
+    struct sl_os *os = probe->cli->os;
+    struct sluice_transport *transport = NULL;
+    struct load_link link;
+    size_t sent = 0;
+    int64_t until_ns = sl_os_mono_ns(os) + (int64_t)probe->wait_ms * 1000000;
+    if (sluice_tls_new(&options, &transport) != SLUICE_OK) {
+        return false;
+    }
+    sl_err err = load_link_open(&link, os, address, transport);
+    err = err == SLUICE_OK ? load_link_write(&link, "", 1, &sent) : err;
+    while (err == SLUICE_E_WOULD_BLOCK && sl_os_mono_ns(os) < until_ns) {
+        load_link_wait_ns(&link, false, until_ns - sl_os_mono_ns(os));
+        err = load_link_write(&link, "", 1, &sent);
+    }
+    load_link_close(&link);
+    sluice_tls_free(transport);
+    return err == SLUICE_OK;
+}
+
 static enum reach address_try(struct probe *probe, const char *address,
                               struct probe_cluster *ret_cluster)
 {
@@ -135,7 +161,7 @@ static enum reach address_try(struct probe *probe, const char *address,
     }
     enum reach reach = cluster_ask(probe, ret_cluster);
     sl_descriptor_close(probe->descriptor);
-    return reach;
+    return reach == REACH_OTHER && speaks_tls(probe, address) ? REACH_TLS : reach;
 }
 
 /* ---- what it means ---- */

@@ -123,7 +123,7 @@ static bool expects(const struct load_plan *plan, const struct load_figures *fig
 {
     const uint64_t *counts = plan->senders > 0 ? figures->acknowledged : plan->expected;
     uint32_t count = plan->senders > 0 ? plan->senders : plan->expected_count;
-    if (counts == NULL || run != plan->run || stream >= count) {
+    if (counts == NULL || run != plan->run || stream >= count || figures->reading_cut) {
         return false;
     }
     *ret_count = counts[stream];
@@ -172,6 +172,10 @@ void load_run_finish(struct load_run *run, struct load_figures *ret_figures)
             sl_loop_stop(worker->loop);
             sl_loop_join(worker->loop);
         }
+        ret_figures->reading_cut |= worker->is_cut;
+    }
+    for (uint32_t i = 0; i < run->worker_count; i++) {
+        struct load_worker *worker = run->workers[i];
         if (worker->receives) {
             receiver_add(worker, ret_figures, came);
         } else {

@@ -52,8 +52,10 @@ struct load_figures {
     uint64_t unstamped;                         /* received, and not made by a run like this */
     uint64_t lost, duplicated, reordered;
     uint64_t acknowledged[LOAD_THREADS_MAX]; /* by stream */
-    int64_t took_ns;                         /* from the start to the last answer or record */
-    sl_err err;                              /* why it could not go on */
+    bool reading_cut; /* not all was read, as the time was over: what is lost is known only between
+                         what came */
+    int64_t took_ns;  /* from the start to the last answer or record */
+    sl_err err;       /* why it could not go on */
     char text[LOAD_TEXT_BYTES];
 };
 

@@ -294,6 +294,7 @@ static void receive_all(struct load_worker *worker)
         bool is_cut =
             (reads_only && now_ns >= end_of(worker)) ||
             (stops(worker) && !sending && (reads_only || now_ns - worker->last_ns > SECOND_NS));
+        worker->is_cut = reads_only && is_cut;
         if (is_quiet || is_cut || !pump(worker, now_ns + WAIT_NS)) {
             return;
         }

@@ -40,6 +40,7 @@ struct load_worker {
     struct load_peer *peer;
     struct load_link link;
     bool receives, has_thread;
+    bool is_cut;               /* a receiver without senders: the time was over before the end */
     _Atomic bool is_lost;      /* before the run began: err and text say why */
     uint32_t index;            /* among those of its kind */
     int64_t begun_ns, last_ns; /* last_ns: when the last answer or record came */

@@ -70,6 +70,11 @@ class Bench(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn(b"1 records LOST", out)
 
+    def test_reading_that_is_over_before_the_end_has_lost_nothing(self):
+        for protocol in ("kafka", "native"):
+            told = self.bench("consume", "--protocol", protocol, "--count", "400000", "--duration", "1 ms")
+            self.assertEqual((told["sound"], told["lost"], told["received"] < 400000), (True, 0, True), protocol)
+
     def test_what_is_refused_is_counted_and_named(self):
         self.broker.run("topic", "create", "small", "-c", "max.message.bytes=200")
         told = self.bench("produce", "--topic", "small", "--count", "300", "--size", "150", code=1)
@@ -216,6 +221,13 @@ class Guarded(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn(b"log in first", out)
         self.assertEqual([topic["name"] for topic in self.broker.ask("topic.list")["topics"] if topic["name"].startswith("bench-")], [])
+
+    def test_debug_connect_tells_a_listener_with_tls_from_one_that_wants_a_login(self):
+        for port, sentence in ((self.broker.kafka, "it speaks TLS"), (self.certain, "it speaks TLS"), (self.plain, "it wants a login"),
+                               (self.broker.http, "no Kafka listener")):
+            done = subprocess.run([SLUICE, "debug", "connect", "127.0.0.1:%d" % port], capture_output=True, text=True, timeout=WAIT_S)
+            self.assertEqual(done.returncode, 69, done.stderr)
+            self.assertIn(sentence, done.stderr)
 
     def test_options_that_do_not_go_together_are_told_before_anything_happens(self):
         for words, sentence in ((("--mechanism", "GSSAPI", *self.as_user("alice")), "must be PLAIN"), (("--mechanism", "PLAIN"), "wants --user"),
