@@ -214,13 +214,13 @@ static sl_err start_step(struct conn *conn)
 {
     struct conn_tls *tls = conn->tls;
     struct listener *listener = conn->listener;
+    tls->flight.refused = false; /* from here on the helper's */
     sl_err err = login_desk_submit(&conn->intake->logins, &tls->step, conn->frontend->urgent);
     if (err != SLUICE_OK) {
         listener_gate_refused(&listener->gate, LISTENER_LOGINS_FULL, conn->intake->logger,
                               listener->name, conn->peer, conn_now_ms(conn));
         return err;
     }
-    tls->flight.refused = false;
     tls->away = true;
     sl_stream_read_stop(conn->stream);
     return SLUICE_E_WOULD_BLOCK;
