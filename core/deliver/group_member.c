@@ -177,8 +177,11 @@ struct group_protocol *group_protocols_copy(const struct sluice_group_protocol *
 {
     size_t size = protocols_size_of(protocols, count);
     struct group_protocol *copy = sl_alloc(count * sizeof *copy + size + 1);
+    if (copy == NULL) {
+        return NULL;
+    }
     uint8_t *at = (uint8_t *)(copy + count);
-    for (uint32_t i = 0; copy != NULL && i < count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         copy[i].name = placed(&at, protocols[i].name.data, protocols[i].name.size);
         copy[i].metadata = placed(&at, protocols[i].metadata.data, protocols[i].metadata.size);
     }
