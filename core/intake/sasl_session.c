@@ -13,9 +13,7 @@
 enum sasl_state { STATE_FIRST, STATE_FINAL, STATE_ENDED };
 
 struct sasl_session {
-    struct shard *home;
-    struct login_desk *desk;
-    const struct sasl_settings *settings; /* the listener's: not for helpers, nor for orphans */
+    struct sasl_peer peer;
     uint32_t mechanism;
     enum sasl_state state;
     bool busy;      /* a step is under way */
@@ -84,12 +82,11 @@ static void session_free(struct sasl_session *session)
     sl_free(session);
 }
 
-sl_err sasl_session_start(struct sasl_session **session, struct shard *home,
-                          struct login_desk *desk, const struct sasl_settings *settings,
+sl_err sasl_session_start(struct sasl_session **session, const struct sasl_peer *peer,
                           struct sluice_text mechanism)
 {
     uint32_t number = sasl_mechanism_number(mechanism);
-    if (number == SASL_NONE || (settings->mechanisms & (1u << number)) == 0) {
+    if (number == SASL_NONE || (peer->settings->mechanisms & (1u << number)) == 0) {
         return SLUICE_E_UNSUPPORTED_MECHANISM;
     }
     if (*session != NULL && (*session)->busy) {
@@ -99,9 +96,7 @@ sl_err sasl_session_start(struct sasl_session **session, struct shard *home,
     if (made == NULL) {
         return SLUICE_E_NO_MEMORY;
     }
-    made->home = home;
-    made->desk = desk;
-    made->settings = settings;
+    made->peer = *peer;
     made->mechanism = number;
     made->succeeded = sasl_session_succeeded(*session);
     sasl_session_drop(*session);
@@ -126,7 +121,7 @@ void sasl_session_drop(struct sasl_session *session)
 /* The step ends. */
 static void answer(struct sasl_session *session)
 {
-    struct shard *home = session->home;
+    struct shard *home = session->peer.home;
     sluice_auth_done *done = session->done;
     void *arg = session->arg;
     session->busy = false;
@@ -158,18 +153,21 @@ static void fail(struct sasl_session *session, const char *reason)
     session->state = STATE_ENDED;
     session->result = (struct sluice_auth_result){.status = SLUICE_E_AUTHENTICATION,
                                                   .reason = sluice_text_of(reason)};
-    if (session->orphan || session->settings->failure_delay_ms == 0 ||
-        sl_timer_new(session->home->loop, late, session, &session->timer) != SLUICE_OK) {
+    if (session->orphan || session->peer.settings->failure_delay_ms == 0 ||
+        sl_timer_new(session->peer.home->loop, late, session, &session->timer) != SLUICE_OK) {
         answer(session);
         return;
     }
-    sl_timer_start(session->timer, session->settings->failure_delay_ms * 1000000);
+    sl_timer_start(session->timer, session->peer.settings->failure_delay_ms * 1000000);
 }
 
 /* Too many wait: nothing is wrong with the login. */
 static void put_off(struct sasl_session *session)
 {
     session->state = STATE_ENDED;
+    if (!session->orphan) {
+        session->peer.put_off(session->peer.arg);
+    }
     session->result = (struct sluice_auth_result){
         .status = SLUICE_E_BUSY,
         .reason =
@@ -182,7 +180,7 @@ static void go_away(struct sasl_session *session, void (*work)(struct login_step
                     void (*done)(struct login_step *step))
 {
     session->step = (struct login_step){.work = work, .done = done};
-    if (login_desk_submit(session->desk, &session->step, false) != SLUICE_OK) {
+    if (login_desk_submit(session->peer.desk, &session->step, false) != SLUICE_OK) {
         put_off(session);
     }
 }
@@ -191,12 +189,12 @@ static void go_away(struct sasl_session *session, void (*work)(struct login_step
 static void succeed(struct sasl_session *session, const char *name, size_t answer_size,
                     int64_t expires_ms)
 {
-    int64_t lifetime_ms = session->orphan ? 0 : session->settings->session_lifetime_ms;
+    int64_t lifetime_ms = session->orphan ? 0 : session->peer.settings->session_lifetime_ms;
     session->state = STATE_ENDED;
     session->succeeded = true;
     snprintf(session->principal, sizeof(session->principal), "User:%s", name);
     if (expires_ms > 0) {
-        int64_t left_ms = SL_MAX(expires_ms - shard_wall_ms(session->home), (int64_t)1);
+        int64_t left_ms = SL_MAX(expires_ms - shard_wall_ms(session->peer.home), (int64_t)1);
         lifetime_ms = lifetime_ms > 0 ? SL_MIN(lifetime_ms, left_ms) : left_ms;
     }
     session->result = (struct sluice_auth_result){
@@ -236,7 +234,8 @@ static void plain_found(void *arg, const struct credential *credential);
 static void look_for(struct sasl_session *session, int32_t mechanism, access_found_fn *found)
 {
     session->credential.mechanism = (uint8_t)mechanism;
-    access_find_start(session->home, sl_bytes_of_text(session->name), mechanism, found, session);
+    access_find_start(session->peer.home, sl_bytes_of_text(session->name), mechanism, found,
+                      session);
 }
 
 static void plain_found(void *arg, const struct credential *credential)
@@ -290,7 +289,7 @@ static void scram_found(void *arg, const struct credential *credential)
     uint8_t random[SCRAM_NONCE_BYTES / 2];
     char nonce[SCRAM_NONCE_BYTES + 1] = "";
     struct sl_bytes message;
-    sl_os_random(session->home->config.os, random, sizeof(random));
+    sl_os_random(session->peer.home->config.os, random, sizeof(random));
     for (size_t i = 0; i < sizeof(random); i++) {
         nonce[2 * i] = digits[random[i] >> 4];
         nonce[2 * i + 1] = digits[random[i] & 15];
@@ -369,7 +368,7 @@ static void token_checked(struct login_step *step)
 
 static void step_bearer(struct sasl_session *session, struct sluice_bytes message)
 {
-    struct jwt_keys *keys = __atomic_load_n(session->settings->keys, __ATOMIC_ACQUIRE);
+    struct jwt_keys *keys = __atomic_load_n(session->peer.settings->keys, __ATOMIC_ACQUIRE);
     session->bearer.message = message.size > 0 ? sl_alloc((size_t)message.size) : NULL;
     if (keys == NULL || session->bearer.message == NULL) {
         fail(session, "Authentication failed: the message holds no token");
@@ -378,8 +377,8 @@ static void step_bearer(struct sasl_session *session, struct sluice_bytes messag
     memcpy(session->bearer.message, message.data, (size_t)message.size);
     session->bearer.message_size = (size_t)message.size;
     session->bearer.keys = jwt_keys_ref(keys);
-    session->bearer.rules = session->settings->jwt;
-    session->bearer.wall_ms = shard_wall_ms(session->home);
+    session->bearer.rules = session->peer.settings->jwt;
+    session->bearer.wall_ms = shard_wall_ms(session->peer.home);
     go_away(session, check_token, token_checked);
 }
 
@@ -392,7 +391,7 @@ void sasl_session_step(struct sasl_session *session, struct sluice_bytes message
         done(arg, &refused);
         return;
     }
-    shard_request_begin(session->home);
+    shard_request_begin(session->peer.home);
     session->busy = true;
     session->done = done;
     session->arg = arg;

@@ -43,10 +43,18 @@ struct sasl_settings {
 struct login_desk;
 struct sasl_session;
 
+/* Where a session runs, and for whom. */
+struct sasl_peer {
+    struct shard *home;
+    struct login_desk *desk;
+    const struct sasl_settings *settings; /* the listener's: not for helpers, nor for orphans */
+    void (*put_off)(void *arg);           /* a step found too many waiting; not for orphans */
+    void *arg;                            /* of put_off; as long as the connection */
+};
+
 /* Begins anew; *session is made, or what it had is forgotten. E_UNSUPPORTED_MECHANISM, E_NO_MEMORY,
  * E_AUTHENTICATION_STATE: a step is under way. */
-sl_err sasl_session_start(struct sasl_session **session, struct shard *home,
-                          struct login_desk *desk, const struct sasl_settings *settings,
+sl_err sasl_session_start(struct sasl_session **session, const struct sasl_peer *peer,
                           struct sluice_text mechanism) SL_MUST_CHECK;
 /* Whether a login on the connection came to its end; also while another one is under way. NULL:
  * none began. */

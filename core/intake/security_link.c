@@ -309,17 +309,29 @@ static uint32_t on_mechanisms(const struct sluice_security *security,
     return count;
 }
 
+static void login_put_off(void *arg)
+{
+    struct conn *conn = arg;
+    struct listener *listener = conn->listener;
+    listener_gate_refused(&listener->gate, LISTENER_LOGINS_FULL, conn->intake->logger,
+                          listener->name, conn->peer, conn_now_ms(conn));
+}
+
 static sluice_status on_auth_start(const struct sluice_security *security,
                                    const struct sluice_context *context,
                                    struct sluice_text mechanism)
 {
     struct security_link *link = of(security);
     struct conn *conn = conn_of(link, context);
-    return conn == NULL ? SLUICE_E_CANCELLED
-           : conn->listener == NULL
-               ? SLUICE_E_UNSUPPORTED_MECHANISM
-               : sasl_session_start(&conn->sasl, link->home, &conn->intake->logins,
-                                    &conn->listener->sasl, mechanism);
+    if (conn == NULL || conn->listener == NULL) {
+        return conn == NULL ? SLUICE_E_CANCELLED : SLUICE_E_UNSUPPORTED_MECHANISM;
+    }
+    const struct sasl_peer peer = {.home = link->home,
+                                   .desk = &conn->intake->logins,
+                                   .settings = &conn->listener->sasl,
+                                   .put_off = login_put_off,
+                                   .arg = conn};
+    return sasl_session_start(&conn->sasl, &peer, mechanism);
 }
 
 static void on_auth_step(const struct sluice_security *security,

@@ -5,8 +5,11 @@
  *                       └─ version 0: frames of the mechanism alone, without Kafka's headers
  *
  * The mechanisms are the broker's (<sluice/security.h>). A login that failed is answered and the
- * connection closed. When its lifetime is over nothing but another login is taken; that may come
- * before, on the live connection, and must be of the same principal. */
+ * connection closed. So is one that was put off (SLUICE_E_BUSY), with an error that clients take
+ * for one of the connection: of 33, 34 and 58 alone they make an end of it. In frames of the
+ * mechanism alone there is no place for an error: the connection is closed. When its lifetime is
+ * over nothing but another login is taken; that may come before, on the live connection, and must
+ * be of the same principal. */
 #include "kafka_api.h"
 #include "kafka_messages.h"
 #include "kafka_status.h"
@@ -109,9 +112,6 @@ static void stepped(void *arg, const struct sluice_auth_result *result)
     struct kafka_sasl_authenticate_response response;
     sluice_status status = result->status;
 
-    if (status == SLUICE_E_BUSY) { /* clients take any error for good, and an end for a while */
-        kafka_conn_fail(conn, "a login was put off", status);
-    }
     kafka_sasl_authenticate_response_init(&response);
     if (status == SLUICE_OK && result->complete && kafka_conn_is_open(conn)) {
         status = take_principal(conn, result);

@@ -16,7 +16,8 @@ try:
 except ImportError as error:
     MISSING = str(error)
 
-from sluice_broker import SOURCE, Broker, Raw, free_port, loader, request, wait_for
+from sluice_broker import SOURCE, WAIT_S, Broker, Raw, free_port, loader, request, wait_for
+from test_compaction import metric
 from test_storage_tools import data_of
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
@@ -264,6 +265,77 @@ def test_a_failed_login_is_told_late():
         start = time.monotonic()
         assert authenticate(raw, b"\0alice\0a")[0] == FAILED
         assert time.monotonic() - start >= 0.3
+
+
+# ---- more logins than are taken at once ----
+
+ONE_AT_A_TIME = ("security.logins_at_once=1", "security.logins_waiting_max=0")
+BUSY = 7  # REQUEST_TIMED_OUT: retriable, and no client takes it for a wrong password
+
+
+def put_off(broker):
+    return metric(broker, 'sluice_listener_refused_total{listener="kafka",cause="logins"}')
+
+
+def storm(broker, size, version, login_of_one):
+    """So many log in at one moment: all have shaken hands, and send before any answer is read."""
+    raws = [broker.connect() for _ in range(size)]
+    try:
+        for raw in raws:
+            assert handshake(raw, "PLAIN", version) == 0
+        for raw in raws:
+            raw.send_frame(login_of_one)
+        for raw in raws:
+            yield raw
+    finally:
+        for raw in raws:
+            raw.socket.close()
+
+
+def test_a_login_that_is_put_off_is_told_so_and_counted():
+    message = b"\0alice\0a"
+    framed, said = request(36, 1, 2, struct.pack(">i", len(message)) + message), []
+    with Broker("kafka.sasl.mechanisms=PLAIN", *ONE_AT_A_TIME) as broker:
+        add_user(broker, "alice", "a")
+
+        def is_put_off():
+            for raw in storm(broker, 8, 1, framed):
+                answer = raw.read_frame()
+                error, size = struct.unpack_from(">hh", answer, 4)
+                assert error in (0, BUSY), error
+                if error == BUSY:
+                    said.append(answer[8:8 + size])
+                    assert raw.is_closed()
+            return said
+        wait_for(is_put_off, "a login that is put off")
+        assert set(said) == {b"too many logins at once (security.logins_waiting_max); try again"}, said
+        assert put_off(broker) == len(said)
+        assert "cause=logins" in broker.log()
+        # who logs in by frames of the mechanism alone has no place for an error
+        wait_for(lambda: [raw for raw in storm(broker, 8, 0, message) if raw.is_closed()], "a connection that is closed")
+
+
+def test_clients_whose_logins_are_put_off_all_get_in():
+    with Broker("kafka.sasl.mechanisms=PLAIN", *ONE_AT_A_TIME) as broker:
+        add_user(broker, "alice", "a")
+        told = []
+        while not told:  # librdkafka, until one was put off
+            settings = dict(login(broker, "PLAIN", "alice", "a"), error_cb=lambda error: told.append((error.code(), error.str())), log_level=0)
+            producers = [Producer(settings) for _ in range(12)]
+            for producer in producers:
+                producer.produce("t", b"value")
+            wait_for(lambda: sum(producer.flush(0.05) for producer in producers) == 0, "all to get in")
+        codes = {code for code, _ in told}
+        assert KafkaError._AUTHENTICATION not in codes and KafkaError.REQUEST_TIMED_OUT in codes, told
+        assert any("security.logins_waiting_max" in line for _, line in told), told
+        # kafka-python 2.0 speaks the old form, and sees connections that end
+        settings = {"bootstrap_servers": broker.address, "security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN",
+                    "sasl_plain_username": "alice", "sasl_plain_password": "a", "api_version": (2, 5, 0)}
+        pythons = [KafkaProducer(**settings) for _ in range(4)]
+        for sent in [producer.send("t", b"value") for producer in pythons]:
+            sent.get(WAIT_S)
+        for producer in pythons:
+            producer.close()
 
 
 def test_rules_hold_for_who_logged_in():
