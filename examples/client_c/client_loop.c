@@ -136,7 +136,7 @@ int main(int argc, char **argv)
     wanted = argc == 4 ? atoi(argv[3]) : RECORDS;
     sluice_status status = sluice_connection_open(argv[1], &options, NULL, 5000, &connection);
     if (status != SLUICE_OK) {
-        (void)fprintf(stderr, "SLU-%04d\n", status);
+        (void)fprintf(stderr, "SLU-%04d %s\n", status, sluice_connection_why());
         return 1;
     }
     loop = uv_default_loop();

@@ -32,7 +32,8 @@ int main(int argc, char **argv)
         (void)printf("%u records from offset %lld on\n", sluice_message_batch_count(batch),
                      (long long)offset);
     } else {
-        (void)fprintf(stderr, "SLU-%04d %s\n", status, sluice_status_text(status));
+        (void)fprintf(stderr, "SLU-%04d %s\n", status,
+                      connection == NULL ? sluice_connection_why() : sluice_status_text(status));
     }
     sluice_message_batch_free(batch);
     sluice_connection_close(connection);

@@ -69,7 +69,8 @@ int main(int argc, char **argv)
                      : ask(connection, argv[3], argv[4]);
     }
     if (status != SLUICE_OK) {
-        (void)fprintf(stderr, "SLU-%04d %s\n", status, sluice_status_text(status));
+        (void)fprintf(stderr, "SLU-%04d %s\n", status,
+                      connection == NULL ? sluice_connection_why() : sluice_status_text(status));
     }
     sluice_connection_close(connection);
     return status == SLUICE_OK ? 0 : 1;

@@ -52,7 +52,8 @@ int main(int argc, char **argv)
         status = take(connection, subscription, argv[3][0] != '\0');
     }
     if (status != SLUICE_OK) {
-        (void)fprintf(stderr, "SLU-%04d %s\n", status, sluice_status_text(status));
+        (void)fprintf(stderr, "SLU-%04d %s\n", status,
+                      connection == NULL ? sluice_connection_why() : sluice_status_text(status));
     }
     sluice_subscription_close(subscription);
     sluice_connection_close(connection);

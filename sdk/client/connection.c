@@ -3,6 +3,8 @@
 #include "shared_stream.h"
 #include "socket_stream.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +12,7 @@
 #define FAREWELL_MS 1000
 #define ATTEMPT_MS  10000 /* of one connect */
 #define STEP_TURNS  32u   /* then the loop has its turn */
+#define SHOWN_MAX   200   /* bytes of an address in a sentence */
 
 struct sluice_connection {
     struct sluice_client *client;
@@ -177,29 +180,62 @@ static sluice_status greet(struct sluice_connection *connection, int32_t timeout
     return SLUICE_OK;
 }
 
-sluice_status sluice_connection_open(const char *address,
-                                     const struct sluice_client_options *options,
-                                     const struct sluice_transport *transport, int32_t timeout_ms,
-                                     struct sluice_connection **ret_connection)
+static _Thread_local char why[SHOWN_MAX + 256];
+
+const char *sluice_connection_why(void)
 {
-    struct socket_address parsed;
-    sluice_status status = socket_address_parse(address, &parsed);
-    if (status != SLUICE_OK || parsed.is_tls != (transport != NULL)) {
+    return why;
+}
+
+static void explain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void explain(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(why, sizeof(why), format, arguments);
+    va_end(arguments);
+}
+
+static sluice_status parse(const char *address, const struct sluice_transport *transport,
+                           struct socket_address *ret_parsed)
+{
+    if (socket_address_parse(address, ret_parsed) != SLUICE_OK) {
+        explain(
+            "\"%.*s\" is not an address: it must be tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH "
+            "or shm:///PATH, as in tcp://127.0.0.1:9192",
+            SHOWN_MAX, address);
         return SLUICE_E_INVALID;
     }
+    if (ret_parsed->is_tls != (transport != NULL)) {
+        explain("\"%.*s\" %s", SHOWN_MAX, address,
+                ret_parsed->is_tls
+                    ? "is opened without a transport, which TLS needs (sluice_tls_new)"
+                    : "is opened with a transport, which only tls://HOST:PORT takes");
+        return SLUICE_E_INVALID;
+    }
+    return SLUICE_OK;
+}
+
+static sluice_status open_parsed(const struct socket_address *address,
+                                 const struct sluice_client_options *options,
+                                 const struct sluice_transport *transport, int32_t timeout_ms,
+                                 struct sluice_connection **ret_connection)
+{
     struct sluice_connection *connection = calloc(1, sizeof(*connection));
     if (connection == NULL) {
         return SLUICE_E_NO_MEMORY;
     }
-    connection->address = parsed;
+    connection->address = *address;
     connection->look_us = options->look_us;
     connection->shared = shared_stream(&connection->look_us);
-    connection->transport = transport != NULL  ? transport
-                            : parsed.is_shared ? &connection->shared
-                                               : &socket_stream;
+    connection->transport = transport != NULL    ? transport
+                            : address->is_shared ? &connection->shared
+                                                 : &socket_stream;
     connection->fd = -1;
-    status = sluice_client_new(options, &connection->client);
+    sluice_status status = sluice_client_new(options, &connection->client);
     if (status != SLUICE_OK) {
+        explain("the options of the client are refused: %s", sluice_status_text(status));
         free(connection);
         return status;
     }
@@ -210,6 +246,24 @@ sluice_status sluice_connection_open(const char *address,
     }
     *ret_connection = connection;
     return SLUICE_OK;
+}
+
+sluice_status sluice_connection_open(const char *address,
+                                     const struct sluice_client_options *options,
+                                     const struct sluice_transport *transport, int32_t timeout_ms,
+                                     struct sluice_connection **ret_connection)
+{
+    struct socket_address parsed;
+    why[0] = '\0';
+    sluice_status status = parse(address, transport, &parsed);
+    if (status != SLUICE_OK) {
+        return status;
+    }
+    status = open_parsed(&parsed, options, transport, timeout_ms, ret_connection);
+    if (status != SLUICE_OK && why[0] == '\0') {
+        explain("%.*s: %s", SHOWN_MAX, address, sluice_status_text(status));
+    }
+    return status;
 }
 
 void sluice_connection_close(struct sluice_connection *connection)

@@ -107,8 +107,11 @@ def test_the_example_of_request_and_reply():
 
 
 def test_what_cannot_be_reached_is_told_at_once():
-    done = subprocess.run([os.path.join(BUILD, "bin", "client_publish"), "tcp://127.0.0.1:1", "t", "v"], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "SLU-1605 network error\n")
+    for where, said in (("tcp://127.0.0.1:1", "SLU-1605 tcp://127.0.0.1:1: network error\n"),
+                        ("127.0.0.1:9192", 'SLU-1002 "127.0.0.1:9192" is not an address: it must be tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH or '
+                                           'shm:///PATH, as in tcp://127.0.0.1:9192\n')):
+        done = subprocess.run([os.path.join(BUILD, "bin", "client_publish"), where, "t", "v"], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (1, said)
 
 
 # ---- the bindings ----

@@ -270,11 +270,11 @@ static int lua_connect(lua_State *L)
     if (strncmp(address, "tls://", 6) == 0) {
         status = sluice_tls_new(&tls, &self->transport);
     }
-    if (status == SLUICE_OK) {
-        status =
-            sluice_connection_open(address, &options, self->transport, 10000, &self->connection);
+    if (status != SLUICE_OK) {
+        return fail(L, status, NULL);
     }
-    return status == SLUICE_OK ? 1 : fail(L, status, NULL);
+    status = sluice_connection_open(address, &options, self->transport, 10000, &self->connection);
+    return status == SLUICE_OK ? 1 : fail(L, status, sluice_connection_why());
 }
 
 static int connection_set_token(lua_State *L)

@@ -88,7 +88,9 @@ int main(int argc, char **argv)
                            : work(connection, argc > 2 ? strtol(argv[2], NULL, 10) : 0);
     }
     if (status != SLUICE_OK) {
-        (void)fprintf(stderr, "%s: %s (SLU-%04d)\n", address, sluice_status_text(status), status);
+        (void)fprintf(stderr, "%s (SLU-%04d)\n",
+                      connection == NULL ? sluice_connection_why() : sluice_status_text(status),
+                      status);
     }
     sluice_connection_close(connection);
     return status == SLUICE_OK ? 0 : 1;

@@ -1,6 +1,7 @@
 /* test_client.c: the state machine, with the test as its server and its clock. */
 #include "client_fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct sluice_subscribe subscribe_with(struct seen *seen, uint64_t records)
@@ -557,4 +558,51 @@ Test(client, refuses_options_that_cannot_be, .init = NULL)
     options.user = "alice";
     cr_assert_eq(sluice_client_new(&options, &none), SLUICE_E_INVALID, "a password is missing");
     cr_assert_null(none);
+}
+
+static sluice_status try_to_open(const char *address, const struct sluice_transport *transport)
+{
+    const struct sluice_client_options options = sluice_client_defaults();
+    struct sluice_connection *none = NULL;
+    sluice_status status = sluice_connection_open(address, &options, transport, 100, &none);
+    cr_assert_null(none);
+    return status;
+}
+
+Test(connection, says_which_address_it_does_not_take_and_which_it_would)
+{
+    static const char *const wrong[] = {
+        "localhost:9192",          "",       "http://localhost:9192",
+        "tcp://localhost",         "unix:",  "tcp://localhost:http",
+        "tcp://[::1:9192",         "tcp://", "tcp://localhost:9192/path",
+        "tcp://localhost:99999999"};
+    static const struct sluice_transport transport = {.size = sizeof(transport)};
+    char quoted[64];
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(quoted, sizeof(quoted), "\"%s\"", wrong[i]);
+        cr_assert_eq(try_to_open(wrong[i], NULL), SLUICE_E_INVALID, "%s", wrong[i]);
+        cr_assert_not_null(strstr(sluice_connection_why(), quoted), "%s", sluice_connection_why());
+        cr_assert_not_null(strstr(sluice_connection_why(), "tcp://HOST:PORT"));
+    }
+    cr_assert_eq(try_to_open("tls://localhost:1", NULL), SLUICE_E_INVALID);
+    cr_assert_str_eq(sluice_connection_why(),
+                     "\"tls://localhost:1\" is opened without a transport, "
+                     "which TLS needs (sluice_tls_new)");
+    cr_assert_eq(try_to_open("tcp://localhost:1", &transport), SLUICE_E_INVALID);
+    cr_assert_not_null(strstr(sluice_connection_why(), "only tls://HOST:PORT takes"));
+}
+
+Test(connection, cuts_an_address_that_is_as_long_as_none)
+{
+    char address[4096];
+    memset(address, 'x', sizeof(address));
+    address[sizeof(address) - 1] = '\0';
+    cr_assert_eq(try_to_open(address, NULL), SLUICE_E_INVALID);
+    cr_assert_not_null(strstr(sluice_connection_why(), "tcp://127.0.0.1:9192"));
+}
+
+Test(connection, names_the_address_that_it_did_not_reach)
+{
+    cr_assert_eq(try_to_open("unix:/nowhere/at/all", NULL), SLUICE_E_NETWORK);
+    cr_assert_str_eq(sluice_connection_why(), "unix:/nowhere/at/all: network error");
 }

@@ -543,14 +543,20 @@ struct sluice_transport {
 /* Connects and says HELLO. `address`: tcp://host:port, tls://host:port, unix:/path, shm:///path
  * (shared memory, which a broker gives over its Unix socket at the path). `transport`: for tls,
  * borrowed for the connection's life, else NULL. [borrows options] [blocks], at most timeout_ms
- * (-1: for ever). SLUICE_E_INVALID: no such address. SLUICE_E_TIMEOUT, SLUICE_E_NETWORK,
- * SLUICE_E_AUTHENTICATION and what else the server says: the first attempt has failed and the
- * connection is not there; later ones are made again, as the client's options say. */
+ * (-1: for ever). SLUICE_E_INVALID: no such address, or tls without a transport, or one without
+ * tls. sluice_connection_why says more. SLUICE_E_TIMEOUT, SLUICE_E_NETWORK, SLUICE_E_AUTHENTICATION
+ * and what else the server says: the first attempt has failed and the connection is not there;
+ * later ones are made again, as the client's options say. */
 SLUICE_CLIENT_API sluice_status sluice_connection_open(const char *address,
                                                        const struct sluice_client_options *options,
                                                        const struct sluice_transport *transport,
                                                        int32_t timeout_ms,
                                                        struct sluice_connection **ret_connection);
+
+/* Why the last sluice_connection_open of this thread failed: one sentence that names the address,
+ * and for SLUICE_E_INVALID the forms that are taken. "" when it did not fail. Borrowed until the
+ * next one of the thread. [any] */
+SLUICE_CLIENT_API const char *sluice_connection_why(void);
 
 /* Sends what is pending, for at most a second, and closes. NULL is nothing. [blocks] */
 SLUICE_CLIENT_API void sluice_connection_close(struct sluice_connection *connection);

@@ -176,7 +176,8 @@ class Connection:
             tls = lib.TlsOptions(c.sizeof(lib.TlsOptions), False, (c.c_uint8 * 3)(), files[0], files[1], files[2], None)
             _check(lib.tls().sluice_tls_new(c.byref(tls), c.byref(self._transport)))
         pointer = c.c_void_p()
-        _check(lib.client.sluice_connection_open(address.encode(), c.byref(options), self._transport, _ms(timeout), c.byref(pointer)))
+        status = lib.client.sluice_connection_open(address.encode(), c.byref(options), self._transport, _ms(timeout), c.byref(pointer))
+        _check(status, lib.client.sluice_connection_why().decode(errors="replace"))
         self._pointer = pointer
 
     def __enter__(self) -> "Connection":

@@ -82,6 +82,7 @@ DONE = [P, P]  # done and arg, which end most requests
 FUNCTIONS: Any = {
     "sluice_client_defaults": (Options, []),
     "sluice_connection_open": (STATUS, [c.c_char_p, c.POINTER(Options), P, c.c_int32, c.POINTER(P)]),
+    "sluice_connection_why": (c.c_char_p, []),
     "sluice_connection_close": (None, [P]),
     "sluice_client_set_token": (STATUS, [P, c.c_char_p]),
     "sluice_connection_client": (P, [P]),
