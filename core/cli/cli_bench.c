@@ -158,6 +158,25 @@ static bool settings_take(struct bench_run *bench)
 
 /* ---- a run ---- */
 
+static int refuse(const struct bench_run *bench, const char *text, sl_err err)
+{
+    cli_complain("%s: %s (SLU-%04d)", bench->address, text, err);
+    bench_security_hint(bench, err);
+    cli_explain(bench->cli, err);
+    return cli_exit_of(err);
+}
+
+/* Why there is nothing to show: it ended before anything was answered, or nothing is permitted. */
+static sl_err failure_of(const struct load_figures *figures)
+{
+    if (figures->answered > 0 || figures->received > 0) {
+        return SLUICE_OK;
+    }
+    return figures->err != SLUICE_OK                     ? figures->err
+           : cli_exit_of(figures->refusal) == CLI_DENIED ? figures->refusal
+                                                         : SLUICE_OK;
+}
+
 /* CLI_OK also when it was cut short or went wrong on its way: that is in the figures. */
 static int run(struct bench_run *bench, const char *what, uint64_t total,
                struct load_figures *ret_figures)
@@ -173,10 +192,7 @@ static int run(struct bench_run *bench, const char *what, uint64_t total,
     err = load_run_start(load, text);
     if (err != SLUICE_OK) {
         load_run_finish(load, ret_figures);
-        cli_complain("%s: %s (SLU-%04d)", bench->address, text, err);
-        bench_security_hint(bench, err);
-        cli_explain(bench->cli, err);
-        return cli_exit_of(err);
+        return refuse(bench, text, err);
     }
     bench_progress_begin(&progress, bench, what, total, bench->plan->duration_ns);
     while (!load_run_is_over(load)) {
@@ -189,7 +205,8 @@ static int run(struct bench_run *bench, const char *what, uint64_t total,
     }
     bench_progress_end(&progress);
     load_run_finish(load, ret_figures);
-    return CLI_OK;
+    err = failure_of(ret_figures);
+    return err != SLUICE_OK ? refuse(bench, ret_figures->text, err) : CLI_OK;
 }
 
 static int64_t ends_sum(const struct load_plan *plan)
@@ -340,7 +357,8 @@ static int bench_e2e(struct cli *cli)
 #define BENCH_DOC                                                                                 \
     "\n\nWithout --topic it makes a topic of its own and removes it at the end. Ctrl-C ends it\n" \
     "early, with the figures so far. Exit code 1: records were refused, lost, came twice or in\n" \
-    "another order. docs/bench.md says what is measured."
+    "another order; 77: all were refused, as the login or a right for them is missing.\n"         \
+    "docs/bench.md says what is measured."
 #define SENDERS "bench produce,bench e2e"
 #define BROKERS SENDERS ",bench consume"
 

@@ -145,6 +145,9 @@ void bench_security_hint(const struct bench_run *bench, sl_err err)
     if (err == SLUICE_E_UNSUPPORTED_MECHANISM) {
         cli_next("--mechanism names one of those; PLAIN, which sends the password as it is, only "
                  "goes when it is named");
+    } else if (err == SLUICE_E_AUTHENTICATION_STATE && !bench_has_login(bench)) {
+        cli_next("--user NAME logs in by a password, --token-file FILE by a token; --mechanism "
+                 "says how");
     } else if (may_lack && bench->transport == NULL && !bench_has_login(bench)) {
         cli_next("does it want TLS (--tls, --ca-file FILE) or a login (--user NAME)?");
     } else if (may_lack && bench->transport != NULL) {

@@ -221,6 +221,7 @@ int cli_exit_of(sl_err err)
         int from, to, code;
     } blocks[] = {{SLUICE_OK, SLUICE_OK, CLI_OK},
                   {SLUICE_E_BUSY, SLUICE_E_BUSY, CLI_FAILED}, /* something is in its way */
+                  {SLUICE_E_AUTHENTICATION_STATE, SLUICE_E_AUTHENTICATION_STATE, CLI_DENIED},
                   {1100, 1199, CLI_IO},
                   {1700, 1799, CLI_FAILED}, /* plugins: the answer is no */
                   {1800, 1899, CLI_CONFIG}};

@@ -15,6 +15,7 @@ struct call {
 struct load_native {
     struct load_peer base;
     struct sluice_client *client;
+    sluice_status ended;                  /* why the client or its subscription did */
     struct call calls[LOAD_REQUESTS_MAX]; /* by token */
 };
 
@@ -30,6 +31,7 @@ static int64_t now_ms(struct load_peer *peer)
 
 static void say(struct load_native *native, struct sluice_text text, sluice_status status)
 {
+    native->ended = native->ended == SLUICE_OK ? status : native->ended;
     if (native->base.text[0] == '\0' && text.size > 0) {
         snprintf(native->base.text, LOAD_TEXT_BYTES, "%.*s", (int)SL_MIN(text.size, 400u),
                  text.data);
@@ -183,7 +185,7 @@ static sl_err native_feed(struct load_peer *peer, struct sl_bytes bytes)
     struct load_native *native = native_of(peer);
     sl_err err = sluice_client_feed(native->client, bytes.data, bytes.size, now_ms(peer));
     if (err == SLUICE_OK && (peer->text[0] != '\0' || sluice_client_wants(native->client) != 0)) {
-        err = SLUICE_E_NETWORK;
+        err = native->ended != SLUICE_OK ? native->ended : SLUICE_E_NETWORK;
     }
     if (err != SLUICE_OK) {
         say(native, sluice_text_of(NULL), err);

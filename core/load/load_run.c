@@ -108,6 +108,7 @@ static void sender_add(const struct load_worker *worker, struct load_figures *fi
     figures->sent += worker->sent;
     figures->answered += worker->answered;
     figures->refused += worker->refused;
+    figures->refusal = figures->refusal == SLUICE_OK ? worker->refusal : figures->refusal;
     figures->unsent += worker->unsent;
     figures->unanswered += worker->sent - worker->answered - worker->refused;
     figures->acknowledged[worker->index] = worker->answered;

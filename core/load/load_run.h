@@ -56,6 +56,7 @@ struct load_figures {
                          what came */
     int64_t took_ns;  /* from the start to the last answer or record */
     sl_err err;       /* why it could not go on */
+    sl_err refusal;   /* why the first record that was refused was */
     char text[LOAD_TEXT_BYTES];
 };
 

@@ -28,6 +28,7 @@ static void answered(void *arg, uint32_t token, sl_err err, const char *text)
     worker->last_ns = worker->seen_ns;
     if (err != SLUICE_OK) {
         if (worker->refused == 0) {
+            worker->refusal = err;
             snprintf(worker->text, sizeof(worker->text), "%s",
                      text[0] != '\0' ? text : sl_status_text(err));
         }

@@ -52,6 +52,7 @@ struct load_worker {
     /* a sender */
     struct load_maker maker;
     uint64_t share, sent, answered, refused, unsent, requests;
+    sl_err refusal; /* the first one's */
     uint32_t free_count;
     uint32_t free_tokens[LOAD_REQUESTS_MAX];
     struct load_sent under_way[LOAD_REQUESTS_MAX]; /* by token */

@@ -217,10 +217,22 @@ class Guarded(unittest.TestCase):
             self.assertIn(sentence, err, words)
             self.assertEqual((got, out), (code, b""), (words, err))
             self.assertNotIn("secret", err)
-        code, out, _ = self.bench("produce", *native, *ca)
-        self.assertEqual(code, 1)
-        self.assertIn(b"log in first", out)
+        for mode in ("produce", "consume", "e2e"):  # libsluice greets without a login
+            code, out, err = self.bench(mode, *native, *ca)
+            self.assertEqual((code, out), (77, b""), err)
+            self.assertIn("log in first", err)
+            self.assertIn("--user NAME", err)
         self.assertEqual([topic["name"] for topic in self.broker.ask("topic.list")["topics"] if topic["name"].startswith("bench-")], [])
+
+    def test_who_lacks_a_right_is_told_which_kind(self):
+        settings = ("kafka.sasl.mechanisms=PLAIN", "security.authorization=true", "security.super_users=User:root")
+        with Broker(*settings) as broker:
+            assert broker.run("user", "add", "alice", stdin=b"secret of alice\n")[0] == 0
+            for protocol in ("kafka", "native"):
+                for mode in ("produce", "consume", "e2e"):
+                    code, out, err = broker.run("bench", mode, "--count", "50", "--protocol", protocol, "--mechanism", "PLAIN", *self.as_user("alice"))
+                    self.assertEqual((code, out), (77, b""), err)
+                    self.assertIn("not authorized for this topic (SLU-1313)", err)
 
     def test_debug_connect_tells_a_listener_with_tls_from_one_that_wants_a_login(self):
         for port, sentence in ((self.broker.kafka, "it speaks TLS"), (self.certain, "it speaks TLS"), (self.plain, "it wants a login"),
