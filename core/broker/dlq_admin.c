@@ -2,6 +2,7 @@
 #include "broker/dlq_admin.h"
 
 #include "base/status.h"
+#include "broker/admin_round.h"
 #include "broker/sluice_state.h"
 #include "record/dead_letter.h"
 #include "shard/partition.h"
@@ -24,21 +25,15 @@ static void add_int64(cJSON *object, const char *key, int64_t value)
 
 /* ---- dlq.stages ---- */
 
-struct stages_gather;
-
 struct stages_call {
-    struct shard_call call;
-    struct stages_gather *gather;
+    struct admin_round_call base;
     cJSON *partitions; /* owned until done: {stage, topic, of, partition, start, end, redriven} */
     sl_err err;
 };
 
 struct stages_gather {
-    struct sluice *sluice;
+    struct admin_round round;
     char name[TOPIC_NAME_BYTES_MAX + 1u]; /* empty: all */
-    uint32_t pending;
-    admin_storage_done *done;
-    void *done_arg;
     struct stages_call calls[];
 };
 
@@ -47,7 +42,7 @@ static sl_err add_partition(struct stages_call *call, struct topic *topic, const
 {
     struct redrive_marks marks = {0};
     struct partition *partition = NULL;
-    struct shard *shard = call->call.target;
+    struct shard *shard = call->base.call.target;
     sl_err err = partition_open(shard, topic, number, &partition);
     err = err != SLUICE_OK
               ? err
@@ -91,12 +86,14 @@ static void visit_topic(void *arg, struct topic *topic)
     size_t skipped = of_stage ? prefix : 0;
     snprintf(stage, sizeof(stage), "%.*s", (int)(topic->name.size - skipped),
              (const char *)topic->name.data + skipped);
-    bool wanted = call->gather->name[0] == '\0' || strcmp(call->gather->name, stage) == 0;
-    if (!wanted || stage_redrive_letters(call->call.target->catalog, stage, &of_groups) != topic) {
+    const char *name = SL_CONTAINER_OF(call->base.round, struct stages_gather, round)->name;
+    bool wanted = name[0] == '\0' || strcmp(name, stage) == 0;
+    if (!wanted ||
+        stage_redrive_letters(call->base.call.target->catalog, stage, &of_groups) != topic) {
         return;
     }
     for (uint32_t i = 0; i < topic->partition_count && call->err == SLUICE_OK; i++) {
-        if (shard_of_partition(call->call.target->set, topic, i) == call->call.target) {
+        if (shard_of_partition(call->base.call.target->set, topic, i) == call->base.call.target) {
             call->err = add_partition(call, topic, stage, of_groups, i);
         }
     }
@@ -105,7 +102,7 @@ static void visit_topic(void *arg, struct topic *topic)
 /* [the shard's loop] */
 static void run(struct shard_call *shard_call)
 {
-    struct stages_call *call = SL_CONTAINER_OF(shard_call, struct stages_call, call);
+    struct stages_call *call = SL_CONTAINER_OF(shard_call, struct stages_call, base.call);
     call->partitions = cJSON_CreateArray();
     if (shard_call->target->status == SLUICE_OK) {
         catalog_each(shard_call->target->catalog, visit_topic, call);
@@ -113,18 +110,14 @@ static void run(struct shard_call *shard_call)
     shard_call_reply(shard_call);
 }
 
-static void gather_end(struct stages_gather *gather)
+static void stages_end(struct admin_round *round)
 {
-    struct shard *home = gather->sluice->shards.shards[0];
+    struct stages_gather *gather = SL_CONTAINER_OF(round, struct stages_gather, round);
     cJSON *result = cJSON_CreateObject();
     cJSON *all = cJSON_AddArrayToObject(result, "partitions");
     sl_err err = SLUICE_OK;
-    for (uint32_t i = 0; i < gather->sluice->shards.count; i++) {
-        cJSON *from = gather->calls[i].partitions;
-        while (from != NULL && from->child != NULL) {
-            cJSON_AddItemToArray(all, cJSON_DetachItemViaPointer(from, from->child));
-        }
-        cJSON_Delete(from);
+    for (uint32_t i = 0; i < round->sluice->shards.count; i++) {
+        admin_move_all(all, gather->calls[i].partitions);
         err = err != SLUICE_OK ? err : gather->calls[i].err;
     }
     if (err == SLUICE_OK && gather->name[0] != '\0' && all->child == NULL) {
@@ -141,42 +134,17 @@ static void gather_end(struct stages_gather *gather)
         cJSON_Delete(result);
         result = NULL;
     }
-    gather->done(gather->done_arg, err, text, result);
-    sl_free(gather);
-    shard_request_end(home);
-}
-
-static void replied(struct shard_call *shard_call)
-{
-    struct stages_gather *gather = SL_CONTAINER_OF(shard_call, struct stages_call, call)->gather;
-    if (--gather->pending == 0) {
-        gather_end(gather);
-    }
+    admin_round_answer(round, err, text, result);
 }
 
 static void stages(struct sluice *sluice, const char *name, admin_storage_done *done,
                    void *done_arg)
 {
-    uint32_t count = sluice->shards.count;
     struct stages_gather *gather =
-        sl_alloc_zero(1, sizeof(*gather) + count * sizeof(gather->calls[0]));
-    if (gather == NULL) {
-        done(done_arg, SLUICE_E_NO_MEMORY, "", NULL);
-        return;
-    }
-    gather->sluice = sluice;
-    gather->done = done;
-    gather->done_arg = done_arg;
-    gather->pending = count;
-    snprintf(gather->name, sizeof(gather->name), "%s", name != NULL ? name : "");
-    shard_request_begin(sluice->shards.shards[0]);
-    for (uint32_t i = 0; i < count; i++) {
-        gather->calls[i].gather = gather;
-        gather->calls[i].call.run = run;
-        gather->calls[i].call.reply = replied;
-        /* The last reply frees the gather: nothing of it is touched after the last start. */
-        shard_call_start(&gather->calls[i].call, sluice->shards.shards[i], sluice->rooms[0].loop,
-                         SL_PRIORITY_CONTROL);
+        admin_round_new(sluice, sizeof(*gather), sizeof(gather->calls[0]), done, done_arg);
+    if (gather != NULL) {
+        snprintf(gather->name, sizeof(gather->name), "%s", name != NULL ? name : "");
+        admin_round_start(&gather->round, gather->calls, sizeof(gather->calls[0]), run, stages_end);
     }
 }
 

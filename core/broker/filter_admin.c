@@ -2,6 +2,7 @@
  * own expressions, loop 0 puts them behind each other. */
 #include "broker/filter_admin.h"
 
+#include "broker/admin_round.h"
 #include "broker/plugin_link.h"
 #include "broker/sluice_state.h"
 
@@ -67,74 +68,44 @@ void filter_list_json(const struct loop_room *room, cJSON *array)
 /* ---- all loops ---- */
 
 struct list_call {
-    struct shard_call call;
-    struct list_gather *gather;
-    const struct loop_room *room;
+    struct admin_round_call base;
     cJSON *filters;
 };
 
 struct list_gather {
-    struct sluice *sluice;
-    uint32_t pending;
-    admin_storage_done *done;
-    void *done_arg;
+    struct admin_round round;
     struct list_call calls[];
 };
 
-static void gather_end(struct list_gather *gather)
+static void list_end(struct admin_round *round)
 {
-    struct sluice *sluice = gather->sluice;
+    struct list_gather *gather = SL_CONTAINER_OF(round, struct list_gather, round);
+    struct sluice *sluice = round->sluice;
     cJSON *result = cJSON_CreateObject();
     plugin_list_json(sluice->plugins, cJSON_AddArrayToObject(result, "plugins"));
     cJSON *filters = cJSON_AddArrayToObject(result, "filters");
-    for (uint32_t i = 0; i < sluice->room_count; i++) {
+    for (uint32_t i = 0; i < sluice->shards.count; i++) {
         admin_move_all(filters, gather->calls[i].filters);
     }
-    gather->done(gather->done_arg, SLUICE_OK, "", result);
-    sl_free(gather);
-    shard_request_end(sluice->shards.shards[0]);
+    admin_round_answer(round, SLUICE_OK, "", result);
 }
 
-static void replied(struct shard_call *shard_call)
-{
-    struct list_gather *gather = SL_CONTAINER_OF(shard_call, struct list_call, call)->gather;
-    if (--gather->pending == 0) {
-        gather_end(gather);
-    }
-}
-
-/* [the room's loop] */
+/* [the shard's loop] */
 static void run(struct shard_call *shard_call)
 {
-    struct list_call *call = SL_CONTAINER_OF(shard_call, struct list_call, call);
+    struct list_call *call = SL_CONTAINER_OF(shard_call, struct list_call, base.call);
     call->filters = cJSON_CreateArray();
-    filter_list_json(call->room, call->filters);
+    if (call->base.room != NULL) {
+        filter_list_json(call->base.room, call->filters);
+    }
     shard_call_reply(shard_call);
 }
 
 void plugin_list_gather(struct sluice *sluice, admin_storage_done *done, void *done_arg)
 {
-    uint32_t count = sluice->room_count;
     struct list_gather *gather =
-        sluice->stopping ? NULL
-                         : sl_alloc_zero(1, sizeof(*gather) + count * sizeof(gather->calls[0]));
-    if (gather == NULL) {
-        done(done_arg, sluice->stopping ? SLUICE_E_STOPPING : SLUICE_E_NO_MEMORY, "", NULL);
-        return;
-    }
-    gather->sluice = sluice;
-    gather->done = done;
-    gather->done_arg = done_arg;
-    gather->pending = count;
-    shard_request_begin(sluice->shards.shards[0]);
-    for (uint32_t i = 0; i < count; i++) {
-        struct list_call *call = &gather->calls[i];
-        call->gather = gather;
-        call->room = &sluice->rooms[i];
-        call->call.run = run;
-        call->call.reply = replied;
-        /* The last reply frees the gather: nothing of it is touched after the last start. */
-        shard_call_start(&call->call, sluice->rooms[i].shards[0], sluice->rooms[0].loop,
-                         SL_PRIORITY_CONTROL);
+        admin_round_new(sluice, sizeof(*gather), sizeof(gather->calls[0]), done, done_arg);
+    if (gather != NULL) {
+        admin_round_start(&gather->round, gather->calls, sizeof(gather->calls[0]), run, list_end);
     }
 }

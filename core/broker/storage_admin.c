@@ -1,6 +1,7 @@
 /* storage_admin.c: see storage_admin.h; the scrub command. Backups are in backup_admin.c. */
 #include "broker/storage_admin.h"
 
+#include "broker/admin_round.h"
 #include "broker/sluice_state.h"
 #include "shard/scrub.h"
 
@@ -8,23 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct scrub_gather;
-
 struct scrub_call {
-    struct shard_call call;
-    struct scrub_gather *gather;
+    struct admin_round_call base;
     bool is_there;
     struct scrub_status status;
     struct scrub_finding findings[SCRUB_FINDINGS_MAX];
 };
 
 struct scrub_gather {
-    struct sluice *sluice;
+    struct admin_round round;
     bool start;
     uint64_t bytes_per_s;
-    uint32_t pending;
-    admin_storage_done *done;
-    void *done_arg;
     struct scrub_call calls[];
 };
 
@@ -81,7 +76,7 @@ static void shard_add(cJSON *array, uint32_t shard, const struct scrub_status *s
 
 static cJSON *answer_new(const struct scrub_gather *gather)
 {
-    const struct sluice *sluice = gather->sluice;
+    const struct sluice *sluice = gather->round.sluice;
     cJSON *object = cJSON_CreateObject();
     bool running = false;
     uint64_t damaged = 0;
@@ -108,26 +103,22 @@ static cJSON *answer_new(const struct scrub_gather *gather)
 
 /* ---- the calls ---- */
 
-static void replied(struct shard_call *shard_call)
+static void scrub_end(struct admin_round *round)
 {
-    struct scrub_gather *gather = SL_CONTAINER_OF(shard_call, struct scrub_call, call)->gather;
-    if (--gather->pending > 0) {
-        return;
-    }
-    struct shard *home = gather->sluice->shards.shards[0];
-    gather->done(gather->done_arg, SLUICE_OK, "", answer_new(gather));
-    sl_free(gather);
-    shard_request_end(home);
+    admin_round_answer(round, SLUICE_OK, "",
+                       answer_new(SL_CONTAINER_OF(round, struct scrub_gather, round)));
 }
 
 /* [the shard's loop] */
 static void run(struct shard_call *shard_call)
 {
-    struct scrub_call *call = SL_CONTAINER_OF(shard_call, struct scrub_call, call);
+    struct scrub_call *call = SL_CONTAINER_OF(shard_call, struct scrub_call, base.call);
+    const struct scrub_gather *gather =
+        SL_CONTAINER_OF(call->base.round, struct scrub_gather, round);
     struct shard *shard = shard_call->target;
     call->is_there = shard->log != NULL && shard->extents != NULL;
-    if (call->is_there && call->gather->start) {
-        scrub_now(shard, call->gather->bytes_per_s);
+    if (call->is_there && gather->start) {
+        scrub_now(shard, gather->bytes_per_s);
     }
     if (call->is_there) {
         scrub_status_get(shard, &call->status);
@@ -149,28 +140,12 @@ static uint64_t rate_take(const cJSON *args)
 static void scrub_run(struct sluice *sluice, const cJSON *args, admin_storage_done *done,
                       void *done_arg)
 {
-    uint32_t count = sluice->shards.count;
     struct scrub_gather *gather =
-        sl_alloc_zero(1, sizeof(*gather) + count * sizeof(gather->calls[0]));
-    if (gather == NULL) {
-        done(done_arg, SLUICE_E_NO_MEMORY, "", NULL);
-        return;
-    }
-    gather->sluice = sluice;
-    gather->start = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(args, "start"));
-    gather->bytes_per_s = rate_take(args);
-    gather->done = done;
-    gather->done_arg = done_arg;
-    gather->pending = count;
-    shard_request_begin(sluice->shards.shards[0]);
-    for (uint32_t i = 0; i < count; i++) {
-        struct scrub_call *call = &gather->calls[i];
-        call->gather = gather;
-        call->call.run = run;
-        call->call.reply = replied;
-        /* The last reply frees the gather: nothing of it is touched after the last start. */
-        shard_call_start(&call->call, sluice->shards.shards[i], sluice->rooms[0].loop,
-                         SL_PRIORITY_CONTROL);
+        admin_round_new(sluice, sizeof(*gather), sizeof(gather->calls[0]), done, done_arg);
+    if (gather != NULL) {
+        gather->start = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(args, "start"));
+        gather->bytes_per_s = rate_take(args);
+        admin_round_start(&gather->round, gather->calls, sizeof(gather->calls[0]), run, scrub_end);
     }
 }
 

@@ -6,6 +6,7 @@
  * answers over the difference of their mono_ms. */
 #include "broker/watch_admin.h"
 
+#include "broker/admin_round.h"
 #include "broker/filter_admin.h"
 #include "broker/plugin_cost.h"
 #include "broker/plugin_link.h"
@@ -19,21 +20,14 @@
 #include <stdio.h>
 #include <string.h>
 
-struct flow_gather;
-
 /* JSON of one shard's loop, made there. */
 struct flow_call {
-    struct shard_call call;
-    struct flow_gather *gather;
-    const struct loop_room *room; /* whose book this shard tells; NULL: another shard does */
+    struct admin_round_call base; /* of a room its first shard tells the book */
     cJSON *producers, *filters, *lags, *pressure, *stalls;
 };
 
 struct flow_gather {
-    struct sluice *sluice;
-    uint32_t pending;
-    admin_storage_done *done;
-    void *done_arg;
+    struct admin_round round;
     struct flow_call calls[];
 };
 
@@ -78,7 +72,7 @@ static void visit_row(void *arg, struct sl_bytes key, const struct flow_row *row
     }
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "client", row->client);
-    add_topic(object, visit->call->call.target, key);
+    add_topic(object, visit->call->base.call.target, key);
     add_number(object, "records", row->records);
     add_number(object, "bytes", row->bytes);
     add_number(object, "batches", row->batches);
@@ -112,7 +106,7 @@ static void add_stall(cJSON *array, const char *what, const char *cause, uint64_
 
 static void tell_room(struct flow_call *call)
 {
-    const struct loop_room *room = call->room;
+    const struct loop_room *room = call->base.room;
     struct row_visit visit = {.call = call, .now_ms = sl_loop_now_ns(room->loop) / 1000000};
     flow_book_each(&room->flow, visit_row, &visit);
     filter_list_json(room, call->filters);
@@ -126,7 +120,7 @@ static void tell_room(struct flow_call *call)
 
 static void tell_shard(struct flow_call *call)
 {
-    const struct shard *shard = call->call.target;
+    const struct shard *shard = call->base.call.target;
     struct wal_status status;
     if (shard->log == NULL) {
         return;
@@ -154,7 +148,7 @@ static void visit_lag(void *arg, const struct plugin_lag *lag)
     cJSON_AddNumberToObject(object, "partition", lag->partition);
     add_number(object, "lag", (uint64_t)SL_MAX(lag->end_offset - lag->next_offset, INT64_C(0)));
     add_number(object, "lag_ms",
-               (uint64_t)plugin_lag_age_ms(lag, sl_os_wall_ms(call->gather->sluice->os)));
+               (uint64_t)plugin_lag_age_ms(lag, sl_os_wall_ms(call->base.round->sluice->os)));
     cJSON_AddStringToObject(object, "stall", lag->stall);
     cJSON_AddItemToArray(call->lags, object);
 }
@@ -162,14 +156,14 @@ static void visit_lag(void *arg, const struct plugin_lag *lag)
 /* [the shard's loop] */
 static void run(struct shard_call *shard_call)
 {
-    struct flow_call *call = SL_CONTAINER_OF(shard_call, struct flow_call, call);
-    const struct plugin_manager *plugins = call->gather->sluice->plugins;
+    struct flow_call *call = SL_CONTAINER_OF(shard_call, struct flow_call, base.call);
+    const struct plugin_manager *plugins = call->base.round->sluice->plugins;
     call->producers = cJSON_CreateArray();
     call->filters = cJSON_CreateArray();
     call->lags = cJSON_CreateArray();
     call->pressure = cJSON_CreateArray();
     call->stalls = cJSON_CreateArray();
-    if (call->room != NULL) {
+    if (call->base.room != NULL) {
         tell_room(call);
     }
     tell_shard(call);
@@ -180,10 +174,10 @@ static void run(struct shard_call *shard_call)
 
 /* ---- the answer ---- */
 
-static void gather_end(struct flow_gather *gather)
+static void flow_end(struct admin_round *round)
 {
-    struct sluice *sluice = gather->sluice;
-    struct shard *home = sluice->shards.shards[0];
+    struct flow_gather *gather = SL_CONTAINER_OF(round, struct flow_gather, round);
+    struct sluice *sluice = round->sluice;
     char why[160];
     cJSON *result = cJSON_CreateObject();
     add_number(result, "mono_ms", (uint64_t)(sl_os_mono_ns(sluice->os) / 1000000));
@@ -206,53 +200,15 @@ static void gather_end(struct flow_gather *gather)
     if (why[0] != '\0') {
         add_stall(stalls, "producers", why, 1, 0);
     }
-    gather->done(gather->done_arg, SLUICE_OK, "", result);
-    sl_free(gather);
-    shard_request_end(home);
-}
-
-static void replied(struct shard_call *shard_call)
-{
-    struct flow_gather *gather = SL_CONTAINER_OF(shard_call, struct flow_call, call)->gather;
-    if (--gather->pending == 0) {
-        gather_end(gather);
-    }
-}
-
-/* The room whose first shard it is. */
-static const struct loop_room *room_of(const struct sluice *sluice, const struct shard *shard)
-{
-    for (uint32_t i = 0; i < sluice->room_count; i++) {
-        if (sluice->rooms[i].shard_count > 0 && sluice->rooms[i].shards[0] == shard) {
-            return &sluice->rooms[i];
-        }
-    }
-    return NULL;
+    admin_round_answer(round, SLUICE_OK, "", result);
 }
 
 static void flow(struct sluice *sluice, admin_storage_done *done, void *done_arg)
 {
-    uint32_t count = sluice->shards.count;
     struct flow_gather *gather =
-        sl_alloc_zero(1, sizeof(*gather) + count * sizeof(gather->calls[0]));
-    if (gather == NULL) {
-        done(done_arg, SLUICE_E_NO_MEMORY, "", NULL);
-        return;
-    }
-    gather->sluice = sluice;
-    gather->done = done;
-    gather->done_arg = done_arg;
-    gather->pending = count;
-    shard_request_begin(sluice->shards.shards[0]);
-    for (uint32_t i = 0; i < count; i++) {
-        struct flow_call *call = &gather->calls[i];
-        call->gather = gather;
-        call->room = room_of(sluice, sluice->shards.shards[i]);
-        call->call.run = run;
-        call->call.reply = replied;
-        /* The last reply frees the gather: nothing of it is touched after the last start. */
-        shard_call_start(&call->call, sluice->shards.shards[i], sluice->rooms[0].loop,
-                         SL_PRIORITY_CONTROL);
+        admin_round_new(sluice, sizeof(*gather), sizeof(gather->calls[0]), done, done_arg);
+    if (gather != NULL) {
+        admin_round_start(&gather->round, gather->calls, sizeof(gather->calls[0]), run, flow_end);
     }
 }
 
