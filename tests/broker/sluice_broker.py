@@ -23,6 +23,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+import weakref
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FREED_IS_FILLED = "165"  # by glibc, with the complement of this byte: who uses memory that was freed is found out
@@ -78,8 +79,13 @@ def on_a_terminal(*arguments):
     return output
 
 
+BROKERS = weakref.WeakSet()  # all that a test still knows
+
+
 class Broker:
-    """One `sluice serve`; in a with block its log is shown when the block fails."""
+    """One `sluice serve`; in a with block its log is shown when the block fails. One that nobody closes, as what comes
+    before its with block failed, ends with the last reference to it, at the latest with the program."""
+    closed = True  # until it has a home
 
     def __init__(self, *settings, dev=True, start=True, environment=None):
         self.home = tempfile.mkdtemp(prefix="sluice-broker-")
@@ -88,8 +94,14 @@ class Broker:
         self.extra = []  # further arguments of serve
         self.environment = {**os.environ, "MALLOC_PERTURB_": FREED_IS_FILLED, **(environment or {})}
         self.log_path = os.path.join(self.home, "log")
+        self.closed = False
+        BROKERS.add(self)
         if start:
-            self.start()
+            try:
+                self.start()
+            except BaseException:
+                self.abandon()
+                raise
 
     @property
     def address(self):
@@ -151,7 +163,19 @@ class Broker:
         try:
             self.stop()
         finally:
-            shutil.rmtree(self.home, ignore_errors=True)
+            self.abandon()
+
+    def abandon(self):
+        """Ends it now, without asking what it says to that. Once it is closed there is nothing left to do."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.process is not None and self.process.poll() is None:
+            self.crash()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def __del__(self):
+        self.abandon()
 
     def run(self, *arguments, stdin=b""):
         """A command of the command line: exit code, stdout, stderr."""
@@ -199,6 +223,12 @@ class Broker:
 
     def connect(self):
         return Raw(self.kafka)
+
+
+@atexit.register  # before any module's tearDownModule, so that it runs behind them
+def abandon_all():
+    for broker in list(BROKERS):
+        broker.abandon()
 
 
 class Raw:

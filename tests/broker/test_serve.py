@@ -1,10 +1,15 @@
 """The life of a broker as an operator sees it: reload by SIGHUP, frontends that come and go."""
+import gc
 import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import time
 import unittest
+import unittest.mock
 
 from sluice_broker import BUILD, Broker, wait_for
 
@@ -26,6 +31,40 @@ class Stop(unittest.TestCase):
             broker.process.send_signal(signal.SIGTERM)
             # Before it listens to signals the system ends it.
             self.assertIn(broker.process.wait(20), (0, -signal.SIGTERM), broker.log())
+
+
+class Helper(unittest.TestCase):
+    """Of the tests themselves: what is begun is ended, wherever a test breaks off."""
+
+    def assert_gone(self, process, home):
+        self.assertIsNotNone(process.poll(), "it runs still")
+        self.assertFalse(os.path.exists(home))
+
+    def test_a_broker_whose_preparation_fails_does_not_stay(self):
+        left = []
+
+        def prepare():
+            broker = Broker()
+            left.extend((broker.process, broker.home))
+            raise KeyError("before any with block")
+        with self.assertRaises(KeyError):
+            prepare()
+        gc.collect()  # frames of the error
+        self.assert_gone(*left)
+
+    def test_a_broker_that_does_not_start_leaves_nothing(self):
+        homes = lambda: {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("sluice-broker-")}
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch("tempfile.tempdir", folder):
+            with self.assertRaises(AssertionError):
+                Broker("no.such.key=1")
+            self.assertEqual(homes(), set())
+
+    def test_a_broker_that_is_held_ends_with_the_program(self):
+        program = "import sluice_broker as s\nheld = s.Broker()\nprint(held.process.pid, held.home, flush=True)\nraise SystemExit(held.kafka and 3)"
+        done = subprocess.run([sys.executable, "-c", program], cwd=os.path.dirname(__file__), capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        pid, home = done.stdout.split()
+        self.assertFalse(os.path.exists("/proc/" + pid) or os.path.exists(home))
 
 
 class Reload(unittest.TestCase):
