@@ -36,6 +36,9 @@ static inline const struct sluice_status_row *sluice_status_row_of(sluice_status
 {
     size_t low = 0, high = 0;
     const struct sluice_status_row *rows = sluice_status_rows(&high);
+    if (status == rows[0].status) {
+        return rows; /* SLUICE_OK, which most outcomes are */
+    }
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (rows[middle].status == status) {
