@@ -55,6 +55,7 @@ local ENTRIES = [[
 $decode_head
 {
     struct kafka_reader reader = kafka_reader(data, size, arena);
+    const uint8_t *begin = reader.at;
     struct kafka_$name message;
 
     if (version < $min || version > $max) {
@@ -65,7 +66,7 @@ $decode_head
         return reader.status;
     }
     *ret_message = message;
-    *ret_consumed = size - (size_t)(reader.end - reader.at);
+    *ret_consumed = (size_t)(reader.at - begin);
     return SLUICE_OK;
 }
 
@@ -166,6 +167,7 @@ local function write_ops_header(out, files)
     out("\n#endif")
 end
 
+-- KAFKA_API_KEYS of kafka_codec.h is beyond all keys: an initializer that is not stops the compiler.
 local function write_api_table(out, files)
     local apis = {}
     for _, file in ipairs(files) do
@@ -182,7 +184,12 @@ local function write_api_table(out, files)
             api.flexible or "KAFKA_NEVER_FLEXIBLE", api.name, api.request.name, api.response.name)
     end
     out("};\n")
-    out("const uint32_t kafka_apis_count = sizeof kafka_apis / sizeof kafka_apis[0];")
+    out("const uint32_t kafka_apis_count = sizeof kafka_apis / sizeof kafka_apis[0];\n")
+    out("const struct kafka_api *const kafka_apis_by_key[KAFKA_API_KEYS] = {")
+    for i, api in ipairs(apis) do
+        out("    [%d] = &kafka_apis[%d],", api.key, i - 1)
+    end
+    out("};")
 end
 
 local function write_schema_field(out, struct, field)

@@ -21,6 +21,11 @@
 #include <string.h>
 
 #define KAFKA_MUST_CHECK __attribute__((warn_unused_result))
+/* The primitives: small, and called for each field of each message. What compilers think of their
+ * size (a call for each of them) costs more than the fields do. */
+#define KAFKA_PRIMITIVE static inline __attribute__((always_inline))
+/* What they call where something is wrong or rare, and must not take in. */
+#define KAFKA_RARE __attribute__((noinline, cold))
 
 /* Kafka's own bound of a string in bytes, in both encodings. */
 #define KAFKA_STRING_SIZE_MAX 32767
@@ -108,7 +113,20 @@ static inline struct kafka_arena kafka_arena(void *memory, size_t size)
 
 /* size * count bytes aligned for any type, not cleared; NULL when they do not fit. Usable by
  * handlers for the arrays of a response as well. */
-void *kafka_arena_take(struct kafka_arena *arena, size_t count, size_t size) KAFKA_MUST_CHECK;
+KAFKA_MUST_CHECK static inline void *kafka_arena_take(struct kafka_arena *arena, size_t count,
+                                                      size_t size)
+{
+    const size_t align = _Alignof(max_align_t);
+    size_t start = (arena->used + align - 1) & ~(align - 1);
+    size_t total;
+
+    if (__builtin_mul_overflow(count, size, &total) || start > arena->size ||
+        total > arena->size - start) {
+        return NULL;
+    }
+    arena->used = start + total;
+    return arena->memory + start;
+}
 
 /* ---- writer: where encoded bytes go ---- */
 
@@ -197,8 +215,15 @@ struct kafka_api {
 extern const struct kafka_api kafka_apis[];
 extern const uint32_t kafka_apis_count;
 
+#define KAFKA_API_KEYS 96 /* all keys are below */
+/* The rows by their keys; NULL: the codec does not know the key. */
+extern const struct kafka_api *const kafka_apis_by_key[KAFKA_API_KEYS];
+
 /* NULL when the codec does not know the key. */
-const struct kafka_api *kafka_api_get(int16_t key);
+static inline const struct kafka_api *kafka_api_get(int16_t key)
+{
+    return key >= 0 && key < KAFKA_API_KEYS ? kafka_apis_by_key[key] : NULL;
+}
 
 /* Header versions (KIP-482): request 2 when flexible, else 1; response 1 when flexible, else 0, and
  * always 0 for ApiVersions, which a client reads before it knows what the broker speaks. */

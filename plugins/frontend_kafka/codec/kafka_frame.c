@@ -1,28 +1,8 @@
-/* kafka_frame.c: frame prefix and headers; the API table's look-ups. See kafka_frame.h,
- * kafka_codec.h. */
+/* kafka_frame.c: frame prefix and headers. See kafka_frame.h, kafka_codec.h. */
 #include "kafka_frame.h"
 #include "kafka_messages.h"
 #include "kafka_read.h"
 #include "kafka_write.h"
-
-const struct kafka_api *kafka_api_get(int16_t key)
-{
-    uint32_t low = 0;
-    uint32_t high = kafka_apis_count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (kafka_apis[middle].key == key) {
-            return &kafka_apis[middle];
-        }
-        if (kafka_apis[middle].key < key) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return NULL;
-}
 
 int16_t kafka_request_header_version(const struct kafka_api *api, int16_t version)
 {
@@ -44,31 +24,38 @@ static bool api_had(const struct kafka_api *api, int16_t version)
     return api && version >= api->legacy_min && version < api->version_min;
 }
 
+static void skip_tags(struct kafka_reader *reader)
+{
+    for (uint32_t left = kafka_read_tag_count(reader); left > 0; left--) {
+        struct kafka_read_tag tag = kafka_read_tag_begin(reader);
+        kafka_read_tag_end(reader, &tag);
+    }
+}
+
+/* Which version of the header it is follows from its first fields: it is read field by field, as
+ * each request has one. */
 sluice_status kafka_request_head_decode(const void *frame, size_t size,
                                         struct kafka_request_head *ret_head)
 {
     struct kafka_reader reader = kafka_reader(frame, size, NULL);
+    const uint8_t *begin = reader.at;
     struct kafka_request_head head = {.client_id = kafka_null()};
-    struct kafka_request_header header;
-    sluice_status status;
 
     head.api_key = kafka_read_int16(&reader);
     head.version = kafka_read_int16(&reader);
     head.correlation_id = kafka_read_int32(&reader);
-    if (reader.status != SLUICE_OK) {
-        return reader.status;
-    }
     head.api = kafka_api_get(head.api_key);
     head.supported = api_has(head.api, head.version);
     head.legacy = api_had(head.api, head.version);
-    if (head.supported || head.legacy) {
-        status = kafka_request_header_decode(frame, size,
-                                             kafka_request_header_version(head.api, head.version),
-                                             NULL, &header, &head.body_at);
-        if (status != SLUICE_OK) {
-            return status;
+    if (reader.status == SLUICE_OK && (head.supported || head.legacy)) {
+        head.client_id = kafka_read_string(&reader, false, true);
+        if (kafka_request_header_version(head.api, head.version) == 2) {
+            skip_tags(&reader);
         }
-        head.client_id = header.client_id;
+        head.body_at = (size_t)(reader.at - begin);
+    }
+    if (reader.status != SLUICE_OK) {
+        return reader.status;
     }
     *ret_head = head;
     return SLUICE_OK;

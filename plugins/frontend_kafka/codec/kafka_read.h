@@ -22,94 +22,87 @@ struct kafka_read_tag {
     const uint8_t *outer_end;
 };
 
-/* [borrows data, arena] */
+/* Of more than INT32_MAX bytes, which no frame has, it sees so many. [borrows data, arena] */
 static inline struct kafka_reader kafka_reader(const void *data, size_t size,
                                                struct kafka_arena *arena)
 {
     const uint8_t *at = data ? (const uint8_t *)data : (const uint8_t *)"";
 
+    size = size > INT32_MAX ? INT32_MAX : size;
     return (struct kafka_reader){at, at + (data ? size : 0), arena, SLUICE_OK};
 }
 
 /* Keeps the first failure and stops the reader. */
-void kafka_read_fail(struct kafka_reader *reader, sluice_status status);
-uint32_t kafka_read_uvarint_slow(struct kafka_reader *reader);
-/* Elements of an array, -1 for null. Never more than could follow when each takes size_min (>= 1)
- * bytes. */
-int32_t kafka_read_count(struct kafka_reader *reader, bool compact, bool nullable, size_t size_min);
+KAFKA_RARE void kafka_read_fail(struct kafka_reader *reader, sluice_status status);
+__attribute__((noinline)) uint32_t kafka_read_uvarint_slow(struct kafka_reader *reader);
+/* A size or count that is not one of things that are there: -1; unless it is null, which must be
+ * allowed (-1), or the reader has failed before, the reader fails. */
+KAFKA_RARE int32_t kafka_read_odd_size(struct kafka_reader *reader, int64_t size, bool nullable);
 /* Memory for count elements, or NULL when count <= 0 or the arena is full (status says so). */
 void *kafka_read_array(struct kafka_reader *reader, int32_t count, size_t element_size);
-struct kafka_bytes kafka_read_string(struct kafka_reader *reader, bool compact, bool nullable);
-struct kafka_bytes kafka_read_bytes(struct kafka_reader *reader, bool compact, bool nullable);
-struct kafka_records kafka_read_records(struct kafka_reader *reader, bool compact, bool nullable);
-/* Number of tagged fields; each takes at least two bytes. */
-uint32_t kafka_read_tag_count(struct kafka_reader *reader);
+/* count, or 0 (and SLUICE_E_TRUNCATED) when what is left is too small for so many. */
+KAFKA_RARE uint32_t kafka_read_tags_that_fit(struct kafka_reader *reader, uint32_t count);
 struct kafka_read_tag kafka_read_tag_begin(struct kafka_reader *reader);
 /* Goes to the field's end, whether or not anyone read its content. */
 void kafka_read_tag_end(struct kafka_reader *reader, const struct kafka_read_tag *tag);
 
-/* The next size bytes, or NULL (and SLUICE_E_TRUNCATED). */
-static inline const uint8_t *kafka_read_take(struct kafka_reader *reader, size_t size)
+/* Whether size more bytes are there; SLUICE_E_TRUNCATED if not. */
+KAFKA_PRIMITIVE bool kafka_read_has(struct kafka_reader *reader, size_t size)
 {
-    const uint8_t *at = reader->at;
-
-    if ((size_t)(reader->end - at) < size) {
+    if ((size_t)(reader->end - reader->at) < size) {
         kafka_read_fail(reader, SLUICE_E_TRUNCATED);
-        return NULL;
+        return false;
     }
-    reader->at = at + size;
-    return at;
+    return true;
 }
 
-static inline int8_t kafka_read_int8(struct kafka_reader *reader)
+KAFKA_PRIMITIVE int8_t kafka_read_int8(struct kafka_reader *reader)
 {
-    const uint8_t *at = kafka_read_take(reader, 1);
-
-    return at ? (int8_t)at[0] : 0;
+    return kafka_read_has(reader, 1) ? (int8_t)*reader->at++ : 0;
 }
 
-static inline bool kafka_read_bool(struct kafka_reader *reader)
+KAFKA_PRIMITIVE bool kafka_read_bool(struct kafka_reader *reader)
 {
     return kafka_read_int8(reader) != 0;
 }
 
-static inline int16_t kafka_read_int16(struct kafka_reader *reader)
+KAFKA_PRIMITIVE int16_t kafka_read_int16(struct kafka_reader *reader)
 {
-    const uint8_t *at = kafka_read_take(reader, 2);
     uint16_t value;
 
-    if (!at) {
+    if (!kafka_read_has(reader, sizeof value)) {
         return 0;
     }
-    memcpy(&value, at, sizeof value);
+    memcpy(&value, reader->at, sizeof value);
+    reader->at += sizeof value;
     return (int16_t)__builtin_bswap16(value);
 }
 
-static inline int32_t kafka_read_int32(struct kafka_reader *reader)
+KAFKA_PRIMITIVE int32_t kafka_read_int32(struct kafka_reader *reader)
 {
-    const uint8_t *at = kafka_read_take(reader, 4);
     uint32_t value;
 
-    if (!at) {
+    if (!kafka_read_has(reader, sizeof value)) {
         return 0;
     }
-    memcpy(&value, at, sizeof value);
+    memcpy(&value, reader->at, sizeof value);
+    reader->at += sizeof value;
     return (int32_t)__builtin_bswap32(value);
 }
 
-static inline int64_t kafka_read_int64(struct kafka_reader *reader)
+KAFKA_PRIMITIVE int64_t kafka_read_int64(struct kafka_reader *reader)
 {
-    const uint8_t *at = kafka_read_take(reader, 8);
     uint64_t value;
 
-    if (!at) {
+    if (!kafka_read_has(reader, sizeof value)) {
         return 0;
     }
-    memcpy(&value, at, sizeof value);
+    memcpy(&value, reader->at, sizeof value);
+    reader->at += sizeof value;
     return (int64_t)__builtin_bswap64(value);
 }
 
-static inline double kafka_read_float64(struct kafka_reader *reader)
+KAFKA_PRIMITIVE double kafka_read_float64(struct kafka_reader *reader)
 {
     int64_t bits = kafka_read_int64(reader);
     double value;
@@ -118,24 +111,95 @@ static inline double kafka_read_float64(struct kafka_reader *reader)
     return value;
 }
 
-static inline struct kafka_uuid kafka_read_uuid(struct kafka_reader *reader)
+KAFKA_PRIMITIVE struct kafka_uuid kafka_read_uuid(struct kafka_reader *reader)
 {
-    const uint8_t *at = kafka_read_take(reader, sizeof(struct kafka_uuid));
     struct kafka_uuid uuid = {{0}};
 
-    if (at) {
-        memcpy(&uuid, at, sizeof uuid);
+    if (kafka_read_has(reader, sizeof uuid)) {
+        memcpy(&uuid, reader->at, sizeof uuid);
+        reader->at += sizeof uuid;
     }
     return uuid;
 }
 
 /* Unsigned LEB128 of at most 32 bits. */
-static inline uint32_t kafka_read_uvarint(struct kafka_reader *reader)
+KAFKA_PRIMITIVE uint32_t kafka_read_uvarint(struct kafka_reader *reader)
 {
     if (reader->at < reader->end && *reader->at < 0x80) {
         return *reader->at++;
     }
     return kafka_read_uvarint_slow(reader);
+}
+
+/* A length or count that is written plus one, zero meaning null. */
+KAFKA_PRIMITIVE int64_t kafka_read_compact_size(struct kafka_reader *reader)
+{
+    return (int64_t)kafka_read_uvarint(reader) - 1;
+}
+
+KAFKA_PRIMITIVE size_t kafka_read_remaining(const struct kafka_reader *reader)
+{
+    return (size_t)(reader->end - reader->at);
+}
+
+/* Elements of an array, -1 for null. Never more than could follow when each takes size_min (>= 1)
+ * bytes. */
+KAFKA_PRIMITIVE int32_t kafka_read_count(struct kafka_reader *reader, bool compact, bool nullable,
+                                         size_t size_min)
+{
+    int64_t count = compact ? kafka_read_compact_size(reader) : kafka_read_int32(reader);
+
+    if (count < 0 || (uint64_t)count * size_min > kafka_read_remaining(reader)) {
+        return kafka_read_odd_size(reader, count, nullable);
+    }
+    return (int32_t)count;
+}
+
+KAFKA_PRIMITIVE struct kafka_bytes kafka_read_view(struct kafka_reader *reader, int64_t size,
+                                                   bool nullable)
+{
+    const uint8_t *at = reader->at;
+
+    if (size < 0 || (uint64_t)size > kafka_read_remaining(reader)) {
+        return (struct kafka_bytes){NULL, kafka_read_odd_size(reader, size, nullable)};
+    }
+    reader->at = at + size;
+    return (struct kafka_bytes){at, (int32_t)size};
+}
+
+KAFKA_PRIMITIVE struct kafka_bytes kafka_read_string(struct kafka_reader *reader, bool compact,
+                                                     bool nullable)
+{
+    int64_t size = compact ? kafka_read_compact_size(reader) : kafka_read_int16(reader);
+
+    if (size > KAFKA_STRING_SIZE_MAX) {
+        kafka_read_fail(reader, SLUICE_E_MALFORMED);
+    }
+    return kafka_read_view(reader, size, nullable);
+}
+
+KAFKA_PRIMITIVE struct kafka_bytes kafka_read_bytes(struct kafka_reader *reader, bool compact,
+                                                    bool nullable)
+{
+    int64_t size = compact ? kafka_read_compact_size(reader) : kafka_read_int32(reader);
+
+    return kafka_read_view(reader, size, nullable);
+}
+
+KAFKA_PRIMITIVE struct kafka_records kafka_read_records(struct kafka_reader *reader, bool compact,
+                                                        bool nullable)
+{
+    struct kafka_bytes view = kafka_read_bytes(reader, compact, nullable);
+
+    return (struct kafka_records){.data = view.data, .size = view.size};
+}
+
+/* Number of tagged fields; each takes at least two bytes. */
+KAFKA_PRIMITIVE uint32_t kafka_read_tag_count(struct kafka_reader *reader)
+{
+    uint32_t count = kafka_read_uvarint(reader);
+
+    return count == 0 ? 0 : kafka_read_tags_that_fit(reader, count);
 }
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the primitives swap bytes");

@@ -132,71 +132,20 @@ static size_t uvarint_put(uint8_t buffer[5], uint32_t value)
     return size;
 }
 
-static void write_raw(struct kafka_writer *writer, const void *data, size_t size)
-{
-    uint8_t *at = size > 0 ? kafka_write_room(writer, size) : NULL;
-
-    if (at) {
-        memcpy(at, data, size);
-    }
-}
-
-void kafka_write_uvarint(struct kafka_writer *writer, uint32_t value)
+void kafka_write_uvarint_slow(struct kafka_writer *writer, uint32_t value)
 {
     uint8_t buffer[5];
 
-    write_raw(writer, buffer, uvarint_put(buffer, value));
+    kafka_write_raw(writer, buffer, uvarint_put(buffer, value));
 }
 
-/* The null of a length or count, where it is allowed. */
-static bool null_allowed(struct kafka_writer *writer, int32_t size, bool nullable)
+bool kafka_write_null_allowed(struct kafka_writer *writer, int32_t size, bool nullable)
 {
-    if (size < -1 || (size < 0 && !nullable)) {
+    if (size < -1 || !nullable) {
         kafka_write_fail(writer, SLUICE_E_INVALID);
         return false;
     }
     return true;
-}
-
-void kafka_write_count(struct kafka_writer *writer, int32_t count, bool compact, bool nullable)
-{
-    if (!null_allowed(writer, count, nullable)) {
-        return;
-    }
-    if (compact) {
-        kafka_write_uvarint(writer, (uint32_t)count + 1);
-    } else {
-        kafka_write_int32(writer, count);
-    }
-}
-
-void kafka_write_string(struct kafka_writer *writer, struct kafka_bytes text, bool compact,
-                        bool nullable)
-{
-    if (text.size > KAFKA_STRING_SIZE_MAX) {
-        kafka_write_fail(writer, SLUICE_E_INVALID);
-        return;
-    }
-    if (!null_allowed(writer, text.size, nullable)) {
-        return;
-    }
-    if (compact) {
-        kafka_write_uvarint(writer, (uint32_t)text.size + 1);
-    } else {
-        kafka_write_int16(writer, (int16_t)text.size);
-    }
-    if (text.size > 0) {
-        write_raw(writer, text.data, (size_t)text.size);
-    }
-}
-
-void kafka_write_bytes(struct kafka_writer *writer, struct kafka_bytes bytes, bool compact,
-                       bool nullable)
-{
-    kafka_write_count(writer, bytes.size, compact, nullable);
-    if (bytes.size > 0 && writer->status == SLUICE_OK) {
-        write_raw(writer, bytes.data, (size_t)bytes.size);
-    }
 }
 
 static void write_piece(struct kafka_writer *writer, const struct kafka_piece *piece)
@@ -205,7 +154,7 @@ static void write_piece(struct kafka_writer *writer, const struct kafka_piece *p
         return;
     }
     if (piece->data && (!writer->splices || piece->size < writer->splice_size_min)) {
-        write_raw(writer, piece->data, piece->size);
+        kafka_write_raw(writer, piece->data, piece->size);
         return;
     }
     if (!writer->splices) {
@@ -252,29 +201,21 @@ void kafka_write_tag_end(struct kafka_writer *writer, size_t begin)
     uint8_t prefix[5];
     size_t size = writer->size - begin;
     size_t prefix_size = uvarint_put(prefix, (uint32_t)size);
-    uint8_t *at = kafka_write_room(writer, prefix_size);
 
-    if (at && writer->status == SLUICE_OK) {
+    if (kafka_write_fits(writer, prefix_size) && writer->status == SLUICE_OK) {
+        writer->size += prefix_size;
         memmove(writer->data + begin + prefix_size, writer->data + begin, size);
         memcpy(writer->data + begin, prefix, prefix_size);
     }
 }
 
-struct kafka_write_mark kafka_write_begin(struct kafka_writer *writer)
-{
-    writer->status = SLUICE_OK;
-    return (struct kafka_write_mark){writer->size, writer->splices_count, writer->spliced_size};
-}
-
-sluice_status kafka_write_end(struct kafka_writer *writer, const struct kafka_write_mark *mark)
+sluice_status kafka_write_undo(struct kafka_writer *writer, const struct kafka_write_mark *mark)
 {
     sluice_status status = writer->status;
 
-    if (status != SLUICE_OK) {
-        writer->size = mark->size;
-        writer->splices_count = mark->splices_count;
-        writer->spliced_size = mark->spliced_size;
-        writer->status = SLUICE_OK;
-    }
+    writer->size = mark->size;
+    writer->splices_count = mark->splices_count;
+    writer->spliced_size = mark->spliced_size;
+    writer->status = SLUICE_OK;
     return status;
 }

@@ -14,84 +14,83 @@ struct kafka_write_mark {
     size_t spliced_size;
 };
 
-void kafka_write_fail(struct kafka_writer *writer, sluice_status status);
+KAFKA_RARE void kafka_write_fail(struct kafka_writer *writer, sluice_status status);
 /* Makes room for size more bytes, false when that is refused. */
-bool kafka_write_grow(struct kafka_writer *writer, size_t size);
-void kafka_write_uvarint(struct kafka_writer *writer, uint32_t value);
-/* The number of elements, -1 for null. */
-void kafka_write_count(struct kafka_writer *writer, int32_t count, bool compact, bool nullable);
-void kafka_write_string(struct kafka_writer *writer, struct kafka_bytes text, bool compact,
-                        bool nullable);
-void kafka_write_bytes(struct kafka_writer *writer, struct kafka_bytes bytes, bool compact,
-                       bool nullable);
+KAFKA_RARE bool kafka_write_grow(struct kafka_writer *writer, size_t size);
+__attribute__((noinline)) void kafka_write_uvarint_slow(struct kafka_writer *writer,
+                                                        uint32_t value);
+/* Whether the size of what is below 0 may be written: null is meant and allowed. Fails the writer
+ * if not. */
+KAFKA_RARE bool kafka_write_null_allowed(struct kafka_writer *writer, int32_t size, bool nullable);
 void kafka_write_records(struct kafka_writer *writer, const struct kafka_records *records,
                          bool compact, bool nullable);
 /* A tagged field: begin writes the tag, end puts the size in front of what was written since. */
 size_t kafka_write_tag_begin(struct kafka_writer *writer, uint32_t tag);
 void kafka_write_tag_end(struct kafka_writer *writer, size_t begin);
 
-struct kafka_write_mark kafka_write_begin(struct kafka_writer *writer);
+/* The failure of the writes since begin, which are undone. */
+KAFKA_RARE sluice_status kafka_write_undo(struct kafka_writer *writer,
+                                          const struct kafka_write_mark *mark);
+
+KAFKA_PRIMITIVE struct kafka_write_mark kafka_write_begin(struct kafka_writer *writer)
+{
+    writer->status = SLUICE_OK;
+    return (struct kafka_write_mark){writer->size, writer->splices_count, writer->spliced_size};
+}
+
 /* The outcome of all writes since begin; on failure they are undone. */
-sluice_status kafka_write_end(struct kafka_writer *writer, const struct kafka_write_mark *mark);
-
-/* size bytes to fill in, or NULL after a failure. */
-static inline uint8_t *kafka_write_room(struct kafka_writer *writer, size_t size)
+KAFKA_PRIMITIVE sluice_status kafka_write_end(struct kafka_writer *writer,
+                                              const struct kafka_write_mark *mark)
 {
-    uint8_t *at;
-
-    if (writer->capacity - writer->size < size && !kafka_write_grow(writer, size)) {
-        return NULL;
-    }
-    at = writer->data + writer->size;
-    writer->size += size;
-    return at;
+    return writer->status == SLUICE_OK ? SLUICE_OK : kafka_write_undo(writer, mark);
 }
 
-static inline void kafka_write_int8(struct kafka_writer *writer, int8_t value)
+/* Whether size more bytes fit; the writer has failed if not. */
+KAFKA_PRIMITIVE bool kafka_write_fits(struct kafka_writer *writer, size_t size)
 {
-    uint8_t *at = kafka_write_room(writer, 1);
+    return writer->capacity - writer->size >= size || kafka_write_grow(writer, size);
+}
 
-    if (at) {
-        at[0] = (uint8_t)value;
+KAFKA_PRIMITIVE void kafka_write_raw(struct kafka_writer *writer, const void *data, size_t size)
+{
+    if (size > 0 && kafka_write_fits(writer, size)) {
+        memcpy(writer->data + writer->size, data, size);
+        writer->size += size;
     }
 }
 
-static inline void kafka_write_bool(struct kafka_writer *writer, bool value)
+KAFKA_PRIMITIVE void kafka_write_int8(struct kafka_writer *writer, int8_t value)
+{
+    kafka_write_raw(writer, &value, sizeof value);
+}
+
+KAFKA_PRIMITIVE void kafka_write_bool(struct kafka_writer *writer, bool value)
 {
     kafka_write_int8(writer, value ? 1 : 0);
 }
 
-static inline void kafka_write_int16(struct kafka_writer *writer, int16_t value)
+KAFKA_PRIMITIVE void kafka_write_int16(struct kafka_writer *writer, int16_t value)
 {
     uint16_t swapped = __builtin_bswap16((uint16_t)value);
-    uint8_t *at = kafka_write_room(writer, sizeof swapped);
 
-    if (at) {
-        memcpy(at, &swapped, sizeof swapped);
-    }
+    kafka_write_raw(writer, &swapped, sizeof swapped);
 }
 
-static inline void kafka_write_int32(struct kafka_writer *writer, int32_t value)
+KAFKA_PRIMITIVE void kafka_write_int32(struct kafka_writer *writer, int32_t value)
 {
     uint32_t swapped = __builtin_bswap32((uint32_t)value);
-    uint8_t *at = kafka_write_room(writer, sizeof swapped);
 
-    if (at) {
-        memcpy(at, &swapped, sizeof swapped);
-    }
+    kafka_write_raw(writer, &swapped, sizeof swapped);
 }
 
-static inline void kafka_write_int64(struct kafka_writer *writer, int64_t value)
+KAFKA_PRIMITIVE void kafka_write_int64(struct kafka_writer *writer, int64_t value)
 {
     uint64_t swapped = __builtin_bswap64((uint64_t)value);
-    uint8_t *at = kafka_write_room(writer, sizeof swapped);
 
-    if (at) {
-        memcpy(at, &swapped, sizeof swapped);
-    }
+    kafka_write_raw(writer, &swapped, sizeof swapped);
 }
 
-static inline void kafka_write_float64(struct kafka_writer *writer, double value)
+KAFKA_PRIMITIVE void kafka_write_float64(struct kafka_writer *writer, double value)
 {
     int64_t bits;
 
@@ -99,12 +98,60 @@ static inline void kafka_write_float64(struct kafka_writer *writer, double value
     kafka_write_int64(writer, bits);
 }
 
-static inline void kafka_write_uuid(struct kafka_writer *writer, const struct kafka_uuid *uuid)
+KAFKA_PRIMITIVE void kafka_write_uuid(struct kafka_writer *writer, const struct kafka_uuid *uuid)
 {
-    uint8_t *at = kafka_write_room(writer, sizeof *uuid);
+    kafka_write_raw(writer, uuid, sizeof *uuid);
+}
 
-    if (at) {
-        memcpy(at, uuid, sizeof *uuid);
+KAFKA_PRIMITIVE void kafka_write_uvarint(struct kafka_writer *writer, uint32_t value)
+{
+    if (value < 0x80) {
+        kafka_write_int8(writer, (int8_t)value);
+    } else {
+        kafka_write_uvarint_slow(writer, value);
+    }
+}
+
+/* The number of elements, -1 for null. */
+KAFKA_PRIMITIVE void kafka_write_count(struct kafka_writer *writer, int32_t count, bool compact,
+                                       bool nullable)
+{
+    if (count < 0 && !kafka_write_null_allowed(writer, count, nullable)) {
+        return;
+    }
+    if (compact) {
+        kafka_write_uvarint(writer, (uint32_t)count + 1);
+    } else {
+        kafka_write_int32(writer, count);
+    }
+}
+
+KAFKA_PRIMITIVE void kafka_write_string(struct kafka_writer *writer, struct kafka_bytes text,
+                                        bool compact, bool nullable)
+{
+    if (text.size > KAFKA_STRING_SIZE_MAX) {
+        kafka_write_fail(writer, SLUICE_E_INVALID);
+        return;
+    }
+    if (text.size < 0 && !kafka_write_null_allowed(writer, text.size, nullable)) {
+        return;
+    }
+    if (compact) {
+        kafka_write_uvarint(writer, (uint32_t)text.size + 1);
+    } else {
+        kafka_write_int16(writer, (int16_t)text.size);
+    }
+    if (text.size > 0) {
+        kafka_write_raw(writer, text.data, (size_t)text.size);
+    }
+}
+
+KAFKA_PRIMITIVE void kafka_write_bytes(struct kafka_writer *writer, struct kafka_bytes bytes,
+                                       bool compact, bool nullable)
+{
+    kafka_write_count(writer, bytes.size, compact, nullable);
+    if (bytes.size > 0 && writer->status == SLUICE_OK) {
+        kafka_write_raw(writer, bytes.data, (size_t)bytes.size);
     }
 }
 
