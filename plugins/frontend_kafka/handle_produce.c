@@ -39,7 +39,7 @@ static bool lay_out_topic(struct kafka_call *call, const struct kafka_produce_re
     answer->topic_id = topic->topic_id;
     answer->partition_responses_count = topic->partition_data_count;
     answer->partition_responses =
-        kafka_call_try_take(call, topic->partition_data_count, sizeof(response_partition));
+        kafka_call_room(call, topic->partition_data_count, sizeof(response_partition));
     if (answer->partition_responses == NULL || !kafka_call_copy(call, topic->name, &answer->name)) {
         return false;
     }
@@ -69,8 +69,8 @@ static bool lay_out(struct kafka_call *call, struct sluice_produce_entry *entrie
     response_partition **slots = call->slots;
     uint32_t at = 0;
 
-    response->responses = kafka_call_try_take(call, request->topic_data_count,
-                                              sizeof(struct kafka_produce_response_topic));
+    response->responses = kafka_call_room(call, request->topic_data_count,
+                                          sizeof(struct kafka_produce_response_topic));
     for (int32_t i = 0; response->responses != NULL && i < request->topic_data_count; i++) {
         if (request->topic_data[i].partition_data_count == 0) {
             continue; /* nothing to say */
@@ -208,16 +208,11 @@ void kafka_handle_produce(struct kafka_call *call)
     struct sluice_produce_entry *entries;
 
     call->silent = request->acks == 0;
-    call->response = kafka_call_take(call, 1, sizeof(struct kafka_produce_response));
-    if (call->response == NULL) {
-        return;
-    }
-    call->slots = kafka_call_take(call, count, sizeof(response_partition *));
-    if (call->slots == NULL) {
-        return;
-    }
-    entries = kafka_call_take(call, count, sizeof(*entries));
-    if (entries == NULL) {
+    call->response = kafka_call_room(call, 1, sizeof(struct kafka_produce_response));
+    call->slots = kafka_call_room(call, count, sizeof(response_partition *));
+    entries = kafka_call_room(call, count, sizeof(*entries));
+    if (call->response == NULL || call->slots == NULL || entries == NULL) {
+        kafka_call_fail(call, "a produce request names too many partitions", SLUICE_E_LIMIT);
         return;
     }
     kafka_produce_response_init(call->response);

@@ -10,13 +10,20 @@
 
 typedef void kafka_handler_fn(struct kafka_call *call);
 
-struct kafka_api_row {
-    int16_t key; /* version range: the codec's */
-    kafka_handler_fn *handler;
+/* Where an API is offered. */
+enum kafka_offer {
+    KAFKA_ALWAYS,
+    KAFKA_WITH_GROUPS,    /* those of groups of all kinds: not with kafka.groups: false */
+    KAFKA_WITH_TELEMETRY, /* where the host takes it */
 };
 
-extern const struct kafka_api_row kafka_api_rows[];
-extern const uint32_t kafka_api_row_count;
+/* The version range is the codec's. */
+struct kafka_api_row {
+    kafka_handler_fn *handler; /* NULL: not served */
+    enum kafka_offer offer;
+};
+
+extern const struct kafka_api_row kafka_api_rows[KAFKA_API_KEYS]; /* by key */
 
 /* NULL: not served. */
 kafka_handler_fn *kafka_api_handler(const struct kafka_frontend *frontend, int16_t key);

@@ -48,26 +48,33 @@ static size_t next_block_size(const struct kafka_call *call)
     return call->block_bytes < KAFKA_CALL_BLOCK_BYTES ? KAFKA_CALL_BLOCK_BYTES : call->block_bytes;
 }
 
-void *kafka_call_try_take(struct kafka_call *call, int64_t count, size_t size)
+void *kafka_call_room_beyond(struct kafka_call *call, int64_t count, size_t size)
 {
     size_t bytes;
-    size_t grown;
+    size_t grown = next_block_size(call);
     void *room;
 
     if (count < 0 || __builtin_mul_overflow((uint64_t)count, size, &bytes) ||
         bytes > KAFKA_CALL_BYTES_MAX) {
         return NULL;
     }
-    room = kafka_arena_take(&call->arena, bytes + (bytes == 0), 1);
-    if (room == NULL) {
-        grown = next_block_size(call);
-        if (!block_add(call, grown > bytes + 64 ? grown : bytes + 64)) {
-            return NULL;
-        }
-        room = kafka_arena_take(&call->arena, bytes + (bytes == 0), 1);
-    }
+    bytes += bytes == 0;
+    room = kafka_arena_take(&call->arena, bytes, 1);
     if (room != NULL) {
-        memset(room, 0, bytes);
+        return room;
+    }
+    if (!block_add(call, grown > bytes + 64 ? grown : bytes + 64)) {
+        return NULL;
+    }
+    return kafka_arena_take(&call->arena, bytes, 1);
+}
+
+void *kafka_call_try_take(struct kafka_call *call, int64_t count, size_t size)
+{
+    void *room = kafka_call_room(call, count, size);
+
+    if (room != NULL) {
+        memset(room, 0, (size_t)count * size);
     }
     return room;
 }
@@ -89,7 +96,7 @@ bool kafka_call_copy(struct kafka_call *call, struct kafka_bytes view, struct ka
         *ret_copy = view;
         return true;
     }
-    data = kafka_call_try_take(call, view.size, 1);
+    data = kafka_call_room(call, view.size, 1);
     if (data == NULL) {
         return false;
     }
@@ -103,7 +110,7 @@ sluice_status kafka_call_decode(struct kafka_call *call, const uint8_t *body, si
     sluice_status status;
     size_t consumed;
 
-    call->request = kafka_call_try_take(call, 1, call->api->request->size);
+    call->request = kafka_call_room(call, 1, call->api->request->size);
     if (call->request == NULL) {
         return SLUICE_E_LIMIT;
     }
@@ -134,7 +141,7 @@ struct kafka_call *kafka_call_new(struct kafka_conn *conn, const struct kafka_re
             return NULL;
         }
     }
-    memset(call, 0, offsetof(struct kafka_call, memory));
+    memset(call, 0, offsetof(struct kafka_call, arena));
     call->conn = conn;
     call->api = head->api;
     call->version = head->version;
@@ -191,9 +198,13 @@ void kafka_call_release(struct kafka_call *call)
     struct kafka_conn *conn = call->conn;
     struct kafka_frontend *frontend = conn->frontend;
 
-    free(call->answer);
-    call->answer = NULL;
-    trim(call);
+    if (call->answer != NULL) {
+        free(call->answer);
+        call->answer = NULL;
+    }
+    if (call->block != NULL) {
+        trim(call);
+    }
     if (frontend->idle_call_count < KAFKA_CALLS_KEPT) {
         call->next = frontend->idle_calls;
         frontend->idle_calls = call;
@@ -219,12 +230,12 @@ static void write_out(struct kafka_conn *conn, const struct sluice_piece *pieces
 }
 
 /* Sends what the instance's writer holds, records by reference. */
-static sluice_status send_pieces(struct kafka_call *call, uint32_t splices_max)
+static sluice_status send_pieces(struct kafka_call *call)
 {
     struct kafka_writer *writer = &call->conn->frontend->writer;
-    uint32_t pieces_max = 2 * splices_max + 1;
-    struct kafka_piece *own = kafka_call_try_take(call, pieces_max, sizeof(*own));
-    struct sluice_piece *pieces = kafka_call_try_take(call, pieces_max, sizeof(*pieces));
+    uint32_t pieces_max = 2 * writer->splices_count + 1;
+    struct kafka_piece *own = kafka_call_room(call, pieces_max, sizeof(*own));
+    struct sluice_piece *pieces = kafka_call_room(call, pieces_max, sizeof(*pieces));
     uint32_t count = 0;
     sluice_status status;
 
@@ -242,6 +253,21 @@ static sluice_status send_pieces(struct kafka_call *call, uint32_t splices_max)
     return SLUICE_OK;
 }
 
+/* The same, where all bytes are the writer's. */
+static sluice_status send_whole(struct kafka_call *call)
+{
+    const struct kafka_writer *writer = &call->conn->frontend->writer;
+    const struct sluice_piece whole = {{writer->data, writer->size}, 0};
+
+    write_out(call->conn, &whole, 1);
+    return SLUICE_OK;
+}
+
+static sluice_status send_answer(struct kafka_call *call)
+{
+    return call->conn->frontend->writer.splices_count > 0 ? send_pieces(call) : send_whole(call);
+}
+
 #define WRITER_KEPT_BYTES (1u << 20) /* a larger buffer is not kept between responses */
 #define SPLICE_BYTES_MIN  1024u      /* shorter records are copied into the response */
 
@@ -251,7 +277,7 @@ static sluice_status encode(struct kafka_call *call, const void *response, uint3
     struct kafka_splice *splices = NULL;
 
     if (splices_max > 0) {
-        splices = kafka_call_try_take(call, splices_max, sizeof(*splices));
+        splices = kafka_call_room(call, splices_max, sizeof(*splices));
         if (splices == NULL) {
             return SLUICE_E_LIMIT;
         }
@@ -263,8 +289,6 @@ static sluice_status encode(struct kafka_call *call, const void *response, uint3
 
 static void tidy_writer(struct kafka_writer *writer)
 {
-    kafka_writer_reset(writer);
-    kafka_writer_set_splices(writer, NULL, 0, 0);
     if (writer->capacity > WRITER_KEPT_BYTES) {
         kafka_writer_fini(writer);
         kafka_writer_init(writer, KAFKA_RESPONSE_BYTES_MAX);
@@ -339,7 +363,7 @@ static sluice_status encode_and_send(struct kafka_call *call, const void *respon
     sluice_status status = encode(call, response, first ? splices_max : 0);
 
     if (status == SLUICE_OK) {
-        status = first ? send_pieces(call, splices_max) : keep_answer(call);
+        status = first ? send_answer(call) : keep_answer(call);
     }
     tidy_writer(&call->conn->frontend->writer);
     return status;

@@ -33,6 +33,7 @@ struct kafka_call {
     void *slots;           /* for the handler: where each entry's outcome goes */
     uint8_t *answer;       /* [owned, heap] encoded response that waits for its turn */
     size_t answer_size;
+    /* All above is cleared for a new request, all below is set or kept. */
     struct kafka_arena arena;         /* the newest block */
     struct kafka_block_memory *block; /* newest first */
     size_t block_bytes;
@@ -46,6 +47,11 @@ struct kafka_call *kafka_call_new(struct kafka_conn *conn, const struct kafka_re
 void *kafka_call_take(struct kafka_call *call, int64_t count, size_t size);
 /* The same, but a NULL is left to the caller (kafka_call_fail later). */
 void *kafka_call_try_take(struct kafka_call *call, int64_t count, size_t size);
+/* The same, but not zeroed: for what is initialized whole at once. Never of 0 bytes: where count is
+ * 0, it is of somebody's own. */
+static inline void *kafka_call_room(struct kafka_call *call, int64_t count, size_t size);
+/* The same, where the newest block may be full or the count be none. */
+void *kafka_call_room_beyond(struct kafka_call *call, int64_t count, size_t size);
 /* Decodes the body into call->request, growing the arena up to its cap. */
 sluice_status kafka_call_decode(struct kafka_call *call, const uint8_t *body, size_t size);
 
@@ -62,6 +68,12 @@ void kafka_call_part(struct kafka_call *call, bool fits);
 void kafka_call_fail(struct kafka_call *call, const char *why, sluice_status status);
 /* Ends a call that is not in a queue any more. */
 void kafka_call_release(struct kafka_call *call);
+
+static inline void *kafka_call_room(struct kafka_call *call, int64_t count, size_t size)
+{
+    void *room = count > 0 ? kafka_arena_take(&call->arena, (size_t)count, size) : NULL;
+    return room != NULL ? room : kafka_call_room_beyond(call, count, size);
+}
 
 /* ---- between the SDK's views and the codec's ---- */
 

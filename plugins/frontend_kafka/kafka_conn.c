@@ -259,17 +259,26 @@ static int32_t read_size(const uint8_t *at)
     return (int32_t)__builtin_bswap32(raw);
 }
 
+static bool is_client_id(const struct kafka_conn *conn, struct sluice_text text)
+{
+    return text.size == conn->context.client_id.size &&
+           (text.size == 0 || memcmp(text.data, conn->client_id, (size_t)text.size) == 0);
+}
+
+/* Each request tells it, nearly always the same. */
 static void keep_client_id(struct kafka_conn *conn, struct kafka_bytes client_id)
 {
     struct sluice_text text = kafka_to_text_or_empty(client_id);
-    conn->context.client_id = keep_text(conn->client_id, sizeof(conn->client_id), text);
-    conn->client_id[conn->context.client_id.size] = '\0';
+    if (!is_client_id(conn, text)) {
+        conn->context.client_id = keep_text(conn->client_id, sizeof(conn->client_id), text);
+        conn->client_id[conn->context.client_id.size] = '\0';
+    }
 }
 
 /* Produce reads its batches where the host has them (it keeps that memory when told of a view into
  * it); any other request gets a copy of its body, which lives until the answer. */
-static void run(struct kafka_conn *conn, const struct kafka_request_head *head, const uint8_t *body,
-                size_t size)
+static void run(struct kafka_conn *conn, const struct kafka_request_head *head,
+                kafka_handler_fn *handler, const uint8_t *body, size_t size)
 {
     struct kafka_call *call;
     sluice_status status;
@@ -299,15 +308,15 @@ static void run(struct kafka_conn *conn, const struct kafka_request_head *head, 
         kafka_call_fail(call, "a request cannot be read", status);
         return;
     }
-    kafka_api_handler(conn->frontend, head->api_key)(call);
+    handler(call);
 }
 
-static void start(struct kafka_conn *conn, const struct kafka_request_head *head,
-                  const uint8_t *body, size_t size)
+static void refuse_version(struct kafka_conn *conn, const struct kafka_request_head *head)
 {
-    bool timed = kafka_throttle_begin(conn);
-    run(conn, head, body, size);
-    kafka_throttle_end(conn, timed);
+    char why[96];
+    snprintf(why, sizeof(why), "version %d of API key %d is not served", head->version,
+             head->api_key);
+    kafka_conn_fail(conn, why, SLUICE_E_UNSUPPORTED_VERSION);
 }
 
 /* false: the frame waits. */
@@ -315,18 +324,17 @@ static bool take_frame(struct kafka_conn *conn, const uint8_t *frame, size_t siz
 {
     struct kafka_request_head head;
     sluice_status status = kafka_request_head_decode(frame, size, &head);
-    char why[96];
+    kafka_handler_fn *handler;
+    bool timed;
 
     if (status != SLUICE_OK) {
         kafka_conn_fail(conn, "the header of a request cannot be read", status);
         return false;
     }
-    if (kafka_api_handler(conn->frontend, head.api_key) == NULL ||
-        !(head.supported || (head.legacy && conn->frontend->legacy) ||
-          head.api_key == KAFKA_API_VERSIONS_KEY)) {
-        snprintf(why, sizeof(why), "version %d of API key %d is not served", head.version,
-                 head.api_key);
-        kafka_conn_fail(conn, why, SLUICE_E_UNSUPPORTED_VERSION);
+    handler = kafka_api_handler(conn->frontend, head.api_key);
+    if (handler == NULL || !(head.supported || (head.legacy && conn->frontend->legacy) ||
+                             head.api_key == KAFKA_API_VERSIONS_KEY)) {
+        refuse_version(conn, &head);
         return false;
     }
     if (!may_start(conn, &head)) {
@@ -337,22 +345,25 @@ static bool take_frame(struct kafka_conn *conn, const uint8_t *frame, size_t siz
                         SLUICE_E_AUTHENTICATION_STATE);
         return false;
     }
-    start(conn, &head, frame + head.body_at, size - head.body_at);
+    timed = kafka_throttle_begin(conn);
+    run(conn, &head, handler, frame + head.body_at, size - head.body_at);
+    kafka_throttle_end(conn, timed);
     return true;
 }
 
-/* Whether the frame's size is one that can be. */
-static bool check_size(struct kafka_conn *conn, int32_t size)
+static void refuse_size(struct kafka_conn *conn, int32_t size)
 {
     char why[96];
-    bool fits = !conn->needs_login || conn->logged_in || size <= (int32_t)KAFKA_LOGIN_BYTES_MAX;
-    if (size >= 0 && (uint32_t)size <= conn->frontend->request_bytes_max && fits) {
-        return true;
-    }
     snprintf(why, sizeof(why), "a request of %d bytes, at most %u are allowed", size,
              conn->frontend->request_bytes_max);
     kafka_conn_fail(conn, why, SLUICE_E_FRAME_TOO_LARGE);
-    return false;
+}
+
+/* Whether the frame's size is one that can be. */
+static bool fits(const struct kafka_conn *conn, int32_t size)
+{
+    return size >= 0 && (uint32_t)size <= conn->frontend->request_bytes_max &&
+           (!conn->needs_login || conn->logged_in || size <= (int32_t)KAFKA_LOGIN_BYTES_MAX);
 }
 
 static bool may_take(const struct kafka_conn *conn)
@@ -378,7 +389,8 @@ sluice_status kafka_conn_input(void *self, void *data, struct sluice_bytes input
             break;
         }
         size = read_size(input.data + at);
-        if (!check_size(conn, size)) {
+        if (!fits(conn, size)) {
+            refuse_size(conn, size);
             break;
         }
         if (input.size - at - KAFKA_FRAME_PREFIX_SIZE < (uint64_t)size) {

@@ -61,7 +61,7 @@ struct kafka_frontend {
     size_t call_bytes;         /* blocks of all calls */
     struct kafka_conn *muted;  /* list by next_muted: throttled connections */
     int64_t idle_ms;           /* connections.max.idle.ms; 0: silence is fine */
-    struct kafka_conn *newest; /* open connections by last input, kafka_idle.c */
+    struct kafka_conn *newest; /* open connections by last input (about), kafka_idle.c */
     struct kafka_conn *oldest;
 };
 
@@ -72,28 +72,30 @@ enum kafka_block {
     KAFKA_BLOCK_FULL,  /* KAFKA_PIPELINE_MAX Produce requests are under way */
 };
 
+/* What each request uses comes first, close together: a thousand of these fit no near cache. */
 struct kafka_conn {
     struct kafka_frontend *frontend;
-    struct sluice_context context; /* texts point into the arrays below */
-    uint32_t refs;                 /* one of the host, one a call, one while input is taken */
-    uint32_t call_count;           /* calls in the queue */
-    struct kafka_call *first;      /* queue of calls in request order */
+    uint32_t refs;            /* one of the host, one a call, one while input is taken */
+    uint32_t call_count;      /* calls in the queue */
+    struct kafka_call *first; /* queue of calls in request order */
     struct kafka_call *last;
     enum kafka_block block;
     bool exclusive;   /* the call in the queue overlaps with nothing */
     bool needs_login; /* its listener has mechanisms */
     bool logged_in;
-    bool login_raw;         /* frames are the mechanism's, without headers */
-    bool login_waits;       /* for the answer to such a frame */
-    int64_t login_until_ms; /* monotonic; 0: for ever */
+    bool login_raw;   /* frames are the mechanism's, without headers */
+    bool login_waits; /* for the answer to such a frame */
     bool muted;
-    bool closing; /* we asked for it */
-    bool closed;  /* the host said so */
+    bool closing;                  /* we asked for it */
+    bool closed;                   /* the host said so */
+    bool watched;                  /* in the list of its frontend */
+    int64_t used_ms;               /* when its peer sent something last */
+    int64_t moved_ms;              /* when it moved in the list of its frontend */
+    int64_t busy_ns;               /* worked for it, not yet charged */
+    struct sluice_context context; /* texts point into the arrays below */
+    int64_t login_until_ms;        /* monotonic; 0: for ever */
     int64_t muted_until_ms;
-    int64_t busy_ns; /* worked for it, not yet charged */
     struct kafka_conn *next_muted;
-    bool watched; /* in the list of its frontend */
-    int64_t used_ms;
     struct kafka_conn *newer;
     struct kafka_conn *older;
     char *software; /* [owned] "name\0version" of the client; NULL: not known */

@@ -194,17 +194,33 @@ Test(kafka_conn, a_throttled_peer_is_answered_at_once_and_then_not_read) /* trap
 
 /* ---- silence ---- */
 
+#define IDLE_SLACK_MS (600000 / 64)
+
 Test(kafka_conn, one_that_is_silent_for_too_long_is_closed)
 {
-    cr_assert_eq(fake.tick_ms, 600000);
-    fake.now_ms += 599999;
+    cr_assert_eq(fake.tick_ms, 600000 + IDLE_SLACK_MS);
+    fake.now_ms += 600000 + IDLE_SLACK_MS - 1;
     send_produce(1);
     produced_offset(1);
     fake.now_ms += 1;
     fake.ops->tick(fake.self);
     cr_assert_eq(fake.closes, 0);
-    cr_assert_eq(fake.tick_ms, 599999);
+    cr_assert_eq(fake.tick_ms, 600000 + IDLE_SLACK_MS - 1);
+    fake.now_ms += fake.tick_ms;
+    fake.ops->tick(fake.self);
+    cr_assert_eq(fake.closes, 1);
+}
+
+Test(kafka_conn, one_whose_place_in_the_order_is_a_little_old_is_not_closed_early)
+{
+    fake.now_ms += IDLE_SLACK_MS - 1;
+    send_produce(1);
+    produced_offset(1);
     fake.now_ms += 599999;
+    fake.ops->tick(fake.self);
+    cr_assert_eq(fake.closes, 0);
+    cr_assert_eq(fake.tick_ms, 2);
+    fake.now_ms += fake.tick_ms;
     fake.ops->tick(fake.self);
     cr_assert_eq(fake.closes, 1);
 }

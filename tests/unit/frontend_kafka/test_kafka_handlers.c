@@ -51,11 +51,20 @@ static const struct kafka_api_versions_response *versions(int16_t version, const
     return exchange(18, version, &request);
 }
 
+static int32_t handlers_count(void)
+{
+    int32_t count = 0;
+    for (int32_t key = 0; key < KAFKA_API_KEYS; key++) {
+        count += kafka_api_rows[key].handler != NULL;
+    }
+    return count;
+}
+
 Test(kafka_handlers, api_versions_lists_what_has_a_handler_and_produce_from_0) /* traps 1, 2, 37 */
 {
     const struct kafka_api_versions_response *response = versions(3, "librdkafka");
     cr_assert_eq(response->error_code, 0);
-    cr_assert_eq(response->api_keys_count, (int32_t)kafka_api_row_count - 2);
+    cr_assert_eq(response->api_keys_count, handlers_count() - 2);
     cr_assert_eq(response->api_keys[0].api_key, 0);
     cr_assert_eq(response->api_keys[0].min_version, 0);
     cr_assert_eq(response->api_keys[0].max_version, 13);
@@ -75,7 +84,7 @@ Test(kafka_handlers, without_groups_their_calls_are_not_offered_and_a_join_is_re
     kafka_api_versions_request_init(&versions_request);
     fake_request(&without, 18, 0, 1, &versions_request);
     const struct kafka_api_versions_response *response = fake_response(&without, 18, 0, 1);
-    cr_assert_lt(response->api_keys_count, (int32_t)kafka_api_row_count);
+    cr_assert_lt(response->api_keys_count, handlers_count());
     for (int32_t i = 0; i < response->api_keys_count; i++) {
         int16_t key = response->api_keys[i].api_key;
         cr_assert(key != 8 && key != 9 && (key < 11 || key > 16) && key != 42 && key != 47);
