@@ -1,6 +1,8 @@
 /* named_config.c: see named_config.h. */
 #include "catalog/named_config.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -148,6 +150,58 @@ sl_err named_config_check(uint8_t kind, struct sl_bytes name, struct sl_bytes va
     return is_number ? check_bounds(broker, key->name, parsed.number, ret_reason) : err;
 }
 
+/* What is in force where nothing is set: the broker's own value of the key, where it has one. */
+static const char *default_of(const struct named_config_key *key,
+                              const struct broker_settings *broker,
+                              char buffer[BROKER_CONFIG_VALUE_BYTES], bool *ret_is_brokers)
+{
+    struct broker_config_view view;
+    *ret_is_brokers = key->synonym != NULL &&
+                      broker_config_find(broker, key->synonym, buffer, &view) && !view.is_default;
+    return *ret_is_brokers ? view.value : key->default_value;
+}
+
+static int64_t number_of(const struct broker_settings *broker, struct sl_bytes name,
+                         struct sl_bytes value)
+{
+    const struct named_config_key *key = named_config_find(SETTING_GROUP, name);
+    char buffer[BROKER_CONFIG_VALUE_BYTES];
+    bool is_brokers;
+    int64_t number = 0;
+    SL_ASSERT(key != NULL && key->rule.type == SLUICE_CONFIG_TYPE_INT);
+    if (value.data == NULL || sl_text_parse_i64(value, &number) != SLUICE_OK) {
+        const char *text = default_of(key, broker, buffer, &is_brokers);
+        sl_err err = sl_text_parse_i64(sl_bytes_of_text(text), &number);
+        SL_ASSERT(err == SLUICE_OK);
+    }
+    return number;
+}
+
+sl_err named_config_check_pairs(const struct broker_settings *broker,
+                                named_config_value_fn *value_of, const void *arg,
+                                char ret_reason[CONFIG_REASON_BYTES])
+{
+    static const struct {
+        const char *session, *heartbeat;
+    } pairs[] = {{"consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"},
+                 {"share.session.timeout.ms", "share.heartbeat.interval.ms"},
+                 {"streams.session.timeout.ms", "streams.heartbeat.interval.ms"}};
+    for (uint32_t i = 0; i < SL_COUNT_OF(pairs); i++) {
+        struct sl_bytes names[2] = {sl_bytes_of_text(pairs[i].session),
+                                    sl_bytes_of_text(pairs[i].heartbeat)};
+        struct named_config_value session = value_of(arg, names[0]);
+        struct named_config_value heartbeat = value_of(arg, names[1]);
+        int64_t session_ms = number_of(broker, names[0], session.value);
+        int64_t heartbeat_ms = number_of(broker, names[1], heartbeat.value);
+        if ((session.is_new || heartbeat.is_new) && session_ms <= heartbeat_ms) {
+            snprintf(ret_reason, CONFIG_REASON_BYTES, "%s must be greater than %s (%d and %d)",
+                     pairs[i].session, pairs[i].heartbeat, (int)session_ms, (int)heartbeat_ms);
+            return SLUICE_E_INVALID_CONFIG;
+        }
+    }
+    return SLUICE_OK;
+}
+
 static const struct setting *setting_of(const struct setting *settings, uint32_t count,
                                         const char *key)
 {
@@ -159,19 +213,14 @@ static const struct setting *setting_of(const struct setting *settings, uint32_t
     return NULL;
 }
 
-/* The broker's own value of the key, where it has one. */
 static void describe_default(struct sluice_config_entry *entry, const struct named_config_key *key,
                              const struct broker_settings *broker, struct config_entries *entries)
 {
     char buffer[BROKER_CONFIG_VALUE_BYTES];
-    struct broker_config_view view;
-    entry->source = SLUICE_CONFIG_SOURCE_DEFAULT;
-    entry->value = sluice_text_of(key->default_value);
-    if (key->synonym != NULL && broker_config_find(broker, key->synonym, buffer, &view) &&
-        !view.is_default) {
-        entry->source = SLUICE_CONFIG_SOURCE_BROKER;
-        entry->value = config_entries_text(entries, view.value);
-    }
+    bool is_brokers;
+    const char *value = default_of(key, broker, buffer, &is_brokers);
+    entry->source = is_brokers ? SLUICE_CONFIG_SOURCE_BROKER : SLUICE_CONFIG_SOURCE_DEFAULT;
+    entry->value = is_brokers ? config_entries_text(entries, value) : sluice_text_of(value);
     if (key->synonym != NULL) {
         entry->synonym = sluice_text_of(key->synonym);
         entry->synonym_value = entry->value;

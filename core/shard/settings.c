@@ -370,6 +370,41 @@ static sl_err replace_rest(struct settings_change *self, const struct sluice_con
     return err;
 }
 
+/* A name while its changes wait among the items. */
+struct changed_name {
+    const struct settings_change *change;
+    struct sl_bytes name;
+    uint32_t first_new; /* items of the alter at hand */
+};
+
+static struct named_config_value value_behind(const void *arg, struct sl_bytes key)
+{
+    const struct changed_name *changed = arg;
+    const struct settings_change *self = changed->change;
+    for (uint32_t i = self->item_count; i-- > 0;) {
+        struct setting setting;
+        sl_err err = setting_item_decode(SETTING_ITEM_VERSION, self->items[i].payload, &setting);
+        if (err == SLUICE_OK && setting.kind == SETTING_GROUP &&
+            sl_bytes_equal(setting.name, changed->name) && sl_bytes_equal(setting.key, key)) {
+            return (struct named_config_value){setting.value, i >= changed->first_new};
+        }
+    }
+    const struct setting *kept =
+        setting_store_find(&self->call.target->settings, SETTING_GROUP, changed->name, key);
+    return (struct named_config_value){.value = kept != NULL ? kept->value : (struct sl_bytes){0}};
+}
+
+static sl_err check_pairs(const struct settings_change *self,
+                          const struct sluice_config_alter *alter, uint32_t first_new,
+                          char reason[CONFIG_REASON_BYTES])
+{
+    const struct changed_name changed = {self, sl_of_text(alter->name), first_new};
+    return settings_kind(alter->resource) != SETTING_GROUP
+               ? SLUICE_OK
+               : named_config_check_pairs(self->call.target->config.settings, value_behind,
+                                          &changed, reason);
+}
+
 static sl_err alter_one(struct settings_change *self, uint32_t index)
 {
     const struct sluice_config_alter *alter = &self->alters[index];
@@ -384,6 +419,7 @@ static sl_err alter_one(struct settings_change *self, uint32_t index)
     for (uint32_t i = 0; err == SLUICE_OK && i < alter->change_count; i++) {
         err = change_one(self, alter, i, self->reasons[index]);
     }
+    err = err == SLUICE_OK ? check_pairs(self, alter, before, self->reasons[index]) : err;
     if (err != SLUICE_OK || self->validate_only) {
         drop_items(self, before);
     }

@@ -70,23 +70,50 @@ def test_what_a_single_group_may_configure_has_bounds_that_a_reload_changes():
         broker.start()
         with broker.connect() as raw:
             for kind in ("consumer", "share", "streams"):
-                for word, key, least, most in (("session.timeout", "session_timeout", 45000, 60000), ("heartbeat.interval", "heartbeat_interval", 5000, 15000)):
+                for word, key, least, most, low, high in (("session.timeout", "session_timeout", 45000, 60000, 40000, 50000),
+                                                          ("heartbeat.interval", "heartbeat_interval", 5000, 15000, 20000, 30000)):
                     write("groups: {}\n")
                     assert broker.run("reload")[0] == 0
                     assert configure(raw, kind, word, least)[0] == configure(raw, kind, word, most)[0] == OK
-                    write("groups: {%s_%s_min: 40 s, %s_%s_max: 50 s}\n" % (kind, key, kind, key))
+                    write("groups: {%s_%s_min: %d ms, %s_%s_max: %d ms}\n" % (kind, key, low, kind, key, high))
                     assert broker.run("reload")[0] == 0
-                    assert configure(raw, kind, word, 40000)[0] == configure(raw, kind, word, 50000)[0] == OK
+                    assert configure(raw, kind, word, low)[0] == configure(raw, kind, word, high)[0] == OK
                     name = "%s.%s.ms" % (kind, word)
-                    assert configure(raw, kind, word, 39999) == (INVALID_CONFIG, "%s must be greater than or equal to group.%s.min.%s.ms (40000)" % (
-                        name, kind, word))
-                    assert configure(raw, kind, word, 50001) == (INVALID_CONFIG, "%s must be less than or equal to group.%s.max.%s.ms (50000)" % (
-                        name, kind, word))
+                    assert configure(raw, kind, word, low - 1) == (INVALID_CONFIG, "%s must be greater than or equal to group.%s.min.%s.ms (%d)" % (
+                        name, kind, word, low))
+                    assert configure(raw, kind, word, high + 1) == (INVALID_CONFIG, "%s must be less than or equal to group.%s.max.%s.ms (%d)" % (
+                        name, kind, word, high))
                     told = keys_of(broker)
-                    assert (told["group.%s.min.%s.ms" % (kind, word)], told["group.%s.max.%s.ms" % (kind, word)]) == ("40000", "50000")
+                    assert (told["group.%s.min.%s.ms" % (kind, word)], told["group.%s.max.%s.ms" % (kind, word)]) == (str(low), str(high))
         write("groups: {share_session_timeout_min: 2 min}\n")
         code, out, err = broker.run("reload")
         assert code != 0 and "groups.share_session_timeout_min (2 min) must not exceed groups.share_session_timeout_max (1 min)" in out.decode() + err, (out, err)
+
+
+def test_the_session_of_a_single_group_exceeds_its_heartbeats():
+    bounds = ["groups.%s_%s=%s" % (kind, key, value) for kind in ("consumer", "share", "streams")
+              for key, value in (("session_timeout_min", "1 s"), ("heartbeat_interval_max", "1 min"))]
+    with Broker(*bounds) as broker, broker.connect() as raw:
+        for kind in ("consumer", "share", "streams"):
+            session, heartbeat = kind + ".session.timeout.ms", kind + ".heartbeat.interval.ms"
+
+            def alter(**values):
+                configs = [{"name": session if key == "session" else heartbeat, "config_operation": 0 if value else 1, "value": value and str(value)}
+                           for key, value in values.items()]
+                answer, = call(raw, "IncrementalAlterConfigs", 1, {"validate_only": False, "resources": [
+                    {"resource_type": 32, "resource_name": "g", "configs": configs}]})["responses"]
+                return answer["error_code"], answer["error_message"]
+
+            def refused(session_ms, heartbeat_ms):
+                return INVALID_CONFIG, "%s must be greater than %s (%d and %d)" % (session, heartbeat, session_ms, heartbeat_ms)
+            assert alter(session=15000, heartbeat=15000) == refused(15000, 15000)  # as Kafka says
+            assert alter(session=15001, heartbeat=15000)[0] == OK
+            assert alter(heartbeat=15001) == refused(15001, 15001)  # with what is set
+            assert alter(session=None)[0] == OK
+            assert alter(heartbeat=45000) == refused(45000, 45000)  # with what is the broker's
+            assert alter(session=50000, heartbeat=45000)[0] == OK
+            assert alter(session=None) == refused(45000, 45000)
+            assert alter(session=None, heartbeat=None)[0] == OK
 
 
 def test_a_broker_without_groups_offers_none_and_refuses_who_joins():
