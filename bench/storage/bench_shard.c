@@ -248,5 +248,5 @@ void bench_produce(struct bench_shard *bench, struct chunk *chunk,
 {
     uint8_t *batch = (uint8_t *)(uintptr_t)request->entries[0].batch.data;
     memset(batch, 0, sizeof(int64_t)); /* the base offset, outside the checksum */
-    produce_start(bench->shard, chunk, &bench->context, request, done, arg);
+    produce_start(bench->shard, chunk, &bench->context, request, done, arg, NULL);
 }

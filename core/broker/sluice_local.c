@@ -58,7 +58,7 @@ static void hand_over(struct sluice *sluice, const struct sluice_local_record *r
     struct loop_room *room = &sluice->rooms[0];
     shard_request_begin(room->shards[0]);
     flow_book_produce(&room->flow, &context, &request, sl_loop_now_ns(room->loop) / 1000000);
-    produce_start(room->shards[0], chunk, &context, &request, produced, call);
+    produce_start(room->shards[0], chunk, &context, &request, produced, call, NULL);
 }
 
 sl_err sluice_produce_local(struct sluice *sluice, const struct sluice_local_record *record,

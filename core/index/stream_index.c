@@ -46,7 +46,8 @@ sl_err stream_index_reserve(struct stream_index *index, uint32_t batch_count)
         return SLUICE_OK;
     }
     uint32_t used = index->count - index->first;
-    return move_to(index, SL_MAX(used * 2, used + wanted));
+    /* What is under way rises one by one: room for half as much more, not a move for each. */
+    return move_to(index, SL_MAX(used * 2, used + wanted + wanted / 2));
 }
 
 sl_err stream_index_keep(struct stream_index *index, uint32_t count, uint32_t batch_count)

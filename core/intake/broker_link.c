@@ -154,11 +154,8 @@ static void on_partitions_create(const struct sluice_broker *broker,
 /* ---- records ---- */
 
 /* The input chunk that holds all batches of the request, when it comes out of conn_input. */
-static struct chunk *holder(struct broker_link *link, const struct sluice_context *context,
-                            const struct sluice_produce *request)
+static struct chunk *holder(const struct conn *conn, const struct sluice_produce *request)
 {
-    struct conn *conn =
-        link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
     if (conn == NULL || !conn->feeding || conn->input == NULL) {
         return NULL;
     }
@@ -174,45 +171,12 @@ static struct chunk *holder(struct broker_link *link, const struct sluice_contex
     return conn->input;
 }
 
-/* Counts a produce request on its connection while it is under way: that tells a connection which
+/* A produce request counts on its connection while it is under way: that tells a connection which
  * waits for the log from one that its frontend holds back for another reason. */
-struct produce_watch {
-    struct produce_watch *next; /* while it is kept */
-    struct broker_link *link;
-    uint64_t connection;
-    sluice_produce_done *done;
-    void *arg;
-};
-
-static struct produce_watch *watch_take(struct broker_link *link)
+static void produce_ended(struct produce_watch *watch, uint64_t connection)
 {
-    struct produce_watch *watch = link->idle_watches;
-    if (watch == NULL) {
-        return sl_alloc(sizeof(*watch));
-    }
-    link->idle_watches = watch->next;
-    link->idle_watch_count--;
-    return watch;
-}
-
-static void watch_give(struct broker_link *link, struct produce_watch *watch)
-{
-    if (link->idle_watch_count == WATCHES_KEPT_MAX) {
-        sl_free(watch);
-        return;
-    }
-    watch->next = link->idle_watches;
-    link->idle_watches = watch;
-    link->idle_watch_count++;
-}
-
-static void watched_done(void *arg, const struct sluice_produce_result *results, uint32_t count,
-                         int32_t throttle_ms)
-{
-    struct produce_watch watch = *(struct produce_watch *)arg;
-    watch_give(watch.link, arg);
-    watch.done(watch.arg, results, count, throttle_ms);
-    struct conn *conn = intake_find(watch.link->intake, watch.connection);
+    struct broker_link *link = SL_CONTAINER_OF(watch, struct broker_link, produces);
+    struct conn *conn = intake_find(link->intake, connection);
     if (conn != NULL) {
         conn_produce_ended(conn);
     }
@@ -222,20 +186,16 @@ static void on_produce(const struct sluice_broker *broker, const struct sluice_c
                        const struct sluice_produce *request, sluice_produce_done *done, void *arg)
 {
     struct broker_link *link = of(broker);
-    struct chunk *chunk = holder(link, context, request);
+    struct conn *conn =
+        link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
     if (link->flow != NULL) {
         flow_book_produce(link->flow, context, request, sl_loop_now_ns(link->home->loop) / 1000000);
     }
-    struct conn *conn =
-        link->intake == NULL ? NULL : intake_find(link->intake, context->connection);
-    struct produce_watch *watch = conn == NULL ? NULL : watch_take(link);
-    if (watch != NULL) {
-        *watch = (struct produce_watch){NULL, link, context->connection, done, arg};
+    if (conn != NULL) {
         conn_produce_begins(conn);
-        done = watched_done;
-        arg = watch;
     }
-    produce_start(link->home, chunk, context, request, done, arg);
+    produce_start(link->home, holder(conn, request), context, request, done, arg,
+                  conn == NULL ? NULL : &link->produces);
 }
 
 static void set_tokens(void *arg, struct chunk *const *chunks, uint32_t count)
@@ -659,7 +619,8 @@ static void on_config_names(const struct sluice_broker *broker,
 void broker_link_init(struct broker_link *link, struct shard *home, struct intake *intake,
                       const struct broker_facts *facts)
 {
-    *link = (struct broker_link){.home = home, .intake = intake, .facts = facts};
+    *link = (struct broker_link){
+        .home = home, .intake = intake, .facts = facts, .produces.ended = produce_ended};
     sl_buffer_init(&link->text, TEXT_BYTES_MAX);
     link->table = (struct sluice_broker){
         .size = sizeof(struct sluice_broker),
@@ -722,11 +683,6 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
 
 void broker_link_fini(struct broker_link *link)
 {
-    while (link->idle_watches != NULL) {
-        struct produce_watch *watch = link->idle_watches;
-        link->idle_watches = watch->next;
-        sl_free(watch);
-    }
     sl_buffer_fini(&link->text);
 }
 

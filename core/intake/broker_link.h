@@ -11,7 +11,7 @@
 #include "intake/flow_book.h"
 #include "intake/frontend.h"
 #include "intake/listener.h"
-#include "shard/shard.h"
+#include "shard/produce.h"
 
 /* A listener's address as clients shall use it. */
 struct broker_address {
@@ -34,9 +34,6 @@ struct broker_facts {
     void *arg;
 };
 
-struct produce_watch;
-#define WATCHES_KEPT_MAX 4096u /* of 40 bytes */
-
 struct broker_link {
     struct sluice_broker table;
     struct shard *home;     /* a shard of this loop */
@@ -48,9 +45,8 @@ struct broker_link {
     struct sluice_cluster cluster;
     struct sluice_features features;
     struct sluice_feature feature_list[FEATURE_COUNT_MAX];
-    struct sl_buffer text;              /* of the answer that is being given */
-    struct produce_watch *idle_watches; /* kept for the next produce requests */
-    uint32_t idle_watch_count;          /* at most WATCHES_KEPT_MAX */
+    struct sl_buffer text;         /* of the answer that is being given */
+    struct produce_watch produces; /* of connections of the intake */
 };
 
 void broker_link_init(struct broker_link *link, struct shard *home, struct intake *intake,

@@ -30,15 +30,25 @@ static void row_add(struct flow_row *to, const struct flow_row *from)
 
 /* ---- topics ---- */
 
-static uint32_t key_make(const struct sluice_topic_ref *topic,
-                         uint8_t ret_key[FLOW_TOPIC_BYTES_MAX + 1u])
+/* What a topic is known by here: its kind and these bytes. */
+struct flow_key {
+    uint8_t kind; /* 'n', 'i' */
+    struct sl_bytes bytes;
+};
+
+static struct flow_key key_of(const struct sluice_topic_ref *topic)
 {
-    bool by_name = topic->name.size > 0;
-    size_t size = by_name ? SL_MIN((size_t)topic->name.size, (size_t)FLOW_TOPIC_BYTES_MAX)
-                          : sizeof(topic->id.bytes);
-    ret_key[0] = by_name ? 'n' : 'i';
-    memcpy(ret_key + 1, by_name ? (const void *)topic->name.data : topic->id.bytes, size);
-    return (uint32_t)size + 1;
+    if (topic->name.size == 0) {
+        return (struct flow_key){'i', {topic->id.bytes, sizeof(topic->id.bytes)}};
+    }
+    size_t size = SL_MIN((size_t)topic->name.size, (size_t)FLOW_TOPIC_BYTES_MAX);
+    return (struct flow_key){'n', {(const uint8_t *)topic->name.data, size}};
+}
+
+static bool topic_has_key(const struct flow_topic *topic, const struct flow_key *key)
+{
+    return topic->key_size == key->bytes.size + 1 && topic->key[0] == key->kind &&
+           memcmp(topic->key + 1, key->bytes.data, key->bytes.size) == 0;
 }
 
 /* The next topic in turn, when it was silent for long enough; what it had goes to the others. NULL:
@@ -71,15 +81,13 @@ static struct flow_topic *topic_room(struct flow_book *book, int64_t now_ms)
     return topic;
 }
 
-static struct flow_topic *topic_of(struct flow_book *book, const struct sluice_topic_ref *ref,
-                                   int64_t now_ms)
+static struct flow_topic *topic_look(struct flow_book *book, const struct flow_key *wanted,
+                                     int64_t now_ms)
 {
     uint8_t key[FLOW_TOPIC_BYTES_MAX + 1u];
-    uint32_t size = key_make(ref, key);
-    struct flow_topic *last = book->last;
-    if (last != NULL && last->key_size == size && memcmp(last->key, key, size) == 0) {
-        return last;
-    }
+    uint32_t size = (uint32_t)wanted->bytes.size + 1;
+    key[0] = wanted->kind;
+    memcpy(key + 1, wanted->bytes.data, wanted->bytes.size);
     struct sl_map_node *node = sl_map_find(&book->map, (struct sl_bytes){key, size});
     if (node != NULL) {
         return book->last = SL_CONTAINER_OF(node, struct flow_topic, node);
@@ -97,6 +105,14 @@ static struct flow_topic *topic_of(struct flow_book *book, const struct sluice_t
         return NULL;
     }
     return topic;
+}
+
+static struct flow_topic *topic_of(struct flow_book *book, const struct sluice_topic_ref *ref,
+                                   int64_t now_ms)
+{
+    const struct flow_key wanted = key_of(ref);
+    struct flow_topic *last = book->last;
+    return last != NULL && topic_has_key(last, &wanted) ? last : topic_look(book, &wanted, now_ms);
 }
 
 /* ---- clients ---- */
@@ -146,11 +162,10 @@ void flow_book_produce(struct flow_book *book, const struct sluice_context *cont
         const struct sluice_produce_entry *entry = &request->entries[i];
         struct flow_topic *topic = topic_of(book, &entry->topic, now_ms);
         struct flow_row *row = topic != NULL ? row_of(topic, client, now_ms) : &book->others;
-        const struct flow_row one = {.records = record_count(entry->batch),
-                                     .bytes = entry->batch.size,
-                                     .batches = 1,
-                                     .last_ms = now_ms};
-        row_add(row, &one);
+        row->records += record_count(entry->batch);
+        row->bytes += entry->batch.size;
+        row->batches++;
+        row->last_ms = SL_MAX(row->last_ms, now_ms);
         if (topic != NULL) {
             topic->last_ms = now_ms;
         }

@@ -197,6 +197,8 @@ static sl_err walk(struct sl_bytes records, const struct batch_limits *limits,
 static sl_err check_records(const struct batch_limits *limits, struct codec_context *context,
                             struct sl_buffer *scratch, struct batch_verdict *verdict)
 {
+    if (batch_view_codec(&verdict->view) == BATCH_CODEC_NONE)
+        return walk(batch_view_records(&verdict->view), limits, verdict);
     struct sl_bytes records;
     sl_err err =
         batch_decompress(&verdict->view, context, limits->expanded_bytes_max, scratch, &records);

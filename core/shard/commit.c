@@ -4,7 +4,8 @@
 #include "record/txn_marker.h"
 #include "shard/offset_lease.h"
 
-static void stamp(struct commit *commit, struct commit_batch *batch, int64_t now_ms)
+/* *now_ms: one time for all of a unit; -1: nobody asked for it yet. */
+static void stamp(struct commit *commit, struct commit_batch *batch, int64_t *now_ms)
 {
     struct partition *partition = batch->partition;
     struct batch_view view = {batch->data, batch->size};
@@ -14,8 +15,9 @@ static void stamp(struct commit *commit, struct commit_batch *batch, int64_t now
     batch_patch_base_offset(batch->data, batch->base_offset);
     batch_patch_leader_epoch(batch->data, shard_epoch(commit->shard));
     if (partition->topic->settings->timestamp_log_append) {
-        batch->append_time_ms = now_ms;
-        batch_patch_append_time(batch->data, batch->size, now_ms);
+        *now_ms = *now_ms < 0 ? shard_wall_ms(commit->shard) : *now_ms;
+        batch->append_time_ms = *now_ms;
+        batch_patch_append_time(batch->data, batch->size, batch->append_time_ms);
     }
 }
 
@@ -223,10 +225,10 @@ sl_err commit_submit(struct commit *commit)
     if (err != SLUICE_OK) {
         return err;
     }
-    int64_t now_ms = shard_wall_ms(commit->shard);
+    int64_t now_ms = -1;
     for (uint32_t i = 0; i < commit->batch_count; i++) {
         struct commit_batch *batch = &commit->batches[i];
-        stamp(commit, batch, now_ms);
+        stamp(commit, batch, &now_ms);
         describe(batch, &commit->items[i]);
         batch->partition->next_offset = batch->last_offset + 1;
     }

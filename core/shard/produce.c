@@ -3,6 +3,7 @@
 #include "shard/offset_lease.h"
 #include "shard/produce_steps.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,24 @@ static bool tells_start(sl_err err)
            err != SLUICE_E_BATCH_TOO_LARGE && err != SLUICE_E_SEGMENT_TOO_SMALL;
 }
 
+void produce_entry_init(struct produce_entry *entry, struct sluice_produce_result *result)
+{
+    memset(entry, 0, offsetof(struct produce_entry, commit));
+    entry->expected_offset = -1;
+    entry->result = result;
+    *result = (struct sluice_produce_result){
+        .base_offset = -1, .log_append_time_ms = -1, .log_start_offset = -1};
+}
+
+void produce_entry_say(struct produce_entry *entry, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(entry->reason, sizeof(entry->reason), format, args);
+    va_end(args);
+    entry->reason_size = (uint32_t)SL_MIN(SL_MAX(size, 0), (int)sizeof(entry->reason) - 1);
+}
+
 /* What became of the batch is what is remembered of its message id. */
 static void message_settle(struct produce_entry *entry, sl_err err)
 {
@@ -22,8 +41,8 @@ static void message_settle(struct produce_entry *entry, sl_err err)
     if (message == NULL) {
         return;
     }
-    const struct message_place place = {entry->result.base_offset,
-                                        entry->result.log_append_time_ms};
+    const struct message_place place = {entry->result->base_offset,
+                                        entry->result->log_append_time_ms};
     struct message_ids *ids = &entry->partition->shard->messages;
     entry->message = NULL;
     if (err == SLUICE_OK) {
@@ -36,11 +55,11 @@ static void message_settle(struct produce_entry *entry, sl_err err)
 
 void produce_entry_end(struct produce_entry *entry, sl_err err)
 {
-    entry->result.status = err;
+    entry->result->status = err;
     produce_later_settle(entry, err);
     message_settle(entry, err);
     if (entry->partition != NULL) {
-        entry->result.log_start_offset = tells_start(err) ? partition_start(entry->partition) : -1;
+        entry->result->log_start_offset = tells_start(err) ? partition_start(entry->partition) : -1;
         partition_unref(entry->partition);
         entry->partition = NULL;
     }
@@ -61,8 +80,8 @@ sl_err produce_expectation_check(struct produce_entry *entry)
     if (entry->expected_offset < 0 || entry->expected_offset == next) {
         return SLUICE_OK;
     }
-    snprintf(entry->reason, sizeof(entry->reason), "the next offset is %lld, not %lld",
-             (long long)next, (long long)entry->expected_offset);
+    produce_entry_say(entry, "the next offset is %lld, not %lld", (long long)next,
+                      (long long)entry->expected_offset);
     return SLUICE_E_UNEXPECTED_OFFSET;
 }
 
@@ -117,16 +136,16 @@ void produce_entry_fault(struct produce_entry *entry, int32_t index, sl_err err)
 static void entry_committed(struct commit *commit, sl_err err)
 {
     struct produce_entry *entry = SL_CONTAINER_OF(commit, struct produce_entry, commit);
-    entry->result.base_offset = entry->batch.base_offset;
-    entry->result.log_append_time_ms = entry->batch.append_time_ms;
+    entry->result->base_offset = entry->batch.base_offset;
+    entry->result->log_append_time_ms = entry->batch.append_time_ms;
     produce_entry_end(entry, err);
 }
 
 void produce_entry_abort(struct produce_entry *entry, sl_err err)
 {
-    if (entry->batch.admission != NULL) {
-        producers_abort(&entry->partition->producers, &entry->admission, err);
-        entry->batch.admission = NULL;
+    if (entry->admitted != NULL) {
+        producers_abort(&entry->partition->producers, entry->admitted, err);
+        entry->admitted = NULL;
     }
 }
 
@@ -134,14 +153,16 @@ static void entry_commit(struct produce_entry *entry)
 {
     entry->batch.data = entry->data;
     entry->batch.size = entry->size;
-    entry->commit.shard = entry->partition->shard;
-    entry->commit.batches = &entry->batch;
-    entry->commit.batch_count = 1;
-    entry->commit.items = entry->items;
-    entry->commit.extra_count = produce_place(entry, &entry->batch, &entry->items[1]);
-    entry->commit.extra_follow = true;
-    entry->commit.reserve = entry->marked != NULL;
-    entry->commit.done = entry_committed;
+    entry->batch.admission = entry->admitted;
+    entry->commit =
+        (struct commit){.shard = entry->partition->shard,
+                        .batches = &entry->batch,
+                        .batch_count = 1,
+                        .items = entry->items,
+                        .extra_count = produce_place(entry, &entry->batch, &entry->items[1]),
+                        .extra_follow = true,
+                        .reserve = entry->marked != NULL,
+                        .done = entry_committed};
     sl_err err = commit_submit(&entry->commit);
     if (err != SLUICE_OK) {
         produce_entry_abort(entry, err);
@@ -153,9 +174,9 @@ static void duplicate_durable(struct producer_waiter *waiter, sl_err err, int64_
                               int64_t append_time_ms)
 {
     struct produce_entry *entry = SL_CONTAINER_OF(waiter, struct produce_entry, waiter);
-    entry->result.base_offset = base_offset;
-    entry->result.log_append_time_ms = append_time_ms;
-    entry->result.is_duplicate = err == SLUICE_OK;
+    entry->result->base_offset = base_offset;
+    entry->result->log_append_time_ms = append_time_ms;
+    entry->result->is_duplicate = err == SLUICE_OK;
     produce_entry_end(entry, err);
 }
 
@@ -163,10 +184,10 @@ static void entry_is_known(struct produce_entry *entry, sl_err err,
                            const struct message_place *place)
 {
     entry->partition->shard->duplicates += err == SLUICE_OK;
-    entry->result.base_offset = place->base_offset;
-    entry->result.log_append_time_ms = place->append_time_ms;
-    entry->result.is_duplicate = err == SLUICE_OK;
-    entry->result.is_later = err == SLUICE_OK && place->base_offset < 0;
+    entry->result->base_offset = place->base_offset;
+    entry->result->log_append_time_ms = place->append_time_ms;
+    entry->result->is_duplicate = err == SLUICE_OK;
+    entry->result->is_later = err == SLUICE_OK && place->base_offset < 0;
     produce_entry_end(entry, err);
 }
 
@@ -186,8 +207,8 @@ static bool message_admit(struct produce_entry *entry)
     sl_err err = message_ids_admit(&shard->messages, &entry->message_digest, shard_wall_ms(shard),
                                    &entry->message_waiter, &verdict, &entry->message, &place);
     if (err != SLUICE_OK) {
-        snprintf(entry->reason, sizeof(entry->reason),
-                 "no more than %u message ids are remembered at once", MESSAGE_IDS_MAX);
+        produce_entry_say(entry, "no more than %u message ids are remembered at once",
+                          MESSAGE_IDS_MAX);
         produce_entry_end(entry, err);
         return false;
     }
@@ -225,9 +246,9 @@ static bool entry_admit(struct produce_entry *entry)
     }
     if (verdict.kind == PRODUCER_DUPLICATE) {
         shard->duplicates++;
-        entry->result.base_offset = verdict.base_offset;
-        entry->result.log_append_time_ms = verdict.append_time_ms;
-        entry->result.is_duplicate = true;
+        entry->result->base_offset = verdict.base_offset;
+        entry->result->log_append_time_ms = verdict.append_time_ms;
+        entry->result->is_duplicate = true;
         produce_entry_end(entry, SLUICE_OK);
         return false;
     }
@@ -242,7 +263,7 @@ static bool entry_admit(struct produce_entry *entry)
         produce_entry_end(entry, err);
         return false;
     }
-    entry->batch.admission = &entry->admission;
+    entry->admitted = &entry->admission;
     return true;
 }
 
@@ -263,7 +284,7 @@ static void marker_write(struct produce_entry *entry)
         produce_entry_end(entry, err);
         return;
     }
-    entry->batch.admission = &entry->admission;
+    entry->admitted = &entry->admission;
     entry_commit(entry);
 }
 
@@ -355,7 +376,7 @@ void produce_pump(struct partition *partition)
 
 static void entry_begin(struct shard *shard, struct produce_entry *entry)
 {
-    struct topic *topic = catalog_by_id(shard->catalog, &entry->topic);
+    struct topic *topic = shard_topic_by_id(shard, &entry->topic);
     sl_err err = shard->status;
     if (err == SLUICE_OK && shard->stopping) {
         err = SLUICE_E_STOPPING;
@@ -374,7 +395,7 @@ static void entry_begin(struct shard *shard, struct produce_entry *entry)
     partition_ref(partition);
     entry->partition = partition;
     if (entry->refused) {
-        produce_entry_end(entry, entry->result.status);
+        produce_entry_end(entry, entry->result->status);
         return;
     }
     partition_ref(partition);
@@ -388,7 +409,7 @@ void produce_marker_start(struct shard *shard, struct produce_marker *marker,
                           const struct txn_marker *what, bool again)
 {
     struct produce_entry *entry = &marker->entry;
-    memset(entry, 0, offsetof(struct produce_entry, faults));
+    produce_entry_init(entry, &marker->result);
     txn_marker_encode(what, marker->batch);
     marker->aborts = !what->commits;
     entry->marked = marker_ended;
@@ -397,7 +418,6 @@ void produce_marker_start(struct shard *shard, struct produce_marker *marker,
     entry->partition_number = partition;
     entry->data = marker->batch;
     entry->size = sizeof(marker->batch);
-    entry->expected_offset = -1;
     entry->producer.producer_id = what->producer_id;
     entry->producer.producer_epoch = what->producer_epoch;
     entry_begin(shard, entry);

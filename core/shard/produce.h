@@ -19,49 +19,54 @@
 #define PRODUCE_EXTRA_ITEMS_MAX 2u   /* beside a batch: its message id, that it waits */
 #define PRODUCE_KEPT_MAX        1024u /* requests of one entry that a shard keeps for the next ones */
 
+/* One batch. What each one needs lies together, in the order of its way; with a thousand under way
+ * they fit no cache. Only the first part is cleared: what comes behind is set where it is used. */
 struct produce_entry {
     struct produce_part *part;
-    struct produce_entry *next; /* in the partition's queue */
-    struct sluice_produce_result result;
-    struct sl_uuid topic;
-    uint32_t partition_number;
+    struct produce_entry *next;           /* in the partition's queue */
+    struct sluice_produce_result *result; /* of the request, or of the marker */
+    struct partition *partition;
     uint8_t *data;
     uint32_t size;
+    uint32_t partition_number;
+    struct sl_uuid topic;
     bool no_zstd;
     bool must_open; /* validation wants its records, or it gets another codec: off the loop */
     bool opening;   /* a job has it */
     bool gating;    /* the gate has it */
-    bool refused;   /* result.status says why; the owner adds where the log begins */
+    bool refused;   /* result->status says why; the owner adds where the log begins */
+    bool again;     /* a marker: only where the transaction is still open */
+    bool has_message_id;
+    bool message_in_memory; /* as the topic was when the batch was committed */
+    uint32_t fault_count;
+    uint32_t reason_size;
     /* A marker of a transaction: it belongs to no request. NULL: a client's batch. */
     void (*marked)(struct produce_entry *entry, sl_err err);
-    bool again; /* a marker: only where the transaction is still open */
-    bool has_message_id;
-    bool message_in_memory;        /* as the topic was when the batch was committed */
-    int64_t expected_offset;       /* -1: any */
+    int64_t expected_offset; /* -1: any */
+    struct producer_batch producer;
     struct message_entry *message; /* while its batch is under way; NULL: none */
+    int64_t deliver_at_ms;         /* 0: now */
+    struct delay_entry *delay;     /* NULL: its batch goes to its partition */
+    struct chunk *recompressed;    /* holds `data` after compression.type; NULL: the request does */
+    struct producer_admission *admitted; /* `admission`; NULL: no producer, or not yet */
+    struct commit commit;                /* from here on: not cleared */
+    struct commit_batch batch;
+    struct wal_item items[1 + PRODUCE_EXTRA_ITEMS_MAX];
+    struct producer_waiter waiter;
+    struct producer_admission admission; /* stays where it is: producers point at it */
     struct message_digest message_digest;
     struct message_waiter message_waiter;
     int64_t message_expires_ms;
     uint8_t message_item[MESSAGE_ID_ITEM_SIZE];
-    int64_t deliver_at_ms;     /* 0: now */
-    struct delay_entry *delay; /* NULL: its batch goes to its partition */
     uint8_t delay_item[DELAY_ITEM_SIZE];
-    struct partition *partition;
-    struct producer_batch producer;
-    struct producer_waiter waiter;
-    struct producer_admission admission; /* stays where it is: producers point at it */
-    struct commit commit;
-    struct commit_batch batch;
-    struct wal_item items[1 + PRODUCE_EXTRA_ITEMS_MAX];
-    struct chunk *recompressed; /* holds `data` after compression.type; NULL: the request does */
-    uint32_t fault_count;
-    struct sluice_record_error faults[PRODUCE_FAULTS_MAX]; /* from here on: not cleared */
+    struct sluice_record_error faults[PRODUCE_FAULTS_MAX];
     char reason[160];
 };
 
 /* A marker on its way into a partition, behind what waits there. Memory of the caller. */
 struct produce_marker {
     struct produce_entry entry;
+    struct sluice_produce_result result;
     uint8_t batch[TXN_MARKER_SIZE];
     bool aborts;
     void (*done)(struct produce_marker *marker, sl_err err);
@@ -102,13 +107,19 @@ struct partition_gate {
 
 struct txn_guard;
 
+/* Hears that a request ended: right behind its done. */
+struct produce_watch {
+    void (*ended)(struct produce_watch *watch, uint64_t connection);
+};
+
 struct produce_request {
     struct shard *home;           /* a shard of the origin loop */
     struct produce_request *next; /* while it is kept */
     struct chunk *chunk;          /* holds the batches; NULL: they are in `copy` */
     struct chunk *copy;
-    struct sluice_context context; /* texts in `texts` */
     int16_t acks;
+    bool is_guarded; /* a batch that nothing was found against is of a transaction */
+    bool is_later;   /* a batch is to be appended later */
     uint32_t pending_parts;
     int32_t throttle_ms; /* the longest that a part asks for */
     uint32_t entry_count;
@@ -119,15 +130,18 @@ struct produce_request {
     struct txn_guard *guard; /* of the transaction that batches are of; NULL: none is */
     sluice_produce_done *done;
     void *arg;
-    char texts[512]; /* last: not cleared */
+    struct produce_watch *watch; /* NULL: nobody */
+    uint64_t connection;
+    struct produce_context *context; /* for gates */
 };
 
 /* Goes on with what waits in the partition. [loop] */
 void produce_pump(struct partition *partition);
 /* chunk: holds the input that the batches lie in, or NULL when that is not known to be kept: then
- * they are copied. */
+ * they are copied. watch: NULL, or stays until the request ended. */
 void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_context *context,
-                   const struct sluice_produce *request, sluice_produce_done *done, void *arg);
+                   const struct sluice_produce *request, sluice_produce_done *done, void *arg,
+                   struct produce_watch *watch);
 void produce_free_kept(struct shard *home); /* with the shard */
 /* Ends the producer's transaction in a partition of the shard; done runs once, when the marker is
  * durable. `again`: it may have been written before; then nothing is where no transaction of the

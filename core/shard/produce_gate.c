@@ -2,8 +2,6 @@
  * [the partition's loop] */
 #include "shard/produce_steps.h"
 
-#include <stdio.h>
-
 struct gated {
     struct produce_entry *entry;
     struct commit commit;
@@ -17,8 +15,8 @@ static void gated_committed(struct commit *commit, sl_err err)
 {
     struct gated *gated = SL_CONTAINER_OF(commit, struct gated, commit);
     struct produce_entry *entry = gated->entry;
-    entry->result.base_offset = gated->batches[0].base_offset;
-    entry->result.log_append_time_ms = gated->batches[0].append_time_ms;
+    entry->result->base_offset = gated->batches[0].base_offset;
+    entry->result->log_append_time_ms = gated->batches[0].append_time_ms;
     if (gated->release != NULL) {
         gated->release(gated->release_arg);
     }
@@ -36,7 +34,7 @@ static sl_err gated_commit(struct produce_entry *entry, const struct gate_outcom
     struct wal_item *items = sl_alloc_zero(count + PRODUCE_EXTRA_ITEMS_MAX, sizeof(*items));
     sl_err err = gated == NULL || batches == NULL || items == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
     if (err == SLUICE_OK) {
-        batches[0] = entry->batch;
+        batches[0].admission = entry->admitted;
         batches[0].data = outcome->data != NULL ? outcome->data : entry->data;
         batches[0].size = outcome->data != NULL ? outcome->size : entry->size;
         for (uint32_t i = 1; i < count; i++) {
@@ -69,12 +67,11 @@ static void gate_refused(struct produce_entry *entry, const struct gate_outcome 
                          sl_err err)
 {
     produce_entry_abort(entry, err);
-    snprintf(entry->reason, sizeof(entry->reason), "%.*s",
-             (int)SL_MIN(outcome->reason.size, sizeof(entry->reason) - 1),
-             outcome->reason.data != NULL ? outcome->reason.data : "");
+    produce_entry_say(entry, "%.*s", (int)SL_MIN(outcome->reason.size, sizeof(entry->reason) - 1),
+                      outcome->reason.data != NULL ? outcome->reason.data : "");
     for (uint32_t i = 0; i < SL_MIN(outcome->fault_count, PRODUCE_FAULTS_MAX); i++) {
         entry->faults[i] = outcome->faults[i];
-        entry->faults[i].reason = sluice_text_of(entry->reason);
+        entry->faults[i].reason = (struct sluice_text){entry->reason, entry->reason_size};
         entry->fault_count = i + 1;
     }
     if (outcome->release != NULL) {
@@ -111,5 +108,5 @@ void produce_gate_submit(struct produce_entry *entry)
     struct partition_gate *gate = entry->partition->gate;
     entry->gating = true;
     gate->submit(gate, entry->partition, (struct sl_bytes){entry->data, entry->size},
-                 &entry->part->request->context, gate_done, entry);
+                 &entry->part->request->context->context, gate_done, entry);
 }

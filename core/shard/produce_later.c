@@ -4,8 +4,6 @@
 #include "shard/produce_steps.h"
 #include "shard/topics.h"
 
-#include <stdio.h>
-
 /* ---- the origin's loop ---- */
 
 sl_err produce_later_check(const struct produce_request *request, struct produce_entry *entry)
@@ -18,13 +16,13 @@ sl_err produce_later_check(const struct produce_request *request, struct produce
     } else if (entry->expected_offset >= 0) {
         why = "what is appended later cannot expect an offset";
     }
-    snprintf(entry->reason, sizeof(entry->reason), "%s", why != NULL ? why : "");
     if (why != NULL) {
+        produce_entry_say(entry, "%s", why);
         return SLUICE_E_INVALID_REQUEST;
     }
     if (topic->settings->durability == TOPIC_MEMORY && !home->config.settings->in_memory) {
-        snprintf(entry->reason, sizeof(entry->reason),
-                 "what is appended later waits on the disk: not for a topic in memory");
+        produce_entry_say(entry,
+                          "what is appended later waits on the disk: not for a topic in memory");
         return SLUICE_E_POLICY;
     }
     return SLUICE_OK;
@@ -50,11 +48,8 @@ bool produce_later_prepare(struct produce_request *request)
     static const struct sluice_key_value kept[] = {{{"retention.ms", 12}, {"-1", 2}},
                                                    {{"retention.bytes", 15}, {"-1", 2}}};
     struct shard *home = request->home;
-    bool wants = false;
-    for (uint32_t i = 0; i < request->entry_count; i++) {
-        wants |= request->entries[i].deliver_at_ms > 0;
-    }
-    if (!wants || catalog_by_name(home->catalog, sl_bytes_of_text(DELAYED_TOPIC)) != NULL) {
+    if (!request->is_later ||
+        catalog_by_name(home->catalog, sl_bytes_of_text(DELAYED_TOPIC)) != NULL) {
         return false;
     }
     struct later_topic *self = sl_alloc_zero(1, sizeof(*self));
@@ -84,9 +79,9 @@ bool produce_later_admit(struct produce_entry *entry)
         return true;
     }
     entry->delay = NULL;
-    snprintf(entry->reason, sizeof(entry->reason), "%s",
-             err == SLUICE_E_LIMIT ? "as many records as may wait for their time do"
-                                   : "what waits for its time cannot be kept now");
+    produce_entry_say(entry, "%s",
+                      err == SLUICE_E_LIMIT ? "as many records as may wait for their time do"
+                                            : "what waits for its time cannot be kept now");
     produce_entry_end(entry, err);
     return false;
 }
@@ -121,9 +116,9 @@ void produce_later_settle(struct produce_entry *entry, sl_err err)
     struct shard *shard = entry->partition->shard;
     entry->delay = NULL;
     if (err == SLUICE_OK) {
-        delay_book_keep(&shard->delayed.book, delay, entry->result.base_offset);
-        entry->result.is_later = true;
-        entry->result.base_offset = entry->result.log_append_time_ms = -1;
+        delay_book_keep(&shard->delayed.book, delay, entry->result->base_offset);
+        entry->result->is_later = true;
+        entry->result->base_offset = entry->result->log_append_time_ms = -1;
         shard_schedule(shard);
     } else {
         delay_book_drop(&shard->delayed.book, delay);

@@ -11,19 +11,18 @@ struct batch_limits produce_limits(const struct produce_entry *entry, const stru
                                    const struct topic *topic)
 {
     const struct topic_settings *settings = topic->settings;
-    struct batch_limits limits;
-    batch_limits_init(&limits);
-    limits.batch_bytes_max = (size_t)settings->message_bytes_max;
-    limits.segment_bytes_max = (size_t)settings->segment_bytes;
-    limits.expanded_bytes_max = shard->config.expanded_bytes_max;
-    limits.now_ms = shard_wall_ms(shard);
-    limits.timestamp_before_ms = settings->timestamp_before_max_ms;
-    limits.timestamp_after_ms = settings->timestamp_after_max_ms;
-    limits.append_time = settings->timestamp_log_append;
-    limits.compacted = settings->compact;
-    limits.zstd_allowed = !entry->no_zstd;
-    limits.validate_records = settings->validate_records;
-    return limits;
+    return (struct batch_limits){
+        .batch_bytes_max = (size_t)settings->message_bytes_max,
+        .segment_bytes_max = (size_t)settings->segment_bytes,
+        .expanded_bytes_max = shard->config.expanded_bytes_max,
+        .now_ms = shard_wall_ms(shard),
+        .timestamp_before_ms = settings->timestamp_before_max_ms,
+        .timestamp_after_ms = settings->timestamp_after_max_ms,
+        .append_time = settings->timestamp_log_append,
+        .compacted = settings->compact,
+        .zstd_allowed = !entry->no_zstd,
+        .validate_records = settings->validate_records,
+    };
 }
 
 struct opening {

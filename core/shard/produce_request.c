@@ -3,7 +3,6 @@
 #include "shard/produce_steps.h"
 #include "shard/txn_op.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define ACKS_ALL (-1)
@@ -28,18 +27,25 @@ static void request_free(struct produce_request *request)
     shard_request_end(home);
 }
 
+static void watch_end(struct produce_watch *watch, uint64_t connection)
+{
+    if (watch != NULL) {
+        watch->ended(watch, connection);
+    }
+}
+
 static void request_answer(struct produce_request *request)
 {
     for (uint32_t i = 0; i < request->entry_count; i++) {
         struct produce_entry *entry = &request->entries[i];
-        entry->result.record_errors = entry->faults;
-        entry->result.record_error_count = entry->fault_count;
-        entry->result.reason = sluice_text_of(entry->reason);
-        request->results[i] = entry->result;
+        entry->result->record_errors = entry->faults;
+        entry->result->record_error_count = entry->fault_count;
+        entry->result->reason = (struct sluice_text){entry->reason, entry->reason_size};
     }
     txn_guard_end(request->guard);
     request->guard = NULL;
     request->done(request->arg, request->results, request->entry_count, request->throttle_ms);
+    watch_end(request->watch, request->connection);
     request_free(request);
 }
 
@@ -55,38 +61,25 @@ static void part_replied(struct shard_call *call)
 
 /* ---- the origin: copy, resolve, validate, hand over ---- */
 
-static void keep_text(struct produce_request *request, size_t *used, struct sluice_text from,
-                      struct sluice_text *ret_text)
+static void keep_text(struct produce_context *kept, size_t *used, struct sluice_text *text)
 {
-    size_t size = SL_MIN((size_t)from.size, (sizeof(request->texts) - *used) / 2);
+    size_t size = SL_MIN((size_t)text->size, (sizeof(kept->texts) - *used) / 2);
     if (size > 0) {
-        memcpy(request->texts + *used, from.data, size);
+        memcpy(kept->texts + *used, text->data, size);
     }
-    *ret_text = (struct sluice_text){request->texts + *used, size};
+    *text = (struct sluice_text){kept->texts + *used, size};
     *used += size;
 }
 
-static void keep_context(struct produce_request *request, const struct sluice_context *context)
+static void keep_context(struct produce_context *kept, const struct sluice_context *context)
 {
     size_t used = 0;
-    request->context = *context;
-    request->context.trace_id = (struct sluice_bytes){NULL, 0};
-    keep_text(request, &used, context->principal, &request->context.principal);
-    keep_text(request, &used, context->listener, &request->context.listener);
-    keep_text(request, &used, context->client_id, &request->context.client_id);
-    keep_text(request, &used, context->client_host, &request->context.client_host);
-}
-
-/* What a request starts with; its texts, faults and reasons, most of its bytes, count only as far
- * as they are written. */
-static void request_clear(struct produce_request *request, struct produce_entry *entries,
-                          uint32_t entry_count)
-{
-    memset(request, 0, offsetof(struct produce_request, texts));
-    for (uint32_t i = 0; i < entry_count; i++) {
-        memset(&entries[i], 0, offsetof(struct produce_entry, faults));
-        entries[i].reason[0] = '\0';
-    }
+    kept->context = *context;
+    kept->context.trace_id = (struct sluice_bytes){NULL, 0};
+    keep_text(kept, &used, &kept->context.principal);
+    keep_text(kept, &used, &kept->context.listener);
+    keep_text(kept, &used, &kept->context.client_id);
+    keep_text(kept, &used, &kept->context.client_host);
 }
 
 void produce_free_kept(struct shard *home)
@@ -111,31 +104,34 @@ static struct produce_request *request_memory(struct shard *home, uint32_t entry
     return request;
 }
 
-/* One block for the request, its entries, parts, indices and results. */
+/* One block: the request, its parts, results, entries, indices, and what only gates look at. */
 static struct produce_request *request_new(struct shard *home, uint32_t entry_count)
 {
     uint32_t shard_count = home->set->count;
     size_t per_entry = sizeof(struct produce_entry) + sizeof(struct sluice_produce_result) +
                        sizeof(uint32_t) * shard_count;
-    size_t size = sizeof(struct produce_request) + shard_count * sizeof(struct produce_part) +
-                  entry_count * per_entry;
+    size_t size = sizeof(struct produce_request) + sizeof(struct produce_context) +
+                  shard_count * sizeof(struct produce_part) + entry_count * per_entry;
     struct produce_request *request = request_memory(home, entry_count, size);
     if (request == NULL) {
         return NULL;
     }
-    struct produce_entry *entries = (struct produce_entry *)(request + 1);
-    request_clear(request, entries, entry_count);
-    request->entries = entries;
-    request->parts = (struct produce_part *)(request->entries + entry_count);
-    memset(request->parts, 0, shard_count * sizeof(struct produce_part));
-    request->results = (struct sluice_produce_result *)(request->parts + shard_count);
-    uint32_t *indices = (uint32_t *)(request->results + entry_count);
+    struct produce_part *parts = (struct produce_part *)(request + 1);
+    struct sluice_produce_result *results = (struct sluice_produce_result *)(parts + shard_count);
+    struct produce_entry *entries = (struct produce_entry *)(results + entry_count);
+    struct produce_context *context = (struct produce_context *)(entries + entry_count);
+    uint32_t *indices = (uint32_t *)(context + 1);
+    *request = (struct produce_request){.home = home,
+                                        .entry_count = entry_count,
+                                        .part_count = shard_count,
+                                        .parts = parts,
+                                        .entries = entries,
+                                        .results = results,
+                                        .context = context};
     for (uint32_t i = 0; i < shard_count; i++) {
-        request->parts[i].entries = indices + (size_t)i * entry_count;
-        request->parts[i].request = request;
+        parts[i] =
+            (struct produce_part){.request = request, .entries = indices + (size_t)i * entry_count};
     }
-    request->entry_count = entry_count;
-    request->part_count = shard_count;
     return request;
 }
 
@@ -164,12 +160,13 @@ static sl_err entry_validate(struct produce_entry *entry, struct shard *home,
     struct batch_limits limits = produce_limits(entry, home, topic);
     struct sl_bytes bytes = {entry->data, entry->size};
     struct batch_view view;
-    bool is_batch = batch_view_init(&view, bytes) == SLUICE_OK;
-    entry->must_open =
-        is_batch && (batch_validate_opens(&view, &limits) || produce_wants_codec(entry, topic));
-    if (is_batch && batch_validate_opens(&view, &limits)) {
-        limits.validate_records = false;
-        limits.compacted = false;
+    bool may_open = limits.validate_records || limits.compacted ||
+                    topic->settings->codec != TOPIC_CODEC_PRODUCER;
+    if (may_open && batch_view_init(&view, bytes) == SLUICE_OK) {
+        bool opens = batch_validate_opens(&view, &limits);
+        entry->must_open = opens || produce_wants_codec(entry, topic);
+        limits.validate_records = limits.validate_records && !opens;
+        limits.compacted = limits.compacted && !opens;
     }
     struct batch_verdict verdict;
     sl_err err = batch_validate(bytes, &limits, NULL, NULL, &verdict);
@@ -204,16 +201,14 @@ static sl_err entry_prepare(struct produce_request *request, uint32_t index,
         return SLUICE_E_UNKNOWN_TOPIC;
     }
     if (topic_name_is_reserved(topic->name)) {
-        snprintf(entry->reason, sizeof(entry->reason),
-                 "internal topics are written by the broker alone");
+        produce_entry_say(entry, "internal topics are written by the broker alone");
         return SLUICE_E_TOPIC_AUTHORIZATION;
     }
     entry->topic = topic->id;
     entry->partition_number = (uint32_t)from->partition;
     if (request->acks == ACKS_ALL && topic->settings->min_insync_replicas > 1) {
-        snprintf(entry->reason, sizeof(entry->reason),
-                 "min.insync.replicas is %d, and there is one replica",
-                 topic->settings->min_insync_replicas);
+        produce_entry_say(entry, "min.insync.replicas is %d, and there is one replica",
+                          topic->settings->min_insync_replicas);
         entry->refused = true;
         return SLUICE_E_NOT_ENOUGH_REPLICAS;
     }
@@ -241,13 +236,11 @@ static sl_err terms_take(struct produce_request *request, struct produce_entry *
         return SLUICE_OK;
     }
     if (terms->message_id.size > MESSAGE_ID_BYTES_MAX) {
-        snprintf(entry->reason, sizeof(entry->reason), "a message id has at most %u bytes",
-                 MESSAGE_ID_BYTES_MAX);
+        produce_entry_say(entry, "a message id has at most %u bytes", MESSAGE_ID_BYTES_MAX);
         return SLUICE_E_INVALID;
     }
     if (entry->producer.producer_id >= 0) {
-        snprintf(entry->reason, sizeof(entry->reason),
-                 "a batch of a producer has sequences, and no message id");
+        produce_entry_say(entry, "a batch of a producer has sequences, and no message id");
         return SLUICE_E_INVALID_REQUEST;
     }
     const struct sl_bytes id = {(const uint8_t *)terms->message_id.data, terms->message_id.size};
@@ -267,7 +260,9 @@ static void entry_place(struct produce_request *request, uint32_t index,
     if (err == SLUICE_OK && terms != NULL) {
         err = terms_take(request, entry, terms);
     }
-    entry->result.status = err;
+    entry->result->status = err;
+    request->is_guarded |= err == SLUICE_OK && entry->producer.transactional;
+    request->is_later |= entry->deliver_at_ms > 0;
     if (err != SLUICE_OK && !entry->refused) {
         return;
     }
@@ -317,38 +312,38 @@ static void refuse(const struct sluice_produce *from, sl_err err, sluice_produce
 }
 
 void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_context *context,
-                   const struct sluice_produce *from, sluice_produce_done *done, void *arg)
+                   const struct sluice_produce *from, sluice_produce_done *done, void *arg,
+                   struct produce_watch *watch)
 {
     bool bad_acks = from->acks < -1 || from->acks > 1;
-    if (bad_acks || from->entry_count > PRODUCE_ENTRIES_MAX) {
-        refuse(from, bad_acks ? SLUICE_E_INVALID_REQUIRED_ACKS : SLUICE_E_LIMIT, done, arg);
-        return;
-    }
-    struct produce_request *request = request_new(home, from->entry_count);
+    bool is_bad = bad_acks || from->entry_count > PRODUCE_ENTRIES_MAX;
+    struct produce_request *request = is_bad ? NULL : request_new(home, from->entry_count);
     if (request == NULL) {
-        refuse(from, SLUICE_E_NO_MEMORY, done, arg);
+        sl_err err = bad_acks ? SLUICE_E_INVALID_REQUIRED_ACKS : SLUICE_E_LIMIT;
+        refuse(from, is_bad ? err : SLUICE_E_NO_MEMORY, done, arg);
+        watch_end(watch, context->connection);
         return;
     }
     shard_request_begin(home);
-    request->home = home;
     request->done = done;
     request->arg = arg;
+    request->watch = watch;
+    request->connection = context->connection;
     request->acks = from->acks;
-    keep_context(request, context);
+    keep_context(request->context, context);
     for (uint32_t i = 0; i < from->entry_count; i++) {
         struct produce_entry *entry = &request->entries[i];
+        produce_entry_init(entry, &request->results[i]);
         entry->data = (uint8_t *)(uintptr_t)from->entries[i].batch.data;
         entry->size = (uint32_t)SL_MIN(from->entries[i].batch.size, (uint64_t)INT32_MAX);
         entry->no_zstd = (from->flags & SLUICE_PRODUCE_NO_ZSTD) != 0;
-        entry->result.base_offset = entry->result.log_append_time_ms = -1;
-        entry->result.log_start_offset = -1;
-        entry->expected_offset = -1;
     }
     if (chunk != NULL) {
         request->chunk = chunk_ref(chunk);
     } else if (copy_batches(request, from) != SLUICE_OK) {
         request_free(request);
         refuse(from, SLUICE_E_NO_MEMORY, done, arg);
+        watch_end(watch, context->connection);
         return;
     }
     bool has_terms = from->size >= offsetof(struct sluice_produce, terms) + sizeof(from->terms);

@@ -4,8 +4,18 @@
 
 #include "shard/produce.h"
 
+/* Who sent a request, for the gates; its texts are in `texts`. */
+struct produce_context {
+    struct sluice_context context;
+    char texts[512];
+};
+
 /* ---- the partition's loop: produce.c ---- */
 
+/* An entry as it starts: no batch yet, nothing against it. */
+void produce_entry_init(struct produce_entry *entry, struct sluice_produce_result *result);
+/* Why it is refused, for people: cut where it has no room. */
+void produce_entry_say(struct produce_entry *entry, const char *format, ...) SL_PRINTF(2, 3);
 /* The entry has its outcome; with the last one its part goes home. */
 void produce_entry_end(struct produce_entry *entry, sl_err err);
 /* One record more that is refused, told to the client as far as there is room. */

@@ -20,7 +20,7 @@ static sl_err guard_status(const struct txn_guard *guard, sl_err err)
 
 static bool is_guarded(const struct produce_entry *entry)
 {
-    return entry->producer.transactional && entry->result.status == SLUICE_OK;
+    return entry->producer.transactional && entry->result->status == SLUICE_OK;
 }
 
 /* Parts keep the entries that nothing was found against, and those that were refused before. */
@@ -32,7 +32,7 @@ static void parts_filter(struct produce_request *request)
         for (uint32_t j = 0; j < part->entry_count; j++) {
             uint32_t index = part->entries[j];
             const struct produce_entry *entry = &request->entries[index];
-            if (entry->result.status == SLUICE_OK || entry->refused) {
+            if (entry->result->status == SLUICE_OK || entry->refused) {
                 part->entries[kept++] = index;
             }
         }
@@ -47,7 +47,7 @@ static void guard_granted(struct txn_guard *guard)
     for (uint32_t i = 0; i < request->entry_count; i++) {
         struct produce_entry *entry = &request->entries[i];
         if (is_guarded(entry)) {
-            entry->result.status = guard_status(guard, guard->statuses[at++]);
+            entry->result->status = guard_status(guard, guard->statuses[at++]);
         }
     }
     parts_filter(request);
@@ -66,7 +66,7 @@ static void guard_fill(struct produce_request *request, struct txn_guard *guard)
         first = first == NULL ? entry : first;
         if (entry->producer.producer_id != first->producer.producer_id ||
             entry->producer.producer_epoch != first->producer.producer_epoch) {
-            entry->result.status = SLUICE_E_INVALID_PRODUCER_ID_MAPPING;
+            entry->result->status = SLUICE_E_INVALID_PRODUCER_ID_MAPPING;
             continue;
         }
         entry->producer.begins_at_zero = guard->adds;
@@ -83,7 +83,7 @@ static void refuse_guarded(struct produce_request *request, sl_err err)
 {
     for (uint32_t i = 0; i < request->entry_count; i++) {
         if (is_guarded(&request->entries[i])) {
-            request->entries[i].result.status = err;
+            request->entries[i].result->status = err;
         }
     }
     parts_filter(request);
@@ -94,12 +94,12 @@ static void refuse_guarded(struct produce_request *request, sl_err err)
  * open, in the order of the requests. */
 bool produce_guard_take(struct produce_request *request, const struct sluice_produce *from)
 {
+    if (!request->is_guarded) {
+        return false;
+    }
     uint32_t count = 0;
     for (uint32_t i = 0; i < request->entry_count; i++) {
         count += is_guarded(&request->entries[i]);
-    }
-    if (count == 0) {
-        return false;
     }
     bool has_id = from->size >= offsetof(struct sluice_produce, transactional_id) +
                                     sizeof(from->transactional_id) &&

@@ -539,32 +539,34 @@ bool seal_is_applying(const struct shard *shard)
 }
 
 /* From 90 % of the disk on, up to where produce is refused. */
-static int32_t disk_throttle_ms(const struct wal_status *log)
+static int32_t disk_throttle_ms(const struct wal_pressure *log)
 {
     if (log->disk_total < 1000 || log->disk_full) {
         return log->disk_full ? (int32_t)THROTTLE_MS_MAX : 0;
     }
     uint64_t used = log->disk_total - SL_MIN(log->disk_available, log->disk_total);
-    uint64_t permille = used / (log->disk_total / 1000);
-    if (permille < DISK_THROTTLE_PERMILLE) {
+    uint64_t one_permille = log->disk_total / 1000;
+    if (used < DISK_THROTTLE_PERMILLE * one_permille) {
         return 0;
     }
+    uint64_t permille = used / one_permille;
     uint64_t delay_ms = (permille - DISK_THROTTLE_PERMILLE + 1) * THROTTLE_MS_MAX / DISK_SPAN;
     return (int32_t)SL_MIN(delay_ms, (uint64_t)THROTTLE_MS_MAX);
 }
 
 int32_t seal_throttle_ms(const struct shard *shard)
 {
-    struct wal_status log;
+    struct wal_pressure log;
     if (shard->log == NULL || shard->extents == NULL) {
         return 0;
     }
-    commit_log_status(shard->log, &log);
+    commit_log_pressure(shard->log, &log);
     int32_t disk_ms = disk_throttle_ms(&log);
-    uint64_t permille = (log.bytes_used + log.pending_bytes) / (log.bytes_max / 1000);
-    if (permille <= THROTTLE_PERMILLE) {
+    uint64_t one_permille = log.bytes_max / 1000;
+    if (log.bytes_used + log.pending_bytes < (THROTTLE_PERMILLE + 1) * one_permille) {
         return disk_ms;
     }
+    uint64_t permille = (log.bytes_used + log.pending_bytes) / one_permille;
     uint64_t delay_ms = (permille - THROTTLE_PERMILLE) * THROTTLE_MS_MAX / THROTTLE_SPAN;
     return SL_MAX(disk_ms, (int32_t)SL_MIN(delay_ms, (uint64_t)THROTTLE_MS_MAX));
 }

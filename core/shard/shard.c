@@ -128,14 +128,40 @@ struct shard *shard_of_partition(const struct shard_set *set, const struct topic
     return set->shards[index];
 }
 
-struct topic *shard_find_topic(const struct shard *shard, const struct sluice_topic_ref *ref,
+static struct topic *last_topic(const struct shard *shard)
+{
+    bool is_there = shard->last_topic_version == catalog_version(shard->catalog);
+    return is_there ? shard->last_topic : NULL;
+}
+
+static struct topic *note_topic(struct shard *shard, struct topic *topic)
+{
+    shard->last_topic = topic;
+    shard->last_topic_version = catalog_version(shard->catalog);
+    return topic;
+}
+
+struct topic *shard_topic_by_id(struct shard *shard, const struct sl_uuid *id)
+{
+    struct topic *last = last_topic(shard);
+    bool is_it = last != NULL && sl_uuid_equal(&last->id, id);
+    return is_it ? last : note_topic(shard, catalog_by_id(shard->catalog, id));
+}
+
+static struct topic *topic_by_name(struct shard *shard, struct sl_bytes name)
+{
+    struct topic *last = last_topic(shard);
+    bool is_it = last != NULL && sl_bytes_equal(last->name, name);
+    return is_it ? last : note_topic(shard, catalog_by_name(shard->catalog, name));
+}
+
+struct topic *shard_find_topic(struct shard *shard, const struct sluice_topic_ref *ref,
                                sluice_status *ret_status)
 {
     struct sl_uuid id;
     memcpy(id.b, ref->id.bytes, sizeof(id.b));
-    struct topic *topic = ref->name.size > 0
-                              ? catalog_by_name(shard->catalog, sl_of_text(ref->name))
-                              : catalog_by_id(shard->catalog, &id);
+    struct topic *topic = ref->name.size > 0 ? topic_by_name(shard, sl_of_text(ref->name))
+                                             : shard_topic_by_id(shard, &id);
     if (topic == NULL) {
         *ret_status = ref->name.size > 0 || sl_uuid_is_zero(&id) ? SLUICE_E_UNKNOWN_TOPIC
                                                                  : SLUICE_E_UNKNOWN_TOPIC_ID;

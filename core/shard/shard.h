@@ -152,6 +152,8 @@ struct shard {
     sl_err status;  /* SLUICE_OK, or why it does not serve: E_CORRUPT after a refused recovery,
                        E_FENCED; other loops ask shard_status */
     struct catalog *catalog;
+    struct topic *last_topic;    /* that was asked for: mostly it is the next one, too */
+    uint64_t last_topic_version; /* of the catalog then: later it may be gone */
     struct producer_shard *producers;
     struct producer_ids producer_ids;    /* shard 0 */
     struct producer_id_call *id_waiters; /* shard 0: for the lease under way */
@@ -249,8 +251,9 @@ struct shard *shard_of_partition(const struct shard_set *set, const struct topic
                                  uint32_t partition); /* partition < partition_count */
 /* By name, else by id; NULL: unknown, and *ret_status says E_UNKNOWN_TOPIC or E_UNKNOWN_TOPIC_ID.
  */
-struct topic *shard_find_topic(const struct shard *shard, const struct sluice_topic_ref *ref,
+struct topic *shard_find_topic(struct shard *shard, const struct sluice_topic_ref *ref,
                                sluice_status *ret_status);
+struct topic *shard_topic_by_id(struct shard *shard, const struct sl_uuid *id); /* NULL: unknown */
 
 /* What a stage reads and writes is as durable as its position, so that it can be exactly-once. */
 bool shard_topic_is_exact(const struct shard *shard, const struct topic *topic);

@@ -257,7 +257,7 @@ static bool is_among(const struct txn_partition *partitions, uint32_t count,
     return false;
 }
 
-static sl_err resolve(const struct shard *shard, const struct sluice_txn_partition *from,
+static sl_err resolve(struct shard *shard, const struct sluice_txn_partition *from,
                       struct txn_partition *ret_partition)
 {
     sluice_status status = SLUICE_OK;

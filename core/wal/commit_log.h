@@ -38,10 +38,12 @@ struct wal_unit {
     uint64_t lsn;      /* of its frame; set before durable runs */
     int64_t time_ms;   /* frame time, never goes back; set before durable runs */
     void (*durable)(struct wal_unit *unit, sl_err err); /* [loop] */
+    /* Sums over the items, that only the log on the disk uses: what it needs of them later. */
+    uint64_t body_size;
+    uint64_t directory_size;
+    uint32_t piece_count;
 };
 
-/* Bytes that a unit will take in a frame (directory and bodies). */
-uint64_t wal_unit_size(const struct wal_unit *unit);
 /* A live segment. */
 struct wal_segment_status {
     uint64_t end;       /* position behind the last frame given out */
@@ -49,6 +51,15 @@ struct wal_segment_status {
     uint64_t frames;    /* 0 where they are not read at a start */
     int64_t created_ms; /* wall time of its first frame */
     bool cuts;          /* what lies behind its end is being cut: it gets no second name yet */
+};
+/* How full it is. */
+struct wal_pressure {
+    uint64_t bytes_used; /* as in wal_status */
+    uint64_t pending_bytes;
+    uint64_t bytes_max;
+    uint64_t disk_total;
+    uint64_t disk_available;
+    bool disk_full;
 };
 struct wal_status {
     uint64_t last_lsn; /* given out */
@@ -107,6 +118,7 @@ struct commit_log_ops {
      * bytes_max. NULL: never. */
     bool (*rotate)(struct commit_log *log);
     void (*status)(const struct commit_log *log, struct wal_status *ret_status);
+    void (*pressure)(const struct commit_log *log, struct wal_pressure *ret_pressure);
     /* Somebody else looked at the disk; the log looks by itself only while it is written to. NULL:
      * it has none. */
     void (*disk_seen)(struct commit_log *log, uint64_t total_bytes, uint64_t available_bytes);
@@ -172,6 +184,12 @@ static inline SL_MUST_CHECK bool commit_log_rotate(struct commit_log *log)
 static inline void commit_log_status(const struct commit_log *log, struct wal_status *ret_status)
 {
     log->ops->status(log, ret_status);
+}
+/* What of the status each answer to a producer looks at. */
+static inline void commit_log_pressure(const struct commit_log *log,
+                                       struct wal_pressure *ret_pressure)
+{
+    log->ops->pressure(log, ret_pressure);
 }
 static inline void commit_log_disk_seen(struct commit_log *log, uint64_t total_bytes,
                                         uint64_t available_bytes)

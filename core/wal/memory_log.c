@@ -355,6 +355,13 @@ static void log_status(const struct commit_log *base, struct wal_status *ret_sta
     };
 }
 
+static void log_pressure(const struct commit_log *base, struct wal_pressure *ret_pressure)
+{
+    const struct memory_log *log = memory_of_const(base);
+    *ret_pressure = (struct wal_pressure){
+        .bytes_used = log->bytes, .pending_bytes = log->pending_bytes, .bytes_max = log->bytes_max};
+}
+
 sl_err memory_log_move(struct commit_log *base, const struct wal_place *place,
                        struct wal_place *ret_place)
 {
@@ -412,6 +419,7 @@ static const struct commit_log_ops memory_ops = {
     .release = log_release,
     .segment_status = log_segment_status,
     .status = log_status,
+    .pressure = log_pressure,
     .close = log_close,
     .free = log_free,
 };

@@ -330,8 +330,9 @@ static uint64_t bytes_promised(const struct wal *wal, uint64_t unit_size)
 {
     uint64_t placed = wal->commit.busy ? wal->commit.unit_bytes : 0; /* their frames have room */
     uint64_t queued = wal->pending_bytes - placed + unit_size;
-    uint64_t frames =
-        SL_MIN(2 * queued / wal->limits.group_bytes_max, (uint64_t)wal->pending_units) + 1;
+    bool is_little = 2 * queued < wal->limits.group_bytes_max; /* a division is dear */
+    uint64_t groups = is_little ? 0 : 2 * queued / wal->limits.group_bytes_max;
+    uint64_t frames = SL_MIN(groups, (uint64_t)wal->pending_units) + 1;
     uint64_t size = queued + frames * (WAL_FRAME_HEADER + WAL_BLOCK);
     uint64_t room = wal_segment_room(&wal->limits);
     uint64_t left = room - wal_segment_last(wal)->end;
@@ -365,7 +366,8 @@ sl_err wal_submit(struct wal *wal, struct wal_unit *unit)
 {
     SL_ASSERT(sl_loop_is_current(wal->loop));
     SL_ASSERT(unit->item_count > 0);
-    sl_err err = submit_check(wal, unit, wal_unit_size(unit));
+    wal_commit_measure(unit);
+    sl_err err = submit_check(wal, unit, unit->directory_size + unit->body_size);
     if (err != SLUICE_OK)
         return err;
     wal_commit_append(wal, unit);
@@ -481,6 +483,16 @@ bool wal_rotate(struct wal *wal)
     return true;
 }
 
+void wal_pressure_get(const struct wal *wal, struct wal_pressure *ret_pressure)
+{
+    *ret_pressure = (struct wal_pressure){.bytes_used = bytes_used(wal),
+                                          .pending_bytes = wal->pending_bytes,
+                                          .bytes_max = wal->limits.bytes_max,
+                                          .disk_total = wal->disk_total,
+                                          .disk_available = wal->disk_available,
+                                          .disk_full = wal->disk_full};
+}
+
 void wal_status_get(const struct wal *wal, struct wal_status *ret_status)
 {
     *ret_status = (struct wal_status){
@@ -521,9 +533,7 @@ void wal_close_step(struct wal *wal)
     if (!wal->fenced && wal->pending_head != NULL)
         return; /* a kick is on its way */
     if (!wal->fenced && !wal->marked_clean) {
-        wal->mark_item = (struct wal_item){.kind = WAL_ITEM_CLEAN_SHUTDOWN, .version = 1};
-        wal->mark_busy = true;
-        wal_commit_append(wal, &wal->mark);
+        wal_commit_append_mark(wal, WAL_ITEM_CLEAN_SHUTDOWN);
         wal_commit_kick(wal);
         return;
     }

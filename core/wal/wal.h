@@ -159,6 +159,7 @@ void wal_segment_path(const struct wal *wal, uint64_t segment, char ret_path[WAL
  * comes. False: not now, as segments take up too much of bytes_max. [loop] */
 bool wal_rotate(struct wal *wal) SL_MUST_CHECK;
 
-void wal_status_get(const struct wal *wal, struct wal_status *ret_status); /* [loop] */
+void wal_status_get(const struct wal *wal, struct wal_status *ret_status);       /* [loop] */
+void wal_pressure_get(const struct wal *wal, struct wal_pressure *ret_pressure); /* [loop] */
 
 #endif

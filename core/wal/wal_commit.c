@@ -22,8 +22,10 @@
 
 #define NS_PER_MS   1000000
 #define EARLY_UNITS 16u /* between two looks at the clock */
-#define AHEAD_LINES 8u  /* of a unit's surroundings that are fetched while others end */
-#define AHEAD_UNITS 3u
+/* Of a unit's surroundings, that are fetched while others end: lines before it, and in all. */
+#define AHEAD_BEFORE 7u
+#define AHEAD_LINES  12u
+#define AHEAD_UNITS  3u
 
 static const uint8_t zero_block[WAL_BLOCK]; /* padding */
 
@@ -107,25 +109,22 @@ static sl_err segment_switch(struct wal *wal)
 
 /* ---- forming (loop) ---- */
 
-static uint64_t unit_directory_size(const struct wal_unit *unit)
+void wal_commit_measure(struct wal_unit *unit)
 {
-    uint64_t size = 0;
-    for (uint32_t i = 0; i < unit->item_count; i++)
-        size += wal_item_size(unit->items[i].payload.size);
-    return size;
+    unit->directory_size = 0;
+    unit->body_size = 0;
+    unit->piece_count = 0;
+    for (uint32_t i = 0; i < unit->item_count; i++) {
+        const struct wal_item *item = &unit->items[i];
+        unit->directory_size += wal_item_size(item->payload.size);
+        unit->body_size += item->body_size;
+        unit->piece_count += item->body_count;
+    }
 }
 
-static uint64_t unit_body_size(const struct wal_unit *unit)
+static uint64_t unit_size(const struct wal_unit *unit)
 {
-    uint64_t size = 0;
-    for (uint32_t i = 0; i < unit->item_count; i++)
-        size += unit->items[i].body_size;
-    return size;
-}
-
-uint64_t wal_unit_size(const struct wal_unit *unit)
-{
-    return unit_directory_size(unit) + unit_body_size(unit);
+    return unit->directory_size + unit->body_size;
 }
 
 /* Takes units from the head of the queue into one group, at least one; the queue is not changed
@@ -137,15 +136,15 @@ static struct wal_unit *group_measure(const struct wal *wal, struct wal_frame *f
     memset(frame, 0, sizeof *frame);
     frame->first = unit;
     while (unit != NULL) {
-        uint64_t directory_size = unit_directory_size(unit);
-        uint64_t body_size = unit_body_size(unit);
-        size += directory_size + body_size;
+        size += unit_size(unit);
         if (frame->unit_count > 0 && size > wal->limits.group_bytes_max)
             break;
         frame->unit_count++;
         frame->item_count += unit->item_count;
-        frame->directory_size += directory_size;
-        frame->body_size += body_size;
+        frame->written_count += unit->when_written;
+        frame->piece_count += unit->piece_count;
+        frame->directory_size += unit->directory_size;
+        frame->body_size += unit->body_size;
         unit = unit->next;
     }
     frame->frame_size = wal_frame_size(frame->directory_size, frame->body_size);
@@ -186,17 +185,6 @@ static void group_take(struct wal *wal, struct wal_frame *frame, struct wal_unit
     wal->commit.unit_bytes += frame->directory_size + frame->body_size;
 }
 
-static size_t frame_pieces(const struct wal_frame *frame)
-{
-    size_t count = 2; /* head, padding */
-    const struct wal_unit *unit = frame->first;
-    for (uint32_t i = 0; i < frame->unit_count; i++, unit = unit->next) {
-        for (uint32_t k = 0; k < unit->item_count; k++)
-            count += unit->items[k].body_count;
-    }
-    return count;
-}
-
 /* Memory that the lane will need for this frame beside what the commit has. */
 static sl_err commit_reserve(struct wal_commit *commit, size_t head_size, size_t piece_count)
 {
@@ -220,11 +208,8 @@ static void commit_choose_sync(struct wal_commit *commit)
     bool early = false;
     bool late = false;
     for (uint32_t i = 0; i < commit->frame_count; i++) {
-        const struct wal_unit *unit = commit->frames[i].first;
-        for (uint32_t k = 0; k < commit->frames[i].unit_count; k++, unit = unit->next) {
-            early = early || unit->when_written;
-            late = late || !unit->when_written;
-        }
+        early = early || commit->frames[i].written_count > 0;
+        late = late || commit->frames[i].written_count < commit->frames[i].unit_count;
     }
     bool is_old = wal->written_lsn > wal->durable_lsn &&
                   sl_os_mono_ns(wal->os) - wal->unsynced_ns >= WAL_UNSYNCED_MAX_NS;
@@ -250,7 +235,7 @@ static sl_err commit_form(struct wal *wal)
         if (!fits && commit->frame_count > 0)
             break;
         head_size += WAL_FRAME_HEADER + (size_t)frame->directory_size;
-        piece_count += frame_pieces(frame);
+        piece_count += frame->piece_count + 2; /* head, padding */
         err = commit_reserve(commit, head_size, piece_count);
         if (err == SLUICE_OK && !fits)
             err = segment_switch(wal);
@@ -463,7 +448,7 @@ static void kick_early(struct wal *wal, int64_t begin_ns)
 /* A unit lies among what its callback uses, and left the cache while the disk worked. */
 static struct wal_unit *fetch_ahead(struct wal_unit *unit)
 {
-    const uint8_t *from = (const uint8_t *)unit - 64;
+    const uint8_t *from = (const uint8_t *)unit - AHEAD_BEFORE * 64;
     for (uint32_t i = 0; i < AHEAD_LINES; i++)
         __builtin_prefetch(from + (size_t)i * 64, 1);
     return unit->next;
@@ -543,7 +528,7 @@ static void pending_fail(struct wal *wal, sl_err err)
         wal->pending_head = unit->next;
         if (wal->pending_head == NULL)
             wal->pending_tail = NULL;
-        wal->pending_bytes -= wal_unit_size(unit);
+        wal->pending_bytes -= unit_size(unit);
         unit_end(wal, unit, err);
     }
 }
@@ -677,9 +662,7 @@ void wal_commit_mark(struct wal *wal)
 {
     if (wal->mark_busy)
         return;
-    wal->mark_item = (struct wal_item){.kind = WAL_ITEM_IDLE, .version = 1};
-    wal->mark_busy = true;
-    wal_commit_append(wal, &wal->mark);
+    wal_commit_append_mark(wal, WAL_ITEM_IDLE);
     wal_commit_kick(wal);
 }
 
@@ -711,18 +694,23 @@ void wal_commit_append(struct wal *wal, struct wal_unit *unit)
         wal->pending_head = unit;
     wal->pending_tail = unit;
     wal->pending_units++;
-    wal->pending_bytes += wal_unit_size(unit);
+    wal->pending_bytes += unit_size(unit);
+}
+
+void wal_commit_append_mark(struct wal *wal, uint16_t kind)
+{
+    wal->mark_item = (struct wal_item){.kind = kind, .version = 1};
+    wal->mark_busy = true;
+    wal_commit_measure(&wal->mark);
+    wal_commit_append(wal, &wal->mark);
 }
 
 void wal_commit_rotate(struct wal *wal)
 {
     bool begins = wal->rotates && !wal->fenced && !wal->closing && !wal->commit.busy &&
                   wal->pending_head == NULL && !wal->mark_busy;
-    if (begins) {
-        wal->mark_item = (struct wal_item){.kind = WAL_ITEM_IDLE, .version = 1};
-        wal->mark_busy = true;
-        wal_commit_append(wal, &wal->mark);
-    }
+    if (begins)
+        wal_commit_append_mark(wal, WAL_ITEM_IDLE);
 }
 
 static void kick_run(struct sl_task *task)
@@ -757,8 +745,7 @@ sl_err wal_commit_first(struct wal *wal, uint64_t previous_lsn, uint32_t chain)
     wal->durable_lsn = previous_lsn;
     wal->written_lsn = previous_lsn;
     commit->chain = chain;
-    wal->mark_item = (struct wal_item){.kind = WAL_ITEM_IDLE, .version = 1};
-    wal_commit_append(wal, &wal->mark);
+    wal_commit_append_mark(wal, WAL_ITEM_IDLE);
     commit_prepare(commit);
     struct wal_segment *before = wal_segment_last(wal);
     uint64_t end = before == NULL ? 0 : before->end;
@@ -777,6 +764,7 @@ sl_err wal_commit_first(struct wal *wal, uint64_t previous_lsn, uint32_t chain)
     wal->durable_lsn = wal->last_lsn;
     wal->written_lsn = wal->last_lsn;
     wal->marked_lsn = wal->last_lsn;
+    wal->mark_busy = false;
     wal->pending_units = 0;
     wal->pending_bytes = 0;
     return SLUICE_OK;

@@ -69,6 +69,11 @@ static void log_status(const struct commit_log *log, struct wal_status *ret_stat
     wal_status_get(wal_of_const(log), ret_status);
 }
 
+static void log_pressure(const struct commit_log *log, struct wal_pressure *ret_pressure)
+{
+    wal_pressure_get(wal_of_const(log), ret_pressure);
+}
+
 /* A log that finds its disk full also looks at it more often. */
 static void log_disk_seen(struct commit_log *log, uint64_t total_bytes, uint64_t available_bytes)
 {
@@ -101,6 +106,7 @@ static const struct commit_log_ops wal_ops = {
     .segment_path = log_segment_path,
     .rotate = log_rotate,
     .status = log_status,
+    .pressure = log_pressure,
     .disk_seen = log_disk_seen,
     .close = log_close,
     .free = log_free,

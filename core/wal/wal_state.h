@@ -44,6 +44,8 @@ struct wal_frame {
     struct wal_unit *first; /* units of the frame, linked, count of them */
     uint32_t unit_count;
     uint32_t item_count;
+    uint32_t written_count; /* of the units: those that want no more than to be written */
+    size_t piece_count;     /* of all bodies */
     uint64_t position;
     uint64_t frame_size;
     uint64_t directory_size;
@@ -212,7 +214,9 @@ void wal_commit_init(struct wal *wal);
 void wal_commit_kick(struct wal *wal); /* forms and submits the next commit, if it may */
 void wal_commit_rotate(
     struct wal *wal); /* begins what wal->rotates asks for, when nothing else does */
-void wal_commit_append(struct wal *wal, struct wal_unit *unit); /* no bounds are checked */
+void wal_commit_measure(struct wal_unit *unit);                 /* sums up its items */
+void wal_commit_append(struct wal *wal, struct wal_unit *unit); /* measured; no bounds checked */
+void wal_commit_append_mark(struct wal *wal, uint16_t kind);    /* none is under way */
 void wal_commit_fence(struct wal *wal, sl_err cause);
 /* Something was told that is not durable yet. */
 bool wal_commit_is_ahead(const struct wal *wal);

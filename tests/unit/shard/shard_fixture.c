@@ -345,7 +345,7 @@ static void call_produce(struct fixture *fixture, void *arg)
 {
     struct produce_call *call = arg;
     produce_start(fixture_home(fixture), NULL, &fixture->context, call->request, on_produced,
-                  call->produced);
+                  call->produced, NULL);
 }
 
 void fixture_produce_start(struct fixture *fixture, const char *topic, int32_t partition,

@@ -409,7 +409,7 @@ static void produce_wide(struct fixture *f, uint32_t count, struct wide_produced
     struct sluice_produce request = {
         .size = sizeof(request), .acks = -1, .entry_count = count, .entries = entries};
     *ret_produced = (struct wide_produced){0};
-    produce_start(fixture_home(f), NULL, &f->context, &request, on_wide, ret_produced);
+    produce_start(fixture_home(f), NULL, &f->context, &request, on_wide, ret_produced, NULL);
 }
 
 Test(shard, a_request_to_many_partitions_keeps_its_place_before_later_ones)

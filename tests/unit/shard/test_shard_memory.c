@@ -89,7 +89,7 @@ static void path_produce(struct fixture *fixture, void *arg)
     }
     struct sluice_produce request = {
         .size = sizeof(request), .acks = -1, .entry_count = 3, .entries = entries};
-    produce_start(fixture_home(fixture), NULL, &fixture->context, &request, on_produced, arg);
+    produce_start(fixture_home(fixture), NULL, &fixture->context, &request, on_produced, arg, NULL);
 }
 
 static void on_fetched(void *arg, const struct sluice_fetch_result *results, uint32_t count,

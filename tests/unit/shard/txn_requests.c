@@ -70,7 +70,7 @@ static void run_sending(struct sl_task *task)
 {
     struct txn_sending *sending = SL_CONTAINER_OF(task, struct txn_sending, task);
     produce_start(fixture_home(sending->fixture), NULL, &sending->fixture->context,
-                  &sending->produce, produced, sending);
+                  &sending->produce, produced, sending, NULL);
 }
 
 void txn_sending_post(struct fixture *fixture, struct txn_sending *sending, size_t size,
