@@ -23,7 +23,8 @@ struct loop_room {
     struct sl_loop *loop;
     struct chunk_cache cache;
     struct broker_link link;
-    struct flow_book flow;
+    struct flow_book flow;    /* of who produces */
+    struct flow_book readers; /* of who fetches */
     struct broker_guard guard;
     struct security_link security;
     struct quota_link quota;

@@ -279,6 +279,7 @@ struct sluice *sluice_free(struct sluice *sluice)
         broker_guard_fini(&room->guard);
         broker_link_fini(&room->link);
         flow_book_fini(&room->flow);
+        flow_book_fini(&room->readers);
         if (room->intake.slots != NULL) {
             intake_fini(&room->intake);
         }

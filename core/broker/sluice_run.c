@@ -192,8 +192,10 @@ static void start_room(struct sl_task *task)
     uint64_t flow_seed = 0;
     sl_os_random(sluice->os, &flow_seed, sizeof(flow_seed));
     flow_book_init(&room->flow, flow_seed);
+    flow_book_init(&room->readers, flow_seed);
     broker_link_init(&room->link, room->shards[0], &room->intake, &sluice->facts);
     room->link.flow = &room->flow;
+    room->link.readers = &room->readers;
     broker_guard_init(&room->guard, &room->link, policy_ref(sluice->access.policy));
     for (uint32_t i = 0; i < room->shard_count; i++) {
         room->shards[i]->policy = room->guard.policy;

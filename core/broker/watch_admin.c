@@ -1,9 +1,9 @@
 /* watch_admin.c: see watch_admin.h.
  *
- * flow: every shard's loop is asked once; it copies what its loop knows (the book of producers, its
- * connections' stalls, its buffers) and what its shard knows (its log, where stages are). Loop 0
- * adds the plugins and puts the rows together. Counters only: rates are the difference of two
- * answers over the difference of their mono_ms. */
+ * flow: every shard's loop is asked once; it copies what its loop knows (the books of producers and
+ * readers, its connections' stalls, its buffers) and what its shard knows (its log, where stages
+ * are). Loop 0 adds the plugins and puts the rows together. Counters only: rates are the difference
+ * of two answers over the difference of their mono_ms. */
 #include "broker/watch_admin.h"
 
 #include "broker/admin_round.h"
@@ -23,7 +23,7 @@
 /* JSON of one shard's loop, made there. */
 struct flow_call {
     struct admin_round_call base; /* of a room its first shard tells the book */
-    cJSON *producers, *filters, *lags, *pressure, *stalls;
+    cJSON *producers, *readers, *filters, *lags, *pressure, *stalls;
 };
 
 struct flow_gather {
@@ -41,7 +41,9 @@ static void add_number(cJSON *object, const char *key, uint64_t value)
 /* ---- producers ---- */
 
 struct row_visit {
-    struct flow_call *call;
+    const struct shard *shard;
+    cJSON *rows;
+    bool reads; /* nothing is known of how much */
     int64_t now_ms;
     uint32_t count;
 };
@@ -72,12 +74,16 @@ static void visit_row(void *arg, struct sl_bytes key, const struct flow_row *row
     }
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "client", row->client);
-    add_topic(object, visit->call->base.call.target, key);
-    add_number(object, "records", row->records);
-    add_number(object, "bytes", row->bytes);
-    add_number(object, "batches", row->batches);
+    add_topic(object, visit->shard, key);
+    if (visit->reads) {
+        add_number(object, "requests", row->batches);
+    } else {
+        add_number(object, "records", row->records);
+        add_number(object, "bytes", row->bytes);
+        add_number(object, "batches", row->batches);
+    }
     add_number(object, "idle_ms", (uint64_t)SL_MAX(visit->now_ms - row->last_ms, INT64_C(0)));
-    cJSON_AddItemToArray(visit->call->producers, object);
+    cJSON_AddItemToArray(visit->rows, object);
 }
 
 /* ---- what waits, how full ---- */
@@ -107,8 +113,14 @@ static void add_stall(cJSON *array, const char *what, const char *cause, uint64_
 static void tell_room(struct flow_call *call)
 {
     const struct loop_room *room = call->base.room;
-    struct row_visit visit = {.call = call, .now_ms = sl_loop_now_ns(room->loop) / 1000000};
+    struct row_visit visit = {.shard = call->base.call.target,
+                              .rows = call->producers,
+                              .now_ms = sl_loop_now_ns(room->loop) / 1000000};
     flow_book_each(&room->flow, visit_row, &visit);
+    visit.rows = call->readers;
+    visit.reads = true;
+    visit.count = 0;
+    flow_book_each(&room->readers, visit_row, &visit);
     filter_list_json(room, call->filters);
     add_pressure(call->pressure, "buffers", room->index, room->cache.used_bytes,
                  room->cache.budget_bytes);
@@ -159,6 +171,7 @@ static void run(struct shard_call *shard_call)
     struct flow_call *call = SL_CONTAINER_OF(shard_call, struct flow_call, base.call);
     const struct plugin_manager *plugins = call->base.round->sluice->plugins;
     call->producers = cJSON_CreateArray();
+    call->readers = cJSON_CreateArray();
     call->filters = cJSON_CreateArray();
     call->lags = cJSON_CreateArray();
     call->pressure = cJSON_CreateArray();
@@ -184,6 +197,7 @@ static void flow_end(struct admin_round *round)
     add_number(result, "uptime_ms",
                (uint64_t)((sl_os_mono_ns(sluice->os) - sluice->started_ns) / 1000000));
     cJSON *producers = cJSON_AddArrayToObject(result, "producers");
+    cJSON *readers = cJSON_AddArrayToObject(result, "readers");
     plugin_list_json(sluice->plugins, cJSON_AddArrayToObject(result, "plugins"));
     cJSON *filters = cJSON_AddArrayToObject(result, "filters");
     cJSON *lags = cJSON_AddArrayToObject(result, "lags");
@@ -191,6 +205,7 @@ static void flow_end(struct admin_round *round)
     cJSON *stalls = cJSON_AddArrayToObject(result, "stalls");
     for (uint32_t i = 0; i < sluice->shards.count; i++) {
         admin_move_all(producers, gather->calls[i].producers);
+        admin_move_all(readers, gather->calls[i].readers);
         admin_move_all(filters, gather->calls[i].filters);
         admin_move_all(lags, gather->calls[i].lags);
         admin_move_all(pressure, gather->calls[i].pressure);

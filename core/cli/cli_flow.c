@@ -1,5 +1,5 @@
-/* cli_flow.c: flow show, flow graph: producers, topics, stages and gates, groups, with rates, lags
- * and what waits for what. Rates are of FLOW_WAIT_MS between two looks. */
+/* cli_flow.c: flow show, flow graph: producers, topics, stages and gates, groups, readers, with
+ * rates, lags and what waits for what. Rates are of FLOW_WAIT_MS between two looks. */
 #include "cli/cli_flow_model.h"
 
 #include <stdlib.h>
@@ -50,7 +50,7 @@ static void edges_write(const struct cli *cli, const cJSON *edges)
     }
     if (rows->child == NULL) {
         puts("nothing flows: no producer wrote since the start, no stage runs, no group has "
-             "offsets");
+             "offsets, nobody reads");
     } else {
         cli_table_write(cli, rows, columns, SL_COUNT_OF(columns));
     }
@@ -226,11 +226,9 @@ static void quoted_write(const char *text)
 
 static void dot_node(const char *node)
 {
-    static const char *const shapes[][2] = {{"producer", "ellipse"},
-                                            {"topic", "cylinder"},
-                                            {"stage", "box"},
-                                            {"gate", "diamond"},
-                                            {"group", "ellipse"}};
+    static const char *const shapes[][2] = {{"producer", "ellipse"}, {"topic", "cylinder"},
+                                            {"stage", "box"},        {"gate", "diamond"},
+                                            {"group", "ellipse"},    {"reader", "ellipse"}};
     size_t size = 0;
     const char *name = flow_node_name(node, &size);
     const char *shape = "box";
@@ -321,9 +319,9 @@ static int flow_graph(struct cli *cli)
 /* clang-format off */
 static const struct cli_command commands[] = {
     {"flow show", flow_show, "", 0, 0, CLI_BROKER_OPTIONS,
-     "who writes where, stages, groups: rates, lags, and what waits for what\n\n"
+     "who writes where, stages, groups, readers: rates, lags, and what waits for what\n\n"
      "Rates are those between two looks, 1.5 s apart. Of a group they follow its commits.\n"
-     "bytes/s is told of producers."},
+     "bytes/s is told of producers; of readers without a group, that they read."},
     {"flow graph", flow_graph, "", 0, 0, CLI_BROKER_OPTIONS | CLI_OPTION(FORMAT),
      "the same as a tree, or for Graphviz: --format text, dot, json"},
 };

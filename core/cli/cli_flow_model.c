@@ -395,6 +395,42 @@ static void groups_add(const struct making *making)
                             (double)watch_int(making->now, "groups_left_out", 0));
 }
 
+/* ---- readers ---- */
+
+static bool has_row(const cJSON *object, const char *array, const char *name, const char *value)
+{
+    return find(object, array, name, value) != NULL;
+}
+
+/* A client id is all that a fetch and a group have in common. */
+static bool is_of_group(const struct making *making, const char *client, const char *topic)
+{
+    const cJSON *group;
+    cJSON_ArrayForEach(group, cJSON_GetObjectItemCaseSensitive(making->now, "groups"))
+    {
+        if (has_row(group, "members", "client_id", client) &&
+            has_row(group, "partitions", "topic", topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void readers_add(const struct making *making)
+{
+    const cJSON *row;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(making->now, "readers"))
+    {
+        const char *client = watch_text(row, "client");
+        const char *topic = watch_text(row, "topic");
+        if (watch_int(row, "idle_ms", 0) <= FLOW_READER_MS && !is_of_group(making, client, topic)) {
+            edge_add(making, &(struct edge){"topic", topic[0] != '\0' ? topic : "(others)",
+                                            "reader", client[0] != '\0' ? client : "(others)", -1,
+                                            -1, -1, -1, -1, ""});
+        }
+    }
+}
+
 /* ---- pressure ---- */
 
 static void pressure_add(const struct making *making)
@@ -433,6 +469,7 @@ cJSON *flow_model_make(const cJSON *before, const cJSON *now)
     plugins_add(&making);
     filters_add(&making);
     groups_add(&making);
+    readers_add(&making);
     pressure_add(&making);
     return making.model;
 }

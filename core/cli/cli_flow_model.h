@@ -10,14 +10,17 @@
  *    "pressure":[{"what","place","used","bound","percent"}],
  *    "stalls":[{"what","cause","now","total"}]}
  *
- * Kinds of nodes: producer, gate, topic, stage, group. 64-bit values are strings. */
+ * Kinds of nodes: producer, gate, topic, stage, group, reader (who fetches, and is no member of a
+ * group in it that reads the topic). 64-bit values are strings. */
 #ifndef SL_CLI_CLI_FLOW_MODEL_H
 #define SL_CLI_CLI_FLOW_MODEL_H
 
 #include "cli/cli_watch.h"
 
-#define FLOW_WAIT_MS    1500 /* between the samples of one look */
-#define FLOW_GROUPS_MAX 64   /* whose offsets are asked for in a sample; those with members first */
+#define FLOW_WAIT_MS 1500 /* between the samples of one look */
+#define FLOW_READER_MS \
+    65000 /* who has not fetched for so long reads no more: native clients wait for 60 s */
+#define FLOW_GROUPS_MAX 64 /* whose offsets are asked for in a sample; those with members first */
 
 /* One look at the broker. CLI_OK, CLI_UNREACHABLE, CLI_FAILED (written). */
 int flow_sample_take(struct cli_link *link, cJSON **ret_sample);

@@ -1,5 +1,5 @@
-/* cli_flow_sample.c: one look at the broker: the answer of flow, with the rows of producers of all
- * loops added up, and a description of each group. */
+/* cli_flow_sample.c: one look at the broker: the answer of flow, with the rows of producers and
+ * readers of all loops added up, and a description of each group. */
 #include "cli/cli_flow_model.h"
 
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static void number_set(cJSON *object, const char *name, int64_t value)
     cJSON_ReplaceItemInObjectCaseSensitive(object, name, cJSON_CreateString(text));
 }
 
-/* ---- producers ---- */
+/* ---- producers and readers ---- */
 
 static cJSON *row_find(const cJSON *rows, const char *client, const char *topic)
 {
@@ -35,11 +35,10 @@ static cJSON *row_find(const cJSON *rows, const char *client, const char *topic)
 }
 
 /* Rows of the same client and topic, of several loops, become one. */
-static void producers_merge(cJSON *flow)
+static void rows_merge(cJSON *flow, const char *name, const char *const *sums, size_t sum_count)
 {
-    static const char *const sums[] = {"records", "bytes", "batches"};
-    cJSON *rows = cJSON_DetachItemFromObjectCaseSensitive(flow, "producers");
-    cJSON *merged = cJSON_AddArrayToObject(flow, "producers");
+    cJSON *rows = cJSON_DetachItemFromObjectCaseSensitive(flow, name);
+    cJSON *merged = cJSON_AddArrayToObject(flow, name);
     while (rows != NULL && rows->child != NULL) {
         cJSON *row = cJSON_DetachItemViaPointer(rows, rows->child);
         cJSON *known = row_find(merged, watch_text(row, "client"), watch_text(row, "topic"));
@@ -47,7 +46,7 @@ static void producers_merge(cJSON *flow)
             cJSON_AddItemToArray(merged, row);
             continue;
         }
-        for (size_t i = 0; i < SL_COUNT_OF(sums); i++) {
+        for (size_t i = 0; i < sum_count; i++) {
             number_set(known, sums[i], watch_int(known, sums[i], 0) + watch_int(row, sums[i], 0));
         }
         number_set(known, "idle_ms",
@@ -100,6 +99,8 @@ static int groups_add(struct cli_link *link, const cJSON *list, cJSON *sample)
 
 int flow_sample_take(struct cli_link *link, cJSON **ret_sample)
 {
+    static const char *const produced[] = {"records", "bytes", "batches"};
+    static const char *const read[] = {"requests"};
     cJSON *reply = NULL;
     int code = cli_call(link, "flow", NULL, &reply);
     if (code != CLI_OK) {
@@ -107,7 +108,8 @@ int flow_sample_take(struct cli_link *link, cJSON **ret_sample)
         return code;
     }
     cJSON *sample = result_take(reply);
-    producers_merge(sample);
+    rows_merge(sample, "producers", produced, SL_COUNT_OF(produced));
+    rows_merge(sample, "readers", read, SL_COUNT_OF(read));
     reply = NULL;
     code = cli_call(link, "group.list", NULL, &reply);
     if (code == CLI_OK) {

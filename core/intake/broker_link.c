@@ -208,6 +208,10 @@ static void on_fetch(const struct sluice_broker *broker, const struct sluice_con
                      const struct sluice_fetch *request, sluice_fetch_done *done, void *arg)
 {
     struct broker_link *link = of(broker);
+    if (link->readers != NULL) {
+        flow_book_fetch(link->readers, context, request,
+                        sl_loop_now_ns(link->home->loop) / 1000000);
+    }
     fetch_start(link->home, context, request, link->intake != NULL ? set_tokens : NULL, link, done,
                 arg);
 }

@@ -36,9 +36,10 @@ struct broker_facts {
 
 struct broker_link {
     struct sluice_broker table;
-    struct shard *home;     /* a shard of this loop */
-    struct intake *intake;  /* NULL for the admin socket */
-    struct flow_book *flow; /* counts what is produced; NULL: nobody does */
+    struct shard *home;        /* a shard of this loop */
+    struct intake *intake;     /* NULL for the admin socket */
+    struct flow_book *flow;    /* counts what is produced; NULL: nobody does */
+    struct flow_book *readers; /* likewise who fetches */
     const struct broker_facts *facts;
     struct sluice_node node;
     struct broker_address told; /* what the node in the answer has */

@@ -152,12 +152,16 @@ static uint64_t record_count(struct sluice_bytes batch)
     return (uint64_t)batch_view_record_count(&view);
 }
 
+static struct sluice_text client_of(const struct sluice_context *context)
+{
+    static const char no_client[] = "-";
+    return context->client_id.size > 0 ? context->client_id : sluice_text_of(no_client);
+}
+
 void flow_book_produce(struct flow_book *book, const struct sluice_context *context,
                        const struct sluice_produce *request, int64_t now_ms)
 {
-    static const char no_client[] = "-";
-    struct sluice_text client =
-        context->client_id.size > 0 ? context->client_id : sluice_text_of(no_client);
+    struct sluice_text client = client_of(context);
     for (uint32_t i = 0; i < request->entry_count; i++) {
         const struct sluice_produce_entry *entry = &request->entries[i];
         struct flow_topic *topic = topic_of(book, &entry->topic, now_ms);
@@ -169,6 +173,26 @@ void flow_book_produce(struct flow_book *book, const struct sluice_context *cont
         if (topic != NULL) {
             topic->last_ms = now_ms;
         }
+    }
+}
+
+void flow_book_fetch(struct flow_book *book, const struct sluice_context *context,
+                     const struct sluice_fetch *request, int64_t now_ms)
+{
+    struct sluice_text client = client_of(context);
+    const struct flow_topic *before = NULL;
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        struct flow_topic *topic = topic_of(book, &request->entries[i].topic, now_ms);
+        if (topic != NULL && topic == before) {
+            continue; /* partitions of a topic mostly stand together */
+        }
+        struct flow_row *row = topic != NULL ? row_of(topic, client, now_ms) : &book->others;
+        row->batches++;
+        row->last_ms = SL_MAX(row->last_ms, now_ms);
+        if (topic != NULL) {
+            topic->last_ms = now_ms;
+        }
+        before = topic;
     }
 }
 

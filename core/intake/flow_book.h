@@ -1,4 +1,5 @@
-/* flow_book.h: who hands how much to which topic: records and bytes by client id, on one loop.
+/* flow_book.h: who hands how much to which topic: records and bytes by client id, on one loop; in a
+ * book of its own, who reads which topic.
  *
  * For the picture of the flow, not for accounts: what is counted is what producers hand in, batch
  * by batch, from the batches' headers, before anything is admitted. A batch costs one look-up;
@@ -23,8 +24,8 @@
 
 struct flow_row {
     char client[FLOW_CLIENT_BYTES_MAX + 1u];
-    uint64_t records, bytes, batches;
-    int64_t last_ms; /* monotonic */
+    uint64_t records, bytes, batches; /* batches: of who reads, requests */
+    int64_t last_ms;                  /* monotonic */
 };
 
 struct flow_topic {
@@ -51,6 +52,9 @@ void flow_book_fini(struct flow_book *book);
 /* now_ms: monotonic. */
 void flow_book_produce(struct flow_book *book, const struct sluice_context *context,
                        const struct sluice_produce *request, int64_t now_ms);
+/* A request counts once for each topic in a row of its entries: what it gives is not known yet. */
+void flow_book_fetch(struct flow_book *book, const struct sluice_context *context,
+                     const struct sluice_fetch *request, int64_t now_ms);
 /* Every row; key is that of the topic, empty for all others; the row's client "" likewise. */
 typedef void flow_row_fn(void *arg, struct sl_bytes key, const struct flow_row *row);
 void flow_book_each(const struct flow_book *book, flow_row_fn *visit, void *arg);

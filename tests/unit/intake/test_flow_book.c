@@ -61,6 +61,34 @@ Test(flow_book, counts_records_by_client_and_topic)
     cr_assert_str_eq(book.topics[1]->rows[0].client, "-");
 }
 
+static void fetch(const char *client, const char *const *topics, uint32_t count, int64_t now_ms)
+{
+    struct sluice_fetch_entry entries[8];
+    const struct sluice_context context = {.size = sizeof(context),
+                                           .client_id = sluice_text_of(client)};
+    cr_assert_leq(count, 8);
+    for (uint32_t i = 0; i < count; i++) {
+        entries[i] = (struct sluice_fetch_entry){.topic = {.name = sluice_text_of(topics[i])}};
+    }
+    const struct sluice_fetch request = {
+        .size = sizeof(request), .entry_count = count, .entries = entries};
+    flow_book_fetch(&book, &context, &request, now_ms);
+}
+
+Test(flow_book, counts_a_fetch_once_for_the_partitions_of_a_topic)
+{
+    static const char *const topics[] = {"t", "t", "t", "u"};
+    fetch("a", topics, 4, 5);
+    fetch("a", topics, 2, 9);
+    fetch("b", topics + 3, 1, 7);
+    flow_book_each(&book, visit, NULL);
+    cr_assert_eq(rows_seen, 3);
+    cr_assert_eq(book.topics[0]->rows[0].batches, 2);
+    cr_assert_eq(book.topics[0]->rows[0].last_ms, 9);
+    cr_assert_eq(book.topics[1]->row_count, 2);
+    cr_assert_eq(book.topics[1]->rows[1].batches, 1);
+}
+
 Test(flow_book, counts_clients_beyond_the_bound_together)
 {
     char client[16];
