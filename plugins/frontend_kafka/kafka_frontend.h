@@ -99,10 +99,10 @@ struct kafka_conn {
     struct kafka_conn *newer;
     struct kafka_conn *older;
     char *software; /* [owned] "name\0version" of the client; NULL: not known */
-    char principal[KAFKA_PRINCIPAL_BYTES];
+    char client_id[KAFKA_CONTEXT_TEXT_BYTES]; /* compared by each request */
     char listener[KAFKA_CONTEXT_TEXT_BYTES];
     char client_host[KAFKA_CONTEXT_TEXT_BYTES];
-    char client_id[KAFKA_CONTEXT_TEXT_BYTES];
+    char principal[KAFKA_PRINCIPAL_BYTES];
 };
 
 /* The calls of struct sluice_frontend on connections. */

@@ -185,8 +185,13 @@ local function read_value(out, indent, message, struct, field, place)
         out("%s%s_read(reader, version, &%s);", indent, field.of.name, place)
     elseif PRIMITIVES[field.type].sized then
         local nullable = field.array and "false" or from_version(field.null_from, field)
-        out("%s%s = kafka_read_%s(reader, %s, %s);", indent, place, field.type,
-            compact(message, struct, field), nullable)
+        if PRIMITIVES[field.type].by_pointer then
+            out("%skafka_read_%s(reader, &%s, %s, %s);", indent, field.type, place,
+                compact(message, struct, field), nullable)
+        else
+            out("%s%s = kafka_read_%s(reader, %s, %s);", indent, place, field.type,
+                compact(message, struct, field), nullable)
+        end
     else
         out("%s%s = kafka_read_%s(reader);", indent, place, field.type)
     end
@@ -371,28 +376,88 @@ function emitter.reader_function(out, message, struct)
     emit_function(out, head:format(struct.name, tag_of(struct)), message, struct, lines)
 end
 
+-- One field that is no tagged one; `write` puts it.
+local function write_member(add, indent, message, struct, field, write)
+    local there = presence(struct, field)
+    if not there then
+        write(add, indent, message, struct, field)
+        return
+    end
+    add("%sif (%s) {", indent, there)
+    write(add, indent .. "    ", message, struct, field)
+    if not field.ignorable then
+        -- A field that the reader must not miss, in a version that cannot carry it.
+        add("%s} else if (%s) {", indent, differs(field, "message->" .. field.name))
+        add("%s    kafka_write_fail(writer, SLUICE_E_UNSUPPORTED_VERSION);", indent)
+    end
+    add("%s}", indent)
+end
+
+local function is_fixed(field)
+    return field and not field.tag and not field.array and not field.of and
+           PRIMITIVES[field.type].size
+end
+
+-- The last of the numbers that follow each other from `first` on, for which room is made at once.
+-- The first one is there in all versions, so that the run is never empty.
+local function run_end(struct, first)
+    local last = first
+    if is_fixed(struct.fields[first]) and not presence(struct, struct.fields[first]) then
+        while is_fixed(struct.fields[last + 1]) do
+            last = last + 1
+        end
+    end
+    return last
+end
+
+local function put_value(out, indent, _, _, field)
+    out("%sat = kafka_put_%s(at, %smessage->%s);", indent, field.type,
+        PRIMITIVES[field.type].by_pointer and "&" or "", field.name)
+end
+
+local function write_run(add, message, struct, first, last)
+    local always, terms = 0, {}
+    for i = first, last do
+        local field = struct.fields[i]
+        local there, size = presence(struct, field), PRIMITIVES[field.type].size
+        if there then
+            terms[#terms + 1] = (" + (%s ? %du : 0u)"):format(there, size)
+        else
+            always = always + size
+        end
+    end
+    add("    if (kafka_write_fits(writer, %du%s)) {", always, table.concat(terms))
+    add("        uint8_t *at = writer->data + writer->size;")
+    for i = first, last do
+        write_member(add, "        ", message, struct, struct.fields[i], put_value)
+    end
+    add("        writer->size = (size_t)(at - writer->data);")
+    add("    }")
+end
+
+-- A tagged field whose version cannot carry it.
+local function check_tag(add, struct, field)
+    local there = presence(struct, field)
+    if there and not field.ignorable then
+        add("    if (!(%s) && (%s)) {", there, differs(field, "message->" .. field.name))
+        add("        kafka_write_fail(writer, SLUICE_E_UNSUPPORTED_VERSION);")
+        add("    }")
+    end
+end
+
 function emitter.writer_function(out, message, struct)
     local lines, add = body_lines()
-    for _, field in ipairs(struct.fields) do
-        local there = presence(struct, field)
-        if there and not field.tag then
-            add("    if (%s) {", there)
-            write_field(add, "        ", message, struct, field)
-        elseif not field.tag then
-            write_field(add, "    ", message, struct, field)
+    local at = 1
+    while at <= #struct.fields do
+        local field, last = struct.fields[at], run_end(struct, at)
+        if last > at then
+            write_run(add, message, struct, at, last)
+        elseif field.tag then
+            check_tag(add, struct, field)
+        else
+            write_member(add, "    ", message, struct, field, write_field)
         end
-        if there and not field.ignorable then
-            -- A field that the reader must not miss, in a version that cannot carry it.
-            if field.tag then
-                add("    if (!(%s) && (%s)) {", there, differs(field, "message->" .. field.name))
-            else
-                add("    } else if (%s) {", differs(field, "message->" .. field.name))
-            end
-            add("        kafka_write_fail(writer, SLUICE_E_UNSUPPORTED_VERSION);")
-        end
-        if there and not (field.tag and field.ignorable) then
-            add("    }")
-        end
+        at = last + 1
     end
     emit_tags(add, message, struct, write_tags)
     local head = "static void %s_write(struct kafka_writer *writer, int16_t version,\n" ..

@@ -40,14 +40,16 @@ sluice_status kafka_request_head_decode(const void *frame, size_t size,
     struct kafka_reader reader = kafka_reader(frame, size, NULL);
     const uint8_t *begin = reader.at;
     struct kafka_request_head head = {.client_id = kafka_null()};
+    bool is_known;
 
     head.api_key = kafka_read_int16(&reader);
     head.version = kafka_read_int16(&reader);
     head.correlation_id = kafka_read_int32(&reader);
     head.api = kafka_api_get(head.api_key);
     head.supported = api_has(head.api, head.version);
-    head.legacy = api_had(head.api, head.version);
-    if (reader.status == SLUICE_OK && (head.supported || head.legacy)) {
+    head.legacy = !head.supported && api_had(head.api, head.version);
+    is_known = head.supported || head.legacy;
+    if (reader.status == SLUICE_OK && is_known) {
         head.client_id = kafka_read_string(&reader, false, true);
         if (kafka_request_header_version(head.api, head.version) == 2) {
             skip_tags(&reader);

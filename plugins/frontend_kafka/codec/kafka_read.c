@@ -30,12 +30,9 @@ uint32_t kafka_read_uvarint_slow(struct kafka_reader *reader)
     return 0;
 }
 
-int32_t kafka_read_odd_size(struct kafka_reader *reader, int64_t size, bool nullable)
+void kafka_read_odd_size(struct kafka_reader *reader, int64_t size)
 {
-    if (reader->status == SLUICE_OK && !(size == -1 && nullable)) {
-        kafka_read_fail(reader, size < 0 ? SLUICE_E_MALFORMED : SLUICE_E_TRUNCATED);
-    }
-    return -1;
+    kafka_read_fail(reader, size < 0 ? SLUICE_E_MALFORMED : SLUICE_E_TRUNCATED);
 }
 
 void *kafka_read_array(struct kafka_reader *reader, int32_t count, size_t element_size)

@@ -35,9 +35,8 @@ static inline struct kafka_reader kafka_reader(const void *data, size_t size,
 /* Keeps the first failure and stops the reader. */
 KAFKA_RARE void kafka_read_fail(struct kafka_reader *reader, sluice_status status);
 __attribute__((noinline)) uint32_t kafka_read_uvarint_slow(struct kafka_reader *reader);
-/* A size or count that is not one of things that are there: -1; unless it is null, which must be
- * allowed (-1), or the reader has failed before, the reader fails. */
-KAFKA_RARE int32_t kafka_read_odd_size(struct kafka_reader *reader, int64_t size, bool nullable);
+/* Fails for a size or count below 0, or of more than is there. */
+KAFKA_RARE void kafka_read_odd_size(struct kafka_reader *reader, int64_t size);
 /* Memory for count elements, or NULL when count <= 0 or the arena is full (status says so). */
 void *kafka_read_array(struct kafka_reader *reader, int32_t count, size_t element_size);
 /* count, or 0 (and SLUICE_E_TRUNCATED) when what is left is too small for so many. */
@@ -149,8 +148,12 @@ KAFKA_PRIMITIVE int32_t kafka_read_count(struct kafka_reader *reader, bool compa
 {
     int64_t count = compact ? kafka_read_compact_size(reader) : kafka_read_int32(reader);
 
+    if (nullable && count == -1) {
+        return -1;
+    }
     if (count < 0 || (uint64_t)count * size_min > kafka_read_remaining(reader)) {
-        return kafka_read_odd_size(reader, count, nullable);
+        kafka_read_odd_size(reader, count);
+        return -1;
     }
     return (int32_t)count;
 }
@@ -160,8 +163,12 @@ KAFKA_PRIMITIVE struct kafka_bytes kafka_read_view(struct kafka_reader *reader, 
 {
     const uint8_t *at = reader->at;
 
+    if (nullable && size == -1) {
+        return kafka_null();
+    }
     if (size < 0 || (uint64_t)size > kafka_read_remaining(reader)) {
-        return (struct kafka_bytes){NULL, kafka_read_odd_size(reader, size, nullable)};
+        kafka_read_odd_size(reader, size);
+        return kafka_null();
     }
     reader->at = at + size;
     return (struct kafka_bytes){at, (int32_t)size};
@@ -186,12 +193,14 @@ KAFKA_PRIMITIVE struct kafka_bytes kafka_read_bytes(struct kafka_reader *reader,
     return kafka_read_view(reader, size, nullable);
 }
 
-KAFKA_PRIMITIVE struct kafka_records kafka_read_records(struct kafka_reader *reader, bool compact,
-                                                        bool nullable)
+/* Into one that is at its default. */
+KAFKA_PRIMITIVE void kafka_read_records(struct kafka_reader *reader, struct kafka_records *records,
+                                        bool compact, bool nullable)
 {
     struct kafka_bytes view = kafka_read_bytes(reader, compact, nullable);
 
-    return (struct kafka_records){.data = view.data, .size = view.size};
+    records->data = view.data;
+    records->size = view.size;
 }
 
 /* Number of tagged fields; each takes at least two bytes. */

@@ -59,48 +59,111 @@ KAFKA_PRIMITIVE void kafka_write_raw(struct kafka_writer *writer, const void *da
     }
 }
 
-KAFKA_PRIMITIVE void kafka_write_int8(struct kafka_writer *writer, int8_t value)
+/* Numbers where room is: each returns what is behind it. */
+KAFKA_PRIMITIVE uint8_t *kafka_put_int8(uint8_t *at, int8_t value)
 {
-    kafka_write_raw(writer, &value, sizeof value);
+    *at = (uint8_t)value;
+    return at + 1;
 }
 
-KAFKA_PRIMITIVE void kafka_write_bool(struct kafka_writer *writer, bool value)
+KAFKA_PRIMITIVE uint8_t *kafka_put_bool(uint8_t *at, bool value)
 {
-    kafka_write_int8(writer, value ? 1 : 0);
+    *at = value ? 1 : 0;
+    return at + 1;
 }
 
-KAFKA_PRIMITIVE void kafka_write_int16(struct kafka_writer *writer, int16_t value)
+KAFKA_PRIMITIVE uint8_t *kafka_put_int16(uint8_t *at, int16_t value)
 {
     uint16_t swapped = __builtin_bswap16((uint16_t)value);
 
-    kafka_write_raw(writer, &swapped, sizeof swapped);
+    memcpy(at, &swapped, sizeof swapped);
+    return at + sizeof swapped;
 }
 
-KAFKA_PRIMITIVE void kafka_write_int32(struct kafka_writer *writer, int32_t value)
+KAFKA_PRIMITIVE uint8_t *kafka_put_int32(uint8_t *at, int32_t value)
 {
     uint32_t swapped = __builtin_bswap32((uint32_t)value);
 
-    kafka_write_raw(writer, &swapped, sizeof swapped);
+    memcpy(at, &swapped, sizeof swapped);
+    return at + sizeof swapped;
 }
 
-KAFKA_PRIMITIVE void kafka_write_int64(struct kafka_writer *writer, int64_t value)
+KAFKA_PRIMITIVE uint8_t *kafka_put_int64(uint8_t *at, int64_t value)
 {
     uint64_t swapped = __builtin_bswap64((uint64_t)value);
 
-    kafka_write_raw(writer, &swapped, sizeof swapped);
+    memcpy(at, &swapped, sizeof swapped);
+    return at + sizeof swapped;
 }
 
-KAFKA_PRIMITIVE void kafka_write_float64(struct kafka_writer *writer, double value)
+KAFKA_PRIMITIVE uint8_t *kafka_put_float64(uint8_t *at, double value)
 {
     int64_t bits;
 
     memcpy(&bits, &value, sizeof bits);
-    kafka_write_int64(writer, bits);
+    return kafka_put_int64(at, bits);
+}
+
+KAFKA_PRIMITIVE uint8_t *kafka_put_uuid(uint8_t *at, const struct kafka_uuid *uuid)
+{
+    memcpy(at, uuid, sizeof *uuid);
+    return at + sizeof *uuid;
+}
+
+KAFKA_PRIMITIVE void kafka_write_int8(struct kafka_writer *writer, int8_t value)
+{
+    if (kafka_write_fits(writer, 1)) {
+        kafka_put_int8(writer->data + writer->size, value);
+        writer->size += 1;
+    }
+}
+
+KAFKA_PRIMITIVE void kafka_write_bool(struct kafka_writer *writer, bool value)
+{
+    if (kafka_write_fits(writer, 1)) {
+        kafka_put_bool(writer->data + writer->size, value);
+        writer->size += 1;
+    }
+}
+
+KAFKA_PRIMITIVE void kafka_write_int16(struct kafka_writer *writer, int16_t value)
+{
+    if (kafka_write_fits(writer, 2)) {
+        kafka_put_int16(writer->data + writer->size, value);
+        writer->size += 2;
+    }
+}
+
+KAFKA_PRIMITIVE void kafka_write_int32(struct kafka_writer *writer, int32_t value)
+{
+    if (kafka_write_fits(writer, 4)) {
+        kafka_put_int32(writer->data + writer->size, value);
+        writer->size += 4;
+    }
+}
+
+KAFKA_PRIMITIVE void kafka_write_int64(struct kafka_writer *writer, int64_t value)
+{
+    if (kafka_write_fits(writer, 8)) {
+        kafka_put_int64(writer->data + writer->size, value);
+        writer->size += 8;
+    }
+}
+
+KAFKA_PRIMITIVE void kafka_write_float64(struct kafka_writer *writer, double value)
+{
+    if (kafka_write_fits(writer, 8)) {
+        kafka_put_float64(writer->data + writer->size, value);
+        writer->size += 8;
+    }
 }
 
 KAFKA_PRIMITIVE void kafka_write_uuid(struct kafka_writer *writer, const struct kafka_uuid *uuid)
 {
-    kafka_write_raw(writer, uuid, sizeof *uuid);
+    if (kafka_write_fits(writer, 16)) {
+        kafka_put_uuid(writer->data + writer->size, uuid);
+        writer->size += 16;
+    }
 }
 
 KAFKA_PRIMITIVE void kafka_write_uvarint(struct kafka_writer *writer, uint32_t value)
