@@ -205,22 +205,35 @@ static void collect_status(struct debug *debug, const struct debug_part *part)
 
 /* ---- topics, groups, plugins ---- */
 
-/* {"topics": […], "described": […]}: what `list` lists, and `describe` of the first ones. */
-static cJSON *list_described(struct debug *debug, const char *list, const char *member,
-                             const char *name, const char *describe, const char *arg, uint32_t max)
+/* A command that lists what has names, and the one that describes it by its name. */
+struct listed {
+    const char *list, *rows, *name; /* the array in its answer, and what the name is called there */
+    const char *describe, *argument;
+    int max; /* of which are described */
+};
+static const struct listed listed_topics = {"topic.list",     "topics", "name",
+                                            "topic.describe", "topic",  DEBUG_TOPICS_MAX};
+static const struct listed listed_groups = {"group.list",     "groups", "group",
+                                            "group.describe", "group",  DEBUG_GROUPS_MAX};
+static const struct listed listed_plugins = {"plugin.list", "plugins", "name",
+                                             "plugin.info", "name",    DEBUG_PLUGINS_MAX};
+
+/* {"topics": […], "described": […]}: all of them, and what describes the first ones. */
+static cJSON *list_described(struct debug *debug, const struct listed *listed)
 {
     const cJSON *row;
-    cJSON *result = ask(debug, list, NULL);
+    cJSON *result = ask(debug, listed->list, NULL);
     if (result == NULL) {
         return NULL;
     }
-    const cJSON *rows = cJSON_GetObjectItemCaseSensitive(result, member);
+    const cJSON *rows = cJSON_GetObjectItemCaseSensitive(result, listed->rows);
     cJSON *described = cJSON_AddArrayToObject(result, "described");
     cJSON_ArrayForEach(row, rows)
     {
-        redactor_name_add(&debug->redactor, watch_text(row, name));
-        if ((uint32_t)cJSON_GetArraySize(described) < max) {
-            cJSON *one = ask(debug, describe, args_of(arg, watch_text(row, name)));
+        const char *name = watch_text(row, listed->name);
+        redactor_name_add(&debug->redactor, name);
+        if (cJSON_GetArraySize(described) < listed->max) {
+            cJSON *one = ask(debug, listed->describe, args_of(listed->argument, name));
             cJSON_AddItemToArray(described, one != NULL ? one : cJSON_CreateNull());
         }
     }
@@ -229,26 +242,25 @@ static cJSON *list_described(struct debug *debug, const char *list, const char *
     return result;
 }
 
-static void collect_topics(struct debug *debug, const struct debug_part *part)
+static void add_described(struct debug *debug, const struct debug_part *part,
+                          const struct listed *listed)
 {
-    cJSON *topics = list_described(debug, "topic.list", "topics", "name", "topic.describe", "topic",
-                                   DEBUG_TOPICS_MAX);
-    if (topics != NULL) {
-        add_json(debug, part->name, part->what, topics);
+    cJSON *described = list_described(debug, listed);
+    if (described != NULL) {
+        add_json(debug, part->name, part->what, described);
     } else {
         bundle_miss(&debug->bundle, part->name, debug->why);
     }
 }
 
+static void collect_topics(struct debug *debug, const struct debug_part *part)
+{
+    add_described(debug, part, &listed_topics);
+}
+
 static void collect_groups(struct debug *debug, const struct debug_part *part)
 {
-    cJSON *groups = list_described(debug, "group.list", "groups", "group", "group.describe",
-                                   "group", DEBUG_GROUPS_MAX);
-    if (groups != NULL) {
-        add_json(debug, part->name, part->what, groups);
-    } else {
-        bundle_miss(&debug->bundle, part->name, debug->why);
-    }
+    add_described(debug, part, &listed_groups);
 }
 
 /* "2026-11-22T13:30:01Z info component text" */
@@ -295,8 +307,7 @@ static void collect_plugins(struct debug *debug, const struct debug_part *part)
 {
     const cJSON *plugin;
     uint32_t count = 0;
-    cJSON *plugins = list_described(debug, "plugin.list", "plugins", "name", "plugin.info", "name",
-                                    DEBUG_PLUGINS_MAX);
+    cJSON *plugins = list_described(debug, &listed_plugins);
     if (plugins == NULL) {
         bundle_miss(&debug->bundle, part->name, debug->why);
         return;

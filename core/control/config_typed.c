@@ -116,22 +116,28 @@ static sl_err int_parse(const struct config_option *option, const struct config_
     return err;
 }
 
+/* A number with a unit. */
+struct quantity {
+    const struct unit *units;
+    size_t unit_count;
+    const char *sentence; /* what it must be */
+};
+
 /* Digits, spaces, unit. */
-static sl_err quantity_parse(const struct config_option *option, const char *text,
-                             const struct unit *units, size_t unit_count, const char *sentence,
-                             void *field, char ret_why[CONFIG_WHY_MAX])
+static sl_err quantity_parse(const struct quantity *quantity, const struct config_option *option,
+                             const char *text, void *field, char ret_why[CONFIG_WHY_MAX])
 {
     int64_t value = 0;
     const char *end = "";
     if (!digits_parse(text, &value, &end)) {
-        return why(ret_why, sentence);
+        return why(ret_why, quantity->sentence);
     }
     end += strspn(end, " ");
     bool bare = *end == '\0' && (value == 0 || option->type == CONFIG_TYPE_SIZE);
-    const struct unit *unit = bare ? NULL : unit_find(units, unit_count, end);
+    const struct unit *unit = bare ? NULL : unit_find(quantity->units, quantity->unit_count, end);
     if ((!bare && unit == NULL) ||
         (unit != NULL && __builtin_mul_overflow(value, unit->factor, &value))) {
-        return why(ret_why, sentence);
+        return why(ret_why, quantity->sentence);
     }
     sl_err err = range_check(option, value, ret_why);
     if (err == SLUICE_OK) {
@@ -144,17 +150,20 @@ static sl_err size_parse(const struct config_option *option, const struct config
                          struct config_arena *arena SL_UNUSED, void *field,
                          char ret_why[CONFIG_WHY_MAX])
 {
-    return quantity_parse(option, node->text, size_units, SL_COUNT_OF(size_units),
-                          "must be a size such as \"64 MiB\" (B, KiB, MiB, GiB, TiB)", field,
-                          ret_why);
+    static const struct quantity size = {
+        size_units, SL_COUNT_OF(size_units),
+        "must be a size such as \"64 MiB\" (B, KiB, MiB, GiB, TiB)"};
+    return quantity_parse(&size, option, node->text, field, ret_why);
 }
 
 static sl_err duration_parse(const struct config_option *option, const struct config_node *node,
                              struct config_arena *arena SL_UNUSED, void *field,
                              char ret_why[CONFIG_WHY_MAX])
 {
-    return quantity_parse(option, node->text, duration_units, SL_COUNT_OF(duration_units),
-                          "must be a duration such as \"10 s\" (ms, s, min, h, d)", field, ret_why);
+    static const struct quantity duration = {
+        duration_units, SL_COUNT_OF(duration_units),
+        "must be a duration such as \"10 s\" (ms, s, min, h, d)"};
+    return quantity_parse(&duration, option, node->text, field, ret_why);
 }
 
 static sl_err bool_parse(const struct config_option *option SL_UNUSED,

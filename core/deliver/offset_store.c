@@ -400,19 +400,9 @@ uint32_t offset_store_group_count(const struct offset_store *store, struct sl_by
 
 /* ---- expiry ---- */
 
-struct expiry {
-    int64_t wall_ms;
-    int64_t retention_ms;
-    int64_t (*idle_ms)(void *arg, struct sl_bytes group);
-    void (*forget)(void *arg, const struct offset_forget *forget);
-    void *arg;
-    uint32_t count;
-    uint32_t count_max;
-};
-
 static void expiry_visit(void *arg, struct chain_link *link)
 {
-    struct expiry *expiry = arg;
+    struct offset_expiry *expiry = arg;
     const struct offset_owner *group = owner_of(link);
     if (expiry->count >= expiry->count_max ||
         expiry->idle_ms(expiry->arg, group->key) < expiry->retention_ms)
@@ -429,15 +419,10 @@ static void expiry_visit(void *arg, struct chain_link *link)
     }
 }
 
-uint32_t offset_store_expired(const struct offset_store *store, int64_t wall_ms,
-                              int64_t retention_ms,
-                              int64_t (*idle_ms)(void *arg, struct sl_bytes group),
-                              void (*forget)(void *arg, const struct offset_forget *forget),
-                              void *arg, uint32_t count_max)
+uint32_t offset_store_expired(const struct offset_store *store, struct offset_expiry *expiry)
 {
-    struct expiry expiry = {wall_ms, retention_ms, idle_ms, forget, arg, 0, count_max};
-    chain_map_each(&store->groups, expiry_visit, &expiry);
-    return expiry.count;
+    chain_map_each(&store->groups, expiry_visit, expiry);
+    return expiry->count;
 }
 
 /* ---- checkpoint ---- */

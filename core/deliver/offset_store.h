@@ -77,14 +77,18 @@ void offset_store_groups(const struct offset_store *store,
 uint32_t offset_store_count(const struct offset_store *store);
 uint32_t offset_store_group_count(const struct offset_store *store, struct sl_bytes group);
 
+struct offset_expiry {
+    int64_t wall_ms, retention_ms;
+    int64_t (*idle_ms)(void *arg, struct sl_bytes group); /* as group_coordinator_idle_ms */
+    void (*forget)(void *arg, const struct offset_forget *forget);
+    void *arg;
+    uint32_t count_max;
+    uint32_t count; /* how many there were; 0 before */
+};
 /* Calls `forget` for each offset that is older than retention_ms while its group has been empty for
- * that long too; the caller commits these and applies them. idle_ms is group_coordinator_idle_ms or
- * its like. At most `count_max` a call; returns how many. The store must not change meanwhile. */
-uint32_t offset_store_expired(const struct offset_store *store, int64_t wall_ms,
-                              int64_t retention_ms,
-                              int64_t (*idle_ms)(void *arg, struct sl_bytes group),
-                              void (*forget)(void *arg, const struct offset_forget *forget),
-                              void *arg, uint32_t count_max);
+ * that long too; the caller commits these and applies them. At most `count_max` a call; returns how
+ * many. The store must not change meanwhile. */
+uint32_t offset_store_expired(const struct offset_store *store, struct offset_expiry *expiry);
 
 typedef sl_err offset_store_add_fn(void *arg, uint16_t kind, uint8_t version,
                                    struct sl_bytes payload);

@@ -50,26 +50,34 @@ static sl_err show_endpoint(const struct streams_member *member, struct answer_a
     return answer_arena_text(arena, member->host, &ret_endpoint->host);
 }
 
-/* The topic's partitions among the tasks from..end of one subtopology. */
-static sl_err show_topic(const struct streams_groups *groups, struct sluice_text name,
-                         const struct partition_set *set, uint32_t from, uint32_t end,
-                         struct answer_arena *arena, struct sluice_streams_partitions *rows,
-                         uint32_t *count)
+/* Tasks as partitions of topics, a row each. */
+struct task_rows {
+    const struct streams_groups *groups;
+    const struct partition_set *set;
+    uint32_t from, end; /* in the set: the tasks of one subtopology */
+    struct answer_arena *arena;
+    struct sluice_streams_partitions *rows;
+    uint32_t count;
+};
+
+/* The topic's partitions among the tasks. */
+static sl_err show_topic(struct task_rows *tasks, struct sluice_text name)
 {
+    const struct streams_groups *groups = tasks->groups;
     struct group_topic topic;
     struct sl_bytes bytes = sl_of_text(name);
     if (!groups->base.topics.by_name(groups->base.topics.arg, bytes, &topic))
         return SLUICE_OK;
-    struct sluice_streams_partitions *row = &rows[*count];
-    int32_t *numbers = answer_arena_take(arena, end - from, sizeof *numbers);
+    struct sluice_streams_partitions *row = &tasks->rows[tasks->count];
+    int32_t *numbers = answer_arena_take(tasks->arena, tasks->end - tasks->from, sizeof *numbers);
     sl_err err =
-        numbers == NULL ? SLUICE_E_NO_MEMORY : answer_arena_text(arena, bytes, &row->topic);
-    for (uint32_t i = from; i < end && err == SLUICE_OK; i++) {
-        if (set->entries[i].partition < topic.partition_count)
-            numbers[row->count++] = (int32_t)set->entries[i].partition;
+        numbers == NULL ? SLUICE_E_NO_MEMORY : answer_arena_text(tasks->arena, bytes, &row->topic);
+    for (uint32_t i = tasks->from; i < tasks->end && err == SLUICE_OK; i++) {
+        if (tasks->set->entries[i].partition < topic.partition_count)
+            numbers[row->count++] = (int32_t)tasks->set->entries[i].partition;
     }
     row->partitions = numbers;
-    *count += row->count != 0;
+    tasks->count += row->count != 0;
     return err;
 }
 
@@ -89,27 +97,25 @@ static sl_err show_partitions(const struct streams_groups *groups,
                               const struct sluice_streams_partitions **ret_rows,
                               uint32_t *ret_count)
 {
-    struct sluice_streams_partitions *rows =
-        answer_arena_take(arena, set->count == 0 ? 0 : topic_count_max(group), sizeof *rows);
-    sl_err err = rows == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
-    uint32_t count = 0;
-    for (uint32_t from = 0; from < set->count && err == SLUICE_OK;) {
-        uint32_t end = from + 1;
-        while (end < set->count &&
-               sl_uuid_equal(&set->entries[from].topic, &set->entries[end].topic))
-            end++;
+    struct task_rows tasks = {.groups = groups, .set = set, .arena = arena};
+    tasks.rows =
+        answer_arena_take(arena, set->count == 0 ? 0 : topic_count_max(group), sizeof *tasks.rows);
+    sl_err err = tasks.rows == NULL ? SLUICE_E_NO_MEMORY : SLUICE_OK;
+    while (tasks.from < set->count && err == SLUICE_OK) {
+        const struct sl_uuid *first = &set->entries[tasks.from].topic;
+        tasks.end = tasks.from + 1;
+        while (tasks.end < set->count && sl_uuid_equal(first, &set->entries[tasks.end].topic))
+            tasks.end++;
         const struct sluice_streams_subtopology *sub =
-            &group->topology->view
-                 .subtopologies[streams_task_subtopology(&set->entries[from].topic)];
+            &group->topology->view.subtopologies[streams_task_subtopology(first)];
         for (uint32_t t = 0; t < sub->source_count && err == SLUICE_OK; t++)
-            err = show_topic(groups, sub->sources[t], set, from, end, arena, rows, &count);
+            err = show_topic(&tasks, sub->sources[t]);
         for (uint32_t t = 0; t < sub->repartition_count && err == SLUICE_OK; t++)
-            err =
-                show_topic(groups, sub->repartitions[t].name, set, from, end, arena, rows, &count);
-        from = end;
+            err = show_topic(&tasks, sub->repartitions[t].name);
+        tasks.from = tasks.end;
     }
-    *ret_rows = rows;
-    *ret_count = count;
+    *ret_rows = tasks.rows;
+    *ret_count = tasks.count;
     return err;
 }
 

@@ -876,9 +876,14 @@ void groups_expire(struct shard *shard)
     expiry->shard = shard;
     sl_buffer_init(&expiry->payloads, 1u << 20);
     struct expiry_visit visit = {shard, expiry};
-    int64_t retention_ms = broker_setting_i64(&shard->config.settings->offset_retention_ms);
-    offset_store_expired(shard->offsets, shard_wall_ms(shard), retention_ms, visit_idle,
-                         visit_expired, &visit, EXPIRED_AT_ONCE);
+    struct offset_expiry looked_for = {
+        .wall_ms = shard_wall_ms(shard),
+        .retention_ms = broker_setting_i64(&shard->config.settings->offset_retention_ms),
+        .idle_ms = visit_idle,
+        .forget = visit_expired,
+        .arg = &visit,
+        .count_max = EXPIRED_AT_ONCE};
+    offset_store_expired(shard->offsets, &looked_for);
     size_t at = 0;
     for (uint32_t i = 0; i < expiry->count; i++) {
         expiry->items[i] =

@@ -273,29 +273,35 @@ static void say_config(const struct selftest *selftest, char *text, size_t size)
              selftest->canary.file, (long)getpid(), sandbox_worker_pid(selftest->witness));
 }
 
-/* The configuration of processor_ffi, and the library that it may have. */
+/* Of an attack by a function of a library. */
+struct call_plan {
+    char library[640];
+    char config[2048]; /* of processor_ffi */
+    struct sandbox_resource granted;
+};
+
 static void plan_call(const struct selftest *selftest, const struct selftest_attack *attack,
-                      char *config, size_t size, char *library, size_t library_size,
-                      struct sandbox_resource *ret_granted)
+                      struct call_plan *ret_plan)
 {
     const char *named = attack->library != NULL ? attack->library : "library_plain.so";
     const bool is_ours = strncmp(named, "library_", 8) == 0;
     const bool wants_number = strstr(attack->function, "(i") != NULL;
 
-    snprintf(library, library_size, "%s%s%s", is_ours ? selftest->directory : "",
-             is_ours ? "/" : "", named);
-    snprintf(config, size,
+    snprintf(ret_plan->library, sizeof(ret_plan->library), "%s%s%s",
+             is_ours ? selftest->directory : "", is_ours ? "/" : "", named);
+    snprintf(ret_plan->config, sizeof(ret_plan->config),
              "{\"library\":\"%s\",\"signature\":\"%s\",\"arguments\":[%s],\"result\":\"%s\"}",
-             library, attack->function, wants_number ? "{\"constant\":12345}" : "",
+             ret_plan->library, attack->function, wants_number ? "{\"constant\":12345}" : "",
              strncmp(attack->function, "void", 4) == 0 ? "none" : "value");
-    *ret_granted = (struct sandbox_resource){SANDBOX_RESOURCE_LIBRARY, sluice_text_of(library)};
+    ret_plan->granted =
+        (struct sandbox_resource){SANDBOX_RESOURCE_LIBRARY, sluice_text_of(ret_plan->library)};
 }
 
 static sluice_status spawn_attack(struct selftest *selftest, const struct selftest_attack *attack,
                                   struct sandbox_worker **ret_worker, char *text, size_t text_size)
 {
     const bool is_script = attack->script != NULL;
-    struct sandbox_resource granted;
+    struct call_plan plan;
     struct sluice_bytes script = {NULL, 0};
     struct sandbox_spawn spawn;
     sluice_status status = SLUICE_OK;
@@ -318,11 +324,11 @@ static sluice_status spawn_attack(struct selftest *selftest, const struct selfte
         spawn.script_name = sluice_text_of(attack->script);
     }
     if (attack->function != NULL) {
-        plan_call(selftest, attack, config, sizeof(config), path, sizeof(path), &granted);
+        plan_call(selftest, attack, &plan);
         spawn.module = &selftest->ffi;
-        spawn.config_json = sluice_text_of(config);
-        spawn.resources = &granted;
-        spawn.resource_count = path[0] == '/' ? 1 : 0;
+        spawn.config_json = sluice_text_of(plan.config);
+        spawn.resources = &plan.granted;
+        spawn.resource_count = plan.library[0] == '/' ? 1 : 0;
     }
     if (attack->memory_mib != 0) {
         spawn.limits.memory_bytes_max = (uint64_t)attack->memory_mib << 20;

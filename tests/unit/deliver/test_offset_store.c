@@ -143,6 +143,16 @@ static void count_forget(void *arg, const struct offset_forget *what)
     cr_assert_eq(what->group.data[0], 'i');
 }
 
+static uint32_t expired(int64_t wall_ms, int64_t retention_ms, uint32_t count_max)
+{
+    struct offset_expiry expiry = {.wall_ms = wall_ms,
+                                   .retention_ms = retention_ms,
+                                   .idle_ms = idle_of,
+                                   .forget = count_forget,
+                                   .count_max = count_max};
+    return offset_store_expired(store, &expiry);
+}
+
 Test(offset_store, expires_old_offsets_of_groups_that_are_empty_for_as_long)
 {
     struct offset_commit young = commit_make("idle", 1, 1, 1);
@@ -150,9 +160,9 @@ Test(offset_store, expires_old_offsets_of_groups_that_are_empty_for_as_long)
     commit(store, commit_make("idle", 1, 0, 1));
     commit(store, young);
     commit(store, commit_make("busy", 1, 0, 1));
-    cr_assert_eq(offset_store_expired(store, 1600, 500, idle_of, count_forget, NULL, 10), 1);
-    cr_assert_eq(offset_store_expired(store, 1600, 501, idle_of, count_forget, NULL, 10), 0);
-    cr_assert_eq(offset_store_expired(store, 9999, 500, idle_of, count_forget, NULL, 1), 1);
+    cr_assert_eq(expired(1600, 500, 10), 1);
+    cr_assert_eq(expired(1600, 501, 10), 0);
+    cr_assert_eq(expired(9999, 500, 1), 1);
 }
 
 Test(offset_store, refuses_damaged_and_newer_items)
