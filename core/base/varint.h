@@ -12,7 +12,7 @@
 
 enum { SL_VARINT32_SIZE_MAX = 5, SL_VARINT64_SIZE_MAX = 10 };
 
-/* The slow halves of the readers below: values of two bytes and more. */
+/* The slow halves of the readers below: values of three bytes and more. */
 const uint8_t *sl_varint_read_u32_long(const uint8_t *at, const uint8_t *end, uint32_t *ret_value);
 const uint8_t *sl_varint_read_u64_long(const uint8_t *at, const uint8_t *end, uint64_t *ret_value);
 
@@ -23,6 +23,10 @@ static inline const uint8_t *sl_varint_read_u32(const uint8_t *at, const uint8_t
     if (__builtin_expect(at < end && *at < 0x80, 1)) {
         *ret_value = *at;
         return at + 1;
+    }
+    if (end - at >= 2 && at[1] < 0x80) { /* lengths of 64 to 8,191 bytes */
+        *ret_value = (uint32_t)(at[0] & 0x7f) | (uint32_t)at[1] << 7;
+        return at + 2;
     }
     return sl_varint_read_u32_long(at, end, ret_value);
 }

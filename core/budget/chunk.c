@@ -164,20 +164,12 @@ static void arrive_home(struct sl_task *task)
     chunk_release(SL_CONTAINER_OF(task, struct chunk, home));
 }
 
-struct chunk *chunk_unref(struct chunk *chunk)
+void chunk_free(struct chunk *chunk)
 {
-    if (chunk == NULL) {
-        return NULL;
-    }
-    SL_ASSERT(chunk->refs > 0);
-    if (--chunk->refs > 0) {
-        return NULL;
-    }
     if (sl_loop_is_current(chunk->cache->loop)) {
         chunk_release(chunk);
-        return NULL;
+        return;
     }
     chunk->home = (struct sl_task){.run = arrive_home, .priority = SL_PRIORITY_IO};
     sl_loop_post(chunk->cache->loop, &chunk->home);
-    return NULL;
 }

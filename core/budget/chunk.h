@@ -65,6 +65,17 @@ void chunk_cache_let_go(struct chunk_cache *cache, uint64_t size);
 /* At least `size` bytes, one reference. E_NO_MEMORY, E_LIMIT above the largest class. */
 sl_err chunk_new(struct chunk_cache *cache, size_t size, struct chunk **ret_chunk) SL_MUST_CHECK;
 struct chunk *chunk_ref(struct chunk *chunk);
-struct chunk *chunk_unref(struct chunk *chunk); /* NULL is fine; returns NULL */
+void chunk_free(struct chunk *chunk); /* for chunk_unref: nobody has it any more */
+/* NULL is fine; returns NULL. */
+static inline struct chunk *chunk_unref(struct chunk *chunk)
+{
+    if (chunk != NULL) {
+        SL_ASSERT(chunk->refs > 0);
+        if (--chunk->refs == 0) {
+            chunk_free(chunk);
+        }
+    }
+    return NULL;
+}
 
 #endif

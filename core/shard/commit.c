@@ -33,13 +33,16 @@ static uint16_t attributes_of(const struct batch_view *view)
 static void describe(struct commit_batch *batch, struct wal_item *item)
 {
     struct batch_view view = {batch->data, batch->size};
+    batch->record_count = (uint32_t)batch_view_record_count(&view);
+    batch->max_timestamp = batch_view_max_timestamp(&view);
+    batch->is_control = batch_view_has(&view, BATCH_CONTROL);
     struct batch_item about = {
         .topic = *partition_topic_id(batch->partition),
         .partition = batch->partition->number,
         .base_offset = batch->base_offset,
         .last_offset = batch->last_offset,
-        .record_count = (uint32_t)batch_view_record_count(&view),
-        .max_timestamp = batch_view_max_timestamp(&view),
+        .record_count = batch->record_count,
+        .max_timestamp = batch->max_timestamp,
         .producer_id = batch_view_producer_id(&view),
         .producer_epoch = batch_view_producer_epoch(&view),
         .base_sequence = batch_view_base_sequence(&view),
@@ -62,13 +65,12 @@ static void describe(struct commit_batch *batch, struct wal_item *item)
 static sl_err index_batch(struct commit_batch *batch, const struct wal_place *place,
                           int64_t written_ms)
 {
-    struct batch_view view = {batch->data, batch->size};
-    int64_t max_timestamp = batch_view_max_timestamp(&view);
     struct stream_batch entry = {
         .base_offset = batch->base_offset,
         .last_offset = batch->last_offset,
-        .max_timestamp = max_timestamp >= 0 ? max_timestamp : stream_time_unknown(written_ms),
-        .leader_epoch = batch_view_leader_epoch(&view),
+        .max_timestamp =
+            batch->max_timestamp >= 0 ? batch->max_timestamp : stream_time_unknown(written_ms),
+        .leader_epoch = shard_epoch(batch->partition->shard),
         .place = *place,
         .verified = true,
     };
@@ -80,15 +82,14 @@ static void batch_durable(struct commit *commit, struct commit_batch *batch,
 {
     struct shard *shard = commit->shard;
     struct partition *partition = batch->partition;
-    struct batch_view view = {batch->data, batch->size};
     if (batch->admission != NULL) {
         producers_commit(&partition->producers, batch->admission, batch->base_offset,
                          batch->last_offset, batch->append_time_ms, commit->unit.time_ms);
     }
-    if (!batch_view_has(&view, BATCH_CONTROL)) {
+    if (!batch->is_control) {
         shard->batches_in++;
         shard->bytes_in += batch->size;
-        shard->records_in += (uint64_t)batch_view_record_count(&view);
+        shard->records_in += batch->record_count;
     }
     if (partition->topic == NULL) {
         return; /* deleted meanwhile */
@@ -147,40 +148,44 @@ static sl_err reserve(struct commit *commit)
     return err;
 }
 
-static sl_err check(const struct commit *commit)
+/* Whether it may be at all, and how many of its batches are of topics in memory. */
+static sl_err check(const struct commit *commit, uint32_t *ret_in_memory)
 {
-    if (commit->shard->status != SLUICE_OK) {
-        return commit->shard->status;
+    const struct shard *shard = commit->shard;
+    uint32_t in_memory = 0;
+    if (shard->status != SLUICE_OK) {
+        return shard->status;
     }
     for (uint32_t i = 0; i < commit->batch_count; i++) {
         const struct topic *topic = commit->batches[i].partition->topic;
         if (topic == NULL) {
             return SLUICE_E_UNKNOWN_TOPIC;
         }
-        if (commit->is_exact && !shard_topic_is_exact(commit->shard, topic)) {
+        if (commit->is_exact && !shard_topic_is_exact(shard, topic)) {
             return SLUICE_E_INVALID_CONFIG;
         }
+        in_memory += topic->settings->durability == TOPIC_MEMORY;
     }
+    *ret_in_memory = in_memory;
     return SLUICE_OK;
 }
 
 /* NULL: what it holds cannot be in one. */
-static struct commit_log *log_of(const struct commit *commit)
+static struct commit_log *log_of(const struct commit *commit, uint32_t in_memory)
 {
     const struct shard *shard = commit->shard;
-    uint32_t in_memory = 0;
-    for (uint32_t i = 0; i < commit->batch_count; i++) {
-        in_memory += partition_is_in_memory(commit->batches[i].partition);
-    }
     if (in_memory == 0 || shard->log == shard->memory.log) {
         return shard->log;
     }
     return in_memory == commit->batch_count && commit->extra_count == 0 ? shard->memory.log : NULL;
 }
 
-static sl_err leases_take(const struct commit *commit)
+static sl_err leases_take(const struct commit *commit, uint32_t in_memory)
 {
     sl_err err = SLUICE_OK;
+    if (in_memory == 0) {
+        return err;
+    }
     for (uint32_t i = 0; i < commit->batch_count && err == SLUICE_OK; i++) {
         const struct batch_view view = {commit->batches[i].data, commit->batches[i].size};
         err = offset_lease_take(commit->batches[i].partition,
@@ -215,12 +220,13 @@ static bool may_be_told_when_written(const struct commit *commit)
 
 sl_err commit_submit(struct commit *commit)
 {
-    sl_err err = check(commit);
+    uint32_t in_memory = 0;
+    sl_err err = check(commit, &in_memory);
     if (err != SLUICE_OK) {
         return err;
     }
-    struct commit_log *log = log_of(commit);
-    err = log == NULL ? SLUICE_E_MIXED_DURABILITY : leases_take(commit);
+    struct commit_log *log = log_of(commit, in_memory);
+    err = log == NULL ? SLUICE_E_MIXED_DURABILITY : leases_take(commit, in_memory);
     err = err != SLUICE_OK ? err : reserve(commit);
     if (err != SLUICE_OK) {
         return err;

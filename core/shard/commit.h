@@ -15,13 +15,16 @@ struct commit_batch {
     struct partition *partition; /* a reference is taken at submit and given back after done */
     uint8_t *data;               /* one whole, valid batch; written to */
     uint32_t size;
+    uint32_t record_count; /* set at submit, as all behind `admission` */
     /* Under way: committed or aborted with the unit; NULL: none. It stays where it was admitted,
      * since the producer's entry points at it. */
     struct producer_admission *admission;
-    /* Set at submit: */
+    /* Set at submit, so that nobody looks at the bytes again, which left the cache: */
     int64_t base_offset;
     int64_t last_offset;
     int64_t append_time_ms; /* -1: the producer's times hold */
+    int64_t max_timestamp;
+    bool is_control;
     struct sl_iovec body;
     uint8_t payload[BATCH_ITEM_SIZE];
 };

@@ -8,8 +8,6 @@
 #include "shard/retention.h"
 #include "shard/store.h"
 
-#define PARTITION_REFS_MAX ((1u << 26) - 1) /* what its field holds */
-
 /* topic->user of a shard's catalog: its open partitions by number. Where those of a shard are
  * `stride` apart there is a slot for each of them, not for those of other shards. */
 static struct partition **slot_of(const struct topic *topic, uint32_t number)
@@ -73,7 +71,8 @@ sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
     }
     partition->shard = shard;
     partition->topic = topic;
-    partition->number = number;
+    SL_ASSERT(number < 1u << PARTITION_NUMBER_BITS);
+    partition->number = number & ((1u << PARTITION_NUMBER_BITS) - 1);
     partition->refs = 1;
     stream_index_init(&partition->index);
     producers_init(&partition->producers, shard->producers);
@@ -93,7 +92,7 @@ sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
 
 void partition_ref(struct partition *partition)
 {
-    SL_ASSERT(partition->refs > 0 && partition->refs < PARTITION_REFS_MAX);
+    SL_ASSERT(partition->refs > 0 && partition->refs < UINT32_MAX);
     partition->refs++;
 }
 

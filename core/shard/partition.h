@@ -18,6 +18,8 @@ struct partition_observer {
     void (*notify)(struct partition_observer *observer);
 };
 
+#define PARTITION_NUMBER_BITS 26u
+
 struct partition {
     struct shard *shard;
     struct partition *next; /* in shard->partitions */
@@ -25,8 +27,8 @@ struct partition {
     struct partition *unsealed_next;           /* in shard->space, or a bucket of shard->memory */
     struct partition **unsealed_previous_next; /* NULL: not in it */
     struct topic *topic;                       /* NULL: deleted; freed with the last ref */
-    uint32_t number;
-    uint32_t refs : 26; /* entries and readers that still point here */
+    uint32_t refs;                             /* entries and readers that still point here */
+    uint32_t number : PARTITION_NUMBER_BITS;
     bool pumping : 1;
     bool unsealable : 1;       /* its records in the log are damaged: they stay there */
     bool uncompactable : 1;    /* its records in extents are damaged, or too many for the memory */

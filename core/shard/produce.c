@@ -12,8 +12,9 @@
 /* Kafka's clients learn with most refusals, too, where the log begins. */
 static bool tells_start(sl_err err)
 {
-    return err != SLUICE_E_UNKNOWN_TOPIC && err != SLUICE_E_CORRUPT_BATCH &&
-           err != SLUICE_E_BATCH_TOO_LARGE && err != SLUICE_E_SEGMENT_TOO_SMALL;
+    return err == SLUICE_OK ||
+           (err != SLUICE_E_UNKNOWN_TOPIC && err != SLUICE_E_CORRUPT_BATCH &&
+            err != SLUICE_E_BATCH_TOO_LARGE && err != SLUICE_E_SEGMENT_TOO_SMALL);
 }
 
 void produce_entry_init(struct produce_entry *entry, struct sluice_produce_result *result)
@@ -327,6 +328,9 @@ static void queue_push(struct partition *partition, struct produce_entry *entry)
 /* Offsets for the entry at the head of the queue. False: it waits for a lease, or ended. */
 static bool entry_lease(struct partition *partition, struct produce_entry *entry)
 {
+    if (!partition_is_in_memory(partition)) {
+        return true; /* its offsets are in the log with the batch */
+    }
     const struct batch_view view = {entry->data, entry->size};
     sl_err err = offset_lease_take(partition, (int64_t)batch_view_last_offset_delta(&view) + 1);
     if (err != SLUICE_OK && err != SLUICE_E_WOULD_BLOCK) {

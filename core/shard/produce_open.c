@@ -90,14 +90,16 @@ static void open_work(struct sl_job *job)
 void produce_take_verdict(struct produce_entry *entry, sl_err err,
                           const struct batch_verdict *verdict)
 {
-    int32_t shown = SL_MIN(verdict->fault_count, (int32_t)BATCH_FAULTS_MAX);
-    for (int32_t i = 0; err != SLUICE_OK && i < shown; i++) {
-        produce_entry_fault(entry, verdict->faults[i].index, verdict->faults[i].err);
+    if (err != SLUICE_OK) {
+        int32_t shown = SL_MIN(verdict->fault_count, (int32_t)BATCH_FAULTS_MAX);
+        for (int32_t i = 0; i < shown; i++) {
+            produce_entry_fault(entry, verdict->faults[i].index, verdict->faults[i].err);
+        }
+        return;
     }
     const struct batch_view *view = &verdict->view;
-    if (err == SLUICE_OK &&
-        (batch_view_has(view, BATCH_LOG_APPEND_TIME) ||
-         (verdict->walked && verdict->max_timestamp != batch_view_max_timestamp(view)))) {
+    if (batch_view_has(view, BATCH_LOG_APPEND_TIME) ||
+        (verdict->walked && verdict->max_timestamp != batch_view_max_timestamp(view))) {
         batch_patch_max_timestamp(entry->data, view->size, verdict->max_timestamp);
     }
 }

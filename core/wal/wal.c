@@ -245,6 +245,14 @@ static sl_err recover(struct wal *wal, bool reread, struct wal_recovery *recover
     return err;
 }
 
+/* Of a small log the last share is a few frames all the same, or nothing could free space any more
+ * when it is full. */
+static uint64_t last_share(const struct wal_limits *limits)
+{
+    uint64_t least = SL_MIN(limits->bytes_max / 8, (uint64_t)WAL_LAST_BYTES_MIN);
+    return SL_MAX(limits->bytes_max / WAL_LAST_DIVISOR, least);
+}
+
 sl_err wal_open(const struct wal_config *config, struct wal_recovery *ret_recovery,
                 struct wal **ret_wal)
 {
@@ -261,6 +269,7 @@ sl_err wal_open(const struct wal_config *config, struct wal_recovery *ret_recove
     wal->os = config->os;
     wal->loop = config->loop;
     wal->limits = config->limits;
+    wal->last_share = last_share(&wal->limits);
     wal->mutants = config->mutants;
     wal->events = config->events;
     wal->events_arg = config->events_arg;
@@ -315,14 +324,6 @@ static uint64_t bytes_used(const struct wal *wal)
     return wal->sealed_bytes + wal_segment_last(wal)->end;
 }
 
-/* Of a small log the last share is a few frames all the same, or nothing could free space any more
- * when it is full. */
-static uint64_t last_share(const struct wal *wal)
-{
-    uint64_t least = SL_MIN(wal->limits.bytes_max / 8, (uint64_t)WAL_LAST_BYTES_MIN);
-    return SL_MAX(wal->limits.bytes_max / WAL_LAST_DIVISOR, least);
-}
-
 /* What the log may come to when all that waits for a frame, and a unit of this size, is written. A
  * frame that does not fit leaves the rest of its segment empty: once at most when all fits into the
  * next one, else less in all than the frames that went on. */
@@ -355,8 +356,8 @@ static sl_err submit_check(const struct wal *wal, const struct wal_unit *unit, u
     if (wal->disk_full && !unit->reserve && !unit->frees_space)
         return SLUICE_E_DISK_FULL;
     uint64_t reserve = unit->frees_space ? 0
-                       : unit->reserve   ? last_share(wal)
-                                         : 2 * last_share(wal);
+                       : unit->reserve   ? wal->last_share
+                                         : 2 * wal->last_share;
     if (bytes_promised(wal, size) > wal->limits.bytes_max - reserve)
         return SLUICE_E_LOG_FULL;
     return SLUICE_OK;

@@ -141,6 +141,7 @@ struct wal {
     struct sl_loop *loop;
     struct sl_lane *lane;
     struct wal_limits limits;
+    uint64_t last_share; /* of bytes_max */
     struct wal_mutants mutants;
     struct wal_file_identity identity;
     const struct wal_events *events;

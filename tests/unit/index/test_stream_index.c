@@ -440,3 +440,16 @@ Test(stream_index, what_compaction_left_takes_the_place_of_runs_at_the_log_start
     cr_assert_eq(run.base_offset, 20, "the run of 10 to 19 is replaced by nothing");
     cr_assert_eq(stream_index_start(&stream), 12);
 }
+
+Test(stream_index, room_for_what_is_under_way_grows_in_few_steps)
+{
+    uint32_t moves = 0;
+    cr_assert_eq(stream_index_append(&stream, &(struct stream_batch){.last_offset = 0}), SLUICE_OK);
+    for (uint32_t count = 1; count <= 1000; count++) {
+        uint32_t before = stream.capacity;
+        cr_assert_eq(stream_index_reserve(&stream, count), SLUICE_OK);
+        moves += stream.capacity != before;
+    }
+    cr_assert_leq(moves, 20, "%u moves", moves);
+    cr_assert_leq(stream.capacity, 1600);
+}
