@@ -125,6 +125,15 @@ sluice_status kafka_call_decode(struct kafka_call *call, const uint8_t *body, si
 
 /* ---- life ---- */
 
+/* In halves, as compilers write so much as stores, and a little more as a loop (rep stos), which
+ * takes longer to begin than all of this. */
+static void clear(struct kafka_call *call)
+{
+    memset(call, 0, offsetof(struct kafka_call, request));
+    memset(&call->request, 0,
+           offsetof(struct kafka_call, arena) - offsetof(struct kafka_call, request));
+}
+
 struct kafka_call *kafka_call_new(struct kafka_conn *conn, const struct kafka_request_head *head)
 {
     struct kafka_frontend *frontend = conn->frontend;
@@ -141,7 +150,7 @@ struct kafka_call *kafka_call_new(struct kafka_conn *conn, const struct kafka_re
             return NULL;
         }
     }
-    memset(call, 0, offsetof(struct kafka_call, arena));
+    clear(call);
     call->conn = conn;
     call->api = head->api;
     call->version = head->version;

@@ -33,7 +33,7 @@ struct kafka_call {
     void *slots;           /* for the handler: where each entry's outcome goes */
     uint8_t *answer;       /* [owned, heap] encoded response that waits for its turn */
     size_t answer_size;
-    /* All above is cleared for a new request, all below is set or kept. */
+    /* All above is cleared for a new request (kafka_call_new), all below is set or kept. */
     struct kafka_arena arena;         /* the newest block */
     struct kafka_block_memory *block; /* newest first */
     size_t block_bytes;

@@ -111,16 +111,15 @@ static sluice_status frame_end(struct kafka_writer *writer, const struct kafka_w
 sluice_status kafka_response_encode(struct kafka_writer *writer, const struct kafka_api *api,
                                     int16_t version, int32_t correlation_id, const void *message)
 {
-    const struct kafka_response_header header = {.correlation_id = correlation_id};
-    struct kafka_write_mark mark;
+    struct kafka_write_mark mark = kafka_write_begin(writer);
     sluice_status status;
 
-    status = frame_begin(writer, &mark);
-    if (status != SLUICE_OK) {
-        return status;
+    kafka_write_int32(writer, 0);
+    kafka_write_int32(writer, correlation_id);
+    if (kafka_response_header_version(api, version) == 1) {
+        kafka_write_uvarint(writer, 0); /* no tags */
     }
-    status =
-        kafka_response_header_encode(&header, kafka_response_header_version(api, version), writer);
+    status = writer->status;
     if (status == SLUICE_OK) {
         status = api->response->encode(message, version, writer);
     }
