@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -103,49 +104,47 @@ sl_err osuv_stream_read(struct sl_stream *base, void *buffer, size_t size, size_
     return SLUICE_OK;
 }
 
-/* Up to PIECES_PER_CALL pieces behind the first `skip` bytes; returns how many, *ret_size their
- * bytes. */
-static size_t pieces_after(const struct sl_iovec *pieces, size_t count, size_t skip,
-                           struct iovec ret_pieces[PIECES_PER_CALL], size_t *ret_size)
-{
-    size_t n = 0, size = 0;
-    for (size_t i = 0; i < count && n < PIECES_PER_CALL; i++) {
-        if (skip >= pieces[i].size) {
-            skip -= pieces[i].size;
-            continue;
-        }
-        ret_pieces[n] = (struct iovec){(char *)pieces[i].base + skip, pieces[i].size - skip};
-        size += ret_pieces[n++].iov_len;
-        skip = 0;
-    }
-    *ret_size = size;
-    return n;
-}
+/* The kernel takes pieces as they are. */
+_Static_assert(sizeof(struct sl_iovec) == sizeof(struct iovec) &&
+                   offsetof(struct sl_iovec, base) == offsetof(struct iovec, iov_base) &&
+                   offsetof(struct sl_iovec, size) == offsetof(struct iovec, iov_len),
+               "struct sl_iovec is struct iovec");
 
 /* One piece, which most answers are, goes without a header for the kernel to copy. */
-static ssize_t send_pieces(int descriptor, struct iovec *pieces, size_t count)
+static ssize_t send_pieces(int descriptor, const struct sl_iovec *pieces, size_t count)
 {
-    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
-    return count == 1 ? send(descriptor, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
-                      : sendmsg(descriptor, &message, MSG_NOSIGNAL);
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = count};
+    ssize_t put;
+    do
+        put = count == 1 ? send(descriptor, pieces->base, pieces->size, MSG_NOSIGNAL)
+                         : sendmsg(descriptor, &message, MSG_NOSIGNAL);
+    while (put < 0 && errno == EINTR);
+    return put;
 }
 
+static size_t pieces_size(const struct sl_iovec *pieces, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += pieces[i].size;
+    return size;
+}
+
+/* A short count says that the socket is full. */
 sl_err osuv_stream_writev(struct sl_stream *base, const struct sl_iovec *pieces, size_t count,
                           size_t *ret_size)
 {
     struct osuv_stream *stream = osuv_stream_of(base);
-    struct iovec left[PIECES_PER_CALL];
-    size_t done = 0, n, size;
+    size_t done = 0;
     if (stream->rings)
         return osuv_rings_writev(stream->rings, pieces, count, ret_size);
-    while ((n = pieces_after(pieces, count, done, left, &size)) > 0) {
-        ssize_t put = send_pieces(stream->descriptor, left, n);
-        if (put < 0 && errno == EINTR)
-            continue;
+    for (size_t at = 0; at < count; at += PIECES_PER_CALL) {
+        size_t some = SL_MIN(count - at, (size_t)PIECES_PER_CALL);
+        ssize_t put = send_pieces(stream->descriptor, pieces + at, some);
         if (put < 0 && errno != EAGAIN)
             return socket_err();
         done += put > 0 ? (size_t)put : 0;
-        if (put < (ssize_t)size) {
+        if (put < (ssize_t)pieces_size(pieces + at, some)) {
             set_interest(stream, stream->interest | UV_WRITABLE);
             break;
         }
