@@ -622,3 +622,112 @@ Test(socket, tasks_have_their_turn_while_hundreds_of_streams_are_readable_at_onc
     cr_expect_lt(ready.read_before, READY_MAX / 2u, "%u streams first", ready.read_before);
     os_event_free(ready.done);
 }
+
+/* ---- what is left, and ends ---- */
+
+/* Two streams; each call back takes at most `size` bytes by one read. */
+static struct {
+    struct sl_stream *streams[2];
+    int peers[2];
+    size_t size;
+    char bytes[8]; /* of both */
+    size_t count;
+    uint32_t calls;
+    bool frees_other;
+    struct os_event *ended;
+} taker;
+
+static void take_once(void *arg)
+{
+    struct sl_stream **stream = arg;
+    char bytes[sizeof taker.bytes];
+    size_t got = 0;
+    taker.calls++;
+    cr_assert_eq(sl_stream_read(*stream, bytes, taker.size, &got), SLUICE_OK);
+    cr_assert_leq(taker.count + got, sizeof taker.bytes);
+    memcpy(taker.bytes + taker.count, bytes, got);
+    taker.count += got;
+    if (taker.frees_other) {
+        struct sl_stream **other = &taker.streams[stream == &taker.streams[0] ? 1 : 0];
+        *other = sl_stream_free(*other);
+    }
+    if (got == 0) {
+        sl_stream_read_stop(*stream);
+        os_event_say(taker.ended);
+    }
+}
+
+static const struct sl_stream_events take_events = {.readable = take_once};
+
+/* Both peers have sent "abc", and closed. */
+static void taker_open(void *arg)
+{
+    (void)arg;
+    taker.ended = os_event_new();
+    for (int i = 0; i < 2; i++) {
+        int pair[2];
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        cr_assert_eq(write(pair[1], "abc", 3), 3);
+        close(pair[1]);
+        cr_assert_eq(
+            sl_stream_new(f->loop, pair[0], &take_events, &taker.streams[i], &taker.streams[i]),
+            SLUICE_OK);
+    }
+}
+
+static void taker_read(void *arg)
+{
+    sl_stream_read_start(taker.streams[*(int *)arg]);
+}
+
+static void taker_close(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2; i++)
+        taker.streams[i] = sl_stream_free(taker.streams[i]);
+}
+
+static void taker_run(size_t size)
+{
+    int first = 0;
+    taker.size = size;
+    os_fixture_on_loop(f, taker_open, NULL);
+    os_fixture_on_loop(f, taker_read, &first); /* a turn after it was reported */
+    os_event_wait(taker.ended, 1);
+}
+
+Test(socket, who_leaves_bytes_is_called_again_until_the_end)
+{
+    taker_run(1);
+    os_fixture_on_loop(f, taker_close, NULL);
+    cr_expect_eq(memcmp(taker.bytes, "abc", 3), 0);
+    cr_expect_eq(taker.calls, 4u, "%u", taker.calls);
+    os_event_free(taker.ended);
+}
+
+Test(socket, the_end_behind_bytes_that_do_not_fill_the_buffer_is_told)
+{
+    taker_run(sizeof taker.bytes);
+    os_fixture_on_loop(f, taker_close, NULL);
+    cr_expect_eq(taker.count, 3u);
+    cr_expect_eq(taker.calls, 2u, "%u", taker.calls);
+    os_event_free(taker.ended);
+}
+
+static void both_read(void *arg)
+{
+    taker_open(arg);
+    for (int i = 0; i < 2; i++)
+        taker_read(&i);
+}
+
+Test(socket, a_stream_that_another_frees_is_not_called_though_it_was_ready_too)
+{
+    taker.size = sizeof taker.bytes;
+    taker.frees_other = true;
+    os_fixture_on_loop(f, both_read, NULL);
+    os_event_wait(taker.ended, 1);
+    os_fixture_on_loop(f, taker_close, NULL);
+    cr_expect_eq(taker.count, 3u, "of one stream");
+    os_event_free(taker.ended);
+}
