@@ -24,7 +24,7 @@
 
 #define SLICE_NS        1000000
 #define TASKS_PER_TURN  256u
-#define EVENTS_PER_TURN 128u /* of streams */
+#define EVENTS_PER_TURN 256u /* of streams */
 #define SPIN_TURNS      8u
 #define RING_SLICE_NS   20000 /* rings are looked at before sockets are again */
 #define RING_YIELD_NS   5000  /* who looks in vain for so long lets others have the processor */
@@ -385,9 +385,31 @@ static void pin(const struct osuv_loop *loop)
     (void)pthread_setaffinity_np(pthread_self(), sizeof one, &one);
 }
 
+/* Nobody cancels a thread that runs a loop. Said this way, glibc does not take each system call of
+ * its between two atomic exchanges that make it cancellable. */
+struct cancelling {
+    int state, type;
+};
+
+static struct cancelling cancelling_end(void)
+{
+    struct cancelling before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before.state);
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before.type);
+    return before;
+}
+
+static void cancelling_restore(const struct cancelling *before)
+{
+    int ignored;
+    pthread_setcanceltype(before->type, &ignored);
+    pthread_setcancelstate(before->state, &ignored);
+}
+
 void osuv_loop_run_here(struct sl_loop *base)
 {
     struct osuv_loop *loop = osuv_loop_of(base);
+    struct cancelling cancelling = cancelling_end();
     sigset_t pipe_signal, before;
     SL_ASSERT(atomic_load(&loop->owner) == 0);
     atomic_store(&loop->owner, (uintptr_t)pthread_self());
@@ -402,6 +424,7 @@ void osuv_loop_run_here(struct sl_loop *base)
         uv_run(&loop->uv, UV_RUN_DEFAULT);
     atomic_store(&loop->stopping, 0);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    cancelling_restore(&cancelling);
     atomic_store(&loop->owner, 0);
 }
 
