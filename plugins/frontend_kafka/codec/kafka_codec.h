@@ -22,8 +22,14 @@
 
 #define KAFKA_MUST_CHECK __attribute__((warn_unused_result))
 /* The primitives: small, and called for each field of each message. What compilers think of their
- * size (a call for each of them) costs more than the fields do. */
+ * size (a call for each of them) costs more than the fields do, in files that are built with
+ * KAFKA_CODEC_IS_HOT (CMakeLists.txt): what comes with every record. The rest would be twice as
+ * large for nothing. */
+#ifdef KAFKA_CODEC_IS_HOT
 #define KAFKA_PRIMITIVE static inline __attribute__((always_inline))
+#else
+#define KAFKA_PRIMITIVE static inline
+#endif
 /* What they call where something is wrong or rare, and must not take in. */
 #define KAFKA_RARE __attribute__((noinline, cold))
 
