@@ -49,7 +49,7 @@ void *kafka_call_take(struct kafka_call *call, int64_t count, size_t size);
 void *kafka_call_try_take(struct kafka_call *call, int64_t count, size_t size);
 /* The same, but not zeroed: for what is initialized whole at once. Never of 0 bytes: where count is
  * 0, it is of somebody's own. */
-static inline void *kafka_call_room(struct kafka_call *call, int64_t count, size_t size);
+KAFKA_PRIMITIVE void *kafka_call_room(struct kafka_call *call, int64_t count, size_t size);
 /* The same, where the newest block may be full or the count be none. */
 void *kafka_call_room_beyond(struct kafka_call *call, int64_t count, size_t size);
 /* Decodes the body into call->request, growing the arena up to its cap. */
@@ -69,7 +69,7 @@ void kafka_call_fail(struct kafka_call *call, const char *why, sluice_status sta
 /* Ends a call that is not in a queue any more. */
 void kafka_call_release(struct kafka_call *call);
 
-static inline void *kafka_call_room(struct kafka_call *call, int64_t count, size_t size)
+KAFKA_PRIMITIVE void *kafka_call_room(struct kafka_call *call, int64_t count, size_t size)
 {
     void *room = count > 0 ? kafka_arena_take(&call->arena, (size_t)count, size) : NULL;
     return room != NULL ? room : kafka_call_room_beyond(call, count, size);
