@@ -477,6 +477,7 @@ static sl_err delete_apply(struct catalog *catalog, struct sl_bytes payload)
     chain_map_remove(&catalog->by_name, &topic->by_name);
     chain_map_remove(&catalog->by_id, &topic->by_id);
     catalog->partition_count -= topic->partition_count;
+    catalog->version++; /* again: who was told may have looked it up under the first */
     topic_free(topic);
     return SLUICE_OK;
 }

@@ -77,7 +77,8 @@ struct catalog *catalog_free(struct catalog *catalog);
 
 struct topic *catalog_by_name(const struct catalog *catalog, struct sl_bytes name);   /* or NULL */
 struct topic *catalog_by_id(const struct catalog *catalog, const struct sl_uuid *id); /* or NULL */
-/* Another one after each topic that came, went or grew. */
+/* Another one after each topic that came, went or grew: a topic that was looked up lives as long as
+ * this stays, or until `deleted` was called for it. */
 uint64_t catalog_version(const struct catalog *catalog);
 uint32_t catalog_topic_count(const struct catalog *catalog);
 uint32_t catalog_partition_count(const struct catalog *catalog);

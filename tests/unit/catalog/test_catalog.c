@@ -11,6 +11,7 @@ static struct broker_settings broker;
 static struct catalog *catalog;
 static char reason[CATALOG_REASON_BYTES];
 static int created, changed, deleted;
+static uint64_t version_at_delete;
 
 static void on_created(void *arg, struct topic *topic)
 {
@@ -30,6 +31,7 @@ static void on_deleted(void *arg, struct topic *topic)
 {
     (void)arg;
     cr_assert_eq(topic->user, &created);
+    version_at_delete = catalog_version(catalog);
     deleted++;
 }
 
@@ -201,6 +203,16 @@ Test(catalog, deletes_once_and_frees_the_name)
     cr_assert_eq(catalog_partition_count(catalog), 0);
     cr_assert_null(catalog_by_id(catalog, &uuid));
     create("orders", 2, 1);
+}
+
+Test(catalog, has_another_version_once_what_was_looked_up_during_a_delete_is_gone)
+{
+    struct sl_uuid uuid = {{1, 1}};
+    struct sl_bytes payload;
+    create("orders", 1, 4);
+    cr_assert_eq(catalog_delete_encode(&uuid, &payload), SLUICE_OK);
+    apply_free(catalog, WAL_ITEM_TOPIC_DELETE, payload, SLUICE_OK);
+    cr_expect_neq(catalog_version(catalog), version_at_delete);
 }
 
 Test(catalog, a_repeated_create_changes_nothing_and_a_contradicting_one_is_corrupt)
