@@ -2,6 +2,9 @@
  *
  *   home ─► shard 0: what is set is copied ─► home
  *   home ─► shard 0: each alter is checked; those that are right in one unit ─► durable ─► home
+ *
+ * Shard 0 makes one change at a time: what the next one is checked against, and what it replaces,
+ * is in force then. The others wait in its line, in the order in which they came.
  */
 #include "shard/settings.h"
 
@@ -192,14 +195,15 @@ void settings_names_start(struct shard *home, int32_t resource, sluice_names_don
 
 struct settings_change {
     struct shard_call call;
+    struct sl_link turn; /* in shard 0's line */
+    bool begun;
     struct shard *home;
     const struct sluice_config_alter *alters;
     uint32_t count;
     bool validate_only;
     struct wal_unit unit;
-    struct wal_item *items;
+    struct wal_item *items; /* SETTING_CHANGES_MAX, while it is under way */
     uint32_t item_count;
-    uint32_t capacity;
     struct sluice_topic_result *results;
     char (*reasons)[CONFIG_REASON_BYTES];
     struct share_settings *shares; /* owned; of groups, one an alter: what all shards are told */
@@ -225,7 +229,7 @@ static sl_err add_item(struct settings_change *self, const struct sluice_config_
                                     .key = key,
                                     .value = value};
     struct sl_bytes payload;
-    if (self->item_count == self->capacity) {
+    if (self->item_count == SETTING_CHANGES_MAX) {
         return SLUICE_E_LIMIT;
     }
     sl_err err = setting_item_encode(&setting, &payload);
@@ -438,6 +442,17 @@ static void fail_all(struct settings_change *self, sl_err err)
 
 /* ---- groups that share streams: every shard has their configuration ---- */
 
+static void changes_go_on(struct shard *shard);
+
+static void change_end(struct settings_change *self)
+{
+    sl_list_remove(&self->turn);
+    drop_items(self, 0);
+    sl_free(self->items);
+    self->items = NULL;
+    shard_call_reply(&self->call);
+}
+
 static void shares_told(void *arg, sluice_status status)
 {
     struct settings_change *self = arg;
@@ -445,7 +460,9 @@ static void shares_told(void *arg, sluice_status status)
         fail_all(self, status);
     }
     if (--self->pending == 0) {
-        shard_call_reply(&self->call);
+        struct shard *shard = self->call.target;
+        change_end(self);
+        changes_go_on(shard);
     }
 }
 
@@ -498,35 +515,54 @@ static void change_durable(struct wal_unit *unit, sl_err err)
     tell_shares(self, err);
 }
 
+/* False: nothing of it is on its way, as nothing changes or what would is refused. */
+static bool change_begin(struct settings_change *self)
+{
+    struct shard *shard = self->call.target;
+    self->begun = true;
+    self->items = sl_alloc_zero(SETTING_CHANGES_MAX, sizeof(*self->items));
+    sl_err err = self->items == NULL ? SLUICE_E_NO_MEMORY : shard->status;
+    for (uint32_t i = 0; i < self->count; i++) {
+        self->results[i].name = self->alters[i].name;
+        self->results[i].status = err != SLUICE_OK ? err : alter_one(self, i);
+    }
+    if (self->item_count == 0) {
+        return false;
+    }
+    bool fits = shard->settings.count + self->item_count <= SETTING_COUNT_MAX;
+    self->unit = (struct wal_unit){.items = self->items,
+                                   .item_count = self->item_count,
+                                   .reserve = true,
+                                   .durable = change_durable};
+    err = fits ? commit_log_submit(shard->log, &self->unit) : SLUICE_E_LIMIT;
+    if (err != SLUICE_OK) {
+        fail_all(self, err);
+    }
+    return err == SLUICE_OK;
+}
+
+/* Until one is on its way, or none is left. */
+static void changes_go_on(struct shard *shard)
+{
+    struct sl_link *first;
+    while ((first = sl_list_first(&shard->setting_changes)) != NULL) {
+        struct settings_change *self = SL_CONTAINER_OF(first, struct settings_change, turn);
+        if (self->begun || change_begin(self)) {
+            return;
+        }
+        change_end(self);
+    }
+}
+
 static void change_run(struct shard_call *call)
 {
     struct settings_change *self = SL_CONTAINER_OF(call, struct settings_change, call);
-    struct shard *shard = call->target;
-    for (uint32_t i = 0; i < self->count; i++) {
-        self->results[i].name = self->alters[i].name;
-        self->results[i].status = shard->status != SLUICE_OK ? shard->status : alter_one(self, i);
-    }
-    if (self->item_count > 0) {
-        bool fits = shard->settings.count + self->item_count <= SETTING_COUNT_MAX;
-        self->unit = (struct wal_unit){.items = self->items,
-                                       .item_count = self->item_count,
-                                       .reserve = true,
-                                       .durable = change_durable};
-        sl_err err = fits ? commit_log_submit(shard->log, &self->unit) : SLUICE_E_LIMIT;
-        if (err == SLUICE_OK) {
-            return;
-        }
-        fail_all(self, err);
-    }
-    shard_call_reply(call);
+    sl_list_push_back(&call->target->setting_changes, &self->turn);
+    changes_go_on(call->target);
 }
 
 static void change_free(struct settings_change *self)
 {
-    if (self->items != NULL) {
-        drop_items(self, 0);
-    }
-    sl_free(self->items);
     sl_free(self->shares);
     sl_free(self->results);
     sl_free(self->reasons);
@@ -551,12 +587,10 @@ void settings_alter_start(struct shard *home, const struct sluice_config_alter *
 {
     struct settings_change *self = sl_alloc_zero(1, sizeof(*self));
     if (self != NULL) {
-        self->capacity = SETTING_CHANGES_MAX;
-        self->items = sl_alloc_zero(self->capacity, sizeof(*self->items));
         self->results = sl_alloc_zero(count + 1u, sizeof(*self->results));
         self->reasons = sl_alloc_zero(count + 1u, sizeof(*self->reasons));
     }
-    if (self == NULL || self->items == NULL || self->results == NULL || self->reasons == NULL) {
+    if (self == NULL || self->results == NULL || self->reasons == NULL) {
         if (self != NULL) {
             change_free(self);
         }
@@ -564,6 +598,7 @@ void settings_alter_start(struct shard *home, const struct sluice_config_alter *
         return;
     }
     shard_request_begin(home);
+    sl_link_init(&self->turn);
     self->home = home;
     self->alters = alters;
     self->count = count;

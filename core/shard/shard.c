@@ -351,6 +351,7 @@ static sl_err make_rooms(struct shard *shard, const struct shard_config *config)
     producer_ids_init(&shard->producer_ids);
     sl_list_init(&shard->share_waiting);
     sl_list_init(&shard->share_tagged);
+    sl_list_init(&shard->setting_changes);
     sl_os_random(config->os, shard->share_key, sizeof(shard->share_key));
     if (message_ids_init(&shard->messages, 0) != SLUICE_OK ||
         delay_book_init(&shard->delayed.book, 0) != SLUICE_OK ||

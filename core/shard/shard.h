@@ -172,9 +172,10 @@ struct shard {
     struct sl_list share_waiting; /* their requests that wait (share_fetch.c) */
     uint8_t share_key[16];        /* of numbers that stand for members */
     uint32_t share_turn;
-    struct switch_store switches;  /* shard 0: of plugin instances */
-    struct access_store access;    /* shard 0: rules and credentials */
-    struct setting_store settings; /* shard 0: of features, groups, client metrics */
+    struct switch_store switches;   /* shard 0: of plugin instances */
+    struct access_store access;     /* shard 0: rules and credentials */
+    struct setting_store settings;  /* shard 0: of features, groups, client metrics */
+    struct sl_list setting_changes; /* shard 0: made one at a time (settings.c) */
     const struct policy
         *policy; /* access rules in force on the loop; NULL before it serves [borrowed] */
     struct quota_book *quotas; /* shard 0's is everybody's: it may be asked on any loop */
