@@ -27,6 +27,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -98,17 +99,78 @@ class Totals:
             self.unsteady.append(f"{name}: failed once, passed when it ran again alone; to be mended")
 
 
-def run(command, environment, cwd=None):
-    """Exit code and output; a suite that hangs is killed and fails."""
+def is_alive_in(pid, session):
     try:
-        done = subprocess.run(command, env=environment, cwd=cwd, timeout=LIMIT_S, text=True,
-                              errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        return done.returncode, done.stdout
-    except subprocess.TimeoutExpired as expired:
-        output = expired.stdout or b""
-        if isinstance(output, bytes):
-            output = output.decode(errors="replace")
-        return 124, output + f"\nkilled after {LIMIT_S} s\n"
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            state, _, _, of = file.read().rpartition(")")[2].split()[:4]
+    except (OSError, ValueError):
+        return False  # gone meanwhile
+    return state != "Z" and int(of) == session
+
+
+def end_session(leader):
+    """Kills a suite and what it has started, by its session: brokers outlive who started them. Again until there is
+    nothing, as what is killed may be starting something."""
+    while pids := [int(name) for name in os.listdir("/proc") if name.isdigit() and is_alive_in(name, leader)]:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.01)
+
+
+class Suites:
+    """Those that run, each in a session of its own."""
+
+    def __init__(self):
+        self.lock = threading.RLock()  # a signal may come while it is held
+        self.leaders = set()
+        self.stopped = False
+
+    def start(self, command, environment, cwd, output):
+        with self.lock:
+            self.check()
+            process = subprocess.Popen(command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                       start_new_session=True)
+            self.leaders.add(process.pid)
+        return process
+
+    def ended(self, process):
+        with self.lock:
+            self.leaders.discard(process.pid)
+
+    def check(self):
+        if self.stopped:
+            raise SystemExit("run_tests was ended")
+
+    def stop(self):
+        """All of them; no other starts."""
+        with self.lock:
+            self.stopped = True
+            leaders = list(self.leaders)
+        for leader in leaders:
+            end_session(leader)
+
+
+suites = Suites()
+
+
+def run(command, environment, cwd=None, limit_s=LIMIT_S):
+    """Exit code and output; a suite that hangs is killed with all that it started, and fails."""
+    with tempfile.TemporaryFile() as said:  # no pipe, which a broker that is left would hold open
+        process = suites.start(command, environment, cwd, said)
+        try:
+            code, end = process.wait(limit_s), ""
+        except subprocess.TimeoutExpired:
+            end_session(process.pid)
+            process.wait()
+            code, end = 124, f"\nkilled after {limit_s} s\n"
+        finally:
+            suites.ended(process)
+        suites.check()
+        said.seek(0)
+        return code, said.read().decode(errors="replace") + end
 
 
 def is_of_the_framework(report):
@@ -302,7 +364,15 @@ def run_jobs(jobs, environment, scratch, args, totals):
             one(name, "reports-again")
 
 
+def on_signal(number, _frame):
+    suites.stop()
+    sys.exit(128 + number)
+
+
 def main():
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, on_signal)
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build/test")
     parser.add_argument("--sanitized", action="store_true", help="a build with a sanitizer: see above")
