@@ -313,7 +313,6 @@ static void on_plugin_logs(void *arg, const char *name, uint64_t after, cJSON *o
     struct log_recent *recent = sl_logger_recent(((struct admin_socket *)arg)->sluice->logger);
     struct log_recent_line line = {.number = after};
     bool lost = false, any_lost = false;
-    char text[24];
     cJSON *lines = cJSON_AddArrayToObject(object, "lines");
     for (uint32_t i = 0; i < LOG_RECENT_LINES; i++) {
         if (!log_recent_next(recent, name, line.number, &line, &lost)) {
@@ -321,14 +320,12 @@ static void on_plugin_logs(void *arg, const char *name, uint64_t after, cJSON *o
         }
         any_lost = any_lost || lost;
         cJSON *item = cJSON_CreateObject();
-        snprintf(text, sizeof(text), "%lld", (long long)line.wall_ms);
-        cJSON_AddStringToObject(item, "time_ms", text);
+        admin_add_int64(item, "time_ms", line.wall_ms);
         cJSON_AddStringToObject(item, "level", levels[line.level & 3u]);
         cJSON_AddStringToObject(item, "text", line.text);
         cJSON_AddItemToArray(lines, item);
     }
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)line.number);
-    cJSON_AddStringToObject(object, "next", text);
+    admin_add_uint64(object, "next", line.number);
     cJSON_AddBoolToObject(object, "lost", any_lost && after > 0);
 }
 

@@ -82,26 +82,19 @@ static void release_run(struct shard_call *call)
 
 /* ---- the answer ---- */
 
-static void u64_add(cJSON *object, const char *name, uint64_t value)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-    cJSON_AddStringToObject(object, name, text);
-}
-
 static cJSON *shard_new(uint32_t index, const struct cut_result *result)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "shard", index);
-    u64_add(object, "lsn", result->lsn);
+    admin_add_uint64(object, "lsn", result->lsn);
     cJSON_AddNumberToObject(object, "epoch", result->epoch);
-    u64_add(object, "first_segment", result->first_segment);
-    u64_add(object, "last_segment", result->last_segment);
+    admin_add_uint64(object, "first_segment", result->first_segment);
+    admin_add_uint64(object, "last_segment", result->last_segment);
     cJSON *extents = cJSON_AddArrayToObject(object, "extents");
     for (uint32_t i = 0; i < result->extent_count; i++) {
         cJSON *extent = cJSON_CreateObject();
-        u64_add(extent, "id", result->extents[i].id);
-        u64_add(extent, "bytes", result->extents[i].file_size);
+        admin_add_uint64(extent, "id", result->extents[i].id);
+        admin_add_uint64(extent, "bytes", result->extents[i].file_size);
         cJSON_AddItemToArray(extents, extent);
     }
     return object;

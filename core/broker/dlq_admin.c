@@ -10,18 +10,10 @@
 #include "stage/stage_redrive.h"
 
 #include <cjson/cJSON.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #define REASON_BYTES 1024u
-
-static void add_int64(cJSON *object, const char *key, int64_t value)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%" PRId64, value);
-    cJSON_AddStringToObject(object, key, text); /* 64-bit values are strings */
-}
 
 /* ---- dlq.stages ---- */
 
@@ -59,14 +51,14 @@ static sl_err add_partition(struct stages_call *call, struct topic *topic, const
     cJSON_AddStringToObject(entry, "topic", name);
     cJSON_AddStringToObject(entry, "of", of_groups ? "groups" : "stage");
     cJSON_AddNumberToObject(entry, "partition", number);
-    add_int64(entry, "start", start);
-    add_int64(entry, "end", end);
-    add_int64(entry, "waiting", redrive_marks_left(&marks, start, end));
+    admin_add_int64(entry, "start", start);
+    admin_add_int64(entry, "end", end);
+    admin_add_int64(entry, "waiting", redrive_marks_left(&marks, start, end));
     cJSON *ranges = cJSON_AddArrayToObject(entry, "redriven");
     for (uint32_t i = 0; i < marks.count; i++) {
         cJSON *range = cJSON_CreateObject();
-        add_int64(range, "first", marks.ranges[i].first);
-        add_int64(range, "end", marks.ranges[i].end);
+        admin_add_int64(range, "first", marks.ranges[i].first);
+        admin_add_int64(range, "end", marks.ranges[i].end);
         cJSON_AddItemToArray(ranges, range);
     }
     cJSON_AddItemToArray(call->partitions, entry);
@@ -158,13 +150,13 @@ static cJSON *status_json(const struct plugin_manager *manager)
     cJSON_AddStringToObject(object, "stage", status.name);
     cJSON_AddBoolToObject(object, "running", status.is_running);
     cJSON_AddBoolToObject(object, "of_groups", status.of_groups);
-    add_int64(object, "total", (int64_t)status.total);
-    add_int64(object, "seen", (int64_t)status.seen);
-    add_int64(object, "redriven", (int64_t)status.done);
-    add_int64(object, "failed_again", (int64_t)status.failed);
-    add_int64(object, "orphans", (int64_t)status.orphans);
-    add_int64(object, "distant", (int64_t)status.distant);
-    add_int64(object, "bare", (int64_t)status.bare);
+    admin_add_int64(object, "total", (int64_t)status.total);
+    admin_add_int64(object, "seen", (int64_t)status.seen);
+    admin_add_int64(object, "redriven", (int64_t)status.done);
+    admin_add_int64(object, "failed_again", (int64_t)status.failed);
+    admin_add_int64(object, "orphans", (int64_t)status.orphans);
+    admin_add_int64(object, "distant", (int64_t)status.distant);
+    admin_add_int64(object, "bare", (int64_t)status.bare);
     cJSON_AddNumberToObject(object, "error", status.err);
     cJSON_AddStringToObject(object, "reason", status.text);
     return object;

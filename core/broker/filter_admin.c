@@ -7,7 +7,6 @@
 #include "broker/sluice_state.h"
 
 #include <cjson/cJSON.h>
-#include <inttypes.h>
 #include <stdio.h>
 
 #define PREFIX "lua:"
@@ -18,13 +17,6 @@ struct listing {
     cJSON *array;
     uint32_t loop;
 };
-
-static void add_number(cJSON *object, const char *key, uint64_t value)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%" PRIu64, value);
-    cJSON_AddStringToObject(object, key, text); /* 64-bit values are strings */
-}
 
 static void add_text(cJSON *object, struct sluice_text text)
 {
@@ -46,15 +38,15 @@ static void visit(void *arg, const struct filter_info *info)
     }
     cJSON_AddNumberToObject(object, "client_count", info->client_count);
     cJSON_AddNumberToObject(object, "worker_pid", info->pid);
-    add_number(object, "records_in", info->sums.records);
-    add_number(object, "records_out", info->sums.passed);
-    add_number(object, "errors", info->sums.raised);
-    add_number(object, "worker_deaths", info->sums.deaths);
-    add_number(object, "batch_p99_ns", info->batch_p99_ns);
-    add_number(object, "cpu_ns", info->sums.cpu_ns);
-    add_number(object, "cpu_throttled_ns", info->sums.throttled_ns);
-    add_number(object, "cpu_share_ppm", info->cpu_share_ppm);
-    add_number(object, "memory_bytes", info->sums.memory_bytes);
+    admin_add_uint64(object, "records_in", info->sums.records);
+    admin_add_uint64(object, "records_out", info->sums.passed);
+    admin_add_uint64(object, "errors", info->sums.raised);
+    admin_add_uint64(object, "worker_deaths", info->sums.deaths);
+    admin_add_uint64(object, "batch_p99_ns", info->batch_p99_ns);
+    admin_add_uint64(object, "cpu_ns", info->sums.cpu_ns);
+    admin_add_uint64(object, "cpu_throttled_ns", info->sums.throttled_ns);
+    admin_add_uint64(object, "cpu_share_ppm", info->cpu_share_ppm);
+    admin_add_uint64(object, "memory_bytes", info->sums.memory_bytes);
     cJSON_AddStringToObject(object, "last_error", info->last_error);
     cJSON_AddItemToArray(listing->array, object);
 }

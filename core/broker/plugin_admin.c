@@ -7,7 +7,6 @@
 #include "plugin/plugin_version.h"
 
 #include <cjson/cJSON.h>
-#include <stdio.h>
 #include <string.h>
 
 struct waiting {
@@ -18,13 +17,6 @@ struct waiting {
 
 /* ---- the answer ---- */
 
-static void add_number(cJSON *object, const char *key, int64_t value)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%lld", (long long)value);
-    cJSON_AddStringToObject(object, key, text); /* 64-bit values are strings */
-}
-
 static void add_moves(cJSON *object, const struct plugin_outcome *outcome)
 {
     cJSON *array = cJSON_AddArrayToObject(object, "moves");
@@ -33,8 +25,8 @@ static void add_moves(cJSON *object, const struct plugin_outcome *outcome)
         cJSON *entry = cJSON_CreateObject();
         cJSON_AddStringToObject(entry, "topic", move->topic);
         cJSON_AddNumberToObject(entry, "partition", move->partition);
-        add_number(entry, "before", move->before);
-        add_number(entry, "after", move->after);
+        admin_add_int64(entry, "before", move->before);
+        admin_add_int64(entry, "after", move->after);
         cJSON_AddItemToArray(array, entry);
     }
 }

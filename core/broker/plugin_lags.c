@@ -36,20 +36,13 @@ struct lags_gather {
 
 /* ---- the answer ---- */
 
-static void add_number(cJSON *object, const char *key, int64_t value)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%lld", (long long)value);
-    cJSON_AddStringToObject(object, key, text); /* 64-bit values are strings */
-}
-
 static void add_lag(cJSON *array, const struct lag_copy *lag)
 {
     cJSON *entry = cJSON_CreateObject();
     cJSON_AddStringToObject(entry, "topic", lag->topic);
     cJSON_AddNumberToObject(entry, "partition", lag->partition);
-    add_number(entry, "position", lag->position);
-    add_number(entry, "lag", lag->lag);
+    admin_add_int64(entry, "position", lag->position);
+    admin_add_int64(entry, "lag", lag->lag);
     cJSON_AddNumberToObject(entry, "lag_seconds", (double)lag->age_ms / 1000);
     cJSON_AddStringToObject(entry, "stall", lag->stall);
     cJSON_AddItemToArray(array, entry);

@@ -138,20 +138,11 @@ static void add_names(cJSON *object, const struct plugin_info *info)
     }
 }
 
-static void add_number(cJSON *object, const char *key, uint64_t value)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-    cJSON_AddStringToObject(object, key, text); /* 64-bit values are strings */
-}
-
 static void add_switch(cJSON *object, const struct plugin_info *info)
 {
-    char text[24];
     if (info->switched_ms != 0) {
         cJSON_AddStringToObject(object, "switched_by", info->switched_by);
-        snprintf(text, sizeof(text), "%lld", (long long)info->switched_ms);
-        cJSON_AddStringToObject(object, "switched_ms", text);
+        admin_add_int64(object, "switched_ms", info->switched_ms);
     }
 }
 
@@ -215,8 +206,8 @@ static void add_shadow(cJSON *object, const struct plugin_shadow *shadow)
     cJSON *entry = cJSON_AddObjectToObject(object, "shadow");
     cJSON_AddStringToObject(entry, "state", shadow->is_under_way ? "under way" : "ended");
     cJSON_AddStringToObject(entry, "hash", shadow->hash);
-    add_number(entry, "same", shadow->same);
-    add_number(entry, "changed", shadow->changed);
+    admin_add_uint64(entry, "same", shadow->same);
+    admin_add_uint64(entry, "changed", shadow->changed);
     cJSON *diffs = cJSON_AddArrayToObject(entry, "differences");
     for (uint32_t i = 0; i < shadow->diff_count; i++) {
         cJSON_AddItemToArray(diffs, cJSON_CreateString(shadow->diffs[i]));
@@ -235,15 +226,15 @@ static void describe_one(void *arg, const struct plugin_info *info)
     cJSON_AddStringToObject(search->object, "on_error",
                             info->on_error != NULL ? info->on_error : "");
     for (uint32_t i = 0; i < PLUGIN_COUNT_COUNT; i++) {
-        add_number(search->object, plugin_count_key(i), info->counts[i]);
+        admin_add_uint64(search->object, plugin_count_key(i), info->counts[i]);
     }
     cJSON *deaths = cJSON_AddObjectToObject(search->object, "deaths_by_cause");
     for (uint32_t i = 0; i < info->cause_count; i++) {
-        add_number(deaths, info->cause_names[i], info->cause_counts[i]);
+        admin_add_uint64(deaths, info->cause_names[i], info->cause_counts[i]);
     }
     cJSON_AddNumberToObject(search->object, "worker_pid", info->pid);
-    add_number(search->object, "worker_cpu_ns", info->cpu_ns);
-    add_number(search->object, "worker_rss_bytes", info->rss_bytes);
+    admin_add_uint64(search->object, "worker_cpu_ns", info->cpu_ns);
+    admin_add_uint64(search->object, "worker_rss_bytes", info->rss_bytes);
     plugin_cost_json(info, search->object);
     add_versions(search->object, info);
     add_shadow(search->object, &info->shadow);

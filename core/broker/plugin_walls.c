@@ -26,11 +26,9 @@ static void add_layers(cJSON *object, const struct sandbox_report *report)
 static void add_limits(cJSON *object, const struct plugin_info *info)
 {
     cJSON *limits = cJSON_AddObjectToObject(object, "limits");
-    char text[24];
     if (info->report != NULL) {
         const struct sandbox_limits *is = &info->report->limits;
-        snprintf(text, sizeof(text), "%llu", (unsigned long long)is->memory_bytes_max);
-        cJSON_AddStringToObject(limits, "memory_bytes", text); /* 64-bit values are strings */
+        admin_add_uint64(limits, "memory_bytes", is->memory_bytes_max);
         cJSON_AddNumberToObject(limits, "cpu_percent", is->cpu_percent);
         cJSON_AddNumberToObject(limits, "cpu_burst_ms", is->cpu_burst_ms);
         cJSON_AddNumberToObject(limits, "descriptors", is->descriptors_max);
@@ -120,7 +118,6 @@ static void explain_one(void *arg, const struct plugin_info *info)
     search->found = true;
     cJSON *object = search->object;
     char principal[128];
-    char observed[24];
     snprintf(principal, sizeof(principal), "Plugin:%s", info->name);
     cJSON_AddStringToObject(object, "plugin", info->name);
     cJSON_AddStringToObject(object, "principal", principal);
@@ -130,8 +127,7 @@ static void explain_one(void *arg, const struct plugin_info *info)
         cJSON_AddStringToObject(object, "mode", info->report->observe ? "observe" : "enforce");
         cJSON_AddNumberToObject(object, "worker_pid", info->pid);
     }
-    snprintf(observed, sizeof(observed), "%llu", (unsigned long long)info->observed);
-    cJSON_AddStringToObject(object, "observed_calls", observed);
+    admin_add_uint64(object, "observed_calls", info->observed);
     add_topics(object, info);
     add_limits(object, info);
     add_permissions(object, info);

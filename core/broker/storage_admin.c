@@ -25,32 +25,18 @@ struct scrub_gather {
 
 /* ---- the answer ---- */
 
-static void u64_add(cJSON *object, const char *name, uint64_t value)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-    cJSON_AddStringToObject(object, name, text);
-}
-
-static void i64_add(cJSON *object, const char *name, int64_t value)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%lld", (long long)value);
-    cJSON_AddStringToObject(object, name, text);
-}
-
 static void finding_add(cJSON *array, uint32_t shard, const struct scrub_finding *finding)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "shard", shard);
     cJSON_AddStringToObject(object, "file", finding->file);
-    u64_add(object, "position", finding->position);
-    u64_add(object, "bytes", finding->bytes);
+    admin_add_uint64(object, "position", finding->position);
+    admin_add_uint64(object, "bytes", finding->bytes);
     if (finding->topic[0] != '\0') {
         cJSON_AddStringToObject(object, "topic", finding->topic);
         cJSON_AddNumberToObject(object, "partition", finding->partition);
-        i64_add(object, "first_offset", finding->first_offset);
-        i64_add(object, "last_offset", finding->last_offset);
+        admin_add_int64(object, "first_offset", finding->first_offset);
+        admin_add_int64(object, "last_offset", finding->last_offset);
     }
     cJSON_AddItemToArray(array, object);
 }
@@ -60,17 +46,17 @@ static void shard_add(cJSON *array, uint32_t shard, const struct scrub_status *s
     cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "shard", shard);
     cJSON_AddBoolToObject(object, "running", status->busy);
-    u64_add(object, "bytes", status->bytes_total);
-    u64_add(object, "bytes_done", status->bytes_done);
-    u64_add(object, "bytes_per_s", status->bytes_per_s);
-    u64_add(object, "passes", status->passes);
-    u64_add(object, "errors", status->errors);
-    i64_add(object, "begun_ms", status->begun_ms);
-    i64_add(object, "ended_ms", status->ended_ms);
-    i64_add(object, "next_ms", status->next_ms);
-    u64_add(object, "last_bytes", status->last_bytes);
-    u64_add(object, "last_errors", status->last_errors);
-    i64_add(object, "last_elapsed_ms", status->last_elapsed_ms);
+    admin_add_uint64(object, "bytes", status->bytes_total);
+    admin_add_uint64(object, "bytes_done", status->bytes_done);
+    admin_add_uint64(object, "bytes_per_s", status->bytes_per_s);
+    admin_add_uint64(object, "passes", status->passes);
+    admin_add_uint64(object, "errors", status->errors);
+    admin_add_int64(object, "begun_ms", status->begun_ms);
+    admin_add_int64(object, "ended_ms", status->ended_ms);
+    admin_add_int64(object, "next_ms", status->next_ms);
+    admin_add_uint64(object, "last_bytes", status->last_bytes);
+    admin_add_uint64(object, "last_errors", status->last_errors);
+    admin_add_int64(object, "last_elapsed_ms", status->last_elapsed_ms);
     cJSON_AddItemToArray(array, object);
 }
 
@@ -85,7 +71,7 @@ static cJSON *answer_new(const struct scrub_gather *gather)
         damaged += scrub_damaged(sluice->shards.shards[i]);
     }
     cJSON_AddBoolToObject(object, "running", running);
-    u64_add(object, "damaged", damaged);
+    admin_add_uint64(object, "damaged", damaged);
     cJSON *shards = cJSON_AddArrayToObject(object, "shards");
     cJSON *findings = cJSON_AddArrayToObject(object, "findings");
     for (uint32_t i = 0; i < sluice->shards.count; i++) {

@@ -16,7 +16,6 @@
 #include "intake/conn.h"
 
 #include <cjson/cJSON.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,13 +29,6 @@ struct flow_gather {
     struct admin_round round;
     struct flow_call calls[];
 };
-
-static void add_number(cJSON *object, const char *key, uint64_t value)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%" PRIu64, value);
-    cJSON_AddStringToObject(object, key, text); /* 64-bit values are strings */
-}
 
 /* ---- producers ---- */
 
@@ -76,13 +68,13 @@ static void visit_row(void *arg, struct sl_bytes key, const struct flow_row *row
     cJSON_AddStringToObject(object, "client", row->client);
     add_topic(object, visit->shard, key);
     if (visit->reads) {
-        add_number(object, "requests", row->batches);
+        admin_add_uint64(object, "requests", row->batches);
     } else {
-        add_number(object, "records", row->records);
-        add_number(object, "bytes", row->bytes);
-        add_number(object, "batches", row->batches);
+        admin_add_uint64(object, "records", row->records);
+        admin_add_uint64(object, "bytes", row->bytes);
+        admin_add_uint64(object, "batches", row->batches);
     }
-    add_number(object, "idle_ms", (uint64_t)SL_MAX(visit->now_ms - row->last_ms, INT64_C(0)));
+    admin_add_uint64(object, "idle_ms", (uint64_t)SL_MAX(visit->now_ms - row->last_ms, INT64_C(0)));
     cJSON_AddItemToArray(visit->rows, object);
 }
 
@@ -94,8 +86,8 @@ static void add_pressure(cJSON *array, const char *what, uint32_t place, uint64_
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "what", what);
     cJSON_AddNumberToObject(object, "place", place);
-    add_number(object, "used", used);
-    add_number(object, "bound", bound);
+    admin_add_uint64(object, "used", used);
+    admin_add_uint64(object, "bound", bound);
     cJSON_AddItemToArray(array, object);
 }
 
@@ -105,8 +97,8 @@ static void add_stall(cJSON *array, const char *what, const char *cause, uint64_
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "what", what);
     cJSON_AddStringToObject(object, "cause", cause);
-    add_number(object, "now", now);
-    add_number(object, "total", total);
+    admin_add_uint64(object, "now", now);
+    admin_add_uint64(object, "total", total);
     cJSON_AddItemToArray(array, object);
 }
 
@@ -158,9 +150,10 @@ static void visit_lag(void *arg, const struct plugin_lag *lag)
     cJSON_AddStringToObject(object, "plugin", lag->plugin);
     cJSON_AddStringToObject(object, "topic", lag->topic);
     cJSON_AddNumberToObject(object, "partition", lag->partition);
-    add_number(object, "lag", (uint64_t)SL_MAX(lag->end_offset - lag->next_offset, INT64_C(0)));
-    add_number(object, "lag_ms",
-               (uint64_t)plugin_lag_age_ms(lag, sl_os_wall_ms(call->base.round->sluice->os)));
+    admin_add_uint64(object, "lag",
+                     (uint64_t)SL_MAX(lag->end_offset - lag->next_offset, INT64_C(0)));
+    admin_add_uint64(object, "lag_ms",
+                     (uint64_t)plugin_lag_age_ms(lag, sl_os_wall_ms(call->base.round->sluice->os)));
     cJSON_AddStringToObject(object, "stall", lag->stall);
     cJSON_AddItemToArray(call->lags, object);
 }
@@ -193,9 +186,9 @@ static void flow_end(struct admin_round *round)
     struct sluice *sluice = round->sluice;
     char why[160];
     cJSON *result = cJSON_CreateObject();
-    add_number(result, "mono_ms", (uint64_t)(sl_os_mono_ns(sluice->os) / 1000000));
-    add_number(result, "uptime_ms",
-               (uint64_t)((sl_os_mono_ns(sluice->os) - sluice->started_ns) / 1000000));
+    admin_add_uint64(result, "mono_ms", (uint64_t)(sl_os_mono_ns(sluice->os) / 1000000));
+    admin_add_uint64(result, "uptime_ms",
+                     (uint64_t)((sl_os_mono_ns(sluice->os) - sluice->started_ns) / 1000000));
     cJSON *producers = cJSON_AddArrayToObject(result, "producers");
     cJSON *readers = cJSON_AddArrayToObject(result, "readers");
     plugin_list_json(sluice->plugins, cJSON_AddArrayToObject(result, "plugins"));

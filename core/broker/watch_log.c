@@ -6,8 +6,6 @@
 #include "broker/watch_admin.h"
 
 #include <cjson/cJSON.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,10 +43,8 @@ static bool wish_take(const cJSON *args, struct log_wish *wish)
 
 static void line_add(cJSON *lines, const struct log_recent_line *line)
 {
-    char text[24];
     cJSON *item = cJSON_CreateObject();
-    snprintf(text, sizeof(text), "%" PRId64, line->wall_ms);
-    cJSON_AddStringToObject(item, "time_ms", text);
+    admin_add_int64(item, "time_ms", line->wall_ms);
     cJSON_AddStringToObject(item, "level", level_names[line->level & 3u]);
     cJSON_AddStringToObject(item, "component", line->component);
     cJSON_AddStringToObject(item, "text", line->text);
@@ -62,7 +58,6 @@ void watch_log_run(struct sluice *sluice, const cJSON *args, admin_storage_done 
     struct log_recent_line line;
     struct log_wish wish;
     bool lost = false, any_lost = false;
-    char next[24];
     if (!wish_take(args, &wish)) {
         done(done_arg, SLUICE_E_INVALID, "a level is debug, info, warn or error", NULL);
         return;
@@ -80,8 +75,7 @@ void watch_log_run(struct sluice *sluice, const cJSON *args, admin_storage_done 
             told++;
         }
     }
-    snprintf(next, sizeof(next), "%" PRIu64, at);
-    cJSON_AddStringToObject(result, "next", next);
+    admin_add_uint64(result, "next", at);
     cJSON_AddBoolToObject(result, "lost", any_lost && wish.after > 0);
     cJSON_AddBoolToObject(result, "more", told == WATCH_LOG_LINES_MAX);
     done(done_arg, SLUICE_OK, "", result);

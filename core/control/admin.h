@@ -84,6 +84,9 @@ struct admin_server_config {
 
 /* Whether the arguments of a hook say "dry_run": true. */
 bool admin_is_dry(const struct cJSON *args);
+/* Numbers of 64 bits, as strings: those of JSON have 53. */
+void admin_add_int64(struct cJSON *object, const char *key, int64_t value);
+void admin_add_uint64(struct cJSON *object, const char *key, uint64_t value);
 /* Appends the items of an array, or of none, to another. [takes from] */
 void admin_move_all(struct cJSON *to, struct cJSON *from);
 

@@ -82,8 +82,7 @@ bool admin_int_parse(const char *text, int64_t *ret_value);
 /* Takes "topic" into request->topic; false: the request was failed and is gone. */
 bool admin_topic_take(struct admin_request *request);
 
-/* 64-bit values as strings, texts that are not NUL-terminated. */
-void admin_add_int64(cJSON *object, const char *key, int64_t value);
+/* A text that is not NUL-terminated. */
 void admin_add_text(cJSON *object, const char *key, struct sluice_text text);
 /* "key" as a string when it is UTF-8 without NUL, else "key_base64". */
 void admin_add_bytes(cJSON *object, const char *key, struct sl_bytes bytes);

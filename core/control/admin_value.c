@@ -81,6 +81,13 @@ void admin_add_int64(cJSON *object, const char *key, int64_t value)
     cJSON_AddStringToObject(object, key, text);
 }
 
+void admin_add_uint64(cJSON *object, const char *key, uint64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%" PRIu64, value);
+    cJSON_AddStringToObject(object, key, text);
+}
+
 void admin_add_text(cJSON *object, const char *key, struct sluice_text text)
 {
     char *copy = sl_strdup_bytes(text.data, text.size);
