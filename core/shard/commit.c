@@ -8,11 +8,8 @@
 static void stamp(struct commit *commit, struct commit_batch *batch, int64_t *now_ms)
 {
     struct partition *partition = batch->partition;
-    struct batch_view view = {batch->data, batch->size};
-    batch->base_offset = partition->next_offset;
-    batch->last_offset = partition->next_offset + batch_view_last_offset_delta(&view);
     batch->append_time_ms = -1;
-    batch_patch_base_offset(batch->data, batch->base_offset);
+    batch_patch_base_offset(batch->data, partition->next_offset);
     batch_patch_leader_epoch(batch->data, shard_epoch(commit->shard));
     if (partition->topic->settings->timestamp_log_append) {
         *now_ms = *now_ms < 0 ? shard_wall_ms(commit->shard) : *now_ms;
@@ -30,19 +27,23 @@ static uint16_t attributes_of(const struct batch_view *view)
     return (uint16_t)(batch_view_attributes(view) | (aborts ? BATCH_ITEM_ABORTS : 0));
 }
 
+/* The offsets are kept aside until the item is encoded: what was just written to the batch would
+ * be waited for, until its line has come. */
 static void describe(struct commit_batch *batch, struct wal_item *item)
 {
     struct batch_view view = {batch->data, batch->size};
+    int64_t base_offset = batch->partition->next_offset;
+    int64_t last_offset = base_offset + batch_view_last_offset_delta(&view);
     batch->record_count = (uint32_t)batch_view_record_count(&view);
     batch->max_timestamp = batch_view_max_timestamp(&view);
     batch->is_control = batch_view_has(&view, BATCH_CONTROL);
     struct batch_item about = {
         .topic = *partition_topic_id(batch->partition),
         .partition = batch->partition->number,
-        .base_offset = batch->base_offset,
-        .last_offset = batch->last_offset,
-        .record_count = batch->record_count,
-        .max_timestamp = batch->max_timestamp,
+        .base_offset = base_offset,
+        .last_offset = last_offset,
+        .record_count = (uint32_t)batch_view_record_count(&view),
+        .max_timestamp = batch_view_max_timestamp(&view),
         .producer_id = batch_view_producer_id(&view),
         .producer_epoch = batch_view_producer_epoch(&view),
         .base_sequence = batch_view_base_sequence(&view),
@@ -51,6 +52,8 @@ static void describe(struct commit_batch *batch, struct wal_item *item)
         .attributes = attributes_of(&view),
     };
     batch_item_encode(&about, batch->payload);
+    batch->base_offset = base_offset;
+    batch->last_offset = last_offset;
     batch->body = (struct sl_iovec){batch->data, batch->size};
     *item = (struct wal_item){
         .kind = WAL_ITEM_BATCH,

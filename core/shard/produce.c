@@ -295,7 +295,30 @@ static void marker_ended(struct produce_entry *entry, sl_err err)
     marker->done(marker, err);
 }
 
-/* The queue is a circle known by its last entry, whose next is the first. */
+/* Queues are circles known by their last entry, whose next is the first. */
+static struct produce_entry *circle_pop(struct produce_entry **last)
+{
+    struct produce_entry *first = (*last)->next;
+    if (first == *last) {
+        *last = NULL;
+    } else {
+        (*last)->next = first->next;
+    }
+    first->next = NULL;
+    return first;
+}
+
+static void circle_push(struct produce_entry **last, struct produce_entry *entry)
+{
+    if (*last == NULL) {
+        entry->next = entry;
+    } else {
+        entry->next = (*last)->next;
+        (*last)->next = entry;
+    }
+    *last = entry;
+}
+
 static struct produce_entry *queue_first(const struct partition *partition)
 {
     return partition->queue == NULL ? NULL : partition->queue->next;
@@ -303,24 +326,14 @@ static struct produce_entry *queue_first(const struct partition *partition)
 
 void produce_queue_pop(struct partition *partition)
 {
-    struct produce_entry *first = partition->queue->next;
-    if (first == partition->queue) {
-        partition->queue = NULL;
-    } else {
-        partition->queue->next = first->next;
-    }
-    first->next = NULL;
+    circle_pop(&partition->queue);
 }
 
-static void queue_push(struct partition *partition, struct produce_entry *entry)
+void produce_part_push(struct produce_part *part, struct produce_entry *entry)
 {
-    if (partition->queue == NULL) {
-        entry->next = entry;
-    } else {
-        entry->next = partition->queue->next;
-        partition->queue->next = entry;
-    }
-    partition->queue = entry;
+    entry->part = part;
+    circle_push(&part->last, entry);
+    part->entry_count++;
 }
 
 /* ---- order within a partition ---- */
@@ -403,7 +416,7 @@ static void entry_begin(struct shard *shard, struct produce_entry *entry)
         return;
     }
     partition_ref(partition);
-    queue_push(entry->partition, entry);
+    circle_push(&partition->queue, entry);
     produce_pump(partition);
     partition_unref(partition);
 }
@@ -445,13 +458,12 @@ static void line_pop(struct produce_line *line)
 static uint32_t line_begin(struct shard *shard, uint32_t count)
 {
     struct produce_part *part = shard->produces.first;
-    uint32_t left = part->entry_count - part->begun_count;
-    uint32_t now = SL_MIN(left, count);
+    uint32_t now = SL_MIN(part->entry_count, count);
+    part->entry_count -= now;
     for (uint32_t i = 0; i < now; i++) {
-        uint32_t index = part->entries[part->begun_count++];
-        entry_begin(shard, &part->request->entries[index]);
+        entry_begin(shard, circle_pop(&part->last));
     }
-    if (now == left) {
+    if (part->entry_count == 0) {
         line_pop(&shard->produces);
         if (--part->pending_count == 0) {
             shard_call_reply(&part->call);

@@ -23,7 +23,7 @@
  * they fit no cache. Only the first part is cleared: what comes behind is set where it is used. */
 struct produce_entry {
     struct produce_part *part;
-    struct produce_entry *next;           /* in the partition's queue */
+    struct produce_entry *next;           /* in its part, then in the partition's queue */
     struct sluice_produce_result *result; /* of the request, or of the marker */
     struct partition *partition;
     uint8_t *data;
@@ -76,9 +76,8 @@ struct produce_marker {
 struct produce_part {
     struct shard_call call;
     struct produce_request *request;
-    uint32_t *entries; /* indices into the request's */
-    uint32_t entry_count;
-    uint32_t begun_count; /* of those, in order */
+    struct produce_entry *last; /* a circle of those not begun yet: its next is the first */
+    uint32_t entry_count;       /* of these */
     uint32_t pending_count;
     int32_t throttle_ms;       /* the shard asks for */
     struct produce_part *next; /* in the shard's line */
@@ -132,7 +131,7 @@ struct produce_request {
     void *arg;
     struct produce_watch *watch; /* NULL: nobody */
     uint64_t connection;
-    struct produce_context *context; /* for gates */
+    struct produce_context *context; /* for gates; NULL: none was there when it came */
 };
 
 /* Goes on with what waits in the partition. [loop] */

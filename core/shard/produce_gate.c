@@ -103,10 +103,25 @@ static void gate_done(void *arg, const struct gate_outcome *outcome)
     partition_unref(partition);
 }
 
+/* It came before any gate was there, and meets the first one. Who sent it is not known any more, so
+ * that it does not pass; sent again it will. */
+static void gate_missed(struct produce_entry *entry)
+{
+    produce_queue_pop(entry->partition);
+    produce_entry_abort(entry, SLUICE_E_BUSY);
+    produce_entry_say(entry, "a plugin was attached while the batch was on its way: send it again");
+    produce_entry_end(entry, SLUICE_E_BUSY);
+}
+
 void produce_gate_submit(struct produce_entry *entry)
 {
     struct partition_gate *gate = entry->partition->gate;
+    const struct produce_context *context = entry->part->request->context;
+    if (context == NULL) {
+        gate_missed(entry);
+        return;
+    }
     entry->gating = true;
     gate->submit(gate, entry->partition, (struct sl_bytes){entry->data, entry->size},
-                 &entry->part->request->context->context, gate_done, entry);
+                 &context->context, gate_done, entry);
 }

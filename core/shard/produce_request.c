@@ -1,5 +1,6 @@
 /* produce_request.c: a produce request on the loop that it came on: copied or kept, resolved,
  * checked, handed to the owners of its partitions, answered. See produce.h. */
+#include "base/ahead.h"
 #include "shard/produce_steps.h"
 #include "shard/txn_op.h"
 
@@ -71,9 +72,17 @@ static void keep_text(struct produce_context *kept, size_t *used, struct sluice_
     *used += size;
 }
 
-static void keep_context(struct produce_context *kept, const struct sluice_context *context)
+/* Of texts that lie elsewhere, so that it costs most of what a request of one record does here:
+ * only where a gate may ask. */
+static void keep_context(struct produce_request *request, const struct sluice_context *context)
 {
+    struct produce_context *kept =
+        (struct produce_context *)(request->entries + request->entry_count);
     size_t used = 0;
+    if (!shard_set_is_gated(request->home->set)) {
+        return;
+    }
+    request->context = kept;
     kept->context = *context;
     kept->context.trace_id = (struct sluice_bytes){NULL, 0};
     keep_text(kept, &used, &kept->context.principal);
@@ -92,6 +101,14 @@ void produce_free_kept(struct shard *home)
     home->idle_produce_count = 0;
 }
 
+/* What every request touches of its memory left the cache since it was used: that of the next one
+ * comes while this one is worked on. */
+static void fetch_kept(const struct produce_request *next)
+{
+    sl_fetch_ahead(next, sizeof(*next) + sizeof(*next->parts) + sizeof(*next->results) +
+                             offsetof(struct produce_entry, items[1]));
+}
+
 /* A kept one of one entry, as long as there are any. */
 static struct produce_request *request_memory(struct shard *home, uint32_t entry_count, size_t size)
 {
@@ -101,15 +118,15 @@ static struct produce_request *request_memory(struct shard *home, uint32_t entry
     }
     home->idle_produces = request->next;
     home->idle_produce_count--;
+    fetch_kept(home->idle_produces);
     return request;
 }
 
-/* One block: the request, its parts, results, entries, indices, and what only gates look at. */
+/* One block: the request, its parts, results, entries, and what only gates look at. */
 static struct produce_request *request_new(struct shard *home, uint32_t entry_count)
 {
     uint32_t shard_count = home->set->count;
-    size_t per_entry = sizeof(struct produce_entry) + sizeof(struct sluice_produce_result) +
-                       sizeof(uint32_t) * shard_count;
+    size_t per_entry = sizeof(struct produce_entry) + sizeof(struct sluice_produce_result);
     size_t size = sizeof(struct produce_request) + sizeof(struct produce_context) +
                   shard_count * sizeof(struct produce_part) + entry_count * per_entry;
     struct produce_request *request = request_memory(home, entry_count, size);
@@ -119,18 +136,14 @@ static struct produce_request *request_new(struct shard *home, uint32_t entry_co
     struct produce_part *parts = (struct produce_part *)(request + 1);
     struct sluice_produce_result *results = (struct sluice_produce_result *)(parts + shard_count);
     struct produce_entry *entries = (struct produce_entry *)(results + entry_count);
-    struct produce_context *context = (struct produce_context *)(entries + entry_count);
-    uint32_t *indices = (uint32_t *)(context + 1);
     *request = (struct produce_request){.home = home,
                                         .entry_count = entry_count,
                                         .part_count = shard_count,
                                         .parts = parts,
                                         .entries = entries,
-                                        .results = results,
-                                        .context = context};
+                                        .results = results};
     for (uint32_t i = 0; i < shard_count; i++) {
-        parts[i] =
-            (struct produce_part){.request = request, .entries = indices + (size_t)i * entry_count};
+        parts[i] = (struct produce_part){.request = request};
     }
     return request;
 }
@@ -267,9 +280,7 @@ static void entry_place(struct produce_request *request, uint32_t index,
         return;
     }
     struct shard *owner = shard_of_partition(request->home->set, topic, entry->partition_number);
-    struct produce_part *part = &request->parts[owner->index];
-    entry->part = part;
-    part->entries[part->entry_count++] = index;
+    produce_part_push(&request->parts[owner->index], entry);
 }
 
 void produce_hand_over(struct produce_request *request)
@@ -330,7 +341,7 @@ void produce_start(struct shard *home, struct chunk *chunk, const struct sluice_
     request->watch = watch;
     request->connection = context->connection;
     request->acks = from->acks;
-    keep_context(request->context, context);
+    keep_context(request, context);
     for (uint32_t i = 0; i < from->entry_count; i++) {
         struct produce_entry *entry = &request->entries[i];
         produce_entry_init(entry, &request->results[i]);

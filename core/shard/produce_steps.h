@@ -16,6 +16,8 @@ struct produce_context {
 void produce_entry_init(struct produce_entry *entry, struct sluice_produce_result *result);
 /* Why it is refused, for people: cut where it has no room. */
 void produce_entry_say(struct produce_entry *entry, const char *format, ...) SL_PRINTF(2, 3);
+/* It is the last of what its part is to begin. */
+void produce_part_push(struct produce_part *part, struct produce_entry *entry);
 /* The entry has its outcome; with the last one its part goes home. */
 void produce_entry_end(struct produce_entry *entry, sl_err err);
 /* One record more that is refused, told to the client as far as there is room. */

@@ -27,16 +27,14 @@ static bool is_guarded(const struct produce_entry *entry)
 static void parts_filter(struct produce_request *request)
 {
     for (uint32_t i = 0; i < request->part_count; i++) {
-        struct produce_part *part = &request->parts[i];
-        uint32_t kept = 0;
-        for (uint32_t j = 0; j < part->entry_count; j++) {
-            uint32_t index = part->entries[j];
-            const struct produce_entry *entry = &request->entries[index];
-            if (entry->result->status == SLUICE_OK || entry->refused) {
-                part->entries[kept++] = index;
-            }
+        request->parts[i].last = NULL;
+        request->parts[i].entry_count = 0;
+    }
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        struct produce_entry *entry = &request->entries[i];
+        if (entry->part != NULL && (entry->result->status == SLUICE_OK || entry->refused)) {
+            produce_part_push(entry->part, entry);
         }
-        part->entry_count = kept;
     }
 }
 

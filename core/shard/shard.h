@@ -62,7 +62,17 @@ struct shard_set {
     struct shard *shards[SHARD_COUNT_MAX];
     uint32_t count;
     uint64_t features; /* in force: features.h [any, atomic] */
+    bool gated;        /* there was a gate since the start [any, atomic] */
 };
+/* Before the first gate hangs on a partition: from then on requests keep who sent them. [any] */
+static inline void shard_set_expect_gates(struct shard_set *set)
+{
+    __atomic_store_n(&set->gated, true, __ATOMIC_RELEASE);
+}
+static inline bool shard_set_is_gated(const struct shard_set *set)
+{
+    return __atomic_load_n(&set->gated, __ATOMIC_ACQUIRE);
+}
 
 /* What the owner of plugins hears of a shard; each may be NULL. [shard's loop] */
 struct shard_hooks {

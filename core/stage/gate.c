@@ -407,6 +407,7 @@ static void submit(struct partition_gate *base, struct partition *partition, str
 void gate_init(struct gate *gate)
 {
     gate->base.submit = submit;
+    shard_set_expect_gates(gate->rules.shard->set);
     gate->pending = 0;
     gate->closing = false;
 }

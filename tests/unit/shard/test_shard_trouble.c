@@ -256,6 +256,7 @@ static void gated_open(struct slow_gate *gate, struct produced produced[3])
     fixture_open(&f, 8, 1);
     fixture_create_topic(&f, "t", 1, NULL, NULL);
     *gate = (struct slow_gate){.base = {.submit = gate_submit}};
+    shard_set_expect_gates(fixture_home(&f)->set);
     partition_zero()->gate = &gate->base;
     for (int i = 0; i < 3; i++) {
         size_t size = fixture_batch(bytes[i], 256, 1, NOW, 9, 0, i);
@@ -279,6 +280,29 @@ Test(shard_trouble, batches_pass_a_gate_one_by_one_in_order)
         cr_assert_eq(produced[i].result.base_offset, i);
     }
     cr_assert_eq(gate.released, 3);
+    fixture_close(&f);
+}
+
+Test(shard_trouble, a_batch_that_came_before_the_first_gate_is_asked_for_again)
+{
+    struct slow_gate gate = {.base = {.submit = gate_submit}};
+    uint8_t bytes[256];
+    fixture_open(&f, 8, 1);
+    fixture_create_topic(&f, "t", 1, NULL, NULL);
+    partition_zero()->gate = &gate.base;
+    size_t size = fixture_batch(bytes, sizeof(bytes), 1, NOW, 9, 0, 0);
+    struct produced produced;
+    fixture_produce_start(&f, "t", 0, (struct sluice_bytes){bytes, size}, &produced);
+    fixture_run_until(&f, &produced.done);
+    cr_assert_eq(produced.result.status, SLUICE_E_BUSY);
+    cr_assert_eq(gate.submitted, 0, "it does not pass a gate that cannot be told who sent it");
+
+    shard_set_expect_gates(fixture_home(&f)->set);
+    fixture_produce_start(&f, "t", 0, (struct sluice_bytes){bytes, size}, &produced);
+    gate_answer(&gate, SLUICE_OK);
+    fixture_run_until(&f, &produced.done);
+    cr_assert_eq(produced.result.status, SLUICE_OK);
+    cr_assert_eq(produced.result.base_offset, 0);
     fixture_close(&f);
 }
 

@@ -1,0 +1,20 @@
+/* ahead.h: memory that is used soon comes into the cache while something else is done. Where much
+ * is under way at once, what each piece of it needs has left the near caches when its turn comes;
+ * waiting for one line after the other then takes longer than the work. [any] */
+#ifndef SL_BASE_AHEAD_H
+#define SL_BASE_AHEAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SL_CACHE_LINE 64u /* a wrong one costs time only */
+
+/* To be written to, most likely. `from` need not be valid: nothing is read. */
+static inline void sl_fetch_ahead(const void *from, size_t size)
+{
+    for (size_t at = 0; at < size; at += SL_CACHE_LINE) {
+        __builtin_prefetch((const uint8_t *)from + at, 1);
+    }
+}
+
+#endif
