@@ -35,8 +35,8 @@ static const struct guard_kind epoch_kind = {
 static void ends_came(void *arg, const struct sluice_epoch_end *ends, uint32_t count)
 {
     struct guarded *guarded = arg;
-    guarded_merge(guarded, ends, count);
-    guarded->done.epoch_ends(guarded->arg, guarded->results, guarded->count);
+    uint32_t all = guarded_merge_all(guarded, ends, count);
+    guarded->done.epoch_ends(guarded->arg, guarded->results, all);
     guarded_free(guarded);
 }
 

@@ -176,11 +176,20 @@ void guarded_merge(struct guarded *guarded, const void *results, uint32_t count)
     }
 }
 
+uint32_t guarded_merge_all(struct guarded *guarded, const void *results, uint32_t count)
+{
+    if (count < guarded->allowed_count) {
+        return 0;
+    }
+    guarded_merge(guarded, results, count);
+    return guarded->count;
+}
+
 static void changed(void *arg, const struct sluice_topic_result *results, uint32_t count)
 {
     struct guarded *guarded = arg;
-    guarded_merge(guarded, results, count);
-    guarded->done.topic_results(guarded->arg, guarded->results, guarded->count);
+    uint32_t all = guarded_merge_all(guarded, results, count);
+    guarded->done.topic_results(guarded->arg, guarded->results, all);
     guarded_free(guarded);
 }
 

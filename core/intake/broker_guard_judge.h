@@ -77,8 +77,13 @@ enum guard_verdict guarded_judge(struct broker_guard *guard, const struct sluice
 /* For what is judged when it is there: who asks is kept. NULL: no memory. */
 struct guarded *guarded_later(struct broker_guard *guard, const struct sluice_context *context,
                               void *arg);
-/* The results that came, to their places; and the refusals. */
+/* The results that came, to their places; and the refusals. For calls whose status says whether
+ * there are any. */
 void guarded_merge(struct guarded *guarded, const void *results, uint32_t count);
+/* The same for those without: returns how many results to answer with. None, where what went on was
+ * not answered, as the broker had no memory: a result that is not there must not look like one. */
+uint32_t guarded_merge_all(struct guarded *guarded, const void *results,
+                           uint32_t count) SL_MUST_CHECK;
 void guarded_free(struct guarded *guarded);
 
 /* A change of topics: what of it goes on, and who is answered. */

@@ -28,9 +28,48 @@ static void produced(void *arg, const struct sluice_produce_result *results, uin
                      int32_t throttle_ms)
 {
     struct guarded *guarded = arg;
-    guarded_merge(guarded, results, count);
-    guarded->done.produce(guarded->arg, guarded->results, guarded->count, throttle_ms);
+    uint32_t all = guarded_merge_all(guarded, results, count);
+    guarded->done.produce(guarded->arg, guarded->results, all, throttle_ms);
     guarded_free(guarded);
+}
+
+/* All of a request, of which its frontend may know less. */
+static struct sluice_produce whole(const struct sluice_produce *request)
+{
+    struct sluice_produce copy = {0};
+    memcpy(&copy, request, SL_MIN((size_t)request->size, sizeof(copy)));
+    return copy;
+}
+
+/* Those of the allowed entries. NULL: no memory. */
+static struct sluice_produce_terms *allowed_terms(const struct guarded *guarded,
+                                                  const struct sluice_produce_terms *terms)
+{
+    struct sluice_produce_terms *allowed =
+        sl_alloc_zero(guarded->allowed_count + 1u, sizeof(*allowed));
+    for (uint32_t i = 0; allowed != NULL && i < guarded->allowed_count; i++) {
+        allowed[i] = terms[guarded->places[i]];
+    }
+    return allowed;
+}
+
+/* What is left of a request goes on. */
+static void produce_rest(struct guarded *guarded, const struct sluice_context *context,
+                         const struct sluice_produce *request)
+{
+    const struct sluice_broker *inner = guarded->guard->inner;
+    struct sluice_produce rest = whole(request);
+    struct sluice_produce_terms *terms =
+        rest.terms != NULL ? allowed_terms(guarded, rest.terms) : NULL;
+    if (rest.terms != NULL && terms == NULL) {
+        produced(guarded, NULL, 0, 0);
+        return;
+    }
+    rest.entries = guarded->entries;
+    rest.entry_count = guarded->allowed_count;
+    rest.terms = terms;
+    inner->produce(inner, context, &rest, produced, guarded);
+    sl_free(terms); /* borrowed for the call only */
 }
 
 static void produce_judged(struct broker_guard *guard, const struct sluice_context *context,
@@ -48,14 +87,11 @@ static void produce_judged(struct broker_guard *guard, const struct sluice_conte
         done(arg, NULL, 0, 0);
         return;
     }
-    struct sluice_produce rest = *request;
-    rest.entries = guarded->entries;
-    rest.entry_count = guarded->allowed_count;
     guarded->done.produce = done;
     if (verdict == GUARD_NONE) {
         produced(guarded, NULL, 0, 0);
     } else {
-        guard->inner->produce(guard->inner, context, &rest, produced, guarded);
+        produce_rest(guarded, context, request);
     }
 }
 
@@ -93,11 +129,12 @@ static void on_produce(const struct sluice_broker *broker, const struct sluice_c
                        const struct sluice_produce *request, sluice_produce_done *done, void *arg)
 {
     struct broker_guard *guard = broker_guard_of(broker);
-    if (has_transaction(request) &&
-        (request->transactional_id.data == NULL ||
-         !broker_guard_may_write_as(guard, context, request->transactional_id))) {
-        refuse_writer(request, done, arg);
-        return;
+    if (has_transaction(request)) {
+        struct sluice_text id = whole(request).transactional_id;
+        if (id.data == NULL || !broker_guard_may_write_as(guard, context, id)) {
+            refuse_writer(request, done, arg);
+            return;
+        }
     }
     produce_judged(guard, context, request, done, arg);
 }
@@ -127,8 +164,8 @@ static void fetched(void *arg, const struct sluice_fetch_result *results, uint32
                     int32_t throttle_ms)
 {
     struct guarded *guarded = arg;
-    guarded_merge(guarded, results, count);
-    guarded->done.fetch(guarded->arg, guarded->results, guarded->count, throttle_ms);
+    uint32_t all = guarded_merge_all(guarded, results, count);
+    guarded->done.fetch(guarded->arg, guarded->results, all, throttle_ms);
     guarded_free(guarded);
 }
 
@@ -181,8 +218,8 @@ static const struct guard_kind query_kind = {
 static void offsets_answered(void *arg, const struct sluice_offset_answer *answers, uint32_t count)
 {
     struct guarded *guarded = arg;
-    guarded_merge(guarded, answers, count);
-    guarded->done.offsets(guarded->arg, guarded->results, guarded->count);
+    uint32_t all = guarded_merge_all(guarded, answers, count);
+    guarded->done.offsets(guarded->arg, guarded->results, all);
     guarded_free(guarded);
 }
 
@@ -230,8 +267,8 @@ static const struct guard_kind deletion_kind = {
 static void records_deleted(void *arg, const struct sluice_records_deleted *results, uint32_t count)
 {
     struct guarded *guarded = arg;
-    guarded_merge(guarded, results, count);
-    guarded->done.records_deleted(guarded->arg, guarded->results, guarded->count);
+    uint32_t all = guarded_merge_all(guarded, results, count);
+    guarded->done.records_deleted(guarded->arg, guarded->results, all);
     guarded_free(guarded);
 }
 

@@ -53,8 +53,8 @@ static const struct guard_kind creating_listing_kind = {
 static void topics_listed(void *arg, const struct sluice_topic_info *topics, uint32_t count)
 {
     struct guarded *guarded = arg;
-    guarded_merge(guarded, topics, count);
-    guarded->done.topics(guarded->arg, guarded->results, guarded->count);
+    uint32_t all = guarded_merge_all(guarded, topics, count);
+    guarded->done.topics(guarded->arg, guarded->results, all);
     guarded_free(guarded);
 }
 
