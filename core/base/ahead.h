@@ -9,11 +9,12 @@
 
 #define SL_CACHE_LINE 64u /* a wrong one costs time only */
 
-/* To be written to, most likely. `from` need not be valid: nothing is read. */
+/* To be written to, most likely. `from` need not be valid, and may be NULL: nothing is read. Hence
+ * no arithmetic of pointers, which has to stay inside of what is there. */
 static inline void sl_fetch_ahead(const void *from, size_t size)
 {
-    for (size_t at = 0; at < size; at += SL_CACHE_LINE) {
-        __builtin_prefetch((const uint8_t *)from + at, 1);
+    for (uintptr_t at = (uintptr_t)from; at < (uintptr_t)from + size; at += SL_CACHE_LINE) {
+        __builtin_prefetch((const void *)at, 1);
     }
 }
 
