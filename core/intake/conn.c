@@ -26,7 +26,7 @@ const char *conn_stall_name(enum conn_stall stall)
 static void conn_free(struct sl_task *task)
 {
     struct conn *conn = SL_CONTAINER_OF(task, struct conn, close_task);
-    if (conn->read_posted) {
+    if (conn->read_posted || conn->received) {
         conn->free_due = true;
         return;
     }
@@ -35,7 +35,7 @@ static void conn_free(struct sl_task *task)
         listener_gate_leave(&conn->listener->gate, conn->peer);
     }
     listener_unref(conn->listener);
-    sl_free(conn->pieces);
+    conn_output_free(conn);
     sl_free(conn);
     frontend_connection_gone(frontend);
 }
@@ -110,8 +110,9 @@ static void conn_die(struct conn *conn)
     conn_tls_close(conn);
     conn->stream = sl_stream_free(conn->stream);
     conn_shared_close(conn);
-    conn_output_drop(conn);
     struct intake *intake = conn->intake;
+    conn_stage_forget_output(&intake->stage, conn);
+    conn_output_drop(conn);
     intake_slot_give(intake, conn->token);
     if (conn->state != NULL) {
         conn->frontend->ops->conn_closed(conn->frontend->self, conn->state);
@@ -180,6 +181,7 @@ static sl_err conn_new(struct intake *intake, struct frontend *frontend, const c
     conn->intake = intake;
     conn->frontend = frontend;
     conn->input_bytes = CONN_INPUT_BYTES_MIN;
+    conn_output_init(conn);
     conn->opened_ms = sl_loop_now_ns(intake->loop) / 1000000;
     strncpy(conn->peer, peer, sizeof(conn->peer) - 1);
     sl_err err = intake_slot_take(intake, conn, &conn->token);
@@ -285,8 +287,19 @@ static void read_again(struct sl_task *task)
     conn->read_posted = false;
     if (conn->free_due) {
         conn_free(&conn->close_task);
+    } else if (conn->ended) {
+        conn_die(conn);
     } else if (!conn->dead) {
         conn_readable(conn);
+    }
+}
+
+static void post_read_task(struct conn *conn)
+{
+    if (!conn->read_posted) {
+        conn->read_posted = true;
+        conn->read_task = (struct sl_task){.run = read_again, .priority = SL_PRIORITY_IO};
+        sl_loop_post(conn->intake->loop, &conn->read_task);
     }
 }
 
@@ -294,10 +307,8 @@ static void read_again(struct sl_task *task)
 static void read_on(struct conn *conn)
 {
     sl_stream_read_start(conn->stream);
-    if (!conn->read_posted && conn_tls_has_input(conn)) {
-        conn->read_posted = true;
-        conn->read_task = (struct sl_task){.run = read_again, .priority = SL_PRIORITY_IO};
-        sl_loop_post(conn->intake->loop, &conn->read_task);
+    if (conn_tls_has_input(conn)) {
+        post_read_task(conn);
     }
 }
 
@@ -535,46 +546,81 @@ static size_t read_buffer_bytes(const struct conn *conn)
     return bytes > 0 ? (size_t)bytes : CONN_INPUT_BYTES;
 }
 
+/* Behind what is there, once. E_BUSY: it may not read; *ret_more: there may be more. */
+static sl_err receive(struct conn *conn, size_t *ret_size, bool *ret_more)
+{
+    if (!may_read(conn)) {
+        return SLUICE_E_BUSY;
+    }
+    sl_err err = make_room(conn);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    size_t room = room_to_read(conn);
+    err = conn_codec_read(conn, conn->input->data + conn->input_end, room, ret_size);
+    if (err == SLUICE_OK && *ret_size == 0 && !conn_codec_is_over(conn)) {
+        err = SLUICE_E_NETWORK;
+    }
+    if (err == SLUICE_OK) {
+        conn->input_end += *ret_size;
+        conn->intake->bytes_in_total += *ret_size;
+        conn->since_ms = conn_now_ms(conn);
+        *ret_more = *ret_size == room || conn_tls_has_input(conn);
+    }
+    return err;
+}
+
+/* What it received may wait until others have received, too. */
+static bool is_staged(const struct conn *conn)
+{
+    return conn->tls == NULL && conn->upgrade == NULL && conn->shared_bytes == 0 &&
+           !conn->may_share;
+}
+
 static void conn_readable(void *arg)
 {
     struct conn *conn = arg;
     size_t taken = 0;
+    bool more = true;
     if (!wire_is_ready(conn)) {
         return;
     }
-    while (!conn->dead && !conn->closing && taken < CONN_TURN_BYTES) {
-        if (!may_read(conn)) {
-            return;
-        }
-        if (make_room(conn) != SLUICE_OK) {
-            conn_die(conn);
-            return;
-        }
+    while (more && !conn->dead && !conn->closing && taken < CONN_TURN_BYTES) {
         size_t size = 0;
-        size_t room = room_to_read(conn);
-        sl_err err = conn_codec_read(conn, conn->input->data + conn->input_end, room, &size);
+        sl_err err = receive(conn, &size, &more);
+        if (err == SLUICE_E_BUSY) {
+            return;
+        }
         if (err == SLUICE_E_WOULD_BLOCK) {
             break;
         }
-        if (err != SLUICE_OK || (size == 0 && !conn_codec_is_over(conn))) {
+        if (err != SLUICE_OK) {
             conn_die(conn);
             return;
         }
-        conn->input_end += size;
-        taken += size;
-        conn->intake->bytes_in_total += size;
-        conn->since_ms = conn_now_ms(conn);
-        conn_feed(conn);
-        if (size < room && !conn_tls_has_input(conn)) {
-            break;
+        if (!more && is_staged(conn)) {
+            conn_stage_serve_later(&conn->intake->stage, conn);
+            return;
         }
-        conn->input_bytes = SL_MIN(conn->input_bytes * CONN_GROWTH, read_buffer_bytes(conn));
+        taken += size;
+        conn_feed(conn);
+        conn->input_bytes = more ? SL_MIN(conn->input_bytes * CONN_GROWTH, read_buffer_bytes(conn))
+                                 : conn->input_bytes;
     }
     if (!conn->dead && conn->input_start == conn->input_end) {
         give_input_back(conn);
     }
     if (!conn->dead && !conn->closing && conn_tls_has_input(conn)) {
         read_on(conn);
+    }
+}
+
+void conn_serve(struct conn *conn)
+{
+    if (conn->free_due) {
+        conn_free(&conn->close_task);
+    } else if (!conn->dead) {
+        conn_feed(conn);
     }
 }
 
@@ -633,7 +679,7 @@ void conn_resume(struct conn *conn)
 /* ---- output ---- */
 
 /* Sends until the socket is full or nothing is left. */
-static void conn_flush(struct conn *conn)
+static sl_err send_queued(struct conn *conn)
 {
     while (conn->piece_count > 0) {
         struct sl_iovec pieces[CONN_PIECES_MAX];
@@ -645,18 +691,37 @@ static void conn_flush(struct conn *conn)
             total += piece->size;
         }
         size_t written = 0;
-        if (conn_wire_writev(conn, pieces, count, &written) != SLUICE_OK) {
-            conn_die(conn);
-            return;
+        sl_err err = conn_wire_writev(conn, pieces, count, &written);
+        if (err != SLUICE_OK) {
+            return err;
         }
         conn_output_advance(conn, written);
         if (written < total) {
             conn->writing = true;
-            return;
+            break;
         }
     }
-    if (conn->closing) {
+    return SLUICE_OK;
+}
+
+/* Likewise; true: it has to close. */
+static bool send_and_look(struct conn *conn)
+{
+    return send_queued(conn) != SLUICE_OK || (conn->closing && conn->piece_count == 0);
+}
+
+static void conn_flush(struct conn *conn)
+{
+    if (send_and_look(conn)) {
         conn_die(conn);
+    }
+}
+
+void conn_send(struct conn *conn)
+{
+    if (!conn->writing && send_and_look(conn)) {
+        conn->ended = true;
+        post_read_task(conn);
     }
 }
 
@@ -721,11 +786,22 @@ static sl_err queue_rest(struct conn *conn, const struct sluice_piece *pieces, u
     return err;
 }
 
+/* So little that it may wait until others have written, too. */
+static bool is_little(const struct conn *conn, const struct sluice_piece *pieces, uint32_t count)
+{
+    uint64_t total = conn->output_bytes;
+    for (uint32_t i = 0; i < count; i++) {
+        total += pieces[i].bytes.size;
+    }
+    return total <= CONN_STAGE_BYTES && conn->shared_bytes == 0;
+}
+
 sluice_status conn_write_raw(struct conn *conn, const struct sluice_piece *pieces, uint32_t count)
 {
     size_t written = 0;
     sl_err err = SLUICE_OK;
-    if (conn->piece_count == 0 && !conn->writing && count <= CONN_PIECES_MAX) {
+    bool staged = count <= CONN_PIECES_MAX && is_little(conn, pieces, count);
+    if (!staged && conn->piece_count == 0 && !conn->writing && count <= CONN_PIECES_MAX) {
         err = write_through(conn, pieces, count, &written);
     }
     err = err != SLUICE_OK ? err : queue_rest(conn, pieces, count, written);
@@ -733,7 +809,9 @@ sluice_status conn_write_raw(struct conn *conn, const struct sluice_piece *piece
         conn_die(conn);
         return err;
     }
-    if (!conn->writing) {
+    if (staged && !conn->writing) {
+        conn_stage_send_later(&conn->intake->stage, conn);
+    } else if (!conn->writing) {
         conn_flush(conn);
     }
     if (!conn->dead && conn->output_bytes > CONN_OUTPUT_HIGH) {
@@ -816,6 +894,9 @@ void conn_dismiss(struct conn *conn)
 
 void conn_abort(struct conn *conn)
 {
+    if (conn->unsent != 0) {
+        conn_flush(conn);
+    }
     conn_die(conn);
 }
 

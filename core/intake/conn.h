@@ -80,7 +80,8 @@ struct conn {
     size_t input_end;          /* end of what was read */
     size_t wanted;             /* call the frontend again from so many bytes on */
     size_t input_bytes;        /* of the next chunk, when nothing asks for more */
-    struct conn_piece *pieces; /* ring of piece_capacity, a power of two */
+    struct conn_piece *pieces; /* ring of piece_capacity, a power of two; first_piece at first */
+    struct conn_piece first_piece;
     uint32_t piece_capacity;
     uint32_t piece_head;
     uint32_t piece_count;
@@ -92,11 +93,14 @@ struct conn {
     bool resumed;          /* during the conn_input that runs */
     bool closing;          /* close when the output is sent */
     bool dead;             /* freed at the end of the turn */
+    bool ended;            /* read_task closes it: its output is gone, or cannot go */
     bool read_posted;      /* read_task is on its way */
-    bool free_due;         /* read_task frees it */
+    bool received;         /* in the stage's list */
+    bool free_due;         /* who has it listed, or read_task, frees it */
     bool may_share;        /* nothing came yet: it may ask for shared memory */
     bool urgent;           /* counted in intake->urgent_count while it holds input */
     uint64_t shared_bytes; /* of its rings, held of the budget; 0: it has none */
+    uint32_t unsent;       /* 1 + its place in the stage's list; 0: not there */
     uint32_t pauses;
     uint32_t produces; /* requests whose records are not yet durable or refused */
     enum conn_stall stall;
@@ -137,6 +141,10 @@ void conn_produce_begins(struct conn *conn);
 void conn_produce_ended(struct conn *conn);
 /* Reads again if nothing holds it back any more. */
 void conn_wake(struct conn *conn);
+/* For the stage: offers what was received to the frontend. */
+void conn_serve(struct conn *conn);
+/* For the stage: sends what is queued. If that ends the connection, it closes by a task. */
+void conn_send(struct conn *conn);
 /* A step of its handshake ended. */
 void conn_go_on(struct conn *conn);
 /* It need not wait for memory any more: there is some, or it is the exempt one. */

@@ -3,12 +3,25 @@
 
 #include <string.h>
 
+void conn_output_init(struct conn *conn)
+{
+    conn->pieces = &conn->first_piece;
+    conn->piece_capacity = 1;
+}
+
+void conn_output_free(struct conn *conn)
+{
+    if (conn->pieces != &conn->first_piece) {
+        sl_free(conn->pieces);
+    }
+}
+
 static sl_err grow_pieces(struct conn *conn)
 {
     if (conn->piece_count < conn->piece_capacity) {
         return SLUICE_OK;
     }
-    uint32_t capacity = conn->piece_capacity == 0 ? 8 : conn->piece_capacity * 2;
+    uint32_t capacity = conn->piece_capacity == 1 ? 8 : conn->piece_capacity * 2;
     struct conn_piece *pieces = sl_alloc_zero(capacity, sizeof(*pieces));
     if (pieces == NULL) {
         return SLUICE_E_NO_MEMORY;
@@ -16,7 +29,7 @@ static sl_err grow_pieces(struct conn *conn)
     for (uint32_t i = 0; i < conn->piece_count; i++) {
         pieces[i] = conn->pieces[(conn->piece_head + i) & (conn->piece_capacity - 1)];
     }
-    sl_free(conn->pieces);
+    conn_output_free(conn);
     conn->pieces = pieces;
     conn->piece_capacity = capacity;
     conn->piece_head = 0;
@@ -39,27 +52,48 @@ static sl_err push_piece(struct conn *conn, struct chunk *chunk, const uint8_t *
     return SLUICE_OK;
 }
 
-static sl_err push_copy(struct conn *conn, struct sluice_bytes bytes)
+/* Where so many bytes go on behind the last piece; NULL: nowhere. */
+static uint8_t *extend_last(struct conn *conn, size_t size)
 {
-    if (conn->tail_open && conn->piece_count > 0) {
-        struct conn_piece *tail = conn_output_piece(conn, conn->piece_count - 1);
-        if (conn->tail_used + bytes.size <= tail->chunk->size) {
-            memcpy(tail->chunk->data + conn->tail_used, bytes.data, bytes.size);
-            conn->tail_used += bytes.size;
-            tail->size += bytes.size;
-            conn->output_bytes += bytes.size;
-            return SLUICE_OK;
-        }
+    if (conn->piece_count == 0) {
+        return NULL;
     }
+    struct conn_piece *last = conn_output_piece(conn, conn->piece_count - 1);
+    uint8_t *end = last->chunk->data + conn->tail_used;
+    if (conn->tail_open && conn->tail_used + size <= last->chunk->size) {
+        conn->tail_used += size;
+    } else if (!conn_stage_extend(&conn->intake->stage, last->data + last->size, size, &end)) {
+        return NULL;
+    }
+    last->size += size;
+    conn->output_bytes += size;
+    return end;
+}
+
+/* In a chunk that others use too, or in one of its own, behind which it may go on. */
+static sl_err push_place(struct conn *conn, size_t size, uint8_t **ret_place)
+{
     struct chunk *chunk = NULL;
-    sl_err err = chunk_new(conn->intake->cache, bytes.size, &chunk);
+    bool shares = conn->piece_count == 0 && size <= CONN_STAGE_SHARE_BYTES;
+    sl_err err = shares ? conn_stage_place(&conn->intake->stage, size, &chunk, ret_place)
+                        : chunk_new(conn->intake->cache, size, &chunk);
     if (err != SLUICE_OK) {
         return err;
     }
-    memcpy(chunk->data, bytes.data, bytes.size);
-    err = push_piece(conn, chunk, chunk->data, bytes.size);
-    conn->tail_open = err == SLUICE_OK;
-    conn->tail_used = bytes.size;
+    *ret_place = shares ? *ret_place : chunk->data;
+    err = push_piece(conn, chunk, *ret_place, size);
+    conn->tail_open = !shares && err == SLUICE_OK;
+    conn->tail_used = size;
+    return err;
+}
+
+static sl_err push_copy(struct conn *conn, struct sluice_bytes bytes)
+{
+    uint8_t *place = extend_last(conn, bytes.size);
+    sl_err err = place != NULL ? SLUICE_OK : push_place(conn, bytes.size, &place);
+    if (err == SLUICE_OK) {
+        memcpy(place, bytes.data, bytes.size);
+    }
     return err;
 }
 
@@ -93,8 +127,9 @@ sl_err conn_output_push(struct conn *conn, const struct sluice_piece *piece, siz
 
 void conn_output_advance(struct conn *conn, size_t size)
 {
+    bool is_all = size == conn->output_bytes; /* the next that is queued sets taken_ms */
+    conn->taken_ms = size > 0 && !is_all ? conn_now_ms(conn) : conn->taken_ms;
     conn->output_bytes -= size;
-    conn->taken_ms = size > 0 ? conn_now_ms(conn) : conn->taken_ms;
     conn->intake->bytes_out_total += size;
     while (size > 0) {
         struct conn_piece *piece = conn_output_piece(conn, 0);

@@ -10,6 +10,9 @@
 
 #include "intake/conn.h"
 
+void conn_output_init(struct conn *conn);
+void conn_output_free(struct conn *conn); /* the ring; it is empty or moved */
+
 /* Of those that wait; 0 is sent next. */
 static inline struct conn_piece *conn_output_piece(struct conn *conn, uint32_t index)
 {

@@ -7,6 +7,7 @@
 #define SL_INTAKE_FRONTEND_H
 
 #include "budget/chunk.h"
+#include "intake/conn_stage.h"
 #include "intake/frontend_message_set.h"
 #include "intake/frontend_records.h"
 #include "intake/frontend_tasks.h"
@@ -83,6 +84,7 @@ struct intake {
     uint32_t slot_count; /* connections at most */
     uint32_t first_free;
     uint32_t connection_count;
+    struct conn_stage stage;
     struct conn *stalled;        /* waiting for memory, the first first */
     struct conn **stalled_end;   /* where the next one is linked */
     struct conn *exempt;         /* the one that may exceed the budget for its request */

@@ -37,6 +37,7 @@ sl_err intake_init(struct intake *intake, struct sl_os *os, struct sl_loop *loop
                               .slots = slots,
                               .slot_count = connections_max};
     intake->stalled_end = &intake->stalled;
+    conn_stage_init(&intake->stage, loop, cache);
     frontend_records_init(&intake->records, os, decompressed_bytes_max);
     login_desk_init(&intake->logins, os, loop);
     frontend_message_set_init(&intake->message_sets, decompressed_bytes_max);

@@ -301,6 +301,85 @@ Test(conn, a_peer_that_dies_with_answers_queued_gives_everything_back, .timeout 
     fixture_close(&f);
 }
 
+#define MANY (2 * CONN_STAGE_MAX + 3)
+
+static int many[MANY];
+
+/* One wait of the loop finds all of them readable. */
+static void send_to_all(struct fixture *fixture)
+{
+    uint8_t frame[16];
+    (void)fixture;
+    for (uint32_t i = 0; i < MANY; i++) {
+        fixture_send(many[i], frame, fixture_frame(frame, 'e', &i, sizeof(i)));
+    }
+}
+
+Test(conn, more_than_a_list_takes_that_send_at_once_are_all_answered, .timeout = 60)
+{
+    uint8_t frame[16], back[16];
+    fixture_open(&f, BUDGET, MANY);
+    for (uint32_t i = 0; i < MANY; i++) {
+        many[i] = fixture_connect(&f);
+    }
+    fixture_on_loop(&f, send_to_all);
+    for (uint32_t i = 0; i < MANY; i++) {
+        size_t size = fixture_frame(frame, 'e', &i, sizeof(i));
+        cr_assert(fixture_receive(many[i], back, size));
+        cr_assert_arr_eq(back, frame, size);
+        close(many[i]);
+    }
+    cr_assert(fixture_wait(&f, all_are_closed));
+    fixture_close(&f);
+}
+
+Test(conn, who_is_closed_while_its_answers_wait_to_be_sent_gets_them_first, .timeout = 60)
+{
+    const char last[] = {'c', 'x'}; /* closes; fails */
+    for (size_t i = 0; i < sizeof(last); i++) {
+        uint8_t bytes[64], back[64];
+        size_t size = fixture_frame(bytes, 'e', "one", 3);
+        size += fixture_frame(bytes + size, 'e', "two", 3);
+        size_t end = fixture_frame(bytes + size, last[i], NULL, 0);
+        fixture_open(&f, BUDGET, 1);
+        int peer = fixture_connect(&f);
+        fixture_send(peer, bytes, size + end);
+        cr_assert(fixture_receive(peer, back, size));
+        cr_assert_arr_eq(back, bytes, size);
+        cr_assert(fixture_is_closed(peer));
+        close(peer);
+        cr_assert(fixture_wait(&f, all_are_closed));
+        fixture_close(&f);
+    }
+}
+
+/* It sends, goes, and is read and found closed within one turn. */
+static void send_and_go(struct fixture *fixture)
+{
+    send_to_all(fixture);
+    for (uint32_t i = 0; i < MANY; i += 2) {
+        close(many[i]);
+    }
+}
+
+Test(conn, one_that_goes_while_others_wait_with_it_disturbs_nobody, .timeout = 60)
+{
+    uint8_t frame[16], back[16];
+    fixture_open(&f, BUDGET, MANY);
+    for (uint32_t i = 0; i < MANY; i++) {
+        many[i] = fixture_connect(&f);
+    }
+    fixture_on_loop(&f, send_and_go);
+    for (uint32_t i = 1; i < MANY; i += 2) {
+        size_t size = fixture_frame(frame, 'e', &i, sizeof(i));
+        cr_assert(fixture_receive(many[i], back, size));
+        cr_assert_arr_eq(back, frame, size);
+        close(many[i]);
+    }
+    cr_assert(fixture_wait(&f, all_are_closed));
+    fixture_close(&f);
+}
+
 Test(conn, a_stale_token_does_nothing, .timeout = 60)
 {
     uint8_t frame[8], back[8];
