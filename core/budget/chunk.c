@@ -1,6 +1,8 @@
 /* chunk.c: see chunk.h. */
 #include "budget/chunk.h"
 
+#include "base/ahead.h"
+
 void chunk_cache_init(struct chunk_cache *cache, struct sl_loop *loop, uint64_t budget_bytes)
 {
     *cache = (struct chunk_cache){.loop = loop, .budget_bytes = budget_bytes};
@@ -73,6 +75,7 @@ sl_err chunk_new(struct chunk_cache *cache, size_t size, struct chunk **ret_chun
     if (chunk != NULL) {
         cache->cached[class_index] = chunk->next;
         cache->cached_bytes -= chunk->size;
+        sl_fetch_ahead(chunk->next, sizeof(*chunk)); /* for the next one to ask */
     } else {
         trim(cache, cached_bytes_max(cache, cache->used_bytes + class_size(class_index)));
         chunk = sl_alloc(sizeof(*chunk) + class_size(class_index));

@@ -1,6 +1,7 @@
 /* broker_link.c: see broker_link.h. */
 #include "intake/broker_link.h"
 
+#include "base/ahead.h"
 #include "intake/config_mix.h"
 #include "intake/conn.h"
 #include "intake/conn_tell.h"
@@ -24,6 +25,9 @@
 #include <string.h>
 
 #define TEXT_BYTES_MAX (16u << 20)
+/* What is fetched of a connection's state in its frontend, and of its stream, before an answer. */
+#define CONN_STATE_AHEAD  256u
+#define CONN_STREAM_AHEAD 208u
 
 static struct broker_link *of(const struct sluice_broker *broker)
 {
@@ -179,6 +183,19 @@ static void produce_ended(struct produce_watch *watch, uint64_t connection)
     struct conn *conn = intake_find(link->intake, connection);
     if (conn != NULL) {
         conn_produce_ended(conn);
+    }
+}
+
+/* The answer goes through the connection's stream, and through what its frontend keeps of it. */
+static void produce_approaches(struct produce_watch *watch, uint64_t connection, bool is_next)
+{
+    struct broker_link *link = SL_CONTAINER_OF(watch, struct broker_link, produces);
+    const struct conn *conn = intake_find(link->intake, connection);
+    if (conn != NULL && is_next) {
+        sl_fetch_ahead(conn->state, CONN_STATE_AHEAD);
+        sl_fetch_ahead(conn->stream, CONN_STREAM_AHEAD);
+    } else if (conn != NULL) {
+        sl_fetch_ahead(conn, offsetof(struct conn, close_task));
     }
 }
 
@@ -624,7 +641,10 @@ void broker_link_init(struct broker_link *link, struct shard *home, struct intak
                       const struct broker_facts *facts)
 {
     *link = (struct broker_link){
-        .home = home, .intake = intake, .facts = facts, .produces.ended = produce_ended};
+        .home = home,
+        .intake = intake,
+        .facts = facts,
+        .produces = {.ended = produce_ended, .approaches = produce_approaches}};
     sl_buffer_init(&link->text, TEXT_BYTES_MAX);
     link->table = (struct sluice_broker){
         .size = sizeof(struct sluice_broker),

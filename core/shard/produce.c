@@ -1,5 +1,6 @@
 /* produce.c: what the owner shard does with the entries of a request: order within a partition,
  * admission, commit. See produce.h. */
+#include "base/ahead.h"
 #include "shard/offset_lease.h"
 #include "shard/produce_steps.h"
 
@@ -150,13 +151,32 @@ void produce_entry_abort(struct produce_entry *entry, sl_err err)
     }
 }
 
+/* What the answer will use, where it is made on this loop. */
+static void entry_approach(const struct wal_unit *unit, bool is_next)
+{
+    const struct commit *commit = SL_CONTAINER_OF(unit, struct commit, unit);
+    const struct produce_entry *entry = SL_CONTAINER_OF(commit, struct produce_entry, commit);
+    if (entry->part == NULL || entry->part->call.origin != commit->shard->loop) {
+        return;
+    }
+    const struct produce_request *request = entry->part->request;
+    if (!is_next) {
+        sl_fetch_ahead(request->chunk, sizeof(*request->chunk));
+        sl_fetch_ahead(request->arg, PRODUCE_ARG_AHEAD);
+    }
+    if (request->watch != NULL) {
+        request->watch->approaches(request->watch, request->connection, is_next);
+    }
+}
+
 static void entry_commit(struct produce_entry *entry)
 {
     entry->batch.data = entry->data;
     entry->batch.size = entry->size;
     entry->batch.admission = entry->admitted;
     entry->commit =
-        (struct commit){.shard = entry->partition->shard,
+        (struct commit){.unit = {.approach = entry_approach},
+                        .shard = entry->partition->shard,
                         .batches = &entry->batch,
                         .batch_count = 1,
                         .items = entry->items,

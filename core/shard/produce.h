@@ -106,9 +106,11 @@ struct partition_gate {
 
 struct txn_guard;
 
-/* Hears that a request ended: right behind its done. */
+/* Hears that a request ended: right behind its done. Before that, perhaps, that it is about to, so
+ * that what its end will use is fetched: as wal_unit.approach. [home's loop] */
 struct produce_watch {
     void (*ended)(struct produce_watch *watch, uint64_t connection);
+    void (*approaches)(struct produce_watch *watch, uint64_t connection, bool is_next);
 };
 
 struct produce_request {

@@ -10,6 +10,9 @@ struct produce_context {
     char texts[512];
 };
 
+/* Of what its caller keeps for a request, how much is fetched before it is answered. */
+#define PRODUCE_ARG_AHEAD 640u
+
 /* ---- the partition's loop: produce.c ---- */
 
 /* An entry as it starts: no batch yet, nothing against it. */

@@ -38,6 +38,10 @@ struct wal_unit {
     uint64_t lsn;      /* of its frame; set before durable runs */
     int64_t time_ms;   /* frame time, never goes back; set before durable runs */
     void (*durable)(struct wal_unit *unit, sl_err err); /* [loop] */
+    /* It may be called some units before durable runs for this one (`is_next` false), and once more
+     * right before, so that what durable will use is fetched into the cache meanwhile; where it has
+     * to be found by one pointer after the other, in two steps. NULL: there is nothing. [loop] */
+    void (*approach)(const struct wal_unit *unit, bool is_next);
     /* Sums over the items, that only the log on the disk uses: what it needs of them later. */
     uint64_t body_size;
     uint64_t directory_size;

@@ -15,6 +15,7 @@
  * acknowledged. */
 #include "wal/wal_state.h"
 
+#include "base/ahead.h"
 #include "base/bytes.h"
 #include "base/crc32c.h"
 
@@ -25,7 +26,7 @@
 /* Of a unit's surroundings, that are fetched while others end: lines before it, and in all. */
 #define AHEAD_BEFORE 7u
 #define AHEAD_LINES  12u
-#define AHEAD_UNITS  3u
+#define AHEAD_UNITS  3u /* to a unit whose lines begin to come; the one before it leads on */
 
 static const uint8_t zero_block[WAL_BLOCK]; /* padding */
 
@@ -446,24 +447,44 @@ static void kick_early(struct wal *wal, int64_t begin_ns)
 }
 
 /* A unit lies among what its callback uses, and left the cache while the disk worked. */
-static struct wal_unit *fetch_ahead(struct wal_unit *unit)
+static void fetch_ahead(const struct wal_unit *unit)
 {
-    const uint8_t *from = (const uint8_t *)unit - AHEAD_BEFORE * 64;
-    for (uint32_t i = 0; i < AHEAD_LINES; i++)
-        __builtin_prefetch(from + (size_t)i * 64, 1);
-    return unit->next;
+    sl_fetch_ahead((const void *)((uintptr_t)unit - AHEAD_BEFORE * SL_CACHE_LINE),
+                   AHEAD_LINES * SL_CACHE_LINE);
+}
+
+static void approach(const struct wal_unit *unit, bool is_next)
+{
+    if (unit->approach != NULL)
+        unit->approach(unit, is_next);
+}
+
+/* The unit that ends after `turn` others is on its way to that: first its own lines are fetched,
+ * and where it leads one turn later, when they have come. */
+static struct wal_unit *come_near(const struct wal_frame *frame, struct wal_unit *last,
+                                  uint32_t turn)
+{
+    struct wal_unit *unit = last;
+    if (turn < frame->unit_count) {
+        unit = turn == 0 ? frame->first : last->next;
+        fetch_ahead(unit);
+    }
+    if (turn > 0 && turn <= frame->unit_count)
+        approach(last, false);
+    return unit;
 }
 
 static void frame_end(struct wal *wal, const struct wal_frame *frame, sl_err err, int64_t begin_ns)
 {
     struct wal_unit *unit = frame->first;
-    struct wal_unit *ahead = unit;
-    for (uint32_t i = 0; i < AHEAD_UNITS && i < frame->unit_count; i++)
-        ahead = fetch_ahead(ahead);
+    struct wal_unit *last = NULL;
+    for (uint32_t turn = 0; turn < AHEAD_UNITS; turn++)
+        last = come_near(frame, last, turn);
     for (uint32_t i = 0; i < frame->unit_count; i++) {
         struct wal_unit *next = unit->next;
-        if (i + AHEAD_UNITS < frame->unit_count)
-            ahead = fetch_ahead(ahead);
+        last = come_near(frame, last, i + AHEAD_UNITS);
+        if (i + 1 < frame->unit_count)
+            approach(next, true);
         unit_end(wal, unit, err);
         unit = next;
         if (i % EARLY_UNITS == EARLY_UNITS - 1)

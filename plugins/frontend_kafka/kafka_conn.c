@@ -58,10 +58,11 @@ sluice_status kafka_conn_open(void *self, const struct sluice_connection *connec
     if (connection->context.principal.size >= KAFKA_PRINCIPAL_BYTES) {
         return SLUICE_E_AUTHENTICATION; /* cut, it could be another's */
     }
-    struct kafka_conn *conn = calloc(1, sizeof(*conn));
+    struct kafka_conn *conn = aligned_alloc(KAFKA_LINE_BYTES, sizeof(*conn));
     if (conn == NULL) {
         return SLUICE_E_NO_MEMORY;
     }
+    memset(conn, 0, sizeof(*conn));
     conn->frontend = self;
     conn->frontend->refs++;
     conn->refs = 1;
@@ -372,6 +373,14 @@ static bool may_take(const struct kafka_conn *conn)
            !conn->login_waits;
 }
 
+/* All lines that a request uses come at once, not one after the other. */
+static void fetch_ahead(const struct kafka_conn *conn)
+{
+    for (size_t at = 0; at <= offsetof(struct kafka_conn, client_id); at += KAFKA_LINE_BYTES) {
+        __builtin_prefetch((const uint8_t *)conn + at, 1);
+    }
+}
+
 sluice_status kafka_conn_input(void *self, void *data, struct sluice_bytes input,
                                uint64_t *ret_consumed, uint64_t *ret_wanted)
 {
@@ -380,6 +389,7 @@ sluice_status kafka_conn_input(void *self, void *data, struct sluice_bytes input
     uint64_t wanted = 0;
     (void)self;
 
+    fetch_ahead(conn);
     kafka_conn_ref(conn);
     kafka_idle_touch(conn);
     while (may_take(conn)) {

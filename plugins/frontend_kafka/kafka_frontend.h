@@ -30,6 +30,7 @@
 #define KAFKA_CONTEXT_TEXT_BYTES 256u
 #define KAFKA_PRINCIPAL_BYTES    1024u   /* as long as access rules have them */
 #define KAFKA_IDLE_MS            600000u /* default of connections_idle_ms */
+#define KAFKA_LINE_BYTES         64u     /* of a cache; a wrong one costs time only */
 
 struct kafka_call;
 struct kafka_legacy_job;
@@ -74,7 +75,7 @@ enum kafka_block {
 
 /* What each request uses comes first, close together: a thousand of these fit no near cache. */
 struct kafka_conn {
-    struct kafka_frontend *frontend;
+    _Alignas(KAFKA_LINE_BYTES) struct kafka_frontend *frontend;
     uint32_t refs;            /* one of the host, one a call, one while input is taken */
     uint32_t call_count;      /* calls in the queue */
     struct kafka_call *first; /* queue of calls in request order */
@@ -86,20 +87,20 @@ struct kafka_conn {
     bool login_raw;   /* frames are the mechanism's, without headers */
     bool login_waits; /* for the answer to such a frame */
     bool muted;
-    bool closing;                  /* we asked for it */
-    bool closed;                   /* the host said so */
-    bool watched;                  /* in the list of its frontend */
-    int64_t used_ms;               /* when its peer sent something last */
-    int64_t moved_ms;              /* when it moved in the list of its frontend */
-    int64_t busy_ns;               /* worked for it, not yet charged */
-    struct sluice_context context; /* texts point into the arrays below */
-    int64_t login_until_ms;        /* monotonic; 0: for ever */
+    bool closing;                             /* we asked for it */
+    bool closed;                              /* the host said so */
+    bool watched;                             /* in the list of its frontend */
+    int64_t used_ms;                          /* when its peer sent something last */
+    int64_t moved_ms;                         /* when it moved in the list of its frontend */
+    int64_t busy_ns;                          /* worked for it, not yet charged */
+    int64_t login_until_ms;                   /* monotonic; 0: for ever */
+    struct sluice_context context;            /* texts point into the arrays below */
+    char client_id[KAFKA_CONTEXT_TEXT_BYTES]; /* compared by each request */
     int64_t muted_until_ms;
     struct kafka_conn *next_muted;
     struct kafka_conn *newer;
     struct kafka_conn *older;
     char *software; /* [owned] "name\0version" of the client; NULL: not known */
-    char client_id[KAFKA_CONTEXT_TEXT_BYTES]; /* compared by each request */
     char listener[KAFKA_CONTEXT_TEXT_BYTES];
     char client_host[KAFKA_CONTEXT_TEXT_BYTES];
     char principal[KAFKA_PRINCIPAL_BYTES];

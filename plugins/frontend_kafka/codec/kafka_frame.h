@@ -18,9 +18,10 @@
 struct kafka_request_head {
     const struct kafka_api *api; /* NULL: the codec does not know the key */
     bool supported;              /* api is known and version within its range */
-    bool legacy;                 /* … or below it, where the codec still reads it */
     int16_t api_key;
     int16_t version;
+    bool legacy; /* or below it, where the codec still reads it. Not beside `supported`: read as
+                    one, two that were just written are waited for */
     int32_t correlation_id;
     struct kafka_bytes client_id; /* null unless supported or legacy; a view into the frame */
     size_t body_at;               /* where the body begins; only when supported */

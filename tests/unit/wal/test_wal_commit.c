@@ -397,6 +397,42 @@ Test(wal_commit, the_next_commit_begins_before_the_callbacks_and_their_segment_s
     cr_assert(fixture_applied(fixture, WAL_ITEM_BATCH, second->number));
 }
 
+#define APPROACHING 5u
+static struct fixture_unit *approaching[APPROACHING];
+static uint32_t came[APPROACHING]; /* 1: near; 2: and next */
+
+static void on_approach(const struct wal_unit *unit, bool is_next)
+{
+    for (uint32_t i = 0; i < APPROACHING; i++) {
+        if (&approaching[i]->unit != unit)
+            continue;
+        cr_assert_not(approaching[i]->ended);
+        cr_assert_eq(came[i], is_next ? 1 : 0, "near once, then next once");
+        came[i]++;
+    }
+}
+
+Test(wal_commit, a_unit_hears_that_it_comes_near_and_that_it_is_next_before_it_ends)
+{
+    for (uint32_t count = 1; count <= APPROACHING; count++) {
+        fixture_start(fixture);
+        memset(came, 0, sizeof(came));
+        for (uint32_t i = 0; i < APPROACHING; i++) {
+            approaching[i] = fixture_unit_new(fixture, WAL_ITEM_BATCH, 100);
+            approaching[i]->unit.approach = on_approach;
+        }
+        for (uint32_t i = 0; i < count; i++)
+            cr_assert_eq(fixture_submit(fixture, approaching[i]), SLUICE_OK);
+        fixture_settle(fixture);
+        for (uint32_t i = 0; i < APPROACHING; i++) {
+            cr_assert_eq(approaching[i]->ended, i < count);
+            uint32_t expected = i == 0 ? 1 : 2; /* nobody is before the first of a frame */
+            cr_assert_eq(came[i], i < count ? expected : 0, "%u of %u: %u", i, count, came[i]);
+        }
+        fixture_power_cut(fixture);
+    }
+}
+
 Test(wal_commit, a_pinned_segment_is_not_recycled)
 {
     fixture->limits.bytes_max = 7 * FIXTURE_SEGMENT;
