@@ -229,6 +229,10 @@ static void produced(void *arg, const struct sluice_produce_result *results, uin
     struct admin_request *request = arg;
     const struct production *production = request->state;
     const struct sluice_produce_result *failed = NULL;
+    if (count < production->batch_count) {
+        admin_fail(request, SLUICE_E_NO_MEMORY, ""); /* not even to say what became of them */
+        return;
+    }
     request->result = cJSON_CreateObject();
     cJSON *array = cJSON_AddArrayToObject(request->result, "partitions");
     for (uint32_t i = 0; i < count; i++) {

@@ -143,7 +143,8 @@ static void produced(void *arg, const struct sluice_produce_result *results, uin
     struct kafka_call *call = arg;
     struct kafka_produce_response *response = call->response;
     response_partition **slots = call->slots;
-    sluice_status failure = call->failure;
+    /* A broker without memory answers nothing. */
+    sluice_status failure = count == 0 ? SLUICE_E_NO_MEMORY : call->failure;
 
     for (uint32_t i = 0; i < count; i++) {
         fill(call, &results[i], slots[i]);

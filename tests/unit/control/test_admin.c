@@ -13,6 +13,7 @@ static size_t output_size;
 static uint8_t stored[1 << 16]; /* the one partition: batches with offsets */
 static size_t stored_size;
 static int64_t next_offset;
+static bool has_no_memory; /* to answer produce */
 static bool topic_exists, auto_create = true;
 static sluice_health_done *waiting_done;
 static void *waiting_arg;
@@ -67,7 +68,7 @@ static void fake_produce(const struct sluice_broker *broker, const struct sluice
     struct sluice_produce_result result = {.base_offset = next_offset};
     next_offset = batch_view_next_offset(&view);
     stored_size += bytes.size;
-    done(arg, &result, 1, 0);
+    done(arg, has_no_memory ? NULL : &result, has_no_memory ? 0 : 1, 0);
 }
 
 static void fake_fetch(const struct sluice_broker *broker, const struct sluice_context *context,
@@ -320,6 +321,14 @@ Test(admin, creates_no_topic_where_that_is_off)
     auto_create = false;
     open_session();
     EXPECT("{\"command\":\"produce\",\"args\":{\"topic\":\"t\",\"records\":[{}]}}", "SLU-1300");
+    close_session();
+}
+
+Test(admin, does_not_take_for_produced_what_the_broker_had_no_memory_to_answer)
+{
+    has_no_memory = true;
+    open_session();
+    EXPECT("{\"command\":\"produce\",\"args\":{\"topic\":\"t\",\"records\":[{}]}}", "SLU-1001");
     close_session();
 }
 

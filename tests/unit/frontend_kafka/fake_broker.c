@@ -203,7 +203,8 @@ static void answer_produce(struct fake *fake, const struct fake_held *held)
             results[i].reason = text("some records have no key");
         }
     }
-    ((sluice_produce_done *)held->done)(held->arg, results, held->count, fake->throttle_ms);
+    ((sluice_produce_done *)held->done)(held->arg, fake->answers_nothing ? NULL : results,
+                                        fake->answers_nothing ? 0 : held->count, fake->throttle_ms);
 }
 
 static void answer_fetch(struct fake *fake, const struct fake_held *held)

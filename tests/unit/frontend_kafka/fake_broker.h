@@ -92,6 +92,7 @@ struct fake {
     uint32_t calls[FAKE_KINDS];
     sluice_status status; /* of every answer */
     bool any_topic;       /* every topic exists */
+    bool answers_nothing; /* as a broker without memory does; of produce */
     int32_t throttle_ms;
     int64_t next_offset;
     bool auto_create; /* of the last topics call */

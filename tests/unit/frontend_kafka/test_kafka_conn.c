@@ -150,6 +150,23 @@ Test(kafka_conn, a_failed_produce_with_acks_0_closes_the_connection) /* trap 10 
     cr_assert_eq(fake.line_count, 1);
 }
 
+Test(kafka_conn, a_produce_with_acks_0_that_the_broker_had_no_memory_for_closes_the_connection)
+{
+    struct kafka_produce_request request = produce_of(0);
+    fake.answers_nothing = true;
+    fake_request(&fake, PRODUCE, 9, 1, &request);
+    cr_assert_eq(fake.closes, 1);
+}
+
+Test(kafka_conn, what_the_broker_had_no_memory_to_answer_is_an_error_of_each_partition)
+{
+    fake.answers_nothing = true;
+    send_produce(1);
+    const struct kafka_produce_response *response = fake_response(&fake, PRODUCE, 9, 1);
+    cr_assert_neq(response->responses[0].partition_responses[0].error_code, 0);
+    cr_assert_eq(fake.closes, 0);
+}
+
 Test(kafka_conn, an_answer_after_the_peer_has_gone_harms_nothing)
 {
     fake.hold[FAKE_PRODUCE] = true;
