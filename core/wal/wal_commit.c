@@ -87,9 +87,9 @@ static sl_err segment_switch(struct wal *wal)
         return err;
     if (sealed != NULL)
         wal->sealed_bytes += sealed->size;
-    wal->has_large_frames =
-        sealed != NULL && sealed->opened_lsn > 0 &&
-        sealed->end >= (sealed->last_lsn - sealed->opened_lsn) * WAL_LARGE_FRAME;
+    if (wal->frames > 0) /* of this run */
+        wal_spares_judge(wal, sealed->end);
+    wal->segment_syncs = 0;
     wal->rotates = false;
     segment->size = wal->limits.segment_bytes;
     segment->end = WAL_SEGMENT_HEADER;
@@ -594,6 +594,18 @@ static void bytes_account(struct wal *wal)
     }
 }
 
+/* Where the first segment tells enough, spares are not left to its end. */
+static void spares_begin(struct wal *wal)
+{
+    uint64_t end = wal->commit.end;
+    bool is_told = wal->segment_syncs >= WAL_TELLING_SYNCS ||
+                   end >= wal->limits.segment_bytes / WAL_TELLING_DIVISOR;
+    if (wal->knows_syncs || !is_told)
+        return;
+    wal_spares_judge(wal, end);
+    wal_upkeep_request(wal);
+}
+
 static void commit_account(struct wal *wal)
 {
     struct wal_commit *commit = &wal->commit;
@@ -611,6 +623,7 @@ static void commit_account(struct wal *wal)
     wal->written_lsn = lsn;
     wal->frames += commit->frame_count;
     wal->syncs += commit->syncs;
+    wal->segment_syncs += commit->syncs;
     wal->sync_ns_total += (uint64_t)commit->sync_ns;
     bool only_mark = commit->frame_count == 1 && commit->frames[0].first == &wal->mark &&
                      commit->frames[0].item_count == 1;
@@ -624,6 +637,7 @@ static void commit_account(struct wal *wal)
         if (wal->events != NULL && wal->events->sealed != NULL)
             wal->events->sealed(wal->events_arg);
     }
+    spares_begin(wal);
 }
 
 /* Silence ends with a frame that says what is durable, and makes durable what is only written. */

@@ -12,7 +12,10 @@
 #define WAL_COMMIT_FRAMES 4u /* one sync covers at most so many frames */
 #define WAL_SPARES_MAX    16u
 #define WAL_SPARES_KEPT   8u     /* of recycled segments */
-#define WAL_LARGE_FRAME   65536u /* bytes on average: their syncs gain nothing from zeros ahead */
+#define WAL_LARGE_SYNC    65536u /* bytes on average: such syncs gain nothing from zeros ahead */
+/* A run begins without knowing which they are. So many tell, or so much of its first segment. */
+#define WAL_TELLING_SYNCS   64u
+#define WAL_TELLING_DIVISOR 4u
 /* So much of bytes_max is kept for units with `frees_space`, as much again for those with
  * `reserve`. */
 #define WAL_LAST_DIVISOR       32u
@@ -160,7 +163,9 @@ struct wal {
     uint32_t spare_count;
     uint64_t next_spare_number;
     uint32_t spares_unwritten; /* to make, for segments that stay under another name */
-    bool has_large_frames;     /* in the segment that was sealed last */
+    uint64_t segment_syncs;    /* of the segment that is written to */
+    bool has_large_syncs;      /* in the segment that was sealed last, or at first so far */
+    bool knows_syncs;          /* that was told by what this run wrote: spares are made */
     bool rotates;              /* the next frame begins a segment */
 
     struct wal_unit *pending_head;
@@ -246,6 +251,9 @@ void wal_checkpoint_resume(struct wal *wal); /* all that was told is durable now
 /* wal_upkeep.c */
 void wal_upkeep_init(struct wal *wal);
 void wal_upkeep_request(struct wal *wal);
+/* What the syncs of the segment that is written to carried, up to `end`, is what is expected of the
+ * next ones: spares are made for that. */
+void wal_spares_judge(struct wal *wal, uint64_t end);
 /* As many spares as are kept when segments become free. */
 uint32_t wal_spares_kept(const struct wal *wal);
 void wal_disk_judge(struct wal *wal, uint64_t total_bytes, uint64_t available_bytes);

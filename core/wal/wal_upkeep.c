@@ -4,7 +4,8 @@
  * One helper job does all of it, one at a time: give back and remove what an earlier run left (no
  * start waits for that), rename what a durable checkpoint made free (or remove it when there are
  * spares enough), sync the directory, write zeros into new spares (overwriting zero-filled blocks
- * syncs twice as fast as extending a file), ask for the free space.
+ * syncs twice as fast as extending a file) or only take their blocks, as the syncs so far want it,
+ * ask for the free space.
  */
 #include "wal/wal_state.h"
 
@@ -52,8 +53,9 @@ static bool is_shortage(sl_err err)
     return err == SLUICE_E_DISK_FULL || err == SLUICE_E_LIMIT || err == SLUICE_E_NO_MEMORY;
 }
 
-/* Writing zeros ahead makes syncs of small frames cheaper, and doubles what is written where every
- * spare becomes an extent: that happens where frames are large, so then the blocks are only taken.
+/* Writing zeros ahead makes small syncs cheaper, keeps processors and disk from who appends
+ * meanwhile, and doubles what is written where every spare becomes an extent. So where syncs are
+ * large, or few as with what is only written, the blocks are only taken.
  */
 static sl_err spare_fill(struct wal *wal, struct sl_file *file, bool unwritten)
 {
@@ -184,10 +186,18 @@ static void retired_choose(struct wal *wal)
     wal->first_segment += count;
 }
 
+void wal_spares_judge(struct wal *wal, uint64_t end)
+{
+    wal->has_large_syncs = end >= SL_MAX(wal->segment_syncs, UINT64_C(1)) * WAL_LARGE_SYNC;
+    wal->knows_syncs = true;
+}
+
 /* The segment that is next should not have to ask a full disk for room. */
 static bool spares_may_be_made(const struct wal *wal)
 {
-    return !wal->disk_full || wal->disk_available / SPARES_SHARE > wal->limits.segment_bytes;
+    bool has_room =
+        !wal->disk_full || wal->disk_available / SPARES_SHARE > wal->limits.segment_bytes;
+    return wal->knows_syncs && has_room && !wal->closing;
 }
 
 static void made_choose(struct wal *wal)
@@ -197,12 +207,11 @@ static void made_choose(struct wal *wal)
     for (uint32_t i = 0; i < upkeep->retired_count; i++)
         have += upkeep->retired_as[i] != 0;
     upkeep->made_count = 0;
-    while (have + upkeep->made_count < wal->limits.spare_segments && !wal->closing &&
-           spares_may_be_made(wal))
+    while (have + upkeep->made_count < wal->limits.spare_segments && spares_may_be_made(wal))
         upkeep->made[upkeep->made_count++] = wal->next_spare_number++;
     upkeep->unwritten = SL_MIN(wal->spares_unwritten, upkeep->made_count);
     wal->spares_unwritten -= upkeep->unwritten;
-    upkeep->unwritten = wal->has_large_frames ? upkeep->made_count : upkeep->unwritten;
+    upkeep->unwritten = wal->has_large_syncs ? upkeep->made_count : upkeep->unwritten;
 }
 
 static void spare_add(struct wal *wal, uint64_t number)

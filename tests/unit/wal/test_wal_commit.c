@@ -333,14 +333,24 @@ Test(wal_commit, released_segments_make_room_again)
     cr_assert_leq(status().segment_count, 3);
 }
 
-static void count_spare(void *arg, const char *name, bool is_directory)
+Test(wal_commit, spares_are_made_once_the_first_syncs_tell_which)
 {
-    *(uint32_t *)arg += !is_directory && strstr(name, "spare") != NULL;
+    fixture->limits.segment_bytes = 1u << 20;
+    fixture->limits.bytes_max = 16u << 20;
+    fixture_start(fixture);
+    for (int i = 0; i < 32; i++)
+        fixture_commit(fixture, WAL_ITEM_BATCH, 100);
+    fixture_settle(fixture);
+    cr_assert_eq(fixture_spares(fixture), 0, "nothing is written that nobody may need");
+    for (int i = 0; i < 32; i++)
+        fixture_commit(fixture, WAL_ITEM_BATCH, 100);
+    fixture_settle(fixture);
+    cr_assert_eq(fixture_spares(fixture), 1);
+    cr_assert_eq(status().bytes_zeros, 1u << 20, "small syncs gain by zeros");
 }
 
 Test(wal_commit, of_many_segments_freed_at_once_some_stay_as_spares)
 {
-    uint32_t spares = 0;
     fixture_start(fixture); /* 16 segments at most, of which one spare is made ahead */
     for (int i = 0; i < 60; i++)
         fixture_commit(fixture, WAL_ITEM_BATCH, 8000);
@@ -348,8 +358,7 @@ Test(wal_commit, of_many_segments_freed_at_once_some_stay_as_spares)
     wal_release(fixture->wal, UINT64_MAX);
     fixture_settle(fixture);
     cr_assert_eq(status().segment_count, 1);
-    cr_assert_eq(sl_dir_list(fixture->os, FIXTURE_LOG, count_spare, &spares), SLUICE_OK);
-    cr_assert_eq(spares, 4, "a quarter of the log");
+    cr_assert_eq(fixture_spares(fixture), 4, "a quarter of the log");
 }
 
 Test(wal_commit, what_is_written_after_releasing_everything_stays)

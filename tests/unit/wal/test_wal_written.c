@@ -115,6 +115,18 @@ Test(wal_written, a_failed_sync_fences_what_waited_and_takes_nothing_back_that_w
     }
 }
 
+Test(wal_written, blocks_of_spares_are_only_taken_where_little_is_synced)
+{
+    fixture->limits.segment_bytes = 1u << 20;
+    fixture->limits.bytes_max = 16u << 20;
+    fixture_start(fixture);
+    for (int i = 0; i < 100; i++)
+        write_one(9000);
+    fixture_settle(fixture);
+    cr_assert_eq(fixture_spares(fixture), 1);
+    cr_assert_eq(status().bytes_zeros, 0, "no sync gains by them, and who appends waits beside");
+}
+
 Test(wal_written, a_segment_is_synced_before_the_next_one_begins)
 {
     fixture_start(fixture);

@@ -214,3 +214,15 @@ bool fixture_applied(const struct fixture *fixture, uint16_t kind, uint64_t numb
     }
     return false;
 }
+
+static void count_spare(void *arg, const char *name, bool is_directory)
+{
+    *(uint32_t *)arg += !is_directory && strstr(name, "spare") != NULL;
+}
+
+uint32_t fixture_spares(struct fixture *fixture)
+{
+    uint32_t count = 0;
+    cr_assert_eq(sl_dir_list(fixture->os, FIXTURE_LOG, count_spare, &count), SLUICE_OK);
+    return count;
+}

@@ -73,6 +73,7 @@ sl_err fixture_submit(struct fixture *fixture, struct fixture_unit *unit);
 struct fixture_unit *fixture_commit(struct fixture *fixture, uint16_t kind, uint32_t body_size);
 /* Bytes of a file of the log, by its name. */
 uint8_t *fixture_bytes(struct fixture *fixture, const char *name, size_t *ret_size);
+uint32_t fixture_spares(struct fixture *fixture); /* files that are one */
 bool fixture_applied(const struct fixture *fixture, uint16_t kind, uint64_t number);
 
 #endif
