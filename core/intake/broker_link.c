@@ -25,8 +25,7 @@
 #include <string.h>
 
 #define TEXT_BYTES_MAX (16u << 20)
-/* What is fetched of a connection's state in its frontend, and of its stream, before an answer. */
-#define CONN_STATE_AHEAD  256u
+/* What is fetched of a connection's stream before an answer. */
 #define CONN_STREAM_AHEAD 208u
 
 static struct broker_link *of(const struct sluice_broker *broker)

@@ -40,8 +40,10 @@
 #define CONN_TURN_BYTES      (1u << 20) /* read in one turn of the loop before others have theirs */
 #define CONN_URGENT_MAX      64u        /* of a loop, that read although the budget is used up */
 #define CONN_OUTPUT_HIGH     (256u << 10) /* queued bytes above which nothing more is served */
-#define CONN_PIECES_MAX      64u          /* given to the socket at once */
-#define CONN_LINGER_MS       2000 /* a closed connection's output is taken by then, or dropped */
+/* Of its state in the frontend, what is fetched into the cache before a request and an answer. */
+#define CONN_STATE_AHEAD 256u
+#define CONN_PIECES_MAX  64u  /* given to the socket at once */
+#define CONN_LINGER_MS   2000 /* a closed connection's output is taken by then, or dropped */
 /* Over the memory budget, a peer sends the rest of its request and takes its answers, or is closed:
  * by then it must have moved something. */
 #define CONN_SILENCE_MS 5000

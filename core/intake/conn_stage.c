@@ -1,6 +1,7 @@
 /* conn_stage.c: see conn_stage.h. */
 #include "intake/conn_stage.h"
 
+#include "base/ahead.h"
 #include "intake/conn.h"
 
 static void serve_all(struct conn_stage *stage)
@@ -61,7 +62,7 @@ void conn_stage_serve_later(struct conn_stage *stage, struct conn *conn)
         return;
     }
     conn->received = true;
-    __builtin_prefetch(conn->state);
+    sl_fetch_ahead(conn->state, CONN_STATE_AHEAD);
     stage->received[stage->received_count++] = conn;
     post_once(stage, &stage->serve);
     if (stage->received_count == CONN_STAGE_MAX) {

@@ -85,8 +85,8 @@ static sluice_status take_principal(struct kafka_conn *conn,
         (conn->logged_in && !is_same_principal(conn, result->principal))) {
         return SLUICE_E_AUTHENTICATION;
     }
-    memcpy(conn->principal, result->principal.data, (size_t)result->principal.size);
-    conn->context.principal = (struct sluice_text){conn->principal, result->principal.size};
+    memcpy(conn->peer->principal, result->principal.data, (size_t)result->principal.size);
+    conn->context.principal = (struct sluice_text){conn->peer->principal, result->principal.size};
     conn->logged_in = true;
     conn->login_raw = false;
     conn->login_until_ms =

@@ -59,20 +59,24 @@ sluice_status kafka_conn_open(void *self, const struct sluice_connection *connec
         return SLUICE_E_AUTHENTICATION; /* cut, it could be another's */
     }
     struct kafka_conn *conn = aligned_alloc(KAFKA_LINE_BYTES, sizeof(*conn));
-    if (conn == NULL) {
+    struct kafka_peer *peer = calloc(1, sizeof(*peer));
+    if (conn == NULL || peer == NULL) {
+        free(conn);
+        free(peer);
         return SLUICE_E_NO_MEMORY;
     }
     memset(conn, 0, sizeof(*conn));
+    conn->peer = peer;
     conn->frontend = self;
     conn->frontend->refs++;
     conn->refs = 1;
     conn->context = (struct sluice_context){
         .size = sizeof(conn->context),
         .principal =
-            keep_text(conn->principal, sizeof(conn->principal), connection->context.principal),
-        .listener = keep_text(conn->listener, sizeof(conn->listener), connection->context.listener),
+            keep_text(peer->principal, sizeof(peer->principal), connection->context.principal),
+        .listener = keep_text(peer->listener, sizeof(peer->listener), connection->context.listener),
         .client_id = {conn->client_id, 0},
-        .client_host = keep_text(conn->client_host, sizeof(conn->client_host),
+        .client_host = keep_text(peer->client_host, sizeof(peer->client_host),
                                  connection->context.client_host),
         .connection = connection->token,
     };
@@ -96,6 +100,7 @@ void kafka_conn_unref(struct kafka_conn *conn)
     if (--conn->refs == 0) {
         kafka_frontend_unref(conn->frontend);
         free(conn->software);
+        free(conn->peer);
         free(conn);
     }
 }
@@ -145,7 +150,7 @@ void kafka_conn_fail(struct kafka_conn *conn, const char *why, sluice_status sta
     }
     conn->closing = true;
     size = snprintf(line, sizeof(line), "closed the connection of %s (client id '%s'): %s: %s",
-                    conn->client_host, conn->client_id, why, kafka_status_text(status));
+                    conn->peer->client_host, conn->client_id, why, kafka_status_text(status));
     host->log(
         host, SLUICE_LOG_WARN,
         (struct sluice_text){line, size < (int)sizeof(line) ? (uint64_t)size : sizeof(line) - 1});

@@ -73,6 +73,14 @@ enum kafka_block {
     KAFKA_BLOCK_FULL,  /* KAFKA_PIPELINE_MAX Produce requests are under way */
 };
 
+/* Who is at the other end, as long as texts may be. Apart, as few requests look at it and the pages
+ * that all of them touch are to be few, too. */
+struct kafka_peer {
+    char listener[KAFKA_CONTEXT_TEXT_BYTES];
+    char client_host[KAFKA_CONTEXT_TEXT_BYTES];
+    char principal[KAFKA_PRINCIPAL_BYTES];
+};
+
 /* What each request uses comes first, close together: a thousand of these fit no near cache. */
 struct kafka_conn {
     _Alignas(KAFKA_LINE_BYTES) struct kafka_frontend *frontend;
@@ -94,16 +102,14 @@ struct kafka_conn {
     int64_t moved_ms;                         /* when it moved in the list of its frontend */
     int64_t busy_ns;                          /* worked for it, not yet charged */
     int64_t login_until_ms;                   /* monotonic; 0: for ever */
-    struct sluice_context context;            /* texts point into the arrays below */
+    struct sluice_context context;            /* texts point to client_id and the peer */
     char client_id[KAFKA_CONTEXT_TEXT_BYTES]; /* compared by each request */
     int64_t muted_until_ms;
     struct kafka_conn *next_muted;
     struct kafka_conn *newer;
     struct kafka_conn *older;
-    char *software; /* [owned] "name\0version" of the client; NULL: not known */
-    char listener[KAFKA_CONTEXT_TEXT_BYTES];
-    char client_host[KAFKA_CONTEXT_TEXT_BYTES];
-    char principal[KAFKA_PRINCIPAL_BYTES];
+    char *software;          /* [owned] "name\0version" of the client; NULL: not known */
+    struct kafka_peer *peer; /* [owned] */
 };
 
 /* The calls of struct sluice_frontend on connections. */

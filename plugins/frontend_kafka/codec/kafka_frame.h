@@ -17,14 +17,15 @@
 /* The beginning of a request. */
 struct kafka_request_head {
     const struct kafka_api *api; /* NULL: the codec does not know the key */
-    bool supported;              /* api is known and version within its range */
     int16_t api_key;
     int16_t version;
-    bool legacy; /* or below it, where the codec still reads it. Not beside `supported`: read as
-                    one, two that were just written are waited for */
     int32_t correlation_id;
+    bool supported;               /* api is known and version within its range */
     struct kafka_bytes client_id; /* null unless supported or legacy; a view into the frame */
     size_t body_at;               /* where the body begins; only when supported */
+    /* Or below its range, where the codec still reads it. Not beside `supported`: compilers read
+     * two that are as one, which waits for what was just written in two. */
+    bool legacy;
 };
 
 /* Reads the head of a frame (less its size prefix). An unknown key or version is not an error here:
