@@ -161,7 +161,7 @@ static void on_resume(const struct sluice_frontend_host *host, uint64_t token)
 static uint64_t on_queued(const struct sluice_frontend_host *host, uint64_t token)
 {
     const struct conn *conn = find_conn(host, token);
-    return conn == NULL ? 0 : conn->output_bytes;
+    return conn == NULL || conn->unsent != 0 ? 0 : conn->output_bytes; /* goes in this turn */
 }
 
 static uint32_t on_loop(const struct sluice_frontend_host *host)

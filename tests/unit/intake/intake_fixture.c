@@ -189,6 +189,7 @@ static bool obey(struct fake_connection *conn, const uint8_t *frame, uint32_t si
     switch (frame[4]) {
     case 'e':
         (void)put(conn, frame, size, 0);
+        conn->frontend->queued = io->conn_queued(io, conn->token);
         return true;
     case 'w':
         put_many(conn, number);

@@ -45,6 +45,7 @@ struct fake_frontend {
     uint32_t opened, closed, created, destroyed, inputs, frames;
     uint64_t last_token;
     uint64_t stale_token;
+    uint64_t queued;       /* behind the last echo, as it is told */
     sluice_status written; /* of the last conn_write */
     bool refuse_open;
     bool is_secure;    /* its listener has TLS */

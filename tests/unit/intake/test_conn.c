@@ -353,6 +353,17 @@ Test(conn, who_is_closed_while_its_answers_wait_to_be_sent_gets_them_first, .tim
     }
 }
 
+Test(conn, what_is_sent_at_the_end_of_the_turn_does_not_count_as_not_taken, .timeout = 60)
+{
+    fixture_open(&f, BUDGET, 1);
+    int peer = fixture_connect(&f);
+    f.fake.queued = 1;
+    cr_assert(fixture_answers(peer));
+    cr_assert_eq(f.fake.queued, 0); /* who stops above a bound is told only by conn_drained */
+    close(peer);
+    fixture_close(&f);
+}
+
 /* It sends, goes, and is read and found closed within one turn. */
 static void send_and_go(struct fixture *fixture)
 {
