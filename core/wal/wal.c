@@ -51,6 +51,8 @@ static sl_err parts_make(struct wal *wal)
     if (err == SLUICE_OK)
         err = sl_timer_new(wal->loop, idle_fire, wal, &wal->idle_timer);
     if (err == SLUICE_OK)
+        err = wal_gather_init(wal);
+    if (err == SLUICE_OK)
         err = sl_timer_new(wal->loop, disk_fire, wal, &wal->disk_timer);
     return err;
 }
@@ -303,6 +305,7 @@ struct wal *wal_free(struct wal *wal)
     if (wal->lane != NULL)
         sl_lane_free(wal->lane);
     wal->idle_timer = sl_timer_free(wal->idle_timer);
+    wal_gather_fini(wal);
     wal->disk_timer = sl_timer_free(wal->disk_timer);
     wal_upkeep_fini(wal);
     for (size_t i = 0; i < wal->segment_count; i++)
@@ -545,6 +548,7 @@ void wal_close_step(struct wal *wal)
             return;
     }
     wal->is_closed = true;
+    wal_gather_end(wal);
     sl_timer_stop(wal->idle_timer);
     sl_timer_stop(wal->disk_timer);
     sl_loop_post(wal->loop, &wal->closed_task);

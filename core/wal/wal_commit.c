@@ -550,6 +550,7 @@ static void pending_fail(struct wal *wal, sl_err err)
         if (wal->pending_head == NULL)
             wal->pending_tail = NULL;
         wal->pending_bytes -= unit_size(unit);
+        wal->gather.queued_units--;
         unit_end(wal, unit, err);
     }
 }
@@ -704,7 +705,7 @@ void wal_commit_mark(struct wal *wal)
 void wal_commit_kick(struct wal *wal)
 {
     struct wal_commit *commit = &wal->commit;
-    if (commit->busy || wal->fenced || wal->pending_head == NULL)
+    if (commit->busy || wal->fenced || wal->pending_head == NULL || wal_gather_waits(wal))
         return;
     commit_prepare(commit);
     sl_err err = commit_form(wal);
@@ -717,6 +718,7 @@ void wal_commit_kick(struct wal *wal)
         return;
     }
     commit->busy = true;
+    wal_gather_committed(wal);
     sl_lane_submit(wal->lane, wal->loop, &commit->job);
 }
 
@@ -729,6 +731,7 @@ void wal_commit_append(struct wal *wal, struct wal_unit *unit)
         wal->pending_head = unit;
     wal->pending_tail = unit;
     wal->pending_units++;
+    wal->gather.queued_units++;
     wal->pending_bytes += unit_size(unit);
 }
 
@@ -751,6 +754,7 @@ void wal_commit_rotate(struct wal *wal)
 static void kick_run(struct sl_task *task)
 {
     struct wal *wal = SL_CONTAINER_OF(task, struct wal, kick);
+    wal_gather_look(wal);
     wal_commit_kick(wal);
     wal_close_step(wal);
 }
@@ -802,5 +806,6 @@ sl_err wal_commit_first(struct wal *wal, uint64_t previous_lsn, uint32_t chain)
     wal->mark_busy = false;
     wal->pending_units = 0;
     wal->pending_bytes = 0;
+    wal->gather.queued_units = 0;
     return SLUICE_OK;
 }

@@ -88,6 +88,18 @@ struct wal_commit {
     sl_err err;           /* out */
 };
 
+/* A commit that waits for more units; the loop's. */
+struct wal_gather {
+    struct sl_timer *timer; /* 0 from now: sockets are looked at before it fires */
+    bool waits;
+    bool looked;           /* it fired */
+    uint32_t last_units;   /* of the last commit, that wanted its sync */
+    uint32_t queued_units; /* between wal->pending_head and wal->pending_tail */
+    uint32_t seen_units;   /* of them at the last look */
+    uint32_t idle_looks;   /* in a row */
+    int64_t begin_ns;      /* of the first look, monotonic; 0: none yet */
+};
+
 struct wal_checkpoint {
     struct sl_job job;
     struct sl_task step;
@@ -194,6 +206,7 @@ struct wal {
                                 already; 0: none */
     struct sl_task closed_task;
     struct wal_commit commit;
+    struct wal_gather gather;
     struct wal_checkpoint checkpoint;
     struct wal_upkeep upkeep;
     struct sl_timer *idle_timer;
@@ -239,6 +252,15 @@ uint64_t wal_segment_unsettled(const struct wal *wal);
 uint64_t wal_segment_room(const struct wal_limits *limits); /* position where frames must end */
 sl_err wal_segment_add(struct wal *wal, uint64_t seq, struct wal_segment **ret_segment);
 void wal_segment_forget(struct wal_segment *segment); /* closes and frees */
+
+/* wal_gather.c */
+sl_err wal_gather_init(struct wal *wal);
+void wal_gather_fini(struct wal *wal);
+/* The lane is free and units are pending: their commit does not begin now, but by a kick soon. */
+bool wal_gather_waits(struct wal *wal);
+void wal_gather_look(struct wal *wal);      /* before the kick that the timer posted */
+void wal_gather_end(struct wal *wal);       /* no timer runs any more */
+void wal_gather_committed(struct wal *wal); /* a commit was formed */
 
 /* wal_checkpoint.c */
 void wal_checkpoint_init(struct wal *wal);

@@ -572,6 +572,67 @@ Test(wal_commit, nothing_is_taken_after_close)
     cr_assert_eq(fixture_submit(fixture, unit), SLUICE_E_STOPPING);
 }
 
+/* ---- a commit after one of many waits for company ---- */
+
+static void submit_units(int count)
+{
+    for (int i = 0; i < count; i++)
+        cr_assert_eq(fixture_submit(fixture, fixture_unit_new(fixture, WAL_ITEM_BATCH, 100)),
+                     SLUICE_OK);
+}
+
+/* A commit of so many, and then of one that came alone: frames given out after some turns. */
+static uint64_t frames_soon_after(int count)
+{
+    fixture_start(fixture);
+    submit_units(count);
+    fixture_settle(fixture);
+    uint64_t before = status().last_lsn;
+    submit_units(1);
+    for (int i = 0; i < 8; i++)
+        cr_assert(sl_os_sim_step(fixture->os));
+    return status().last_lsn - before;
+}
+
+Test(wal_commit, after_a_commit_of_few_the_next_begins_at_once)
+{
+    cr_assert_eq(frames_soon_after(15), 1);
+}
+
+Test(wal_commit, after_a_commit_of_many_the_next_begins_with_most_of_as_many)
+{
+    cr_assert_eq(frames_soon_after(20), 0);
+    struct wal_status before = status();
+    submit_units(14); /* 15 are three quarters */
+    while (status().last_lsn == before.last_lsn)
+        cr_assert(sl_os_sim_step(fixture->os));
+    submit_units(5);
+    fixture_settle(fixture);
+    cr_assert_eq(fixture->units[34].unit.lsn, before.last_lsn + 1, "with the first of them");
+    cr_assert_eq(fixture->units[35].unit.lsn, before.last_lsn + 2);
+    cr_assert_eq(status().syncs - before.syncs, 2);
+}
+
+Test(wal_commit, who_comes_alone_after_many_waits_less_than_a_millisecond)
+{
+    cr_assert_eq(frames_soon_after(20), 0);
+    int64_t begin_ns = sl_os_mono_ns(fixture->os);
+    uint64_t before = status().last_lsn;
+    while (status().last_lsn == before)
+        cr_assert(sl_os_sim_step(fixture->os));
+    cr_assert_leq(sl_os_mono_ns(fixture->os) - begin_ns, 1000000);
+}
+
+Test(wal_commit, close_does_not_wait_for_company)
+{
+    cr_assert_eq(frames_soon_after(20), 0);
+    fixture_close(fixture);
+    cr_assert_eq(fixture->units[20].err, SLUICE_OK);
+    cr_assert(fixture->units[20].ended);
+    fixture_start(fixture);
+    cr_assert(fixture->recovery.clean);
+}
+
 Test(wal_commit, limits_that_contradict_each_other_are_refused)
 {
     fixture->limits.frame_bytes_max = FIXTURE_SEGMENT;
