@@ -3,9 +3,22 @@
 
 #include "base/ahead.h"
 
+#include <stdatomic.h>
+
 void chunk_cache_init(struct chunk_cache *cache, struct sl_loop *loop, uint64_t budget_bytes)
 {
     *cache = (struct chunk_cache){.loop = loop, .budget_bytes = budget_bytes};
+}
+
+/* Only the loop writes it. */
+static void set_used(struct chunk_cache *cache, uint64_t bytes)
+{
+    atomic_store_explicit(&cache->used_bytes, bytes, memory_order_relaxed);
+}
+
+static uint64_t used(const struct chunk_cache *cache)
+{
+    return atomic_load_explicit(&cache->used_bytes, memory_order_relaxed);
 }
 
 /* Frees cached chunks, the largest first, until no more than so many bytes are cached. */
@@ -30,24 +43,24 @@ static uint64_t cached_bytes_max(const struct chunk_cache *cache, uint64_t used_
 
 void chunk_cache_fini(struct chunk_cache *cache)
 {
-    SL_ASSERT(cache->used_bytes == 0);
+    SL_ASSERT(used(cache) == 0);
     trim(cache, 0);
 }
 
 bool chunk_cache_is_over(const struct chunk_cache *cache)
 {
-    return cache->used_bytes > cache->budget_bytes;
+    return used(cache) > cache->budget_bytes;
 }
 
 bool chunk_cache_is_scarce(const struct chunk_cache *cache)
 {
-    return cache->used_bytes > cache->budget_bytes / 2;
+    return used(cache) > cache->budget_bytes / 2;
 }
 
 uint64_t chunk_cache_answer_bytes(const struct chunk_cache *cache)
 {
     uint64_t half = cache->budget_bytes / 2;
-    uint64_t left = chunk_cache_is_scarce(cache) ? 0 : half - cache->used_bytes;
+    uint64_t left = chunk_cache_is_scarce(cache) ? 0 : half - used(cache);
     return SL_MAX(left / 4, (uint64_t)CHUNK_ANSWER_BYTES_MIN);
 }
 
@@ -77,7 +90,7 @@ sl_err chunk_new(struct chunk_cache *cache, size_t size, struct chunk **ret_chun
         cache->cached_bytes -= chunk->size;
         sl_fetch_ahead(chunk->next, sizeof(*chunk)); /* for the next one to ask */
     } else {
-        trim(cache, cached_bytes_max(cache, cache->used_bytes + class_size(class_index)));
+        trim(cache, cached_bytes_max(cache, used(cache) + class_size(class_index)));
         chunk = sl_alloc(sizeof(*chunk) + class_size(class_index));
         if (chunk == NULL) {
             return SLUICE_E_NO_MEMORY;
@@ -88,7 +101,7 @@ sl_err chunk_new(struct chunk_cache *cache, size_t size, struct chunk **ret_chun
     }
     chunk->refs = 1;
     chunk->next = NULL;
-    cache->used_bytes += chunk->size;
+    set_used(cache, used(cache) + chunk->size);
     *ret_chunk = chunk;
     return SLUICE_OK;
 }
@@ -125,7 +138,7 @@ void chunk_cache_relieve(struct chunk_cache *cache)
 static void give_back(struct chunk_cache *cache, uint64_t size)
 {
     bool was_over = chunk_cache_is_over(cache);
-    cache->used_bytes -= size;
+    set_used(cache, used(cache) - size);
     if (was_over && !chunk_cache_is_over(cache)) {
         chunk_cache_relieve(cache);
     }
@@ -136,9 +149,9 @@ sl_err chunk_cache_hold(struct chunk_cache *cache, uint64_t size)
     if (cache->held_bytes + size > cache->budget_bytes / 100 * CHUNK_HELD_PERCENT) {
         return SLUICE_E_BUSY;
     }
-    trim(cache, cached_bytes_max(cache, cache->used_bytes + size));
+    trim(cache, cached_bytes_max(cache, used(cache) + size));
     cache->held_bytes += size;
-    cache->used_bytes += size;
+    set_used(cache, used(cache) + size);
     return SLUICE_OK;
 }
 
@@ -153,7 +166,7 @@ static void chunk_release(struct chunk *chunk)
 {
     struct chunk_cache *cache = chunk->cache;
     give_back(cache, chunk->size);
-    if (cache->cached_bytes + chunk->size > cached_bytes_max(cache, cache->used_bytes)) {
+    if (cache->cached_bytes + chunk->size > cached_bytes_max(cache, used(cache))) {
         sl_free(chunk);
         return;
     }

@@ -25,8 +25,8 @@
 #include <string.h>
 
 #define TEXT_BYTES_MAX (16u << 20)
-/* What is fetched of a connection's stream before an answer. */
-#define CONN_STREAM_AHEAD 208u
+/* What is fetched of a connection's stream before an answer: a line. */
+#define CONN_STREAM_AHEAD 64u
 
 static struct broker_link *of(const struct sluice_broker *broker)
 {

@@ -133,14 +133,14 @@ struct osuv_loop {
 };
 
 struct osuv_stream {
-    struct sl_stream base;
-    uv_poll_t uv;
-    int descriptor; /* owned */
-    int interest;   /* UV_READABLE, UV_WRITABLE: what is asked for now */
+    struct sl_stream base; /* this and what follows is what each event uses: a line of the cache */
+    int descriptor;        /* owned */
+    int interest;          /* UV_READABLE, UV_WRITABLE: what is asked for now */
     bool closing;
     const struct sl_stream_events *events; /* borrowed */
     void *arg;
     struct osuv_rings *rings; /* owned; NULL: bytes go over the socket */
+    uv_poll_t uv;
 };
 
 static inline struct osuv_stream *osuv_stream_of(struct sl_stream *stream)
