@@ -286,7 +286,10 @@ static void topic_ask(struct admin_request *request);
 static void topic_created(void *arg, const struct sluice_topic_result *results, uint32_t count)
 {
     struct admin_request *request = arg;
-    SL_ASSERT(count == 1);
+    if (count == 0) {
+        admin_fail(request, SLUICE_E_NO_MEMORY, ""); /* to answer with */
+        return;
+    }
     if (results->status == SLUICE_OK || results->status == SLUICE_E_TOPIC_EXISTS) {
         topic_ask(request);
     } else {
@@ -299,7 +302,10 @@ static void topic_found(void *arg, const struct sluice_topic_info *topic, uint32
     struct admin_request *request = arg;
     struct production *production = request->state;
     const struct sluice_broker *broker = admin_broker(request);
-    SL_ASSERT(count == 1);
+    if (count == 0) {
+        admin_fail(request, SLUICE_E_NO_MEMORY, ""); /* to answer with */
+        return;
+    }
     if (topic->status == SLUICE_OK) {
         batches_send(request, (int32_t)topic->partition_count);
         return;

@@ -14,6 +14,8 @@ static uint8_t stored[1 << 16]; /* the one partition: batches with offsets */
 static size_t stored_size;
 static int64_t next_offset;
 static bool has_no_memory; /* to answer produce */
+static bool finds_no_memory,
+    makes_no_memory; /* to answer which topic there is; that one was made */
 static bool topic_exists, auto_create = true;
 static sluice_health_done *waiting_done;
 static void *waiting_arg;
@@ -33,7 +35,7 @@ static void fake_topics(const struct sluice_broker *broker, const struct sluice_
     info.status = topic_exists ? SLUICE_OK : SLUICE_E_UNKNOWN_TOPIC;
     info.partition_count = topic_exists ? 1 : 0;
     info.partitions = partitions;
-    done(arg, &info, topics == NULL && !topic_exists ? 0 : 1);
+    done(arg, &info, finds_no_memory || (topics == NULL && !topic_exists) ? 0 : 1);
 }
 
 static void fake_create(const struct sluice_broker *broker, const struct sluice_context *context,
@@ -50,7 +52,7 @@ static void fake_create(const struct sluice_broker *broker, const struct sluice_
         result.reason = sluice_text_of("it is there");
     }
     topic_exists = true;
-    done(arg, &result, 1);
+    done(arg, &result, makes_no_memory ? 0 : 1);
 }
 
 static void fake_produce(const struct sluice_broker *broker, const struct sluice_context *context,
@@ -328,6 +330,16 @@ Test(admin, does_not_take_for_produced_what_the_broker_had_no_memory_to_answer)
 {
     has_no_memory = true;
     open_session();
+    EXPECT("{\"command\":\"produce\",\"args\":{\"topic\":\"t\",\"records\":[{}]}}", "SLU-1001");
+    close_session();
+}
+
+Test(admin, a_topic_of_which_the_broker_had_no_memory_to_tell_is_no_reason_to_end)
+{
+    makes_no_memory = true;
+    open_session();
+    EXPECT("{\"command\":\"produce\",\"args\":{\"topic\":\"t\",\"records\":[{}]}}", "SLU-1001");
+    finds_no_memory = true;
     EXPECT("{\"command\":\"produce\",\"args\":{\"topic\":\"t\",\"records\":[{}]}}", "SLU-1001");
     close_session();
 }
