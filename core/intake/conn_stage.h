@@ -1,8 +1,8 @@
 /* conn_stage.h: what many connections of a loop do in one turn is done by its kind: they receive,
  * then their requests are served, and what was answered is sent.
  *
- *   readable ─► receive ─► received[] ─► conn_serve (the frontend) ─► … ─► conn_write ─► output
- * queue │ socket ◄─ conn_send ◄─ unsent[] ◄────────────┘
+ *   readable ─► receive ─► received[] ─► conn_serve (the frontend)
+ *   conn_write ─► output queue ─► unsent[] ─► conn_send ─► socket
  *
  * The kernel's way of a receive, a frontend's of a request and the kernel's of a send drive one
  * another out of the processor's nearest cache when each connection does all of it in turn; with a
