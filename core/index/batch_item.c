@@ -30,9 +30,15 @@ sl_err batch_item_decode(uint8_t version, struct sl_bytes payload, struct batch_
         return SLUICE_E_CORRUPT;
     }
     const uint8_t *p = payload.data;
-    struct batch_item item = {
-        .base_offset = (int64_t)sl_le64_load(p + 16),
-        .last_offset = (int64_t)sl_le64_load(p + 24),
+    int64_t base_offset = (int64_t)sl_le64_load(p + 16);
+    int64_t last_offset = (int64_t)sl_le64_load(p + 24);
+    if (base_offset < 0 || last_offset < base_offset || last_offset - base_offset >= INT32_MAX ||
+        last_offset == INT64_MAX) {
+        return SLUICE_E_CORRUPT;
+    }
+    *ret_item = (struct batch_item){
+        .base_offset = base_offset,
+        .last_offset = last_offset,
         .max_timestamp = (int64_t)sl_le64_load(p + 32),
         .producer_id = (int64_t)sl_le64_load(p + 40),
         .partition = sl_le32_load(p + 48),
@@ -43,12 +49,7 @@ sl_err batch_item_decode(uint8_t version, struct sl_bytes payload, struct batch_
         .producer_epoch = (int16_t)sl_le16_load(p + 68),
         .attributes = sl_le16_load(p + 70),
     };
-    memcpy(item.topic.b, p, 16);
-    if (item.base_offset < 0 || item.last_offset < item.base_offset ||
-        item.last_offset - item.base_offset >= INT32_MAX || item.last_offset == INT64_MAX) {
-        return SLUICE_E_CORRUPT;
-    }
-    *ret_item = item;
+    memcpy(ret_item->topic.b, p, 16);
     return SLUICE_OK;
 }
 

@@ -21,20 +21,21 @@ static struct stream_run *last_run(const struct stream_index *index)
     return index->count > index->first ? &index->runs[index->count - 1] : NULL;
 }
 
-static sl_err move_to(struct stream_index *index, uint32_t capacity)
+/* What was dropped before the runs goes, too. Of many runs the allocator moves the pages instead of
+ * what is in them. */
+static sl_err resize_to(struct stream_index *index, uint32_t capacity)
 {
     uint32_t used = index->count - index->first;
-    struct stream_run *runs = sl_alloc_zero(capacity, sizeof(*runs));
+    if (index->first > 0 && used > 0) {
+        memmove(index->runs, index->runs + index->first, used * sizeof(*index->runs));
+    }
+    index->first = 0;
+    index->count = used;
+    struct stream_run *runs = sl_realloc(index->runs, (size_t)capacity * sizeof(*runs));
     if (runs == NULL) {
         return SLUICE_E_NO_MEMORY;
     }
-    if (used > 0) {
-        memcpy(runs, index->runs + index->first, used * sizeof(*runs));
-    }
-    sl_free(index->runs);
     index->runs = runs;
-    index->first = 0;
-    index->count = used;
     index->capacity = capacity;
     return SLUICE_OK;
 }
@@ -47,7 +48,7 @@ sl_err stream_index_reserve(struct stream_index *index, uint32_t batch_count)
     }
     uint32_t used = index->count - index->first;
     /* What is under way rises one by one: room for half as much more, not a move for each. */
-    return move_to(index, SL_MAX(used * 2, used + wanted + wanted / 2));
+    return resize_to(index, SL_MAX(used * 2, used + wanted + wanted / 2));
 }
 
 sl_err stream_index_keep(struct stream_index *index, uint32_t count, uint32_t batch_count)
@@ -71,7 +72,7 @@ void stream_index_shrink(struct stream_index *index, uint32_t batch_count)
                (wanted <= RUNS_SLACK_MAX && index->capacity > wanted)) {
         /* Most streams are idle with a run or two. Without memory for the smaller one the larger
          * one stays. */
-        sl_err err = move_to(index, wanted + (wanted > RUNS_SLACK_MAX ? wanted / 2 : 0));
+        sl_err err = resize_to(index, wanted + (wanted > RUNS_SLACK_MAX ? wanted / 2 : 0));
         SL_ASSERT(err == SLUICE_OK || err == SLUICE_E_NO_MEMORY);
     }
 }
@@ -100,6 +101,26 @@ static void extend(struct stream_run *run, const struct stream_batch *batch)
     run->time_so_far = SL_MAX(run->time_so_far, batch->max_timestamp);
 }
 
+static sl_err add_run(struct stream_index *index, const struct stream_batch *batch)
+{
+    sl_err err = stream_index_reserve(index, 1);
+    if (err != SLUICE_OK) {
+        return err;
+    }
+    const struct stream_run *last = last_run(index);
+    int64_t so_far = last != NULL ? last->time_so_far : INT64_MIN;
+    index->runs[index->count++] = (struct stream_run){
+        .base_offset = batch->base_offset,
+        .last_offset = batch->last_offset,
+        .max_timestamp = batch->max_timestamp,
+        .time_so_far = SL_MAX(so_far, batch->max_timestamp),
+        .place = batch->place,
+        .leader_epoch = batch->leader_epoch,
+        .verified = batch->verified,
+    };
+    return SLUICE_OK;
+}
+
 sl_err stream_index_append(struct stream_index *index, const struct stream_batch *batch)
 {
     struct stream_run *last = last_run(index);
@@ -113,20 +134,10 @@ sl_err stream_index_append(struct stream_index *index, const struct stream_batch
     if (extends(last, batch)) {
         extend(last, batch);
     } else {
-        int64_t so_far = last != NULL ? last->time_so_far : INT64_MIN;
-        sl_err err = stream_index_reserve(index, 1);
+        sl_err err = add_run(index, batch);
         if (err != SLUICE_OK) {
             return err;
         }
-        index->runs[index->count++] = (struct stream_run){
-            .base_offset = batch->base_offset,
-            .last_offset = batch->last_offset,
-            .max_timestamp = batch->max_timestamp,
-            .time_so_far = SL_MAX(so_far, batch->max_timestamp),
-            .place = batch->place,
-            .leader_epoch = batch->leader_epoch,
-            .verified = batch->verified,
-        };
     }
     index->bytes += batch->place.size;
     index->end_offset = SL_MAX(index->end_offset, batch->last_offset + 1);

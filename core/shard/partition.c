@@ -53,19 +53,14 @@ sl_err partition_slots_grow(struct topic *topic, uint32_t was_count, uint16_t wa
     return SLUICE_OK;
 }
 
-sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
-                      struct partition **ret_partition)
+static sl_err make_partition(struct shard *shard, struct topic *topic, uint32_t number,
+                             struct partition **ret_partition)
 {
-    struct partition *partition = partition_find(topic, number);
-    if (partition != NULL) {
-        *ret_partition = partition;
-        return SLUICE_OK;
-    }
     sl_err err = make_slots(topic);
     if (err != SLUICE_OK) {
         return err;
     }
-    partition = sl_alloc_zero(1, sizeof(*partition));
+    struct partition *partition = sl_alloc_zero(1, sizeof(*partition));
     if (partition == NULL) {
         return SLUICE_E_NO_MEMORY;
     }
@@ -85,6 +80,17 @@ sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
     *slot_of(topic, number) = partition;
     if (shard->config.hooks != NULL && shard->config.hooks->partition_opened != NULL) {
         shard->config.hooks->partition_opened(shard->config.hooks_arg, shard, partition);
+    }
+    *ret_partition = partition;
+    return SLUICE_OK;
+}
+
+sl_err partition_open(struct shard *shard, struct topic *topic, uint32_t number,
+                      struct partition **ret_partition)
+{
+    struct partition *partition = partition_find(topic, number);
+    if (partition == NULL) {
+        return make_partition(shard, topic, number, ret_partition);
     }
     *ret_partition = partition;
     return SLUICE_OK;

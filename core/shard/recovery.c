@@ -10,43 +10,58 @@
 
 /* ---- items ---- */
 
+/* *ret_partition: opened if need be; NULL when it is of a topic that was deleted later. */
+static sl_err recovered_partition(struct shard *shard, const struct sl_uuid *id, uint32_t number,
+                                  struct partition **ret_partition)
+{
+    struct topic *topic = shard_topic_by_id(shard, id); /* mostly that of the item before */
+    if (topic == NULL || number >= topic->partition_count) {
+        *ret_partition = NULL;
+        return SLUICE_OK;
+    }
+    return partition_open(shard, topic, number, ret_partition);
+}
+
+static sl_err index_batch(struct shard *shard, struct partition *partition,
+                          const struct batch_item *item, const struct wal_place *place)
+{
+    struct stream_index *index = &partition->index;
+    int64_t max_timestamp = item->max_timestamp >= 0
+                                ? item->max_timestamp
+                                : stream_time_unknown(shard->recovery_begun_ms);
+    struct stream_batch entry = {.base_offset = item->base_offset,
+                                 .last_offset = item->last_offset,
+                                 .max_timestamp = max_timestamp,
+                                 .leader_epoch = item->leader_epoch,
+                                 .place = *place};
+    /* What lies before it is in an extent: room for both at once leaves no hole behind. */
+    bool is_first = stream_index_run_count(index) == 0;
+    bool has_older = item->base_offset > stream_index_start(index);
+    sl_err err = is_first && has_older ? stream_index_reserve(index, 2) : SLUICE_OK;
+    err = err != SLUICE_OK ? err : stream_index_append(index, &entry);
+    space_enter(&shard->space, partition);
+    return err;
+}
+
 static sl_err recover_batch(struct shard *shard, uint64_t lsn, uint8_t version,
                             struct sl_bytes payload, const struct wal_place *place)
 {
     struct batch_item item;
-    sl_err err = batch_item_decode(version, payload, &item);
-    if (err != SLUICE_OK) {
-        return err;
-    }
-    struct topic *topic = catalog_by_id(shard->catalog, &item.topic);
-    if (topic == NULL || item.partition >= topic->partition_count) {
-        return SLUICE_OK; /* of a topic that was deleted later */
-    }
     struct partition *partition = NULL;
-    err = partition_open(shard, topic, item.partition, &partition);
-    if (err != SLUICE_OK) {
+    sl_err err = batch_item_decode(version, payload, &item);
+    err = err != SLUICE_OK ? err
+                           : recovered_partition(shard, &item.topic, item.partition, &partition);
+    if (partition == NULL) {
         return err;
     }
-    int64_t max_timestamp =
-        item.max_timestamp >= 0 ? item.max_timestamp : stream_time_unknown(shard_wall_ms(shard));
-    struct stream_batch entry = {.base_offset = item.base_offset,
-                                 .last_offset = item.last_offset,
-                                 .max_timestamp = max_timestamp,
-                                 .leader_epoch = item.leader_epoch,
-                                 .place = *place};
-    /* What lies before it is in an extent: room for both at once leaves no hole behind. */
-    bool is_first = stream_index_run_count(&partition->index) == 0;
-    bool has_older = item.base_offset > stream_index_start(&partition->index);
-    err = is_first && has_older ? stream_index_reserve(&partition->index, 2) : SLUICE_OK;
-    err = err != SLUICE_OK ? err : stream_index_append(&partition->index, &entry);
-    space_enter(&shard->space, partition);
+    err = index_batch(shard, partition, &item, place);
     if (err != SLUICE_OK || item.producer_id < 0 || lsn <= shard->recovery.checkpoint_lsn) {
         return err; /* the checkpoint has what is remembered of its producer */
     }
     if ((item.attributes & BATCH_CONTROL) != 0) {
         return producers_apply_marker(&partition->producers, item.producer_id, item.producer_epoch,
                                       (item.attributes & BATCH_ITEM_ABORTS) != 0, item.base_offset,
-                                      shard_wall_ms(shard));
+                                      shard->recovery_begun_ms);
     }
     struct producer_batch producer = {.producer_id = item.producer_id,
                                       .producer_epoch = item.producer_epoch,
@@ -56,7 +71,7 @@ static sl_err recover_batch(struct shard *shard, uint64_t lsn, uint8_t version,
                                           (uint32_t)(item.last_offset - item.base_offset + 1)};
     bool append_time = (item.attributes & BATCH_LOG_APPEND_TIME) != 0;
     return producers_apply(&partition->producers, &producer, item.base_offset, item.last_offset,
-                           append_time ? item.max_timestamp : -1, shard_wall_ms(shard));
+                           append_time ? item.max_timestamp : -1, shard->recovery_begun_ms);
 }
 
 static sl_err recover_producer(struct shard *shard, uint16_t kind, uint8_t version,
@@ -64,41 +79,31 @@ static sl_err recover_producer(struct shard *shard, uint16_t kind, uint8_t versi
 {
     struct sl_uuid id;
     uint32_t number = 0;
-    sl_err err = producer_state_item_target(kind, version, payload, &id, &number);
-    struct topic *topic = err == SLUICE_OK ? catalog_by_id(shard->catalog, &id) : NULL;
-    if (topic == NULL || number >= topic->partition_count) {
-        return err;
-    }
     struct partition *partition = NULL;
-    err = partition_open(shard, topic, number, &partition);
-    return err != SLUICE_OK ? err
-                            : producers_restore(&partition->producers, kind, version, payload);
+    sl_err err = producer_state_item_target(kind, version, payload, &id, &number);
+    err = err != SLUICE_OK ? err : recovered_partition(shard, &id, number, &partition);
+    return partition == NULL ? err
+                             : producers_restore(&partition->producers, kind, version, payload);
 }
 
 static sl_err recover_bounds(struct shard *shard, uint8_t version, struct sl_bytes payload)
 {
     struct bounds_item item;
-    sl_err err = bounds_item_decode(version, payload, &item);
-    struct topic *topic = err == SLUICE_OK ? catalog_by_id(shard->catalog, &item.topic) : NULL;
-    if (topic == NULL || item.partition >= topic->partition_count) {
-        return err;
-    }
     struct partition *partition = NULL;
-    err = partition_open(shard, topic, item.partition, &partition);
-    return err != SLUICE_OK ? err : stream_index_restore(&partition->index, &item);
+    sl_err err = bounds_item_decode(version, payload, &item);
+    err = err != SLUICE_OK ? err
+                           : recovered_partition(shard, &item.topic, item.partition, &partition);
+    return partition == NULL ? err : stream_index_restore(&partition->index, &item);
 }
 
 static sl_err recover_compaction(struct shard *shard, uint8_t version, struct sl_bytes payload)
 {
     struct compaction_item item;
-    sl_err err = compaction_item_decode(version, payload, &item);
-    struct topic *topic = err == SLUICE_OK ? catalog_by_id(shard->catalog, &item.topic) : NULL;
-    if (topic == NULL || item.partition >= topic->partition_count) {
-        return err;
-    }
     struct partition *partition = NULL;
-    err = partition_open(shard, topic, item.partition, &partition);
-    if (err == SLUICE_OK) {
+    sl_err err = compaction_item_decode(version, payload, &item);
+    err = err != SLUICE_OK ? err
+                           : recovered_partition(shard, &item.topic, item.partition, &partition);
+    if (partition != NULL) {
         partition->compacted = true;
         partition->clean_offset = SL_MAX(partition->clean_offset, item.clean_offset);
     }
@@ -163,7 +168,7 @@ sl_err recovery_apply(void *arg, uint64_t lsn, uint16_t kind, uint8_t version,
     case WAL_ITEM_DELAY:
         return delay_book_apply(&shard->delayed.book, version, payload);
     case WAL_ITEM_MESSAGE_ID:
-        return message_ids_apply(&shard->messages, version, payload, shard_wall_ms(shard));
+        return message_ids_apply(&shard->messages, version, payload, shard->recovery_begun_ms);
     case WAL_ITEM_PRODUCER_BLOCK:
         return producer_ids_apply(&shard->producer_ids, version, payload);
     case WAL_ITEM_PRODUCER_STATE:
@@ -267,13 +272,9 @@ static sl_err extent_found(void *arg, const struct extent_item *item,
     sl_err err = SLUICE_OK;
     for (uint32_t i = 0; i < item->stream_count && err == SLUICE_OK; i++) {
         struct extent_stream stream = extent_footer_stream(footer, i);
-        struct topic *topic = catalog_by_id(load->shard->catalog, &stream.topic);
-        if (topic == NULL || stream.partition >= topic->partition_count) {
-            continue; /* of a topic that was deleted later */
-        }
         struct partition *partition = NULL;
-        err = partition_open(load->shard, topic, stream.partition, &partition);
-        err = err != SLUICE_OK ? err : index_stream(load, item, footer, &stream, partition);
+        err = recovered_partition(load->shard, &stream.topic, stream.partition, &partition);
+        err = partition == NULL ? err : index_stream(load, item, footer, &stream, partition);
     }
     return err;
 }

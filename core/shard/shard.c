@@ -439,6 +439,7 @@ static sl_err open_log(struct shard *shard, const struct shard_config *config)
                              .events = &wal_hooks,
                              .events_arg = shard};
     struct wal *wal;
+    shard->recovery_begun_ms = shard_wall_ms(shard);
     err = wal_open(&log, &shard->recovery, &wal);
     if (err == SLUICE_OK) {
         shard->log = wal_commit_log(wal);

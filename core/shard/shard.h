@@ -148,6 +148,7 @@ struct shard {
     uint32_t index;
     struct commit_log *log; /* NULL: it could not be opened */
     struct wal_recovery recovery;
+    int64_t recovery_begun_ms;                   /* what items have no time of their own for */
     uint64_t extents_recovered, extents_removed; /* live ones; files that nothing named */
     struct extent_set *extents;
     struct space space;

@@ -258,6 +258,8 @@ Test(shard, deleting_a_topic_answers_who_waits_for_it_and_is_durable)
     cr_assert_null(catalog_by_name(fixture_home(&f)->catalog, sl_of_text(ref.name)));
     fixture_create_topic(&f, "t", 1, NULL, NULL);
     cr_assert_eq(fixture_produce(&f, "t", 0, 1, NOW).base_offset, 0);
+    fixture_restart(&f, true); /* over the batches of both, and the deletion between them */
+    cr_assert_eq(fixture_produce(&f, "t", 0, 1, NOW).base_offset, 1);
     fixture_close(&f);
 }
 
