@@ -5,6 +5,43 @@
 #include <stdio.h>
 #include <string.h>
 
+/* ---- files ---- */
+
+static sl_err file_open(struct extent_set *set, struct extent *extent)
+{
+    char path[EXTENT_PATH_MAX];
+    struct sl_file *file;
+    extent_path(path, set->directory, extent->item.id);
+    sl_err err = sl_file_open(set->os, path, SL_FILE_READ, &file);
+    if (err != SLUICE_OK)
+        return err;
+    atomic_store_explicit(&extent->file, file, memory_order_release);
+    extent_set_opened(set, extent);
+    return SLUICE_OK;
+}
+
+static void file_close(struct extent_set *set, struct extent *extent)
+{
+    sl_file_close(atomic_exchange_explicit(&extent->file, NULL, memory_order_acq_rel));
+    sl_list_remove(&extent->open);
+    set->open_count--;
+}
+
+/* What the load will read, header and footer: the disk brings it while the log is read. A hint:
+ * whatever is wrong with the file is the load's to tell. */
+static void file_ask(struct extent_set *set, struct extent *extent)
+{
+    const struct extent_item *item = &extent->item;
+    uint64_t footer = EXTENT_TRAILER + extent_footer_size(item->stream_count, item->block_count);
+    if (file_open(set, extent) != SLUICE_OK)
+        return;
+    struct sl_file *file = atomic_load_explicit(&extent->file, memory_order_acquire);
+    sl_file_ask(file, 0, EXTENT_HEADER);
+    sl_file_ask(file, item->file_size - footer, footer);
+    if (set->open_count > set->open_files_max)
+        file_close(set, extent);
+}
+
 /* ---- items ---- */
 
 static sl_err apply_extent(struct extent_set *set, uint8_t version, struct sl_bytes payload)
@@ -22,7 +59,7 @@ static sl_err apply_extent(struct extent_set *set, uint8_t version, struct sl_by
     }
     err = extent_set_reserve(set, 1);
     if (err == SLUICE_OK)
-        extent_set_insert(set, &item);
+        file_ask(set, extent_set_insert(set, &item));
     return err;
 }
 
@@ -36,7 +73,7 @@ static sl_err apply_drop(struct extent_set *set, uint8_t version, struct sl_byte
     struct extent *extent = extent_table_find(&set->table, id);
     if (extent != NULL) {
         extent_set_take_out(set, extent);
-        extent_free(extent); /* it has no file yet; extent_set_load removes what is on disk */
+        extent_free(extent); /* extent_set_load removes what is on disk */
     }
     return SLUICE_OK;
 }
@@ -113,9 +150,9 @@ static sl_err identity_check(const struct load *load, const char *path, uint64_t
 }
 
 /* Reads and checks one file; then its owner hears of it. */
-static sl_err file_load(struct load *load, struct extent *extent, struct sl_file *file,
-                        const char *path)
+static sl_err file_load(struct load *load, struct extent *extent, const char *path)
 {
+    struct sl_file *file = atomic_load_explicit(&extent->file, memory_order_acquire);
     struct extent_outline outline;
     struct extent_header header;
     sl_err err = extent_file_header(file, path, &header, load->problem);
@@ -136,10 +173,11 @@ static sl_err file_load(struct load *load, struct extent *extent, struct sl_file
 
 static sl_err extent_load(struct load *load, struct extent *extent)
 {
+    struct extent_set *set = load->set;
     char path[EXTENT_PATH_MAX];
-    struct sl_file *file;
-    extent_path(path, load->set->directory, extent->item.id);
-    sl_err err = sl_file_open(load->set->os, path, SL_FILE_READ, &file);
+    extent_path(path, set->directory, extent->item.id);
+    bool is_open = atomic_load_explicit(&extent->file, memory_order_acquire) != NULL;
+    sl_err err = is_open ? SLUICE_OK : file_open(set, extent);
     if (err != SLUICE_OK) {
         bool missing = err == SLUICE_E_NOT_FOUND;
         snprintf(load->problem, EXTENT_PROBLEM_BYTES, "%s %s", extent_path_shown(path),
@@ -147,14 +185,10 @@ static sl_err extent_load(struct load *load, struct extent *extent)
                          : "cannot be opened; see to its permissions and the limit of open files");
         return missing ? SLUICE_E_CORRUPT : err;
     }
-    err = file_load(load, extent, file, path);
-    if (err != SLUICE_OK || load->left >= load->set->open_files_max) {
-        sl_file_close(file);
-        return err;
-    }
-    atomic_store_explicit(&extent->file, file, memory_order_release);
-    extent_set_opened(load->set, extent);
-    return SLUICE_OK;
+    err = file_load(load, extent, path);
+    if (load->left >= set->open_files_max)
+        file_close(set, extent);
+    return err;
 }
 
 /* Files that no item names: half written, or dropped. Their ids are not given again either. */

@@ -171,17 +171,21 @@ static uint64_t place_id(const struct wal_place *place)
     return place->segment & ~WAL_PLACE_EXTENT;
 }
 
-void extent_set_hold(struct extent_set *set, const struct wal_place *place)
+void extent_set_hold_bytes(struct extent_set *set, uint64_t id, uint64_t bytes)
 {
-    if (!place_is_ours(place))
-        return;
-    struct extent *extent = extent_set_find(set, place_id(place));
+    struct extent *extent = extent_set_find(set, id);
     SL_ASSERT(extent != NULL && !extent->given);
-    extent->held += place->size;
-    set->live_bytes += place->size;
+    extent->held += bytes;
+    set->live_bytes += bytes;
     SL_ASSERT(extent->held <= extent->item.bytes);
     if (extent->held > 0)
         sl_list_remove(&extent->dead);
+}
+
+void extent_set_hold(struct extent_set *set, const struct wal_place *place)
+{
+    if (place_is_ours(place))
+        extent_set_hold_bytes(set, place_id(place), place->size);
 }
 
 static void dead_list(struct extent_set *set, struct extent *extent)

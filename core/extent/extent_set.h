@@ -37,8 +37,9 @@ const char *extent_set_directory(const struct extent_set *set); /* for the write
 
 /* ---- recovery ---- */
 
-/* EXTENT or EXTENT_DROP, in order of the log. E_CORRUPT: another extent of an id that is there. The
- * drop of an id that is not there only says that it was given. */
+/* EXTENT or EXTENT_DROP, in order of the log. Of an extent the disk is asked for what the load will
+ * read. E_CORRUPT: another extent of an id that is there. The drop of an id that is not there only
+ * says that it was given. */
 sl_err extent_set_apply(struct extent_set *set, uint16_t kind, uint8_t version,
                         struct sl_bytes payload) SL_MUST_CHECK;
 typedef sl_err extent_found_fn(void *arg, const struct extent_item *item,
@@ -73,6 +74,8 @@ void extent_set_add(struct extent_set *set, const struct extent_item *item, stru
  * look. An extent of which nothing is held is dead, so hold what was added before the next
  * extent_set_take_dead. */
 void extent_set_hold(struct extent_set *set, const struct wal_place *place);
+/* The same of many places in one extent, which is there. */
+void extent_set_hold_bytes(struct extent_set *set, uint64_t id, uint64_t bytes);
 void extent_set_release(struct extent_set *set, const struct wal_place *place);
 /* Ids of dead extents that were not given by this call before; returns how many. */
 uint32_t extent_set_take_dead(struct extent_set *set, uint64_t *ret_ids, uint32_t count_max);

@@ -228,8 +228,8 @@ static sl_err index_compacted(struct extent_load *load, struct partition *partit
     return err;
 }
 
-static sl_err index_range(struct extent_load *load, struct partition *partition,
-                          uint32_t block_count)
+static sl_err index_range(struct extent_load *load, const struct extent_item *item,
+                          struct partition *partition, uint32_t block_count)
 {
     struct stream_index *index = &partition->index;
     if (partition->compacted) {
@@ -241,11 +241,12 @@ static sl_err index_range(struct extent_load *load, struct partition *partition,
         load->overlaps = err == SLUICE_E_CORRUPT;
         stream_index_shrink(index, 0);
     }
+    uint64_t held = 0;
     for (uint32_t i = 0; i < block_count && err == SLUICE_OK; i++) {
-        if (load->blocks[i].last_offset >= stream_index_start(index)) {
-            extent_set_hold(load->shard->extents, &load->blocks[i].place);
-        }
+        bool is_live = load->blocks[i].last_offset >= stream_index_start(index);
+        held += is_live ? load->blocks[i].place.size : 0;
     }
+    extent_set_hold_bytes(load->shard->extents, item->id, held);
     return err;
 }
 
@@ -259,7 +260,7 @@ static sl_err index_stream(struct extent_load *load, const struct extent_item *i
     for (uint32_t at = stream->first_block; at < end && err == SLUICE_OK;) {
         uint32_t next = extent_footer_range(footer, at, end);
         err = blocks_take(load, item, footer, at, next);
-        err = err != SLUICE_OK ? err : index_range(load, partition, next - at);
+        err = err != SLUICE_OK ? err : index_range(load, item, partition, next - at);
         at = next;
     }
     return err;

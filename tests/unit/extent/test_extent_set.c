@@ -170,6 +170,26 @@ Test(extent_set, closes_the_files_unused_for_longest_and_opens_them_when_read)
     fixture_free(fixture);
 }
 
+Test(extent_set, a_start_leaves_the_files_of_the_youngest_open)
+{
+    struct fixture *fixture = fixture_new();
+    struct extent_set_status status;
+    uint8_t bytes[4096];
+    struct extent_item items[8];
+    fixture_start(fixture);
+    for (uint32_t i = 0; i < 8; i++)
+        items[i] = fixture_extent(fixture, 1, 1, 100);
+    fixture_kill(fixture);
+    fixture_start(fixture);
+    extent_set_status_get(fixture->set, &status);
+    cr_assert_eq(status.open_files, 4);
+    struct wal_place place = first_place(fixture, items[3].id);
+    cr_assert_eq(extent_set_read_cached(fixture->set, &place, bytes), SLUICE_E_WOULD_BLOCK);
+    place = first_place(fixture, items[4].id);
+    cr_assert_eq(extent_set_read_cached(fixture->set, &place, bytes), SLUICE_OK);
+    fixture_free(fixture);
+}
+
 Test(extent_set, keeps_the_file_of_a_pinned_extent_open_however_many_there_are)
 {
     struct fixture *fixture = fixture_new();
