@@ -64,6 +64,7 @@ static uint64_t segment_end(struct backup *backup, const char *path, uint64_t nu
     struct sl_file *file = NULL;
     uint64_t at = WAL_SEGMENT_HEADER;
     wal_reader_init(&reader);
+    reader.os = backup->cli->os;
     sl_err err = sl_file_open(backup->cli->os, path, SL_FILE_READ, &file);
     err = err != SLUICE_OK ? err : wal_reader_open(&reader, file);
     while (err == SLUICE_OK && wal_reader_header(&reader, at, &frame) == SLUICE_OK &&

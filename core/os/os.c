@@ -280,6 +280,34 @@ void sl_helpers_submit(struct sl_os *os, struct sl_loop *loop, struct sl_job *jo
     os->ops->helpers_submit(os, job);
 }
 
+sl_err sl_reader_new(struct sl_os *os, struct sl_reader **ret_reader)
+{
+    return os->ops->reader_new(os, ret_reader);
+}
+
+struct sl_reader *sl_reader_free(struct sl_reader *reader)
+{
+    FREE(reader, reader_free);
+    return NULL;
+}
+
+void sl_reader_submit(struct sl_reader *reader, struct sl_read *read)
+{
+    read->next = NULL;
+    read->done = false;
+    reader->os->ops->reader_submit(reader, read);
+}
+
+void sl_reader_wait(struct sl_reader *reader, struct sl_read *read)
+{
+    reader->os->ops->reader_wait(reader, read);
+}
+
+void sl_read_now(struct sl_read *read)
+{
+    read->err = sl_file_pread(read->file, read->buffer, read->size, read->position, &read->got);
+}
+
 /* ---- descriptors, directories, signals ---- */
 
 sl_err sl_poll_new(struct sl_loop *loop, int descriptor, sl_poll_fn *readable, void *arg,

@@ -18,6 +18,7 @@ struct sl_os;
 struct sl_file;
 struct sl_loop;
 struct sl_lane;
+struct sl_reader;
 struct sl_timer;
 struct sl_poll;
 struct sl_watch;
@@ -164,6 +165,24 @@ sl_err sl_lane_new(struct sl_os *os, const char *name, struct sl_lane **ret_lane
 struct sl_lane *sl_lane_free(struct sl_lane *lane);
 void sl_lane_submit(struct sl_lane *lane, struct sl_loop *loop, struct sl_job *job); /* [loop] */
 void sl_helpers_submit(struct sl_os *os, struct sl_loop *loop, struct sl_job *job);  /* [loop] */
+
+/* A thread that reads for one that may wait (start-up, command-line code), one read after the other
+ * in the order in which they came; simulated, they are done when somebody waits for them. */
+struct sl_read {
+    struct sl_file *file; /* borrowed, as is the buffer, until sl_reader_wait returns */
+    void *buffer;
+    size_t size;
+    uint64_t position;
+    size_t got; /* less than size only at the end of the file */
+    sl_err err;
+    struct sl_read *next; /* os's */
+    bool done;            /* os's */
+};
+sl_err sl_reader_new(struct sl_os *os, struct sl_reader **ret_reader) SL_MUST_CHECK;
+/* after all that was submitted; NULL is fine [blocks] */
+struct sl_reader *sl_reader_free(struct sl_reader *reader);
+void sl_reader_submit(struct sl_reader *reader, struct sl_read *read);
+void sl_reader_wait(struct sl_reader *reader, struct sl_read *read); /* [blocks] */
 
 /* ---- descriptors of others (pidfd, eventfd), directories, signals ---- */
 

@@ -74,6 +74,10 @@ struct sl_os_ops {
     void (*lane_free)(struct sl_lane *lane);
     void (*lane_submit)(struct sl_lane *lane, struct sl_job *job); /* job->loop is set */
     void (*helpers_submit)(struct sl_os *os, struct sl_job *job);  /* job->loop is set */
+    sl_err (*reader_new)(struct sl_os *os, struct sl_reader **ret_reader);
+    void (*reader_free)(struct sl_reader *reader);
+    void (*reader_submit)(struct sl_reader *reader, struct sl_read *read); /* prepared */
+    void (*reader_wait)(struct sl_reader *reader, struct sl_read *read);
 
     /* The simulator has none of the following. */
     sl_err (*poll_new)(struct sl_loop *loop, int descriptor, sl_poll_fn *readable, void *arg,
@@ -123,6 +127,9 @@ struct sl_timer {
 struct sl_lane {
     struct sl_os *os;
 };
+struct sl_reader {
+    struct sl_os *os;
+};
 struct sl_poll {
     struct sl_os *os;
 };
@@ -135,5 +142,8 @@ struct sl_listener {
 struct sl_stream {
     struct sl_os *os;
 };
+
+/* What a reader does for each read. */
+void sl_read_now(struct sl_read *read);
 
 #endif

@@ -496,6 +496,10 @@ static const struct sl_os_ops sim_ops = {
     .lane_free = sim_lane_free,
     .lane_submit = sim_lane_submit,
     .helpers_submit = sim_helpers_submit,
+    .reader_new = sim_reader_new,
+    .reader_free = sim_reader_free,
+    .reader_submit = sim_reader_submit,
+    .reader_wait = sim_reader_wait,
 };
 
 sl_err sl_os_sim_new(uint64_t seed, struct sl_sim_disk *disk, const struct sl_sim_faults *faults,

@@ -277,6 +277,36 @@ void sim_helpers_submit(struct sl_os *os, struct sl_job *job)
         worker_take(sim, &sim->helpers[i]);
 }
 
+sl_err sim_reader_new(struct sl_os *os, struct sl_reader **ret_reader)
+{
+    struct sl_reader *reader = sl_alloc_zero(1, sizeof *reader);
+    if (reader == NULL)
+        return SLUICE_E_NO_MEMORY;
+    reader->os = os;
+    *ret_reader = reader;
+    return SLUICE_OK;
+}
+
+void sim_reader_free(struct sl_reader *reader)
+{
+    sl_free(reader);
+}
+
+/* It is done when somebody waits for it. */
+void sim_reader_submit(struct sl_reader *reader, struct sl_read *read)
+{
+    (void)reader;
+    (void)read;
+}
+
+void sim_reader_wait(struct sl_reader *reader, struct sl_read *read)
+{
+    (void)reader;
+    if (!read->done)
+        sl_read_now(read);
+    read->done = true;
+}
+
 /* ---- steps ---- */
 
 /* One of the things that can happen, chosen while they are counted. */

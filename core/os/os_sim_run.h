@@ -91,5 +91,9 @@ sl_err sim_lane_new(struct sl_os *os, const char *name, struct sl_lane **ret_lan
 void sim_lane_free(struct sl_lane *lane);
 void sim_lane_submit(struct sl_lane *lane, struct sl_job *job);
 void sim_helpers_submit(struct sl_os *os, struct sl_job *job);
+sl_err sim_reader_new(struct sl_os *os, struct sl_reader **ret_reader);
+void sim_reader_free(struct sl_reader *reader);
+void sim_reader_submit(struct sl_reader *reader, struct sl_read *read);
+void sim_reader_wait(struct sl_reader *reader, struct sl_read *read);
 
 #endif

@@ -242,6 +242,10 @@ void osuv_timer_destroy(struct sl_timer *timer);
 sl_err osuv_lane_make(struct sl_os *os, const char *name, struct sl_lane **ret_lane);
 void osuv_lane_destroy(struct sl_lane *lane);
 void osuv_lane_submit(struct sl_lane *lane, struct sl_job *job);
+sl_err osuv_reader_make(struct sl_os *os, struct sl_reader **ret_reader);
+void osuv_reader_destroy(struct sl_reader *reader);
+void osuv_reader_submit(struct sl_reader *reader, struct sl_read *read);
+void osuv_reader_wait(struct sl_reader *reader, struct sl_read *read);
 void osuv_helpers_submit(struct sl_os *os, struct sl_job *job);
 
 sl_err osuv_poll_make(struct sl_loop *loop, int descriptor, sl_poll_fn *readable, void *arg,

@@ -1,4 +1,11 @@
-/* wal_reader.c: a window over one segment file, and frames in it. */
+/* wal_reader.c: a window over one segment file, and frames in it.
+ *
+ * Where all is read, the window goes from one buffer to the next, which a thread filled meanwhile:
+ *
+ *   ┌ room ─┬ looked at ─┐ ┌ room ─┬ under way ─┐ ┌ room ─┬ under way ─┐ …
+ *
+ * What a frame has at the end of one buffer is copied before its rest in the next one. All other
+ * reads, and those where there is no thread, are done at once, into memory of the reader's own. */
 #include "wal/wal_scan.h"
 
 #include "base/bytes.h"
@@ -6,19 +13,143 @@
 
 #include <string.h>
 
-#define PREFETCH_BYTES (4u << 20)
+#define BUFFER_BYTES    (2 * (size_t)WAL_READER_STEP)
+#define BODY_PART_BYTES (64u << 10)
 
 void wal_reader_init(struct wal_reader *reader)
 {
     memset(reader, 0, sizeof *reader);
     reader->step = WAL_READER_STEP;
-    reader->asks_ahead = true;
 }
+
+/* ---- reading ahead ---- */
+
+/* False: it reads without. */
+static bool ahead_ready(struct wal_reader *reader)
+{
+    struct wal_ahead *ahead = &reader->ahead;
+    if (ahead->thread != NULL || reader->os == NULL)
+        return ahead->thread != NULL;
+    ahead->bytes = sl_alloc(WAL_AHEAD_BUFFERS * BUFFER_BYTES);
+    if (ahead->bytes == NULL || sl_reader_new(reader->os, &ahead->thread) != SLUICE_OK)
+        reader->os = NULL;
+    return reader->os != NULL;
+}
+
+static uint64_t ahead_limit(const struct wal_reader *reader)
+{
+    return SL_MIN(reader->data_end, reader->file_size);
+}
+
+static void ahead_submit(struct wal_reader *reader)
+{
+    struct wal_ahead *ahead = &reader->ahead;
+    while (ahead->count < WAL_AHEAD_BUFFERS - 1 && ahead->end < ahead_limit(reader)) {
+        uint32_t slot = (ahead->first + ahead->count) % WAL_AHEAD_BUFFERS;
+        struct sl_read *read = &ahead->reads[slot];
+        uint64_t left = ahead_limit(reader) - ahead->end;
+        *read = (struct sl_read){.file = reader->file,
+                                 .buffer = ahead->bytes + slot * BUFFER_BYTES + WAL_READER_STEP,
+                                 .size = (size_t)SL_MIN(left, (uint64_t)WAL_READER_STEP),
+                                 .position = ahead->end};
+        sl_reader_submit(ahead->thread, read);
+        ahead->end += read->size;
+        ahead->count++;
+    }
+}
+
+/* What is under way has the bytes from `position` on, or those that follow the window's. */
+static bool ahead_has(const struct wal_reader *reader, uint64_t position)
+{
+    const struct wal_ahead *ahead = &reader->ahead;
+    if (ahead->count == 0 || position >= ahead->end)
+        return false;
+    uint64_t next = ahead->reads[ahead->first].position;
+    return position >= next || (position >= reader->window_position &&
+                                next == reader->window_position + reader->window_size);
+}
+
+static struct sl_read *ahead_take(struct wal_reader *reader)
+{
+    struct wal_ahead *ahead = &reader->ahead;
+    struct sl_read *read = &ahead->reads[ahead->first];
+    sl_reader_wait(ahead->thread, read);
+    ahead->first = (ahead->first + 1) % WAL_AHEAD_BUFFERS;
+    ahead->count--;
+    reader->bytes_read += read->err == SLUICE_OK ? read->got : 0;
+    return read;
+}
+
+static void ahead_drain(struct wal_reader *reader)
+{
+    while (reader->ahead.count > 0)
+        ahead_take(reader);
+}
+
+/* The window moves on to the next buffer that has bytes from `position` on. */
+static sl_err ahead_next(struct wal_reader *reader, uint64_t position)
+{
+    struct wal_ahead *ahead = &reader->ahead;
+    if (!ahead_has(reader, position)) {
+        ahead_drain(reader);
+        ahead->end = position;
+        ahead_submit(reader);
+    }
+    struct sl_read *read = ahead_take(reader);
+    while (position >= read->position + read->size)
+        read = ahead_take(reader);
+    if (read->err != SLUICE_OK) {
+        reader->window_size = 0;
+        return read->err;
+    }
+    size_t kept = (size_t)(read->position - SL_MIN(position, read->position));
+    uint8_t *bytes = (uint8_t *)read->buffer - kept;
+    if (kept > 0)
+        memcpy(bytes, reader->window + (position - reader->window_position), kept);
+    reader->window = bytes;
+    reader->window_position = read->position - kept;
+    reader->window_size = kept + read->got;
+    ahead_submit(reader);
+    return SLUICE_OK;
+}
+
+/* The bytes, when a buffer that is under way has them all; they stay there. */
+static const uint8_t *ahead_peek(struct wal_reader *reader, uint64_t position, size_t size)
+{
+    struct wal_ahead *ahead = &reader->ahead;
+    for (uint32_t i = 0; i < ahead->count; i++) {
+        struct sl_read *read = &ahead->reads[(ahead->first + i) % WAL_AHEAD_BUFFERS];
+        if (position < read->position || position + size > read->position + read->size)
+            continue;
+        sl_reader_wait(ahead->thread, read);
+        bool has_it = read->err == SLUICE_OK && position + size <= read->position + read->got;
+        return has_it ? (const uint8_t *)read->buffer + (position - read->position) : NULL;
+    }
+    return NULL;
+}
+
+static bool is_ahead(struct wal_reader *reader, uint64_t position, size_t size)
+{
+    return reader->step == WAL_READER_STEP && size <= WAL_READER_STEP &&
+           position + size <= ahead_limit(reader) && ahead_ready(reader);
+}
+
+/* ---- the window ---- */
 
 void wal_reader_fini(struct wal_reader *reader)
 {
-    sl_free(reader->window);
-    reader->window = NULL;
+    ahead_drain(reader);
+    reader->ahead.thread = sl_reader_free(reader->ahead.thread);
+    sl_free(reader->ahead.bytes);
+    sl_free(reader->own);
+    reader->ahead.bytes = NULL;
+    reader->own = NULL;
+}
+
+void wal_reader_forget(struct wal_reader *reader)
+{
+    ahead_drain(reader);
+    reader->window_size = 0;
 }
 
 sl_err wal_reader_open(struct wal_reader *reader, struct sl_file *file)
@@ -26,10 +157,9 @@ sl_err wal_reader_open(struct wal_reader *reader, struct sl_file *file)
     sl_err err = sl_file_size(file, &reader->file_size);
     if (err != SLUICE_OK)
         return err;
+    wal_reader_forget(reader);
     reader->file = file;
     reader->window_position = 0;
-    reader->window_size = 0;
-    reader->prefetched = 0;
     uint64_t start = 0;
     err = sl_file_data_range(file, 0, &start, &reader->data_end);
     if (err == SLUICE_E_NOT_FOUND) {
@@ -39,39 +169,30 @@ sl_err wal_reader_open(struct wal_reader *reader, struct sl_file *file)
     return err;
 }
 
-static sl_err window_grow(struct wal_reader *reader, size_t size)
+static sl_err own_grow(struct wal_reader *reader, size_t size)
 {
-    if (size <= reader->window_capacity)
+    if (size <= reader->own_capacity)
         return SLUICE_OK;
-    uint8_t *window = sl_realloc(reader->window, size);
-    if (window == NULL)
+    bool is_window = reader->window == reader->own;
+    uint8_t *own = sl_realloc(reader->own, size);
+    if (own == NULL)
         return SLUICE_E_NO_MEMORY;
-    reader->window = window;
-    reader->window_capacity = size;
+    reader->own = own;
+    reader->own_capacity = size;
+    reader->window = is_window ? own : reader->window;
     return SLUICE_OK;
 }
 
-/* What the window has from `position` on goes to its front. Returns how much that is. */
-static size_t window_keep(struct wal_reader *reader, uint64_t position)
+/* What the window has from `position` on goes to the front of the reader's own memory, in which
+ * there is room for `room` bytes. Returns how much that is. */
+static size_t window_keep(struct wal_reader *reader, uint64_t position, size_t room)
 {
     uint64_t end = reader->window_position + reader->window_size;
     if (position < reader->window_position || position >= end)
         return 0;
-    size_t kept = (size_t)(end - position);
-    memmove(reader->window, reader->window + (reader->window_size - kept), kept);
+    size_t kept = (size_t)SL_MIN(end - position, (uint64_t)room);
+    memmove(reader->own, reader->window + (position - reader->window_position), kept);
     return kept;
-}
-
-/* The disk works while what came from it is looked at. */
-static void prefetch(struct wal_reader *reader, uint64_t position)
-{
-    uint64_t from = SL_MAX(reader->prefetched, position);
-    if (!reader->asks_ahead || position + PREFETCH_BYTES / 2 <= reader->prefetched ||
-        from >= reader->data_end)
-        return;
-    uint64_t size = SL_MIN(reader->data_end - from, (uint64_t)PREFETCH_BYTES);
-    sl_file_ask(reader->file, from, size);
-    reader->prefetched = from + size;
 }
 
 /* Fills the window from `position`; at least size bytes, and what read-ahead is cheap. */
@@ -79,22 +200,28 @@ static sl_err window_fill(struct wal_reader *reader, uint64_t position, size_t s
 {
     uint64_t left = reader->file_size - position;
     uint64_t data = reader->data_end - SL_MIN(position, reader->data_end);
-    uint64_t ahead = SL_MIN(data, (uint64_t)reader->step);
-    size_t wanted = (size_t)SL_MIN(left, SL_MAX((uint64_t)size, ahead));
-    sl_err err = window_grow(reader, wanted);
+    uint64_t step = SL_MIN(data, (uint64_t)reader->step);
+    size_t wanted = (size_t)SL_MIN(left, SL_MAX((uint64_t)size, step));
+    sl_err err = own_grow(reader, wanted);
     if (err != SLUICE_OK)
         return err;
-    size_t kept = window_keep(reader, position);
+    size_t kept = window_keep(reader, position, wanted);
     size_t got = 0;
     reader->window_size = 0;
-    prefetch(reader, position);
-    err = sl_file_pread(reader->file, reader->window + kept, wanted - kept, position + kept, &got);
+    err = sl_file_pread(reader->file, reader->own + kept, wanted - kept, position + kept, &got);
     if (err != SLUICE_OK)
         return err;
+    reader->window = reader->own;
     reader->window_position = position;
     reader->window_size = kept + got;
     reader->bytes_read += got;
     return kept + got < size ? SLUICE_E_TRUNCATED : SLUICE_OK;
+}
+
+static bool is_inside(const struct wal_reader *reader, uint64_t position, size_t size)
+{
+    return position >= reader->window_position &&
+           position + size <= reader->window_position + reader->window_size;
 }
 
 sl_err wal_reader_get(struct wal_reader *reader, uint64_t position, size_t size,
@@ -102,13 +229,15 @@ sl_err wal_reader_get(struct wal_reader *reader, uint64_t position, size_t size,
 {
     if (position > reader->file_size || size > reader->file_size - position)
         return SLUICE_E_TRUNCATED;
-    bool inside = position >= reader->window_position &&
-                  position + size <= reader->window_position + reader->window_size;
-    if (!inside) {
-        sl_err err = window_fill(reader, position, size);
-        if (err != SLUICE_OK)
-            return err;
-    }
+    sl_err err = SLUICE_OK;
+    /* Twice, when it begins in the middle of a buffer and ends in the next one. */
+    for (int i = 0; i < 2 && !is_inside(reader, position, size) && err == SLUICE_OK; i++)
+        if (is_ahead(reader, position, size))
+            err = ahead_next(reader, position);
+    if (err == SLUICE_OK && !is_inside(reader, position, size))
+        err = window_fill(reader, position, size);
+    if (err != SLUICE_OK)
+        return err;
     *ret_bytes = reader->window + (position - reader->window_position);
     return SLUICE_OK;
 }
@@ -118,7 +247,11 @@ sl_err wal_reader_peek(struct wal_reader *reader, uint64_t position,
 {
     uint8_t bytes[WAL_FRAME_HEADER];
     size_t got = 0;
-    prefetch(reader, position);
+    if (is_inside(reader, position, WAL_FRAME_HEADER))
+        return wal_reader_header(reader, position, ret_header);
+    const uint8_t *under_way = ahead_peek(reader, position, WAL_FRAME_HEADER);
+    if (under_way != NULL)
+        return wal_frame_header_decode(under_way, ret_header);
     sl_err err = sl_file_pread(reader->file, bytes, sizeof bytes, position, &got);
     reader->bytes_read += got;
     if (err == SLUICE_OK && got != sizeof bytes)
@@ -161,7 +294,7 @@ sl_err wal_reader_body(struct wal_reader *reader, uint64_t position,
     uint64_t left = header->body_size;
     uint32_t crc = 0;
     while (left > 0) {
-        size_t part = (size_t)SL_MIN(left, (uint64_t)WAL_READER_STEP);
+        size_t part = (size_t)SL_MIN(left, (uint64_t)BODY_PART_BYTES);
         const uint8_t *bytes;
         sl_err err = wal_reader_get(reader, at, part, &bytes);
         if (err != SLUICE_OK)

@@ -20,11 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AHEAD_BYTES_MAX (2u << 20)
-#define SPARSE_FRAME_BYTES                                                 \
-    (64u << 10) /* the disk is not asked for what lies between their heads \
-                 */
-#define REPAIR_HINT "restore the data folder from a backup, or see sluice wal salvage"
+#define AHEAD_BYTES_MAX    (2u << 20)
+#define SPARSE_FRAME_BYTES (256u << 10)
+#define FRAME_MEAN_MAX     (4u << 20) /* one that is larger does not hide how many are small */
+#define REPAIR_HINT        "restore the data folder from a backup, or see sluice wal salvage"
 
 struct names {
     uint64_t *segments;
@@ -33,6 +32,15 @@ struct names {
     size_t spare_count;
     bool leftovers;
     sl_err err;
+};
+
+/* How far the headers of the last segment were looked at for what they claim. */
+struct claims {
+    uint64_t position; /* behind the last one */
+    uint64_t suspect;  /* from here on nothing says that what is before was durable */
+    uint64_t lsn;      /* of the last one */
+    uint32_t chain;    /* its CRC */
+    bool ended;        /* no frame follows it */
 };
 
 struct scan_run {
@@ -45,6 +53,8 @@ struct scan_run {
     bool has_identity;
     struct sl_bytes checkpoint_items;
     uint64_t claimed; /* every LSN up to it is known to have been durable */
+    struct claims claims;
+    uint64_t frame_mean; /* bytes, of the last ones */
 };
 
 static sl_err SL_PRINTF(3, 4) refuse(struct scan_run *run, sl_err err, const char *format, ...)
@@ -265,7 +275,6 @@ static sl_err segment_header_read(struct scan_run *run, const char *path,
     const uint8_t *bytes = NULL;
     sl_err err = run->config->every_body ? sl_file_drop_cache(segment->file, 0, 0) : SLUICE_OK;
     run->reader.step = WAL_READER_STEP_SPARSE;
-    run->reader.asks_ahead = false;
     if (err == SLUICE_OK)
         err = wal_reader_open(&run->reader, segment->file);
     if (err == SLUICE_OK)
@@ -338,52 +347,71 @@ static bool frame_follows(const struct scan_run *run, const struct wal_scan_segm
     return mutants->no_chain || mutants->no_incarnation || frame->chain == chain;
 }
 
-/* Frames in a row are alike: of those with a body to speak of, only the heads are read. */
-static void step_choose(struct wal_reader *reader, const struct wal_frame_header *frame)
+/* Where most frames are large, only their heads are read: each costs the disk as much as the bytes
+ * of a frame of SPARSE_FRAME_BYTES in a row. */
+static void step_choose(struct scan_run *run, const struct wal_frame_header *frame)
 {
     size_t head = WAL_FRAME_HEADER + (size_t)frame->directory_size;
     size_t wanted = (head + head / 4 + WAL_BLOCK - 1) / WAL_BLOCK * WAL_BLOCK;
-    reader->step = 2 * wanted <= frame->frame_size ? wanted : WAL_READER_STEP;
-    reader->asks_ahead = frame->frame_size < SPARSE_FRAME_BYTES;
+    bool is_sparse = run->reader.step != WAL_READER_STEP;
+    run->frame_mean = (3 * run->frame_mean + SL_MIN(frame->frame_size, FRAME_MEAN_MAX)) / 4;
+    is_sparse = run->frame_mean >= SPARSE_FRAME_BYTES / (is_sparse ? 2 : 1);
+    run->reader.step = is_sparse ? wanted : WAL_READER_STEP;
 }
 
-/* Goes through the headers of the last segment for what they claim. From *ret_suspect to *ret_end
- * lie frames of which none says that the one before was durable. */
-static sl_err claims_find(struct scan_run *run, const struct wal_scan_segment *segment,
-                          uint64_t *ret_suspect, uint64_t *ret_end)
+/* The frames of the last segment as far as their headers were seen: ahead of those that are taken.
+ */
+static void claims_begin(struct scan_run *run, const struct wal_scan_segment *segment)
 {
+    run->claims = (struct claims){.position = WAL_SEGMENT_HEADER,
+                                  .suspect = WAL_SEGMENT_HEADER,
+                                  .lsn = segment->header.previous_lsn,
+                                  .chain = segment->header.chain};
+}
+
+static void claims_pass(struct scan_run *run, const struct wal_frame_header *frame)
+{
+    struct claims *claims = &run->claims;
+    run->claimed = SL_MAX(run->claimed, frame->durable_lsn);
+    if (frame->durable_lsn + 1 == frame->lsn)
+        claims->suspect = claims->position;
+    claims->lsn = frame->lsn;
+    claims->chain = frame->crc;
+    claims->position += frame->frame_size;
+}
+
+/* From the suspect on no frame says that the one before was durable. What was claimed was synced,
+ * so that the page cache holds what the disk does, and what it has of the other frames is asked for
+ * anew: after a sync that failed the disk may not have them. Claims are true wherever they are
+ * read. */
+static sl_err claims_end(struct scan_run *run, const struct wal_scan_segment *segment)
+{
+    struct claims *claims = &run->claims;
+    uint64_t end = SL_MIN(claims->position, segment->file_size);
+    claims->ended = true;
+    if (end <= claims->suspect || run->config->reread)
+        return SLUICE_OK;
+    wal_reader_forget(&run->reader);
+    return sl_file_drop_cache(segment->file, claims->suspect, end - claims->suspect);
+}
+
+/* Goes on through the headers until one claims the LSN or the frames end: mostly one frame. */
+static sl_err claims_seek(struct scan_run *run, const struct wal_scan_segment *segment,
+                          uint64_t lsn)
+{
+    struct claims *claims = &run->claims;
     struct wal_frame_header frame;
-    uint64_t lsn = segment->header.previous_lsn;
-    uint32_t chain = segment->header.chain;
-    uint64_t at = WAL_SEGMENT_HEADER;
-    uint64_t suspect = at;
-    sl_err err = wal_reader_peek(&run->reader, at, &frame);
-    while (err == SLUICE_OK && frame_follows(run, segment, &frame, lsn, chain)) {
-        lsn = frame.lsn;
-        chain = frame.crc;
-        run->claimed = SL_MAX(run->claimed, frame.durable_lsn);
-        suspect = frame.durable_lsn + 1 == lsn ? at : suspect;
-        at += frame.frame_size;
-        step_choose(&run->reader, &frame);
-        err = wal_reader_peek(&run->reader, at, &frame);
+    while (!claims->ended && run->claimed < lsn) {
+        sl_err err = wal_reader_peek(&run->reader, claims->position, &frame);
+        bool ends = err == SLUICE_E_CORRUPT || err == SLUICE_E_TRUNCATED;
+        if (err != SLUICE_OK && !ends)
+            return err;
+        if (!ends && frame_follows(run, segment, &frame, claims->lsn, claims->chain))
+            claims_pass(run, &frame);
+        else if ((err = claims_end(run, segment)) != SLUICE_OK)
+            return err;
     }
-    *ret_suspect = suspect;
-    *ret_end = at;
-    return err == SLUICE_E_CORRUPT || err == SLUICE_E_TRUNCATED ? SLUICE_OK : err;
-}
-
-/* What was claimed was synced, so that the page cache holds what the disk does, and what it has of
- * the other frames is asked for anew: after a sync that failed the disk may not have them. Claims
- * are true wherever they are read. */
-static sl_err last_prepare(struct scan_run *run, const struct wal_scan_segment *segment)
-{
-    uint64_t suspect = 0;
-    uint64_t end = 0;
-    sl_err err = claims_find(run, segment, &suspect, &end);
-    end = SL_MIN(end, segment->file_size);
-    if (err == SLUICE_OK && end > suspect && !run->config->reread)
-        err = sl_file_drop_cache(segment->file, suspect, end - suspect);
-    return err;
+    return SLUICE_OK;
 }
 
 /* With what is between, or that is read twice. */
@@ -438,9 +466,10 @@ static sl_err frame_take(struct scan_run *run, struct wal_scan_segment *segment,
     scan->chain = frame->crc;
     scan->epoch = SL_MAX(scan->epoch, frame->epoch);
     scan->time_ms = SL_MAX(scan->time_ms, frame->time_ms);
-    run->claimed = SL_MAX(run->claimed, frame->durable_lsn);
+    if (position == run->claims.position)
+        claims_pass(run, frame);
     run->recovery->frame_count++;
-    step_choose(&run->reader, frame);
+    step_choose(run, frame);
     return SLUICE_OK;
 }
 
@@ -542,7 +571,6 @@ static sl_err tail_judge(struct scan_run *run, struct wal_scan_segment *segment)
     uint64_t end = segment->end_position;
     sl_err err = SLUICE_OK;
     run->reader.step = WAL_READER_STEP;
-    run->reader.asks_ahead = true;
     while (err == SLUICE_OK && !tail.claimed && end < segment->reach) {
         err = sl_file_data_range(segment->file, end, &start, &end);
         if (err == SLUICE_OK)
@@ -585,11 +613,15 @@ static sl_err segment_scan(struct scan_run *run, size_t index)
     if (err == SLUICE_OK && is_last) {
         segment->reach = reach_read(run, segment);
         run->reader.data_end = SL_MIN(run->reader.data_end, segment->reach);
-        err = last_prepare(run, segment);
+        claims_begin(run, segment);
     }
     bool intact = true;
-    while (err == SLUICE_OK && intact && run->scan->last_lsn < declared)
-        err = frame_next(run, segment, &intact);
+    while (err == SLUICE_OK && intact && run->scan->last_lsn < declared) {
+        if (is_last)
+            err = claims_seek(run, segment, run->scan->last_lsn + 1);
+        if (err == SLUICE_OK)
+            err = frame_next(run, segment, &intact);
+    }
     if (err == SLUICE_OK && !is_last && run->scan->last_lsn != declared)
         err = refuse_corrupt(run, segment, run->scan->last_lsn + 1);
     if (err == SLUICE_OK && is_last)
@@ -621,6 +653,7 @@ sl_err wal_scan_run(const struct wal_scan_config *config, struct wal_recovery *r
     struct wal_scan scan = {.epoch = 0};
     struct scan_run run = {.config = config, .recovery = ret_recovery, .scan = &scan};
     wal_reader_init(&run.reader);
+    run.reader.os = config->os;
     if (config->identity != NULL) {
         run.identity = *config->identity;
         run.has_identity = true;

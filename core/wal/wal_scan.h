@@ -12,19 +12,33 @@
 
 /* ---- one segment file ---- */
 
+#define WAL_AHEAD_BUFFERS 4u /* one of them is looked at */
+
+/* Reads in a row, up to WAL_AHEAD_BUFFERS - 1 of them under way. */
+struct wal_ahead {
+    struct sl_reader *thread; /* owned; NULL: not yet, or there is none to have */
+    uint8_t *bytes; /* owned; of each buffer a step for what is kept, and one that is read */
+    struct sl_read reads[WAL_AHEAD_BUFFERS];
+    uint32_t first; /* the oldest under way; the buffer before it is looked at */
+    uint32_t count;
+    uint64_t end; /* of the last one under way */
+};
+
 struct wal_reader {
     struct sl_file *file; /* borrowed */
     uint64_t file_size;
-    uint8_t *window; /* owned */
-    size_t window_capacity;
+    const uint8_t *window; /* in `own`, or in a buffer of what was read ahead */
     uint64_t window_position;
     size_t window_size;
-    size_t step;         /* what is read at once, at least: headers may lie far apart */
-    bool asks_ahead;     /* frames are small: the disk is asked for all that comes */
-    uint64_t data_end;   /* behind it the file was never written to, up to its next data, or is of
-                            no interest: nothing is read ahead there */
-    uint64_t prefetched; /* the disk was asked for what lies before it */
+    uint8_t *own; /* owned */
+    size_t own_capacity;
+    size_t step;       /* what is read at once, at least: headers may lie far apart */
+    uint64_t data_end; /* behind it the file was never written to, up to its next data, or is of
+                          no interest: nothing is read ahead there */
     uint64_t bytes_read;
+    struct sl_os *os; /* of start-up and command-line code: where all is read, a thread of it reads
+                         ahead; NULL: none does */
+    struct wal_ahead ahead;
 };
 
 #define WAL_READER_STEP        (256u * 1024) /* where all is read */
@@ -42,7 +56,9 @@ sl_err wal_reader_get(struct wal_reader *reader, uint64_t position, size_t size,
 sl_err wal_reader_frame(struct wal_reader *reader, uint64_t position,
                         struct wal_frame_header *ret_header,
                         struct sl_bytes *ret_directory) SL_MUST_CHECK;
-/* The header alone, past the window. */
+/* What was read is not believed any more: the file is asked anew. */
+void wal_reader_forget(struct wal_reader *reader);
+/* The header alone; the window stays where it is. */
 sl_err wal_reader_peek(struct wal_reader *reader, uint64_t position,
                        struct wal_frame_header *ret_header) SL_MUST_CHECK;
 sl_err wal_reader_header(struct wal_reader *reader, uint64_t position,

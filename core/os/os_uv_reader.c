@@ -1,0 +1,128 @@
+/* os_uv_reader.c: a thread that reads for one that may wait.
+ *
+ * One queue in the order of submission: the head is what the thread is at. Both sides look for a
+ * moment before they sleep: what takes as long as a copy of 256 KiB is not worth two switches. */
+#include "os/os_uv_internal.h"
+
+#define LOOK_NS 50000
+
+struct osuv_reader {
+    struct sl_reader base;
+    struct osuv *os;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t submitted;
+    pthread_cond_t done;
+    struct sl_read *first; /* not done yet */
+    struct sl_read *last;
+    atomic_uint submitted_count; /* wraps around */
+    atomic_uint done_count;
+    bool closing;
+};
+
+static struct osuv_reader *reader_of(struct sl_reader *base)
+{
+    return SL_CONTAINER_OF(base, struct osuv_reader, base);
+}
+
+/* Until the count is not `seen` any more, or for a while. */
+static void look(const struct osuv_reader *reader, atomic_uint *count, unsigned seen)
+{
+    int64_t end_ns = reader->os->spins ? osuv_mono_ns() + LOOK_NS : 0;
+    while (atomic_load_explicit(count, memory_order_relaxed) == seen && osuv_mono_ns() < end_ns)
+        osuv_pause();
+}
+
+/* The next one, waiting for it; NULL: closing and nothing is left. [mutex held] */
+static struct sl_read *next_read(struct osuv_reader *reader)
+{
+    if (reader->first == NULL && !reader->closing) {
+        unsigned seen = atomic_load_explicit(&reader->submitted_count, memory_order_relaxed);
+        pthread_mutex_unlock(&reader->mutex);
+        look(reader, &reader->submitted_count, seen);
+        pthread_mutex_lock(&reader->mutex);
+    }
+    while (reader->first == NULL && !reader->closing)
+        pthread_cond_wait(&reader->submitted, &reader->mutex);
+    return reader->first;
+}
+
+static void *reader_thread(void *arg)
+{
+    struct osuv_reader *reader = arg;
+    osuv_thread_settle(reader->os, "reader");
+    pthread_mutex_lock(&reader->mutex);
+    for (struct sl_read *read; (read = next_read(reader)) != NULL;) {
+        pthread_mutex_unlock(&reader->mutex);
+        sl_read_now(read);
+        pthread_mutex_lock(&reader->mutex);
+        reader->first = read->next;
+        read->done = true;
+        atomic_fetch_add_explicit(&reader->done_count, 1, memory_order_relaxed);
+        pthread_cond_signal(&reader->done);
+    }
+    pthread_mutex_unlock(&reader->mutex);
+    return NULL;
+}
+
+sl_err osuv_reader_make(struct sl_os *os, struct sl_reader **ret_reader)
+{
+    struct osuv_reader *reader = sl_alloc_zero(1, sizeof *reader);
+    if (!reader)
+        return SLUICE_E_NO_MEMORY;
+    reader->base.os = os;
+    reader->os = osuv_os_of(os);
+    pthread_mutex_init(&reader->mutex, NULL);
+    pthread_cond_init(&reader->submitted, NULL);
+    pthread_cond_init(&reader->done, NULL);
+    if (pthread_create(&reader->thread, NULL, reader_thread, reader) != 0) {
+        sl_free(reader);
+        return SLUICE_E_LIMIT;
+    }
+    *ret_reader = &reader->base;
+    return SLUICE_OK;
+}
+
+void osuv_reader_destroy(struct sl_reader *base)
+{
+    struct osuv_reader *reader = reader_of(base);
+    pthread_mutex_lock(&reader->mutex);
+    reader->closing = true;
+    atomic_fetch_add_explicit(&reader->submitted_count, 1, memory_order_relaxed);
+    pthread_cond_signal(&reader->submitted);
+    pthread_mutex_unlock(&reader->mutex);
+    pthread_join(reader->thread, NULL);
+    pthread_cond_destroy(&reader->submitted);
+    pthread_cond_destroy(&reader->done);
+    pthread_mutex_destroy(&reader->mutex);
+    sl_free(reader);
+}
+
+void osuv_reader_submit(struct sl_reader *base, struct sl_read *read)
+{
+    struct osuv_reader *reader = reader_of(base);
+    pthread_mutex_lock(&reader->mutex);
+    if (reader->first == NULL)
+        reader->first = read;
+    else
+        reader->last->next = read;
+    reader->last = read;
+    atomic_fetch_add_explicit(&reader->submitted_count, 1, memory_order_relaxed);
+    pthread_cond_signal(&reader->submitted);
+    pthread_mutex_unlock(&reader->mutex);
+}
+
+void osuv_reader_wait(struct sl_reader *base, struct sl_read *read)
+{
+    struct osuv_reader *reader = reader_of(base);
+    pthread_mutex_lock(&reader->mutex);
+    while (!read->done) {
+        unsigned seen = atomic_load_explicit(&reader->done_count, memory_order_relaxed);
+        pthread_mutex_unlock(&reader->mutex);
+        look(reader, &reader->done_count, seen);
+        pthread_mutex_lock(&reader->mutex);
+        if (atomic_load_explicit(&reader->done_count, memory_order_relaxed) == seen)
+            pthread_cond_wait(&reader->done, &reader->mutex);
+    }
+    pthread_mutex_unlock(&reader->mutex);
+}
