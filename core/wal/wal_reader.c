@@ -38,7 +38,7 @@ static bool ahead_ready(struct wal_reader *reader)
 
 static uint64_t ahead_limit(const struct wal_reader *reader)
 {
-    return SL_MIN(reader->data_end, reader->file_size);
+    return SL_MIN(reader->data_end, reader->limit);
 }
 
 static void ahead_submit(struct wal_reader *reader)
@@ -128,8 +128,20 @@ static const uint8_t *ahead_peek(struct wal_reader *reader, uint64_t position, s
     return NULL;
 }
 
+/* Where the run of data that `position` lies in ends; where it lies in none, position. */
+static void data_look(struct wal_reader *reader, uint64_t position)
+{
+    uint64_t start = 0;
+    uint64_t end = 0;
+    if (position < reader->data_end || position >= reader->limit)
+        return;
+    sl_err err = sl_file_data_range(reader->file, position, &start, &end);
+    reader->data_end = err == SLUICE_OK && start <= position ? end : position;
+}
+
 static bool is_ahead(struct wal_reader *reader, uint64_t position, size_t size)
 {
+    data_look(reader, position);
     return reader->step == WAL_READER_STEP && size <= WAL_READER_STEP &&
            position + size <= ahead_limit(reader) && ahead_ready(reader);
 }
@@ -160,13 +172,9 @@ sl_err wal_reader_open(struct wal_reader *reader, struct sl_file *file)
     wal_reader_forget(reader);
     reader->file = file;
     reader->window_position = 0;
-    uint64_t start = 0;
-    err = sl_file_data_range(file, 0, &start, &reader->data_end);
-    if (err == SLUICE_E_NOT_FOUND) {
-        reader->data_end = 0;
-        err = SLUICE_OK;
-    }
-    return err;
+    reader->data_end = 0;
+    reader->limit = reader->file_size;
+    return SLUICE_OK;
 }
 
 static sl_err own_grow(struct wal_reader *reader, size_t size)
@@ -199,7 +207,7 @@ static size_t window_keep(struct wal_reader *reader, uint64_t position, size_t r
 static sl_err window_fill(struct wal_reader *reader, uint64_t position, size_t size)
 {
     uint64_t left = reader->file_size - position;
-    uint64_t data = reader->data_end - SL_MIN(position, reader->data_end);
+    uint64_t data = ahead_limit(reader) - SL_MIN(position, ahead_limit(reader));
     uint64_t step = SL_MIN(data, (uint64_t)reader->step);
     size_t wanted = (size_t)SL_MIN(left, SL_MAX((uint64_t)size, step));
     sl_err err = own_grow(reader, wanted);

@@ -521,7 +521,7 @@ static sl_err tail_look(struct scan_run *run, const struct wal_scan_segment *seg
                         uint64_t end, struct tail *tail)
 {
     struct wal_frame_header frame;
-    run->reader.data_end = end;
+    run->reader.limit = end;
     for (uint64_t at = from / WAL_BLOCK * WAL_BLOCK; at < end && !tail->claimed; at += WAL_BLOCK) {
         sl_err err = wal_reader_header(&run->reader, at, &frame);
         if (err == SLUICE_E_TRUNCATED)
@@ -612,7 +612,7 @@ static sl_err segment_scan(struct scan_run *run, size_t index)
     sl_err err = wal_reader_open(&run->reader, segment->file);
     if (err == SLUICE_OK && is_last) {
         segment->reach = reach_read(run, segment);
-        run->reader.data_end = SL_MIN(run->reader.data_end, segment->reach);
+        run->reader.limit = SL_MIN(segment->reach, segment->file_size);
         claims_begin(run, segment);
     }
     bool intact = true;

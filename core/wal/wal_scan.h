@@ -32,9 +32,11 @@ struct wal_reader {
     size_t window_size;
     uint8_t *own; /* owned */
     size_t own_capacity;
-    size_t step;       /* what is read at once, at least: headers may lie far apart */
-    uint64_t data_end; /* behind it the file was never written to, up to its next data, or is of
-                          no interest: nothing is read ahead there */
+    size_t step; /* what is read at once, at least: headers may lie far apart */
+    uint64_t
+        limit; /* nothing is read ahead from here on: of no interest; at first the file's end */
+    uint64_t data_end; /* of the run of data that was read last; what was never written to is not
+                          read ahead */
     uint64_t bytes_read;
     struct sl_os *os; /* of start-up and command-line code: where all is read, a thread of it reads
                          ahead; NULL: none does */

@@ -1,6 +1,8 @@
 /* test_wal_commit.c: submitting, grouping, bounds, fencing, closing. */
 #include "wal_fixture.h"
 
+#include "wal/wal_format.h"
+
 #include "base/bytes.h"
 
 #include <criterion/criterion.h>
@@ -544,6 +546,29 @@ Test(wal_commit, what_a_failed_sync_lost_is_cut_at_the_next_start)
     fixture->faults.sync_fails_after = 0;
     fixture_start(fixture);
     cr_assert_eq(fixture->applied_count, acknowledged);
+}
+
+/* No sector of theirs is zero: they are read together with those that were durable. */
+Test(wal_commit, what_a_failed_sync_lost_is_not_believed_though_it_was_read_before)
+{
+    uint32_t item = (uint32_t)wal_item_size(8);
+    uint32_t body = 2 * WAL_BLOCK - WAL_FRAME_HEADER - item;
+    fixture->limits.spare_segments = 0;
+    fixture->faults.sync_fails_after = 8;
+    fixture_start(fixture);
+    uint32_t acknowledged = 0;
+    for (struct fixture_unit *unit = NULL; unit == NULL || unit->err == SLUICE_OK;) {
+        acknowledged += unit != NULL;
+        unit = fixture_unit_new(fixture, WAL_ITEM_BATCH, body);
+        cr_assert_eq(fixture_submit(fixture, unit), SLUICE_OK);
+        while (!unit->ended && sl_os_sim_step(fixture->os))
+            ;
+    }
+    cr_assert_gt(acknowledged, 3);
+    fixture_kill(fixture);
+    fixture->faults.sync_fails_after = 0;
+    fixture_start(fixture);
+    cr_expect_eq(fixture->applied_count, acknowledged);
 }
 
 Test(wal_commit, close_writes_what_is_pending_and_marks_it_clean)

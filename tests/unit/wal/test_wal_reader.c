@@ -1,0 +1,113 @@
+/* test_wal_reader.c: the window over a segment, read ahead by a thread and not. */
+#include "os/os_uv.h"
+#include "wal/wal_scan.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define FILE_BYTES (3u * 1024 * 1024 + 1234)
+
+static uint8_t expected[FILE_BYTES];
+static struct sl_os *os;
+static struct sl_file *file;
+static struct wal_reader reader;
+static char path[] = "/tmp/test-wal-reader-XXXXXX";
+
+static void make(void)
+{
+    int descriptor = mkstemp(path);
+    for (size_t i = 0; i < FILE_BYTES; i++)
+        expected[i] = (uint8_t)(i * 2654435761u >> 13 | 1); /* no hole anywhere */
+    cr_assert_eq(write(descriptor, expected, FILE_BYTES), (ssize_t)FILE_BYTES);
+    close(descriptor);
+    cr_assert_eq(sl_os_uv_new(1, &os), SLUICE_OK);
+    cr_assert_eq(sl_file_open(os, path, SL_FILE_READ | SL_FILE_WRITE, &file), SLUICE_OK);
+    wal_reader_init(&reader);
+    reader.os = os;
+    cr_assert_eq(wal_reader_open(&reader, file), SLUICE_OK);
+}
+
+static void drop(void)
+{
+    wal_reader_fini(&reader);
+    sl_file_close(file);
+    sl_os_free(os);
+    unlink(path);
+}
+
+TestSuite(wal_reader, .init = make, .fini = drop);
+
+static void expect_bytes(uint64_t position, size_t size)
+{
+    const uint8_t *bytes = NULL;
+    cr_assert_eq(wal_reader_get(&reader, position, size, &bytes), SLUICE_OK);
+    cr_assert_arr_eq(bytes, expected + position, size, "[%lu, + %zu)", (unsigned long)position,
+                     size);
+}
+
+/* Mostly a little further, in steps that end in the same buffer, the next one or beyond; now and
+ * then anywhere, or more than a buffer has. */
+static void walk(unsigned seed)
+{
+    uint64_t position = 0;
+    for (int i = 0; i < 3000; i++) {
+        size_t size = (size_t)(rand_r(&seed) % 30000);
+        int kind = rand_r(&seed) % 100;
+        if (kind < 4)
+            position = (uint64_t)rand_r(&seed) % FILE_BYTES;
+        else if (kind < 8)
+            size = (size_t)rand_r(&seed) % (3 * WAL_READER_STEP);
+        else if (kind < 12)
+            position += (uint64_t)rand_r(&seed) % (3 * WAL_READER_STEP);
+        reader.step = kind == 20 ? WAL_READER_STEP_SPARSE : WAL_READER_STEP;
+        if (position + size > FILE_BYTES)
+            position = 0;
+        expect_bytes(position, size);
+        position += kind % 2 == 0 ? size : 0; /* else the same again, in part */
+    }
+}
+
+Test(wal_reader, has_the_bytes_of_any_place_whatever_was_read_ahead)
+{
+    for (unsigned seed = 1; seed <= 20; seed++)
+        walk(seed);
+    cr_expect_not_null(reader.ahead.thread);
+}
+
+Test(wal_reader, reads_all_of_a_file_once_where_it_reads_in_a_row)
+{
+    for (uint64_t at = 0; at + 20480 <= FILE_BYTES; at += 20480) {
+        expect_bytes(at, 128);
+        expect_bytes(at + 128, 7000); /* as heads of frames are */
+    }
+    cr_expect_geq(reader.bytes_read, FILE_BYTES - 20480);
+    cr_expect_leq(reader.bytes_read, FILE_BYTES);
+}
+
+Test(wal_reader, sees_what_was_written_since_once_it_has_forgotten)
+{
+    uint8_t other = 0;
+    struct sl_iovec piece = {&other, 1};
+    expect_bytes(0, 100);
+    for (uint64_t at = 50; at < 2 * WAL_READER_STEP; at += WAL_READER_STEP) {
+        cr_assert_eq(sl_file_pwritev(file, &piece, 1, at), SLUICE_OK);
+        expected[at] = other;
+    }
+    wal_reader_forget(&reader);
+    expect_bytes(0, 100);
+    expect_bytes(WAL_READER_STEP, 100);
+}
+
+Test(wal_reader, tells_where_a_file_that_was_cut_under_it_ends)
+{
+    const uint8_t *bytes = NULL;
+    uint64_t end = 2 * WAL_READER_STEP + 1000;
+    expect_bytes(0, 100);
+    cr_assert_eq(sl_file_truncate(file, end), SLUICE_OK);
+    wal_reader_forget(&reader);
+    expect_bytes(end - 100, 100);
+    cr_expect_eq(wal_reader_get(&reader, end - 100, 101, &bytes), SLUICE_E_TRUNCATED);
+    cr_expect_eq(wal_reader_get(&reader, end + WAL_READER_STEP, 1, &bytes), SLUICE_E_TRUNCATED);
+}
