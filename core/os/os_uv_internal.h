@@ -3,6 +3,7 @@
  *   os_uv.c           the instance, its table, clocks, errors
  *   os_uv_file.c      files and directories
  *   os_uv_loop.c      loop, queues of tasks, timers
+ *   os_uv_wait.c      what a loop waits for: streams, wakes, libuv
  *   os_uv_lane.c      lanes and helpers
  *   os_uv_event.c     descriptors of others, directory watch, signals
  *   os_uv_address.c   addresses, connect
@@ -22,6 +23,10 @@
 #include <uv.h>
 
 #define UV_SIGNAL_COUNT 3u
+
+/* Of a stream: what its owner wants to be called for. */
+#define OSUV_READABLE 1u
+#define OSUV_WRITABLE 2u
 
 /* How long to look before sleeping: a thread that sleeps is back tens of microseconds after it is
  * woken. Only who lately waited for less than this looks at all, and only where there is more than
@@ -102,18 +107,19 @@ struct task_list {
 struct osuv_loop {
     struct sl_loop base;
     uv_loop_t uv;
-    uv_prepare_t turn;                    /* runs tasks before each wait */
-    uv_idle_t busy;                       /* active: do not wait, tasks are left */
-    uv_async_t wake;                      /* ends a wait from another thread */
-    uv_signal_t signals[UV_SIGNAL_COUNT]; /* in use when signal_fn is set */
-    sl_signal_fn *signal_fn;              /* NULL: no signals are watched */
+    int epoll;                              /* owned: what it waits for, see os_uv_wait.c */
+    int wake;                               /* owned eventfd: ends a wait from another thread */
+    int64_t waited_ns;                      /* in all */
+    struct osuv_stream *again, *again_last; /* that left something to read, by next */
+    struct osuv_stream *gone;               /* freed, by next: a wait that runs may name them */
+    uv_signal_t signals[UV_SIGNAL_COUNT];   /* in use when signal_fn is set */
+    sl_signal_fn *signal_fn;                /* NULL: no signals are watched */
     void *signal_arg;
     _Atomic(struct sl_task *) posted[SL_PRIORITY_COUNT]; /* stacks that any thread pushes to */
     struct task_list ready[SL_PRIORITY_COUNT];           /* the loop's own, in order */
     atomic_uint sleeping;                                /* 1: a poster must send wake */
     atomic_uint stopping;
     _Atomic uintptr_t owner;                /* thread that runs the loop; 0: none */
-    uint32_t event_count;                   /* of streams since tasks had their turn */
     uint32_t lane_jobs;                     /* of this loop that lanes have */
     struct osuv_spin spin;                  /* waits for what they post */
     int64_t wait_begin_ns;                  /* of the wait with lane_jobs that runs; 0: none */
@@ -135,13 +141,19 @@ struct osuv_loop {
 struct osuv_stream {
     struct sl_stream base; /* this and what follows is what each event uses: a line of the cache */
     int descriptor;        /* owned */
-    int interest;          /* UV_READABLE, UV_WRITABLE: what is asked for now */
+    uint32_t interest;     /* OSUV_READABLE, OSUV_WRITABLE: what is asked for now */
     bool closing;
+    bool has_input; /* the kernel said so, and no read has found the end of it */
+    bool insists;   /* a short read does not say that nothing is left: the peer's end may be */
+    bool is_again;  /* in the loop's list */
+    bool is_local;
     const struct sl_stream_events *events; /* borrowed */
     void *arg;
     struct osuv_rings *rings; /* owned; NULL: bytes go over the socket */
-    uv_poll_t uv;
+    struct osuv_loop *loop;
+    struct osuv_stream *next;
 };
+_Static_assert(sizeof(struct osuv_stream) <= 64, "a line");
 
 static inline struct osuv_stream *osuv_stream_of(struct sl_stream *stream)
 {
@@ -229,8 +241,18 @@ void osuv_loop_destroy(struct sl_loop *loop);
 void osuv_loop_post(struct sl_loop *loop, struct sl_task *task);
 int64_t osuv_loop_now_ns(struct sl_loop *loop);
 bool osuv_loop_is_current(struct sl_loop *loop);
-/* A stream was called back. After some of those, tasks of control and io have a turn. */
-void osuv_loop_count_event(struct osuv_loop *loop);
+/* What ends a wait of the loop. E_LIMIT. */
+sl_err osuv_wait_init(struct osuv_loop *loop) SL_MUST_CHECK;
+void osuv_wait_fini(struct osuv_loop *loop); /* libuv's loop is there yet */
+/* Waits, or only looks, and calls back for what there is: of some hundred streams, then tasks have
+ * their turn. */
+void osuv_wait(struct osuv_loop *loop, bool looks);
+void osuv_wait_wake(struct osuv_loop *loop); /* [any] */
+sl_err osuv_wait_add(struct osuv_stream *stream) SL_MUST_CHECK;
+/* It is asked again at the next wait, without an event: it left something. */
+void osuv_wait_again(struct osuv_stream *stream);
+/* Closes its descriptor; its memory goes before the next wait. */
+void osuv_wait_drop(struct osuv_stream *stream);
 void osuv_loop_count_turns(struct sl_loop *loop, struct sl_metric_cell *turns,
                            struct sl_metric_cell *longest);
 sl_err osuv_timer_make(struct sl_loop *loop, sl_timer_fn *fire, void *arg,
@@ -274,11 +296,15 @@ void osuv_stream_local(const struct sl_stream *stream, char *ret_text, size_t si
 sl_err osuv_stream_peer_user(const struct sl_stream *stream, uint32_t *ret_user);
 sl_err osuv_stream_share(struct sl_stream *stream, const struct sl_share *share);
 void osuv_stream_destroy(struct sl_stream *stream);
+/* Calls back for what events of epoll say, and for what was left; 0: only for that. */
+void osuv_stream_tell(struct osuv_stream *stream, uint32_t events);
 
 /* Of a stream with rings, as the slots of streams. */
 sl_err osuv_rings_read(struct osuv_rings *rings, void *buffer, size_t size, size_t *ret_size);
 sl_err osuv_rings_writev(struct osuv_rings *rings, const struct sl_iovec *pieces, size_t count,
                          size_t *ret_size);
+/* The socket has bytes that wake, or its end. */
+void osuv_rings_woken(struct osuv_rings *rings);
 /* It is looked at from now on: what is wanted of it has changed, or its peer has woken us. */
 void osuv_rings_look_at(struct osuv_rings *rings);
 void osuv_rings_unmap(struct osuv_rings *rings); /* its memory goes with that of the stream */

@@ -1,4 +1,4 @@
-/* os_uv_loop.c: a libuv loop with queues of tasks by priority, and timers.
+/* os_uv_loop.c: a loop with queues of tasks by priority, and timers, which libuv has.
  *
  * Posting pushes on a lock-free stack per priority (a compare-and-swap; any thread); the loop takes
  * a whole stack by one exchange and turns it round, which restores the order. A poster wakes the
@@ -6,15 +6,14 @@
  * push; if sleeping was 1, wake Both sides are sequentially consistent, so that one of them sees
  * the other (Dekker).
  *
- * A turn, in libuv's prepare phase before each wait: control tasks, then each lower priority for up
- * to SLICE_NS or TASKS_PER_TURN, at least one task each, control going first again after every
- * task. What is left makes the wait a mere look (the idle handle), so that sockets and timers get
- * their turn too. A wait may end with a thousand streams to read: after each EVENTS_PER_TURN of
- * them tasks of control and io have a turn. What those streams submitted is on its way then, and
- * what their requests used is used again while it is in the processor's cache. Before it sleeps, a
- * loop that lately got a lane's post within OSUV_SPIN_NS looks for the next one so long
- * (os_uv_lane.c does the same for jobs). While streams are rings in shared memory that had
- * something lately, a turn looks at those too (os_uv_rings.c). */
+ * A turn, before each wait (os_uv_wait.c): control tasks, then each lower priority for up to
+ * SLICE_NS or TASKS_PER_TURN, at least one task each, control going first again after every task.
+ * What is left makes the wait a mere look, so that sockets and timers get their turn too. A wait
+ * calls back for so many streams at most; what those submitted is on its way then, and what their
+ * requests used is used again while it is in the processor's cache. Before it sleeps, a loop that
+ * lately got a lane's post within OSUV_SPIN_NS looks for the next one so long (os_uv_lane.c does
+ * the same for jobs). While streams are rings in shared memory that had something lately, a turn
+ * looks at those too (os_uv_rings.c). */
 #include "base/metric.h"
 #include "os/os_uv_internal.h"
 
@@ -24,7 +23,6 @@
 
 #define SLICE_NS        1000000
 #define TASKS_PER_TURN  256u
-#define EVENTS_PER_TURN 256u /* of streams */
 #define SPIN_TURNS      8u
 #define RING_SLICE_NS   20000 /* rings are looked at before sockets are again */
 #define RING_YIELD_NS   5000  /* who looks in vain for so long lets others have the processor */
@@ -103,7 +101,7 @@ static bool was_posted_to(struct osuv_loop *loop)
 static void wake_sleeper(struct osuv_loop *loop)
 {
     if (atomic_load(&loop->sleeping) && atomic_exchange(&loop->sleeping, 0))
-        uv_async_send(&loop->wake);
+        osuv_wait_wake(loop);
 }
 
 void osuv_loop_post(struct sl_loop *base, struct sl_task *task)
@@ -157,23 +155,17 @@ static void run_slice(struct osuv_loop *loop, uint32_t priority)
 
 static void run_turn(struct osuv_loop *loop)
 {
-    loop->event_count = 0;
     run_control(loop);
     for (uint32_t priority = SL_PRIORITY_CONTROL + 1; priority < SL_PRIORITY_COUNT; priority++)
         run_slice(loop, priority);
 }
 
-static void on_idle(uv_idle_t *handle)
-{
-    (void)handle; /* its being active is what counts */
-}
-
-/* A turn goes from one prepare phase to the next: tasks, then what was ready or due. */
+/* A turn: tasks, then what was ready or due. */
 static void count_turn(struct osuv_loop *loop)
 {
     if (!loop->turns)
         return;
-    int64_t now_ns = osuv_mono_ns() - (int64_t)uv_metrics_idle_time(&loop->uv);
+    int64_t now_ns = osuv_mono_ns() - loop->waited_ns;
     uint64_t busy_ns = (uint64_t)SL_MAX(now_ns - loop->turn_ns, (int64_t)0);
     loop->turn_ns = now_ns;
     sl_metric_observe(loop->turns, busy_ns);
@@ -221,17 +213,6 @@ static void note_post(struct osuv_loop *loop)
         osuv_spin_note(&loop->spin, osuv_mono_ns() - loop->wait_begin_ns, loop->has_looked);
         loop->wait_begin_ns = 0;
     }
-}
-
-void osuv_loop_count_event(struct osuv_loop *loop)
-{
-    if (++loop->event_count < EVENTS_PER_TURN)
-        return;
-    loop->event_count = 0;
-    loop->now_is_known = false;
-    note_post(loop);
-    run_control(loop);
-    run_slice(loop, SL_PRIORITY_IO);
 }
 
 /* Tasks, and those that lanes post while it pays to wait for them, which sockets need not wait out.
@@ -303,24 +284,21 @@ static bool run_rings(struct osuv_loop *loop)
     return false;
 }
 
-static void on_turn(uv_prepare_t *handle)
+/* Tasks, then what the loop waits for. */
+static void turn(struct osuv_loop *loop)
 {
-    struct osuv_loop *loop = handle->data;
     count_turn(loop);
     loop->now_is_known = false;
     bool looks_on = run_turns(loop);
     looks_on = (loop->rings && run_rings(loop)) || looks_on;
     loop->now_is_known = false; /* callbacks after the wait see a new time */
     atomic_store(&loop->sleeping, 1);
-    if (atomic_load(&loop->stopping)) {
+    looks_on = looks_on || has_tasks(loop);
+    if (looks_on)
         atomic_store(&loop->sleeping, 0);
-        uv_stop(&loop->uv);
-    } else if (looks_on || has_tasks(loop)) {
-        atomic_store(&loop->sleeping, 0);
-        uv_idle_start(&loop->busy, on_idle);
-    } else {
-        uv_idle_stop(&loop->busy);
-    }
+    if (!atomic_load(&loop->stopping))
+        osuv_wait(loop, looks_on);
+    atomic_store(&loop->sleeping, 0);
 }
 
 int64_t osuv_loop_now_ns(struct sl_loop *base)
@@ -341,11 +319,6 @@ bool osuv_loop_is_current(struct sl_loop *base)
 
 /* ---- life of a loop ---- */
 
-static void on_wake(uv_async_t *handle)
-{
-    (void)handle; /* the turn before the next wait finds the tasks */
-}
-
 sl_err osuv_loop_make(struct sl_os *os, const char *name, int32_t cpu, struct sl_loop **ret_loop)
 {
     if (cpu >= CPU_SETSIZE)
@@ -361,17 +334,12 @@ sl_err osuv_loop_make(struct sl_os *os, const char *name, int32_t cpu, struct sl
         sl_free(loop);
         return SLUICE_E_LIMIT;
     }
-    int error = uv_loop_configure(&loop->uv, UV_METRICS_IDLE_TIME);
-    SL_ASSERT(error == 0); /* two readings of the clock a wait */
-    if (uv_async_init(&loop->uv, &loop->wake, on_wake) != 0) {
+    sl_err err = osuv_wait_init(loop);
+    if (err) {
         uv_loop_close(&loop->uv);
         sl_free(loop);
-        return SLUICE_E_LIMIT;
+        return err;
     }
-    uv_prepare_init(&loop->uv, &loop->turn);
-    uv_idle_init(&loop->uv, &loop->busy);
-    loop->turn.data = loop;
-    uv_prepare_start(&loop->turn, on_turn);
     *ret_loop = &loop->base;
     return SLUICE_OK;
 }
@@ -419,9 +387,9 @@ void osuv_loop_run_here(struct sl_loop *base)
     pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
     if (loop->cpu >= 0)
         pin(loop);
-    loop->turn_ns = osuv_mono_ns() - (int64_t)uv_metrics_idle_time(&loop->uv);
+    loop->turn_ns = osuv_mono_ns() - loop->waited_ns;
     while (!atomic_load(&loop->stopping))
-        uv_run(&loop->uv, UV_RUN_DEFAULT);
+        turn(loop);
     atomic_store(&loop->stopping, 0);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     cancelling_restore(&cancelling);
@@ -459,11 +427,9 @@ void osuv_loop_destroy(struct sl_loop *base)
 {
     struct osuv_loop *loop = osuv_loop_of(base);
     SL_ASSERT(atomic_load(&loop->owner) == 0);
-    uv_close((uv_handle_t *)&loop->turn, NULL);
-    uv_close((uv_handle_t *)&loop->busy, NULL);
-    uv_close((uv_handle_t *)&loop->wake, NULL);
     for (size_t i = 0; loop->signal_fn && i < UV_SIGNAL_COUNT; i++)
         uv_close((uv_handle_t *)&loop->signals[i], NULL);
+    osuv_wait_fini(loop);
     int busy = UV_EBUSY;
     for (int i = 0; i < CLOSE_TURNS_MAX && busy; i++) {
         uv_run(&loop->uv, UV_RUN_NOWAIT); /* the close callbacks, also of what was freed before */

@@ -28,15 +28,14 @@ struct osuv_rings {
     struct osuv_stream *stream;
     struct osuv_rings *next;
     struct osuv_rings **link; /* what points at it in the loop's list; NULL: it sleeps */
-    struct osuv_loop *loop;
-    bool gone; /* the peer closed the socket */
+    bool gone;                /* the peer closed the socket */
 };
 
 /* ---- the list of those that are looked at ---- */
 
 void osuv_rings_look_at(struct osuv_rings *rings)
 {
-    struct osuv_loop *loop = rings->loop;
+    struct osuv_loop *loop = rings->stream->loop;
     if (rings->link)
         return;
     sluice_shared_awake(&rings->shared);
@@ -51,8 +50,8 @@ static void leave(struct osuv_rings *rings)
 {
     if (!rings->link)
         return;
-    if (rings->loop->next_rings == rings)
-        rings->loop->next_rings = rings->next;
+    if (rings->stream->loop->next_rings == rings)
+        rings->stream->loop->next_rings = rings->next;
     *rings->link = rings->next;
     if (rings->next)
         rings->next->link = rings->link;
@@ -61,12 +60,12 @@ static void leave(struct osuv_rings *rings)
 
 static uint32_t wants(const struct osuv_rings *rings)
 {
-    uint32_t bytes = rings->stream->interest & UV_READABLE ? SLUICE_SHARED_FOR_BYTES : 0;
-    uint32_t room = rings->stream->interest & UV_WRITABLE ? SLUICE_SHARED_FOR_ROOM : 0;
+    uint32_t bytes = rings->stream->interest & OSUV_READABLE ? SLUICE_SHARED_FOR_BYTES : 0;
+    uint32_t room = rings->stream->interest & OSUV_WRITABLE ? SLUICE_SHARED_FOR_ROOM : 0;
     return bytes | room;
 }
 
-static bool has(const struct osuv_rings *rings, int interest, uint32_t what)
+static bool has(const struct osuv_rings *rings, uint32_t interest, uint32_t what)
 {
     return (rings->stream->interest & interest) &&
            (rings->gone || sluice_shared_is_ready(&rings->shared, what));
@@ -77,13 +76,13 @@ static bool serve(struct osuv_rings *rings)
 {
     struct osuv_stream *stream = rings->stream;
     bool any = false;
-    if (has(rings, UV_READABLE, SLUICE_SHARED_FOR_BYTES)) {
+    if (has(rings, OSUV_READABLE, SLUICE_SHARED_FOR_BYTES)) {
         any = true;
         stream->events->readable(stream->arg);
     }
-    if (!stream->closing && has(rings, UV_WRITABLE, SLUICE_SHARED_FOR_ROOM)) {
+    if (!stream->closing && has(rings, OSUV_WRITABLE, SLUICE_SHARED_FOR_ROOM)) {
         any = true;
-        stream->interest &= ~UV_WRITABLE;
+        stream->interest &= ~OSUV_WRITABLE;
         stream->events->writable(stream->arg);
     }
     return any;
@@ -122,17 +121,21 @@ static void wake_peer(struct osuv_rings *rings, uint32_t did)
         (void)!send(rings->stream->descriptor, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void on_socket(uv_poll_t *handle, int status, int events)
+/* What is not taken now is at the next wait. */
+void osuv_rings_woken(struct osuv_rings *rings)
 {
-    struct osuv_stream *stream = handle->data;
+    struct osuv_stream *stream = rings->stream;
     uint8_t bytes[WAKES_AT_ONCE];
-    (void)events;
-    ssize_t got = status ? 0 : recv(stream->descriptor, bytes, sizeof bytes, MSG_DONTWAIT);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-        uv_poll_stop(handle);
-        stream->rings->gone = true;
+    if (rings->gone) {
+        stream->has_input = false;
+        return;
     }
-    osuv_rings_look_at(stream->rings);
+    ssize_t got = recv(stream->descriptor, bytes, sizeof bytes, MSG_DONTWAIT);
+    bool none = got < 0 && (errno == EAGAIN || errno == EINTR);
+    rings->gone = got <= 0 && !none;
+    stream->has_input = got > 0;
+    if (!none)
+        osuv_rings_look_at(rings);
 }
 
 /* ---- bytes ---- */
@@ -167,7 +170,7 @@ sl_err osuv_rings_writev(struct osuv_rings *rings, const struct sl_iovec *pieces
     if (done > 0)
         wake_peer(rings, SLUICE_SHARED_FOR_BYTES);
     if (!fits) {
-        rings->stream->interest |= UV_WRITABLE;
+        rings->stream->interest |= OSUV_WRITABLE;
         osuv_rings_look_at(rings);
     }
     *ret_size = done;
@@ -231,7 +234,7 @@ static sl_err send_answer(int socket, const struct sl_share *share, int descript
 sl_err osuv_stream_share(struct sl_stream *base, const struct sl_share *share)
 {
     struct osuv_stream *stream = osuv_stream_of(base);
-    struct osuv_loop *loop = SL_CONTAINER_OF(stream->uv.loop, struct osuv_loop, uv);
+    struct osuv_loop *loop = stream->loop;
     size_t size = sluice_shared_bytes(share->ring_bytes);
     uint32_t user;
     uint8_t *memory = NULL;
@@ -256,12 +259,12 @@ sl_err osuv_stream_share(struct sl_stream *base, const struct sl_share *share)
     }
     rings->shared = sluice_shared_of(memory, SLUICE_SHARED_SERVER, share->ring_bytes);
     rings->stream = stream;
-    rings->loop = loop;
     stream->rings = rings;
     if (osuv_os_of(base->os)->spins)
         loop->ring_spin.limit_ns = SL_MAX(loop->ring_spin.limit_ns, share->look_ns);
-    uv_poll_start(&stream->uv, UV_READABLE, on_socket);
     osuv_rings_look_at(rings);
+    if (stream->has_input)
+        osuv_wait_again(stream);
     return SLUICE_OK;
 }
 

@@ -1,51 +1,81 @@
 /* os_uv_stream.c: nonblocking connected sockets: try first, wait for readiness only after a short
- * count.
+ * count. Reads and writes are system calls of ours, so that buffers stay the caller's.
  *
- * libuv serves readiness alone (uv_poll); reads and writes are system calls of ours, so that
- * buffers stay the caller's. What epoll is asked for: readable while reading is on, writable
- * between a short write and events.writable. */
+ * The kernel tells of each change once (os_uv_wait.c), so that this remembers what it said:
+ *
+ *   readable   until a read finds nothing, or less than it has room for: what comes later is told
+ *              anew. Less may also mean that something else than bytes is next, and was told
+ *              already: the peer's end, urgent data, over a local socket somebody's descriptors.
+ *              Then only a read that finds nothing counts
+ *   writable   is asked for after a short count alone, which has the kernel tell of room */
 #include "os/os_uv_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define PIECES_PER_CALL 256u
 
-static void on_event(uv_poll_t *handle, int status, int events);
+#define INPUT_EVENTS   (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
+#define INSISTS_EVENTS (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
+#define ROOM_EVENTS    (EPOLLOUT | EPOLLHUP | EPOLLERR)
 
-static void set_interest(struct osuv_stream *stream, int interest)
+/* Its owner, or its rings, are to be called without an event of the kernel. */
+static bool has_more(const struct osuv_stream *stream)
+{
+    return stream->has_input && (stream->rings || (stream->interest & OSUV_READABLE));
+}
+
+static void set_interest(struct osuv_stream *stream, uint32_t interest)
 {
     if (stream->interest == interest)
         return;
     stream->interest = interest;
     if (stream->rings)
         osuv_rings_look_at(stream->rings);
-    else if (interest)
-        uv_poll_start(&stream->uv, interest, on_event);
-    else
-        uv_poll_stop(&stream->uv);
+    else if (has_more(stream))
+        osuv_wait_again(stream);
 }
 
-static void on_event(uv_poll_t *handle, int status, int events)
+/* The callee may free the stream; its memory stays for as long as this wait is served. */
+static void call_back(struct osuv_stream *stream, uint32_t events)
 {
-    struct osuv_stream *stream = handle->data;
-    if (status != 0) {
-        stream->interest = 0; /* libuv stopped looking */
-        stream->events->failed(stream->arg, SLUICE_E_NETWORK);
-        return;
-    }
-    if (events & UV_READABLE)
+    if (has_more(stream))
         stream->events->readable(stream->arg);
-    /* The callee may have freed the stream; its memory stays until the close callback. */
-    if (!stream->closing && (events & UV_WRITABLE) && (stream->interest & UV_WRITABLE)) {
-        set_interest(stream, stream->interest & ~UV_WRITABLE);
+    if (!stream->closing && (events & ROOM_EVENTS) && (stream->interest & OSUV_WRITABLE)) {
+        set_interest(stream, stream->interest & ~OSUV_WRITABLE);
         stream->events->writable(stream->arg);
     }
-    osuv_loop_count_event(SL_CONTAINER_OF(handle->loop, struct osuv_loop, uv));
+}
+
+void osuv_stream_tell(struct osuv_stream *stream, uint32_t events)
+{
+    if (stream->closing)
+        return;
+    stream->has_input = stream->has_input || (events & INPUT_EVENTS);
+    stream->insists = stream->insists || (events & INSISTS_EVENTS);
+    if (stream->rings) {
+        osuv_rings_woken(stream->rings);
+    } else if ((events & EPOLLERR) && stream->interest) {
+        stream->interest = 0;
+        stream->events->failed(stream->arg, SLUICE_E_NETWORK);
+    } else {
+        call_back(stream, events);
+    }
+    if (!stream->closing && has_more(stream))
+        osuv_wait_again(stream);
+}
+
+static int family_of(int descriptor)
+{
+    int family = AF_UNSPEC;
+    socklen_t size = sizeof family;
+    (void)getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &size);
+    return family;
 }
 
 sl_err osuv_stream_make(struct sl_loop *loop, int descriptor, const struct sl_stream_events *events,
@@ -56,17 +86,20 @@ sl_err osuv_stream_make(struct sl_loop *loop, int descriptor, const struct sl_st
         sl_descriptor_close(descriptor);
         return SLUICE_E_NO_MEMORY;
     }
-    *stream = (struct osuv_stream){
-        .base.os = loop->os, .descriptor = descriptor, .events = events, .arg = arg};
-    /* Makes it nonblocking, too. */
-    int error = uv_poll_init(&osuv_loop_of(loop)->uv, &stream->uv, descriptor);
-    if (error) {
+    *stream = (struct osuv_stream){.base.os = loop->os,
+                                   .descriptor = descriptor,
+                                   .events = events,
+                                   .arg = arg,
+                                   .loop = osuv_loop_of(loop)};
+    int family = family_of(descriptor);
+    sl_err err = osuv_wait_add(stream);
+    if (err) {
         sl_descriptor_close(descriptor);
         sl_free(stream);
-        return osuv_err(-error);
+        return err;
     }
-    osuv_socket_no_delay(descriptor, AF_UNSPEC);
-    stream->uv.data = stream;
+    stream->is_local = family == AF_UNIX;
+    osuv_socket_no_delay(descriptor, family);
     *ret_stream = &stream->base;
     return SLUICE_OK;
 }
@@ -74,13 +107,13 @@ sl_err osuv_stream_make(struct sl_loop *loop, int descriptor, const struct sl_st
 void osuv_stream_read_begin(struct sl_stream *base)
 {
     struct osuv_stream *stream = osuv_stream_of(base);
-    set_interest(stream, stream->interest | UV_READABLE);
+    set_interest(stream, stream->interest | OSUV_READABLE);
 }
 
 void osuv_stream_read_end(struct sl_stream *base)
 {
     struct osuv_stream *stream = osuv_stream_of(base);
-    set_interest(stream, stream->interest & ~UV_READABLE);
+    set_interest(stream, stream->interest & ~OSUV_READABLE);
 }
 
 /* Every failure of a connected socket is the connection's end. */
@@ -89,15 +122,28 @@ static sl_err socket_err(void)
     return errno == EAGAIN ? SLUICE_E_WOULD_BLOCK : SLUICE_E_NETWORK;
 }
 
+/* Descriptors that a peer sent with its bytes end a read. Nobody takes them; the flag says so. */
+static ssize_t receive_local(struct osuv_stream *stream, void *buffer, size_t size)
+{
+    struct iovec piece = {buffer, size};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    ssize_t got = recvmsg(stream->descriptor, &message, 0);
+    stream->insists = stream->insists || (got >= 0 && (message.msg_flags & MSG_CTRUNC));
+    return got;
+}
+
 sl_err osuv_stream_read(struct sl_stream *base, void *buffer, size_t size, size_t *ret_size)
 {
-    const struct osuv_stream *stream = osuv_stream_of(base);
+    struct osuv_stream *stream = osuv_stream_of(base);
     ssize_t got;
     if (stream->rings)
         return osuv_rings_read(stream->rings, buffer, size, ret_size);
     do
-        got = recv(stream->descriptor, buffer, size, 0);
+        got = stream->is_local ? receive_local(stream, buffer, size)
+                               : recv(stream->descriptor, buffer, size, 0);
     while (got < 0 && errno == EINTR);
+    if (got < (ssize_t)size && (got < 0 || !stream->insists))
+        stream->has_input = false;
     if (got < 0)
         return socket_err();
     *ret_size = (size_t)got;
@@ -145,7 +191,7 @@ sl_err osuv_stream_writev(struct sl_stream *base, const struct sl_iovec *pieces,
             return socket_err();
         done += put > 0 ? (size_t)put : 0;
         if (put < (ssize_t)pieces_size(pieces + at, some)) {
-            set_interest(stream, stream->interest | UV_WRITABLE);
+            set_interest(stream, stream->interest | OSUV_WRITABLE);
             break;
         }
     }
@@ -171,7 +217,7 @@ sl_err osuv_stream_sendfile(struct sl_stream *base, struct sl_file *file, uint64
         if (put == 0)
             return SLUICE_E_TRUNCATED; /* the file ends before what was promised */
         if (put < 0) {
-            set_interest(stream, stream->interest | UV_WRITABLE);
+            set_interest(stream, stream->interest | OSUV_WRITABLE);
             break;
         }
         done += (size_t)put;
@@ -195,21 +241,11 @@ sl_err osuv_stream_peer_user(const struct sl_stream *base, uint32_t *ret_user)
     const struct osuv_stream *stream = SL_CONTAINER_OF(base, const struct osuv_stream, base);
     struct ucred peer;
     socklen_t size = sizeof peer;
-    int family = 0;
-    socklen_t family_size = sizeof family;
-    if (getsockopt(stream->descriptor, SOL_SOCKET, SO_DOMAIN, &family, &family_size) != 0 ||
-        family != AF_UNIX ||
+    if (!stream->is_local ||
         getsockopt(stream->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
         return SLUICE_E_UNSUPPORTED;
     *ret_user = peer.uid;
     return SLUICE_OK;
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-    struct osuv_stream *stream = handle->data;
-    sl_free(stream->rings);
-    sl_free(stream);
 }
 
 void osuv_stream_destroy(struct sl_stream *base)
@@ -218,6 +254,5 @@ void osuv_stream_destroy(struct sl_stream *base)
     stream->closing = true;
     if (stream->rings)
         osuv_rings_unmap(stream->rings);
-    uv_close((uv_handle_t *)&stream->uv, on_closed);
-    sl_descriptor_close(stream->descriptor);
+    osuv_wait_drop(stream);
 }

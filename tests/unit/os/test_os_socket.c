@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -628,11 +629,13 @@ Test(socket, tasks_have_their_turn_while_hundreds_of_streams_are_readable_at_onc
 /* Two streams; each call back takes at most `size` bytes by one read. */
 static struct {
     struct sl_stream *streams[2];
-    int peers[2];
+    void (*send)(int pair[2]); /* makes a pair, of which the second has sent "abc" */
+    int peers[2];              /* that stay; 0: it closed */
     size_t size;
     char bytes[8]; /* of both */
     size_t count;
     uint32_t calls;
+    bool stays; /* the peer does: the end is the third byte */
     bool frees_other;
     struct os_event *ended;
 } taker;
@@ -643,7 +646,10 @@ static void take_once(void *arg)
     char bytes[sizeof taker.bytes];
     size_t got = 0;
     taker.calls++;
-    cr_assert_eq(sl_stream_read(*stream, bytes, taker.size, &got), SLUICE_OK);
+    sl_err err = sl_stream_read(*stream, bytes, taker.size, &got);
+    if (err == SLUICE_E_WOULD_BLOCK && taker.stays)
+        return;
+    cr_assert_eq(err, SLUICE_OK);
     cr_assert_leq(taker.count + got, sizeof taker.bytes);
     memcpy(taker.bytes + taker.count, bytes, got);
     taker.count += got;
@@ -651,7 +657,7 @@ static void take_once(void *arg)
         struct sl_stream **other = &taker.streams[stream == &taker.streams[0] ? 1 : 0];
         *other = sl_stream_free(*other);
     }
-    if (got == 0) {
+    if (got == 0 || (taker.stays && taker.count == 3)) {
         sl_stream_read_stop(*stream);
         os_event_say(taker.ended);
     }
@@ -659,16 +665,58 @@ static void take_once(void *arg)
 
 static const struct sl_stream_events take_events = {.readable = take_once};
 
-/* Both peers have sent "abc", and closed. */
+static void send_abc(int pair[2])
+{
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    cr_assert_eq(write(pair[1], "abc", 3), 3);
+}
+
+/* With "a" comes a descriptor, behind which a read does not go. */
+static void send_abc_with_a_descriptor(int pair[2])
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.head = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec piece = {(char[]){'a'}, 1};
+    struct msghdr message = {.msg_iov = &piece,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    memcpy(CMSG_DATA(&control.head), &pair[0], sizeof pair[0]);
+    cr_assert_eq(sendmsg(pair[1], &message, 0), 1);
+    cr_assert_eq(write(pair[1], "bc", 2), 2);
+}
+
+/* Between "a" and "bc" is an urgent byte, at which a read ends. */
+static void send_abc_with_urgent_data(int pair[2])
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    pair[1] = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(bind(listener, (struct sockaddr *)&at, size), 0);
+    cr_assert_eq(getsockname(listener, (struct sockaddr *)&at, &size), 0);
+    cr_assert_eq(listen(listener, 1), 0);
+    cr_assert_eq(connect(pair[1], (struct sockaddr *)&at, size), 0);
+    pair[0] = accept(listener, NULL, NULL);
+    close(listener);
+    cr_assert_eq(send(pair[1], "a", 1, 0), 1);
+    cr_assert_eq(send(pair[1], "!", 1, MSG_OOB), 1);
+    cr_assert_eq(send(pair[1], "bc", 2, 0), 2);
+}
+
 static void taker_open(void *arg)
 {
     (void)arg;
     taker.ended = os_event_new();
     for (int i = 0; i < 2; i++) {
         int pair[2];
-        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-        cr_assert_eq(write(pair[1], "abc", 3), 3);
-        close(pair[1]);
+        taker.send(pair);
+        taker.peers[i] = taker.stays ? pair[1] : 0;
+        if (!taker.stays)
+            close(pair[1]);
         cr_assert_eq(
             sl_stream_new(f->loop, pair[0], &take_events, &taker.streams[i], &taker.streams[i]),
             SLUICE_OK);
@@ -683,13 +731,17 @@ static void taker_read(void *arg)
 static void taker_close(void *arg)
 {
     (void)arg;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         taker.streams[i] = sl_stream_free(taker.streams[i]);
+        if (taker.stays)
+            close(taker.peers[i]);
+    }
 }
 
-static void taker_run(size_t size)
+static void taker_run(void (*send)(int pair[2]), size_t size)
 {
     int first = 0;
+    taker.send = send;
     taker.size = size;
     os_fixture_on_loop(f, taker_open, NULL);
     os_fixture_on_loop(f, taker_read, &first); /* a turn after it was reported */
@@ -698,7 +750,7 @@ static void taker_run(size_t size)
 
 Test(socket, who_leaves_bytes_is_called_again_until_the_end)
 {
-    taker_run(1);
+    taker_run(send_abc, 1);
     os_fixture_on_loop(f, taker_close, NULL);
     cr_expect_eq(memcmp(taker.bytes, "abc", 3), 0);
     cr_expect_eq(taker.calls, 4u, "%u", taker.calls);
@@ -707,10 +759,30 @@ Test(socket, who_leaves_bytes_is_called_again_until_the_end)
 
 Test(socket, the_end_behind_bytes_that_do_not_fill_the_buffer_is_told)
 {
-    taker_run(sizeof taker.bytes);
+    taker_run(send_abc, sizeof taker.bytes);
     os_fixture_on_loop(f, taker_close, NULL);
     cr_expect_eq(taker.count, 3u);
     cr_expect_eq(taker.calls, 2u, "%u", taker.calls);
+    os_event_free(taker.ended);
+}
+
+Test(socket, bytes_behind_a_descriptor_that_nobody_takes_are_read_too)
+{
+    taker.stays = true;
+    taker_run(send_abc_with_a_descriptor, sizeof taker.bytes);
+    os_fixture_on_loop(f, taker_close, NULL);
+    cr_expect_eq(taker.count, 3u);
+    cr_expect_eq(memcmp(taker.bytes, "abc", 3), 0);
+    os_event_free(taker.ended);
+}
+
+Test(socket, bytes_behind_urgent_ones_are_read_too)
+{
+    taker.stays = true;
+    taker_run(send_abc_with_urgent_data, sizeof taker.bytes);
+    os_fixture_on_loop(f, taker_close, NULL);
+    cr_expect_eq(taker.count, 3u);
+    cr_expect_eq(memcmp(taker.bytes, "abc", 3), 0);
     os_event_free(taker.ended);
 }
 
@@ -723,6 +795,7 @@ static void both_read(void *arg)
 
 Test(socket, a_stream_that_another_frees_is_not_called_though_it_was_ready_too)
 {
+    taker.send = send_abc;
     taker.size = sizeof taker.bytes;
     taker.frees_other = true;
     os_fixture_on_loop(f, both_read, NULL);
