@@ -80,7 +80,8 @@ sl_err sl_file_size(struct sl_file *file, uint64_t *ret_size) SL_MUST_CHECK;
 sl_err sl_file_access_as(struct sl_os *os, struct sl_file *file, const char *path) SL_MUST_CHECK;
 /* how many names it has */
 sl_err sl_file_link_count(struct sl_file *file, uint64_t *ret_count) SL_MUST_CHECK;
-/* so that reads of [position, + size) come from the disk; size 0: to the end of the file */
+/* so that reads of [position, + size), and maybe of what is around it, come from the disk; size 0:
+ * to the end of the file */
 sl_err sl_file_drop_cache(struct sl_file *file, uint64_t position, uint64_t size) SL_MUST_CHECK;
 sl_err sl_file_lock(struct sl_file *file) SL_MUST_CHECK; /* exclusive, until close; E_LOCKED */
 

@@ -23,6 +23,7 @@
 #define ZERO_ALIGN      4096u          /* what O_DIRECT asks of memory, place and size at most */
 #define PREFETCH_BYTES  (128u * 1024u) /* read at once; fits a processor's own cache */
 #define PREFETCH_MAX    (1u << 30)     /* by one call */
+#define FOLIO_PAGES_MAX 512u           /* 2 MiB, what a processor maps at once, of 4 KiB each */
 #define FILE_MODE       0640
 #define DIR_MODE        0750
 
@@ -328,10 +329,14 @@ sl_err osuv_file_data_range(struct sl_file *file, uint64_t position, uint64_t *r
     return SLUICE_OK;
 }
 
+/* A folio of which only a part is named is kept, whole: all is named that the largest may have. */
 sl_err osuv_file_drop_cache(struct sl_file *file, uint64_t position, uint64_t size)
 {
-    int error =
-        posix_fadvise(descriptor_of(file), (off_t)position, (off_t)size, POSIX_FADV_DONTNEED);
+    uint64_t folio = FOLIO_PAGES_MAX * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t start = position / folio * folio;
+    uint64_t end = (position + size + folio - 1) / folio * folio;
+    off_t length = size == 0 ? 0 : (off_t)(end - start);
+    int error = posix_fadvise(descriptor_of(file), (off_t)start, length, POSIX_FADV_DONTNEED);
     return error == 0 ? SLUICE_OK : osuv_err(error);
 }
 

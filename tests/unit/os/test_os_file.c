@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -134,6 +135,43 @@ Test(file, fills_with_zeros_and_keeps_the_size_asked_for)
     cr_expect_eq(sl_file_sync(file), SLUICE_OK);
     cr_expect_eq(sl_file_drop_cache(file, 0, 0), SLUICE_OK);
     sl_file_close(file);
+}
+
+/* How many pages of [position, + size) the page cache has. */
+static size_t cached_pages(const char *path, uint64_t position, size_t size)
+{
+    unsigned char pages[1024] = {0};
+    size_t count = 0;
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(file);
+    void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fileno(file), (off_t)position);
+    cr_assert_neq(bytes, MAP_FAILED);
+    cr_assert_eq(mincore(bytes, size, pages), 0);
+    for (size_t i = 0; i < (size + 4095) / 4096; i++)
+        count += pages[i] & 1;
+    munmap(bytes, size);
+    fclose(file);
+    return count;
+}
+
+#define MIDDLE       ((3u << 20) + (64u << 10))
+#define MIDDLE_BYTES (64u << 10)
+
+/* Where the system has large folios, one write fills few of them. */
+Test(file, drops_from_the_cache_what_is_in_the_middle_of_what_was_written_at_once)
+{
+    static uint8_t bytes[4 << 20];
+    memset(bytes, 1, sizeof(bytes)); /* what is in no memory yet is copied page by page */
+    struct sl_file *file = open_new("folios");
+    struct sl_iovec piece = {bytes, sizeof(bytes)};
+    cr_assert_eq(sl_file_pwritev(file, &piece, 1, 0), SLUICE_OK);
+    cr_assert_eq(sl_file_sync(file), SLUICE_OK);
+    cr_assert_eq(sl_file_drop_cache(file, MIDDLE, MIDDLE_BYTES), SLUICE_OK);
+    size_t left = cached_pages(os_fixture_path(f, "folios"), MIDDLE, MIDDLE_BYTES);
+    cr_assert_eq(sl_file_drop_cache(file, 0, 0), SLUICE_OK);
+    bool is_memory = cached_pages(os_fixture_path(f, "folios"), 0, sizeof(bytes)) > 0;
+    sl_file_close(file);
+    cr_expect(is_memory || left == 0, "%zu pages are left", left);
 }
 
 Test(file, gets_blocks_of_the_disk_without_writing_them)
