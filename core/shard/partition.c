@@ -13,7 +13,7 @@
 static struct partition **slot_of(const struct topic *topic, uint32_t number)
 {
     struct partition **slots = topic->user;
-    return &slots[number / topic->stride];
+    return &slots[topic->stride == 1 ? number : number / topic->stride]; /* a division is dear */
 }
 
 struct partition *partition_find(const struct topic *topic, uint32_t number)
@@ -53,8 +53,10 @@ sl_err partition_slots_grow(struct topic *topic, uint32_t was_count, uint16_t wa
     return SLUICE_OK;
 }
 
-static sl_err make_partition(struct shard *shard, struct topic *topic, uint32_t number,
-                             struct partition **ret_partition)
+/* Not inlined: seldom, and partition_open is asked for every batch. */
+__attribute__((noinline)) static sl_err make_partition(struct shard *shard, struct topic *topic,
+                                                       uint32_t number,
+                                                       struct partition **ret_partition)
 {
     sl_err err = make_slots(topic);
     if (err != SLUICE_OK) {
