@@ -8,11 +8,9 @@
  *   libuv     its own set, for all else: listeners, timers, signals, descriptors of others. libuv
  *             runs when that is ready, or it has something due
  *
- * What the kernel told of is called back for in that order, at most EVENTS_PER_WAIT; the memory of
- * those that are about to be is fetched ahead. Streams that left something to read are asked again
- * before, as if it had been told anew. A stream that is freed may be among those that were told of:
- * its memory goes when the next wait begins. */
-#include "base/ahead.h"
+ * What the kernel told of is called back for in that order, at most EVENTS_PER_WAIT. Streams that
+ * left something to read are asked again before, as if it had been told anew. A stream that is
+ * freed may be among those that were told of: its memory goes when the next wait begins. */
 #include "os/os_uv_internal.h"
 
 #include <errno.h>
@@ -23,10 +21,6 @@
 
 #define EVENTS_PER_WAIT 256
 #define STREAM_EVENTS   (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
-/* How many turns before its own a stream's memory is fetched, and what it leads to. */
-#define STREAM_AHEAD 6
-#define OWNER_AHEAD  3
-#define OWNER_BYTES  320u /* of what its owner gave */
 
 static sl_err add(struct osuv_loop *loop, int descriptor, uint32_t events, void *tag)
 {
@@ -163,21 +157,11 @@ static bool is_stream(const struct osuv_loop *loop, const void *tag)
     return tag != &loop->wake && tag != &loop->uv;
 }
 
-static void come_near(const struct osuv_loop *loop, const struct epoll_event *events, int count,
-                      int turn)
-{
-    const struct osuv_stream *owned = events[SL_MIN(turn + OWNER_AHEAD, count - 1)].data.ptr;
-    sl_fetch_ahead(events[SL_MIN(turn + STREAM_AHEAD, count - 1)].data.ptr, sizeof *owned);
-    if (is_stream(loop, owned))
-        sl_fetch_ahead(owned->arg, OWNER_BYTES);
-}
-
 /* True: libuv has something. */
 static bool serve(struct osuv_loop *loop, const struct epoll_event *events, int count)
 {
     bool any = false;
     for (int i = 0; i < count; i++) {
-        come_near(loop, events, count, i);
         if (is_stream(loop, events[i].data.ptr))
             osuv_stream_tell(events[i].data.ptr, events[i].events);
         any = any || events[i].data.ptr == &loop->uv;
