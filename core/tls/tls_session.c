@@ -15,6 +15,7 @@ struct tls_session {
     struct tls_wire wire;
     bool done;   /* the handshake */
     bool failed; /* nothing more may be asked of ssl */
+    bool hungry; /* what ssl has is a part of a record: the last read asked the wire for more */
     char why[TLS_WHY_BYTES];
 };
 
@@ -141,6 +142,7 @@ sl_err tls_session_read(struct tls_session *session, void *buffer, size_t size, 
     }
     ERR_clear_error();
     int result = SSL_read_ex(session->ssl, buffer, size, ret_size);
+    session->hungry = result != 1 && SSL_want_read(session->ssl);
     if (result == 1) {
         return SLUICE_OK;
     }
@@ -203,7 +205,7 @@ sl_err tls_session_writev(struct tls_session *session, const struct sl_iovec *pi
 
 bool tls_session_has_input(const struct tls_session *session)
 {
-    return !session->failed && SSL_has_pending(session->ssl) == 1;
+    return !session->failed && !session->hungry && SSL_has_pending(session->ssl) == 1;
 }
 
 const char *tls_session_why(const struct tls_session *session)

@@ -34,7 +34,8 @@ sl_err tls_session_read(struct tls_session *session, void *buffer, size_t size,
  * nobody needs during the call; small pieces go into one record. */
 sl_err tls_session_writev(struct tls_session *session, const struct sl_iovec *pieces, size_t count,
                           uint8_t *scratch, size_t *ret_size) SL_MUST_CHECK;
-/* Input that the wire gave and read has not: no event of the wire tells of it. */
+/* Input that the wire gave and read has not: no event of the wire tells of it. A part of a record
+ * is none once a read found that it is one: the wire tells of the rest. */
 bool tls_session_has_input(const struct tls_session *session);
 
 /* After a failure: one sentence, "the peer's certificate is not valid: certificate has expired". */

@@ -215,6 +215,61 @@ Test(tls_session, passes_bytes_over_a_wire_of_any_width, .timeout = 120)
     }
 }
 
+/* What the client writes next, as it is on the wire. */
+static size_t make_record(struct peer *peer, const char *text, uint8_t *ret_record, size_t size)
+{
+    cr_assert_eq(SSL_write(peer->ssl, text, (int)strlen(text)), (int)strlen(text));
+    int made = BIO_read(peer->to_listener, ret_record, (int)size);
+    cr_assert_gt(made, 0);
+    return (size_t)made;
+}
+
+static sl_err read_text(struct tls_session *session, char ret_text[16])
+{
+    size_t size = 0;
+    sl_err err = tls_session_read(session, ret_text, 15, &size);
+    ret_text[size] = '\0';
+    return err;
+}
+
+/* Who reads on while there is input would else read for ever. */
+Test(tls_session, has_no_input_in_a_part_of_a_record_once_it_was_read)
+{
+    struct peer peer;
+    struct tls_session *session = NULL;
+    struct tls_context *context = make_context(0, SLUICE_OK);
+    uint8_t records[3][256];
+    size_t sizes[3];
+    char text[16];
+    peer_open(&peer, 100000, TLS1_3_VERSION);
+    const struct tls_wire wire = {.arg = &peer, .read = wire_read, .write = wire_write};
+    cr_assert_eq(tls_session_new(context, &wire, &session), SLUICE_OK);
+    tls_context_unref(context);
+    shake_hands(&peer, session);
+    for (size_t i = 0; i < 3; i++) {
+        sizes[i] = make_record(&peer, (const char *[]){"one", "two", "three"}[i], records[i],
+                               sizeof(records[i]));
+    }
+    peer.turn = 0;
+    BIO_write(peer.to_listener, records[0], (int)sizes[0]);
+    BIO_write(peer.to_listener, records[1], (int)sizes[1]);
+    BIO_write(peer.to_listener, records[2], 7);
+    cr_assert_eq(read_text(session, text), SLUICE_OK);
+    cr_assert_str_eq(text, "one");
+    cr_assert(tls_session_has_input(session), "a whole record, which the wire tells nothing of");
+    cr_assert_eq(read_text(session, text), SLUICE_OK);
+    cr_assert_str_eq(text, "two");
+    cr_assert_eq(read_text(session, text), SLUICE_E_WOULD_BLOCK);
+    cr_assert_not(tls_session_has_input(session));
+    BIO_write(peer.to_listener, records[2] + 7, (int)sizes[2] - 7);
+    peer.turn = 0;
+    cr_assert_eq(read_text(session, text), SLUICE_OK);
+    cr_assert_str_eq(text, "three");
+    cr_assert_not(tls_session_has_input(session));
+    tls_session_free(session);
+    peer_close(&peer);
+}
+
 Test(tls_session, ends_where_its_peer_is_cut_off)
 {
     struct peer peer;
