@@ -548,6 +548,31 @@ Test(wal_commit, what_a_failed_sync_lost_is_cut_at_the_next_start)
     cr_assert_eq(fixture->applied_count, acknowledged);
 }
 
+/* None of the frames under that sync says that the one before it was durable, but for the first. */
+Test(wal_commit, of_all_frames_that_one_failed_sync_lost_none_comes_back)
+{
+    fixture->limits.segment_bytes = 1u << 20;
+    fixture->limits.bytes_max = 4u << 20;
+    fixture->limits.spare_segments = 0;
+    fixture->faults.sync_fails_after = 7;
+    fixture_start(fixture);
+    uint32_t acknowledged = 0;
+    for (struct fixture_unit *unit = NULL; unit == NULL || unit->err == SLUICE_OK;) {
+        for (int i = 0; i < 10; i++) { /* three frames */
+            unit = fixture_unit_new(fixture, WAL_ITEM_BATCH, 2000);
+            cr_assert_eq(fixture_submit(fixture, unit), SLUICE_OK);
+        }
+        fixture_settle(fixture);
+    }
+    while (fixture->units[acknowledged].err == SLUICE_OK)
+        acknowledged++;
+    cr_assert_gt(acknowledged, 0);
+    fixture_kill(fixture);
+    fixture->faults.sync_fails_after = 0;
+    fixture_start(fixture);
+    cr_expect_eq(fixture->applied_count, acknowledged);
+}
+
 /* No sector of theirs is zero: they are read together with those that were durable. */
 Test(wal_commit, what_a_failed_sync_lost_is_not_believed_though_it_was_read_before)
 {

@@ -86,6 +86,38 @@ Test(wal_reader, reads_all_of_a_file_once_where_it_reads_in_a_row)
     cr_expect_leq(reader.bytes_read, FILE_BYTES);
 }
 
+Test(wal_reader, has_no_bytes_of_any_place)
+{
+    const uint8_t *bytes = NULL;
+    for (uint64_t at = 0; at + 1234 <= FILE_BYTES; at += 1234)
+        expect_bytes(at, 1234);
+    expect_bytes(FILE_BYTES - 1234, 1234);
+    cr_expect_eq(wal_reader_get(&reader, FILE_BYTES, 0, &bytes), SLUICE_OK);
+    wal_reader_forget(&reader);
+    cr_expect_eq(wal_reader_get(&reader, FILE_BYTES, 0, &bytes), SLUICE_OK);
+    expect_bytes(0, 100);
+}
+
+/* Under way, in the window, and where nothing was read yet. */
+Test(wal_reader, sees_the_head_of_a_frame_wherever_it_lies)
+{
+    const uint64_t places[] = {8192, WAL_READER_STEP + 4096, 2 * WAL_READER_STEP, 2u << 20};
+    uint8_t bytes[WAL_FRAME_HEADER];
+    struct sl_iovec piece = {bytes, sizeof bytes};
+    for (uint64_t i = 0; i < 4; i++) {
+        struct wal_frame_header header = {
+            .frame_size = wal_frame_size(100, 0), .lsn = i + 1, .directory_size = 100};
+        wal_frame_header_encode(&header, bytes);
+        cr_assert_eq(sl_file_pwritev(file, &piece, 1, places[i]), SLUICE_OK);
+    }
+    expect_bytes(0, 100);
+    for (uint64_t i = 0; i < 4; i++) {
+        struct wal_frame_header header = {.lsn = 0};
+        cr_expect_eq(wal_reader_peek(&reader, places[i], &header), SLUICE_OK);
+        cr_expect_eq(header.lsn, i + 1);
+    }
+}
+
 Test(wal_reader, sees_what_was_written_since_once_it_has_forgotten)
 {
     uint8_t other = 0;
