@@ -249,6 +249,8 @@ void osuv_wait_fini(struct osuv_loop *loop); /* libuv's loop is there yet */
 void osuv_wait(struct osuv_loop *loop, bool looks);
 void osuv_wait_wake(struct osuv_loop *loop); /* [any] */
 sl_err osuv_wait_add(struct osuv_stream *stream) SL_MUST_CHECK;
+/* Its owner waits for room, or does so no more: its interest has changed. */
+void osuv_wait_for_room(struct osuv_stream *stream);
 /* It is asked again at the next wait, without an event: it left something. */
 void osuv_wait_again(struct osuv_stream *stream);
 /* Closes its descriptor; its memory goes before the next wait. */

@@ -34,10 +34,15 @@ static void set_interest(struct osuv_stream *stream, uint32_t interest)
 {
     if (stream->interest == interest)
         return;
+    bool room = (stream->interest ^ interest) & OSUV_WRITABLE;
     stream->interest = interest;
-    if (stream->rings)
+    if (stream->rings) {
         osuv_rings_look_at(stream->rings);
-    else if (has_more(stream))
+        return;
+    }
+    if (room)
+        osuv_wait_for_room(stream);
+    if (has_more(stream))
         osuv_wait_again(stream);
 }
 
@@ -92,13 +97,13 @@ sl_err osuv_stream_make(struct sl_loop *loop, int descriptor, const struct sl_st
                                    .arg = arg,
                                    .loop = osuv_loop_of(loop)};
     int family = family_of(descriptor);
+    stream->is_local = family == AF_UNIX;
     sl_err err = osuv_wait_add(stream);
     if (err) {
         sl_descriptor_close(descriptor);
         sl_free(stream);
         return err;
     }
-    stream->is_local = family == AF_UNIX;
     osuv_socket_no_delay(descriptor, family);
     *ret_stream = &stream->base;
     return SLUICE_OK;

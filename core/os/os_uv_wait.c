@@ -20,13 +20,15 @@
 #include <unistd.h>
 
 #define EVENTS_PER_WAIT 256
-#define STREAM_EVENTS   (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
+#define STREAM_EVENTS   (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET)
 
+/* E_LIMIT: the user has as many watches as may be. */
 static sl_err add(struct osuv_loop *loop, int descriptor, uint32_t events, void *tag)
 {
     struct epoll_event event = {.events = events, .data.ptr = tag};
-    return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 ? SLUICE_OK
-                                                                          : osuv_err(errno);
+    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0)
+        return SLUICE_OK;
+    return errno == ENOSPC ? SLUICE_E_LIMIT : osuv_err(errno);
 }
 
 sl_err osuv_wait_init(struct osuv_loop *loop)
@@ -90,12 +92,29 @@ void osuv_wait_wake(struct osuv_loop *loop)
 
 /* ---- streams ---- */
 
+/* Of a local socket the kernel tells of room each time that the peer takes something, which is to
+ * wake only who has found none. */
+static uint32_t events_of(const struct osuv_stream *stream)
+{
+    bool hears_of_room = !stream->is_local || (stream->interest & OSUV_WRITABLE);
+    return STREAM_EVENTS | (hears_of_room ? EPOLLOUT : 0);
+}
+
 sl_err osuv_wait_add(struct osuv_stream *stream)
 {
     int flags = fcntl(stream->descriptor, F_GETFL);
     if (flags < 0 || fcntl(stream->descriptor, F_SETFL, flags | O_NONBLOCK) != 0)
         return osuv_err(errno);
-    return add(stream->loop, stream->descriptor, STREAM_EVENTS, stream);
+    return add(stream->loop, stream->descriptor, events_of(stream), stream);
+}
+
+void osuv_wait_for_room(struct osuv_stream *stream)
+{
+    struct epoll_event event = {.events = events_of(stream), .data.ptr = stream};
+    int error = stream->is_local
+                    ? epoll_ctl(stream->loop->epoll, EPOLL_CTL_MOD, stream->descriptor, &event)
+                    : 0;
+    SL_ASSERT(error == 0); /* it is in the set, and takes no more memory */
 }
 
 void osuv_wait_again(struct osuv_stream *stream)
@@ -177,6 +196,8 @@ void osuv_wait(struct osuv_loop *loop, bool looks)
     int count = wait_for(loop, timeout_ms, events);
     serve_again(loop);
     bool has_some = serve(loop, events, count);
-    if (has_some || due_ms(loop) == 0)
+    if (has_some || due_ms(loop) == 0) {
+        loop->now_is_known = false; /* no timer fires at a time before its own */
         uv_run(&loop->uv, UV_RUN_NOWAIT);
+    }
 }

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { CONNECTIONS_MAX = 8, OUT_BYTES = 1 << 20 };
@@ -622,6 +624,121 @@ Test(socket, tasks_have_their_turn_while_hundreds_of_streams_are_readable_at_onc
     cr_expect_gt(ready.read_before, 1u, "a turn after each stream");
     cr_expect_lt(ready.read_before, (uint32_t)READY_MAX, "%u streams first", ready.read_before);
     os_event_free(ready.done);
+}
+
+/* ---- who sleeps on ---- */
+
+#define TAKEN_COUNT 200
+
+static struct {
+    struct sl_stream *stream;
+    int peer;
+} quiet;
+
+static void sleeps_of_loop(void *arg)
+{
+    struct rusage usage;
+    cr_assert_eq(getrusage(RUSAGE_THREAD, &usage), 0);
+    *(long *)arg = usage.ru_nvcsw;
+}
+
+static void quiet_open(void *arg)
+{
+    (void)arg;
+    int pair[2];
+    size_t put = 0;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    quiet.peer = pair[1];
+    cr_assert_eq(sl_stream_new(f->loop, pair[0], &ready_events, &quiet.stream, &quiet.stream),
+                 SLUICE_OK);
+    sl_stream_read_start(quiet.stream);
+    for (int i = 0; i < TAKEN_COUNT; i++)
+        cr_assert_eq(sl_stream_writev(quiet.stream, &(struct sl_iovec){(char[]){'x'}, 1}, 1, &put),
+                     SLUICE_OK);
+}
+
+static void quiet_close(void *arg)
+{
+    (void)arg;
+    quiet.stream = sl_stream_free(quiet.stream);
+    close(quiet.peer);
+}
+
+Test(socket, a_loop_sleeps_on_while_the_peer_of_a_local_socket_takes_what_was_sent)
+{
+    long before = 0, after = 0;
+    char byte;
+    os_fixture_on_loop(f, quiet_open, NULL);
+    os_fixture_on_loop(f, sleeps_of_loop, &before);
+    for (int i = 0; i < TAKEN_COUNT; i++) {
+        cr_assert_eq(read(quiet.peer, &byte, 1), 1);
+        sched_yield();
+    }
+    os_fixture_on_loop(f, sleeps_of_loop, &after);
+    os_fixture_on_loop(f, quiet_close, NULL);
+    cr_expect_lt(after - before, TAKEN_COUNT / 10, "%ld sleeps", after - before);
+}
+
+/* ---- the time of a timer ---- */
+
+static struct {
+    struct sl_timer *timer;
+    int64_t due_ns, fired_ns;
+    struct os_event *fired;
+} late;
+
+static void late_fires(void *arg)
+{
+    (void)arg;
+    late.fired_ns = sl_loop_now_ns(f->loop);
+    os_event_say(late.fired);
+}
+
+/* Looks at the time, and takes until the timer is due. */
+static void late_read(void *arg)
+{
+    char bytes[2]; /* more than there are: it is not asked again */
+    size_t got;
+    struct timespec now;
+    (void)arg;
+    cr_assert_eq(sl_stream_read(quiet.stream, bytes, sizeof bytes, &got), SLUICE_OK);
+    (void)sl_loop_now_ns(f->loop);
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while (now.tv_sec * 1000000000ll + now.tv_nsec < late.due_ns + 3000000);
+}
+
+static const struct sl_stream_events late_events = {.readable = late_read};
+
+static void late_open(void *arg)
+{
+    (void)arg;
+    int pair[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    quiet.peer = pair[1];
+    cr_assert_eq(sl_stream_new(f->loop, pair[0], &late_events, NULL, &quiet.stream), SLUICE_OK);
+    sl_stream_read_start(quiet.stream);
+    cr_assert_eq(sl_timer_new(f->loop, late_fires, NULL, &late.timer), SLUICE_OK);
+    cr_assert_eq(write(quiet.peer, "x", 1), 1);
+    late.due_ns = sl_loop_now_ns(f->loop) + 20000000;
+    sl_timer_start(late.timer, 20000000);
+}
+
+static void late_close(void *arg)
+{
+    late.timer = sl_timer_free(late.timer);
+    quiet_close(arg);
+}
+
+Test(socket, a_timer_that_a_stream_kept_waiting_is_not_told_a_time_before_its_own)
+{
+    late.fired = os_event_new();
+    os_fixture_on_loop(f, late_open, NULL);
+    os_event_wait(late.fired, 1);
+    os_fixture_on_loop(f, late_close, NULL);
+    cr_expect_geq(late.fired_ns, late.due_ns, "%lld ns early",
+                  (long long)(late.due_ns - late.fired_ns));
+    os_event_free(late.fired);
 }
 
 /* ---- what is left, and ends ---- */
