@@ -118,6 +118,7 @@ struct osuv_loop {
     _Atomic(struct sl_task *) posted[SL_PRIORITY_COUNT]; /* stacks that any thread pushes to */
     struct task_list ready[SL_PRIORITY_COUNT];           /* the loop's own, in order */
     atomic_uint sleeping;                                /* 1: a poster must send wake */
+    atomic_uint wakers; /* threads that post or end it: it is not freed before they are done */
     atomic_uint stopping;
     _Atomic uintptr_t owner;                /* thread that runs the loop; 0: none */
     uint32_t lane_jobs;                     /* of this loop that lanes have */

@@ -114,11 +114,13 @@ void osuv_loop_post(struct sl_loop *base, struct sl_task *task)
     }
     struct sl_task *head =
         atomic_load_explicit(&loop->posted[task->priority], memory_order_relaxed);
+    atomic_fetch_add_explicit(&loop->wakers, 1, memory_order_relaxed);
     do
         task->next = head;
     while (!atomic_compare_exchange_weak(&loop->posted[task->priority], &head, task));
-    /* From here on the task may have run and be gone. */
+    /* From here on the task may have run and be gone, and the loop have ended. */
     wake_sleeper(loop);
+    atomic_fetch_sub_explicit(&loop->wakers, 1, memory_order_release);
 }
 
 /* ---- a turn ---- */
@@ -419,14 +421,24 @@ void osuv_loop_join_thread(struct sl_loop *base)
 void osuv_loop_end(struct sl_loop *base)
 {
     struct osuv_loop *loop = osuv_loop_of(base);
+    atomic_fetch_add_explicit(&loop->wakers, 1, memory_order_relaxed);
     atomic_store(&loop->stopping, 1);
     wake_sleeper(loop);
+    atomic_fetch_sub_explicit(&loop->wakers, 1, memory_order_release);
+}
+
+/* Who posted what ended it may be about to look whether it sleeps, and to wake it. */
+static void await_wakers(struct osuv_loop *loop)
+{
+    while (atomic_load_explicit(&loop->wakers, memory_order_acquire) != 0)
+        sched_yield();
 }
 
 void osuv_loop_destroy(struct sl_loop *base)
 {
     struct osuv_loop *loop = osuv_loop_of(base);
     SL_ASSERT(atomic_load(&loop->owner) == 0);
+    await_wakers(loop);
     for (size_t i = 0; loop->signal_fn && i < UV_SIGNAL_COUNT; i++)
         uv_close((uv_handle_t *)&loop->signals[i], NULL);
     osuv_wait_fini(loop);

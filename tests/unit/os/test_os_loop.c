@@ -192,6 +192,47 @@ Test(loop, runs_again_after_a_stop)
     sl_loop_free(loop);
 }
 
+/* ---- its end ---- */
+
+#define ENDS 200
+
+static struct {
+    struct sl_loop *loop;
+    struct sl_task task;
+    struct sl_job job;
+} ending;
+
+static void ending_work(struct sl_job *job)
+{
+    (void)job;
+}
+
+static void ending_done(struct sl_job *job)
+{
+    (void)job;
+    sl_loop_stop(ending.loop);
+}
+
+static void ending_submit(struct sl_task *task)
+{
+    (void)task;
+    ending.job = (struct sl_job){.work = ending_work, .done = ending_done};
+    sl_helpers_submit(f->os, ending.loop, &ending.job);
+}
+
+/* What it does to the freed loop a sanitizer sees. */
+Test(loop, is_freed_while_who_posted_its_last_task_is_about_to_wake_it)
+{
+    for (int i = 0; i < ENDS; i++) {
+        cr_assert_eq(sl_loop_new(f->os, "ending", -1, &ending.loop), SLUICE_OK);
+        cr_assert_eq(sl_loop_start(ending.loop), SLUICE_OK);
+        ending.task = (struct sl_task){.run = ending_submit};
+        sl_loop_post(ending.loop, &ending.task);
+        sl_loop_join(ending.loop);
+        cr_assert_null(sl_loop_free(ending.loop));
+    }
+}
+
 /* ---- timers ---- */
 
 struct alarm {
