@@ -83,12 +83,13 @@ static void note_name(void *arg)
     worked++;
 }
 
-/* The fixture has one helper thread. */
+/* The fixture has one helper thread. Background tasks run on others, beside it: none is among those
+ * whose order is looked at. */
 static void submit_mixed(struct fixture *fixture)
 {
-    static char names[][2] = {"b", "p", "c", "i", "c"};
-    static const uint32_t priorities[] = {SLUICE_TASK_BACKGROUND, SLUICE_TASK_PROCESSING,
-                                          SLUICE_TASK_CONTROL, SLUICE_TASK_IO, SLUICE_TASK_CONTROL};
+    static char names[][2] = {"p", "c", "i", "c"};
+    static const uint32_t priorities[] = {SLUICE_TASK_PROCESSING, SLUICE_TASK_CONTROL,
+                                          SLUICE_TASK_IO, SLUICE_TASK_CONTROL};
     const struct sluice_task_host *tasks = tasks_of(fixture);
     for (uint32_t i = 0; i < FRONTEND_TASKS_RUNNING_MAX; i++) {
         cr_assert_eq(tasks->submit(tasks, SLUICE_TASK_BACKGROUND, wait_for_gate, NULL, NULL),
@@ -102,7 +103,7 @@ static void submit_mixed(struct fixture *fixture)
 static bool have_all_worked(struct fixture *fixture)
 {
     (void)fixture;
-    return worked == FRONTEND_TASKS_RUNNING_MAX + 5;
+    return worked == FRONTEND_TASKS_RUNNING_MAX + 4;
 }
 
 Test(frontend_tasks, the_highest_priority_goes_first, .timeout = 60)
@@ -114,7 +115,7 @@ Test(frontend_tasks, the_highest_priority_goes_first, .timeout = 60)
         sem_post(&gate);
     }
     cr_assert(fixture_wait(&f, have_all_worked));
-    cr_assert_str_eq(order, "ccipb");
+    cr_assert_str_eq(order, "ccip");
     fixture_close(&f);
 }
 
