@@ -5,6 +5,7 @@
  *   os_uv_loop.c      loop, queues of tasks, timers
  *   os_uv_wait.c      what a loop waits for: streams, wakes, libuv
  *   os_uv_lane.c      lanes and helpers
+ *   os_uv_reader.c    a thread that reads for one that may wait
  *   os_uv_event.c     descriptors of others, directory watch, signals
  *   os_uv_address.c   addresses, connect
  *   os_uv_listener.c  listening sockets

@@ -145,15 +145,21 @@ Test(extent_set, keeps_a_dropped_file_until_its_last_pin_goes)
     fixture_free(fixture);
 }
 
+/* Twice as many as files may be open. */
+static void start_with_eight(struct fixture *fixture, struct extent_item ret_items[8])
+{
+    fixture_start(fixture);
+    for (uint32_t i = 0; i < 8; i++)
+        ret_items[i] = fixture_extent(fixture, 1, 1, 100);
+}
+
 Test(extent_set, closes_the_files_unused_for_longest_and_opens_them_when_read)
 {
     struct fixture *fixture = fixture_new();
     struct extent_set_status status;
     uint8_t bytes[4096];
     struct extent_item items[8];
-    fixture_start(fixture);
-    for (uint32_t i = 0; i < 8; i++)
-        items[i] = fixture_extent(fixture, 1, 1, 100);
+    start_with_eight(fixture, items);
     fixture_settle(fixture);
     extent_set_status_get(fixture->set, &status);
     cr_assert_eq(status.open_files, 4);
@@ -176,9 +182,7 @@ Test(extent_set, a_start_leaves_the_files_of_the_youngest_open)
     struct extent_set_status status;
     uint8_t bytes[4096];
     struct extent_item items[8];
-    fixture_start(fixture);
-    for (uint32_t i = 0; i < 8; i++)
-        items[i] = fixture_extent(fixture, 1, 1, 100);
+    start_with_eight(fixture, items);
     fixture_kill(fixture);
     fixture_start(fixture);
     extent_set_status_get(fixture->set, &status);

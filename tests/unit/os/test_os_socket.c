@@ -883,24 +883,24 @@ Test(socket, the_end_behind_bytes_that_do_not_fill_the_buffer_is_told)
     os_event_free(taker.ended);
 }
 
-Test(socket, bytes_behind_a_descriptor_that_nobody_takes_are_read_too)
+static void expect_abc_of_a_peer_that_stays(void (*send)(int pair[2]))
 {
     taker.stays = true;
-    taker_run(send_abc_with_a_descriptor, sizeof taker.bytes);
+    taker_run(send, sizeof taker.bytes);
     os_fixture_on_loop(f, taker_close, NULL);
     cr_expect_eq(taker.count, 3u);
     cr_expect_eq(memcmp(taker.bytes, "abc", 3), 0);
     os_event_free(taker.ended);
 }
 
+Test(socket, bytes_behind_a_descriptor_that_nobody_takes_are_read_too)
+{
+    expect_abc_of_a_peer_that_stays(send_abc_with_a_descriptor);
+}
+
 Test(socket, bytes_behind_urgent_ones_are_read_too)
 {
-    taker.stays = true;
-    taker_run(send_abc_with_urgent_data, sizeof taker.bytes);
-    os_fixture_on_loop(f, taker_close, NULL);
-    cr_expect_eq(taker.count, 3u);
-    cr_expect_eq(memcmp(taker.bytes, "abc", 3), 0);
-    os_event_free(taker.ended);
+    expect_abc_of_a_peer_that_stays(send_abc_with_urgent_data);
 }
 
 static void both_read(void *arg)

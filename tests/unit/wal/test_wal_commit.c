@@ -533,19 +533,27 @@ Test(wal_commit, a_failed_write_fences)
     expect_fenced();
 }
 
+/* After a sync that failed and a kill: more than `least` units were acknowledged, and no others
+ * come back. */
+static void expect_the_acknowledged_alone(uint32_t least)
+{
+    uint32_t acknowledged = 0;
+    while (fixture->units[acknowledged].err == SLUICE_OK)
+        acknowledged++;
+    cr_assert_gt(acknowledged, least);
+    fixture_kill(fixture);
+    fixture->faults.sync_fails_after = 0;
+    fixture_start(fixture);
+    cr_assert_eq(fixture->applied_count, acknowledged);
+}
+
 Test(wal_commit, what_a_failed_sync_lost_is_cut_at_the_next_start)
 {
     fixture->limits.spare_segments = 0;
     fixture->faults.sync_fails_after = 4;
     fixture_start(fixture);
     submit_many();
-    uint32_t acknowledged = 0;
-    while (fixture->units[acknowledged].err == SLUICE_OK)
-        acknowledged++;
-    fixture_kill(fixture);
-    fixture->faults.sync_fails_after = 0;
-    fixture_start(fixture);
-    cr_assert_eq(fixture->applied_count, acknowledged);
+    expect_the_acknowledged_alone(0);
 }
 
 /* None of the frames under that sync says that the one before it was durable, but for the first. */
@@ -556,7 +564,6 @@ Test(wal_commit, of_all_frames_that_one_failed_sync_lost_none_comes_back)
     fixture->limits.spare_segments = 0;
     fixture->faults.sync_fails_after = 7;
     fixture_start(fixture);
-    uint32_t acknowledged = 0;
     for (struct fixture_unit *unit = NULL; unit == NULL || unit->err == SLUICE_OK;) {
         for (int i = 0; i < 10; i++) { /* three frames */
             unit = fixture_unit_new(fixture, WAL_ITEM_BATCH, 2000);
@@ -564,13 +571,7 @@ Test(wal_commit, of_all_frames_that_one_failed_sync_lost_none_comes_back)
         }
         fixture_settle(fixture);
     }
-    while (fixture->units[acknowledged].err == SLUICE_OK)
-        acknowledged++;
-    cr_assert_gt(acknowledged, 0);
-    fixture_kill(fixture);
-    fixture->faults.sync_fails_after = 0;
-    fixture_start(fixture);
-    cr_expect_eq(fixture->applied_count, acknowledged);
+    expect_the_acknowledged_alone(0);
 }
 
 /* No sector of theirs is zero: they are read together with those that were durable. */
@@ -581,19 +582,13 @@ Test(wal_commit, what_a_failed_sync_lost_is_not_believed_though_it_was_read_befo
     fixture->limits.spare_segments = 0;
     fixture->faults.sync_fails_after = 8;
     fixture_start(fixture);
-    uint32_t acknowledged = 0;
     for (struct fixture_unit *unit = NULL; unit == NULL || unit->err == SLUICE_OK;) {
-        acknowledged += unit != NULL;
         unit = fixture_unit_new(fixture, WAL_ITEM_BATCH, body);
         cr_assert_eq(fixture_submit(fixture, unit), SLUICE_OK);
         while (!unit->ended && sl_os_sim_step(fixture->os))
             ;
     }
-    cr_assert_gt(acknowledged, 3);
-    fixture_kill(fixture);
-    fixture->faults.sync_fails_after = 0;
-    fixture_start(fixture);
-    cr_expect_eq(fixture->applied_count, acknowledged);
+    expect_the_acknowledged_alone(3);
 }
 
 Test(wal_commit, close_writes_what_is_pending_and_marks_it_clean)
