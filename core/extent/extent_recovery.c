@@ -188,7 +188,7 @@ static sl_err extent_load(struct load *load, struct extent *extent)
     err = file_load(load, extent, path);
     if (load->left >= set->open_files_max)
         file_close(set, extent);
-    return err;
+    return err == SLUICE_E_IO ? SLUICE_E_CORRUPT : err; /* a bad sector: other shards serve */
 }
 
 /* Files that no item names: half written, or dropped. Their ids are not given again either. */

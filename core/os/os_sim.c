@@ -153,6 +153,11 @@ static sl_err read_now(struct sl_file *base, void *buffer, size_t size, uint64_t
     const struct sim_inode *inode = file_of(base)->inode;
     if (sim_os_of(base->os)->power_off)
         return SLUICE_E_POWER_CUT;
+    if (position < inode->spoilt_position + inode->spoilt_size &&
+        position + size > inode->spoilt_position) {
+        sim_os_of(base->os)->disk->spoilt_reads++;
+        return SLUICE_E_IO;
+    }
     size_t left = position < inode->size ? inode->size - (size_t)position : 0;
     size_t got = SL_MIN(size, left);
     if (got > 0)

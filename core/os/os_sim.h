@@ -23,6 +23,11 @@ void sl_sim_disk_copy(struct sl_sim_disk *to, const struct sl_sim_disk *from, ui
 void sl_sim_disk_power_cut(struct sl_sim_disk *disk);
 /* The bytes of a stored file, for tests that flip bits or truncate; NULL when missing. */
 uint8_t *sl_sim_disk_bytes(struct sl_sim_disk *disk, const char *path, size_t *ret_size);
+/* From now on each read of the file that touches [position, + size) fails with E_IO, as a bad
+ * sector does; size 0: it can be read again. What is written there is not readable either. */
+void sl_sim_disk_spoil(struct sl_sim_disk *disk, const char *path, uint64_t position,
+                       uint64_t size);
+uint64_t sl_sim_disk_spoilt_reads(const struct sl_sim_disk *disk); /* that failed so far */
 /* Total and free space that sl_disk_space reports and writes obey. */
 void sl_sim_disk_set_capacity(struct sl_sim_disk *disk, uint64_t bytes);
 

@@ -198,6 +198,7 @@ static void inode_release(struct sl_sim_disk *disk, struct sim_inode *inode)
     inode->size = 0;
     inode->durable_size = 0;
     inode->stamp = 0;
+    inode->spoilt_size = 0;
     inode->locked = false;
     inode->next = disk->free_inodes;
     disk->free_inodes = inode;
@@ -260,6 +261,19 @@ uint8_t *sl_sim_disk_bytes(struct sl_sim_disk *disk, const char *path, size_t *r
     inode_changes(name->inode); /* the caller may write */
     *ret_size = name->inode->size;
     return name->inode->bytes;
+}
+
+void sl_sim_disk_spoil(struct sl_sim_disk *disk, const char *path, uint64_t position, uint64_t size)
+{
+    struct sim_name *name = sim_names_find(&disk->seen, path);
+    SL_ASSERT(name != NULL && name->inode != NULL);
+    name->inode->spoilt_position = position;
+    name->inode->spoilt_size = size;
+}
+
+uint64_t sl_sim_disk_spoilt_reads(const struct sl_sim_disk *disk)
+{
+    return disk->spoilt_reads;
 }
 
 static void undo_keep(struct sim_inode *inode, uint32_t sector)
@@ -594,6 +608,8 @@ static void inode_copy(struct sim_inode *to, const struct sim_inode *from)
         memcpy(to->bytes, from->bytes, from->size);
     to->size = from->size;
     to->durable_size = from->durable_size;
+    to->spoilt_position = from->spoilt_position;
+    to->spoilt_size = from->spoilt_size;
     for (uint32_t i = 0; i < from->undo_count; i++) {
         const struct sim_undo *undo = &from->undo[i];
         inode_grow(to, ((size_t)undo->sector + 1) * SIM_SECTOR); /* of a file that was shortened */

@@ -33,6 +33,8 @@ struct sim_inode {
     uint32_t open_count;
     uint64_t
         stamp; /* of what it holds, seen and durable: equal stamps, equal contents; 0: of none */
+    uint64_t spoilt_position; /* of the bytes that cannot be read */
+    uint64_t spoilt_size;
     bool locked;
     bool marked;            /* by the collector */
     struct sim_inode *twin; /* while the disk is copied */
@@ -73,6 +75,7 @@ struct sl_sim_disk {
     struct sim_change *changes;
     uint32_t change_count;
     uint32_t change_capacity;
+    uint64_t spoilt_reads;
     sim_look_fn *look; /* NULL: nobody asks */
     void *look_arg;
 };

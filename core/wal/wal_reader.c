@@ -5,7 +5,10 @@
  *   ┌ room ─┬ looked at ─┐ ┌ room ─┬ under way ─┐ ┌ room ─┬ under way ─┐ …
  *
  * What a frame has at the end of one buffer is copied before its rest in the next one. All other
- * reads, and those where there is no thread, are done at once, into memory of the reader's own. */
+ * reads, and those where there is no thread, are done at once, into memory of the reader's own.
+ *
+ * What was read without need says nothing of what is needed: where such a read fails, what it was
+ * to bring is read piece by piece, as it is asked for. */
 #include "wal/wal_scan.h"
 
 #include "base/bytes.h"
@@ -86,7 +89,8 @@ static void ahead_drain(struct wal_reader *reader)
         ahead_take(reader);
 }
 
-/* The window moves on to the next buffer that has bytes from `position` on. */
+/* The window moves on to the next buffer that has bytes from `position` on; it is empty when they
+ * cannot be read. */
 static sl_err ahead_next(struct wal_reader *reader, uint64_t position)
 {
     struct wal_ahead *ahead = &reader->ahead;
@@ -100,7 +104,8 @@ static sl_err ahead_next(struct wal_reader *reader, uint64_t position)
         read = ahead_take(reader);
     if (read->err != SLUICE_OK) {
         reader->window_size = 0;
-        return read->err;
+        reader->alone_end = read->position + read->size;
+        return read->err == SLUICE_E_IO ? SLUICE_OK : read->err;
     }
     size_t kept = (size_t)(read->position - SL_MIN(position, read->position));
     uint8_t *bytes = (uint8_t *)read->buffer - kept;
@@ -143,7 +148,8 @@ static bool is_ahead(struct wal_reader *reader, uint64_t position, size_t size)
 {
     data_look(reader, position);
     return reader->step == WAL_READER_STEP && size <= WAL_READER_STEP &&
-           position + size <= ahead_limit(reader) && ahead_ready(reader);
+           position >= reader->alone_end && position + size <= ahead_limit(reader) &&
+           ahead_ready(reader);
 }
 
 /* ---- the window ---- */
@@ -173,6 +179,7 @@ sl_err wal_reader_open(struct wal_reader *reader, struct sl_file *file)
     reader->file = file;
     reader->window_position = 0;
     reader->data_end = 0;
+    reader->alone_end = 0;
     reader->limit = reader->file_size;
     return SLUICE_OK;
 }
@@ -203,13 +210,18 @@ static size_t window_keep(struct wal_reader *reader, uint64_t position, size_t r
     return kept;
 }
 
-/* Fills the window from `position`; at least size bytes, and what read-ahead is cheap. */
-static sl_err window_fill(struct wal_reader *reader, uint64_t position, size_t size)
+/* How much is read where `size` bytes are asked for: also what is cheap to read along. */
+static size_t fill_size(const struct wal_reader *reader, uint64_t position, size_t size)
 {
     uint64_t left = reader->file_size - position;
     uint64_t data = ahead_limit(reader) - SL_MIN(position, ahead_limit(reader));
     uint64_t step = SL_MIN(data, (uint64_t)reader->step);
-    size_t wanted = (size_t)SL_MIN(left, SL_MAX((uint64_t)size, step));
+    return position < reader->alone_end ? size : (size_t)SL_MIN(left, SL_MAX((uint64_t)size, step));
+}
+
+/* Fills the window with `wanted` bytes from `position` on, of which `size` there must be. */
+static sl_err window_fill(struct wal_reader *reader, uint64_t position, size_t size, size_t wanted)
+{
     sl_err err = own_grow(reader, wanted);
     if (err != SLUICE_OK)
         return err;
@@ -232,12 +244,20 @@ static bool is_inside(const struct wal_reader *reader, uint64_t position, size_t
            position + size <= reader->window_position + reader->window_size;
 }
 
+static sl_err needed_failed(struct wal_reader *reader, uint64_t position, size_t size, sl_err err)
+{
+    reader->failed_position = position;
+    reader->failed_size = err == SLUICE_E_IO ? size : 0;
+    return err;
+}
+
 sl_err wal_reader_get(struct wal_reader *reader, uint64_t position, size_t size,
                       const uint8_t **ret_bytes)
 {
     if (position > reader->file_size || size > reader->file_size - position)
         return SLUICE_E_TRUNCATED;
     *ret_bytes = reader->window;
+    reader->failed_size = 0;
     if (size == 0)
         return SLUICE_OK;
     sl_err err = SLUICE_OK;
@@ -245,10 +265,16 @@ sl_err wal_reader_get(struct wal_reader *reader, uint64_t position, size_t size,
     for (int i = 0; i < 2 && !is_inside(reader, position, size) && err == SLUICE_OK; i++)
         if (is_ahead(reader, position, size))
             err = ahead_next(reader, position);
-    if (err == SLUICE_OK && !is_inside(reader, position, size))
-        err = window_fill(reader, position, size);
+    size_t wanted = fill_size(reader, position, size);
+    if (err == SLUICE_OK && !is_inside(reader, position, size)) {
+        err = window_fill(reader, position, size, wanted);
+        if (err == SLUICE_E_IO && wanted > size) {
+            reader->alone_end = position + wanted;
+            err = window_fill(reader, position, size, size);
+        }
+    }
     if (err != SLUICE_OK)
-        return err;
+        return needed_failed(reader, position, size, err);
     *ret_bytes = reader->window + (position - reader->window_position);
     return SLUICE_OK;
 }
@@ -267,7 +293,8 @@ sl_err wal_reader_peek(struct wal_reader *reader, uint64_t position,
     reader->bytes_read += got;
     if (err == SLUICE_OK && got != sizeof bytes)
         err = SLUICE_E_TRUNCATED;
-    return err != SLUICE_OK ? err : wal_frame_header_decode(bytes, ret_header);
+    return err != SLUICE_OK ? needed_failed(reader, position, sizeof bytes, err)
+                            : wal_frame_header_decode(bytes, ret_header);
 }
 
 sl_err wal_reader_header(struct wal_reader *reader, uint64_t position,

@@ -56,6 +56,8 @@ struct salvage {
     bool has_chain;      /* the frame before was read here */
     uint32_t chain;      /* of it, in the source */
     struct sl_buffer in; /* a frame */
+    bool has_unreadable; /* since the last frame that was read … */
+    uint64_t unreadable; /* … this is the first position that the disk does not give */
 
     /* where writing is */
     bool writes; /* else all is only read */
@@ -191,16 +193,36 @@ static sl_err lose(struct salvage *self, uint64_t last, const char *path, uint64
 
 /* ---- frames ---- */
 
-/* A frame header of this segment at `position`. A place that cannot be read has none. */
+/* A frame header of this segment at `position`. A place that cannot be read has none, which is kept
+ * in mind: there may have been one. */
 static bool header_at(struct salvage *self, const struct source_segment *segment, uint64_t position,
                       struct wal_frame_header *ret_frame)
 {
     uint8_t bytes[WAL_FRAME_HEADER];
     size_t got = 0;
-    (void)self;
-    return sl_file_pread(segment->file, bytes, sizeof bytes, position, &got) == SLUICE_OK &&
-           got == sizeof bytes && wal_frame_header_decode(bytes, ret_frame) == SLUICE_OK &&
+    sl_err err = sl_file_pread(segment->file, bytes, sizeof bytes, position, &got);
+    if (err == SLUICE_E_IO && !self->has_unreadable) {
+        self->has_unreadable = true;
+        self->unreadable = position;
+    }
+    return err == SLUICE_OK && got == sizeof bytes &&
+           wal_frame_header_decode(bytes, ret_frame) == SLUICE_OK &&
            ret_frame->incarnation == segment->seq;
+}
+
+/* The bytes of a frame; those that the disk does not give are zero, and CRCs tell which items they
+ * were of. False: the file ends before. */
+static bool frame_read(const struct source_segment *segment, uint64_t position, uint8_t *bytes,
+                       size_t size)
+{
+    size_t got = 0;
+    sl_err err = sl_file_pread(segment->file, bytes, size, position, &got);
+    for (size_t at = 0; err == SLUICE_E_IO && at < size; at += WAL_BLOCK) {
+        size_t part = SL_MIN(size - at, (size_t)WAL_BLOCK);
+        if (sl_file_pread(segment->file, bytes + at, part, position + at, &got) != SLUICE_OK)
+            memset(bytes + at, 0, part);
+    }
+    return err == SLUICE_E_IO || (err == SLUICE_OK && got == size);
 }
 
 /* The whole frame into self->in: header and directory intact, and it may follow what was read. */
@@ -208,7 +230,6 @@ static bool frame_at(struct salvage *self, const struct source_segment *segment,
                      uint64_t declared, struct wal_frame_header *ret_frame,
                      struct sl_bytes *ret_directory)
 {
-    size_t got = 0;
     struct wal_frame_header frame;
     if (!header_at(self, segment, position, &frame) || frame.lsn > declared ||
         (self->has_place && frame.lsn <= self->last_lsn))
@@ -221,8 +242,7 @@ static bool frame_at(struct salvage *self, const struct source_segment *segment,
     sl_buffer_reset(&self->in);
     size_t size = (size_t)frame.frame_size;
     if (sl_buffer_reserve(&self->in, size) != SLUICE_OK ||
-        sl_file_pread(segment->file, self->in.data, size, position, &got) != SLUICE_OK ||
-        got != size)
+        !frame_read(segment, position, self->in.data, size))
         return false;
     struct sl_bytes directory = sl_bytes_of(self->in.data + WAL_FRAME_HEADER, frame.directory_size);
     if (sl_crc32c(directory.data, directory.size) != frame.directory_crc ||
@@ -336,6 +356,7 @@ static sl_err frame_take(struct salvage *self, const struct source_segment *segm
     self->report->frames_kept++;
     self->last_lsn = frame->lsn;
     self->has_place = true;
+    self->has_unreadable = false;
     self->chain = frame->crc;
     self->has_chain = true;
     self->claimed = SL_MAX(self->claimed, frame->durable_lsn);
@@ -360,6 +381,18 @@ static uint64_t claims_behind(struct salvage *self, const struct source_segment 
     return claimed;
 }
 
+/* Behind the last frame there is a place that cannot be read: whether it had more, and whether that
+ * was durable, nothing tells. */
+static void may_lose(struct salvage *self, const struct source_segment *segment)
+{
+    char where[WAL_PATH_MAX + 112];
+    snprintf(where, sizeof where,
+             "%s at position %" PRIu64 ": it cannot be read, frames may have been there",
+             segment->path, self->unreadable);
+    self->report->has_loss = true;
+    self->events->lost(self->arg, 0, 0, where);
+}
+
 /* Whether the search goes on behind a place that begins no frame. */
 static bool search_goes_on(struct salvage *self, const struct source_segment *segment,
                            uint64_t position, bool is_last)
@@ -372,6 +405,8 @@ static bool search_goes_on(struct salvage *self, const struct source_segment *se
     if (claimed > self->last_lsn)
         return true;
     self->report->bytes_cut = end - position;
+    if (self->has_unreadable)
+        may_lose(self, segment);
     return false;
 }
 
@@ -383,6 +418,7 @@ static sl_err segment_read(struct salvage *self, const struct source_segment *se
     uint64_t position = WAL_SEGMENT_HEADER;
     sl_err err = SLUICE_OK;
     bool searching = false;
+    self->has_unreadable = false;
     if (!self->has_place && segment->has_header) {
         self->last_lsn = segment->header.previous_lsn;
         self->has_place = true;

@@ -147,9 +147,9 @@ struct slots {
 static sl_err slot_judge(struct scan_run *run, const char *path, sl_err err, bool *ret_found)
 {
     *ret_found = err == SLUICE_OK;
-    if (err == SLUICE_E_CORRUPT)
-        run->recovery->checkpoints_damaged++;
-    if (err == SLUICE_OK || err == SLUICE_E_NOT_FOUND || err == SLUICE_E_CORRUPT)
+    bool is_damaged = err == SLUICE_E_CORRUPT || err == SLUICE_E_IO; /* E_IO: a bad sector */
+    run->recovery->checkpoints_damaged += is_damaged;
+    if (err == SLUICE_OK || err == SLUICE_E_NOT_FOUND || is_damaged)
         return SLUICE_OK;
     if (err == SLUICE_E_NEWER_FORMAT)
         return refuse(run, err, "%s was written by a newer version of Sluice; start that one",
@@ -263,10 +263,22 @@ static sl_err segments_choose(struct scan_run *run, size_t *ret_first)
     if (!more)
         return SLUICE_OK;
     return refuse(run, SLUICE_E_CORRUPT,
-                  "%s: segment %020" PRIu64
-                  ".seg is missing (or the checkpoint that made it free); "
+                  "%s: segment %020" PRIu64 ".seg is missing (%s); "
                   "put it back, or " REPAIR_HINT "; nothing was changed",
-                  run->config->directory, wanted);
+                  run->config->directory, wanted,
+                  run->recovery->checkpoints_damaged > 0
+                      ? "a checkpoint cannot be read: it may have made it free"
+                      : "or the checkpoint that made it free");
+}
+
+/* What the reader was asked for last: nothing says that it was not acknowledged. */
+static sl_err refuse_unreadable(struct scan_run *run, uint64_t seq)
+{
+    return refuse(
+        run, SLUICE_E_CORRUPT,
+        "%s/%020" PRIu64 ".seg: %zu bytes at position %" PRIu64
+        " cannot be read (input/output error, see dmesg); " REPAIR_HINT "; nothing was changed",
+        run->config->directory, seq, run->reader.failed_size, run->reader.failed_position);
 }
 
 static sl_err segment_header_read(struct scan_run *run, const char *path,
@@ -288,6 +300,8 @@ static sl_err segment_header_read(struct scan_run *run, const char *path,
         return refuse(
             run, SLUICE_E_CORRUPT,
             "%s: the header at position 0 is damaged; " REPAIR_HINT "; nothing was changed", path);
+    if (err == SLUICE_E_IO && run->reader.failed_size > 0)
+        return refuse_unreadable(run, seq);
     if (err != SLUICE_OK)
         return refuse(run, err, "%s cannot be read", path);
     segment->file_size = run->reader.file_size;
@@ -626,6 +640,8 @@ static sl_err segment_scan(struct scan_run *run, size_t index)
         err = refuse_corrupt(run, segment, run->scan->last_lsn + 1);
     if (err == SLUICE_OK && is_last)
         err = tail_judge(run, segment);
+    if (err == SLUICE_E_IO && run->reader.failed_size > 0)
+        err = refuse_unreadable(run, segment->header.seq);
     if (err == SLUICE_OK && run->config->events->segment != NULL)
         err = run->config->events->segment(run->config->events_arg, segment);
     return err;

@@ -38,6 +38,9 @@ struct wal_reader {
     uint64_t data_end; /* of the run of data that was read last; what was never written to is not
                           read ahead */
     uint64_t bytes_read;
+    uint64_t alone_end; /* before it something cannot be read: only what is asked for is read */
+    uint64_t failed_position; /* of the last get or peek … */
+    size_t failed_size;       /* … whose bytes cannot be read, E_IO; 0: it was not that */
     struct sl_os *os; /* of start-up and command-line code: where all is read, a thread of it reads
                          ahead; NULL: none does */
     struct wal_ahead ahead;
@@ -50,7 +53,8 @@ void wal_reader_init(struct wal_reader *reader);
 void wal_reader_fini(struct wal_reader *reader);
 /* Reads from `file` from now on; the window's memory is kept. */
 sl_err wal_reader_open(struct wal_reader *reader, struct sl_file *file) SL_MUST_CHECK;
-/* Bytes [position, + size), borrowed until the next call. E_TRUNCATED: the file ends before. */
+/* Bytes [position, + size), borrowed until the next call. E_TRUNCATED: the file ends before. E_IO:
+ * these very bytes cannot be read, whatever is wrong with those around. */
 sl_err wal_reader_get(struct wal_reader *reader, uint64_t position, size_t size,
                       const uint8_t **ret_bytes) SL_MUST_CHECK;
 /* The frame at `position`: header and directory, whose CRCs hold. E_CORRUPT, E_TRUNCATED, or the

@@ -290,6 +290,53 @@ Test(extent_damage, a_sound_file_that_is_not_the_one_of_the_item_is_refused)
     fixture_free(fixture);
 }
 
+/* ---- what cannot be read (a bad sector) ---- */
+
+#define EXTENT_1 FIXTURE_EXTENTS "/00000000000000000001.ext"
+
+Test(extent_damage, a_header_footer_or_trailer_that_cannot_be_read_is_refused_by_place)
+{
+    struct fixture *fixture = fixture_new();
+    struct extent_item item = mebibyte_write(fixture);
+    struct image image = image_of(fixture, &item);
+    const uint64_t places[] = {0, image.footer.trailer.footer_position,
+                               image.footer.trailer.footer_position + 700,
+                               item.file_size - EXTENT_TRAILER};
+    for (size_t i = 0; i < SL_COUNT_OF(places); i++) {
+        size_t size = 0;
+        uint64_t told = 0;
+        sl_sim_disk_spoil(fixture->disk, EXTENT_1, places[i], 64);
+        cr_assert_eq(fixture_open(fixture), SLUICE_E_CORRUPT, "place %zu", i);
+        const char *name = strstr(fixture->problem, "1.ext: ");
+        cr_assert_not_null(name, "%s", fixture->problem);
+        int found = sscanf(name, "1.ext: %zu bytes at %lu cannot be read", &size, &told);
+        cr_assert_eq(found, 2, "%s", fixture->problem);
+        cr_assert(told <= places[i] && places[i] < told + size, "%s", fixture->problem);
+        cr_assert_not_null(strstr(fixture->problem, "restore the file"), "%s", fixture->problem);
+    }
+    sl_sim_disk_spoil(fixture->disk, EXTENT_1, 0, 0);
+    cr_assert_not(load_refuses(fixture));
+    fixture_free(fixture);
+}
+
+Test(extent_damage, a_block_that_cannot_be_read_is_refused_to_its_readers_alone)
+{
+    static uint8_t bytes[1u << 20];
+    struct fixture *fixture = fixture_new();
+    struct extent_item item = mebibyte_write(fixture);
+    struct image image = image_of(fixture, &item);
+    struct extent_block third = extent_footer_block(&image.footer, 3);
+    sl_sim_disk_spoil(fixture->disk, EXTENT_1, third.position + third.size / 2, 512);
+    fixture_start(fixture);
+    for (uint32_t i = 0; i < item.block_count; i++) {
+        struct extent_block block = extent_footer_block(&image.footer, i);
+        struct wal_place place = fixture_place(item.id, &block);
+        sl_err err = fixture_read(fixture, &place, bytes);
+        cr_assert_eq(err, i == 3 ? SLUICE_E_IO : SLUICE_OK, "block %u", i);
+    }
+    fixture_free(fixture);
+}
+
 static void header_reseal(uint8_t *header)
 {
     sl_le32_store(header + 8, sl_crc32c(header + 12, EXTENT_HEADER_USED - 12));

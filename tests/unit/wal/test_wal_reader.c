@@ -1,8 +1,10 @@
 /* test_wal_reader.c: the window over a segment, read ahead by a thread and not. */
+#include "os/os_ops.h"
 #include "os/os_uv.h"
 #include "wal/wal_scan.h"
 
 #include <criterion/criterion.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,6 +17,23 @@ static struct sl_file *file;
 static struct wal_reader reader;
 static char path[] = "/tmp/test-wal-reader-XXXXXX";
 
+/* Bytes that no read gets, ever; [atomic: the thread reads too]. */
+#define BAD_BYTES 512u
+static atomic_ullong bad_position = UINT64_MAX;
+static atomic_uint bad_reads;
+static const struct sl_os_ops *below;
+static struct sl_os_ops with_bad;
+
+static sl_err pread_bad(struct sl_file *read_file, void *buffer, size_t size, uint64_t position,
+                        size_t *ret_size)
+{
+    uint64_t bad = bad_position;
+    if (bad == UINT64_MAX || position >= bad + BAD_BYTES || position + size <= bad)
+        return below->file_pread(read_file, buffer, size, position, ret_size);
+    bad_reads++;
+    return SLUICE_E_IO;
+}
+
 static void make(void)
 {
     int descriptor = mkstemp(path);
@@ -23,6 +42,10 @@ static void make(void)
     cr_assert_eq(write(descriptor, expected, FILE_BYTES), (ssize_t)FILE_BYTES);
     close(descriptor);
     cr_assert_eq(sl_os_uv_new(1, &os), SLUICE_OK);
+    below = os->ops;
+    with_bad = *below;
+    with_bad.file_pread = pread_bad;
+    os->ops = &with_bad;
     cr_assert_eq(sl_file_open(os, path, SL_FILE_READ | SL_FILE_WRITE, &file), SLUICE_OK);
     wal_reader_init(&reader);
     reader.os = os;
@@ -33,6 +56,7 @@ static void drop(void)
 {
     wal_reader_fini(&reader);
     sl_file_close(file);
+    os->ops = below;
     sl_os_free(os);
     unlink(path);
 }
@@ -142,4 +166,90 @@ Test(wal_reader, tells_where_a_file_that_was_cut_under_it_ends)
     expect_bytes(end - 100, 100);
     cr_expect_eq(wal_reader_get(&reader, end - 100, 101, &bytes), SLUICE_E_TRUNCATED);
     cr_expect_eq(wal_reader_get(&reader, end + WAL_READER_STEP, 1, &bytes), SLUICE_E_TRUNCATED);
+}
+
+/* ---- what cannot be read ---- */
+
+static void expect_bad(uint64_t position, size_t size)
+{
+    const uint8_t *bytes = NULL;
+    cr_assert_eq(wal_reader_get(&reader, position, size, &bytes), SLUICE_E_IO, "[%lu, + %zu)",
+                 (unsigned long)position, size);
+    cr_assert_eq(reader.failed_position, position);
+    cr_assert_eq(reader.failed_size, size);
+}
+
+/* All of it in a row: only the pieces that have bad bytes are refused, and these are tried twice:
+ * with what is around them, and alone. */
+static void read_around(uint64_t bad, size_t piece)
+{
+    bad_position = bad;
+    bad_reads = 0;
+    uint32_t refused = 0;
+    cr_assert_eq(wal_reader_open(&reader, file), SLUICE_OK);
+    for (uint64_t at = 0; at + piece <= FILE_BYTES; at += piece) {
+        bool is_bad = at < bad + BAD_BYTES && at + piece > bad;
+        refused += is_bad;
+        if (is_bad)
+            expect_bad(at, piece);
+        else
+            expect_bytes(at, piece);
+    }
+    cr_assert_geq(refused, 1);
+    cr_assert_leq(bad_reads, refused + 2, "%u for %u", (unsigned)bad_reads, refused);
+    bad_position = UINT64_MAX;
+}
+
+Test(wal_reader, refuses_the_bytes_that_cannot_be_read_and_no_others)
+{
+    static const uint64_t places[] = {0,
+                                      1000,
+                                      WAL_READER_STEP - 600,
+                                      WAL_READER_STEP - 100, /* in two buffers */
+                                      WAL_READER_STEP,
+                                      3 * WAL_READER_STEP + 70000,
+                                      FILE_BYTES - 10000};
+    static const size_t pieces[] = {128, 5000, 65536};
+    for (size_t i = 0; i < SL_COUNT_OF(places); i++) {
+        for (size_t n = 0; n < SL_COUNT_OF(pieces); n++) {
+            reader.step = WAL_READER_STEP;
+            read_around(places[i], pieces[n]);
+            reader.step = WAL_READER_STEP_SPARSE;
+            read_around(places[i], pieces[n]);
+        }
+    }
+}
+
+Test(wal_reader, has_the_bytes_again_once_they_can_be_read)
+{
+    bad_position = 5000;
+    expect_bytes(0, 4096);
+    expect_bad(4096, 4096);
+    bad_position = UINT64_MAX;
+    expect_bytes(4096, 4096);
+    expect_bytes(0, WAL_READER_STEP + 10);
+}
+
+Test(wal_reader, does_not_see_the_head_of_a_frame_that_cannot_be_read)
+{
+    struct wal_frame_header header;
+    static const uint64_t places[] = {8192, WAL_READER_STEP + 4096, 2u << 20};
+    for (size_t i = 0; i < SL_COUNT_OF(places); i++) {
+        bad_position = places[i];
+        cr_assert_eq(wal_reader_open(&reader, file), SLUICE_OK);
+        cr_expect_eq(wal_reader_peek(&reader, places[i], &header), SLUICE_E_IO);
+        cr_expect_eq(reader.failed_position, places[i]);
+        expect_bytes(0, 100); /* what follows is under way */
+        cr_expect_eq(wal_reader_peek(&reader, places[i], &header), SLUICE_E_IO);
+    }
+}
+
+Test(wal_reader, reads_a_file_ahead_after_one_that_has_bytes_that_cannot_be_read)
+{
+    bad_position = FILE_BYTES - BAD_BYTES;
+    expect_bad(FILE_BYTES - BAD_BYTES, 100);
+    bad_position = UINT64_MAX;
+    cr_assert_eq(wal_reader_open(&reader, file), SLUICE_OK);
+    expect_bytes(0, 100);
+    cr_expect_geq(reader.ahead.count, WAL_AHEAD_BUFFERS - 1);
 }
