@@ -328,7 +328,8 @@ static bool has_room(const struct conn *conn)
 static enum conn_stall find_stall(const struct conn *conn)
 {
     bool scarce = chunk_cache_is_scarce(conn->intake->cache);
-    if (conn->output_bytes > CONN_OUTPUT_HIGH && conn->pauses == 0) {
+    if ((conn->output_bytes > CONN_OUTPUT_HIGH && conn->pauses == 0) ||
+        conn_tls_waits_for_room(conn)) {
         return CONN_STALL_OUTPUT;
     }
     if (has_room(conn) || (conn->input == NULL && !scarce)) {
@@ -566,6 +567,8 @@ static sl_err receive(struct conn *conn, size_t *ret_size, bool *ret_more)
         conn->intake->bytes_in_total += *ret_size;
         conn->since_ms = conn_now_ms(conn);
         *ret_more = *ret_size == room || conn_tls_has_input(conn);
+    } else if (conn_tls_waits_for_room(conn) && conn->piece_count == 0) {
+        conn->taken_ms = conn_now_ms(conn);
     }
     return err;
 }
@@ -742,6 +745,9 @@ static void conn_writable(void *arg)
     }
     conn->writing = false;
     conn_flush(conn);
+    if (!conn->dead && conn_tls_has_room(conn)) {
+        post_read_task(conn);
+    }
     if (!conn->dead) {
         tell_drained(conn);
     }
@@ -935,7 +941,8 @@ static enum listener_refusal find_slowness(const struct conn *conn, int64_t at_m
     if (logs_in_late(conn, at_ms)) {
         return LISTENER_SLOW_LOGIN;
     }
-    bool is_taken = conn->piece_count == 0 || at_ms - conn->taken_ms < answer_ms;
+    bool is_taken = (conn->piece_count == 0 && !conn_tls_waits_for_room(conn)) ||
+                    at_ms - conn->taken_ms < answer_ms;
     return answer_ms > 0 && !is_taken ? LISTENER_SLOW_READER : LISTENER_TAKES;
 }
 

@@ -259,6 +259,11 @@ sl_err conn_tls_ready(struct conn *conn, bool *ret_now)
         return SLUICE_E_WOULD_BLOCK;
     }
     sl_err err = send_flight(conn);
+    if (err == SLUICE_E_WOULD_BLOCK) {
+        sl_stream_read_stop(conn->stream); /* what it sends ahead is looked at when there is room */
+        return err;
+    }
+    sl_stream_read_start(conn->stream);
     if (err == SLUICE_OK && tls->said != SLUICE_E_WOULD_BLOCK) {
         err = end_handshake(conn);
         *ret_now = err == SLUICE_OK;
@@ -309,8 +314,22 @@ const char *conn_tls_cipher(const struct conn *conn)
 
 bool conn_tls_has_input(const struct conn *conn)
 {
-    return conn->tls != NULL && conn->tls->ready &&
+    return conn->tls != NULL && conn->tls->ready && !conn_tls_waits_for_room(conn) &&
            (conn->tls->flight.bytes != NULL || tls_session_has_input(conn->tls->session));
+}
+
+bool conn_tls_waits_for_room(const struct conn *conn)
+{
+    return conn->tls != NULL && conn->tls->ready && tls_session_waits_for_room(conn->tls->session);
+}
+
+bool conn_tls_has_room(struct conn *conn)
+{
+    bool waited = conn_tls_waits_for_room(conn);
+    if (waited) {
+        tls_session_has_room(conn->tls->session);
+    }
+    return waited;
 }
 
 sl_err conn_wire_read(struct conn *conn, void *buffer, size_t size, size_t *ret_size)

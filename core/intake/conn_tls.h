@@ -35,6 +35,10 @@ const char *conn_tls_principal(const struct conn *conn);
 const char *conn_tls_version(const struct conn *conn); /* "TLSv1.3"; "": none */
 const char *conn_tls_cipher(const struct conn *conn);
 bool conn_tls_has_input(const struct conn *conn); /* that no event tells of */
+/* Its session cannot go on before its peer takes what it has to say. */
+bool conn_tls_waits_for_room(const struct conn *conn);
+/* There is room again. True: it waited for that, and no event tells that it can be read on. */
+bool conn_tls_has_room(struct conn *conn);
 
 /* As sl_stream_read and sl_stream_writev. */
 sl_err conn_wire_read(struct conn *conn, void *buffer, size_t size, size_t *ret_size) SL_MUST_CHECK;

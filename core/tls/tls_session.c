@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of the wire, in one read: the rest of a record, and the next one. */
+#define READS_PER_CALL 2u
+
 struct tls_session {
     struct tls_context *context;
     SSL *ssl;
@@ -16,6 +19,7 @@ struct tls_session {
     bool done;   /* the handshake */
     bool failed; /* nothing more may be asked of ssl */
     bool hungry; /* what ssl has is a part of a record: the last read asked the wire for more */
+    bool stuck;  /* the last read asked for room: ssl has something to say before it goes on */
     char why[TLS_WHY_BYTES];
 };
 
@@ -122,6 +126,7 @@ sl_err tls_session_handshake(struct tls_session *session)
         return SLUICE_E_NETWORK;
     }
     ERR_clear_error();
+    session->wire.reads_left = UINT32_MAX; /* a flight is bounded */
     int result = SSL_do_handshake(session->ssl);
     if (result == 1) {
         session->done = true;
@@ -141,8 +146,10 @@ sl_err tls_session_read(struct tls_session *session, void *buffer, size_t size, 
         return SLUICE_E_NETWORK;
     }
     ERR_clear_error();
+    session->wire.reads_left = READS_PER_CALL;
     int result = SSL_read_ex(session->ssl, buffer, size, ret_size);
     session->hungry = result != 1 && SSL_want_read(session->ssl);
+    session->stuck = result != 1 && SSL_want_write(session->ssl);
     if (result == 1) {
         return SLUICE_OK;
     }
@@ -205,7 +212,18 @@ sl_err tls_session_writev(struct tls_session *session, const struct sl_iovec *pi
 
 bool tls_session_has_input(const struct tls_session *session)
 {
-    return !session->failed && !session->hungry && SSL_has_pending(session->ssl) == 1;
+    return !session->failed && !session->hungry && !session->stuck &&
+           SSL_has_pending(session->ssl) == 1;
+}
+
+bool tls_session_waits_for_room(const struct tls_session *session)
+{
+    return session->stuck;
+}
+
+void tls_session_has_room(struct tls_session *session)
+{
+    session->stuck = false;
 }
 
 const char *tls_session_why(const struct tls_session *session)

@@ -26,7 +26,8 @@ struct tls_session *tls_session_free(struct tls_session *session);
 /* OK: it is done; E_WOULD_BLOCK: when the wire has input, or room, again; E_NETWORK: it failed,
  * tls_session_why says why. */
 sl_err tls_session_handshake(struct tls_session *session) SL_MUST_CHECK;
-/* As sl_stream_read. */
+/* As sl_stream_read. What is no data is read too, up to some buffers: E_WOULD_BLOCK then, while the
+ * wire may have more. */
 sl_err tls_session_read(struct tls_session *session, void *buffer, size_t size,
                         size_t *ret_size) SL_MUST_CHECK;
 /* As sl_stream_writev, but that the wire tells of room: after *ret_size less than all, the next
@@ -37,6 +38,10 @@ sl_err tls_session_writev(struct tls_session *session, const struct sl_iovec *pi
 /* Input that the wire gave and read has not: no event of the wire tells of it. A part of a record
  * is none once a read found that it is one: the wire tells of the rest. */
 bool tls_session_has_input(const struct tls_session *session);
+/* The last read found no room for what the session itself has to say before it goes on (an update
+ * of keys): nothing is read until tls_session_has_room says that there is some. */
+bool tls_session_waits_for_room(const struct tls_session *session);
+void tls_session_has_room(struct tls_session *session);
 
 /* After a failure: one sentence, "the peer's certificate is not valid: certificate has expired". */
 const char *tls_session_why(const struct tls_session *session);

@@ -11,7 +11,9 @@ static int on_read(BIO *bio, char *buffer, int size)
     if (size <= 0 || wire->ended || wire->broken) {
         return 0;
     }
-    sl_err err = wire->read(wire->arg, buffer, (size_t)size, &got);
+    sl_err err = wire->reads_left == 0 ? SLUICE_E_WOULD_BLOCK
+                                       : wire->read(wire->arg, buffer, (size_t)size, &got);
+    wire->reads_left -= wire->reads_left > 0;
     if (err == SLUICE_E_WOULD_BLOCK) {
         BIO_set_retry_read(bio);
         return -1;

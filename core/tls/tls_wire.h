@@ -11,6 +11,9 @@ struct tls_wire {
     sl_err (*read)(void *arg, void *buffer, size_t size, size_t *ret_size);
     /* As sl_stream_writev of one piece: *ret_size less than size: the rest when there is room. */
     sl_err (*write)(void *arg, const void *data, size_t size, size_t *ret_size);
+    /* Reads until one would block though there may be more: set before each call of OpenSSL, which
+     * else goes on for as long as a peer sends records that have no data (updates of keys). */
+    uint32_t reads_left;
     bool ended;  /* read came to the end */
     bool broken; /* read or write failed */
 };

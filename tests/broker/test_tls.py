@@ -1,9 +1,11 @@
 """TLS of listeners: clients of several kinds, certificates of clients as principals, logins over TLS, handshakes that go wrong."""
 import atexit
+import ctypes
 import os
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import urllib.request
@@ -422,6 +424,48 @@ def test_a_handshake_that_is_cut_at_any_byte_harms_nobody():
             wait_for(lambda: metric(broker, "sluice_tls_handshakes_failed_total") >= len(first) + len(second), "the failures to be counted")
             assert kafka_wire.call(other, "ApiVersions", 0)["error_code"] == 0
             assert serves(broker.kafka)
+
+
+class KeyUpdates:
+    """A client of TLS 1.3 that asks for new keys and takes none; then it takes all. By OpenSSL itself: no module of Python's asks for keys."""
+
+    def __init__(self, raw):
+        self.tls = tls = ctypes.CDLL("libssl.so.3")
+        for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
+            getattr(tls, name).restype = ctypes.c_void_p
+        self.context = ctypes.c_void_p(tls.SSL_CTX_new(ctypes.c_void_p(tls.TLS_client_method())))
+        self.ssl = ctypes.c_void_p(tls.SSL_new(self.context))
+        assert tls.SSL_set_fd(self.ssl, raw.fileno()) == 1 and tls.SSL_connect(self.ssl) == 1
+
+    def ask(self, count):
+        for _ in range(count):
+            assert self.tls.SSL_key_update(self.ssl, 1) == 1 and self.tls.SSL_do_handshake(self.ssl) == 1
+
+    def call(self, request, size):
+        """So many bytes of the answer."""
+        buffer = ctypes.create_string_buffer(size)
+        assert self.tls.SSL_write(self.ssl, request, len(request)) == len(request)
+        assert self.tls.SSL_read(self.ssl, buffer, size) == size
+        return buffer.raw
+
+    def close(self):
+        self.tls.SSL_free(self.ssl)
+        self.tls.SSL_CTX_free(self.context)
+
+
+def test_who_asks_for_keys_and_takes_none_is_not_read_until_it_does():
+    request = struct.pack(">ihhih", 10, 18, 0, 7, -1)  # ApiVersions
+    with Broker(*keys()) as broker, socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # the broker's buffer is small, too, then
+        raw.connect(("127.0.0.1", broker.kafka))
+        client_of_it = KeyUpdates(raw)
+        stalled = lambda: metric(broker, 'sluice_connections_stalled{cause="output"}') == 1  # noqa: E731
+        wait_for(lambda: client_of_it.ask(1000) or stalled(), "it not to be read", 0)
+        assert serves(broker.kafka)
+        assert client_of_it.call(request, 8)[4:] == struct.pack(">i", 7)
+        assert not stalled()
+        client_of_it.close()
 
 
 def test_plaintext_to_a_tls_port_and_tls_to_a_plaintext_port_end():

@@ -21,12 +21,14 @@ struct peer {
     size_t width;  /* of a read and of a write */
     uint32_t turn; /* every other call would block */
     bool ended;
+    bool steady; /* no call blocks where there is something, and room */
+    bool full;   /* nothing more is taken from the listener */
 };
 
 static sl_err wire_read(void *arg, void *buffer, size_t size, size_t *ret_size)
 {
     struct peer *peer = arg;
-    int got = peer->turn++ % 2 == 0
+    int got = peer->turn++ % 2 == 0 || peer->steady
                   ? BIO_read(peer->to_listener, buffer, (int)SL_MIN(size, peer->width))
                   : 0;
     if (got <= 0) {
@@ -41,7 +43,8 @@ static sl_err wire_read(void *arg, void *buffer, size_t size, size_t *ret_size)
 static sl_err wire_write(void *arg, const void *data, size_t size, size_t *ret_size)
 {
     struct peer *peer = arg;
-    size_t room = peer->turn++ % 2 == 0 ? SL_MIN(size, peer->width) : 0;
+    bool takes = (peer->turn++ % 2 == 0 || peer->steady) && !peer->full;
+    size_t room = takes ? SL_MIN(size, peer->width) : 0;
     *ret_size = room == 0 ? 0 : (size_t)BIO_write(peer->from_listener, data, (int)room);
     return SLUICE_OK;
 }
@@ -181,15 +184,21 @@ static void receive_all(struct peer *peer, struct tls_session *session)
     cr_assert_eq(memcmp(data, got, DATA_BYTES), 0);
 }
 
+static struct tls_session *open_session(struct peer *peer, size_t width, int version)
+{
+    struct tls_session *session = NULL;
+    struct tls_context *context = make_context(0, SLUICE_OK);
+    peer_open(peer, width, version);
+    const struct tls_wire wire = {.arg = peer, .read = wire_read, .write = wire_write};
+    cr_assert_eq(tls_session_new(context, &wire, &session), SLUICE_OK);
+    tls_context_unref(context); /* the session keeps it */
+    return session;
+}
+
 static void try_width(size_t width, int version)
 {
     struct peer peer;
-    struct tls_session *session = NULL;
-    struct tls_context *context = make_context(0, SLUICE_OK);
-    peer_open(&peer, width, version);
-    const struct tls_wire wire = {.arg = &peer, .read = wire_read, .write = wire_write};
-    cr_assert_eq(tls_session_new(context, &wire, &session), SLUICE_OK);
-    tls_context_unref(context); /* the session keeps it */
+    struct tls_session *session = open_session(&peer, width, version);
     shake_hands(&peer, session);
     cr_assert_str_eq(tls_session_version(session), SSL_get_version(peer.ssl));
     send_all(&peer, session);
@@ -236,15 +245,10 @@ static sl_err read_text(struct tls_session *session, char ret_text[16])
 Test(tls_session, has_no_input_in_a_part_of_a_record_once_it_was_read)
 {
     struct peer peer;
-    struct tls_session *session = NULL;
-    struct tls_context *context = make_context(0, SLUICE_OK);
+    struct tls_session *session = open_session(&peer, 100000, TLS1_3_VERSION);
     uint8_t records[3][256];
     size_t sizes[3];
     char text[16];
-    peer_open(&peer, 100000, TLS1_3_VERSION);
-    const struct tls_wire wire = {.arg = &peer, .read = wire_read, .write = wire_write};
-    cr_assert_eq(tls_session_new(context, &wire, &session), SLUICE_OK);
-    tls_context_unref(context);
     shake_hands(&peer, session);
     for (size_t i = 0; i < 3; i++) {
         sizes[i] = make_record(&peer, (const char *[]){"one", "two", "three"}[i], records[i],
@@ -270,15 +274,67 @@ Test(tls_session, has_no_input_in_a_part_of_a_record_once_it_was_read)
     peer_close(&peer);
 }
 
+/* Of either kind: SSL_KEY_UPDATE_*. */
+static void update_keys(struct peer *peer, int kind, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        cr_assert_eq(SSL_key_update(peer->ssl, kind), 1);
+        cr_assert_eq(SSL_do_handshake(peer->ssl), 1);
+    }
+}
+
+/* The answer to a peer that takes nothing: who reads on meanwhile would read for ever. */
+Test(tls_session, has_no_input_until_there_is_room_for_what_it_has_to_say_first)
+{
+    struct peer peer;
+    struct tls_session *session = open_session(&peer, 100000, TLS1_3_VERSION);
+    char text[16];
+    shake_hands(&peer, session);
+    peer.steady = peer.full = true;
+    update_keys(&peer, SSL_KEY_UPDATE_REQUESTED, 3);
+    cr_assert_eq(SSL_write(peer.ssl, "one", 3), 3);
+    cr_assert_eq(read_text(session, text), SLUICE_E_WOULD_BLOCK);
+    cr_assert(tls_session_waits_for_room(session));
+    cr_assert_not(tls_session_has_input(session));
+    peer.full = false;
+    tls_session_has_room(session);
+    cr_assert_not(tls_session_waits_for_room(session));
+    cr_assert(tls_session_has_input(session), "no event tells of it");
+    cr_assert_eq(read_text(session, text), SLUICE_OK);
+    cr_assert_str_eq(text, "one");
+    cr_assert_gt(BIO_ctrl_pending(peer.from_listener), 0, "the keys that were asked for");
+    tls_session_free(session);
+    peer_close(&peer);
+}
+
+/* A peer that says more than is read meanwhile would else keep one read going for ever. */
+Test(tls_session, one_read_of_what_is_no_data_takes_no_more_than_some_buffers)
+{
+    struct peer peer;
+    struct tls_session *session = open_session(&peer, 100000, TLS1_3_VERSION);
+    char text[16];
+    uint32_t reads = 0;
+    shake_hands(&peer, session);
+    peer.steady = true;
+    update_keys(&peer, SSL_KEY_UPDATE_NOT_REQUESTED, 4000);
+    cr_assert_eq(SSL_write(peer.ssl, "one", 3), 3);
+    size_t before = BIO_ctrl_pending(peer.to_listener);
+    while (read_text(session, text) == SLUICE_E_WOULD_BLOCK) {
+        size_t left = BIO_ctrl_pending(peer.to_listener);
+        cr_assert_leq(before - left, 4 * TLS_RECORD_BYTES);
+        before = left;
+        reads++;
+    }
+    cr_assert_str_eq(text, "one");
+    cr_assert_geq(reads, 1);
+    tls_session_free(session);
+    peer_close(&peer);
+}
+
 Test(tls_session, ends_where_its_peer_is_cut_off)
 {
     struct peer peer;
-    struct tls_session *session = NULL;
-    struct tls_context *context = make_context(0, SLUICE_OK);
-    peer_open(&peer, 1000, TLS1_3_VERSION);
-    const struct tls_wire wire = {.arg = &peer, .read = wire_read, .write = wire_write};
-    cr_assert_eq(tls_session_new(context, &wire, &session), SLUICE_OK);
-    tls_context_unref(context);
+    struct tls_session *session = open_session(&peer, 1000, TLS1_3_VERSION);
     peer.ended = true;
     sl_err err = SLUICE_E_WOULD_BLOCK;
     while (err == SLUICE_E_WOULD_BLOCK) {
