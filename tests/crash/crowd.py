@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""crowd.py [--clients N] [--seconds S] [--seed N] [--build DIR]: thousands of connections that do what they like, and each answer verified.
+"""crowd.py [--clients N] [--seconds S] [--idle S] [--seed N] [--build DIR]: thousands of connections that do what they like, and each answer verified.
 
 Kafka's protocol over TCP and TLS, the native one over TCP, a local socket and WebSocket, HTTP, and the admin socket. First N of them are
 idle: the broker's processor time is measured. Then for S seconds each, by the seed, is polite, sends many requests at once, sends byte by
@@ -9,7 +9,7 @@ is left asks once more, all go, and the broker must have no connection, no more 
 nothing to do.
 
 An answer is late when it takes more than a second, of a request that the broker had as a whole, to a client that takes its answers;
-what the machine is late itself (a process beside that only sleeps says how much) is not counted."""
+what the machine (a process beside that only sleeps says how much) or this program is late is not counted."""
 import argparse
 import base64
 import json
@@ -30,7 +30,6 @@ sys.path[:0] = [os.path.join(os.path.dirname(HERE), "broker"), os.path.join(os.p
 
 LATE_S = 1.0
 TOPICS = 8
-IDLE_S = 5
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -46,6 +45,7 @@ class Protocol:
     def __init__(self, crowd):
         self.crowd, self.got, self.sent, self.answered = crowd, bytearray(), 0, 0
         self.is_open = True  # nothing of the opening has to be waited for
+        self.back = b""  # what has to be sent without having been asked for
 
     def ask(self):
         self.sent += 1
@@ -110,6 +110,7 @@ class Native(Protocol):
     def answer(self, answer):
         kind, = struct.unpack_from("<H", answer, 4)
         if kind == 5:  # the broker's own ping
+            self.back += answer[:4] + struct.pack("<H", 6) + answer[6:]
             return
         if not self.is_open:
             if kind != 2:
@@ -340,6 +341,9 @@ class Connection:
             self.output += back
             self.flush()
         count = self.protocol.take(data) if data else 0
+        if self.protocol.back:
+            back, self.protocol.back = self.protocol.back, b""
+            self.send(self.protocol.masked(back) if self.kind == "websocket" else back)
         now = time.monotonic()
         for at in self.asked[:count]:
             self.crowd.answered(self, now, at)
@@ -491,7 +495,9 @@ class Crowd:
 
     def turn(self, wait_s):
         began = time.monotonic()
-        for descriptor, events in self.epoll.poll(wait_s, 512):
+        ready = self.epoll.poll(wait_s, 512)
+        looked = time.monotonic()
+        for descriptor, events in ready:
             if descriptor in self.connections:
                 self.connections[descriptor].serve(events)
         for one in list(self.dribbling)[:200]:
@@ -511,6 +517,8 @@ class Crowd:
             self.leaving.discard(one)
             if self.connections.get(one.id) is one:
                 one.close()
+        if (now := time.monotonic()) - looked > 0.1:
+            self.jitter.late.append((looked, now))
 
     def until(self, condition, seconds, what):
         end = time.monotonic() + seconds
@@ -594,6 +602,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--idle", type=float, default=5, help="seconds that nobody does anything, before, after, and for twice as long with all connected")
     parser.add_argument("--acts", type=float, default=400, help="what the crowd does in a second")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "little"))
     parser.add_argument("--build", default=os.environ.get("SLUICE_BUILD_DIR", "build/test"))
@@ -617,11 +626,11 @@ def main():
 
 def watch(broker, crowd, options, wait_for):
     begin = state(broker)
-    print("sockets %d, %d MiB, %.3f s of the processor a second" % (begin[0], begin[1] >> 20, idle_seconds(broker, crowd, IDLE_S)), flush=True)
+    print("sockets %d, %d MiB, %.3f s of the processor a second" % (begin[0], begin[1] >> 20, idle_seconds(broker, crowd, options.idle)), flush=True)
     crowd.fill(options.clients)
     crowd.until(crowd.all_quiet, 120, "to be connected")
     crowd.slowest = crowd.late = 0  # of handshakes
-    idle = idle_seconds(broker, crowd, 2 * IDLE_S)
+    idle = idle_seconds(broker, crowd, 2 * options.idle)
     print("%d connections: sockets %d, %d MiB, idle %.3f s of the processor a second" % (
         len(crowd.connections), state(broker)[0], state(broker)[1] >> 20, idle), flush=True)
     crowd.run(options.seconds, options.acts)
@@ -638,7 +647,7 @@ def watch(broker, crowd, options, wait_for):
     for one in list(crowd.connections.values()):
         one.close()
     wait_for(lambda: state(broker)[0] <= begin[0], "all sockets to be gone")
-    after = idle_seconds(broker, crowd, IDLE_S)
+    after = idle_seconds(broker, crowd, options.idle)
     end = state(broker)
     print("all gone: sockets %d, %d MiB, %.3f s of the processor a second" % (end[0], end[1] >> 20, after), flush=True)
     twice = [len(offsets) - len(set(offsets)) for offsets in crowd.offsets]
