@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""crowd.py [--clients N] [--seconds S] [--idle S] [--seed N] [--build DIR]: thousands of connections that do what they like, and each answer verified.
+"""crowd.py [--clients N] [--seconds S] [--idle S] [--late S] [--seed N] [--build DIR]: thousands of connections that do what they like, and each answer verified.
 
 Kafka's protocol over TCP and TLS, the native one over TCP, a local socket and WebSocket, HTTP, and the admin socket. First N of them are
 idle: the broker's processor time is measured. Then for S seconds each, by the seed, is polite, sends many requests at once, sends byte by
@@ -8,7 +8,7 @@ that stay every answer must come, in order, byte for byte what it has to be; of 
 is left asks once more, all go, and the broker must have no connection, no more descriptors, no memory for connections than before, and
 nothing to do.
 
-An answer is late when it takes more than a second, of a request that the broker had as a whole, to a client that takes its answers;
+An answer is late when it takes more than a second (--late), of a request that the broker had as a whole, to a client that takes its answers;
 what the machine (a process beside that only sleeps says how much) or this program is late is not counted."""
 import argparse
 import base64
@@ -28,7 +28,6 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), "broker"), os.path.join(os.path.dirname(HERE), "native")]
 
-LATE_S = 1.0
 TOPICS = 8
 RESET = struct.pack("ii", 1, 0)
 
@@ -423,8 +422,8 @@ class Connection:
 
 
 class Crowd:
-    def __init__(self, broker, clients, seed, folder, ca):
-        self.chance, self.clients = random.Random(seed), clients
+    def __init__(self, broker, options, folder, ca):
+        self.chance, self.clients, self.late_s = random.Random(options.seed), options.clients, options.late
         self.places = {"kafka": ("127.0.0.1", broker.kafka), "secure": ("127.0.0.1", broker.secure), "native": ("127.0.0.1", broker.native),
                        "http": ("127.0.0.1", broker.http), "local": os.path.join(folder, "native"), "admin": os.path.join(broker.home, "sluice.sock")}
         self.trust = ssl.create_default_context(cafile=ca)
@@ -474,10 +473,10 @@ class Crowd:
         if at is None or connection.kind == "admin":
             return
         took = now - max(at, connection.held_until)
-        if took > LATE_S / 2:
+        if took > self.late_s / 2:
             took -= self.jitter.between(now - took, now)
         self.slowest = max(self.slowest, took)
-        if took > LATE_S:
+        if took > self.late_s:
             self.late += 1
             if self.late < 20:
                 print("    LATE %s: %.2f s" % (connection.kind, took), flush=True)
@@ -603,6 +602,7 @@ def main():
     parser.add_argument("--clients", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--idle", type=float, default=5, help="seconds that nobody does anything, before, after, and for twice as long with all connected")
+    parser.add_argument("--late", type=float, default=1, help="seconds that an answer may take")
     parser.add_argument("--acts", type=float, default=400, help="what the crowd does in a second")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "little"))
     parser.add_argument("--build", default=os.environ.get("SLUICE_BUILD_DIR", "build/test"))
@@ -621,7 +621,7 @@ def main():
                         "kafka.listeners.secure.tls.key=" + pair.key, environment={"MALLOC_PERTURB_": "0"})
         broker.secure = secure
         with broker:
-            return watch(broker, Crowd(broker, options.clients, options.seed, folder, authority.path), options, wait_for)
+            return watch(broker, Crowd(broker, options, folder, authority.path), options, wait_for)
 
 
 def watch(broker, crowd, options, wait_for):
