@@ -55,7 +55,9 @@ sl_err sl_file_pread_cached(struct sl_file *file, void *buffer, size_t size, uin
 /* Brings the bytes into memory, and has the system go on reading behind them. A hint: a failure is
  * the next read's to tell. [blocks] */
 void sl_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size);
-/* Asks the disk for the bytes and does not wait: for who reads them soon, and once. A hint. */
+/* Asks the disk for the bytes and does not wait: for who reads them soon, and once. Where nothing
+ * was ever written there is no disk to ask: the pages are there when it returns, which takes a
+ * processor some 0.3 ms a MiB. A hint. [blocks] */
 void sl_file_ask(struct sl_file *file, uint64_t position, uint64_t size);
 /* The next run of bytes at or behind `position` that may be other than zero: what was only
  * allocated, or never written, is left out where the file system tells (SEEK_DATA); where it does

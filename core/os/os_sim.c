@@ -306,6 +306,12 @@ static void sim_file_prefetch(struct sl_file *base, uint64_t position, uint64_t 
     (void)size;
 }
 
+static void sim_file_ask(struct sl_file *base, uint64_t position, uint64_t size)
+{
+    (void)position;
+    sim_os_of(base->os)->asked_bytes += size;
+}
+
 static sl_err sim_file_drop_cache(struct sl_file *base, uint64_t position, uint64_t size)
 {
     sl_err failed = call_begins(sim_os_of(base->os), 0);
@@ -473,7 +479,7 @@ static const struct sl_os_ops sim_ops = {
     .file_size = sim_file_size,
     .file_link_count = sim_file_link_count,
     .file_prefetch = sim_file_prefetch,
-    .file_ask = sim_file_prefetch,
+    .file_ask = sim_file_ask,
     .file_data_range = sim_file_data_range,
     .file_drop_cache = sim_file_drop_cache,
     .file_lock = sim_file_lock,
@@ -532,4 +538,9 @@ bool sl_os_sim_power_is_off(struct sl_os *os)
 uint64_t sl_os_sim_calls_left(struct sl_os *os)
 {
     return sim_os_of(os)->faults.call_fails_after;
+}
+
+uint64_t sl_os_sim_asked_bytes(struct sl_os *os)
+{
+    return sim_os_of(os)->asked_bytes;
 }

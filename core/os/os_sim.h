@@ -54,7 +54,8 @@ sl_err sl_os_sim_new(uint64_t seed, struct sl_sim_disk *disk, const struct sl_si
  * is off. */
 bool sl_os_sim_step(struct sl_os *os);
 bool sl_os_sim_power_is_off(struct sl_os *os);
-uint64_t sl_os_sim_calls_left(struct sl_os *os); /* of call_fails_after; 0: one failed */
+uint64_t sl_os_sim_calls_left(struct sl_os *os);  /* of call_fails_after; 0: one failed */
+uint64_t sl_os_sim_asked_bytes(struct sl_os *os); /* by sl_file_ask, of all files */
 /* Drops all that is queued without running it (the machine lost power); then sl_os_free works. */
 void sl_os_sim_abandon(struct sl_os *os);
 

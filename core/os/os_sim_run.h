@@ -55,6 +55,7 @@ struct sim_os {
     uint64_t random;
     int64_t mono_ns;
     int64_t job_ns; /* virtual time that the job under way has taken */
+    uint64_t asked_bytes;
     struct sim_loop *loops;
     struct sim_timer *timers;
     struct sim_lane *lanes;

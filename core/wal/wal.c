@@ -1,5 +1,5 @@
 /* wal.c: opening, submitting, reading, closing; the parts are wal_commit.c, wal_checkpoint.c,
- * wal_upkeep.c, and recovery reads through wal_scan.c. */
+ * wal_upkeep.c, wal_pages.c, and recovery reads through wal_scan.c. */
 #include "wal/wal_state.h"
 
 #include "base/bytes.h"
@@ -47,6 +47,7 @@ static sl_err parts_make(struct wal *wal)
     wal_commit_init(wal);
     wal_checkpoint_init(wal);
     wal_upkeep_init(wal);
+    wal_pages_init(wal);
     sl_err err = sl_lane_new(wal->os, "committer", &wal->lane);
     if (err == SLUICE_OK)
         err = sl_timer_new(wal->loop, idle_fire, wal, &wal->idle_timer);
@@ -532,7 +533,7 @@ void wal_status_get(const struct wal *wal, struct wal_status *ret_status)
 void wal_close_step(struct wal *wal)
 {
     if (!wal->closing || wal->is_closed || wal->commit.busy || wal->ending_segment != 0 ||
-        wal->checkpoint.busy || wal->upkeep.busy || wal->kick.queued)
+        wal->checkpoint.busy || wal->upkeep.busy || wal->pages.file != NULL || wal->kick.queued)
         return;
     if (!wal->fenced && wal->pending_head != NULL)
         return; /* a kick is on its way */

@@ -639,6 +639,8 @@ static void commit_account(struct wal *wal)
             wal->events->sealed(wal->events_arg);
     }
     spares_begin(wal);
+    if (!commit->syncs)
+        wal_pages_consider(wal);
 }
 
 /* Silence ends with a frame that says what is durable, and makes durable what is only written. */

@@ -1,8 +1,8 @@
 /* wal_state.h: the inside of struct wal, shared by wal*.c of this room only.
  *
  * Everything here belongs to the loop, except what a job holds while it runs: struct wal_commit on
- * the lane, struct wal_checkpoint and struct wal_upkeep on a helper. A job's `busy` says whose turn
- * it is. */
+ * the lane, struct wal_checkpoint, struct wal_upkeep and struct wal_pages on a helper. A job's
+ * `busy` says whose turn it is. */
 #ifndef SL_WAL_WAL_STATE_H
 #define SL_WAL_WAL_STATE_H
 
@@ -150,6 +150,17 @@ struct wal_upkeep {
     sl_err err;
 };
 
+/* Pages of cache for the next frames. */
+struct wal_pages {
+    struct sl_job job;
+    struct wal *wal;
+    struct sl_file *file; /* of the segment, pinned by the job; NULL: none is under way */
+    uint64_t segment;     /* number, that the rest is of */
+    uint64_t begin, end;  /* of the stretch that was asked for last */
+    uint64_t seen_end;    /* position, and frames of the log, at the last look */
+    uint64_t seen_frames;
+};
+
 struct wal {
     struct commit_log log; /* what others hold */
     struct sl_os *os;
@@ -209,6 +220,7 @@ struct wal {
     struct wal_gather gather;
     struct wal_checkpoint checkpoint;
     struct wal_upkeep upkeep;
+    struct wal_pages pages;
     struct sl_timer *idle_timer;
     struct sl_timer *disk_timer;
     struct wal_unit mark; /* IDLE or CLEAN_SHUTDOWN */
@@ -280,6 +292,10 @@ void wal_spares_judge(struct wal *wal, uint64_t end);
 uint32_t wal_spares_kept(const struct wal *wal);
 void wal_disk_judge(struct wal *wal, uint64_t total_bytes, uint64_t available_bytes);
 void wal_upkeep_fini(struct wal *wal);
+
+/* wal_pages.c */
+void wal_pages_init(struct wal *wal);
+void wal_pages_consider(struct wal *wal); /* a commit was written and not synced */
 
 /* wal.c */
 void wal_close_step(struct wal *wal);

@@ -1,7 +1,10 @@
 /* test_wal_written.c: units that are told when they are written, before they are synced. */
 #include "wal_fixture.h"
 
+#include "wal/wal_format.h"
+
 #include <criterion/criterion.h>
+#include <string.h>
 
 static struct fixture *fixture;
 
@@ -125,6 +128,78 @@ Test(wal_written, blocks_of_spares_are_only_taken_where_little_is_synced)
     fixture_settle(fixture);
     cr_assert_eq(fixture_spares(fixture), 1);
     cr_assert_eq(status().bytes_zeros, 0, "no sync gains by them, and who appends waits beside");
+}
+
+/* ---- pages of cache for what is written next ---- */
+
+#define LARGE_SEGMENT (1u << 20)
+
+static uint64_t asked(void)
+{
+    return sl_os_sim_asked_bytes(fixture->os);
+}
+
+/* Until the log's position is behind `end`. */
+static void write_up_to(uint64_t end, uint32_t body_size)
+{
+    struct wal_segment_status segment = {0};
+    while (wal_segment_status_get(fixture->wal, status().last_segment, &segment) &&
+           segment.end < end)
+        write_one(body_size);
+    fixture_settle(fixture);
+}
+
+static void start_large(void)
+{
+    fixture->limits.segment_bytes = LARGE_SEGMENT;
+    fixture->limits.bytes_max = 16 * LARGE_SEGMENT;
+    fixture_start(fixture);
+}
+
+Test(wal_written, pages_before_frames_of_a_block_are_in_memory_to_the_end_of_the_segment)
+{
+    start_large();
+    write_up_to(32 * WAL_BLOCK, 100);
+    cr_assert_eq(asked(), 0, "so few do not tell how large frames are");
+    write_up_to(100 * WAL_BLOCK, 100);
+    uint64_t in_front = asked();
+    cr_assert_geq(in_front, LARGE_SEGMENT - 100 * WAL_BLOCK);
+    cr_assert_lt(in_front, LARGE_SEGMENT - 64 * WAL_BLOCK);
+    write_up_to(200 * WAL_BLOCK, 100);
+    cr_assert_eq(asked(), in_front, "they are there");
+}
+
+Test(wal_written, pages_come_with_larger_frames)
+{
+    start_large();
+    for (int i = 0; i < 120; i++)
+        write_one(16000);
+    cr_assert_gt(status().last_segment, 1);
+    cr_assert_eq(asked(), 0);
+}
+
+Test(wal_written, pages_come_with_frames_that_are_synced)
+{
+    start_large();
+    for (int i = 0; i < 120; i++)
+        fixture_commit(fixture, WAL_ITEM_BATCH, 100);
+    cr_assert_eq(asked(), 0, "a sync takes so much longer");
+}
+
+Test(wal_written, no_disk_is_read_for_what_a_segment_held_before)
+{
+    size_t size = 0;
+    start_large();
+    write_up_to(LARGE_SEGMENT / 2, 16000);
+    cr_assert_eq(fixture_spares(fixture), 1);
+    uint8_t *spare = fixture_bytes(fixture, "2.spare", &size);
+    cr_assert_eq(size, LARGE_SEGMENT);
+    memset(spare, 1, size);
+    uint64_t first = status().last_segment;
+    while (status().last_segment == first)
+        write_one(16000);
+    write_up_to(100 * WAL_BLOCK, 100);
+    cr_assert_eq(asked(), 0);
 }
 
 Test(wal_written, a_segment_is_synced_before_the_next_one_begins)
