@@ -16,7 +16,7 @@ except ImportError as error:
     MISSING = str(error)
 
 import kafka_wire
-from certificates import Authority
+from certificates import Authority, openssl
 from sluice_broker import SLUICE, Broker, Raw, free_port, loader, need, wait_for
 
 FOLDER = tempfile.mkdtemp(prefix="sluice-tls-")
@@ -466,6 +466,44 @@ def test_who_asks_for_keys_and_takes_none_is_not_read_until_it_does():
         assert client_of_it.call(request, 8)[4:] == struct.pack(">i", 7)
         assert not stalled()
         client_of_it.close()
+
+
+def test_a_flight_of_a_handshake_that_finds_no_room_costs_nothing_until_there_is_some():
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout", os.path.join(FOLDER, "long.key"),
+            "-out", os.path.join(FOLDER, "long.pem"), "-subj", "/O=x" + ("/OU=" + "y" * 60) * 25)
+    chain = os.path.join(FOLDER, "chain.pem")
+    with open(chain, "w") as file:
+        for path, times in ((SERVER.certificate, 1), (os.path.join(FOLDER, "long.pem"), 15)):
+            with open(path) as part:
+                file.write(part.read() * times)
+    with Broker("kafka.tls.certificate=" + chain, "kafka.tls.key=" + SERVER.key) as broker, socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # the broker's buffer is small, too, then
+        raw.connect(("127.0.0.1", broker.kafka))
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+
+        def shakes():
+            try:
+                tls.do_handshake()
+                return False
+            except ssl.SSLWantReadError:
+                return True
+            finally:
+                raw.sendall(outgoing.read())
+        shakes()
+        incoming.write(raw.recv(1))
+        raw.sendall(b"\x14\x03\x03\0\x01\x01")  # a change of ciphers, which TLS 1.3 ignores: something to be read
+        before = metric(broker, "sluice_loop_turn_seconds_count")
+        for _ in range(30):
+            after = metric(broker, "sluice_loop_turn_seconds_count")
+        assert after - before < 30 * 50, "each of its turns is for somebody"
+        while shakes():
+            incoming.write(raw.recv(65536))
+        tls.write(struct.pack(">ihhih", 10, 18, 0, 7, -1))  # ApiVersions
+        raw.sendall(outgoing.read())
+        incoming.write(raw.recv(65536))
+        assert tls.read(8)[4:] == struct.pack(">i", 7)
 
 
 def test_plaintext_to_a_tls_port_and_tls_to_a_plaintext_port_end():
