@@ -29,6 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), "broker"), os.path.join(os.path.dirname(HERE), "native")]
 
 TOPICS = 8
+HEARTBEAT_S = 10
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -44,7 +45,6 @@ class Protocol:
     def __init__(self, crowd):
         self.crowd, self.got, self.sent, self.answered = crowd, bytearray(), 0, 0
         self.is_open = True  # nothing of the opening has to be waited for
-        self.back = b""  # what has to be sent without having been asked for
 
     def ask(self):
         self.sent += 1
@@ -108,9 +108,6 @@ class Native(Protocol):
 
     def answer(self, answer):
         kind, = struct.unpack_from("<H", answer, 4)
-        if kind == 5:  # the broker's own ping
-            self.back += answer[:4] + struct.pack("<H", 6) + answer[6:]
-            return
         if not self.is_open:
             if kind != 2:
                 raise Wrong("no WELCOME: %r" % answer)
@@ -288,7 +285,7 @@ class Connection:
         self.begun = False
 
     def begin(self):
-        self.begun = True
+        self.begun, self.asked_at = True, time.monotonic()
         if self.protocol.opening or isinstance(self.wire, Tls):
             self.send(self.protocol.opening)
 
@@ -297,6 +294,7 @@ class Connection:
         self.flush()
 
     def ask(self, count=1):
+        self.asked_at = time.monotonic()
         data = b""
         for _ in range(count):
             data += self.protocol.ask()
@@ -340,9 +338,6 @@ class Connection:
             self.output += back
             self.flush()
         count = self.protocol.take(data) if data else 0
-        if self.protocol.back:
-            back, self.protocol.back = self.protocol.back, b""
-            self.send(self.protocol.masked(back) if self.kind == "websocket" else back)
         now = time.monotonic()
         for at in self.asked[:count]:
             self.crowd.answered(self, now, at)
@@ -530,12 +525,19 @@ class Crowd:
                 raise Wrong("%d connections wait: %s" % (len(waiting), what))
             self.turn(0.05)
 
+    def be_heard(self):
+        """The native protocol wants a client to say something from time to time."""
+        before = time.monotonic() - HEARTBEAT_S
+        for one in list(self.connections.values()):
+            if isinstance(one.protocol, Native) and one.is_quiet() and one.asked_at < before and not one.ended:
+                one.ask()
+
     def all_quiet(self):
         return all(one.is_quiet() or one.ended for one in self.connections.values())
 
     def run(self, seconds, acts_a_second):
         """Everybody does what he likes."""
-        began, acted = time.monotonic(), 0
+        began, acted, heard = time.monotonic(), 0, time.monotonic()
         while (now := time.monotonic()) < began + seconds:
             due = min(int((now - began) * acts_a_second) - acted, 200)
             tries = self.chance.choices(list(self.connections), k=due) if due > 0 and self.connections else []
@@ -550,6 +552,9 @@ class Crowd:
                             self.wrong("%s: %r while it acts" % (one.kind, error))
                         if self.connections.get(one.id) is one:
                             one.close()
+            if now - heard > 1:
+                heard = now
+                self.be_heard()
             if len(self.connections) < self.clients:
                 self.fill(min(self.clients - len(self.connections), 20))
             self.turn(0.005)
