@@ -281,15 +281,21 @@ static bool wire_is_ready(struct conn *conn)
     return ok;
 }
 
+static void conn_feed(struct conn *conn);
+
 static void read_again(struct sl_task *task)
 {
     struct conn *conn = SL_CONTAINER_OF(task, struct conn, read_task);
-    conn->read_posted = false;
+    bool was_behind = conn->behind;
+    conn->read_posted = conn->behind = false;
     if (conn->free_due) {
         conn_free(&conn->close_task);
     } else if (conn->ended) {
         conn_die(conn);
     } else if (!conn->dead) {
+        if (was_behind) {
+            conn_feed(conn);
+        }
         conn_readable(conn);
     }
 }
@@ -439,19 +445,25 @@ static bool hand_over(struct conn *conn)
     return ok;
 }
 
-/* Calls the frontend while it takes something; leaves input_start at the first byte it did not
- * take. */
+/* Calls the frontend while it takes something, and its turn lasts; leaves input_start at the first
+ * byte it did not take. */
 static void conn_feed(struct conn *conn)
 {
-    if (conn->feeding) {
+    if (conn->feeding || conn->behind) {
         return;
     }
     conn->feeding = true;
     bool served = false;
+    uint32_t calls = 0;
     while (!conn->dead && !conn->closing && conn->pauses == 0 &&
            conn->output_bytes <= CONN_OUTPUT_HIGH && is_for_frontend(conn)) {
         size_t have = conn->input_end - conn->input_start;
         if (have == 0 || have < conn->wanted) {
+            break;
+        }
+        if (calls++ == CONN_TURN_CALLS) {
+            conn->behind = true;
+            post_read_task(conn);
             break;
         }
         uint64_t consumed = 0;
@@ -585,10 +597,10 @@ static void conn_readable(void *arg)
     struct conn *conn = arg;
     size_t taken = 0;
     bool more = true;
-    if (!wire_is_ready(conn)) {
+    if (conn->dead || conn->behind || !wire_is_ready(conn)) {
         return;
     }
-    while (more && !conn->dead && !conn->closing && taken < CONN_TURN_BYTES) {
+    while (more && !conn->dead && !conn->closing && !conn->behind && taken < CONN_TURN_BYTES) {
         size_t size = 0;
         sl_err err = receive(conn, &size, &more);
         if (err == SLUICE_E_BUSY) {
@@ -910,7 +922,7 @@ void conn_abort(struct conn *conn)
  * fetched chunk may be of another loop. */
 static bool keeps_memory(const struct conn *conn, int64_t at_ms)
 {
-    bool sends_nothing = conn->input != NULL && conn->stall == CONN_STALL_NONE &&
+    bool sends_nothing = conn->input != NULL && conn->stall == CONN_STALL_NONE && !conn->behind &&
                          conn->pauses == 0 && at_ms - conn->since_ms >= CONN_SILENCE_MS;
     bool takes_nothing = conn->piece_count > 0 && at_ms - conn->taken_ms >= CONN_SILENCE_MS;
     return (sends_nothing && chunk_cache_is_over(conn->input->cache)) ||

@@ -24,6 +24,9 @@
  *                      when all that it holds is free again, the next in line. So requests that are
  *                      half there end, one after the other. And a few of urgent frontends.
  *
+ * Who sends more than its turn's CONN_TURN_CALLS requests or CONN_TURN_BYTES goes on behind the
+ * others, and is not read before.
+ *
  * Into memory that it has, a connection is read even while it is paused, so that a peer that goes
  * away during a long poll is noticed. All on the connection's loop. */
 #ifndef SL_INTAKE_CONN_H
@@ -38,6 +41,7 @@
 #define CONN_INPUT_BYTES     (64u << 10)
 #define CONN_INPUT_BYTES_MIN CHUNK_BYTES_MIN
 #define CONN_TURN_BYTES      (1u << 20) /* read in one turn of the loop before others have theirs */
+#define CONN_TURN_CALLS      64u        /* of its frontend, likewise: requests, as a rule */
 #define CONN_URGENT_MAX      64u        /* of a loop, that read although the budget is used up */
 #define CONN_OUTPUT_HIGH     (256u << 10) /* queued bytes above which nothing more is served */
 /* Of its state in the frontend, what is fetched into the cache before a request and an answer. */
@@ -92,6 +96,7 @@ struct conn {
     bool tail_open;
     bool writing;          /* waits for events.writable */
     bool feeding;          /* inside conn_input */
+    bool behind;           /* its turn was over before its input was: read_task goes on with that */
     bool resumed;          /* during the conn_input that runs */
     bool closing;          /* close when the output is sent */
     bool dead;             /* freed at the end of the turn */
@@ -111,7 +116,8 @@ struct conn {
     int64_t begun_ms;  /* monotonic: the request that is not complete began to come; 0: none */
     int64_t since_ms;  /* monotonic: of the close that waits, else of the last input or wake */
     struct sl_task close_task;
-    struct sl_task read_task; /* what a TLS session holds is read without an event of the socket */
+    struct sl_task read_task; /* goes on without an event of the socket: a TLS session has input, or
+                                 it is behind */
     char peer[64];
 };
 

@@ -12,6 +12,7 @@
 #define WORD_GOAWAY_NEVER 0xFFFFFFFFu
 #define PING_BYTES_MAX    64u
 #define TEXTS             4u
+#define FRAMES_PER_CALL   16u /* then the host looks whose turn it is */
 
 /* ---- life ---- */
 
@@ -447,11 +448,13 @@ sluice_status native_conn_input(void *self, void *data, struct sluice_bytes inpu
     struct native_frontend *frontend = self;
     uint64_t at = 0;
     uint64_t wanted = 0;
+    uint32_t frames = 0;
     int64_t begun_ns = native_quota_begin(conn);
     native_conn_ref(conn);
     unlink_conn(conn);
     link_newest(conn);
-    while (native_conn_is_open(conn) && conn->wait == NATIVE_WAIT_NONE && at < input.size) {
+    while (native_conn_is_open(conn) && conn->wait == NATIVE_WAIT_NONE && at < input.size &&
+           frames++ < FRAMES_PER_CALL) {
         struct sluice_bytes rest = {input.data + at, input.size - at};
         uint64_t size = take_frame(conn, rest, &wanted);
         if (size == 0) {

@@ -88,8 +88,9 @@ struct sluice_frontend {
     /* All input that is there and not yet consumed. Sets *ret_consumed to the bytes done with,
      * and *ret_wanted to the total bytes (from the first unconsumed one) without which it need
      * not be called again (0: any). The host calls again while something is consumed and there is
-     * room for answers: return after a request that was answered at once, so that a peer that does
-     * not read is not served without end. `input` is valid during the call, but see
+     * room for answers, after some calls when others had their turn: return after a request that
+     * was answered at once, or a few, so that a peer that does not read is not served without end
+     * and nobody waits for one that sends many. `input` is valid during the call, but see
      * sluice_produce_entry.batch. A wanted size above the listener's request_bytes_max, or
      * another status than SLUICE_OK, closes the connection. */
     sluice_status (*conn_input)(void *self, void *conn, struct sluice_bytes input,

@@ -252,6 +252,9 @@ static sluice_status fake_input(void *self, void *state, struct sluice_bytes inp
         return SLUICE_OK;
     }
     fake->frames++;
+    fake->in_a_row = fake->last == conn ? fake->in_a_row + 1 : 1;
+    fake->most_in_a_row = SL_MAX(fake->most_in_a_row, fake->in_a_row);
+    fake->last = conn;
     *ret_consumed = obey(conn, input.data, size, &status) ? size : 0;
     return status;
 }

@@ -43,6 +43,8 @@ struct fake_frontend {
     uint32_t codecs;                       /* that live */
     bool says_bye;                         /* when it leaves */
     uint32_t opened, closed, created, destroyed, inputs, frames;
+    uint32_t in_a_row, most_in_a_row; /* frames of one connection */
+    const void *last;                 /* whose frame was the last one */
     uint64_t last_token;
     uint64_t stale_token;
     uint64_t queued;       /* behind the last echo, as it is told */

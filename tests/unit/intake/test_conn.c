@@ -333,6 +333,42 @@ Test(conn, more_than_a_list_takes_that_send_at_once_are_all_answered, .timeout =
     fixture_close(&f);
 }
 
+#define REQUESTS 1000u
+
+/* Two that send many at once. */
+static void send_many(struct fixture *fixture)
+{
+    static uint8_t frames[REQUESTS * 16];
+    size_t size = 0;
+    (void)fixture;
+    for (uint32_t i = 0; i < REQUESTS; i++) {
+        size += fixture_frame(frames + size, 'e', &i, sizeof(i));
+    }
+    fixture_send(many[0], frames, size);
+    fixture_send(many[1], frames, size);
+}
+
+Test(conn, one_that_sends_many_requests_lets_others_have_their_turn, .timeout = 60)
+{
+    uint8_t frame[16], back[16];
+    fixture_open(&f, BUDGET, 2);
+    many[0] = fixture_connect(&f);
+    many[1] = fixture_connect(&f);
+    cr_assert(fixture_answers(many[0]) && fixture_answers(many[1]));
+    fixture_on_loop(&f, send_many);
+    for (uint32_t i = 0; i < 2 * REQUESTS; i++) {
+        uint32_t number = i % REQUESTS;
+        size_t size = fixture_frame(frame, 'e', &number, sizeof(number));
+        cr_assert(fixture_receive(many[i / REQUESTS], back, size));
+        cr_assert_arr_eq(back, frame, size);
+    }
+    cr_assert_leq(f.fake.most_in_a_row, 2 * CONN_TURN_CALLS);
+    close(many[0]);
+    close(many[1]);
+    cr_assert(fixture_wait(&f, all_are_closed));
+    fixture_close(&f);
+}
+
 Test(conn, who_is_closed_while_its_answers_wait_to_be_sent_gets_them_first, .timeout = 60)
 {
     const char last[] = {'c', 'x'}; /* closes; fails */
