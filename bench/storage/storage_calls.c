@@ -41,8 +41,7 @@
 #define SYNC_BYTES   (8u << 20)
 #define READ_BYTES   176u /* of a frame: where a record batch of 100 B lies in it */
 #define READ_AT      256u
-#define TURN_CALLS   2048u /* 8 MiB of frames: a turn begins after a sync, with both threads asleep \
-                            */
+#define TURN_CALLS   2048u /* 8 MiB of frames; a turn begins after a sync, both threads asleep */
 
 static struct bench_shard bench;
 static struct sluice_produce_entry entry;
