@@ -515,8 +515,13 @@ class Crowd:
             self.jitter.late.append((looked, now))
 
     def until(self, condition, seconds, what):
-        end = time.monotonic() + seconds
+        end, heard = time.monotonic() + seconds, time.monotonic()
+        for one in self.dribbling:
+            one.piece = 1 << 20  # at the next turn
         while not condition():
+            if time.monotonic() - heard > 1:
+                heard = time.monotonic()
+                self.be_heard()
             if time.monotonic() > end:
                 waiting = [one for one in self.connections.values() if not one.is_quiet()]
                 for one in waiting[:10]:
