@@ -23,7 +23,7 @@
 #define ZERO_ALIGN      4096u          /* what O_DIRECT asks of memory, place and size at most */
 #define PREFETCH_BYTES  (128u * 1024u) /* read at once; fits a processor's own cache */
 #define PREFETCH_MAX    (1u << 30)     /* by one call */
-#define FOLIO_PAGES_MAX 512u           /* 2 MiB, what a processor maps at once, of 4 KiB each */
+#define FOLIO_BYTES_MAX (512u << 20)   /* of pages of 64 KiB, the largest that 64 bits have */
 #define FILE_MODE       0640
 #define DIR_MODE        0750
 
@@ -329,14 +329,32 @@ sl_err osuv_file_data_range(struct sl_file *file, uint64_t position, uint64_t *r
     return SLUICE_OK;
 }
 
-/* A folio of which only a part is named is kept, whole: all is named that the largest may have. */
-sl_err osuv_file_drop_cache(struct sl_file *file, uint64_t position, uint64_t size)
+/* Linux makes no folio larger than what one entry of the second level of a page table maps: as many
+ * pages as entries of 8 bytes fit into a page. */
+uint64_t osuv_folio_max(uint64_t page_size)
 {
-    uint64_t folio = FOLIO_PAGES_MAX * (uint64_t)sysconf(_SC_PAGESIZE);
+    return SL_MIN(page_size / 8 * page_size, (uint64_t)FOLIO_BYTES_MAX);
+}
+
+void osuv_folios_of(uint64_t page_size, uint64_t position, uint64_t size, uint64_t *ret_start,
+                    uint64_t *ret_size)
+{
+    uint64_t folio = osuv_folio_max(page_size);
     uint64_t start = position / folio * folio;
     uint64_t end = (position + size + folio - 1) / folio * folio;
-    off_t length = size == 0 ? 0 : (off_t)(end - start);
-    int error = posix_fadvise(descriptor_of(file), (off_t)start, length, POSIX_FADV_DONTNEED);
+    *ret_start = start;
+    *ret_size = size == 0 ? 0 : end - start;
+}
+
+/* A folio of which only a part is named is kept, whole: all is named that the largest may have. The
+ * work is bounded by what the file has in the page cache there. */
+sl_err osuv_file_drop_cache(struct sl_file *file, uint64_t position, uint64_t size)
+{
+    uint64_t start;
+    uint64_t length;
+    osuv_folios_of((uint64_t)sysconf(_SC_PAGESIZE), position, size, &start, &length);
+    int error =
+        posix_fadvise(descriptor_of(file), (off_t)start, (off_t)length, POSIX_FADV_DONTNEED);
     return error == 0 ? SLUICE_OK : osuv_err(error);
 }
 

@@ -223,6 +223,12 @@ void osuv_file_prefetch(struct sl_file *file, uint64_t position, uint64_t size);
 void osuv_file_ask(struct sl_file *file, uint64_t position, uint64_t size);
 sl_err osuv_file_data_range(struct sl_file *file, uint64_t position, uint64_t *ret_start,
                             uint64_t *ret_end);
+/* Bytes of the largest folio of the page cache, where pages have so many. [any] */
+uint64_t osuv_folio_max(uint64_t page_size);
+/* What must be named so that [position, + size) is dropped, in whatever folios it lies; size 0, to
+ * the end of the file, stays. [any] */
+void osuv_folios_of(uint64_t page_size, uint64_t position, uint64_t size, uint64_t *ret_start,
+                    uint64_t *ret_size);
 sl_err osuv_file_drop_cache(struct sl_file *file, uint64_t position, uint64_t size);
 sl_err osuv_file_lock(struct sl_file *file);
 sl_err osuv_dir_make(struct sl_os *os, const char *path);

@@ -1,4 +1,5 @@
 /* test_os_file.c: files and directories over the system. */
+#include "os/os_uv_internal.h"
 #include "os_fixture.h"
 
 #include <criterion/criterion.h>
@@ -152,6 +153,41 @@ static size_t cached_pages(const char *path, uint64_t position, size_t size)
     munmap(bytes, size);
     fclose(file);
     return count;
+}
+
+/* Of x86 and ARM: what an entry above the lowest level of their page tables maps. */
+Test(file, knows_the_largest_folio_of_each_size_of_pages)
+{
+    cr_expect_eq(osuv_folio_max(4096), 2u << 20);
+    cr_expect_eq(osuv_folio_max(16384), 32u << 20);
+    cr_expect_eq(osuv_folio_max(65536), 512u << 20);
+    cr_expect_eq(osuv_folio_max(262144), 512u << 20, "bounded");
+}
+
+Test(file, names_whole_folios_and_no_more_around_what_is_to_be_dropped)
+{
+    static const uint64_t page_sizes[] = {4096, 16384, 65536};
+    for (size_t i = 0; i < SL_COUNT_OF(page_sizes); i++) {
+        uint64_t folio = osuv_folio_max(page_sizes[i]);
+        const struct {
+            uint64_t position, size, start, length;
+        } rows[] = {{0, 1, 0, folio},
+                    {0, folio, 0, folio},
+                    {folio - 1, 1, 0, folio},
+                    {folio - 1, 2, 0, 2 * folio},
+                    {folio, 1, folio, folio},
+                    {3 * folio + 5, 2 * folio, 3 * folio, 3 * folio},
+                    {7 * folio + 5, 0, 7 * folio, 0}};
+        for (size_t n = 0; n < SL_COUNT_OF(rows); n++) {
+            uint64_t start = 0;
+            uint64_t length = 0;
+            osuv_folios_of(page_sizes[i], rows[n].position, rows[n].size, &start, &length);
+            cr_expect_eq(start, rows[n].start, "pages of %lu, row %zu",
+                         (unsigned long)page_sizes[i], n);
+            cr_expect_eq(length, rows[n].length, "pages of %lu, row %zu",
+                         (unsigned long)page_sizes[i], n);
+        }
+    }
 }
 
 #define MIDDLE       ((3u << 20) + (64u << 10))
