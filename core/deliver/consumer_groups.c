@@ -144,6 +144,8 @@ struct consumer_group_own consumer_group_own_of(const struct consumer_groups *gr
         own.heartbeat_interval_ms = config->heartbeat_interval_ms;
     if (own.assignment_interval_ms < 0)
         own.assignment_interval_ms = config->assignment_interval_ms;
+    own.heartbeat_interval_ms =
+        epoch_heartbeat_ms(own.heartbeat_interval_ms, own.session_timeout_ms);
     return own;
 }
 

@@ -463,6 +463,11 @@ static void start_group(void *arg, struct chain_link *link)
     group_of(link)->empty_since_ms = ((struct epoch_groups *)arg)->now_ms;
 }
 
+int32_t epoch_heartbeat_ms(int32_t interval_ms, int32_t session_timeout_ms)
+{
+    return interval_ms < session_timeout_ms ? interval_ms : SL_MAX(session_timeout_ms / 3, 1);
+}
+
 void epoch_groups_start(struct epoch_groups *groups, int64_t now_ms)
 {
     groups->now_ms = now_ms;

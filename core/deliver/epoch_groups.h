@@ -150,6 +150,11 @@ void epoch_member_schedule(struct epoch_groups *groups, struct epoch_member *mem
 
 /* ---- time ---- */
 
+/* The interval that members are told: the one asked for, or a third of the session timeout where
+ * that is not longer than it. A change of one of the two must agree with the other, but a group may
+ * have set one of them, and the broker's other one be reloaded. [any] */
+int32_t epoch_heartbeat_ms(int32_t interval_ms, int32_t session_timeout_ms);
+
 void epoch_groups_start(struct epoch_groups *groups, int64_t now_ms);
 void epoch_groups_tick(struct epoch_groups *groups, int64_t now_ms);
 

@@ -3,6 +3,7 @@
 #include "shard/streams_desk.h"
 
 #include "catalog/feature.h"
+#include "deliver/epoch_groups.h"
 #include "shard/features.h"
 #include "shard/shard.h"
 
@@ -41,6 +42,8 @@ void streams_desk_config(void *arg, struct sl_bytes group, struct streams_group_
         .members_max = (uint32_t)broker_setting_i32(&settings->group_members_max),
     };
     take_own(shard, group, ret_config);
+    ret_config->heartbeat_interval_ms =
+        epoch_heartbeat_ms(ret_config->heartbeat_interval_ms, ret_config->session_timeout_ms);
 }
 
 /* A group of that name that is of another kind. An empty classic one becomes a group of an

@@ -382,6 +382,32 @@ def test_a_pattern_matches_what_its_member_may_describe():
         assert reads(1) and (member.epoch, member.assigned) == before, "on whose behalf it is outlives a crash"
 
 
+def test_after_any_reload_members_are_told_an_interval_shorter_than_their_session():
+    with Broker(start=False) as broker:
+        path = os.path.join(broker.home, "sluice.yaml")
+        broker.extra = ["--config", path]
+
+        def write(text):
+            with open(path, "w") as file:
+                file.write("groups: {consumer_session_timeout_min: 6 s%s}\n" % text)
+        write("")
+        broker.start()
+        create(broker, "t", 2)
+        interval, session, other = (Member(broker, group).join() for group in ("i", "s", "o"))
+        assert configure(broker, "i", heartbeat__interval__ms="15000") == OK
+        assert configure(broker, "s", session__timeout__ms="6000") == OK
+
+        def told():
+            return [member.beat()["heartbeat_interval_ms"] for member in (interval, session, other)]
+        assert told() == [15000, 5000, 5000]
+        for values, expected in ((", consumer_session_timeout: 12 s", [4000, 5000, 5000]),
+                                 (", consumer_heartbeat_interval: 7 s", [15000, 2000, 7000]),
+                                 ("", [15000, 5000, 5000])):
+            write(values)
+            assert broker.run("reload")[0] == 0
+            assert told() == expected
+
+
 def configure(broker, group="g", **values):
     configs = [{"name": "consumer." + name.replace("__", "."), "config_operation": 0, "value": value} for name, value in values.items()]
     done, = ask(broker, "IncrementalAlterConfigs", 1, {"resources": [

@@ -4,6 +4,7 @@
  * was written down is the state there is. */
 #include "base/bytes.h"
 #include "deliver/consumer_groups.h"
+#include "deliver/epoch_groups.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -432,4 +433,13 @@ Test(consumer_groups, read_no_item_that_cannot_be)
         consumer_groups_free(groups);
     }
     end(&f);
+}
+
+Test(consumer_groups, members_are_told_an_interval_shorter_than_their_session)
+{
+    cr_expect_eq(epoch_heartbeat_ms(5000, 45000), 5000);
+    cr_expect_eq(epoch_heartbeat_ms(44999, 45000), 44999);
+    cr_expect_eq(epoch_heartbeat_ms(45000, 45000), 15000);
+    cr_expect_eq(epoch_heartbeat_ms(15000, 6000), 2000);
+    cr_expect_eq(epoch_heartbeat_ms(5, 2), 1);
 }
