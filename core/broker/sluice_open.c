@@ -17,7 +17,7 @@
 
 #define SPARE_SEGMENTS 2u
 #define IDLE_MARK_MS   50u
-#define REACH_BYTES    (4u << 20)
+#define REACH_BYTES    (256u << 10)
 
 static struct wal_limits wal_limits_of(const struct sl_config *config)
 {

@@ -1,7 +1,9 @@
 /* os_uv_reader.c: a thread that reads for one that may wait.
  *
- * One queue in the order of submission: the head is what the thread is at. Both sides look for a
- * moment before they sleep: what takes as long as a copy of 256 KiB is not worth two switches. */
+ * One queue in the order of submission, of what nobody is at yet. Who waits reads along, so that
+ * two copy out of the page cache when that takes longer than what is done with it. Both sides look
+ * for a moment before they sleep: what takes as long as a copy of 256 KiB is not worth two
+ * switches. */
 #include "os/os_uv_internal.h"
 
 #define LOOK_NS 50000
@@ -13,7 +15,7 @@ struct osuv_reader {
     pthread_mutex_t mutex;
     pthread_cond_t submitted;
     pthread_cond_t done;
-    struct sl_read *first; /* not done yet */
+    struct sl_read *first; /* of those that nobody is at */
     struct sl_read *last;
     atomic_uint submitted_count; /* wraps around */
     atomic_uint done_count;
@@ -33,8 +35,21 @@ static void look(const struct osuv_reader *reader, atomic_uint *count, unsigned 
         osuv_pause();
 }
 
-/* The next one, waiting for it; NULL: closing and nothing is left. [mutex held] */
-static struct sl_read *next_read(struct osuv_reader *reader)
+/* Takes the next one and does it. [mutex held, but not while it reads] */
+static void read_next(struct osuv_reader *reader)
+{
+    struct sl_read *read = reader->first;
+    reader->first = read->next;
+    pthread_mutex_unlock(&reader->mutex);
+    sl_read_now(read);
+    pthread_mutex_lock(&reader->mutex);
+    read->done = true;
+    atomic_fetch_add_explicit(&reader->done_count, 1, memory_order_relaxed);
+    pthread_cond_signal(&reader->done);
+}
+
+/* Until there is one, or nothing comes any more. [mutex held, but not while it waits] */
+static void wait_for_next(struct osuv_reader *reader)
 {
     if (reader->first == NULL && !reader->closing) {
         unsigned seen = atomic_load_explicit(&reader->submitted_count, memory_order_relaxed);
@@ -44,7 +59,6 @@ static struct sl_read *next_read(struct osuv_reader *reader)
     }
     while (reader->first == NULL && !reader->closing)
         pthread_cond_wait(&reader->submitted, &reader->mutex);
-    return reader->first;
 }
 
 static void *reader_thread(void *arg)
@@ -52,15 +66,8 @@ static void *reader_thread(void *arg)
     struct osuv_reader *reader = arg;
     osuv_thread_settle(reader->os, "reader");
     pthread_mutex_lock(&reader->mutex);
-    for (struct sl_read *read; (read = next_read(reader)) != NULL;) {
-        pthread_mutex_unlock(&reader->mutex);
-        sl_read_now(read);
-        pthread_mutex_lock(&reader->mutex);
-        reader->first = read->next;
-        read->done = true;
-        atomic_fetch_add_explicit(&reader->done_count, 1, memory_order_relaxed);
-        pthread_cond_signal(&reader->done);
-    }
+    for (wait_for_next(reader); reader->first != NULL; wait_for_next(reader))
+        read_next(reader);
     pthread_mutex_unlock(&reader->mutex);
     return NULL;
 }
@@ -112,17 +119,26 @@ void osuv_reader_submit(struct sl_reader *base, struct sl_read *read)
     pthread_mutex_unlock(&reader->mutex);
 }
 
+/* Until one more is done. [mutex held, but not while it waits] */
+static void wait_for_done(struct osuv_reader *reader)
+{
+    unsigned seen = atomic_load_explicit(&reader->done_count, memory_order_relaxed);
+    pthread_mutex_unlock(&reader->mutex);
+    look(reader, &reader->done_count, seen);
+    pthread_mutex_lock(&reader->mutex);
+    if (atomic_load_explicit(&reader->done_count, memory_order_relaxed) == seen)
+        pthread_cond_wait(&reader->done, &reader->mutex);
+}
+
 void osuv_reader_wait(struct sl_reader *base, struct sl_read *read)
 {
     struct osuv_reader *reader = reader_of(base);
     pthread_mutex_lock(&reader->mutex);
     while (!read->done) {
-        unsigned seen = atomic_load_explicit(&reader->done_count, memory_order_relaxed);
-        pthread_mutex_unlock(&reader->mutex);
-        look(reader, &reader->done_count, seen);
-        pthread_mutex_lock(&reader->mutex);
-        if (atomic_load_explicit(&reader->done_count, memory_order_relaxed) == seen)
-            pthread_cond_wait(&reader->done, &reader->mutex);
+        if (reader->first != NULL)
+            read_next(reader);
+        else
+            wait_for_done(reader);
     }
     pthread_mutex_unlock(&reader->mutex);
 }

@@ -22,6 +22,7 @@
 
 #define AHEAD_BYTES_MAX    (2u << 20)
 #define SPARSE_FRAME_BYTES (256u << 10)
+#define ASK_BYTES_MAX      (1u << 20)
 #define FRAME_MEAN_MAX     (4u << 20) /* one that is larger does not hide how many are small */
 #define REPAIR_HINT        "restore the data folder from a backup, or see sluice wal salvage"
 
@@ -175,8 +176,8 @@ static sl_err slot_read(struct scan_run *run, struct slots *slots, uint32_t slot
     struct wal_scan *scan = run->scan;
     wal_path_checkpoint(path, run->config->directory, slot);
     slots->found[slot] = false; /* it had its turn */
-    sl_err err = wal_checkpoint_read(run->config->os, path, run->config->reread, &scan->checkpoint,
-                                     &run->checkpoint_items);
+    sl_err err = wal_checkpoint_read(run->config->os, path, true /* it was dropped for its header */,
+                                     &scan->checkpoint, &run->checkpoint_items);
     return slot_judge(run, path, err, &scan->has_checkpoint);
 }
 
@@ -396,17 +397,21 @@ static void claims_pass(struct scan_run *run, const struct wal_frame_header *fra
 
 /* From the suspect on no frame says that the one before was durable. What was claimed was synced,
  * so that the page cache holds what the disk does, and what it has of the other frames is asked for
- * anew: after a sync that failed the disk may not have them. Claims are true wherever they are
- * read. */
+ * anew, with all that is looked at behind them: after a sync that failed the disk may not have
+ * them. Claims are true wherever they are read. */
 static sl_err claims_end(struct scan_run *run, const struct wal_scan_segment *segment)
 {
-    struct claims *claims = &run->claims;
-    uint64_t end = SL_MIN(claims->position, segment->file_size);
-    claims->ended = true;
-    if (end <= claims->suspect || run->config->reread)
+    uint64_t suspect = run->claims.suspect;
+    uint64_t end = SL_MIN(run->claims.position, segment->file_size);
+    run->claims.ended = true;
+    if (end <= suspect || run->config->reread)
         return SLUICE_OK;
     wal_reader_forget(&run->reader);
-    return sl_file_drop_cache(segment->file, claims->suspect, end - claims->suspect);
+    sl_err err = sl_file_drop_cache(segment->file, suspect, end - suspect);
+    uint64_t rest = SL_MAX(end, segment->reach) - suspect;
+    if (err == SLUICE_OK)
+        sl_file_ask(segment->file, suspect, SL_MIN(rest, (uint64_t)ASK_BYTES_MAX));
+    return err;
 }
 
 /* Goes on through the headers until one claims the LSN or the frames end: mostly one frame. */
