@@ -216,7 +216,7 @@ static void log_open(const char *directory)
                                                  .frame_bytes_max = 16u << 20,
                                                  .spare_segments = 2,
                                                  .idle_mark_ms = 50,
-                                                 .reach_bytes = 4u << 20},
+                                                 .reach_bytes = WAL_REACH_BYTES},
                                       .events = &events};
     must(wal_open(&config, &recovery, &bench.wal), recovery.problem);
 }

@@ -41,7 +41,7 @@ struct wal_limits bench_wal_limits(void)
                                .frame_bytes_max = 16u << 20,
                                .spare_segments = 2,
                                .idle_mark_ms = 50,
-                               .reach_bytes = 4u << 20};
+                               .reach_bytes = WAL_REACH_BYTES};
 }
 
 void bench_shard_open(struct bench_shard *bench, const char *directory,

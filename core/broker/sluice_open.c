@@ -17,7 +17,6 @@
 
 #define SPARE_SEGMENTS 2u
 #define IDLE_MARK_MS   50u
-#define REACH_BYTES    (256u << 10)
 
 static struct wal_limits wal_limits_of(const struct sl_config *config)
 {
@@ -27,7 +26,7 @@ static struct wal_limits wal_limits_of(const struct sl_config *config)
                                .frame_bytes_max = (uint32_t)config->wal.frame_bytes_max,
                                .spare_segments = SPARE_SEGMENTS,
                                .idle_mark_ms = IDLE_MARK_MS,
-                               .reach_bytes = REACH_BYTES};
+                               .reach_bytes = WAL_REACH_BYTES};
 }
 
 static struct seal_limits seal_limits_of(const struct sl_config *config)

@@ -23,6 +23,8 @@
 
 struct wal;
 
+#define WAL_REACH_BYTES (256u << 10)
+
 struct wal_limits {
     uint64_t
         segment_bytes;  /* size of a segment file, 12 KiB (tests) to 1 GiB; 64 MiB, 8 MiB in dev */
@@ -35,7 +37,8 @@ struct wal_limits {
         idle_mark_ms; /* an idle frame after this silence carries the durable LSN; 50; 0: never */
     uint32_t checkpoint_chunk_bytes; /* of items that a helper writes at once; 0: 512 KiB */
     /* The last block of a segment says up to where it was written: at least so much beyond what is
-     * durable, and less than twice as much. Recovery searches no further. 4 MiB; 0: no mark. */
+     * durable, or as much as one sync carried, and less than twice as much. Recovery searches no
+     * further. WAL_REACH_BYTES, a multiple of WAL_BLOCK; 0: no mark. */
     uint32_t reach_bytes;
 };
 

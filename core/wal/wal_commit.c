@@ -342,19 +342,21 @@ static sl_err commit_sync(const struct wal_commit *commit, struct sl_file *file)
 }
 
 /* The mark goes where the frames go, before them, so that their sync makes it durable too. It is
- * ahead by what the next sync may carry: frames of which none was durable tell what was. */
+ * ahead by what the next sync may carry, which is taken to be as much as this one does: frames of
+ * which none was durable tell what was. */
 static sl_err reach_write(struct wal_commit *commit, struct sl_file *file)
 {
     const struct wal_limits *limits = &commit->wal->limits;
-    uint64_t step = limits->reach_bytes;
     if (commit->opens)
         commit->reach = 0;
-    if (step == 0 || commit->end + step <= commit->reach)
+    uint64_t carried = commit->end - commit->frames[0].position;
+    uint64_t ahead = SL_MAX(carried, (uint64_t)limits->reach_bytes);
+    if (limits->reach_bytes == 0 || commit->end + ahead <= commit->reach)
         return SLUICE_OK;
     uint64_t room = wal_segment_room(limits);
     if (commit->reach == room || (commit->wal->mutants.reach_once && !commit->opens))
         return SLUICE_OK;
-    commit->reach = SL_MIN((commit->end + 2 * step - 1) / step * step, room);
+    commit->reach = SL_MIN(commit->end + 2 * ahead - WAL_BLOCK, room);
     uint8_t block[WAL_BLOCK] = {0};
     const struct wal_reach mark = {.cluster = commit->wal->identity.cluster,
                                    .shard = commit->wal->identity.shard,

@@ -176,8 +176,9 @@ static sl_err slot_read(struct scan_run *run, struct slots *slots, uint32_t slot
     struct wal_scan *scan = run->scan;
     wal_path_checkpoint(path, run->config->directory, slot);
     slots->found[slot] = false; /* it had its turn */
-    sl_err err = wal_checkpoint_read(run->config->os, path, true /* it was dropped for its header */,
-                                     &scan->checkpoint, &run->checkpoint_items);
+    sl_err err =
+        wal_checkpoint_read(run->config->os, path, true /* it was dropped for its header */,
+                            &scan->checkpoint, &run->checkpoint_items);
     return slot_judge(run, path, err, &scan->has_checkpoint);
 }
 

@@ -257,6 +257,35 @@ Test(file, tells_all_that_was_written_as_data)
     sl_file_close(file);
 }
 
+Test(file, is_read_by_a_thread_in_whatever_order_the_reads_are_waited_for)
+{
+    enum { READS = 64, SIZE = 4096, STRIDE = 29 /* coprime to READS */ };
+    static char written[READS * SIZE], got[READS * SIZE];
+    static struct sl_read reads[READS];
+    struct sl_reader *reader = NULL;
+    struct sl_file *file = open_new("read");
+    for (size_t i = 0; i < sizeof(written); i++)
+        written[i] = (char)(i / 7);
+    const struct sl_iovec piece = {written, sizeof(written)};
+    cr_assert_eq(sl_file_pwritev(file, &piece, 1, 0), SLUICE_OK);
+    cr_assert_eq(sl_reader_new(f->os, &reader), SLUICE_OK);
+    for (size_t i = 0; i < READS; i++) {
+        reads[i] = (struct sl_read){
+            .file = file, .buffer = got + i * SIZE, .size = SIZE, .position = i * SIZE};
+        sl_reader_submit(reader, &reads[i]);
+    }
+    for (size_t i = 1; i < READS; i++) {
+        const struct sl_read *read = &reads[i * STRIDE % READS];
+        sl_reader_wait(reader, &reads[i * STRIDE % READS]);
+        cr_expect_eq(read->err, SLUICE_OK);
+        cr_expect_eq(read->got, SIZE);
+        cr_expect_eq(memcmp(read->buffer, written + read->position, SIZE), 0);
+    }
+    sl_reader_free(reader); /* the one that nobody waited for is done all the same */
+    cr_expect_eq(memcmp(got, written, sizeof(written)), 0);
+    sl_file_close(file);
+}
+
 Test(file, is_counted_under_each_of_its_names)
 {
     struct sl_file *file = open_new("first");

@@ -178,6 +178,19 @@ Test(wal_recovery, frames_fill_a_segment_up_to_its_mark)
     cr_assert_eq(fixture->applied_count, FIXTURE_SEGMENT / WAL_BLOCK - 2);
 }
 
+Test(wal_recovery, the_mark_of_a_segment_is_ahead_by_as_much_as_a_sync_carried)
+{
+    fixture->limits.reach_bytes = WAL_BLOCK;
+    fixture_start(fixture);
+    struct fixture_unit *unit = fixture_commit(fixture, WAL_ITEM_BATCH, 2 * WAL_BLOCK);
+    fixture_power_cut(fixture);
+    struct wal_reach mark;
+    const uint8_t *bytes = segment_bytes(SEGMENT_1) + FIXTURE_SEGMENT - WAL_BLOCK;
+    cr_assert_eq(wal_reach_decode(bytes, &mark), SLUICE_OK);
+    uint64_t end = unit->item.place.position / WAL_BLOCK * WAL_BLOCK + 3 * WAL_BLOCK;
+    cr_assert_eq(mark.reach, end + 5 * WAL_BLOCK);
+}
+
 Test(wal_recovery, a_damaged_body_that_a_later_frame_claims_is_left_to_its_reader)
 {
     fixture_start(fixture);
