@@ -1,9 +1,10 @@
 /* os_uv_reader.c: a thread that reads for one that may wait.
  *
- * One queue in the order of submission, of what nobody is at yet. Who waits reads along, so that
- * two copy out of the page cache when that takes longer than what is done with it. Both sides look
- * for a moment before they sleep: what takes as long as a copy of 256 KiB is not worth two
- * switches. */
+ * One queue in the order of submission, of what nobody is at yet. Who waits reads along while the
+ * page cache has what is read, so that two copy out of it where that takes longer than what is done
+ * with it. The disk is read by the thread alone, in order: two take 2.5 times as long where the
+ * system reads 128 KiB ahead. Both sides look for a moment before they sleep: what takes as long as
+ * a copy of 256 KiB is not worth two switches. */
 #include "os/os_uv_internal.h"
 
 #define LOOK_NS 50000
@@ -17,6 +18,7 @@ struct osuv_reader {
     pthread_cond_t done;
     struct sl_read *first; /* of those that nobody is at */
     struct sl_read *last;
+    bool is_cached;              /* the last one was in the page cache */
     atomic_uint submitted_count; /* wraps around */
     atomic_uint done_count;
     bool closing;
@@ -35,17 +37,64 @@ static void look(const struct osuv_reader *reader, atomic_uint *count, unsigned 
         osuv_pause();
 }
 
-/* Takes the next one and does it. [mutex held, but not while it reads] */
-static void read_next(struct osuv_reader *reader)
+static struct sl_read *take_first(struct osuv_reader *reader)
 {
     struct sl_read *read = reader->first;
     reader->first = read->next;
-    pthread_mutex_unlock(&reader->mutex);
-    sl_read_now(read);
-    pthread_mutex_lock(&reader->mutex);
+    return read;
+}
+
+static void tell_submitted(struct osuv_reader *reader)
+{
+    atomic_fetch_add_explicit(&reader->submitted_count, 1, memory_order_relaxed);
+    pthread_cond_signal(&reader->submitted);
+}
+
+static void end_read(struct osuv_reader *reader, struct sl_read *read)
+{
     read->done = true;
     atomic_fetch_add_explicit(&reader->done_count, 1, memory_order_relaxed);
     pthread_cond_signal(&reader->done);
+}
+
+/* Whether the page cache had all of it. */
+static bool read_cached(struct sl_read *read)
+{
+    read->err =
+        sl_file_pread_cached(read->file, read->buffer, read->size, read->position, &read->got);
+    return read->err == SLUICE_OK && read->got == read->size;
+}
+
+/* [mutex held, but not while it reads] */
+static void read_next(struct osuv_reader *reader)
+{
+    struct sl_read *read = take_first(reader);
+    pthread_mutex_unlock(&reader->mutex);
+    bool is_cached = read_cached(read);
+    if (!is_cached)
+        sl_read_now(read);
+    pthread_mutex_lock(&reader->mutex);
+    reader->is_cached = is_cached;
+    end_read(reader, read);
+}
+
+/* What the page cache does not have is the thread's again.
+ * [mutex held, but not while it reads] */
+static void read_along(struct osuv_reader *reader)
+{
+    struct sl_read *read = take_first(reader);
+    pthread_mutex_unlock(&reader->mutex);
+    bool is_cached = read_cached(read);
+    pthread_mutex_lock(&reader->mutex);
+    if (is_cached) {
+        end_read(reader, read);
+        return;
+    }
+    reader->is_cached = false;
+    reader->last = reader->first == NULL ? read : reader->last;
+    read->next = reader->first;
+    reader->first = read;
+    tell_submitted(reader);
 }
 
 /* Until there is one, or nothing comes any more. [mutex held, but not while it waits] */
@@ -95,8 +144,7 @@ void osuv_reader_destroy(struct sl_reader *base)
     struct osuv_reader *reader = reader_of(base);
     pthread_mutex_lock(&reader->mutex);
     reader->closing = true;
-    atomic_fetch_add_explicit(&reader->submitted_count, 1, memory_order_relaxed);
-    pthread_cond_signal(&reader->submitted);
+    tell_submitted(reader);
     pthread_mutex_unlock(&reader->mutex);
     pthread_join(reader->thread, NULL);
     pthread_cond_destroy(&reader->submitted);
@@ -114,8 +162,7 @@ void osuv_reader_submit(struct sl_reader *base, struct sl_read *read)
     else
         reader->last->next = read;
     reader->last = read;
-    atomic_fetch_add_explicit(&reader->submitted_count, 1, memory_order_relaxed);
-    pthread_cond_signal(&reader->submitted);
+    tell_submitted(reader);
     pthread_mutex_unlock(&reader->mutex);
 }
 
@@ -135,8 +182,8 @@ void osuv_reader_wait(struct sl_reader *base, struct sl_read *read)
     struct osuv_reader *reader = reader_of(base);
     pthread_mutex_lock(&reader->mutex);
     while (!read->done) {
-        if (reader->first != NULL)
-            read_next(reader);
+        if (reader->is_cached && reader->first != NULL)
+            read_along(reader);
         else
             wait_for_done(reader);
     }

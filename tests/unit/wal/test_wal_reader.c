@@ -24,14 +24,28 @@ static atomic_uint bad_reads;
 static const struct sl_os_ops *below;
 static struct sl_os_ops with_bad;
 
+static bool is_bad(uint64_t position, size_t size)
+{
+    uint64_t bad = bad_position;
+    return bad != UINT64_MAX && position < bad + BAD_BYTES && position + size > bad;
+}
+
 static sl_err pread_bad(struct sl_file *read_file, void *buffer, size_t size, uint64_t position,
                         size_t *ret_size)
 {
-    uint64_t bad = bad_position;
-    if (bad == UINT64_MAX || position >= bad + BAD_BYTES || position + size <= bad)
+    if (!is_bad(position, size))
         return below->file_pread(read_file, buffer, size, position, ret_size);
     bad_reads++;
     return SLUICE_E_IO;
+}
+
+/* What the disk does not give the page cache never has. */
+static sl_err pread_cached_bad(struct sl_file *read_file, void *buffer, size_t size,
+                               uint64_t position, size_t *ret_size)
+{
+    return is_bad(position, size)
+               ? SLUICE_E_WOULD_BLOCK
+               : below->file_pread_cached(read_file, buffer, size, position, ret_size);
 }
 
 static void make(void)
@@ -45,6 +59,7 @@ static void make(void)
     below = os->ops;
     with_bad = *below;
     with_bad.file_pread = pread_bad;
+    with_bad.file_pread_cached = pread_cached_bad;
     os->ops = &with_bad;
     cr_assert_eq(sl_file_open(os, path, SL_FILE_READ | SL_FILE_WRITE, &file), SLUICE_OK);
     wal_reader_init(&reader);
@@ -188,9 +203,8 @@ static void read_around(uint64_t bad, size_t piece)
     uint32_t refused = 0;
     cr_assert_eq(wal_reader_open(&reader, file), SLUICE_OK);
     for (uint64_t at = 0; at + piece <= FILE_BYTES; at += piece) {
-        bool is_bad = at < bad + BAD_BYTES && at + piece > bad;
-        refused += is_bad;
-        if (is_bad)
+        refused += is_bad(at, piece);
+        if (is_bad(at, piece))
             expect_bad(at, piece);
         else
             expect_bytes(at, piece);
