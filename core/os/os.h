@@ -169,8 +169,9 @@ struct sl_lane *sl_lane_free(struct sl_lane *lane);
 void sl_lane_submit(struct sl_lane *lane, struct sl_loop *loop, struct sl_job *job); /* [loop] */
 void sl_helpers_submit(struct sl_os *os, struct sl_loop *loop, struct sl_job *job);  /* [loop] */
 
-/* A thread that reads for one that may wait (start-up, command-line code), one read after the other
- * in the order in which they came; simulated, they are done when somebody waits for them. */
+/* A thread that reads for one that may wait (start-up, command-line code): begun in the order in
+ * which they came, and some, that the page cache has, by who waits; simulated, they are done when
+ * somebody waits for them. */
 struct sl_read {
     struct sl_file *file; /* borrowed, as is the buffer, until sl_reader_wait returns */
     void *buffer;

@@ -7,7 +7,6 @@
 #include "base/bytes.h"
 #include "wal/wal_format.h"
 #include "wal/wal_inspect.h"
-#include "wal/wal_salvage.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -20,8 +19,7 @@
 static struct fixture *fixture;
 static uint32_t found_count;
 static uint64_t found[64]; /* numbers of units */
-static uint32_t lost_calls;
-static uint64_t lost_first, lost_last;
+static struct fixture_loss lost;
 
 static void setup(void)
 {
@@ -40,25 +38,6 @@ static void teardown(void)
 
 TestSuite(wal_salvage, .init = setup, .fini = teardown);
 
-static bool keep(void *arg, uint64_t lsn, struct wal_item_view *item, struct sl_bytes body,
-                 bool sure)
-{
-    (void)arg;
-    (void)lsn;
-    (void)item;
-    (void)body;
-    return sure;
-}
-
-static void lost(void *arg, uint64_t first_lsn, uint64_t last_lsn, const char *where)
-{
-    (void)arg;
-    cr_assert_neq(where[0], '\0');
-    lost_calls++;
-    lost_first = first_lsn;
-    lost_last = last_lsn;
-}
-
 static sl_err on_item(void *arg, uint64_t lsn, const struct wal_item_view *item,
                       const struct wal_place *place)
 {
@@ -73,13 +52,12 @@ static sl_err on_item(void *arg, uint64_t lsn, const struct wal_item_view *item,
 /* Salvages, and reads the result whole: it is sound. */
 static sl_err salvage(struct wal_salvage_report *report)
 {
-    static const struct wal_salvage_events events = {.keep = keep, .lost = lost};
     static const struct wal_inspect_events inspect = {.item = on_item};
     struct wal_recovery recovery;
     struct sl_os *os;
     cr_assert_eq(sl_os_sim_new(1, fixture->disk, NULL, &os), SLUICE_OK);
-    found_count = lost_calls = 0;
-    sl_err err = wal_salvage(os, FIXTURE_DIRECTORY, OUT, &events, NULL, report);
+    found_count = 0;
+    sl_err err = fixture_salvage(os, OUT, &lost, report);
     if (err == SLUICE_OK) {
         sl_err sound = wal_inspect(os, OUT, true, &inspect, NULL, &recovery);
         cr_assert_eq(sound, SLUICE_OK, "%s", recovery.problem);
@@ -112,7 +90,7 @@ Test(wal_salvage, of_a_sound_log_loses_nothing)
     write_units();
     cr_assert_eq(salvage(&report), SLUICE_OK);
     cr_assert_not(report.has_loss);
-    cr_assert_eq(lost_calls, 0);
+    cr_assert_eq(lost.calls, 0);
     cr_assert_eq(found_count, UNITS);
 }
 
@@ -153,7 +131,7 @@ Test(wal_salvage, ends_where_a_torn_tail_begins)
     bytes[fixture->units[UNITS - 1].item.place.position] ^= 1; /* the last one */
     cr_assert_eq(salvage(&report), SLUICE_OK);
     cr_assert_eq(found_count, UNITS - 1);
-    cr_assert_eq(lost_calls, 0);
+    cr_assert_eq(lost.calls, 0);
 }
 
 Test(wal_salvage, tells_which_lsns_are_gone_with_a_segment)
@@ -175,9 +153,9 @@ Test(wal_salvage, tells_which_lsns_are_gone_with_a_segment)
     cr_assert_eq(salvage(&report), SLUICE_OK);
     cr_assert_eq(found_count, UNITS + 1); /* the sixth, and then the eighth */
     cr_assert_eq(found[UNITS], UNITS + 2);
-    cr_assert_eq(lost_calls, 1, "%u calls, %llu to %llu", lost_calls,
-                 (unsigned long long)lost_first, (unsigned long long)lost_last);
-    cr_assert(lost_first <= second && second <= lost_last);
+    cr_assert_eq(lost.calls, 1, "%u calls, %llu to %llu", lost.calls,
+                 (unsigned long long)lost.first_lsn, (unsigned long long)lost.last_lsn);
+    cr_assert(lost.first_lsn <= second && second <= lost.last_lsn);
 }
 
 Test(wal_salvage, of_nothing_says_so)

@@ -8,7 +8,6 @@
 #include "base/bytes.h"
 #include "wal/wal_format.h"
 #include "wal/wal_inspect.h"
-#include "wal/wal_salvage.h"
 #include "wal/wal_scan.h"
 
 #include <criterion/criterion.h>
@@ -327,35 +326,13 @@ Test(wal_unreadable, a_log_that_lacks_what_an_unreadable_checkpoint_made_free_is
 
 /* ---- salvage ---- */
 
-static bool keep(void *arg, uint64_t lsn, struct wal_item_view *item, struct sl_bytes body,
-                 bool sure)
-{
-    (void)arg;
-    (void)lsn;
-    (void)item;
-    (void)body;
-    return sure;
-}
-
-static uint32_t lost_calls;
-static char lost_where[WAL_PATH_BYTES + 128];
-
-static void lost(void *arg, uint64_t first_lsn, uint64_t last_lsn, const char *where)
-{
-    (void)arg;
-    (void)first_lsn;
-    (void)last_lsn;
-    lost_calls++;
-    snprintf(lost_where, sizeof lost_where, "%s", where);
-}
+static struct fixture_loss lost;
 
 static void salvage(struct wal_salvage_report *ret_report)
 {
-    static const struct wal_salvage_events events = {.keep = keep, .lost = lost};
     struct sl_os *os;
     cr_assert_eq(sl_os_sim_new(1, fixture->disk, NULL, &os), SLUICE_OK);
-    lost_calls = 0;
-    sl_err err = wal_salvage(os, FIXTURE_DIRECTORY, NULL, &events, NULL, ret_report);
+    sl_err err = fixture_salvage(os, NULL, &lost, ret_report);
     cr_assert_eq(err, SLUICE_OK, "%s", ret_report->problem);
     sl_os_free(os);
 }
@@ -369,7 +346,7 @@ Test(wal_unreadable, a_salvage_keeps_the_frames_around_and_tells_of_each_that_it
         spoil(SEGMENT(1), frame_of(&fixture->units[i]), SECTOR);
         salvage(&found);
         cr_assert(found.has_loss);
-        cr_assert_eq(lost_calls, 1);
+        cr_assert_eq(lost.calls, 1);
         cr_assert_eq(found.frames_kept, UNITS, "the first IDLE one is kept too");
     }
 }
@@ -383,10 +360,10 @@ Test(wal_unreadable, a_salvage_tells_of_a_place_behind_the_last_frame_that_it_ca
     spoil(SEGMENT(1), last, SECTOR);
     salvage(&found);
     cr_assert(found.has_loss);
-    cr_assert_eq(lost_calls, 1);
+    cr_assert_eq(lost.calls, 1);
     char place[64];
     snprintf(place, sizeof place, SEGMENT(1) " at position %lu", (unsigned long)last);
-    cr_assert_not_null(strstr(lost_where, place), "%s", lost_where);
+    cr_assert_not_null(strstr(lost.where, place), "%s", lost.where);
 }
 
 Test(wal_unreadable, a_salvage_reads_around_what_it_cannot_read_of_a_frame)

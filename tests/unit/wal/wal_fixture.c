@@ -226,3 +226,33 @@ uint32_t fixture_spares(struct fixture *fixture)
     cr_assert_eq(sl_dir_list(fixture->os, FIXTURE_LOG, count_spare, &count), SLUICE_OK);
     return count;
 }
+
+/* ---- salvage ---- */
+
+static bool keep_sure(void *arg, uint64_t lsn, struct wal_item_view *item, struct sl_bytes body,
+                      bool sure)
+{
+    (void)arg;
+    (void)lsn;
+    (void)item;
+    (void)body;
+    return sure;
+}
+
+static void take_loss(void *arg, uint64_t first_lsn, uint64_t last_lsn, const char *where)
+{
+    struct fixture_loss *loss = arg;
+    cr_assert_neq(where[0], '\0');
+    loss->calls++;
+    loss->first_lsn = first_lsn;
+    loss->last_lsn = last_lsn;
+    snprintf(loss->where, sizeof loss->where, "%s", where);
+}
+
+sl_err fixture_salvage(struct sl_os *os, const char *out, struct fixture_loss *ret_loss,
+                       struct wal_salvage_report *ret_report)
+{
+    static const struct wal_salvage_events takes = {.keep = keep_sure, .lost = take_loss};
+    *ret_loss = (struct fixture_loss){.calls = 0};
+    return wal_salvage(os, FIXTURE_DIRECTORY, out, &takes, ret_loss, ret_report);
+}

@@ -4,6 +4,7 @@
 
 #include "os/os_sim.h"
 #include "wal/wal.h"
+#include "wal/wal_salvage.h"
 
 #define FIXTURE_UNITS_MAX 512u
 #define FIXTURE_ITEMS_MAX 1024u
@@ -75,5 +76,17 @@ struct fixture_unit *fixture_commit(struct fixture *fixture, uint16_t kind, uint
 uint8_t *fixture_bytes(struct fixture *fixture, const char *name, size_t *ret_size);
 uint32_t fixture_spares(struct fixture *fixture); /* files that are one */
 bool fixture_applied(const struct fixture *fixture, uint16_t kind, uint64_t number);
+
+/* What a salvage told that it lost: how often, and the last time. */
+struct fixture_loss {
+    uint32_t calls;
+    uint64_t first_lsn;
+    uint64_t last_lsn;
+    char where[WAL_PATH_BYTES + 128];
+};
+/* Salvages the fixture's log, which is not open, into `out` (NULL: only tells), and keeps what is
+ * sure. */
+sl_err fixture_salvage(struct sl_os *os, const char *out, struct fixture_loss *ret_loss,
+                       struct wal_salvage_report *ret_report);
 
 #endif
